@@ -1,0 +1,206 @@
+"""The command `relbench`."""
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import track
+from rich.table import Table
+
+import relbench
+from relbench import benchmarks
+from relbench.data import DATASETS
+from relbench.evaluation import retrieval_metrics
+from relbench.grid import Schedule, claimed, jobs_for, run_grid
+from relbench.ledger import write_record
+from relbench.losses import LOSSES
+from relbench.models import TRUNKS
+from relbench.plan import as_plan, find_study, plan_cells
+from relbench.progress import Bars
+from relbench.report import table_text, write_report
+from relbench.run import RunFolder
+from relbench.studies import STUDIES, Cell, parse_value
+from relbench.summarise import read_results, summarise
+
+FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input; Ctrl-C
+
+app = typer.Typer(no_args_is_help=True, help=relbench.__doc__, pretty_exceptions_enable=False)
+out, errors = Console(), Console(stderr=True)
+
+
+@contextmanager
+def _in_one_line() -> Iterator[None]:
+    """Turn bad input into one line and an exit code; RELBENCH_TRACEBACK=1 shows where it came from."""
+    try:
+        yield
+    except (ValueError, TypeError, OSError) as error:
+        if os.environ.get("RELBENCH_TRACEBACK"):
+            raise
+        _complain(str(error))
+        raise typer.Exit(REFUSED) from None
+    except KeyboardInterrupt:
+        _complain("interrupted; the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _complain(what: str) -> None:
+    errors.print(f"relbench: {' '.join(what.split())}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def _numbers(text: str, what: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{what} = {text!r}: give whole numbers with commas between, such as 0,1,2") from None
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    for pair in pairs:
+        if "=" not in pair:
+            raise ValueError(f"--set {pair!r}: write KEY=VALUE, such as student.dim=64")
+    return {key.strip(): parse_value(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def _study_names(incomplete: str) -> list[str]:
+    return [name for name in STUDIES if name.startswith(incomplete)]
+
+
+@app.command()
+def reproduce(  # noqa: PLR0913 - one argument an option
+    study: Annotated[str, typer.Argument(help="Which study; `relbench list` names them.", autocompletion=_study_names)],
+    seeds: Annotated[str, typer.Option(help="Seeds, with commas between.")] = "0,1,2",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")] = "auto",
+    results: Annotated[Path, typer.Option(help="Results go to a folder in here, named like the study.")] = Path("results"),
+    data: Annotated[Path, typer.Option(help="Where data sets live.", envvar="RELBENCH_DATA")] = Path("datasets"),
+    jobs: Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1)] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the runs and what state they are in; do nothing.")] = False,
+) -> None:
+    """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
+    with _in_one_line():
+        found = find_study(study)
+        cells = plan_cells(found, _numbers(seeds, "--seeds"), device, _settings(settings or []))
+        folder = results / found.name
+        if dry_run:
+            out.print(_states(cells, folder / "runs"))
+            return
+        with claimed(folder):
+            write_record(as_plan(found, cells), folder / "plan.json")
+            failures = _run(cells, folder / "runs", data, jobs)
+            _report(folder)
+    if failures:
+        raise typer.Exit(FAILED)
+
+
+def _run(cells: Sequence[Cell], runs: Path, data: Path, jobs: int | None) -> dict[str, str]:
+    """Make the runs that are not finished; gives the failures."""
+    experiments = [cell.experiment for cell in cells]
+    finished = Schedule.of(experiments, runs).rows
+    out.print(f"{len(finished)} of {len(cells)} runs are finished already")
+    if len(finished) == len(cells):
+        return {}
+    first = experiments[0].data  # a study has one data set: made ready here, so that the runs find it
+    DATASETS[first.name].load(first, data, _preparing)
+    jobs = jobs or jobs_for(experiments)
+    with Bars(cells, list(finished), jobs, out) as bars:
+        return run_grid(experiments, runs, data, jobs, bars).failures
+
+
+def _preparing(items: Iterable[str]) -> Iterable[str]:
+    return track(list(items), description="preparing the data set", console=out)
+
+
+def _states(cells: Sequence[Cell], runs: Path) -> Table:
+    table = Table("run", "role", "seed", "steps", "fingerprint", "state")
+    for cell in cells:
+        one, folder = cell.experiment, RunFolder(runs, cell.experiment)
+        state = "finished" if folder.finished() else "begun" if folder.checkpoint.exists() else "to do"
+        table.add_row(cell.label, cell.role, str(one.seed), str(one.protocol.steps), one.fingerprint, state)
+    return table
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `reproduce` has written.")]) -> None:
+    """Make table, plots and report.html anew from the rows in a results folder."""
+    with _in_one_line():
+        _report(folder)
+
+
+def _report(folder: Path) -> None:
+    summary = summarise(*read_results(folder))
+    paths = write_report(summary, folder)
+    out.print(table_text(summary))
+    out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)
+
+
+@app.command()
+def evaluate(
+    embeddings: Annotated[Path, typer.Argument(metavar="EMBEDDINGS.npy", help="Numbers, one row an image.")],
+    labels: Annotated[Path, typer.Argument(metavar="LABELS.npy", help="One class an image: whole numbers or texts.")],
+    k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, with commas between.")] = "1,2,4,8",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours; every image asks for all others."""
+    with _in_one_line():
+        metrics = retrieval_metrics(_array(embeddings), _array(labels), _numbers(k, "--k"))
+    if as_json:
+        typer.echo(json.dumps(metrics))
+        return
+    table = Table("metric", "%")
+    for name, value in metrics.items():
+        table.add_row(name, f"{100 * value:.2f}")
+    out.print(table)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    """An array from a .npy file; never one that needs code to be loaded."""
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is not a readable .npy file of numbers or texts ({error})") from None
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"{path} holds several arrays: give a .npy file with one")  # noqa: TRY004 - the file's content
+    return array
+
+
+@app.command("list")
+def list_all() -> None:
+    """Name the data sets, losses, trunks and studies, with a line on each."""
+    groups = {
+        "data sets": {name: entry.summary for name, entry in DATASETS.items()},
+        "losses": {name: entry.summary for name, entry in LOSSES.items()},
+        "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
+        "studies": {name: study.title for name, study in STUDIES.items()},
+    }
+    for group, entries in groups.items():
+        table = Table(box=None, title=group, title_justify="left", show_header=False)
+        for name, summary in entries.items():
+            table.add_row(f"  {name}", summary)
+        out.print(table)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="angle, evaluation or all.")] = "all",
+) -> None:
+    """Measure our speed and memory beside the plain forms, in one run, and print the ratios."""
+    with _in_one_line():
+        for table in benchmarks.tables(what):
+            out.print(table)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    app()

@@ -1,0 +1,79 @@
+"""Random views of pictures: rotation, scale, shear, shift and noise, a whole batch at a time."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn.functional import affine_grid, grid_sample
+
+ROTATION = 0.26  # radians (15 degrees); each of these is the largest at strength 1, drawn uniformly
+SCALE = 0.2  # natural logarithm
+SHEAR = 0.2
+SHIFT = 0.1  # of half the picture's side
+NOISE = 0.1  # standard deviation, grey levels being in [0, 1]
+
+
+@dataclass(frozen=True)
+class Distortion:
+    """Distorts grey pictures; at strength 0 it only resizes them.
+
+    Args:
+        size: side of the view in pixels.
+        strength: multiplies every amount of distortion.
+    """
+
+    size: int
+    strength: float
+
+    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Distort each picture by fresh random numbers.
+
+        Args:
+            pictures: uint8, shape (batch, channels, height, width).
+            generator: gives all random numbers.
+
+        Returns:
+            Views, float32 in [0, 1], shape (batch, channels, size, size).
+        """
+        count, channels = pictures.shape[:2]
+        numbers = torch.rand(count, 6, generator=generator)
+        noise = torch.randn(count, channels, self.size, self.size, generator=generator)
+        return self._views(pictures, numbers, noise)
+
+    def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """Distort each picture by random numbers that depend on its key alone.
+
+        Args:
+            pictures: uint8, shape (batch, channels, height, width).
+            keys: integers, shape (batch,).
+
+        Returns:
+            Views, float32 in [0, 1], shape (batch, channels, size, size).
+        """
+        shape = (pictures.shape[1], self.size, self.size)
+        generators = [torch.Generator().manual_seed(int(key)) for key in keys]
+        numbers = torch.stack([torch.rand(6, generator=generator) for generator in generators])
+        noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
+        return self._views(pictures, numbers, noise)
+
+    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        maps = affine_maps((2 * numbers - 1) * self.strength)
+        grid = affine_grid(maps, [len(pictures), 1, self.size, self.size], align_corners=False)
+        views = grid_sample(pictures.float() / 255, grid, align_corners=False)
+        return (views + NOISE * self.strength * noise).clamp_(0, 1)
+
+
+def affine_maps(numbers: torch.Tensor) -> torch.Tensor:
+    """Maps from places in the view to places in the picture.
+
+    Args:
+        numbers: in [-1, 1] times strength, shape (batch, 6): rotation, scale, two shears, two shifts.
+
+    Returns:
+        Matrices of shape (batch, 2, 3) on coordinates in [-1, 1].
+    """
+    angle, scale = ROTATION * numbers[:, 0], torch.exp(SCALE * numbers[:, 1])
+    across, down = SHEAR * numbers[:, 2], SHEAR * numbers[:, 3]
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    rows = [cos - sin * down, cos * across - sin, sin + cos * down, sin * across + cos]
+    linear = torch.stack(rows, dim=1).view(-1, 2, 2)
+    return torch.cat([linear, SHIFT * numbers[:, 4:, None]], dim=2)

@@ -1,0 +1,140 @@
+"""What a run is: frozen, validated settings and their fingerprint.
+
+Everything that can change a result stands here and nowhere else; what only changes how soon or where it is computed
+(the results folder, how many runs at once) does not. A misspelt or impossible setting is refused when it is written.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+# Counts up whenever the code changes the numbers that unchanged settings give; old runs are then not reused.
+RECIPE: Literal[1] = 1
+
+PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
+Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A frozen group of settings that refuses unknown names, and strings where numbers belong."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+class Data(Settings):
+    """Which images, and how they are shown."""
+
+    name: str = "glyphs"
+    size: Annotated[int, Field(ge=8, le=1024)] = 28  # side of the network's input, pixels
+    train_classes: PositiveInt | None = None  # the first so many of the split; None: all
+    test_classes: PositiveInt | None = None
+    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0  # strength of the views' distortion
+    content: str = ""  # hash of the data set's manifest: filled in when a run is planned
+
+
+class Net(Settings):
+    """An embedding network: trunk, linear layer, optional unit length."""
+
+    trunk: str = "conv4"
+    width: PositiveInt | None = None  # channels of the first block, where the trunk can be scaled
+    weights: Literal["random", "imagenet"] = "random"
+    dim: Annotated[int, Field(ge=1, le=8192)] = 128
+    unit_length: bool = True
+
+
+class Term(Settings):
+    """One summand of the training loss: a loss by name, its weight, its options."""
+
+    loss: str
+    weight: PositiveFloat = 1.0
+    options: dict[str, JsonValue] = {}
+
+
+class Protocol(Settings):
+    """How a network is trained, and which of its states counts."""
+
+    steps: PositiveInt = 1000
+    learning_rate: PositiveFloat = 1e-3
+    decay_at: tuple[Fraction, ...] = ()  # after these shares of the steps the learning rate is multiplied by `decay`
+    decay: PositiveFloat = 0.1
+    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    batch_size: Annotated[int, Field(ge=2)] = 128
+    images_per_class: Annotated[int, Field(ge=2)] = 5
+    validate_every: PositiveInt = 250  # steps; also how often a checkpoint is written
+    selection: Literal["last", "validation"] = "last"  # or the best recall@1 on validation classes
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: PositiveInt = 1  # on the CPU: sums are split differently for another number
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.batch_size <= self.images_per_class:
+            raise ValueError("batch_size must exceed images_per_class, or a batch holds one class")
+        if list(self.decay_at) != sorted(set(self.decay_at)):
+            raise ValueError("decay_at must increase")
+        return self
+
+
+class Experiment(Settings):
+    """One run: from images to one row of results."""
+
+    data: Data = Data()
+    net: Net = Net()
+    terms: Annotated[tuple[Term, ...], Field(min_length=1)]
+    protocol: Protocol = Protocol()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    teacher: "Experiment | None" = None
+    recipe: Literal[1] = RECIPE
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        names = [term.loss for term in self.terms]
+        if len(set(names)) != len(names):
+            raise ValueError("a loss may stand in `terms` once: add up its weights")
+        return self
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def one_line(error: ValidationError) -> str:
+    """Pydantic's report as one line: where, what was given, what is wrong."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}"
+        f"{_given(problem['input'])}: {problem['msg'].removeprefix('Value error, ')}"
+        for problem in error.errors(include_url=False)
+    )
+
+
+def _given(value: object) -> str:
+    return "" if isinstance(value, BaseModel | Mapping) else f" = {value!r}"
+
+
+def changed(settings: SettingsType, values: Mapping[str, Any]) -> SettingsType:
+    """A copy with other values, validated like a new one.
+
+    Raises:
+        ValueError: one line naming the setting that is unknown or of the wrong kind.
+    """
+    try:
+        return type(settings).model_validate({**dict(settings), **values})
+    except ValidationError as error:
+        raise ValueError(one_line(error)) from None

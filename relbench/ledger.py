@@ -1,0 +1,138 @@
+"""What happened, as rows: one finished run, one row, one file.
+
+Tables, plots and reports are built from rows and from the plan that names them, never from a run in memory.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from relbench.experiment import Experiment, one_line
+from relbench.files import written_whole
+
+Role = Literal["teacher", "student", "control"]
+
+
+class Record(BaseModel):
+    """A frozen record of something that happened; unknown fields are refused, not dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ClassCounts(Record):
+    """Recall@1 by class: enough for paired tests that resample whole classes."""
+
+    classes: tuple[str, ...]
+    queries: tuple[int, ...]
+    correct: tuple[int, ...]
+
+
+class Machine(Record):
+    """Where a run was made."""
+
+    device: str  # the processor's or the accelerator's name
+    cores: int
+    system: str
+    versions: dict[str, str]  # package -> version
+    git_commit: str | None  # "-dirty" is appended where the checkout had changes; None outside a checkout
+
+
+class Row(Record):
+    """One finished run."""
+
+    fingerprint: str
+    experiment: Experiment
+    data_hash: str  # of pixels, labels and split: equal on two machines that hold the same data
+    parameters: int
+    selected_step: int
+    metrics: dict[str, float]  # on test classes, in [0, 1]
+    validation: dict[str, float]  # on validation classes, at the selected step
+    by_class: ClassCounts
+    history: tuple[dict[str, float], ...]  # "step", mean loss terms since the last entry, "recall@1" of validation
+    train_seconds: float
+    evaluate_seconds: float
+    peak_memory: int  # bytes, of the process (CPU) or the allocator (CUDA)
+    finished: str  # time in UTC, ISO 8601
+    machine: Machine
+
+
+class Entry(Record):
+    """One line of a plan: what a run is called in the tables."""
+
+    label: str
+    role: Role
+    seed: int
+    fingerprint: str
+
+
+class Plan(Record):
+    """Which runs make up a study's result."""
+
+    study: str
+    title: str
+    notes: tuple[str, ...]  # what a reader of the table must know
+    entries: tuple[Entry, ...]
+
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+
+def write_record(record: Record, path: Path) -> None:
+    """Write a row or a plan; readers see the old file or the new one, never a part."""
+    with written_whole(path) as temporary:
+        temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def read_record(kind: type[RecordType], path: Path) -> RecordType:
+    """Read a row or a plan back.
+
+    Raises:
+        ValueError: the file is truncated, or not such a record; one line with what to do.
+    """
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise ValueError(
+            f"{path} is not a readable {kind.__name__.lower()} ({one_line(error)}): "
+            "delete it, and run the study again to restore it"
+        ) from None
+
+
+def read_row(path: Path, fingerprint: str) -> Row:
+    """Read the row of one run.
+
+    Raises:
+        ValueError: the file is truncated, or holds another experiment's row.
+    """
+    row = read_record(Row, path)
+    if row.fingerprint != fingerprint or row.experiment.fingerprint != fingerprint:
+        raise ValueError(
+            f"{path} is the row of another experiment ({row.experiment.fingerprint}, expected {fingerprint}): "
+            "delete it, and run the study again to restore it"
+        )
+    return row
+
+
+def as_frame(plan: Plan, rows: dict[str, Row]) -> pd.DataFrame:
+    """The plan's finished runs, one a line, settings and metrics in columns with dotted names."""
+    return pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in plan.entries])
+
+
+def _flat(entry: Entry, row: Row) -> dict[str, Any]:
+    columns: dict[str, Any] = {"study_label": entry.label, "role": entry.role, "seed": entry.seed}
+    columns["fingerprint"] = row.fingerprint
+    columns["teacher"] = row.experiment.teacher.fingerprint if row.experiment.teacher else ""
+    columns |= row.metrics
+    columns |= {f"validation.{name}": value for name, value in row.validation.items()}
+    for group in ("data", "net", "protocol"):
+        settings = getattr(row.experiment, group).model_dump(mode="json")
+        columns |= {f"{group}.{name}": value for name, value in settings.items()}
+    columns["terms"] = json.dumps([term.model_dump() for term in row.experiment.terms])
+    plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
+    columns |= {name: getattr(row, name) for name in plain}
+    machine = row.machine
+    columns |= {"device_name": machine.device, "git_commit": machine.git_commit}
+    return columns | {f"version.{name}": version for name, version in machine.versions.items()}

@@ -1,0 +1,84 @@
+"""Where a run is made, and what it takes."""
+
+import os
+import platform
+import resource
+import subprocess
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+from relbench.ledger import Machine
+
+PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "lightning-fabric")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: fewer than the machine has, under a batch system."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def describe_machine(device: torch.device) -> Machine:
+    """Hardware, system, packages and commit of a run on this machine."""
+    return Machine(
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
+        cores=usable_cores(),
+        system=platform.platform(),
+        versions=_versions(),
+        git_commit=_git_commit(),
+    )
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+@cache
+def _versions() -> dict[str, str]:
+    installed = {found.metadata["Name"].lower(): found.version for found in metadata.distributions()}
+    known = {name: installed[name] for name in PACKAGES if name in installed}
+    return {"python": platform.python_version(), "relbench-kd": installed.get("relbench-kd", "not installed")} | known
+
+
+@cache
+def _git_commit() -> str | None:
+    """The commit of the checkout that this code runs from, if it is one."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607
+
+    try:
+        tracked = git("ls-files", "--error-unmatch", "__init__.py").returncode == 0
+    except FileNotFoundError:  # git is not installed
+        return None
+    commit = git("rev-parse", "HEAD")
+    if not tracked or commit.returncode != 0:
+        return None
+    changed = git("status", "--porcelain", "--untracked-files=no", ".").stdout.strip()
+    return commit.stdout.strip() + ("-dirty" if changed else "")
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    """Begin to measure the peak anew. Where the system can't (not Linux), it goes on from the process's start."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    switch = Path("/proc/self/clear_refs")
+    if switch.exists():
+        switch.write_text("5", encoding="ascii")
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes at the peak since `forget_peak_memory`: of the allocator on a GPU, of the whole process on the CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    lines = status.read_text(encoding="ascii").splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))

@@ -1,0 +1,74 @@
+"""Embedding networks: trunk, linear layer, optional unit length."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn.functional import normalize
+
+from relbench.experiment import Net
+from relbench.models.trunks import TRUNKS
+
+
+class Embedder(nn.Module):
+    """From images to embeddings.
+
+    Args:
+        trunk: gives `trunk.features` numbers an image.
+        dim: length of an embedding.
+        unit_length: whether embeddings are scaled to Euclidean length 1.
+    """
+
+    def __init__(self, trunk: nn.Module, dim: int, *, unit_length: bool) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.linear = nn.Linear(int(trunk.features), dim)  # type: ignore[arg-type]
+        self.unit_length = unit_length
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1], shape (batch, channels, size, size) -> embeddings, shape (batch, dim)."""
+        embeddings: torch.Tensor = self.linear(self.trunk(images))
+        return normalize(embeddings.float(), dim=1) if self.unit_length else embeddings
+
+
+def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
+    """Make the network with random weights from a seed (or ImageNet's, where the settings say so).
+
+    Raises:
+        ValueError: pretrained weights are neither on disk nor to be fetched.
+    """
+    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
+        torch.manual_seed(seed)
+        trunk = TRUNKS[net.trunk].build(net.width, channels, net.weights == "imagenet")
+        return Embedder(trunk, net.dim, unit_length=net.unit_length)
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Run in evaluation mode without gradients, and go back to the mode before."""
+    mode = network.training
+    network.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        network.train(mode)
+
+
+def embed(network: nn.Module, batches: Iterator[torch.Tensor], device: torch.device) -> NDArray[np.float32]:
+    """Embed batches of images in evaluation mode.
+
+    Args:
+        network: from images to embeddings.
+        batches: of images in [0, 1], shape (batch, channels, size, size).
+        device: where the network is.
+
+    Returns:
+        Embeddings, float32, shape (images, dim).
+    """
+    with evaluating(network):
+        parts = [network(images.to(device)).float().cpu().numpy() for images in batches]
+    return np.concatenate(parts)

@@ -1,0 +1,127 @@
+"""Trunks: from images to one feature vector each, before the embedding layer."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Protocol
+
+import torch
+import torchvision
+from torch import nn
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+class Trunk(Protocol):
+    """A network whose last step pools its feature map into a vector of `features` numbers."""
+
+    features: int
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1], shape (batch, channels, size, size) -> features, shape (batch, features)."""
+        ...
+
+
+@dataclass(frozen=True)
+class TrunkEntry:
+    """An entry of `TRUNKS`.
+
+    `build(width, channels, pretrained)` gives the trunk; `smallest` is the least input side in pixels.
+    """
+
+    summary: str
+    build: Callable[[int | None, int, bool], nn.Module]
+    scalable: bool
+    has_weights: bool
+    smallest: int
+
+
+class Conv4(nn.Module):
+    """Four blocks of 3x3 convolution with stride 2, batch normalisation and ReLU, then the mean over places.
+
+    The first block has `width` channels, each further one twice as many, as in residual networks. Strides instead of
+    max-pooling keep a step cheap on a CPU.
+    """
+
+    def __init__(self, width: int, channels: int) -> None:
+        super().__init__()
+        widths = [channels, width, 2 * width, 4 * width, 8 * width]
+        self.blocks = nn.Sequential(*(_block(before, after) for before, after in pairwise(widths)))
+        self.features = widths[-1]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1], shape (batch, channels, size, size) -> features, shape (batch, 8 * width)."""
+        pooled: torch.Tensor = self.blocks(images).mean(dim=(2, 3))
+        return pooled
+
+
+def _block(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False),
+        nn.BatchNorm2d(after),
+        nn.ReLU(inplace=True),
+    )
+
+
+class TorchvisionTrunk(nn.Module):
+    """A torchvision classifier without its last layer; takes grey images as well as coloured ones."""
+
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.features = int(network.fc.in_features)  # type: ignore[union-attr, arg-type]
+        network.fc = nn.Identity()
+        self.network = network
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("deviation", torch.tensor(IMAGENET_DEVIATION).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Images in [0, 1], shape (batch, 1 or 3, size, size) -> features after the last pooling."""
+        coloured = images.expand(-1, 3, -1, -1)
+        features: torch.Tensor = self.network((coloured - self.mean) / self.deviation)
+        return features
+
+
+def _conv4(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001 - one of three facts
+    del pretrained  # refused before: has_weights is False
+    return Conv4(width or 16, channels)
+
+
+def _torchvision(name: str, **options: Any) -> Callable[[int | None, int, bool], nn.Module]:
+    def build(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001
+        del width, channels
+        # The weights of the years in which the papers appeared; newer ones start from another place.
+        weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"] if pretrained else None
+        try:
+            return TorchvisionTrunk(torchvision.models.get_model(name, weights=weights, **options))
+        except OSError as error:
+            folder = f"{torch.hub.get_dir()}/checkpoints"
+            raise ValueError(
+                f"the ImageNet weights of {name} could not be fetched from {weights.url if weights else None} ({error}): "
+                f"put that file into {folder}, or choose weights = random"
+            ) from None
+
+    return build
+
+
+def _from_torchvision(name: str, summary: str, smallest: int, **options: Any) -> TrunkEntry:
+    return TrunkEntry(summary, _torchvision(name, **options), scalable=False, has_weights=True, smallest=smallest)
+
+
+TRUNKS = {
+    "conv4": TrunkEntry(
+        "four convolution blocks; `width` channels in the first, doubling",
+        _conv4,
+        scalable=True,
+        has_weights=False,
+        smallest=8,
+    ),
+    "resnet18": _from_torchvision("resnet18", "ResNet-18 of torchvision (He et al. 2016)", smallest=32),
+    "resnet50": _from_torchvision("resnet50", "ResNet-50 of torchvision (He et al. 2016)", smallest=32),
+    "googlenet": _from_torchvision(
+        "googlenet", "GoogLeNet of torchvision (Szegedy et al. 2015)", smallest=32, aux_logits=False
+    ),
+}

@@ -1,0 +1,121 @@
+"""From a study to the runs that a machine can make: checked as a whole, before any work."""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+
+from relbench.data import DATASETS
+from relbench.experiment import Experiment, Net, Term, changed
+from relbench.ledger import Entry, Plan
+from relbench.losses import find_loss
+from relbench.models import TRUNKS
+from relbench.studies import STUDIES, Cell, Study
+
+
+def find_study(name: str) -> Study:
+    """A study by its name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    return STUDIES[known(name, STUDIES, "study")]
+
+
+def known(name: str, names: Iterable[str], what: str) -> str:
+    """The name itself, if it is one of those known.
+
+    Raises:
+        ValueError: it is not; with the nearest ones, or all.
+    """
+    names = list(names)
+    if name in names:
+        return name
+    near = difflib.get_close_matches(name, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(sorted(names))}"
+    raise ValueError(f"unknown {what} {name!r}: {hint}")
+
+
+def resolve_device(device: str) -> str:
+    """ "auto" becomes the GPU where there is one.
+
+    Raises:
+        ValueError: an unknown device, or a GPU asked for that torch doesn't see.
+    """
+    known(device, ("auto", "cpu", "cuda"), "device")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: torch sees no GPU here; choose cpu or auto")
+    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+
+
+def plan_cells(study: Study, seeds: Sequence[int], device: str, values: Mapping[str, Any]) -> tuple[Cell, ...]:
+    """The study's runs on this machine, each of them possible.
+
+    Args:
+        study: what to run.
+        seeds: at least one, each once.
+        device: "auto", "cpu" or "cuda".
+        values: settings that differ from the study's, by key.
+
+    Raises:
+        ValueError: one line naming the first thing that can't be.
+    """
+    if not seeds or len(set(seeds)) != len(seeds):
+        raise ValueError(f"seeds = {', '.join(map(str, seeds)) or 'none'}: name at least one, each once")
+    here = {f"{arm}.device": resolve_device(device) for arm in ("teacher", "student")}
+    study = study.with_values(here | dict(values))
+    content = DATASETS[known(study.data.name, DATASETS, "data set")].content()
+    pinned = changed(study, {"data": changed(study.data, {"content": content})})
+    cells = pinned.cells(tuple(seeds))
+    for cell in cells:
+        _check(cell)
+    return cells
+
+
+def _check(cell: Cell) -> None:
+    try:
+        check_experiment(cell.experiment)
+    except ValueError as error:
+        raise ValueError(f"{cell.label}: {error}") from None
+
+
+def check_experiment(experiment: Experiment) -> None:
+    """Refuse what the settings alone can't know to be impossible.
+
+    Raises:
+        ValueError: an unknown data set, trunk or loss; an option that a loss or trunk doesn't have; an image too small
+            for the trunk; a loss that needs a teacher where there is none.
+    """
+    known(experiment.data.name, DATASETS, "data set")
+    _check_net(experiment.net, experiment.data.size)
+    for term in experiment.terms:
+        _check_term(term, has_teacher=experiment.teacher is not None)
+    if experiment.teacher:
+        check_experiment(experiment.teacher)
+
+
+def _check_net(net: Net, size: int) -> None:
+    trunk = TRUNKS[known(net.trunk, TRUNKS, "trunk")]
+    if net.width is not None and not trunk.scalable:
+        raise ValueError(f"width = {net.width}, but the trunk {net.trunk} has a fixed one: set it to null")
+    if net.weights == "imagenet" and not trunk.has_weights:
+        raise ValueError(f"weights = imagenet, but there are none for the trunk {net.trunk}: choose random")
+    if size < trunk.smallest:
+        raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
+
+
+def _check_term(term: Term, *, has_teacher: bool) -> None:
+    loss = find_loss(term.loss)
+    loss.check(**term.options)
+    if loss.kind == "relational" and not has_teacher:
+        raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
+
+
+def as_plan(study: Study, cells: Sequence[Cell]) -> Plan:
+    """What the report needs to know of the cells: their names."""
+    entries = (
+        Entry(label=cell.label, role=cell.role, seed=cell.experiment.seed, fingerprint=cell.experiment.fingerprint)
+        for cell in cells
+    )
+    return Plan(study=study.name, title=study.title, notes=study.notes, entries=tuple(entries))

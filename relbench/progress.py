@@ -1,0 +1,116 @@
+"""Progress bars of a grid of runs, with a remaining time that is measured, not hoped."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+
+from relbench.ledger import Row
+from relbench.studies import Cell
+
+
+@dataclass
+class Pace:
+    """How far a run is, and how long it took."""
+
+    label: str
+    steps: int
+    done: int = 0
+    resumed_at: int = 0  # steps of an earlier process: they tell nothing about this one's speed
+    started: float | None = None
+    seconds: float = 0.0  # since it started, until its last news
+
+    def advance(self, done: int, now: float) -> None:
+        """Note the number of steps done."""
+        if self.started is None:
+            self.started, self.resumed_at = now, done
+        self.done, self.seconds = done, now - self.started
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Measured, or None while nothing is."""
+        measured = self.done - self.resumed_at
+        return self.seconds / measured if measured else None
+
+
+def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
+    """How long the grid will go on, from the speeds seen so far.
+
+    A run that has not begun goes at the speed of those with its label, or else of all; None while none is known.
+    Several runs share the cores, but a single run is never split.
+    """
+    known = [(pace.label, pace.seconds_per_step) for pace in paces if pace.seconds_per_step]
+    if not known:
+        return None
+
+    def rate(label: str) -> float:
+        same = [speed for name, speed in known if name == label and speed] or [speed for _, speed in known if speed]
+        return sum(same) / len(same)
+
+    left = [(pace.steps - pace.done) * (pace.seconds_per_step or rate(pace.label)) for pace in paces]
+    return max(sum(left) / jobs, max(left))
+
+
+class Bars:
+    """Shows a grid: a bar for each run that is under way, one for all steps, and a line for each end.
+
+    Args:
+        cells: the runs, finished ones included.
+        finished: fingerprints of runs that need no work.
+        jobs: how many run at once.
+        console: where to show it.
+    """
+
+    def __init__(self, cells: Sequence[Cell], finished: Sequence[str], jobs: int, console: Console) -> None:
+        self._names = {cell.experiment.fingerprint: f"{cell.label}, seed {cell.experiment.seed}" for cell in cells}
+        self._paces = {
+            cell.experiment.fingerprint: Pace(cell.label, cell.experiment.protocol.steps)
+            for cell in cells
+            if cell.experiment.fingerprint not in finished
+        }
+        self._jobs, self._ended = jobs, 0
+        self._tasks: dict[str, TaskID] = {}
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+        self._progress = Progress(*columns, console=console)
+        self._total = self._progress.add_task("all steps", total=sum(p.steps for p in self._paces.values()), left="")
+
+    def __enter__(self) -> "Bars":
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing."""
+        self._progress.stop()
+
+    def step(self, fingerprint: str, step: int) -> None:
+        """So many steps of a run are done."""
+        pace = self._paces[fingerprint]
+        pace.advance(step, time.monotonic())
+        if fingerprint not in self._tasks:
+            self._tasks[fingerprint] = self._progress.add_task(self._names[fingerprint], total=pace.steps, left="")
+        self._progress.update(self._tasks[fingerprint], completed=step)
+        left = remaining_seconds(list(self._paces.values()), self._jobs)
+        done = sum(pace.done for pace in self._paces.values())
+        self._progress.update(self._total, completed=done, left=f"about {_clock(left)} left" if left else "")
+
+    def finished(self, fingerprint: str, row: Row) -> None:
+        """A run has its row."""
+        recall, seconds = row.metrics["recall@1"], row.train_seconds + row.evaluate_seconds
+        self._end(fingerprint, f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)")
+
+    def failed(self, fingerprint: str, error: str) -> None:
+        """A run can't be finished."""
+        self._end(fingerprint, f"[bold red]failed[/]: {error}")
+
+    def _end(self, fingerprint: str, how: str) -> None:
+        self._ended += 1
+        if fingerprint in self._tasks:
+            self._progress.remove_task(self._tasks.pop(fingerprint))
+        self._progress.console.print(f"[{self._ended}/{len(self._paces)}] {self._names[fingerprint]}: {how}")
+
+
+def _clock(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

@@ -1,0 +1,208 @@
+"""One run: from an experiment to a row. The only file that sees every stage.
+
+images -> batches -> student and teacher embeddings -> loss terms -> checkpoint -> test embeddings -> neighbours -> row
+"""
+
+import datetime as dt
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from relbench.data import DATASETS
+from relbench.data.batches import ClassBatches
+from relbench.data.table import ImageSource, labels_of, lines_of
+from relbench.evaluation import per_query, recall_by_class, retrieval_metrics, summarise
+from relbench.experiment import Experiment, Term
+from relbench.files import written_whole
+from relbench.ledger import ClassCounts, Row, read_row, write_record
+from relbench.losses import find_loss
+from relbench.machine import describe_machine, forget_peak_memory, peak_memory
+from relbench.models import Embedder, build_embedder, embed
+from relbench.training import Part, State, Task, Trainer, load_checkpoint, selected_weights
+
+EVALUATION_BATCH = 500  # images
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what it has."""
+
+    runs: Path
+    experiment: Experiment
+
+    @property
+    def path(self) -> Path:
+        """The folder, named by the fingerprint alone."""
+        return self.runs / self.experiment.fingerprint
+
+    @property
+    def row(self) -> Path:
+        """Written last: a run that has it is finished."""
+        return self.path / "row.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The training's last state."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def embeddings(self) -> Path:
+        """Embeddings, labels and names of the test images."""
+        return self.path / "embeddings.npz"
+
+    def finished(self) -> Row | None:
+        """The row, if the run is finished.
+
+        Raises:
+            ValueError: the row is damaged or another experiment's.
+        """
+        return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
+
+
+def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable[[int], None]) -> Row:
+    """Train, evaluate on test classes, write the row.
+
+    Args:
+        experiment: what to run; its teacher must be finished.
+        runs: holds a folder for each run.
+        data_folder: where data sets live.
+        on_step: told how many training steps are done.
+
+    Raises:
+        ValueError: a checkpoint is damaged or another experiment's, or the teacher is missing.
+        DivergedError: a loss or weight is no longer finite.
+    """
+    folder = RunFolder(runs, experiment)
+    device = torch.device(experiment.protocol.device)
+    with _threads(experiment.protocol.threads):
+        forget_peak_memory(device)
+        source = DATASETS[experiment.data.name].load(experiment.data, data_folder, iter)
+        state, network = _train(experiment, folder, source, on_step)
+        row = _evaluate(experiment, folder, source, network, state)
+    write_record(row, folder.row)
+    return row
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Compute on so many threads, in torch and in the libraries below numpy and faiss."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        with threadpool_limits(limits=count):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _train(
+    experiment: Experiment, folder: RunFolder, source: ImageSource, on_step: Callable[[int], None]
+) -> tuple[State, Embedder]:
+    """Train to the last step; the network comes back with the weights of the step that counts."""
+    network = build_embedder(experiment.net, source.shape.channels, experiment.seed)
+    teacher = _load_teacher(experiment.teacher, folder.runs, source) if experiment.teacher else None
+    task = _task(experiment, source, network, teacher)
+    trainer = Trainer(task, experiment.protocol, experiment.seed, experiment.fingerprint, folder.checkpoint)
+    state = trainer.run(on_step)
+    network.load_state_dict(selected_weights(state))
+    return state, network
+
+
+def _load_teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Embedder:
+    folder = RunFolder(runs, experiment)
+    if not folder.checkpoint.exists():
+        raise ValueError(f"the teacher's checkpoint {folder.checkpoint} is gone: delete {folder.row}, and run again")
+    network = build_embedder(experiment.net, source.shape.channels, experiment.seed)
+    network.load_state_dict(selected_weights(load_checkpoint(folder.checkpoint, experiment.fingerprint)))
+    return network
+
+
+def _task(experiment: Experiment, source: ImageSource, network: Embedder, teacher: Embedder | None) -> Task:
+    lines = lines_of(source.table, "train")
+    labels, _ = labels_of(source.table, lines)
+    by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
+
+    def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
+        protocol = experiment.protocol
+        chosen = ClassBatches(torch.from_numpy(labels), protocol.batch_size, protocol.images_per_class, generator)
+        return (torch.from_numpy(lines)[batch] for batch in chosen)
+
+    return Task(
+        network=network,
+        teacher=teacher,
+        parts={term.loss: _part(term) for term in experiment.terms},
+        batches=batches,
+        images=source.train_batch,
+        labels=by_line,
+        validate=_validation(source, torch.device(experiment.protocol.device)),
+    )
+
+
+def _part(term: Term) -> Part:
+    entry = find_loss(term.loss)
+    loss = entry.build(**term.options)
+    return Part(term.weight, relational=loss) if entry.kind == "relational" else Part(term.weight, supervised=loss)
+
+
+def _validation(source: ImageSource, device: torch.device) -> Callable[[torch.nn.Module], dict[str, float]]:
+    """Gives recall@1 on the validation classes; their images are made once."""
+    lines = lines_of(source.table, "validation")
+    labels, _ = labels_of(source.table, lines)
+    batches = list(_test_batches(source, lines))
+
+    def validate(network: torch.nn.Module) -> dict[str, float]:
+        metrics = retrieval_metrics(embed(network, iter(batches), device), labels, ks=(1,))
+        return {"recall@1": metrics["recall@1"]}
+
+    return validate
+
+
+def _test_batches(source: ImageSource, lines: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+    return (source.test_batch(part) for part in torch.from_numpy(lines).split(EVALUATION_BATCH))
+
+
+def _evaluate(experiment: Experiment, folder: RunFolder, source: ImageSource, network: Embedder, state: State) -> Row:
+    """Embed the test classes, keep the embeddings, measure, and make the row."""
+    device = torch.device(experiment.protocol.device)
+    start = time.perf_counter()
+    lines = lines_of(source.table, "test")
+    labels = source.table["label"].to_numpy(dtype=str)[lines]
+    embeddings = embed(network, _test_batches(source, lines), device)
+    _keep(folder.embeddings, embeddings, labels, source.table["name"].to_numpy(dtype=str)[lines])
+    ks = DATASETS[experiment.data.name].ks
+    answers = per_query(embeddings, labels, ks)
+    counts = recall_by_class(answers)
+    selected = state["best"]["step"] if state["best"] else state["step"]
+    return Row(
+        fingerprint=experiment.fingerprint,
+        experiment=experiment,
+        data_hash=source.data_hash,
+        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        selected_step=selected,
+        metrics=summarise(answers, ks),
+        validation={"recall@1": next(entry["recall@1"] for entry in state["history"] if entry["step"] == selected)},
+        by_class=ClassCounts(
+            classes=tuple(counts.labels.tolist()),
+            queries=tuple(counts.queries.tolist()),
+            correct=tuple(counts.correct.tolist()),
+        ),
+        history=tuple(state["history"]),
+        train_seconds=state["seconds"],
+        evaluate_seconds=time.perf_counter() - start,
+        peak_memory=peak_memory(device),
+        finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(device),
+    )
+
+
+def _keep(path: Path, embeddings: NDArray[np.float32], labels: NDArray[np.str_], names: NDArray[np.str_]) -> None:
+    """Store test embeddings, so that a new metric needs no new training."""
+    with written_whole(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, embeddings=embeddings, labels=labels, names=names)

@@ -1,0 +1,182 @@
+"""The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import nn
+from torch.optim.lr_scheduler import MultiStepLR
+
+from relbench.experiment import Protocol
+from relbench.training.checkpoint import State, load_checkpoint, save_checkpoint
+from relbench.training.objective import DivergedError, Objective, Part
+
+STREAMS = ("batches", "views", "losses", "global")
+LOG_ENTRIES = 100  # about so many points a curve, over the whole training
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what: all that the loop does not make itself."""
+
+    network: nn.Module  # from images to embeddings
+    teacher: nn.Module | None
+    parts: Mapping[str, Part]  # the loss terms by name
+    batches: Callable[[torch.Generator], Iterator[torch.Tensor]]  # endless: lines of images
+    images: Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # lines -> views
+    labels: torch.Tensor  # class number of every line that batches name
+    validate: Callable[[nn.Module], dict[str, float]]  # on validation classes; has "recall@1"
+
+
+def make_generator(seed: int, stream: int) -> torch.Generator:
+    """A generator for one purpose of a run; purposes never share random numbers."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, stream]).generate_state(1)[0]))
+
+
+class Trainer:
+    """Trains one network.
+
+    Two trainers with equal task, protocol and seed go through equal states on the same machine, whether or not one was
+    stopped and resumed; on the CPU to the last bit.
+
+    Args:
+        task: what is trained on what.
+        protocol: steps, rates, selection, precision, device.
+        seed: of batches, views and losses; students that differ in their loss alone see the same images.
+        fingerprint: of the experiment; a checkpoint of another one is refused.
+        checkpoint: the file written at each validation, and resumed from if it is there.
+
+    Raises:
+        ValueError: the checkpoint is damaged or another experiment's.
+    """
+
+    def __init__(self, task: Task, protocol: Protocol, seed: int, fingerprint: str, checkpoint: Path) -> None:
+        self._task, self._protocol, self._fingerprint, self._checkpoint = task, protocol, fingerprint, checkpoint
+        self._fabric = Fabric(accelerator=protocol.device, devices=1, precision=protocol.precision)
+        self._fabric.launch()
+        self._network, self._objective = task.network, self._make_objective()
+        parameters = [*task.network.parameters(), *self._objective.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=protocol.learning_rate, weight_decay=protocol.weight_decay)
+        milestones = [round(share * protocol.steps) for share in protocol.decay_at]
+        self._scheduler = MultiStepLR(optimizer, milestones, gamma=protocol.decay)
+        self._module, self._optimizer = self._fabric.setup(task.network, optimizer)
+        self._generators = {name: make_generator(seed, number) for number, name in enumerate(STREAMS)}
+        self._step = 0
+        self._seconds, self._since = 0.0, time.perf_counter()
+        self._history: list[dict[str, float]] = []
+        self._best: State | None = None
+        self._cuda_generator: torch.Tensor | None = None
+        if checkpoint.exists():
+            self._restore(load_checkpoint(checkpoint, fingerprint))
+
+    def _make_objective(self) -> Objective:
+        teacher = self._task.teacher
+        prepared = self._fabric.setup_module(teacher.eval()) if teacher else None
+        return Objective(self._task.parts, prepared).to(self._fabric.device)
+
+    def run(self, on_step: Callable[[int], None]) -> State:
+        """Train to the last step.
+
+        Args:
+            on_step: told how many steps are done, after each.
+
+        Returns:
+            The last state, as in the checkpoint.
+
+        Raises:
+            DivergedError: a loss or a weight is not finite; the last checkpoint stays.
+        """
+        on_step(self._step)
+        with torch.random.fork_rng():  # layers such as dropout draw from torch's global generators
+            self._take_global_generators()
+            self._train(on_step)
+            return self._state()
+
+    def _train(self, on_step: Callable[[int], None]) -> None:
+        batches = self._task.batches(self._generators["batches"])
+        sums: dict[str, torch.Tensor] = {}
+        since = self._step
+        self._module.train()
+        while self._step < self._protocol.steps:
+            for name, value in self._advance(next(batches)).items():
+                sums[name] = sums.get(name, 0.0) + value
+            self._step += 1
+            if self._is_due(max(1, self._protocol.steps // LOG_ENTRIES)) or self._is_due(self._protocol.validate_every):
+                self._history.append({"step": self._step} | _means(sums, self._step - since))
+                sums, since = {}, self._step
+            if self._is_due(self._protocol.validate_every):
+                self._validate()
+                save_checkpoint(self._state(), self._checkpoint)
+            on_step(self._step)
+
+    def _advance(self, lines: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One step; gives the loss terms."""
+        device = self._fabric.device
+        images = self._task.images(lines, self._generators["views"]).to(device)
+        labels = self._task.labels[lines].to(device)
+        values: dict[str, torch.Tensor] = self._objective(
+            self._module(images), images, labels, self._generators["losses"]
+        )
+        self._optimizer.zero_grad()
+        self._fabric.backward(self._objective.total(values, self._step + 1))
+        self._optimizer.step()
+        self._scheduler.step()
+        return {name: value.detach() for name, value in values.items()}
+
+    def _is_due(self, every: int) -> bool:
+        return self._step % every == 0 or self._step == self._protocol.steps
+
+    def _validate(self) -> None:
+        if not all(torch.isfinite(tensor).all() for tensor in self._network.state_dict().values()):
+            raise DivergedError(f"step {self._step}: a weight is not finite; try a lower learning rate")
+        metrics = self._task.validate(self._network)
+        self._history[-1].update(metrics)
+        if self._protocol.selection == "validation" and self._is_best(metrics["recall@1"]):
+            weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
+            self._best = {"step": self._step, "network": weights}
+
+    def _is_best(self, recall: float) -> bool:
+        return all(recall > entry["recall@1"] for entry in self._history[:-1] if "recall@1" in entry)
+
+    def _take_global_generators(self) -> None:
+        """Set torch's global generators from the run's own; a resumed run has their states from the checkpoint."""
+        torch.set_rng_state(self._generators["global"].get_state())
+        if self._fabric.device.type == "cuda":
+            torch.cuda.manual_seed(self._generators["global"].initial_seed())
+            if self._cuda_generator is not None:
+                torch.cuda.set_rng_state(self._cuda_generator)
+
+    def _state(self) -> State:
+        self._generators["global"].set_state(torch.get_rng_state())
+        return {
+            "fingerprint": self._fingerprint,
+            "step": self._step,
+            "seconds": self._seconds + time.perf_counter() - self._since,
+            "network": self._network.state_dict(),
+            "losses": self._objective.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "generators": {name: generator.get_state() for name, generator in self._generators.items()},
+            "cuda_generator": torch.cuda.get_rng_state() if self._fabric.device.type == "cuda" else None,
+            "history": self._history,
+            "best": self._best,
+        }
+
+    def _restore(self, state: State) -> None:
+        self._network.load_state_dict(state["network"])
+        self._objective.load_state_dict(state["losses"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scheduler.load_state_dict(state["scheduler"])
+        for name, generator in self._generators.items():
+            generator.set_state(state["generators"][name])
+        self._cuda_generator = state["cuda_generator"]
+        self._step, self._seconds = state["step"], state["seconds"]
+        self._history, self._best = state["history"], state["best"]
+
+
+def _means(sums: dict[str, torch.Tensor], count: int) -> dict[str, float]:
+    return {name: (total / count).item() for name, total in sums.items()}
