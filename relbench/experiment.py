@@ -23,6 +23,8 @@ from pydantic import (
 # Counts up whenever the code changes the numbers that unchanged settings give; old runs are then not reused.
 RECIPE: Literal[1] = 1
 
+LONGEST_SHOWN = 80  # characters of a refused value
+
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 
@@ -30,7 +32,7 @@ Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 class Settings(BaseModel):
     """A frozen group of settings that refuses unknown names, and strings where numbers belong."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -125,7 +127,9 @@ def one_line(error: ValidationError) -> str:
 
 
 def _given(value: object) -> str:
-    return "" if isinstance(value, BaseModel | Mapping) else f" = {value!r}"
+    """What was given, where it is short enough to help: not a group of settings, not a whole damaged file."""
+    text = "" if isinstance(value, BaseModel | Mapping) else f" = {value!r}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def changed(settings: SettingsType, values: Mapping[str, Any]) -> SettingsType:

@@ -68,13 +68,12 @@ class Schedule:
             del self.waiting[experiment.fingerprint]
         return ready
 
-    def give_up_orphans(self) -> list[str]:
-        """Runs that can never start, as their teacher failed; they count as failed from now on."""
-        lost = [name for name, one in self.waiting.items() if one.teacher and one.teacher.fingerprint in self.failures]
-        for name in lost:
-            del self.waiting[name]
-            self.failures[name] = "its teacher failed"
-        return lost
+    def fail(self, fingerprint: str, why: str) -> list[str]:
+        """Note a failed run; gives the runs that now can never start, as it was their teacher."""
+        self.waiting.pop(fingerprint, None)
+        self.failures[fingerprint] = why
+        lost = [name for name, one in self.waiting.items() if one.teacher and one.teacher.fingerprint == fingerprint]
+        return lost + [name for one in lost for name in self.fail(one, "its teacher failed")]
 
 
 def run_grid(experiments: Sequence[Experiment], runs: Path, data: Path, jobs: int, watcher: Watcher) -> Schedule:

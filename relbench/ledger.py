@@ -17,9 +17,9 @@ Role = Literal["teacher", "student", "control"]
 
 
 class Record(BaseModel):
-    """A frozen record of something that happened; unknown fields are refused, not dropped."""
+    """A frozen record of something that happened; unknown fields and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ClassCounts(Record):
@@ -93,7 +93,7 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
         ValueError: the file is truncated, or not such a record; one line with what to do.
     """
     try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+        return kind.model_validate_json(path.read_bytes())
     except ValidationError as error:
         raise ValueError(
             f"{path} is not a readable {kind.__name__.lower()} ({one_line(error)}): "

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from relbench.data import DATASETS
 from relbench.experiment import Experiment, Net, Term, changed
 from relbench.ledger import Entry, Plan
-from relbench.losses import find_loss
+from relbench.losses import find_loss, validate_term
 from relbench.models import TRUNKS
 from relbench.studies import STUDIES, Cell, Study
 
@@ -38,7 +39,7 @@ def known(name: str, names: Iterable[str], what: str) -> str:
 
 
 def resolve_device(device: str) -> str:
-    """ "auto" becomes the GPU where there is one.
+    """Take the GPU for "auto" where there is one.
 
     Raises:
         ValueError: an unknown device, or a GPU asked for that torch doesn't see.
@@ -67,17 +68,22 @@ def plan_cells(study: Study, seeds: Sequence[int], device: str, values: Mapping[
     study = study.with_values(here | dict(values))
     content = DATASETS[known(study.data.name, DATASETS, "data set")].content()
     pinned = changed(study, {"data": changed(study.data, {"content": content})})
-    cells = pinned.cells(tuple(seeds))
-    for cell in cells:
-        _check(cell)
-    return cells
+    return tuple(_possible(cell) for cell in pinned.cells(tuple(seeds)))
 
 
-def _check(cell: Cell) -> None:
+def _possible(cell: Cell) -> Cell:
     try:
         check_experiment(cell.experiment)
     except ValueError as error:
         raise ValueError(f"{cell.label}: {error}") from None
+    return replace(cell, experiment=_without_idle_teacher(cell.experiment))
+
+
+def _without_idle_teacher(experiment: Experiment) -> Experiment:
+    """A run none of whose losses looks at the teacher does not depend on one."""
+    if any(find_loss(term.loss).kind == "relational" for term in experiment.terms):
+        return experiment
+    return changed(experiment, {"teacher": None})
 
 
 def check_experiment(experiment: Experiment) -> None:
@@ -106,9 +112,8 @@ def _check_net(net: Net, size: int) -> None:
 
 
 def _check_term(term: Term, *, has_teacher: bool) -> None:
-    loss = find_loss(term.loss)
-    loss.check(**term.options)
-    if loss.kind == "relational" and not has_teacher:
+    validate_term(term.loss, term.options)
+    if find_loss(term.loss).kind == "relational" and not has_teacher:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
 
 

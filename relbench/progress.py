@@ -50,7 +50,7 @@ def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
         return sum(same) / len(same)
 
     left = [(pace.steps - pace.done) * (pace.seconds_per_step or rate(pace.label)) for pace in paces]
-    return max(sum(left) / jobs, max(left))
+    return max(sum(left) / jobs, *left)
 
 
 class Bars:
@@ -72,7 +72,12 @@ class Bars:
         }
         self._jobs, self._ended = jobs, 0
         self._tasks: dict[str, TaskID] = {}
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
         self._progress = Progress(*columns, console=console)
         self._total = self._progress.add_task("all steps", total=sum(p.steps for p in self._paces.values()), left="")
 

@@ -126,7 +126,7 @@ def _load_teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Em
 
 def _task(experiment: Experiment, source: ImageSource, network: Embedder, teacher: Embedder | None) -> Task:
     lines = lines_of(source.table, "train")
-    labels, _ = labels_of(source.table, lines)
+    labels, names = labels_of(source.table, lines)
     by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
 
     def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
@@ -137,7 +137,7 @@ def _task(experiment: Experiment, source: ImageSource, network: Embedder, teache
     return Task(
         network=network,
         teacher=teacher,
-        parts={term.loss: _part(term) for term in experiment.terms},
+        parts={term.loss: _part(term, experiment, classes=len(names)) for term in experiment.terms},
         batches=batches,
         images=source.train_batch,
         labels=by_line,
@@ -145,9 +145,10 @@ def _task(experiment: Experiment, source: ImageSource, network: Embedder, teache
     )
 
 
-def _part(term: Term) -> Part:
+def _part(term: Term, experiment: Experiment, classes: int) -> Part:
     entry = find_loss(term.loss)
-    loss = entry.build(**term.options)
+    given = {"num_classes": classes, "embedding_size": experiment.net.dim, "seed": experiment.seed}
+    loss = entry.build(**{name: given[name] for name in entry.needs} | term.options)
     return Part(term.weight, relational=loss) if entry.kind == "relational" else Part(term.weight, supervised=loss)
 
 
@@ -165,7 +166,7 @@ def _validation(source: ImageSource, device: torch.device) -> Callable[[torch.nn
 
 
 def _test_batches(source: ImageSource, lines: NDArray[np.int64]) -> Iterator[torch.Tensor]:
-    return (source.test_batch(part) for part in torch.from_numpy(lines).split(EVALUATION_BATCH))
+    return (source.test_batch(part) for part in torch.split(torch.from_numpy(lines), EVALUATION_BATCH))
 
 
 def _evaluate(experiment: Experiment, folder: RunFolder, source: ImageSource, network: Embedder, state: State) -> Row:

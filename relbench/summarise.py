@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from relbench.evaluation import significance
-from relbench.ledger import Plan, Row, read_record, read_row
-from relbench.report import Comparison, Interval, Method, Summary
+from relbench.evaluation import ClassCounts, significance
+from relbench.ledger import Entry, Plan, Row, read_record, read_row
+from relbench.report.summary import Comparison, Interval, Method, Summary
 
 BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
 
@@ -31,24 +31,45 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     Raises:
         ValueError: no teacher is finished, or rows were not made from the same data.
     """
-    done = [entry for entry in plan.entries if entry.fingerprint in rows]
-    missing = [f"{entry.label} (seed {entry.seed})" for entry in plan.entries if entry.fingerprint not in rows]
-    if not any(entry.role == "teacher" for entry in done):
-        raise ValueError("no teacher is finished yet: run the study first")
+    taught = {entry.seed for entry in plan.entries if entry.role == "teacher" and entry.fingerprint in rows}
+    if not taught:
+        raise ValueError("no teacher is finished yet, so there is nothing to compare with: run the study first")
+    done = tuple(entry for entry in plan.entries if entry.fingerprint in rows and entry.seed in taught)
     if len({rows[entry.fingerprint].data_hash for entry in done}) > 1:
-        raise ValueError("the rows were made from different data, so they can't be compared: delete the odd ones")
-    notes = (*plan.notes, *([f"Not finished, and left out: {', '.join(missing)}."] if missing else []))
-    plan = plan.model_copy(update={"entries": tuple(done), "notes": notes})
-    labels = list(dict.fromkeys(entry.label for entry in done))
-    methods = tuple(_method(label, plan, rows) for label in labels)
-    return Summary(plan, methods, tuple(sorted({entry.seed for entry in done})))
+        raise ValueError("the rows were made from different data, so they can't be compared: run the study anew")
+    left_out = [f"{entry.label} (seed {entry.seed})" for entry in plan.entries if entry not in done]
+    notes = (*plan.notes, *([f"Not finished, and left out: {', '.join(left_out)}."] if left_out else []))
+    finished = plan.model_copy(update={"entries": done, "notes": notes})
+    labels = dict.fromkeys(entry.label for entry in done)
+    methods = tuple(_method([entry for entry in done if entry.label == label], finished, rows) for label in labels)
+    return Summary(finished, methods, tuple(sorted({entry.seed for entry in done})))
 
 
-def _method(label: str, plan: Plan, rows: dict[str, Row]) -> Method:
-    entries = [entry for entry in plan.entries if entry.label == label]
+def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Method:
     teachers = {entry.seed: rows[entry.fingerprint] for entry in plan.entries if entry.role == "teacher"}
     own = tuple(rows[entry.fingerprint] for entry in entries)
     metrics = {name: _over_seeds([row.metrics[name] for row in own]) for name in own[0].metrics}
     role = entries[0].role
-    paired = [teachers[entry.seed] for entry in entries if entry.seed in teachers]
-    return Method(label, role, own, metrics, None if role == "teacher" else _compare(own, paired))
+    against = None if role == "teacher" else _compare(own, [teachers[entry.seed] for entry in entries])
+    return Method(entries[0].label, role, own, metrics, against)
+
+
+def _over_seeds(values: Sequence[float]) -> Interval:
+    return _as_interval(significance.seed_interval(values))
+
+
+def _as_interval(interval: significance.Interval) -> Interval:
+    return Interval(interval.mean, interval.low, interval.high)
+
+
+def _compare(own: Sequence[Row], teachers: Sequence[Row]) -> Comparison:
+    """A method against the teacher of the same seed, over the same queries."""
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    found = significance.compare([_counts(row) for row in own], [_counts(row) for row in teachers], generator=generator)
+    over_queries, over_seeds = _as_interval(found.over_queries), _as_interval(found.over_seeds)
+    return Comparison(found.difference, over_queries, over_seeds, found.seeds, found.verdict)
+
+
+def _counts(row: Row) -> ClassCounts:
+    by_class = row.by_class
+    return ClassCounts(np.array(by_class.classes), np.array(by_class.queries), np.array(by_class.correct))

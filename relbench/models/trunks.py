@@ -100,7 +100,7 @@ def _torchvision(name: str, **options: Any) -> Callable[[int | None, int, bool],
         except OSError as error:
             folder = f"{torch.hub.get_dir()}/checkpoints"
             raise ValueError(
-                f"the ImageNet weights of {name} could not be fetched from {weights.url if weights else None} ({error}): "
+                f"the ImageNet weights of {name} could not be fetched ({error}; from {getattr(weights, 'url', '')}): "
                 f"put that file into {folder}, or choose weights = random"
             ) from None
 

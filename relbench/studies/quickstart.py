@@ -1,4 +1,4 @@
-"""The quick start: does a small student beat its teacher on Glyphs? (after Park et al., CVPR 2019, Table 1)
+"""The quick start: a small student against its teacher on Glyphs (after Park et al., CVPR 2019, Table 1).
 
 A conv net of width 16 with 128 dimensions teaches one of half the width with 32 dimensions. Losses as in the paper:
 triplet with distance-weighted negatives, relational distances and angles 1:2, student embeddings not of unit length.

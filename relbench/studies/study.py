@@ -61,7 +61,7 @@ class Study(Settings):
     ) -> Experiment:
         return Experiment(data=self.data, net=arm.net, protocol=arm.protocol, terms=terms, seed=seed, teacher=teacher)
 
-    def keys(self) -> dict[str, tuple[str, ...]]:
+    def places(self) -> dict[str, tuple[str, ...]]:
         """Settings that `with_values` can change -> the place of each: "student.dim" -> ("student", "net", "dim")."""
         arms: dict[str, tuple[str, ...]] = {
             f"{arm}.{key}": (arm, group, key)
@@ -80,10 +80,10 @@ class Study(Settings):
         """
         study = self
         for key, value in values.items():
-            if key not in self.keys():
-                raise ValueError(f"unknown setting {key!r}: {_suggestion(key, list(self.keys()))}")
+            if key not in self.places():
+                raise ValueError(f"unknown setting {key!r}: {_suggestion(key, list(self.places()))}")
             try:
-                study = _replaced(study, self.keys()[key], value)
+                study = _replaced(study, self.places()[key], value)
             except ValueError as error:
                 raise ValueError(f"{key}: {error}") from None
         return study

@@ -1,0 +1,141 @@
+"""The angle loss against the plain form that holds every difference of two rows and every angle at once."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize, smooth_l1_loss
+
+from relbench.losses import rkd_angle
+
+AngleLoss = Callable[[Tensor, Tensor], Tensor]
+
+SIZES = ((128, 512), (128, 128), (128, 32))
+TARGETS = {(128, 512): 40.0, (128, 128): 10.0, (128, 32): 3.0}
+"""By (batch, dim): how many times faster than the plain form the angle loss is to be, on two cores."""
+
+MEMORY_TARGET = 10**9
+"""Bytes above the inputs that the angle loss may take for 1024 rows of 512."""
+
+
+@dataclass(frozen=True)
+class AngleSpeed:
+    """Time of the angle loss for one size, forward and backward, float32.
+
+    Attributes:
+        batch: rows of student and of teacher.
+        dim: columns of each.
+        naive_seconds: median time of the plain form.
+        ours_seconds: median time of `rkd_angle`.
+        target: how many times faster `rkd_angle` is to be; None: no target for this size.
+    """
+
+    batch: int
+    dim: int
+    naive_seconds: float
+    ours_seconds: float
+    target: float | None
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster `rkd_angle` is."""
+        return self.naive_seconds / self.ours_seconds
+
+
+def naive_angle(student: Tensor, teacher: Tensor) -> Tensor:
+    """RKD-A the plain way: broadcast the differences, bring them to unit length, multiply them as batched matrices.
+
+    Args:
+        student: ``(batch, student_dim)``. Gets the gradient.
+        teacher: ``(batch, teacher_dim)``. A constant.
+
+    Returns:
+        Scalar; for rows that all differ, what `rkd_angle` gives.
+
+    Source:
+        arXiv:1904.05068, equations 8 and 9. Memory: several times ``batch^2 dim`` and ``batch^3``.
+    """
+    with torch.no_grad():
+        target = _all_cosines(teacher)
+    return smooth_l1_loss(_all_cosines(student), target)
+
+
+def _all_cosines(rows: Tensor) -> Tensor:
+    directions = normalize(rows[None, :, :] - rows[:, None, :], dim=2)
+    return torch.bmm(directions, directions.transpose(1, 2))
+
+
+def measure(sizes: Sequence[tuple[int, int]] = SIZES, repeats: int = 15, threads: int = 2) -> list[AngleSpeed]:
+    """Time both forms, taking turns, so that whatever else the machine does meets both.
+
+    Args:
+        sizes: pairs of batch and dim.
+        repeats: how often each form runs; the median counts. One more run of each comes before, untimed.
+        threads: for torch, while this runs.
+    """
+    with _threads(threads):
+        return [_measure_size(batch, dim, repeats) for batch, dim in sizes]
+
+
+def peak_memory(batch: int = 1024, dim: int = 512) -> int:
+    """Bytes that `rkd_angle`, forward and backward, takes at most above its inputs and what torch itself takes.
+
+    Measured in a process of its own, from what Linux reports about it.
+
+    Raises:
+        FileNotFoundError: not on Linux.
+    """
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_peak_of_this_process, batch, dim).result()
+
+
+def _measure_size(batch: int, dim: int, repeats: int) -> AngleSpeed:
+    student, teacher = _inputs(batch, dim)
+    forms: tuple[AngleLoss, ...] = (naive_angle, rkd_angle)
+    rounds = [[_seconds(form, student, teacher) for form in forms] for _ in range(repeats + 1)]
+    naive, ours = (median(times) for times in zip(*rounds[1:], strict=True))
+    return AngleSpeed(batch, dim, naive, ours, TARGETS.get((batch, dim)))
+
+
+def _inputs(batch: int, dim: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    student = torch.randn(batch, dim, generator=generator).requires_grad_()
+    return student, torch.randn(batch, dim, generator=generator)
+
+
+def _seconds(form: AngleLoss, student: Tensor, teacher: Tensor) -> float:
+    start = perf_counter()
+    torch.autograd.grad(form(student, teacher), student)
+    return perf_counter() - start
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _peak_of_this_process(batch: int, dim: int) -> int:
+    _seconds(rkd_angle, *_inputs(8, dim))  # loads the libraries' parts that any use needs
+    student, teacher = _inputs(batch, dim)
+    before = _resident_bytes("VmRSS")
+    _seconds(rkd_angle, student, teacher)
+    return _resident_bytes("VmHWM") - before
+
+
+def _resident_bytes(field: str) -> int:
+    """VmRSS: memory held now; VmHWM: the most that was ever held."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    kibibytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
+    return int(kibibytes) * 1024

@@ -1,0 +1,125 @@
+"""The exact evaluation against the plain chunked matrix product that any such evaluation must do."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from relbench.evaluation import retrieval_metrics
+from relbench.evaluation.approximate import Backend
+
+Matrix = NDArray[np.float32] | torch.Tensor
+
+KS = (1, 10, 100, 1000)
+TIME_TARGET = 1.2
+"""How many times the plain product's time the evaluation may take, on two cores."""
+
+MEMORY_TARGET = 2_500_000_000
+"""Bytes that the whole process may hold at its peak, for the 60,502 x 512 of Stanford Online Products."""
+
+_CHUNK = 1024
+_LARGEST_CLASS = 12
+_NOISE = 2.0  # to the classes' spread: Recall@1 comes out neither 0 nor 1
+
+
+@dataclass(frozen=True)
+class EvaluationSpeed:
+    """Time and memory of one evaluation.
+
+    Attributes:
+        count: rows.
+        dim: columns.
+        plain_seconds: time of the plain product, by the faster one of numpy and torch.
+        ours_seconds: time of `retrieval_metrics`, Recall@1, 10, 100, 1000, R-precision and MAP@R.
+        peak_bytes: the most that the process, libraries and embeddings included, held until the evaluation ended.
+        metrics: what was measured, to see that the data are neither trivial nor hopeless.
+    """
+
+    count: int
+    dim: int
+    plain_seconds: float
+    ours_seconds: float
+    peak_bytes: int
+    metrics: dict[str, float]
+
+    @property
+    def ratio(self) -> float:
+        """How many times the plain product's time the evaluation took."""
+        return self.ours_seconds / self.plain_seconds
+
+
+def measure(
+    count: int = 60_502,
+    dim: int = 512,
+    *,
+    generator: np.random.Generator,
+    backend: Backend = "auto",
+    threads: int = 2,
+) -> EvaluationSpeed:
+    """Time both in a process of its own; half of the plain product runs before ours and half after.
+
+    The process sees no GPU: the target is about processors.
+
+    Args:
+        count: rows, at least 1,001 for Recall@1000.
+        dim: columns.
+        generator: draws the seed of the embeddings.
+        backend: of `retrieval_metrics`.
+        threads: for torch; numpy and faiss follow OMP_NUM_THREADS, or take all cores.
+
+    Raises:
+        ValueError: too few rows.
+        FileNotFoundError: not on Linux.
+    """
+    if count <= max(KS):
+        raise ValueError(f"count = {count} rows can't give Recall@{max(KS)}: use {max(KS) + 1} or more")
+    seed = int(generator.integers(2**63))
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure_here, count, dim, seed, backend, threads).result()
+
+
+def clustered(count: int, dim: int, generator: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Unit-length embeddings of classes of 2 to 12 items, in random order, and their labels."""
+    labels = np.repeat(np.arange(count), generator.integers(2, _LARGEST_CLASS + 1, count))[:count]
+    labels = generator.permutation(labels)
+    centres = generator.standard_normal((int(labels.max()) + 1, dim), dtype=np.float32)
+    rows = generator.standard_normal((count, dim), dtype=np.float32)
+    rows *= _NOISE
+    rows += centres[labels]
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows, labels
+
+
+def _measure_here(count: int, dim: int, seed: int, backend: Backend, threads: int) -> EvaluationSpeed:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    torch.set_num_threads(threads)
+    rows, labels = clustered(count, dim, np.random.default_rng(seed))
+    retrieval_metrics(rows[:100], np.arange(100) % 10, (1,), backend=backend)  # loads the libraries
+    choices: tuple[Matrix, ...] = (rows, torch.from_numpy(rows))
+    matrix = min(choices, key=lambda choice: _product_seconds(choice, 0, _CHUNK))
+    plain = _product_seconds(matrix, 0, count // 2)
+    start = perf_counter()
+    metrics = retrieval_metrics(rows, labels, KS, backend=backend)
+    ours = perf_counter() - start
+    peak = _peak_bytes()
+    plain += _product_seconds(matrix, count // 2, count)
+    return EvaluationSpeed(count, dim, plain, ours, peak, metrics)
+
+
+def _product_seconds(matrix: Matrix, start: int, stop: int) -> float:
+    """Time of the products of some rows with all rows, thrown away at once."""
+    before = perf_counter()
+    for first in range(start, stop, _CHUNK):
+        matrix[first : min(first + _CHUNK, stop)] @ matrix.T
+    return perf_counter() - before
+
+
+def _peak_bytes() -> int:
+    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))

@@ -1,0 +1,207 @@
+"""Fast distances by one matrix product, with a bound on how far each can be off.
+
+With rows centred, |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> is one matrix product for all pairs, but
+in floating point it cancels: the error is relative to the norms, not to the distance. The bound
+makes it harmless. Two items whose keys differ by more than twice the bound stand in the order of
+their true distances; the few closer ones are compared by `points.squared_distances`.
+
+The bound. u is the unit roundoff, d the dimension, m = |x| + max |y|; all products and sums in
+whatever order and with or without fused multiply-add. A sum of d products errs by at most
+gamma(d) sum |x_i y_i| <= gamma(d) |x| |y|, gamma(n) = n u / (1 - n u) (Higham, Accuracy and
+Stability of Numerical Algorithms, 2nd ed., section 3.1). faiss sums the two squared norms and twice
+the product: gamma(d) (|x|^2 + |y|^2 + 2 |x| |y|) <= gamma(d) m^2, and three more roundings of
+quantities up to m^2. torch multiplies (-2 x, 1) with (y, |y|^2), d + 1 products: gamma(d + 1) m^2.
+Rounding the centred rows to the working precision moves a distance by at most 2 u m^2 + O(u^2).
+Adding the bound to a key rounds once more.
+Together below gamma(d + 16) m^2 in float32. The float64 part, centring and the canonical distance
+itself, stays below the same expression with the float64 roundoff. Numbers under the smallest
+normal one may be flushed to zero: 4 d times that number.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from relbench.evaluation.points import Embeddings, Floats, Integers, Points
+
+Backend = Literal["auto", "faiss", "torch"]
+Keys = NDArray[np.floating[Any]]
+Multiply = Callable[[NDArray[np.float32], NDArray[np.float32]], None]
+
+_ROWS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Centred:
+    """Centred, scaled rows for matrix products.
+
+    Subtracting the mean row changes no distance and shrinks the norms that the error grows with;
+    dividing by a power of two keeps squares inside float32.
+
+    Attributes:
+        points: The rows as given.
+    """
+
+    points: Points
+
+    @cached_property
+    def mean(self) -> Floats:
+        """(dim,) mean of the scaled rows."""
+        total = np.zeros(self.points.dim)
+        for start in range(0, len(self.points.rows), _ROWS_AT_ONCE):
+            total += self._scaled(slice(start, start + _ROWS_AT_ONCE)).sum(axis=0)
+        return total / len(self.points.rows)
+
+    def exact(self, rows: slice | Integers) -> Floats:
+        """(rows, dim) centred rows in float64."""
+        return self._scaled(rows) - self.mean
+
+    @cached_property
+    def single(self) -> NDArray[np.float32]:
+        """(n, dim) all centred rows, rounded to float32."""
+        out = np.empty(self.points.rows.shape, np.float32)
+        for start in range(0, len(out), _ROWS_AT_ONCE):
+            out[start : start + _ROWS_AT_ONCE] = self.exact(slice(start, start + _ROWS_AT_ONCE))
+        return out
+
+    @cached_property
+    def norms(self) -> Floats:
+        """(n,) lengths of the centred rows, in float64."""
+        out = np.empty(len(self.points.rows))
+        for start in range(0, len(out), _ROWS_AT_ONCE):
+            part = slice(start, start + _ROWS_AT_ONCE)
+            out[part] = np.linalg.norm(self.exact(part), axis=1)
+        return out
+
+    def slack(self, queries: Integers | slice, working: type[np.floating[Any]]) -> Floats:
+        """(queries,) twice the error bound: keys further apart than this are in true order."""
+        spread = self.norms[self.points.query[queries]] + self.norms[self.points.gallery].max()
+        relative = _gamma(self.points.dim + 16, working) + _gamma(self.points.dim + 16, np.float64)
+        flushed = 4.0 * self.points.dim * float(np.finfo(working).tiny)
+        return np.asarray(2 * (relative * spread**2 + flushed))
+
+    def _scaled(self, rows: slice | Integers) -> Floats:
+        return np.ldexp(self.points.rows[rows].astype(np.float64), -self.points.exponent)
+
+
+def _gamma(count: int, working: type[np.floating[Any]]) -> float:
+    share = count * float(np.finfo(working).eps) / 2
+    return share / (1 - share) if share < 1 else math.inf
+
+
+def choose_backend(backend: Backend, embeddings: Embeddings) -> tuple[str, torch.device]:
+    """The backend that will multiply, and the device it does so on.
+
+    Args:
+        backend: "faiss" (CPU), "torch" (the tensor's device, else a GPU if there is one, else the
+            CPU), or "auto": torch where a GPU is at hand, else faiss, else torch.
+        embeddings: The input; a tensor on a GPU is multiplied there.
+
+    Raises:
+        ValueError: An unknown backend, or faiss where it is not installed.
+    """
+    device = _device(embeddings)
+    if backend not in {"auto", "faiss", "torch"}:
+        raise ValueError(f"backend {backend!r} is unknown: use 'auto', 'faiss' or 'torch'")
+    has_faiss = find_spec("faiss") is not None
+    if backend == "faiss" and not has_faiss:
+        raise ValueError("backend 'faiss' needs faiss: install faiss-cpu, or use backend='torch'")
+    if backend == "faiss" or (backend == "auto" and has_faiss and device.type == "cpu"):
+        return "faiss", torch.device("cpu")
+    return "torch", device
+
+
+def _device(embeddings: Embeddings) -> torch.device:
+    if isinstance(embeddings, torch.Tensor) and embeddings.device.type == "cuda":
+        return embeddings.device
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def key_blocks(
+    centred: Centred, backend: tuple[str, torch.device], chunk: int
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Approximate distances of all queries to the whole gallery, a block of queries at a time.
+
+    Args:
+        centred: The rows.
+        backend: As `choose_backend` returns it.
+        chunk: Queries per block; a block takes `4 * chunk * gallery` bytes.
+
+    Yields:
+        The positions in `points.query`, and their (queries, columns) float32 keys: squared
+        distances up to a number per query and an error of half `Centred.slack`, infinite for
+        the query itself. A block is overwritten by the next one.
+    """
+    points = centred.points
+    multiply = _MULTIPLIERS[backend[0]](centred, backend[1])
+    buffer = np.empty((min(chunk, len(points.query)), len(points.gallery)), np.float32)
+    for start in range(0, len(points.query), chunk):
+        part = slice(start, min(start + chunk, len(points.query)))
+        keys = buffer[: part.stop - part.start]
+        multiply(np.ascontiguousarray(centred.single[points.query[part]]), keys)
+        mask_own(keys, points.own_column[part])
+        yield part, keys
+
+
+def mask_own(keys: Keys, own_column: Integers) -> None:
+    """Put each query infinitely far from itself, by index."""
+    present = np.flatnonzero(own_column >= 0)
+    keys[present, own_column[present]] = np.inf
+
+
+def _gallery(centred: Centred) -> NDArray[np.float32]:
+    whole = len(centred.points.gallery) == len(centred.points.rows)
+    return centred.single if whole else centred.single[centred.points.gallery]
+
+
+def _faiss_multiply(centred: Centred, _device: torch.device) -> Multiply:
+    import faiss  # noqa: PLC0415 - optional, and slow to load
+
+    gallery = _gallery(centred)
+    pointer = faiss.swig_ptr
+
+    def multiply(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> None:
+        shape = (centred.points.dim, len(queries))
+        faiss.pairwise_L2sqr(*shape, pointer(queries), len(gallery), pointer(gallery), pointer(keys))
+
+    return multiply
+
+
+def _torch_multiply(centred: Centred, device: torch.device) -> Multiply:
+    squares = np.square(centred.norms[centred.points.gallery]).astype(np.float32)
+    gallery = np.concatenate([_gallery(centred), squares[:, None]], axis=1)
+    transposed = torch.from_numpy(gallery).to(device).T
+
+    def multiply(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> None:
+        ones = np.ones((len(queries), 1), np.float32)
+        left = torch.from_numpy(np.concatenate([-2 * queries, ones], axis=1)).to(device)
+        with _full_precision(device):
+            if device.type == "cpu":
+                torch.mm(left, transposed, out=torch.from_numpy(keys))
+            else:
+                torch.from_numpy(keys).copy_(torch.mm(left, transposed))
+
+    return multiply
+
+
+_MULTIPLIERS = {"faiss": _faiss_multiply, "torch": _torch_multiply}
+
+
+@contextmanager
+def _full_precision(device: torch.device) -> Iterator[None]:
+    """Keep autocast and TensorFloat-32 out: their products would break the error bound."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)

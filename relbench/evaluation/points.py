@@ -1,0 +1,160 @@
+"""Checked input of a retrieval evaluation, and the one distance that decides every order."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+Embeddings = torch.Tensor | NDArray[Any]
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Booleans = NDArray[np.bool_]
+
+_SLAB_NUMBERS = 1 << 18  # numbers held at once by the canonical distance: they stay in the cache
+_SAFE_EXPONENT = 400  # squares of numbers within 2**-400 .. 2**400 stay normal in float64
+
+
+@dataclass(frozen=True)
+class Points:
+    """Rows of a matrix, which of them ask and which of them answer.
+
+    A *column* below is a position in `gallery`; as `gallery` ascends, ties by column are ties by
+    row index.
+
+    Attributes:
+        rows: (n, dim) embeddings, float16, float32 or float64, all finite.
+        query: (queries,) ascending row indices that ask.
+        gallery: (columns,) ascending row indices that may be found.
+        own_column: (queries,) the column that is the query itself, -1 where it is not in `gallery`.
+    """
+
+    rows: NDArray[Any]
+    query: Integers
+    gallery: Integers
+    own_column: Integers
+
+    @property
+    def dim(self) -> int:
+        """Width of a row."""
+        return int(self.rows.shape[1])
+
+    @cached_property
+    def exponent(self) -> int:
+        """Power of two just above the largest absolute number of `rows`."""
+        return math.frexp(max(float(self.rows.max()), -float(self.rows.min())))[1]
+
+    @property
+    def others(self) -> Integers:
+        """(queries,) how many gallery items are there for each query besides itself."""
+        return len(self.gallery) - (self.own_column >= 0).astype(np.int64)
+
+
+def check_points(embeddings: Embeddings, query: ArrayLike | None, gallery: ArrayLike | None) -> Points:
+    """Check embeddings and masks.
+
+    Args:
+        embeddings: (n, dim) floating-point array or tensor on any device.
+        query: (n,) boolean mask of the rows that ask; None: all.
+        gallery: (n,) boolean mask of the rows that may be found; None: all.
+
+    Raises:
+        ValueError: Wrong number of dimensions, fewer than two rows, no columns, a number that is
+            not finite, a mask of another length or kind, or an empty one.
+        TypeError: Embeddings that are not floating-point.
+    """
+    rows = _as_matrix(embeddings)
+    asking = _as_indices(query, "query", len(rows))
+    found = _as_indices(gallery, "gallery", len(rows))
+    position = np.minimum(np.searchsorted(found, asking), len(found) - 1)
+    return Points(rows, asking, found, np.where(found[position] == asking, position, -1))
+
+
+def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
+    if isinstance(embeddings, torch.Tensor):
+        embeddings = embeddings.detach().cpu()
+        # numpy has no bfloat16; float32 holds every bfloat16 exactly
+        embeddings = (embeddings.float() if embeddings.dtype == torch.bfloat16 else embeddings).numpy()
+    if not isinstance(embeddings, np.ndarray) or embeddings.dtype not in (
+        np.float16,
+        np.float32,
+        np.float64,
+    ):
+        found = getattr(embeddings, "dtype", type(embeddings).__name__)
+        raise TypeError(
+            f"embeddings must be a float16, float32 or float64 array or tensor, not {found}: convert them first"
+        )
+    if embeddings.ndim != 2 or embeddings.shape[1] == 0:
+        raise ValueError(f"embeddings must have the shape (rows, dim), not {embeddings.shape}: reshape them")
+    if len(embeddings) < 2:
+        raise ValueError(
+            f"embeddings have {len(embeddings)} row(s), but a neighbour needs at least two: pass the whole test set"
+        )
+    _check_finite(embeddings)
+    return np.ascontiguousarray(embeddings)
+
+
+def _check_finite(rows: NDArray[Any]) -> None:
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise ValueError(
+            f"embeddings hold NaN or infinity, first in row {int(bad.argmax())} "
+            f"({int(bad.sum())} row(s) in all): look at the checkpoint that made them"
+        )
+
+
+def _as_indices(mask: ArrayLike | None, name: str, length: int) -> Integers:
+    if mask is None:
+        return np.arange(length)
+    flags = mask.detach().cpu().numpy() if isinstance(mask, torch.Tensor) else np.asarray(mask)
+    if flags.dtype != np.bool_ or flags.shape != (length,):
+        raise ValueError(
+            f"{name} must be a boolean mask of shape ({length},), one flag per embedding, not "
+            f"{flags.dtype} of shape {flags.shape}: build it with a comparison"
+        )
+    if not flags.any():
+        raise ValueError(f"{name} selects no row: set at least one flag of the mask")
+    return np.flatnonzero(flags)
+
+
+def squared_distances(points: Points, queries: Integers, columns: Integers) -> Floats:
+    """The canonical squared Euclidean distances of pairs: what "nearer" means in this package.
+
+    The difference of the two rows, its squares and their sum, each in float64, on the rows as
+    given (no centring: differences of float32 numbers are then exact or correctly rounded). A
+    value depends on its two rows alone, never on the pair's place among others nor on the backend,
+    so equal pairs of rows tie exactly. Rows so large or small that squares would overflow or
+    underflow are first multiplied by one power of two, which changes no order.
+
+    Args:
+        points: The rows.
+        queries: (pairs,) positions in `points.query`.
+        columns: (pairs,) positions in `points.gallery`.
+
+    Returns:
+        (pairs,) squared distances, in units of the rows squared (times the power of two squared).
+    """
+    distances = np.empty(len(queries))
+    scale = _scale(points.exponent) if len(queries) else 1.0
+    for part in _slabs(len(queries), points.dim):
+        left = points.rows[points.query[queries[part]]].astype(np.float64)
+        right = points.rows[points.gallery[columns[part]]].astype(np.float64)
+        if scale != 1.0:
+            left, right = left * scale, right * scale
+        left -= right
+        left *= left
+        distances[part] = left.sum(axis=1)
+    return distances
+
+
+def _scale(exponent: int) -> float:
+    return 1.0 if abs(exponent) < _SAFE_EXPONENT else 2.0 ** max(-1000, min(1000, -exponent))
+
+
+def _slabs(length: int, dim: int) -> Iterator[slice]:
+    step = max(1, _SLAB_NUMBERS // dim)
+    return (slice(start, start + step) for start in range(0, length, step))

@@ -1,0 +1,121 @@
+"""What the table of losses says about each one, and how its options are checked."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Literal, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from torch import Tensor
+
+Kind = Literal["relational", "supervised"]
+
+NEEDS = ("num_classes", "embedding_size", "seed")
+"""Options that follow from the run: whoever builds a loss fills them in, nobody needs to write them down."""
+
+
+def no_further_check(options: Mapping[str, Any]) -> None:
+    """For losses whose options are right if their names and types are."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One entry of the table of losses.
+
+    Attributes:
+        name: how an experiment calls it.
+        summary: what it does, one line.
+        source: where it comes from: paper, code.
+        kind: what it is called with: "relational" means `(student, teacher)`, "supervised" means
+            `(embeddings, labels, generator)`. Either way it returns a scalar.
+        options: its options by name, each with annotation and default.
+        make: from options to what is called: a function, or a module if the loss has parameters of its own, which
+            are then to be trained along.
+        verify: raises ValueError where names and types are right and the values still are not.
+    """
+
+    name: str
+    summary: str
+    source: str
+    kind: Kind
+    options: Mapping[str, inspect.Parameter]
+    make: Callable[..., Callable[..., Tensor]]
+    verify: Callable[[Mapping[str, Any]], object] = no_further_check
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Which of `NEEDS` the loss takes: pass them to `build` along with the experiment's options."""
+        return tuple(name for name in NEEDS if name in self.options)
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that cannot be right. Cheap; what `needs` lists may still be missing.
+
+        Raises:
+            ValueError: an option is unknown, missing, or of the wrong type or value; names the loss, the option, and
+                what is allowed.
+        """
+        for name, value in options.items():
+            self._check_option(name, value)
+        required = (name for name, option in self.options.items() if option.default is inspect.Parameter.empty)
+        self._refuse_missing(set(required) - set(options) - set(NEEDS))
+        self.verify(options)
+
+    def build(self, **options: Any) -> Callable[..., Tensor]:
+        """The loss with its options fixed.
+
+        Raises:
+            ValueError: as `check`, and where an option is missing that the run knows (see `needs`).
+        """
+        self.check(options)
+        missing = (name for name in self.needs if self.options[name].default is inspect.Parameter.empty)
+        self._refuse_missing(set(missing) - set(options))
+        return self.make(**options)
+
+    def _check_option(self, name: str, value: object) -> None:
+        if name not in self.options:
+            raise ValueError(f"loss {self.name!r} has no option {name!r}{suggestion(name, self.options)}")
+        annotation = self.options[name].annotation
+        if not _fits(value, annotation):
+            raise ValueError(f"loss {self.name!r}: option {name!r} is {value!r}, but must be {_words(annotation)}")
+
+    def _refuse_missing(self, names: set[str]) -> None:
+        if names:
+            raise ValueError(f"loss {self.name!r} needs a value for {', '.join(sorted(names))}")
+
+
+def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a function (or class), annotations resolved."""
+    hints = get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    parameters = inspect.signature(function).parameters.values()
+    keywords = [parameter for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+    return {parameter.name: parameter.replace(annotation=hints[parameter.name]) for parameter in keywords}
+
+
+def pure_loss(function: Callable[..., Tensor], kind: Kind, summary: str, source: str) -> Loss:
+    """The entry of a loss without parameters of its own: a function, whose keyword-only parameters are the options."""
+    return Loss(function.__name__, summary, source, kind, options_of(function), make=partial(partial, function))
+
+
+def suggestion(name: str, allowed: Iterable[str]) -> str:
+    """How a message about an unknown name goes on: the names that come close, or all of them."""
+    known = sorted(allowed)
+    close = get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    return f"; it can be one of: {', '.join(known)}" if known else "; there is none"
+
+
+def _fits(value: object, annotation: Any) -> bool:
+    """Whether a value has a type, without conversion; a whole number passes for a float, True does not."""
+    settings = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
+    try:
+        TypeAdapter(annotation, config=settings).validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _words(annotation: Any) -> str:
+    return annotation.__name__ if inspect.isclass(annotation) else str(annotation).replace("typing.", "")

@@ -1,0 +1,195 @@
+"""The report as one HTML page that needs nothing but itself."""
+
+import base64
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from relbench import __version__
+from relbench.experiment import Experiment, Term
+from relbench.ledger import Machine, Row
+from relbench.report.plots import recall_plot, training_plot
+from relbench.report.summary import Method, Summary
+from relbench.report.tables import formatted
+from relbench.report.wording import (
+    MAIN,
+    NOTHING,
+    TIMES,
+    all_rows,
+    commit_of,
+    headline,
+    listed,
+    main_recall,
+    metric_name,
+    notes,
+    percent,
+)
+
+MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table of the page."""
+
+    name: str  # what a screen reader announces
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    is_number: Sequence[bool]  # by column
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot in its two shapes, as addresses that hold the picture itself."""
+
+    wide: str
+    narrow: str
+    text: str  # for those who do not see it
+
+
+def page_text(summary: Summary) -> str:
+    """The whole page."""
+    environment = Environment(
+        loader=PackageLoader("relbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("report.html").render(_content(summary))
+
+
+def _content(summary: Summary) -> dict[str, Any]:
+    same, different = _settings(summary)
+    return {
+        "plan": summary.plan,
+        "headline": headline(summary),
+        "notes": notes(summary),
+        "table": _results(summary),
+        "recall": _picture(recall_plot, summary, _recall_in_words(summary)),
+        "training": _picture(training_plot, summary, _training_in_words(summary)),
+        "seeds": _by_seed(summary),
+        "same": same,
+        "different": different,
+        "runs": _runs(summary),
+        "machines": _machines(summary),
+        "version": __version__,
+    }
+
+
+def _results(summary: Summary) -> Grid:
+    table = formatted(summary)
+    return Grid("Results on test classes", table.header, table.rows, [column.is_number for column in table.columns])
+
+
+def _picture(draw: Callable[..., bytes], summary: Summary, text: str) -> Picture:
+    wide, narrow = (base64.b64encode(draw(summary, "svg", narrow=narrow)).decode() for narrow in (False, True))
+    return Picture(f"data:image/svg+xml;base64,{wide}", f"data:image/svg+xml;base64,{narrow}", text)
+
+
+def _recall_in_words(summary: Summary) -> str:
+    values = "; ".join(f"{method.label} {percent(main_recall(method))} %" for method in summary.methods)
+    return (
+        f"Curves of Recall@K over K, one for each method. At K = 1: {values}. The table above holds the other values."
+    )
+
+
+def _training_in_words(summary: Summary) -> str:
+    terms = dict.fromkeys(term.loss for row in all_rows(summary) for term in row.experiment.terms)
+    return (
+        f"Curves over training steps, one for each method: a panel for each loss term ({listed(list(terms))}), "
+        "and one for Recall@1 on validation classes."
+    )
+
+
+def _by_seed(summary: Summary) -> Grid:
+    metrics = list(summary.methods[0].metrics)
+    header = ["Method", "Seed", *(f"{metric_name(metric)}, %" for metric in metrics), "Validation Recall@1, %", "Step"]
+    rows = [_seed_line(method, row, metrics) for method, row in _runs_of(summary)]
+    return Grid("Values by seed", header, rows, [False] + [True] * (len(header) - 1))
+
+
+def _seed_line(method: Method, row: Row, metrics: list[str]) -> list[str]:
+    values = [percent(row.metrics[metric]) for metric in metrics]
+    validation = percent(row.validation[MAIN]) if MAIN in row.validation else NOTHING
+    return [method.label, str(row.experiment.seed), *values, validation, f"{row.selected_step:,}"]
+
+
+def _runs_of(summary: Summary) -> list[tuple[Method, Row]]:
+    return [(method, row) for method in summary.methods for row in method.rows]
+
+
+def _settings(summary: Summary) -> tuple[list[tuple[str, str]], Grid]:
+    """What all methods share, and what they differ in: the second is what the comparison compares."""
+    by_method = {method.label: _settings_of(method.row.experiment) for method in summary.methods}
+    values = {name: [settings[name] for settings in by_method.values()] for name in next(iter(by_method.values()))}
+    different = [name for name, given in values.items() if len(set(given)) > 1]
+    same = [(name, given[0]) for name, given in values.items() if len(set(given)) == 1]
+    rows = [[label, *(settings[name] for name in different)] for label, settings in by_method.items()]
+    return same, Grid("Settings that differ", ["Method", *different], rows, [False] * (len(different) + 1))
+
+
+def _settings_of(experiment: Experiment) -> dict[str, str]:
+    settings = {"loss": " + ".join(_term_name(term) for term in experiment.terms)}
+    settings["teacher"] = _teacher_name(experiment.teacher)
+    for group in ("net", "protocol", "data"):
+        values = getattr(experiment, group).model_dump(mode="json")
+        settings |= {f"{group}.{name}": _shown(value) for name, value in values.items()}
+    return settings
+
+
+def _term_name(term: Term) -> str:
+    options = ", ".join(f"{name} = {_shown(value)}" for name, value in term.options.items())
+    weight = "" if term.weight == 1 else f"{term.weight:g} {TIMES} "
+    return f"{weight}{term.loss}{f' ({options})' if options else ''}"
+
+
+def _teacher_name(teacher: Experiment | None) -> str:
+    return "none" if teacher is None else f"{teacher.net.trunk}, {teacher.net.dim}-d"
+
+
+def _shown(value: object) -> str:
+    match value:
+        case None | "" | []:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case list():
+            return ", ".join(map(str, value))
+        case _:
+            return str(value)
+
+
+def _runs(summary: Summary) -> Grid:
+    machines = _distinct_machines(summary)
+    costs = ["Training, s", "Evaluation, s", "Peak memory, MiB"]
+    header = ["Method", "Seed", "Run", "Run of its teacher", "Data", "Machine", *costs, "Finished"]
+    rows = [_run_line(method, row, machines.index(row.machine) + 1) for method, row in _runs_of(summary)]
+    return Grid("Runs", header, rows, [title in costs for title in header])
+
+
+def _run_line(method: Method, row: Row, machine: int) -> list[str]:
+    teacher = row.experiment.teacher
+    names = [row.fingerprint, teacher.fingerprint if teacher else NOTHING, row.data_hash, str(machine)]
+    costs = [f"{row.train_seconds:,.1f}", f"{row.evaluate_seconds:,.1f}", f"{row.peak_memory / MEBIBYTE:,.0f}"]
+    return [method.label, str(row.experiment.seed), *names, *costs, row.finished]
+
+
+def _distinct_machines(summary: Summary) -> list[Machine]:
+    machines: list[Machine] = []
+    for row in all_rows(summary):
+        if row.machine not in machines:
+            machines.append(row.machine)
+    return machines
+
+
+def _machines(summary: Summary) -> list[str]:
+    """A machine a line, in the order that the runs cite them by."""
+    return [
+        f"{machine.device}, {machine.cores} cores, {machine.system}; git commit {commit_of(machine)}; "
+        + ", ".join(f"{package} {version}" for package, version in sorted(machine.versions.items()))
+        for machine in _distinct_machines(summary)
+    ]

@@ -1,0 +1,266 @@
+"""Numbers into words: cells, sentences and the headline, each true for whatever came out."""
+
+from collections.abc import Callable, Sequence
+
+from relbench.ledger import Machine, Row
+from relbench.report.summary import Comparison, Interval, Method, Summary
+
+RECALL = "recall@"
+MAIN = "recall@1"  # the metric that methods are compared by
+VERDICTS = {
+    "beats": "beats the teacher",
+    "does not differ": "does not differ from the teacher",
+    "loses": "loses to the teacher",
+}
+NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
+NOTHING = "\N{EN DASH}"
+MINUS = "\N{MINUS SIGN}"
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+def metric_name(metric: str) -> str:
+    """As readers write it: recall@1 is Recall@1."""
+    return NAMES.get(metric, metric.replace(RECALL, "Recall@"))
+
+
+def recall_ranks(method: Method) -> list[int]:
+    """Every K that recall@K was measured at, rising."""
+    return sorted(int(metric.removeprefix(RECALL)) for metric in method.metrics if metric.startswith(RECALL))
+
+
+def main_recall(method: Method) -> float:
+    """Mean recall@1 over seeds, in [0, 1]."""
+    return method.metrics[MAIN].mean
+
+
+def percent(value: float) -> str:
+    """0.523 is 52.3."""
+    return f"{_tenths(value):.1f}".replace("-", MINUS)
+
+
+def signed(value: float) -> str:
+    """A difference in points, with its sign: 0.049 is +4.9."""
+    return f"{_tenths(value):+.1f}".replace("-", MINUS)
+
+
+def _tenths(value: float) -> float:
+    return round(100 * value, 1) + 0.0  # the sum turns -0.0 into 0.0
+
+
+def mean_cell(interval: Interval) -> str:
+    """Mean and 95 % interval in percent: with ± where both arms are equal, else with both bounds."""
+    if interval.low is None or interval.high is None:
+        return percent(interval.mean)
+    below, above = interval.mean - interval.low, interval.high - interval.mean
+    if abs(below - above) < 1e-9:
+        return f"{percent(interval.mean)} ± {percent(above)}"
+    return f"{percent(interval.mean)} [{percent(interval.low)}, {percent(interval.high)}]"
+
+
+def bounds_cell(interval: Interval) -> str:
+    """The bounds of a difference, in points."""
+    if interval.low is None or interval.high is None:
+        return "one seed"
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
+def net_name(method: Method) -> str:
+    """Trunk, width where it has one, and dimensions: conv4-16/128."""
+    net = method.row.experiment.net
+    return f"{net.trunk}{'' if net.width is None else f'-{net.width}'}/{net.dim}"
+
+
+def verdict(method: Method) -> str:
+    """The verdict against the teacher as a phrase."""
+    return VERDICTS[method.against_teacher.verdict] if method.against_teacher else NOTHING
+
+
+def counted(number: int, noun: str) -> str:
+    """1 seed, 3 seeds, 2 classes."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
+
+
+def seeds_in_words(summary: Summary) -> str:
+    """How many seeds stand behind the values: 3 seeds, or 1 to 3 seeds where some runs are missing."""
+    fewest, most = min(counts := [len(method.rows) for method in summary.methods]), max(counts)
+    return counted(most, "seed") if fewest == most else f"{fewest} to {counted(most, 'seed')}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list with "and" before the last."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def headline(summary: Summary) -> str:
+    """What came out, in sentences that also hold where no student wins."""
+    teacher, *others = summary.methods
+    students = [method for method in others if method.role == "student"]
+    if not students:
+        return f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."
+    winners = [student for student in students if _compared(student).verdict == "beats"]
+    best = max(winners or students, key=main_recall)
+    sentences = [_on_winner(best, teacher, len(winners), len(students)) if winners else _on_no_winner(best, teacher)]
+    sentences += _on_no_distillation(best, students)
+    sentences += [_on_control(method, best) for method in others if method.role == "control"]
+    return " ".join(sentences)
+
+
+def _on_winner(best: Method, teacher: Method, winners: int, students: int) -> str:
+    gain = f"{percent(_compared(best).difference)} points of Recall@1"
+    values = f"{percent(main_recall(best))} % against {percent(main_recall(teacher))} %, {_seeds_of(best)}"
+    count = f" {winners} of {counted(students, 'student')} beat{'s' if winners == 1 else ''} the teacher."
+    return f"{_named(best)} beats its teacher ({_budget(teacher)}) by {gain} ({values}).{count if students > 1 else ''}"
+
+
+def _on_no_winner(best: Method, teacher: Method) -> str:
+    start = f"No student is shown to beat the teacher ({_budget(teacher)}), which reaches {_reach(teacher)}"
+    return f"{start}; the best, {_named(best)}, reaches {_reach(best)} and {_against(_compared(best))}."
+
+
+def _on_no_distillation(best: Method, students: Sequence[Method]) -> list[str]:
+    """How far the best distilled student stands from the best one that never saw a teacher."""
+    alone = [student for student in students if student.row.experiment.teacher is None]
+    if not alone or best in alone:
+        return []
+    other = max(alone, key=main_recall)
+    distance = gap(main_recall(best) - main_recall(other))
+    best_of = "the best student" if len(alone) > 1 else "the student"
+    values = f"({percent(main_recall(other))} %)"
+    return [f"{best.label} is {distance} {best_of} trained without a teacher, {other.label} {values}."]
+
+
+def _on_control(control: Method, best: Method) -> str:
+    comparison, winner = _compared(control), _compared(best)
+    opening = "But the control" if comparison.verdict == winner.verdict == "beats" else "The control"
+    to_best = f"{gap(main_recall(control) - main_recall(best))} {best.label}"
+    values = f"{percent(main_recall(control))} %: it {_against(comparison)}"
+    return f"{opening} “{control.label}” ({_budget(control)}) reaches {values}, and is {to_best}."
+
+
+def _against(comparison: Comparison) -> str:
+    """Verdict and size: "beats the teacher by 4.9 points"."""
+    phrase = VERDICTS[comparison.verdict]
+    if comparison.verdict == "does not differ":
+        return f"{phrase} ({gap(comparison.difference)} it)"
+    return f"{phrase} by {percent(abs(comparison.difference))} points"
+
+
+def _compared(method: Method) -> Comparison:
+    if method.against_teacher is None:
+        raise ValueError(f"method {method.label!r} has no comparison with the teacher: compare it before reporting")
+    return method.against_teacher
+
+
+def gap(difference: float) -> str:
+    """Where a method stands, before the other's name: "4.9 points above"."""
+    if abs(difference) < 0.0005:
+        return "within 0.05 points of"
+    return f"{percent(abs(difference))} points {'above' if difference > 0 else 'below'}"
+
+
+def _named(method: Method) -> str:
+    return f"{method.label} ({_budget(method)})"
+
+
+def _budget(method: Method) -> str:
+    """Net and steps, without which no two values should be compared."""
+    return f"{net_name(method)}, {counted(method.row.experiment.protocol.steps, 'step')}"
+
+
+def _reach(method: Method) -> str:
+    return f"{percent(main_recall(method))} % Recall@1 ({_seeds_of(method)})"
+
+
+def _seeds_of(method: Method) -> str:
+    return counted(len(method.rows), "seed")
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a reader of the table must know, a sentence or two each: first how to read it, then the plan's own notes."""
+    return [
+        _checkpoints(summary),
+        *_intervals(summary),
+        *_unequal_seeds(summary),
+        _data(summary),
+        *_mixed(summary),
+        *summary.plan.notes,
+    ]
+
+
+def _checkpoints(summary: Summary) -> str:
+    meanings = {"last": "last step", "validation": "best recall@1 on validation classes"}
+    groups = _groups(summary, lambda row: meanings[row.experiment.protocol.selection])
+    return f"Checkpoint that counts: {_shares(groups)}."
+
+
+def _intervals(summary: Summary) -> list[str]:
+    seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
+    difference = (
+        "Difference: Recall@1 less the teacher's. Over queries: its 95 % interval when test classes are resampled; "
+        "the trained networks are held fixed."
+    )
+    judged = "Verdict: beats or loses only where every interval shown lies on that side of zero."
+    if len(summary.seeds) == 1:
+        return [f"{seeds}: no interval over seeds.", difference, judged]
+    return [
+        f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
+        difference,
+        "Over seeds: the difference's 95 % interval when networks are trained anew (Student's t over the seeds).",
+        judged,
+    ]
+
+
+def _unequal_seeds(summary: Summary) -> list[str]:
+    """Means over different seeds are not of equal worth."""
+    groups = _groups(summary, lambda row: str(row.experiment.seed))
+    everybody = [method.label for method in summary.methods]
+    partial = [f"seed {seed}: only {listed(labels)}" for seed, labels in groups.items() if labels != everybody]
+    return [f"Unequal seeds: {'; '.join(partial)}."] if partial else []
+
+
+def _data(summary: Summary) -> str:
+    row = summary.methods[0].row
+    size = f"{counted(sum(row.by_class.queries), 'test image')} of {counted(len(row.by_class.classes), 'class')}"
+    return f"Data: {row.experiment.data.name}, {row.experiment.data.size} px, {size}, hash {row.data_hash}."
+
+
+def _mixed(summary: Summary) -> list[str]:
+    """One note for each circumstance in which the runs differ: such a difference may be in the results too."""
+    packages = sorted({name for row in all_rows(summary) for name in row.machine.versions})
+    circumstances = {
+        "data": _groups(summary, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
+        "device": _groups(summary, lambda row: row.machine.device),
+        "git commit": _groups(summary, lambda row: commit_of(row.machine)),
+        **{name: _groups(summary, _version_of(name)) for name in packages},
+    }
+    return [f"Mixed: {name}: {_shares(groups)}." for name, groups in circumstances.items() if len(groups) > 1]
+
+
+def commit_of(machine: Machine) -> str:
+    """The code's state, in words where there is none."""
+    return machine.git_commit or "no git checkout"
+
+
+def all_rows(summary: Summary) -> list[Row]:
+    """Every run, in the table's order."""
+    return [row for method in summary.methods for row in method.rows]
+
+
+def _version_of(package: str) -> Callable[[Row], str]:
+    return lambda row: row.machine.versions.get(package, "absent")
+
+
+def _groups(summary: Summary, key: Callable[[Row], str]) -> dict[str, list[str]]:
+    """Labels of the methods by what their runs have, in the table's order."""
+    groups: dict[str, list[str]] = {}
+    for method in summary.methods:
+        for value in dict.fromkeys(key(row) for row in method.rows):
+            groups.setdefault(value, []).append(method.label)
+    return groups
+
+
+def _shares(groups: dict[str, list[str]]) -> str:
+    if len(groups) == 1:
+        return next(iter(groups))
+    return "; ".join(f"{value} ({listed(labels)})" for value, labels in groups.items())

@@ -1,0 +1,48 @@
+"""From a summary to the files of a report."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from relbench.files import written_whole
+from relbench.ledger import as_frame
+from relbench.report.checking import refuse_incomplete
+from relbench.report.page import page_text
+from relbench.report.plots import recall_plot, training_plot
+from relbench.report.summary import Summary
+from relbench.report.tables import csv_text, latex_text, markdown_text, numbers
+from relbench.report.wording import all_rows
+
+FILES: dict[str, Callable[[Summary], str | bytes]] = {
+    "table.md": markdown_text,
+    "table.csv": lambda summary: csv_text(numbers(summary)),
+    "table.tex": latex_text,
+    "recall_at_k.png": lambda summary: recall_plot(summary, "png"),
+    "recall_at_k.svg": lambda summary: recall_plot(summary, "svg"),
+    "training.png": lambda summary: training_plot(summary, "png"),
+    "rows.csv": lambda summary: csv_text(as_frame(summary.plan, {row.fingerprint: row for row in all_rows(summary)})),
+    "report.html": page_text,
+}
+
+
+def write_report(summary: Summary, directory: Path) -> list[Path]:
+    """Write tables, plots, rows and the page that shows them; the same summary gives the same bytes.
+
+    Args:
+        summary: The study's result.
+        directory: Where the files go; made if need be.
+
+    Returns:
+        The paths of the files, each whole.
+
+    Raises:
+        ValueError: the summary has a hole or an impossible number; nothing is written then.
+    """
+    refuse_incomplete(summary)
+    contents = {name: render(summary) for name, render in FILES.items()}
+    return [_write(directory / name, content) for name, content in contents.items()]
+
+
+def _write(path: Path, content: str | bytes) -> Path:
+    with written_whole(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path

@@ -1,0 +1,205 @@
+import sys
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from relbench.evaluation import nearest
+from relbench.evaluation.approximate import Centred, choose_backend, key_blocks
+from relbench.evaluation.neighbours import Search
+from relbench.evaluation.order import kth_key_bound
+from relbench.evaluation.points import check_points, squared_distances
+
+BACKENDS = ("faiss", "torch")
+COUNT = 150
+
+
+@pytest.fixture(scope="session")
+def expected(ranking):
+    def neighbours(embeddings, k, query=None, gallery=None):
+        everything = np.ones(len(embeddings), bool)
+        gallery = everything if gallery is None else gallery
+        asking = np.flatnonzero(everything if query is None else query).tolist()
+        return [ranking(embeddings, item, gallery)[:k] for item in asking]
+
+    return neighbours
+
+
+@pytest.fixture
+def ordinary():
+    return np.random.default_rng(7).standard_normal((COUNT, 33)).astype(np.float32)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_neighbours_are_those_of_plain_loops_on_every_backend(embeddings, backend, expected):
+    wanted = np.array(expected(embeddings, COUNT - 1))
+    for k in (1, 5, 100, COUNT - 1):
+        np.testing.assert_array_equal(nearest(embeddings, k, backend=backend), wanted[:, :k])
+
+
+def test_rows_with_crowds_of_neighbours_get_the_same_answer(embeddings, expected):
+    # so few candidates are allowed that nearly every row takes the way of the crowded ones
+    with patch.object(Search, "most", lambda _, k: k):
+        assert nearest(embeddings, 7).tolist() == expected(embeddings, 7)
+
+
+def test_query_and_gallery_masks(embeddings, expected):
+    generator = np.random.default_rng(1)
+    query, gallery = generator.random(COUNT) < 0.3, generator.random(COUNT) < 0.7
+    wanted = expected(embeddings, 20, query, gallery)
+    for backend in BACKENDS:
+        assert nearest(embeddings, 20, query=query, gallery=gallery, backend=backend).tolist() == wanted
+
+
+def test_the_query_is_left_out_by_index_and_its_duplicates_stay():
+    # three equal rows: dropping the first column would drop row 0 from the lists of rows 1 and 2
+    assert nearest(np.zeros((3, 2)), 2).tolist() == [[1, 2], [0, 2], [0, 1]]
+
+
+def test_blocks_of_any_size_give_the_same(ordinary):
+    for chunk in (1, 7, COUNT, 10 * COUNT):
+        np.testing.assert_array_equal(nearest(ordinary, 9, chunk=chunk), nearest(ordinary, 9))
+
+
+def test_a_large_gallery_is_folded(expected):
+    generator = np.random.default_rng(2)
+    embeddings = generator.standard_normal((5001, 6), dtype=np.float32)
+    query = np.arange(5001) % 500 == 0
+    wanted = expected(embeddings, 12, query)
+    for backend in BACKENDS:
+        assert nearest(embeddings, 12, query=query, backend=backend).tolist() == wanted
+
+
+def test_masses_of_equal_neighbours_are_fast_and_exact():
+    embeddings = np.full((4000, 16), 0.5, np.float32)
+    found = nearest(embeddings, 3)
+    assert found[:3].tolist() == [[1, 2, 3], [0, 2, 3], [0, 1, 3]]
+    assert (found[3:] == [0, 1, 2]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(np.float32, st.tuples(st.integers(3, 12), st.integers(1, 4)), elements=st.floats(-3, 3, width=16)))
+def test_any_matrix(expected, matrix):
+    wanted = expected(matrix, 2)
+    for backend in BACKENDS:
+        assert nearest(matrix, 2, backend=backend).tolist() == wanted
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_keys_err_by_less_than_the_bound(embeddings, backend):
+    centred = Centred(check_points(embeddings, None, None))
+    count = len(centred.points.rows)
+    row, column = np.nonzero(~np.eye(count, dtype=bool))
+    rows = np.ldexp(centred.points.rows.astype(np.float64), -centred.points.exponent)
+    truth = np.square(rows[row] - rows[column]).sum(axis=1).reshape(count, -1)
+    _, keys = next(key_blocks(centred, (backend, torch.device("cpu")), count))
+    found = keys[row, column].reshape(count, -1).astype(np.float64)
+    shift = found - truth
+    # a key is a distance up to one number per query, so two errors differ by at most the slack
+    assert (np.ptp(shift, axis=1) <= centred.slack(slice(None), np.float32)).all()
+
+
+@pytest.mark.parametrize("k", [1, 3, 40, 500])
+def test_the_bound_on_the_kth_key_holds_and_is_close(k):
+    keys = np.random.default_rng(4).standard_normal((20, 9001)).astype(np.float32)
+    bound = kth_key_bound(keys, k)
+    within = (keys <= bound[:, None]).sum(axis=1)
+    assert (within >= k).all()
+    assert within.mean() < 1.2 * k + 1
+
+
+def test_a_distance_does_not_depend_on_its_place():
+    points = check_points(np.random.default_rng(5).standard_normal((400, 37)).astype(np.float32), None, None)
+    queries, columns = np.random.default_rng(6).integers(0, 400, (2, 900))
+    together = squared_distances(points, queries, columns)
+    alone = [squared_distances(points, queries[[i]], columns[[i]])[0] for i in range(900)]
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together, squared_distances(points, columns, queries))
+
+
+def test_reduced_precision_is_kept_out(ordinary):
+    embeddings = torch.from_numpy(ordinary)
+    wanted = nearest(embeddings, 9)
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            found = nearest(embeddings, 9, backend="torch")
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")
+    np.testing.assert_array_equal(found, wanted)
+
+
+def test_tensors_of_every_precision():
+    exact = torch.randn(50, 8, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    for dtype in (torch.bfloat16, torch.float16, torch.float32, torch.float64):
+        rounded = exact.to(dtype)
+        np.testing.assert_array_equal(nearest(rounded, 4), nearest(rounded.detach().double().numpy(), 4))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+def test_a_gpu_gives_the_same(embeddings, expected):
+    assert nearest(torch.from_numpy(embeddings).cuda(), 20).tolist() == expected(embeddings, 20)
+
+
+def test_auto_takes_faiss_on_the_cpu_and_torch_where_faiss_is_missing():
+    with patch("torch.cuda.is_available", return_value=False):
+        assert choose_backend("auto", np.zeros((2, 2)))[0] == "faiss"
+        with patch("relbench.evaluation.approximate.find_spec", return_value=None):
+            assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cpu"))
+    with patch("torch.cuda.is_available", return_value=True):
+        assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cuda"))
+
+
+def test_faiss_is_not_loaded_for_torch():
+    with patch.dict(sys.modules, {"faiss": None}):
+        assert nearest(np.array([[0.0], [1.0], [3.0]]), 1, backend="torch").tolist() == [[1], [0], [1]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "k", "options", "message"),
+    [
+        (np.array([[0.0], [1.0], [np.nan], [np.inf]]), 1, {}, "first in row 2 \\(2 row"),
+        (np.zeros(4), 1, {}, "shape \\(rows, dim\\), not \\(4,\\)"),
+        (np.zeros((4, 2, 2)), 1, {}, "shape \\(rows, dim\\)"),
+        (np.zeros((4, 0)), 1, {}, "shape \\(rows, dim\\)"),
+        (np.zeros((1, 3)), 1, {}, "at least two"),
+        (np.zeros((0, 3)), 1, {}, "at least two"),
+        (np.zeros((4, 2)), 0, {}, "k = 0 is outside 1..3"),
+        (np.zeros((4, 2)), 4, {}, "k = 4 is outside 1..3"),
+        (np.zeros((4, 2)), 1, {"backend": "annoy"}, "'annoy' is unknown"),
+        (np.zeros((4, 2)), 1, {"query": np.zeros(4, bool)}, "query selects no row"),
+        (np.zeros((4, 2)), 1, {"gallery": np.zeros(4, bool)}, "gallery selects no row"),
+        (np.zeros((4, 2)), 1, {"query": np.ones(3, bool)}, "query must be a boolean mask of shape \\(4,\\)"),
+        (np.zeros((4, 2)), 1, {"gallery": np.arange(4)}, "gallery must be a boolean mask"),
+        (np.zeros((4, 2)), 3, {"gallery": np.array([1, 1, 1, 0], bool)}, "k = 3 is outside 1..2"),
+        (np.zeros((4, 2)), 1, {"gallery": np.array([1, 0, 0, 0], bool)}, "k = 1 is outside 1..0"),
+    ],
+)
+def test_refusals(rows, k, options, message):
+    with pytest.raises(ValueError, match=message) as refusal:
+        nearest(rows, k, **options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_gallery_apart_from_the_queries_may_be_used_up():
+    gallery = np.array([False, True, True, True])
+    assert nearest(np.array([[0.0], [3.0], [1.0], [2.0]]), 3, query=~gallery, gallery=gallery).tolist() == [[2, 3, 1]]
+
+
+@pytest.mark.parametrize("rows", [np.zeros((4, 2), np.int64), np.zeros((4, 2), complex), [[0.0], [1.0]]])
+def test_only_floating_point_is_taken(rows):
+    with pytest.raises(TypeError, match="float16, float32 or float64"):
+        nearest(rows, 1)
+
+
+def test_missing_faiss_is_one_clear_error():
+    with (
+        patch("relbench.evaluation.approximate.find_spec", return_value=None),
+        pytest.raises(ValueError, match="install faiss-cpu"),
+    ):
+        nearest(np.zeros((4, 2)), 1, backend="faiss")

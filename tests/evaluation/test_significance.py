@@ -1,0 +1,197 @@
+import time
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from relbench.evaluation import ClassCounts, Interval, compare, paired_class_bootstrap, seed_interval
+
+QUERIES = np.full(40, 12)
+
+
+def generator(seed=0):
+    return np.random.default_rng(seed)
+
+
+def counts(correct, queries=QUERIES):
+    return ClassCounts(np.arange(len(queries)), np.asarray(queries), np.asarray(correct))
+
+
+def draw(rng, recall, queries=QUERIES):
+    return rng.binomial(queries, recall)
+
+
+def test_seed_interval_by_hand():
+    # values 1 2 3: mean 2, s = 1, standard error 1/sqrt(3) = 0.57735, t(0.975, 2) = 4.30265: 2 +- 2.48414
+    found = seed_interval([1.0, 2.0, 3.0])
+    assert (found.mean, found.low, found.high) == pytest.approx((2.0, -0.48414, 4.48414), abs=1e-5)
+    wanted = stats.ttest_1samp([1.0, 2.0, 3.0], 0).confidence_interval(0.9)
+    found = seed_interval([1.0, 2.0, 3.0], 0.9)
+    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high))
+
+
+def test_one_seed_has_no_interval():
+    assert seed_interval([0.4]) == Interval(0.4, None, None)
+    assert seed_interval([0.4]).side is None
+
+
+def test_sides():
+    assert [Interval(0, *ends).side for ends in ((0.1, 0.2), (-0.1, 0.2), (-0.2, -0.1), (0.0, 0.1))] == [1, 0, -1, 0]
+
+
+def test_seed_interval_covers_as_often_as_it_says():
+    rng = generator(1)
+    found = [seed_interval(rng.normal(0.5, 0.02, 3)) for _ in range(2000)]
+    assert np.mean([interval.low <= 0.5 <= interval.high for interval in found]) == pytest.approx(0.95, abs=0.015)
+
+
+def test_the_difference_is_that_of_the_recalls():
+    rng = generator(2)
+    queries = rng.integers(2, 13, 30)
+    student, teacher = draw(rng, 0.6, queries), draw(rng, 0.5, queries)
+    found = paired_class_bootstrap(student, teacher, queries, generator=rng)
+    assert found.mean == pytest.approx(student.sum() / queries.sum() - teacher.sum() / queries.sum())
+    assert found.mean == pytest.approx((found.low + found.high) / 2)
+
+
+def test_the_error_is_that_of_plain_resampling():
+    rng = generator(3)
+    queries = rng.integers(2, 13, 25)
+    student, teacher = draw(rng, 0.6, queries), draw(rng, 0.5, queries)
+    drawn = []
+    for _ in range(4000):
+        chosen = [int(rng.integers(25)) for _ in range(25)]
+        drawn.append(sum(int(student[c]) - int(teacher[c]) for c in chosen) / sum(int(queries[c]) for c in chosen))
+    reach = stats.t.ppf(0.975, 24) * np.std(drawn, ddof=1) * np.sqrt(25 / 24)
+    found = paired_class_bootstrap(student, teacher, queries, generator=rng, resamples=20_000)
+    assert (found.high - found.low) / 2 == pytest.approx(reach, rel=0.05)
+
+
+@pytest.mark.parametrize(("classes", "ragged"), [(10, False), (10, True), (40, False), (200, True)])
+def test_bootstrap_covers_as_often_as_it_says(classes, ragged):
+    # classes differ in difficulty, so queries of a class are far from independent; true difference -0.2 of the mean
+    rng = generator(4)
+    held = []
+    for _ in range(500):
+        queries = rng.integers(2, 13, classes) if ragged else np.full(classes, 12)
+        recall = rng.beta(1, 1, classes)
+        student, teacher = rng.binomial(queries, 0.6 * recall), rng.binomial(queries, recall)
+        found = paired_class_bootstrap(student, teacher, queries, generator=rng, resamples=300)
+        held.append(found.low <= -0.2 <= found.high)
+    assert 0.92 <= np.mean(held) <= 0.98
+
+
+def test_equal_models_are_seldom_told_apart():
+    rng = generator(5)
+    verdicts = []
+    for _ in range(400):
+        recall = rng.beta(1, 1, 40)
+        student, teacher = counts(draw(rng, recall)), counts(draw(rng, recall))
+        verdicts.append(compare([student], [teacher], generator=rng, resamples=300).verdict)
+    assert np.mean([verdict != "does not differ" for verdict in verdicts]) <= 0.07
+
+
+def test_verdicts():
+    rng = generator(6)
+    weak, strong = ([counts(draw(rng, recall)) for _ in range(3)] for recall in (0.4, 0.7))
+    found = compare(strong, weak, generator=rng)
+    assert (found.verdict, found.seeds) == ("beats", 3)
+    assert found.difference == pytest.approx(0.3, abs=0.06)
+    assert found.over_queries.side == found.over_seeds.side == 1
+    assert compare(weak, strong, generator=rng).verdict == "loses"
+    assert compare(weak, weak, generator=rng).verdict == "does not differ"
+    single = compare(strong[:1], weak[:1], generator=rng)
+    assert (single.verdict, single.over_seeds.low, single.over_seeds.high) == ("beats", None, None)
+    assert compare(strong, weak[:1], generator=rng).verdict == "beats"
+
+
+def test_seeds_that_disagree_forbid_a_verdict():
+    # over the classes a clear gain on average, but one seed of three loses
+    teacher = counts(np.full(40, 6))
+    students = [counts(np.full(40, correct)) for correct in (12, 11, 4)]
+    found = compare(students, [teacher], generator=generator())
+    assert found.over_queries.side == 1
+    assert found.over_seeds.side == 0
+    assert found.verdict == "does not differ"
+
+
+def test_classes_that_disagree_forbid_a_verdict():
+    # every seed gains the same, but all of the gain comes from one class
+    teacher, student = np.full(40, 6), np.full(40, 6)
+    student[0] = 12
+    found = compare([counts(student)] * 3, [counts(teacher)] * 3, generator=generator())
+    assert found.over_seeds.side == 1
+    assert found.verdict == "does not differ"
+
+
+def test_seeds_are_averaged_first():
+    rng = generator(7)
+    students = np.stack([draw(rng, 0.6) for _ in range(3)])
+    teacher = draw(rng, 0.5)
+    stacked = paired_class_bootstrap(students, teacher, QUERIES, generator=generator())
+    averaged = paired_class_bootstrap(students.mean(axis=0), teacher, QUERIES, generator=generator())
+    assert stacked == averaged
+
+
+def test_the_generator_decides():
+    rng = generator(8)
+    student, teacher = draw(rng, 0.6), draw(rng, 0.5)
+    first, again, other = (
+        paired_class_bootstrap(student, teacher, QUERIES, generator=generator(seed)) for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first != other
+
+
+def test_a_thousand_classes_take_a_fraction_of_a_second():
+    rng = generator(9)
+    queries = np.full(1000, 12)
+    student, teacher = draw(rng, 0.6, queries), draw(rng, 0.5, queries)
+    start = time.process_time()
+    paired_class_bootstrap(student, teacher, queries, generator=rng)
+    assert time.process_time() - start < 1.0  # 0.2 s on a quiet machine
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "message"),
+    [
+        ([], [], "don't pair up"),
+        ([counts(QUERIES)] * 3, [counts(QUERIES)] * 2, "don't pair up"),
+        ([counts([1, 1], [2, 2])], [counts([1, 1], [2, 3])], "not the same queries"),
+        ([counts([1, 1], [2, 2])], [counts([1, 1, 1], [2, 2, 2])], "not the same queries"),
+        (
+            [counts([1, 1], [2, 2])],
+            [ClassCounts(np.array([0, 5]), np.array([2, 2]), np.array([1, 1]))],
+            "not the same queries",
+        ),
+    ],
+)
+def test_comparisons_that_are_refused(student, teacher, message):
+    with pytest.raises(ValueError, match=message):
+        compare(student, teacher, generator=generator())
+
+
+@pytest.mark.parametrize(
+    ("correct", "queries", "options", "message"),
+    [
+        ([1], [2], {}, "at least two classes"),
+        ([1, 1], [2, 0], {}, "whole numbers from 1"),
+        ([1, 1], [2.0, 2.0], {}, "whole numbers from 1"),
+        ([1, 1, 1], [2, 2], {}, "not the same queries"),
+        ([[[1, 1]]], [2, 2], {}, "not the same queries"),
+        ([1, 3], [2, 2], {}, "lie in 0..queries"),
+        ([-1, 1], [2, 2], {}, "lie in 0..queries"),
+        ([np.nan, 1], [2, 2], {}, "lie in 0..queries"),
+        ([1, 1], [2, 2], {"resamples": 1}, "resamples = 1"),
+        ([1, 1], [2, 2], {"confidence": 95}, "between 0 and 1"),
+    ],
+)
+def test_counts_that_are_refused(correct, queries, options, message):
+    with pytest.raises(ValueError, match=message):
+        paired_class_bootstrap(correct, [1] * len(queries), queries, generator=generator(), **options)
+
+
+@pytest.mark.parametrize("values", [[], [0.1, np.nan], [[0.1], [0.2]]])
+def test_values_that_are_refused(values):
+    with pytest.raises(ValueError, match="finite numbers, one per seed"):
+        seed_interval(values)

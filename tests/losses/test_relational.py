@@ -1,0 +1,299 @@
+"""RKD-D and RKD-A: definitions in loops, the authors' values, what must not matter, degenerate batches."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from relbench.benchmarks.angle import naive_angle
+from relbench.losses import relational, rkd_angle, rkd_distance
+
+RelationalLoss = Callable[[Tensor, Tensor], Tensor]
+
+REFERENCE = Path(__file__).parents[1] / "reference"
+LOSSES = [rkd_distance, rkd_angle]
+SIZES = ["4x3x5", "16x8x32", "33x16x64"]
+
+both = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+
+
+def random_batch(batch: int, student_dim: int, teacher_dim: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    student = torch.randn(batch, student_dim, generator=generator, dtype=torch.float64)
+    return student, torch.randn(batch, teacher_dim, generator=generator, dtype=torch.float64)
+
+
+def value_and_gradient(loss: RelationalLoss, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    rows = student.detach().clone().requires_grad_()
+    value = loss(rows, teacher)
+    (gradient,) = torch.autograd.grad(value, rows)
+    return value.detach(), gradient
+
+
+def relative_error(found: Tensor, expected: Tensor) -> float:
+    return float((found.double() - expected).norm() / expected.norm())
+
+
+def huber(difference: float) -> float:
+    return difference**2 / 2 if abs(difference) < 1 else abs(difference) - 0.5
+
+
+def cosine(first: Tensor, vertex: Tensor, second: Tensor) -> float:
+    one, other = first - vertex, second - vertex
+    lengths = float(one.norm() * other.norm())
+    return float(one @ other) / lengths if lengths else 0.0
+
+
+def rkd_distance_in_loops(student: Tensor, teacher: Tensor) -> float:
+    count = len(student)
+    pairs = [(i, j) for i in range(count) for j in range(count) if i != j]
+    lengths = [{(i, j): max(float((rows[i] - rows[j]).norm()), 1e-6) for i, j in pairs} for rows in (student, teacher)]
+    means = [sum(side.values()) / len(pairs) for side in lengths]
+    return sum(huber(lengths[0][p] / means[0] - lengths[1][p] / means[1]) for p in pairs) / count**2
+
+
+def rkd_angle_in_loops(student: Tensor, teacher: Tensor) -> float:
+    count = range(len(student))
+    triples = [(i, j, k) for i in count for j in count for k in count]
+    return sum(
+        huber(cosine(student[i], student[j], student[k]) - cosine(teacher[i], teacher[j], teacher[k]))
+        for i, j, k in triples
+    ) / len(triples)
+
+
+DEFINITIONS = {rkd_distance: rkd_distance_in_loops, rkd_angle: rkd_angle_in_loops}
+
+
+def rkd_distance_broadcast(student: Tensor, teacher: Tensor) -> Tensor:
+    """All differences at once: what 512 dimensions are checked against."""
+
+    def relative(rows: Tensor) -> Tensor:
+        squares = (rows[:, None] - rows[None]).square().sum(dim=2).clamp_min(1e-12)
+        distances = squares.sqrt() * (1 - torch.eye(len(rows), dtype=rows.dtype))
+        return distances / distances[distances > 0].mean()
+
+    return torch.nn.functional.smooth_l1_loss(relative(student), relative(teacher))
+
+
+BROADCAST = {rkd_distance: rkd_distance_broadcast, rkd_angle: naive_angle}
+
+
+@both
+@given(st.integers(2, 6), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None)
+def test_equals_its_definition_in_loops(loss: RelationalLoss, batch: int, student_dim: int, dim: int, seed: int):
+    student, teacher = random_batch(batch, student_dim, dim, seed)
+    student[-1] = student[0]  # a student that cannot tell two images apart
+    assert float(loss(student, teacher)) == pytest.approx(DEFINITIONS[loss](student, teacher), rel=1e-9, abs=1e-14)
+
+
+@both
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+def test_agrees_with_the_authors_code(loss: RelationalLoss, size: str, dtype: torch.dtype, tolerance: float):
+    reference = np.load(REFERENCE / f"{loss.__name__}_{size}.npz")
+    student, teacher, expected, expected_gradient = (
+        torch.from_numpy(reference[name]) for name in ("student", "teacher", "loss", "student_grad")
+    )
+    value, gradient = value_and_gradient(loss, student.to(dtype), teacher.to(dtype))
+    assert value.dtype == gradient.dtype == dtype
+    assert relative_error(value, expected) < tolerance
+    assert relative_error(gradient, expected_gradient) < tolerance
+
+
+@both
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
+def test_agrees_with_all_differences_at_once_in_512_dimensions(
+    loss: RelationalLoss, dtype: torch.dtype, tolerance: float
+):
+    student, teacher = random_batch(48, 512, 512)
+    expected, expected_gradient = value_and_gradient(BROADCAST[loss], student, teacher)
+    value, gradient = value_and_gradient(loss, student.to(dtype), teacher.to(dtype))
+    assert relative_error(value, expected) < tolerance
+    assert relative_error(gradient, expected_gradient) < tolerance
+
+
+@pytest.mark.parametrize("batch", [2, 3, 5, 33, 128])
+@pytest.mark.parametrize("vertices", [1, 4, 7, 128])
+def test_angle_is_the_same_in_slabs_of_any_size(batch: int, vertices: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(relational._SLAB_ANGLES, "cpu", vertices * batch**2)
+    student, teacher = random_batch(batch, 6, 9)
+    expected, expected_gradient = value_and_gradient(naive_angle, student, teacher)
+    value, gradient = value_and_gradient(rkd_angle, student, teacher)
+    torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-15)
+    torch.testing.assert_close(gradient, expected_gradient, rtol=1e-8, atol=1e-12)
+
+
+@both
+def test_is_huber_not_squared_where_relations_are_opposite(loss: RelationalLoss):
+    student = torch.tensor([[0.0], [1.0], [-1.0]], dtype=torch.float64)
+    teacher = torch.tensor([[0.0], [0.001], [1.0]], dtype=torch.float64)
+    value, _ = value_and_gradient(loss, student, teacher)
+    assert float(value) == pytest.approx(DEFINITIONS[loss](student, teacher), rel=1e-9)
+
+
+@both
+def test_shift_rotation_and_scale_of_either_side_do_not_matter(loss: RelationalLoss):
+    student, teacher = random_batch(12, 5, 7)
+    rotation = torch.linalg.qr(random_batch(5, 5, 1, seed=1)[0]).Q
+    moved = 3 * student @ rotation + 7
+    torch.testing.assert_close(loss(moved, 0.1 * teacher - 5), loss(student, teacher), rtol=1e-10, atol=0)
+
+
+@both
+def test_order_of_the_batch_does_not_matter(loss: RelationalLoss):
+    student, teacher = random_batch(12, 5, 7)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(loss(student[order], teacher[order]), loss(student, teacher))
+    assert not torch.isclose(loss(student[order], teacher), loss(student, teacher))
+
+
+@both
+def test_a_student_like_its_teacher_has_no_loss_and_no_gradient(loss: RelationalLoss):
+    rows, _ = random_batch(12, 5, 7)
+    value, gradient = value_and_gradient(loss, 2 * rows + 1, rows)
+    assert value < 1e-28
+    assert gradient.abs().max() < 1e-14
+
+
+@both
+def test_gradient_agrees_with_finite_differences(loss: RelationalLoss):
+    student, teacher = random_batch(6, 3, 4)
+    assert torch.autograd.gradcheck(lambda rows: loss(rows, teacher), student.requires_grad_())
+
+
+@both
+def test_gradient_is_scaled_by_what_comes_after_the_loss(loss: RelationalLoss):
+    student, teacher = random_batch(6, 3, 4)
+    _, gradient = value_and_gradient(loss, student, teacher)
+    _, scaled = value_and_gradient(lambda rows, target: 50 * loss(rows, target), student, teacher)
+    torch.testing.assert_close(scaled, 50 * gradient)
+
+
+@both
+def test_the_teacher_gets_no_gradient(loss: RelationalLoss):
+    student, teacher = random_batch(6, 3, 4)
+    value = loss(student.requires_grad_(), teacher.requires_grad_())
+    assert torch.autograd.grad(value, teacher, allow_unused=True) == (None,)
+    assert not loss(student.detach(), teacher).requires_grad
+
+
+@both
+def test_a_second_derivative_is_refused(loss: RelationalLoss):
+    student, teacher = random_batch(6, 3, 4)
+    (gradient,) = torch.autograd.grad(loss(student.requires_grad_(), teacher), student, create_graph=True)
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        gradient.sum().backward()
+
+
+DEGENERATE = {
+    "all rows equal": torch.full((6, 4), 3.7),
+    "all rows zero": torch.zeros(6, 4),
+    "one dimension": torch.arange(6.0)[:, None],
+    "two rows": torch.tensor([[1.0, 2.0], [3.0, 4.0]]),
+    "two equal rows": torch.ones(2, 3),
+    "duplicates": torch.arange(12.0).reshape(3, 4).square().repeat(2, 1),
+    "almost equal rows": torch.ones(6, 4) + 1e-7 * torch.eye(6, 4),
+    "one outlier": torch.cat([torch.full((5, 4), 0.1), torch.full((1, 4), 1e6)]),
+    "rows nearer than single precision": torch.cat([torch.zeros(3, 4), 1e-30 * torch.eye(3, 4)]),
+}
+
+
+@both
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("rows", DEGENERATE.values(), ids=DEGENERATE)
+def test_degenerate_batches_stay_finite_and_bounded(loss: RelationalLoss, rows: Tensor, dtype: torch.dtype):
+    other = random_batch(len(rows), 5, 1)[0]
+    for student, teacher in ((rows, other), (other, rows), (rows, rows)):
+        value, gradient = value_and_gradient(loss, student.to(dtype), teacher.to(dtype))
+        assert 0 <= value <= len(rows)
+        assert gradient.isfinite().all()
+
+
+def test_equal_rows_pull_on_nothing_they_have_no_direction_to():
+    student, teacher = random_batch(6, 3, 4)
+    student[1] = student[0]
+    _, gradient = value_and_gradient(rkd_angle, student, teacher)
+    assert gradient.abs().max() < 1  # where the authors' form gives 1e9 and more
+
+
+def test_rkd_distance_counts_equal_rows_as_the_authors_do():
+    student = torch.tensor([[0.0], [0.0], [3.0]], dtype=torch.float64)
+    teacher = torch.tensor([[0.0], [1.0], [2.0]], dtype=torch.float64)
+    # Pairs 01, 02, 12 of the student: 1e-6, 3, 3, mean 2, relative 0, 1.5, 1.5.
+    # Of the teacher: 1, 2, 1, mean 4/3, relative 0.75, 1.5, 0.75.
+    expected = 2 * (0.75**2 / 2 + 0.0 + 0.75**2 / 2) / 9
+    assert float(rkd_distance(student, teacher)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("nearness", [1.0, 1e-1, 1e-2, 1e-3, 1e-4])
+def test_float32_gradient_of_nearly_equal_rows_errs_as_documented(nearness: float):
+    far, noise = random_batch(6, 512, 512)
+    student = torch.cat([far, far + nearness * noise]).float()
+    teacher = random_batch(12, 1, 32, seed=5)[1]
+    distances = torch.pdist(student.double())
+    ratio = float(distances.max() / distances.min())
+    value, gradient = value_and_gradient(rkd_angle, student, teacher.float())
+    expected, expected_gradient = value_and_gradient(rkd_angle, student.double(), teacher)
+    assert relative_error(gradient, expected_gradient) < 4 * torch.finfo(torch.float32).eps * ratio
+    assert relative_error(value, expected) < 4 * torch.finfo(torch.float32).eps * ratio
+
+
+@both
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_computed_in_single(loss: RelationalLoss, dtype: torch.dtype):
+    student, teacher = (rows.to(dtype) for rows in random_batch(16, 8, 32))
+    value, gradient = value_and_gradient(loss, student, teacher)
+    expected, expected_gradient = value_and_gradient(loss, student.float(), teacher.float())
+    assert gradient.dtype == dtype
+    assert value == expected
+    assert torch.equal(gradient, expected_gradient.to(dtype))
+
+
+@both
+def test_autocast_changes_nothing(loss: RelationalLoss):
+    student, teacher = (rows.float() for rows in random_batch(16, 8, 32))
+    expected, expected_gradient = value_and_gradient(loss, student, teacher)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        value, gradient = value_and_gradient(loss, student, teacher)
+    assert torch.equal(value, expected)
+    assert torch.equal(gradient, expected_gradient)
+
+
+@both
+def test_not_a_number_stays_visible(loss: RelationalLoss):
+    student, teacher = random_batch(4, 3, 3)
+    student[1, 1] = torch.nan
+    assert loss(student, teacher).isnan()
+
+
+@both
+@pytest.mark.parametrize(
+    ("student", "teacher", "message"),
+    [
+        (torch.zeros(4), torch.zeros(4, 2), r"student must be a floating matrix .* shape \(4,\)"),
+        (torch.zeros(4, 2), torch.zeros(4, 2, 1), r"teacher must be a floating matrix .* shape \(4, 2, 1\)"),
+        (torch.zeros(4, 2, dtype=torch.int64), torch.zeros(4, 2), "student must be a floating matrix .* torch.int64"),
+        (torch.zeros(4, 2), torch.zeros(5, 2), "have 4 and 5 rows"),
+        (torch.zeros(1, 2), torch.zeros(1, 2), "at least 2 rows"),
+        (torch.zeros(0, 2), torch.zeros(0, 2), "at least 2 rows"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(loss: RelationalLoss, student: Tensor, teacher: Tensor, message: str):
+    with pytest.raises(ValueError, match=message):
+        loss(student, teacher)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@both
+def test_a_gpu_gives_the_same(loss: RelationalLoss):
+    student, teacher = (rows.float() for rows in random_batch(64, 32, 128))
+    expected, expected_gradient = value_and_gradient(loss, student, teacher)
+    value, gradient = value_and_gradient(loss, student.cuda(), teacher.cuda())
+    torch.testing.assert_close(value.cpu(), expected, rtol=1e-5, atol=0)
+    torch.testing.assert_close(gradient.cpu(), expected_gradient, rtol=1e-4, atol=1e-8)

@@ -1,0 +1,182 @@
+"""One set of cells, four syntaxes, and the numbers."""
+
+import csv
+import dataclasses
+import io
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from relbench.experiment import Net
+from relbench.report import table_text
+from relbench.report.summary import Interval, Summary
+from relbench.report.tables import csv_text, formatted, latex_text, markdown_text, numbers
+from relbench.report.wording import notes
+
+UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
+
+
+def markdown_cells(text: str) -> list[list[str]]:
+    """The table's cells as a reader sees them, its ruler left out."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in UNESCAPED_PIPE.split(line)[1:-1]] for line in lines]
+    return [[re.sub(r"\\(.)", r"\1", cell) for cell in row] for row in (rows[0], *rows[2:])]
+
+
+def latex_cells(text: str) -> list[list[list[str]]]:
+    """The cells of every tabular, still in LaTeX."""
+    bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, flags=re.DOTALL)
+    return [
+        [re.split(r"(?<!\\) & ", line.removesuffix(r" \\")) for line in body.replace("\\midrule\n", "").splitlines()]
+        for body in bodies
+    ]
+
+
+def test_cells_are_the_summary_s_numbers(study: Summary) -> None:
+    table = formatted(study)
+    line = dict(zip(table.header, table.rows[4], strict=True))
+    method = study.methods[4]
+    recall, comparison = method.metrics["recall@1"], method.against_teacher
+    assert comparison is not None
+    assert recall.high is not None
+    assert line["Method"] == "rkd-da"
+    assert line["Net"] == "conv4-8/32"
+    assert (line["Parameters"], line["Steps"], line["Batch"]) == ("56,000", "3,000", "128")
+    assert line["Recall@1, %"] == f"{100 * recall.mean:.1f} ± {100 * (recall.high - recall.mean):.1f}"
+    assert line["MAP@R, %"].startswith(f"{100 * method.metrics['map@r'].mean:.1f} ±")
+    assert line["Difference, points"] == f"{100 * comparison.difference:+.1f}"
+    assert line["95 % over queries"] == bounds(comparison.over_queries)
+    assert line["95 % over seeds"] == bounds(comparison.over_seeds)
+    assert line["Verdict"] == "beats the teacher"
+
+
+def bounds(interval: Interval) -> str:
+    assert interval.low is not None
+    assert interval.high is not None
+    return f"[{100 * interval.low:+.1f}, {100 * interval.high:+.1f}]".replace("-", "\N{MINUS SIGN}")
+
+
+def test_the_teacher_is_not_compared_with_itself(study: Summary) -> None:
+    table = formatted(study)
+    start = table.header.index("Difference, points")
+    assert set(table.rows[0][start : start + 4]) == {"\N{EN DASH}"}
+
+
+def test_parts_hold_every_column_once_beside_the_method(study: Summary) -> None:
+    table = formatted(study)
+    brief, rest = table.part(in_brief=True), table.part(in_brief=False)
+    assert sorted([*brief.header, *rest.header]) == sorted([*table.header, "Method"])
+    assert [row[brief.header.index("Verdict")] for row in brief.rows] == [
+        row[table.header.index("Verdict")] for row in table.rows
+    ]
+
+
+def test_markdown_holds_the_same_cells(any_summary: Summary) -> None:
+    table = formatted(any_summary)
+    assert markdown_cells(markdown_text(any_summary)) == [table.header, *map(list, table.rows)]
+
+
+def test_markdown_has_no_live_html(any_summary: Summary) -> None:
+    assert not re.search(r"(?<!\\)[<>*_$`]", markdown_text(any_summary))
+
+
+def test_markdown_carries_every_note(study: Summary) -> None:
+    lines = markdown_text(study).replace("\\", "").splitlines()
+    assert [line.removeprefix("- ") for line in lines if line.startswith("- ")] == notes(study)
+
+
+def test_latex_holds_the_same_cells(study: Summary) -> None:
+    table = formatted(study)
+    for cells, part in zip(latex_cells(latex_text(study)), (True, False), strict=True):
+        kept = table.part(in_brief=part)
+        plain = [[latex_to_text(cell) for cell in row] for row in cells]
+        assert plain == [kept.header, *map(list, kept.rows)]
+
+
+def latex_to_text(cell: str) -> str:
+    for latex, text in {r"\%": "%", r"$\pm$": "±", "$-$": "\N{MINUS SIGN}", "{[}": "[", "{]}": "]"}.items():
+        cell = cell.replace(latex, text)
+    return "\N{EN DASH}" if cell == "--" else cell
+
+
+def test_latex_escapes_labels(any_summary: Summary) -> None:
+    text = latex_text(any_summary)
+    plain = text.replace(" & ", "  ").split("\n", 1)[1]  # column separators, and the first line's comment, aside
+    plain = plain.replace("{%\n", "{\n")
+    assert not re.search(r"(?<!\\)[%&_#~^|]", plain)
+
+
+def test_latex_escapes_each_special_character(study: Summary) -> None:
+    labelled = dataclasses.replace(study.methods[0], label=r"50 % <b>_R&D_ | {x}^2 ~ $a$ #1 \ [*]")
+    assert (
+        r"50 \% \textless{}b\textgreater{}\_R\&D\_ \textbar{} \{x\}\textasciicircum{}2 "
+        r"\textasciitilde{} \$a\$ \#1 \textbackslash{} {[}*{]} &"
+    ) in latex_text(dataclasses.replace(study, methods=(labelled,)))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(any_summary: Summary, tmp_path: Path) -> None:
+    (tmp_path / "table.tex").write_text(latex_text(any_summary), encoding="utf-8")
+    document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table}\end{document}"
+    (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    assert "Overfull" not in ran.stdout
+
+
+def test_csv_reads_back_to_the_same_floats(any_summary: Summary) -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(numbers(any_summary)))))
+    assert [line["method"] for line in lines] == [method.label for method in any_summary.methods]
+    for line, method in zip(lines, any_summary.methods, strict=True):
+        assert int(line["width"]) == method.row.experiment.net.width
+        for metric, interval in method.metrics.items():
+            assert float(line[metric]) == interval.mean
+            assert_bounds(line, metric, interval)
+        if method.against_teacher:
+            assert float(line["difference_to_teacher"]) == method.against_teacher.difference
+            assert_bounds(line, "difference_over_queries", method.against_teacher.over_queries)
+            assert_bounds(line, "difference_over_seeds", method.against_teacher.over_seeds)
+            assert line["verdict"] == method.against_teacher.verdict
+        else:
+            assert line["difference_to_teacher"] == line["verdict"] == ""
+
+
+def assert_bounds(line: dict[str, str], name: str, interval: Interval) -> None:
+    for side, bound in (("low", interval.low), ("high", interval.high)):
+        value = line[f"{name}_95_{side}"]
+        assert (float(value) if value else None) == bound
+
+
+def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -> None:
+    teacher = study.methods[0]
+    experiment = teacher.row.experiment.model_copy(update={"net": Net(trunk="resnet18")})
+    rows = tuple(row.model_copy(update={"experiment": experiment}) for row in teacher.rows)
+    changed = dataclasses.replace(study, methods=(dataclasses.replace(teacher, rows=rows), *study.methods[1:]))
+    lines = list(csv.DictReader(io.StringIO(csv_text(numbers(changed)))))
+    assert [line["width"] for line in lines[:2]] == ["", "8"]
+    assert formatted(changed).rows[0][1] == "resnet18/128"
+
+
+def on_console(summary: Summary) -> str:
+    console = Console(file=io.StringIO(), width=160, color_system=None, record=True)
+    console.print(table_text(summary))
+    return console.export_text()
+
+
+def test_the_console_takes_no_label_for_markup(study: Summary) -> None:
+    labelled = dataclasses.replace(study.methods[0], label="[red]teacher[/red]")
+    assert "[red]teacher[/red]" in on_console(dataclasses.replace(study, methods=(labelled,)))
+
+
+def test_the_console_shows_the_comparison_and_every_note(study: Summary) -> None:
+    shown = on_console(study)
+    brief = formatted(study).part(in_brief=True)
+    for row in brief.rows:
+        assert all(word in shown for cell in row for word in cell.split())
+    squeezed = " ".join(shown.split())
+    assert all(note in squeezed for note in notes(study))

@@ -1,0 +1,183 @@
+"""Cells and sentences: right numbers, and true for every outcome."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+
+from relbench.experiment import Protocol, changed
+from relbench.ledger import Row
+from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.report.wording import bounds_cell, gap, headline, listed, mean_cell, metric_name, notes, percent, signed
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@pytest.mark.parametrize(
+    ("interval", "cell"),
+    [
+        (Interval(0.523, 0.512, 0.534), "52.3 ± 1.1"),
+        (Interval(0.523, 0.510, 0.539), "52.3 [51.0, 53.9]"),
+        (Interval(0.523), "52.3"),
+        (Interval(1.0, 1.0, 1.0), "100.0 ± 0.0"),
+        (Interval(0.01, -0.02, 0.05), f"1.0 [{MINUS}2.0, 5.0]"),
+    ],
+)
+def test_a_mean_shows_its_interval_in_percent(interval: Interval, cell: str) -> None:
+    assert mean_cell(interval) == cell
+
+
+def test_bounds_have_signs_and_one_seed_has_none() -> None:
+    assert bounds_cell(Interval(0.0, -0.0123, 0.0345)) == f"[{MINUS}1.2, +3.5]"
+    assert bounds_cell(Interval(0.02)) == "one seed"
+
+
+def test_zero_is_never_negative() -> None:
+    assert percent(-0.00001) == "0.0"
+    assert signed(-0.00001) == "+0.0"
+
+
+def test_gaps_name_the_side() -> None:
+    assert gap(0.049) == "4.9 points above"
+    assert gap(-0.014) == "1.4 points below"
+    assert gap(-0.0004) == "within 0.05 points of"
+
+
+def test_words_are_joined() -> None:
+    assert [listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
+    assert [metric_name(name) for name in ("recall@10", "map@r")] == ["Recall@10", "MAP@R"]
+
+
+def judged(method: Method, difference: float, verdict: str, *, mean: float = 0.474) -> Method:
+    """A method with another outcome: that far from a teacher of the given mean."""
+    comparison = Comparison(difference, Interval(difference), Interval(difference), 3, verdict)
+    metrics = {**method.metrics, "recall@1": Interval(mean + difference)}
+    return dataclasses.replace(method, metrics=metrics, against_teacher=comparison)
+
+
+def with_outcomes(summary: Summary, outcomes: dict[str, tuple[float, str]]) -> Summary:
+    """Only the teacher and the named methods, with these outcomes; the teacher has 47.4 %."""
+    teacher = summary.methods[0]
+    teacher = dataclasses.replace(teacher, metrics={**teacher.metrics, "recall@1": Interval(0.474)})
+    methods = {method.label: method for method in summary.methods}
+    judged_methods = [judged(methods[label], *outcome) for label, outcome in outcomes.items()]
+    return dataclasses.replace(summary, methods=(teacher, *judged_methods))
+
+
+CONTROL = "teacher's recipe, student's budget"
+
+
+def test_headline_of_a_winner_and_a_stronger_control(study: Summary) -> None:
+    outcomes = {"triplet": (-0.002, "does not differ"), "rkd-da": (0.049, "beats"), CONTROL: (0.106, "beats")}
+    assert headline(with_outcomes(study, outcomes)) == (
+        "rkd-da (conv4-8/32, 3,000 steps) beats its teacher (conv4-16/128, 1,000 steps) by 4.9 points of Recall@1 "
+        "(52.3 % against 47.4 %, 3 seeds). 1 of 2 students beats the teacher. "
+        "rkd-da is 5.1 points above the student trained without a teacher, triplet (47.2 %). "
+        f"But the control “{CONTROL}” (conv4-16/128, 3,000 steps) reaches 58.0 %: it beats the teacher by 10.6 points, "
+        "and is 5.7 points above rkd-da."
+    )
+
+
+def test_headline_where_no_student_wins(study: Summary) -> None:
+    outcomes = {"triplet": (-0.03, "loses"), "rkd-d": (0.004, "does not differ"), CONTROL: (-0.01, "loses")}
+    assert headline(with_outcomes(study, outcomes)) == (
+        "No student is shown to beat the teacher (conv4-16/128, 1,000 steps), which reaches 47.4 % Recall@1 (3 seeds); "
+        "the best, rkd-d (conv4-8/32, 3,000 steps), reaches 47.8 % Recall@1 (3 seeds) "
+        "and does not differ from the teacher (0.4 points above it). "
+        "rkd-d is 3.4 points above the student trained without a teacher, triplet (44.4 %). "
+        f"The control “{CONTROL}” (conv4-16/128, 3,000 steps) reaches 46.4 %: it loses to the teacher by 1.0 points, "
+        "and is 1.4 points below rkd-d."
+    )
+
+
+def test_headline_credits_a_winner_not_a_lucky_mean(study: Summary) -> None:
+    outcomes = {"rkd-d": (0.02, "beats"), "rkd-a": (0.05, "does not differ")}
+    assert headline(with_outcomes(study, outcomes)).startswith("rkd-d (conv4-8/32, 3,000 steps) beats its teacher")
+
+
+def test_headline_does_not_compare_an_undistilled_winner_with_itself(study: Summary) -> None:
+    outcomes = {"triplet": (0.05, "beats"), "rkd-d": (0.02, "beats")}
+    text = headline(with_outcomes(study, outcomes))
+    assert "trained without a teacher" not in text
+    assert "2 of 2 students beat the teacher." in text
+
+
+def test_headline_of_one_student_counts_no_students(study: Summary) -> None:
+    assert "students" not in headline(with_outcomes(study, {"rkd-d": (0.02, "beats")}))
+
+
+def test_headline_of_a_teacher_alone(study: Summary) -> None:
+    assert headline(with_outcomes(study, {})) == (
+        "teacher (conv4-16/128, 1,000 steps) reaches 47.4 % Recall@1 (3 seeds); no student was compared with it."
+    )
+
+
+def test_notes_say_how_to_read_the_table(study: Summary) -> None:
+    text = "\n".join(notes(study))
+    assert "Checkpoint that counts: last step." in text
+    assert "3 seeds (0, 1, 2)" in text
+    assert "test classes are resampled" in text
+    assert text.count("Student's t") == 2
+    assert "Verdict: beats or loses only where every interval shown lies on that side of zero." in text
+    assert "480 test images of 40 classes, hash 5f0c9d1e77aa4b32" in text
+    assert notes(study)[-1] == study.plan.notes[0]
+    assert "Mixed" not in text
+
+
+def test_one_seed_is_said(make_summary: Callable[..., Summary]) -> None:
+    text = "\n".join(notes(make_summary(seeds=(7,))))
+    assert "1 seed (7): no interval over seeds." in text
+    assert "Student's t" not in text
+
+
+def edited(summary: Summary, label: str, edit: Callable[[Row], Row]) -> Summary:
+    """The summary with one method's runs changed."""
+    methods = tuple(
+        dataclasses.replace(method, rows=tuple(map(edit, method.rows))) if method.label == label else method
+        for method in summary.methods
+    )
+    return dataclasses.replace(summary, methods=methods)
+
+
+def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
+    def by_validation(row: Row) -> Row:
+        protocol = changed(row.experiment.protocol, {"selection": "validation"})
+        assert isinstance(protocol, Protocol)
+        return row.model_copy(update={"experiment": row.experiment.model_copy(update={"protocol": protocol})})
+
+    first = notes(edited(study, "rkd-d", by_validation))[0]
+    assert first.endswith("; best recall@1 on validation classes (rkd-d).")
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"versions": {"torch": "2.7.0", "numpy": "2.1.0"}}, "Mixed: torch: 2.6.0 (teacher, "),
+        ({"versions": {"torch": "2.6.0"}}, "absent (rkd-d)"),
+        ({"device": "Other"}, "Mixed: device: Some Processor @ 2.5 GHz (teacher, "),
+        ({"git_commit": None}, "no git checkout (rkd-d)"),
+    ],
+)
+def test_runs_from_different_circumstances_are_said(study: Summary, values: dict[str, object], said: str) -> None:
+    def moved(row: Row) -> Row:
+        return row.model_copy(update={"machine": row.machine.model_copy(update=values)})
+
+    mixed = [note for note in notes(edited(study, "rkd-d", moved)) if note.startswith("Mixed")]
+    assert len(mixed) == 1
+    assert said in mixed[0]
+
+
+def test_missing_runs_are_said(study: Summary) -> None:
+    methods = tuple(
+        dataclasses.replace(method, rows=method.rows[:2]) if method.label in {"rkd-d", "rkd-a"} else method
+        for method in study.methods
+    )
+    text = "\n".join(notes(dataclasses.replace(study, methods=methods)))
+    assert "2 to 3 seeds (0, 1, 2)" in text
+    assert f"Unequal seeds: seed 2: only teacher, triplet, rkd-da and {CONTROL}." in text
+    assert "Unequal" not in "\n".join(notes(study))
+
+
+def test_different_data_are_said(study: Summary) -> None:
+    other = edited(study, "rkd-d", lambda row: row.model_copy(update={"data_hash": "feed"}))
+    assert any(note.startswith("Mixed: data: ") and "glyphs feed (rkd-d)" in note for note in notes(other))

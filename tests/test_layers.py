@@ -1,0 +1,65 @@
+"""Imports point one way: from a higher layer to a lower one, and never between folders of the same layer."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "relbench"
+LAYERS = [
+    {"geometry", "experiment", "files", "ledger"},
+    {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
+    {"training"},
+    {"run", "grid", "plan", "summarise", "benchmarks"},
+    {"progress", "cli"},
+]
+INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason
+    ("ledger", "experiment"),  # a row holds its experiment
+    ("ledger", "files"),  # a row is written whole
+    ("grid", "run"),  # a grid is many runs
+    ("cli", "progress"),  # the command shows progress
+}
+LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
+
+
+def arrows() -> list[tuple[str, str, Path]]:
+    """(room, imported room, file) of each import of relbench in relbench."""
+    found = []
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        found += [(room, target, path) for target in imported_rooms(path)]
+    return [(room, target, path) for room, target, path in found if room not in ("__init__", target)]
+
+
+def imported_rooms(path: Path) -> list[str]:
+    modules: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module == "relbench":
+            modules += [f"relbench.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            modules.append(node.module or "")
+        elif isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+    return [module.split(".")[1] for module in modules if module.startswith("relbench.")]
+
+
+def test_every_room_has_a_layer():
+    rooms = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if not path.name.startswith("__")}
+    assert rooms == set(LAYER_OF)
+
+
+@pytest.mark.parametrize(("room", "target", "path"), arrows(), ids=str)
+def test_imports_point_down(room, target, path):
+    if target.startswith("__"):  # relbench.__version__
+        return
+    assert LAYER_OF[target] < LAYER_OF[room] or (room, target) in INSIDE_A_LAYER, f"{path} imports relbench.{target}"
+
+
+def test_each_exception_is_used():
+    assert INSIDE_A_LAYER <= {(room, target) for room, target, _ in arrows()}
+
+
+def test_no_room_without_a_name():
+    nameless = {"utils", "util", "helpers", "helper", "common", "base", "misc"}
+    assert not [path for path in PACKAGE.rglob("*.py") if path.stem in nameless]
