@@ -26,7 +26,7 @@ from relbench.models import TRUNKS
 from relbench.plan import as_plan, find_study, plan_cells
 from relbench.progress import Bars
 from relbench.report import table_text, write_report
-from relbench.run import RunFolder
+from relbench.run import RunFolder, check_source
 from relbench.studies import STUDIES, Cell, parse_value
 from relbench.summarise import read_results, summarise
 
@@ -114,8 +114,10 @@ def _run(cells: Sequence[Cell], runs: Path, data: Path, jobs: int | None) -> dic
     out.print(f"{len(finished)} of {len(cells)} runs are finished already")
     if len(finished) == len(cells):
         return {}
-    first = experiments[0].data  # a study has one data set: made ready here, so that the runs find it
-    DATASETS[first.name].load(first, data, _preparing)
+    # A study has one data set: it is made ready here, so that the runs find it.
+    source = DATASETS[experiments[0].data.name].load(experiments[0].data, data, _preparing)
+    for experiment in experiments:
+        check_source(experiment, source)
     jobs = jobs or jobs_for(experiments)
     with Bars(cells, list(finished), jobs, out) as bars:
         return run_grid(experiments, runs, data, jobs, bars).failures
@@ -173,11 +175,10 @@ def evaluate(
 def _array(path: Path) -> NDArray[Any]:
     """An array from a .npy file; never one that needs code to be loaded."""
     try:
-        array = np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"{path} is not a readable .npy file of numbers or texts ({error})") from None
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"{path} holds several arrays: give a .npy file with one")
     return array
 
 

@@ -27,7 +27,11 @@ def working_dtype(*matrices: Tensor) -> torch.dtype:
 
 
 class _FirstDerivative(torch.autograd.Function):
-    """The identity on a gradient, with an error where its own derivative would follow."""
+    """The identity on a gradient, with an error where its own derivative would follow.
+
+    Takes the gradient and what it was computed from. Without it, a second derivative would silently come out without
+    the part that flows through a gradient computed in closed form.
+    """
 
     @staticmethod
     def forward(_ctx: Any, gradient: Tensor, *_inputs: Tensor) -> Tensor:
@@ -39,21 +43,6 @@ class _FirstDerivative(torch.autograd.Function):
             "distances and angles have no second derivative here: "
             "differentiate a loss on them once, without a gradient penalty on top"
         )
-
-
-def first_derivative(gradient: Tensor, *inputs: Tensor) -> Tensor:
-    """Mark a gradient, computed in closed form, as one that cannot be differentiated again.
-
-    Without the mark a second derivative would silently come out without the part that flows through `gradient`.
-
-    Args:
-        gradient: a tensor without history.
-        inputs: what it was computed from.
-
-    Returns:
-        `gradient`; a derivative of it with respect to `inputs` is refused with a RuntimeError.
-    """
-    return cast("Tensor", _FirstDerivative.apply(gradient, *inputs))
 
 
 class _PairwiseDistances(torch.autograd.Function):
@@ -74,7 +63,7 @@ class _PairwiseDistances(torch.autograd.Function):
         rows, distances = ctx.saved_tensors
         with torch.no_grad():
             gradient = _pull_rows(rows, distances, grad_distances)
-        return first_derivative(gradient, rows, grad_distances)
+        return cast("Tensor", _FirstDerivative.apply(gradient, rows, grad_distances))
 
 
 def _pull_rows(rows: Tensor, distances: Tensor, grad_distances: Tensor) -> Tensor:

@@ -40,9 +40,15 @@ def _processor() -> str:
 
 @cache
 def _versions() -> dict[str, str]:
-    installed = {found.metadata["Name"].lower(): found.version for found in metadata.distributions()}
-    known = {name: installed[name] for name in PACKAGES if name in installed}
-    return {"python": platform.python_version(), "relbench-kd": installed.get("relbench-kd", "not installed")} | known
+    known = {name: version for name in PACKAGES if (version := _version(name))}
+    return {"python": platform.python_version(), "relbench-kd": _version("relbench-kd") or "not installed"} | known
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @cache
@@ -78,7 +84,11 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/status")
-    if not status.exists():
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    lines = status.read_text(encoding="ascii").splitlines()
-    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
+    peaks = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    return peaks[0] if peaks else _peak_since_start()
+
+
+def _peak_since_start() -> int:
+    unit = 1 if platform.system() == "Darwin" else 1024  # getrusage counts bytes there, kilobytes elsewhere
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -91,9 +91,10 @@ def check_experiment(experiment: Experiment) -> None:
 
     Raises:
         ValueError: an unknown data set, trunk or loss; an option that a loss or trunk doesn't have; an image too small
-            for the trunk; a loss that needs a teacher where there is none.
+            for the trunk; a GPU where there is none; a loss that needs a teacher where there is none.
     """
     known(experiment.data.name, DATASETS, "data set")
+    resolve_device(experiment.protocol.device)
     _check_net(experiment.net, experiment.data.size)
     for term in experiment.terms:
         _check_term(term, has_teacher=experiment.teacher is not None)

@@ -1,10 +1,12 @@
 """Progress bars of a grid of runs, with a remaining time that is measured, not hoped."""
 
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
 from relbench.ledger import Row
@@ -70,7 +72,9 @@ class Bars:
             for cell in cells
             if cell.experiment.fingerprint not in finished
         }
-        self._jobs, self._ended = jobs, 0
+        self._jobs = jobs
+        self._ended: set[str] = set()
+        self._lock = threading.Lock()  # steps are told by another thread than ends
         self._tasks: dict[str, TaskID] = {}
         columns = (
             TextColumn("{task.description}"),
@@ -91,30 +95,44 @@ class Bars:
         self._progress.stop()
 
     def step(self, fingerprint: str, step: int) -> None:
-        """So many steps of a run are done."""
-        pace = self._paces[fingerprint]
-        pace.advance(step, time.monotonic())
-        if fingerprint not in self._tasks:
-            self._tasks[fingerprint] = self._progress.add_task(self._names[fingerprint], total=pace.steps, left="")
-        self._progress.update(self._tasks[fingerprint], completed=step)
-        left = remaining_seconds(list(self._paces.values()), self._jobs)
-        done = sum(pace.done for pace in self._paces.values())
-        self._progress.update(self._total, completed=done, left=f"about {_clock(left)} left" if left else "")
+        """So many steps of a run are done; news that comes after its end changes nothing."""
+        with self._lock:
+            if fingerprint in self._ended:
+                return
+            pace = self._paces[fingerprint]
+            pace.advance(step, time.monotonic())
+            if fingerprint not in self._tasks:
+                name = escape(self._names[fingerprint])
+                self._tasks[fingerprint] = self._progress.add_task(name, total=pace.steps, left="")
+            self._progress.update(self._tasks[fingerprint], completed=step)
+            self._show_total()
+
+    def _show_total(self) -> None:
+        paces = list(self._paces.values())
+        left, done = remaining_seconds(paces, self._jobs), sum(pace.done for pace in paces)
+        words = f"about {_clock(left)} left" if left else ""
+        self._progress.update(self._total, completed=done, total=sum(pace.steps for pace in paces), left=words)
 
     def finished(self, fingerprint: str, row: Row) -> None:
         """A run has its row."""
         recall, seconds = row.metrics["recall@1"], row.train_seconds + row.evaluate_seconds
-        self._end(fingerprint, f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)")
+        self._end(fingerprint, f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)", done=row.experiment.protocol.steps)
 
     def failed(self, fingerprint: str, error: str) -> None:
         """A run can't be finished."""
-        self._end(fingerprint, f"[bold red]failed[/]: {error}")
+        self._end(fingerprint, f"[bold red]failed[/]: {escape(error)}", done=self._paces[fingerprint].done)
 
-    def _end(self, fingerprint: str, how: str) -> None:
-        self._ended += 1
-        if fingerprint in self._tasks:
-            self._progress.remove_task(self._tasks.pop(fingerprint))
-        self._progress.console.print(f"[{self._ended}/{len(self._paces)}] {self._names[fingerprint]}: {how}")
+    def _end(self, fingerprint: str, how: str, done: int) -> None:
+        """So many steps were done, and no more will be."""
+        with self._lock:
+            self._ended.add(fingerprint)
+            if fingerprint in self._tasks:
+                self._progress.remove_task(self._tasks.pop(fingerprint))
+            pace = self._paces[fingerprint]
+            pace.done = pace.steps = done
+            self._show_total()
+        name = escape(self._names[fingerprint])
+        self._progress.console.print(f"[{len(self._ended)}/{len(self._paces)}] {name}: {how}")
 
 
 def _clock(seconds: float) -> str:

@@ -84,10 +84,29 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     with _threads(experiment.protocol.threads):
         forget_peak_memory(device)
         source = DATASETS[experiment.data.name].load(experiment.data, data_folder, iter)
+        check_source(experiment, source)
         state, network = _train(experiment, folder, source, on_step)
         row = _evaluate(experiment, folder, source, network, state)
     write_record(row, folder.row)
     return row
+
+
+def check_source(experiment: Experiment, source: ImageSource) -> None:
+    """Refuse a data set that is too small for the run.
+
+    Raises:
+        ValueError: fewer training classes than a batch needs, or fewer test images than the largest K asks for.
+    """
+    labels, _ = labels_of(source.table, lines_of(source.table, "train"))
+    _batches(experiment, labels, torch.Generator())
+    others, largest = len(lines_of(source.table, "test")) - 1, max(DATASETS[experiment.data.name].ks)
+    if others < largest:
+        raise ValueError(f"Recall@K is asked for K = {largest}, but a test image has {others} others: take more classes")
+
+
+def _batches(experiment: Experiment, labels: NDArray[np.int64], generator: torch.Generator) -> ClassBatches:
+    protocol = experiment.protocol
+    return ClassBatches(torch.from_numpy(labels), protocol.batch_size, protocol.images_per_class, generator)
 
 
 @contextmanager
@@ -130,9 +149,7 @@ def _task(experiment: Experiment, source: ImageSource, network: Embedder, teache
     by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
 
     def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
-        protocol = experiment.protocol
-        chosen = ClassBatches(torch.from_numpy(labels), protocol.batch_size, protocol.images_per_class, generator)
-        return (torch.from_numpy(lines)[batch] for batch in chosen)
+        return (torch.from_numpy(lines)[batch] for batch in _batches(experiment, labels, generator))
 
     return Task(
         network=network,

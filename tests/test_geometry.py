@@ -99,11 +99,14 @@ def test_subtracting_cosines_equals_a_subtraction():
 
 
 def test_rows_too_near_to_have_a_direction_count_as_equal():
-    rows = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 1e-5], [1.0, 1e-4]])
-    cosines = all_cosines(rows)
+    cosines = all_cosines(torch.tensor([[0.0], [1.0], [1.0 + 1e-5], [1.0 + 1e-4]]))
     assert cosines[1, 0, 2] == 0  # 1e-5 of the largest distance: no direction
-    assert cosines[1, 3, 3] == 1  # 1e-4 of it: a direction
-    assert cosines[0, 1, 2] == 1  # opposite the vertex any length will do
+    assert cosines[1, 0, 3] == pytest.approx(-1, abs=1e-2)  # 1e-4 of it: a direction
+
+
+def test_opposite_the_vertex_rows_may_be_as_near_as_they_like():
+    cosines = all_cosines(torch.tensor([[0.0, 0.0], [3e-5, 0.0], [2.5e-5, 2e-5], [0.0, 1.0]]))
+    assert cosines[0, 1, 2] == pytest.approx(2.5 / math.hypot(2.5, 2), rel=1e-5)
 
 
 @pytest.mark.parametrize("nearness", [1.0, 1e-1, 1e-2, 1e-3, 1e-4])

@@ -22,14 +22,15 @@ def checked(table: pd.DataFrame) -> pd.DataFrame:
             `split` ("train", "validation" or "test").
 
     Raises:
-        ValueError: a column is missing, a value is missing, a name stands twice, a split is unknown or empty, or a
-            class lies in two splits (the protocol is zero-shot: test classes are never seen in training).
+        ValueError: a column is missing, a value is missing or not text, a name stands twice, a split is unknown or
+            empty, or a class lies in two splits (the protocol is zero-shot: test classes are never seen in training).
     """
     missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise ValueError(f"the table of images lacks the column {missing[0]!r}: it needs {', '.join(COLUMNS)}")
     for column in COLUMNS:
         _refuse(table[column].isna(), table, f"has no {column}")
+        _refuse(~table[column].map(lambda value: isinstance(value, str)), table, f"has a {column} that is not text")
     _refuse(table["name"].duplicated(), table, "stands twice")
     _refuse(~table["split"].isin(SPLITS), table, f"has a split that is none of {', '.join(SPLITS)}")
     _check_splits(table)

@@ -21,7 +21,7 @@ from relbench.evaluation.points import Embeddings, Floats, Integers, Points, che
 
 Result = TypeVar("Result")
 
-_CHUNK_NUMBERS = 1 << 26  # keys of one matrix product, 256 MB: enough queries for its full speed
+_CHUNK_NUMBERS = 1 << 27  # keys of one matrix product, 512 MB: enough queries for its full speed
 _BLOCK_NUMBERS = 1 << 21  # keys looked through at once: they stay in the processor's cache
 _FEWEST_CROWDED = 1024
 
@@ -33,7 +33,7 @@ class Search:
     Attributes:
         points: The checked rows.
         backend: As `choose_backend` returns it.
-        chunk: Queries per matrix product; None: as many as fill 256 MB with keys.
+        chunk: Queries per matrix product; None: as many as fill 512 MB with keys.
     """
 
     points: Points
@@ -104,7 +104,7 @@ def nearest(
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all.
         backend: "faiss", "torch", or "auto": torch where a GPU is at hand, else faiss, else torch.
-        chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 256 MB.
+        chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 512 MB.
 
     Returns:
         (queries, k) row indices of `embeddings`, in the order of the queries' rows.

@@ -198,8 +198,7 @@ class Distinct:
     def _groups(self) -> tuple[Integers, Integers, Integers]:
         """A column of each distinct row; all columns, grouped by row; where each group starts."""
         points = self.centred.points
-        # adding zero makes -0.0 and 0.0 the same row
-        rows = points.rows[points.gallery] + points.rows.dtype.type(0)
+        rows = points.rows[points.gallery]
         _, first, inverse, count = np.unique(rows, axis=0, return_index=True, return_inverse=True, return_counts=True)
         members = np.argsort(inverse.reshape(-1), kind="stable")
         return first, members, np.concatenate([[0], np.cumsum(count)])

@@ -4,7 +4,8 @@ The library is imported when the first of its losses is asked for, not before: t
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -58,29 +59,22 @@ class MetricLearningLoss(nn.Module):
             Scalar.
         """
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        with _SeededGlobally(seed, embeddings.device):
+        with _seeded_globally(seed, embeddings.device):
             chosen = self.miner(embeddings, labels) if self.miner else None
             value: Tensor = self.loss(embeddings, labels, chosen)
         return value
 
 
-class _SeededGlobally:
-    """For the time of a `with`, torch's global generators (CPU, and the device's) are freshly seeded ones."""
-
-    def __init__(self, seed: int, device: torch.device) -> None:
-        self.seed, self.device = seed, device
-        self.fork = torch.random.fork_rng(devices=[device] if device.type == "cuda" else [])
-
-    def __enter__(self) -> None:
-        self.fork.__enter__()
+@contextmanager
+def _seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
+    """For the time of a `with`, torch's global generators (the CPU's, and the device's) are freshly seeded ones."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Not torch.manual_seed: that would seed the generators of all devices, which are not restored.
-        torch.default_generator.manual_seed(self.seed)
-        if self.device.type == "cuda":
-            with torch.cuda.device(self.device):
-                torch.cuda.manual_seed(self.seed)
-
-    def __exit__(self, *problem: Any) -> None:
-        self.fork.__exit__(*problem)
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def pml_loss(
@@ -145,7 +139,7 @@ def _make(
     seed: int = 0,
     **options: Any,
 ) -> MetricLearningLoss:
-    with _SeededGlobally(seed, torch.device("cpu")):
+    with _seeded_globally(seed, torch.device("cpu")):
         chooser = _built(_miners()[miner], miner_options or {}) if miner else None
         return MetricLearningLoss(_built(loss, options), chooser)
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from relbench.geometry import Sides, first_derivative, pairwise_distances, working_dtype
+from relbench.geometry import Sides, pairwise_distances, working_dtype
 
 SMALLEST_DISTANCE = 1e-6
 """The length that the authors give to a distance of zero (their squared one is at least 1e-12)."""
@@ -113,7 +113,10 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
 
 
 class _AngleLoss(torch.autograd.Function):
-    """RKD-A as a function of two distance matrices."""
+    """RKD-A as a function of two distance matrices.
+
+    The gradient is a constant to autograd; that a second derivative is refused is left to `pairwise_distances`.
+    """
 
     @staticmethod
     def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
@@ -122,13 +125,13 @@ class _AngleLoss(torch.autograd.Function):
         for vertices in total.slabs():
             total.add(vertices, with_gradient=with_gradient)
         if with_gradient:
-            ctx.save_for_backward(student, total.gradient())
+            ctx.save_for_backward(total.gradient())
         return total.loss()
 
     @staticmethod
     def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None]:
-        student, gradient = ctx.saved_tensors
-        return grad_loss * first_derivative(gradient, student), None
+        (gradient,) = ctx.saved_tensors
+        return grad_loss * gradient, None
 
 
 class _AngleTotal:

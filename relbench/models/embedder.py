@@ -41,7 +41,7 @@ def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
         ValueError: pretrained weights are neither on disk nor to be fetched.
     """
     with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would reseed the GPUs' too
         trunk = TRUNKS[net.trunk].build(net.width, channels, net.weights == "imagenet")
         return Embedder(trunk, net.dim, unit_length=net.unit_length)
 

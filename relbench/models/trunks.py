@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -90,25 +91,33 @@ def _conv4(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # 
     return Conv4(width or 16, channels)
 
 
-def _torchvision(name: str, **options: Any) -> Callable[[int | None, int, bool], nn.Module]:
+def _torchvision(name: str, **fresh: Any) -> Callable[[int | None, int, bool], nn.Module]:
+    """How torchvision's network is built; `fresh` are options that pretrained networks set for themselves."""
+
     def build(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001
         del width, channels
-        # The weights of the years in which the papers appeared; newer ones start from another place.
-        weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"] if pretrained else None
-        try:
-            return TorchvisionTrunk(torchvision.models.get_model(name, weights=weights, **options))
-        except OSError as error:
-            folder = f"{torch.hub.get_dir()}/checkpoints"
-            raise ValueError(
-                f"the ImageNet weights of {name} could not be fetched ({error}; from {getattr(weights, 'url', '')}): "
-                f"put that file into {folder}, or choose weights = random"
-            ) from None
+        network = _pretrained(name) if pretrained else torchvision.models.get_model(name, weights=None, **fresh)
+        return TorchvisionTrunk(network)
 
     return build
 
 
-def _from_torchvision(name: str, summary: str, smallest: int, **options: Any) -> TrunkEntry:
-    return TrunkEntry(summary, _torchvision(name, **options), scalable=False, has_weights=True, smallest=smallest)
+def _pretrained(name: str) -> nn.Module:
+    # The weights of the years in which the papers appeared; newer ones start from another place.
+    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    try:
+        network: nn.Module = torchvision.models.get_model(name, weights=weights)
+    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:  # no network; or what is on disk is damaged
+        reason, folder = str(error).partition("\n")[0] or type(error).__name__, f"{torch.hub.get_dir()}/checkpoints"
+        raise ValueError(
+            f"the ImageNet weights of {name} could not be had ({reason}; from {weights.url}): "
+            f"put that file into {folder}, or choose weights = random"
+        ) from None
+    return network
+
+
+def _from_torchvision(name: str, summary: str, smallest: int, **fresh: Any) -> TrunkEntry:
+    return TrunkEntry(summary, _torchvision(name, **fresh), scalable=False, has_weights=True, smallest=smallest)
 
 
 TRUNKS = {
@@ -122,6 +131,6 @@ TRUNKS = {
     "resnet18": _from_torchvision("resnet18", "ResNet-18 of torchvision (He et al. 2016)", smallest=32),
     "resnet50": _from_torchvision("resnet50", "ResNet-50 of torchvision (He et al. 2016)", smallest=32),
     "googlenet": _from_torchvision(
-        "googlenet", "GoogLeNet of torchvision (Szegedy et al. 2015)", smallest=32, aux_logits=False
+        "googlenet", "GoogLeNet of torchvision (Szegedy et al. 2015)", smallest=32, aux_logits=False, init_weights=True
     ),
 }

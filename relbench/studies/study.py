@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from relbench.experiment import Data, Experiment, Net, Protocol, Settings, Term, changed
+from pydantic import ValidationError
+
+from relbench.experiment import Data, Experiment, Net, Protocol, Settings, Term, changed, one_line
 from relbench.ledger import Role
 
 
@@ -44,7 +46,11 @@ class Study(Settings):
     longer_teacher: str | None = None  # label of the control: the teacher's own recipe for as many steps as a student
 
     def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
-        """All runs, seed by seed, a teacher before its students."""
+        """All runs, seed by seed, a teacher before its students.
+
+        Raises:
+            ValueError: a seed or a list of terms is impossible; one line.
+        """
         return tuple(cell for seed in seeds for cell in self._cells(seed))
 
     def _cells(self, seed: int) -> Iterator[Cell]:
@@ -59,7 +65,12 @@ class Study(Settings):
     def _experiment(
         self, arm: Arm, terms: tuple[Term, ...], seed: int, teacher: Experiment | None = None
     ) -> Experiment:
-        return Experiment(data=self.data, net=arm.net, protocol=arm.protocol, terms=terms, seed=seed, teacher=teacher)
+        try:
+            return Experiment(
+                data=self.data, net=arm.net, protocol=arm.protocol, terms=terms, seed=seed, teacher=teacher
+            )
+        except ValidationError as error:
+            raise ValueError(one_line(error)) from None
 
     def places(self) -> dict[str, tuple[str, ...]]:
         """Settings that `with_values` can change -> the place of each: "student.dim" -> ("student", "net", "dim")."""
@@ -73,19 +84,21 @@ class Study(Settings):
         return arms | data
 
     def with_values(self, values: Mapping[str, Any]) -> "Study":
-        """A copy with some settings changed, as `--set student.dim=64` says.
+        """A copy with some settings changed, as `--set student.dim=64` says; the order of settings does not matter.
 
         Raises:
-            ValueError: a key is unknown or its value of the wrong kind; one line, with the nearest known key.
+            ValueError: a key is unknown, its value of the wrong kind, or the values together impossible; one line, with
+                the nearest known key.
         """
-        study = self
+        groups: dict[tuple[str, ...], dict[str, Any]] = {}
         for key, value in values.items():
             if key not in self.places():
                 raise ValueError(f"unknown setting {key!r}: {_suggestion(key, list(self.places()))}")
-            try:
-                study = _replaced(study, self.places()[key], value)
-            except ValueError as error:
-                raise ValueError(f"{key}: {error}") from None
+            *group, name = self.places()[key]
+            groups.setdefault(tuple(group), {})[name] = value
+        study = self
+        for place, changes in groups.items():
+            study = _replaced(study, place, changes)
         return study
 
 
@@ -98,9 +111,15 @@ def parse_value(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _replaced(settings: Any, place: tuple[str, ...], value: Any) -> Any:
-    name, *rest = place
-    return changed(settings, {name: _replaced(getattr(settings, name), tuple(rest), value) if rest else value})
+def _replaced(study: Study, place: tuple[str, ...], changes: Mapping[str, Any]) -> Study:
+    """A copy with other values in one group: of the data, or of the net or protocol of an arm."""
+    first, *rest = place
+    part: Settings = getattr(study, first)
+    try:
+        replaced = changed(part, {rest[0]: changed(getattr(part, rest[0]), changes)} if rest else changes)
+    except ValueError as error:
+        raise ValueError(f"{first}.{error}".replace(".settings: ", ": ")) from None
+    return changed(study, {first: replaced})
 
 
 def _suggestion(key: str, known: list[str]) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relbench.evaluation import nearest
-from relbench.evaluation.approximate import Centred, choose_backend, key_blocks
+from relbench.evaluation.approximate import Centred, _full_precision, choose_backend, key_blocks
 from relbench.evaluation.neighbours import Search
 from relbench.evaluation.order import kth_key_bound
 from relbench.evaluation.points import check_points, squared_distances
@@ -103,6 +103,22 @@ def test_keys_err_by_less_than_the_bound(embeddings, backend):
     assert (np.ptp(shift, axis=1) <= centred.slack(slice(None), np.float32)).all()
 
 
+@pytest.mark.parametrize("power", [-1020, -700, 700, 1020])
+def test_squares_neither_overflow_nor_vanish(ordinary, power):
+    # a power of two changes no digit, so it must not change the order either
+    wanted = nearest(ordinary.astype(np.float64), 20)
+    np.testing.assert_array_equal(nearest(np.ldexp(ordinary.astype(np.float64), power), 20), wanted)
+
+
+def test_a_shift_of_all_rows_costs_no_precision(ordinary):
+    here, far = (Centred(check_points(rows, None, None)) for rows in (ordinary, ordinary + np.float32(64)))
+    scale = 2.0 ** (far.points.exponent - here.points.exponent)
+    np.testing.assert_allclose(far.norms * scale, here.norms, rtol=1e-4)
+    np.testing.assert_allclose(
+        far.slack(slice(None), np.float32) * scale**2, here.slack(slice(None), np.float32), rtol=1e-3
+    )
+
+
 @pytest.mark.parametrize("k", [1, 3, 40, 500])
 def test_the_bound_on_the_kth_key_holds_and_is_close(k):
     keys = np.random.default_rng(4).standard_normal((20, 9001)).astype(np.float32)
@@ -121,17 +137,25 @@ def test_a_distance_does_not_depend_on_its_place():
     np.testing.assert_array_equal(together, squared_distances(points, columns, queries))
 
 
-def test_reduced_precision_is_kept_out(ordinary):
-    embeddings = torch.from_numpy(ordinary)
-    wanted = nearest(embeddings, 9)
+def test_reduced_precision_is_kept_out_and_put_back():
+    ones = torch.ones(2, 2)
     torch.set_float32_matmul_precision("medium")
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            found = nearest(embeddings, 9, backend="torch")
-        assert torch.get_float32_matmul_precision() == "medium"
+            assert (ones @ ones).dtype == torch.bfloat16
+            with _full_precision(torch.device("cpu")):
+                assert (ones @ ones).dtype == torch.float32
+                assert torch.get_float32_matmul_precision() == "highest"
+            assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision("highest")
-    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_autocast_around_the_search_changes_nothing(ordinary, backend):
+    wanted = nearest(ordinary, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        np.testing.assert_array_equal(nearest(torch.from_numpy(ordinary), 9, backend=backend), wanted)
 
 
 def test_tensors_of_every_precision():

@@ -88,6 +88,12 @@ def test_unknown_names_and_wrong_options_are_refused(name: str, options: dict[st
         pml_loss(name, **options)
 
 
+def test_options_are_those_of_the_loss_before_those_of_its_bases():
+    options = find_loss("pml:ArcFaceLoss").options
+    assert options["margin"].default == 28.6
+    assert "weight_reg_weight" in options
+
+
 def test_what_the_run_knows_may_be_missing_from_a_check():
     find_loss("pml:ArcFaceLoss").check({"margin": 20})
 

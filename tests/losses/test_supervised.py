@@ -173,6 +173,12 @@ def test_the_generator_alone_decides_the_draw():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_the_margin_adds_to_the_loss_while_all_triplets_violate_it():
+    rows = random_rows(6, 4)
+    small, large = (DistanceWeightedTriplet(margin=margin)(rows, LABELS, seeded()) for margin in (20.0, 21.5))
+    assert large - small == pytest.approx(1.5)
+
+
 def test_a_batch_gives_the_embeddings_a_gradient():
     rows = normalize(random_rows(6, 4)).requires_grad_()
     DistanceWeightedTriplet(margin=3.0)(rows, LABELS, seeded()).backward()

@@ -1,0 +1,280 @@
+"""The data set Glyphs: its manifest, its pixels, its views. Few classes are rendered; test_glyphs_manifest.py renders all."""
+
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+
+from relbench.data import DATASETS, glyphs
+from relbench.data.glyphs import FACES, Glyphs, content_hash, draw
+from relbench.data.outline import Face
+from relbench.data.table import lines_of
+from relbench.experiment import Data
+
+COMMITTED = glyphs.manifest()
+COUNTS = {"train": 8, "validation": 2, "test": 6}
+
+
+def all_classes(manifest):
+    return sorted(label for labels in manifest["classes"].values() for label in labels)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def few_classes():
+    """Glyphs of 16 classes, hash and all; gives the manifest."""
+    few = {split: COMMITTED["classes"][split][:count] for split, count in COUNTS.items()}
+    small = {**COMMITTED, "classes": few}
+    pixels = draw([Face(path) for path in glyphs._font_files()], all_classes(small), 56)
+    small["pixels"] = hashlib.sha256(pixels.tobytes()).hexdigest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(glyphs, "manifest", lambda: small)
+        yield small
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where pictures are kept: rendered once for all tests."""
+    return tmp_path_factory.mktemp("glyphs")
+
+
+def source(folder, train=None, test=None, size=28, distortion=1.0):
+    return Glyphs(size, train, test, distortion, folder)
+
+
+def all_lines(glyphs_source):
+    return torch.arange(len(glyphs_source.table))
+
+
+def test_committed_manifest():
+    classes = COMMITTED["classes"]
+    assert {split: len(labels) for split, labels in classes.items()} == {"train": 858, "validation": 215, "test": 1074}
+    assert len(set(all_classes(COMMITTED))) == 858 + 215 + 1074 == 2147  # no class in two splits
+    assert tuple(COMMITTED["faces"]) == FACES
+    assert len(FACES) == len(set(FACES)) == 12
+
+
+def test_what_looks_the_same_is_one_class():
+    kept, same = set(all_classes(COMMITTED)), COMMITTED["same"]
+    assert same["0391"] == same["0410"] == "0041"  # Greek Alpha, Cyrillic A, Latin A
+    assert {"0041", "004F", "0030"} <= kept  # O and 0 are two
+    assert set(same.values()) <= kept
+    assert not set(same) & kept
+    assert all(int(kept_one, 16) < int(left_out, 16) for left_out, kept_one in same.items())
+
+
+def test_every_class_is_a_letter_number_or_sign():
+    kinds = Counter(unicodedata.category(chr(int(label, 16)))[0] for label in all_classes(COMMITTED))
+    assert set(kinds) == set("LNPS")
+
+
+def test_table(folder, few_classes):
+    table = source(folder).table
+    assert len(table) == 16 * 12
+    assert table["name"].is_unique
+    for split, count in COUNTS.items():
+        lines = lines_of(table, split)
+        assert table["label"].iloc[lines].unique().tolist() == few_classes["classes"][split]
+        assert len(lines) == count * 12
+
+
+def test_pictures_are_of_the_class_and_face_that_the_table_names(folder):
+    whole = source(folder, distortion=0.0)
+    views = whole.test_batch(all_lines(whole))
+    for line in (0, 13, 100, 191):
+        label, face = whole.table["name"][line].split("/")
+        picture = draw([Face(glyphs._font_files()[FACES.index(face)])], [label], 56)
+        mean_of_four = picture.reshape(28, 2, 28, 2).mean(axis=(1, 3)) / 255
+        np.testing.assert_allclose(views[line, 0].numpy(), mean_of_four, atol=1e-5)
+
+
+def test_shape_and_range(folder):
+    whole = source(folder)
+    for views in (whole.test_batch(all_lines(whole)), whole.train_batch(all_lines(whole), torch.Generator())):
+        assert views.shape == (192, 1, 28, 28)
+        assert views.dtype == torch.float32
+        assert views.min() >= 0
+        assert views.max() <= 1
+    assert (whole.shape.channels, whole.shape.size) == (1, 28)
+
+
+def test_the_view_of_a_line_does_not_depend_on_the_subset(folder):
+    whole, part = source(folder), source(folder, train=3, test=2)
+    views = dict(zip(whole.table["name"], whole.test_batch(all_lines(whole)), strict=True))
+    assert part.table["label"].nunique() == 3 + 2 + 2
+    for name, view in zip(part.table["name"], part.test_batch(all_lines(part)), strict=True):
+        assert torch.equal(view, views[name])
+
+
+def test_the_view_of_a_line_does_not_depend_on_the_batch(folder):
+    whole = source(folder)
+    views = whole.test_batch(all_lines(whole))
+    lines = torch.tensor([5, 190, 7])
+    assert torch.equal(whole.test_batch(lines), views[lines])
+    assert torch.equal(source(folder).test_batch(lines), views[lines])
+    assert len({view.numpy().tobytes() for view in views}) == len(views)  # each is distorted in a way of its own
+
+
+def test_training_views_depend_on_the_generator_alone(folder):
+    whole, lines = source(folder), torch.tensor([3, 50, 3])
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, second, other = (whole.train_batch(lines, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+    assert not torch.equal(first[0], first[2])  # the same line twice: two views
+
+
+def test_subset_takes_the_first_classes(folder, few_classes):
+    part = source(folder, train=3, test=2).table
+    for split, count in {"train": 3, "validation": 2, "test": 2}.items():
+        assert part["label"].iloc[lines_of(part, split)].unique().tolist() == few_classes["classes"][split][:count]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"train": 9}, "data.train_classes = 9, but there are 8: ask for fewer"),
+        ({"test": 7}, "data.test_classes = 7, but there are 6: ask for fewer"),
+    ],
+)
+def test_more_classes_than_there_are(folder, asked, message):
+    with pytest.raises(ValueError, match=message):
+        source(folder, **asked)
+
+
+def test_data_hash(folder):
+    """Names what is shown: subset, size and pixels, but not how it is distorted."""
+    whole = source(folder)
+    assert whole.data_hash == source(folder).data_hash == source(folder, distortion=0.5).data_hash
+    hashes = {whole.data_hash, source(folder, train=3).data_hash, source(folder, size=12).data_hash}
+    assert len(hashes) == 3
+    assert whole.content == content_hash()
+
+
+def test_content_hash_names_the_manifest(few_classes):
+    assert content_hash() == hashlib.sha256(json.dumps(few_classes, sort_keys=True).encode()).hexdigest()
+    assert content_hash() != hashlib.sha256(json.dumps(COMMITTED, sort_keys=True).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("size", [8, 20, 32])
+def test_other_sizes(folder, size):
+    views = source(folder, size=size).test_batch(torch.arange(2))
+    assert views.shape == (2, 1, size, size)
+    assert views.max() > 0.5
+
+
+def test_pictures_are_rendered_once(folder, monkeypatch):
+    before = source(folder).data_hash
+    monkeypatch.delattr(glyphs, "draw")
+    assert source(folder).data_hash == before
+
+
+def test_progress_sees_every_class(tmp_path):
+    seen = []
+
+    def progress(labels):
+        for label in labels:
+            seen.append(label)
+            yield label
+
+    Glyphs(8, None, None, 1.0, tmp_path, progress)
+    assert seen == all_classes(glyphs.manifest())
+
+
+def kept_file(folder):
+    (file,) = folder.iterdir()
+    return file
+
+
+def refusal(call):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        call()
+    return str(caught.value)
+
+
+@pytest.fixture
+def small_file(tmp_path, monkeypatch):
+    """A kept file of few bytes and its reader."""
+    pictures = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
+    monkeypatch.setattr(glyphs, "_rendered", lambda *_: pictures)
+
+    def read():
+        return glyphs._pictures(4, tmp_path, iter)
+
+    np.testing.assert_array_equal(read(), pictures)
+    return kept_file(tmp_path), read, pictures
+
+
+def test_truncated_file_is_refused(small_file):
+    path, read, _ = small_file
+    content = path.read_bytes()
+    for length in range(len(content)):
+        path.write_bytes(content[:length])
+        message = refusal(read)
+        assert message.startswith(f"{path} is damaged (")
+        assert message.endswith("delete it, and it is rendered again")
+
+
+def test_a_wrong_byte_is_refused_or_harmless(small_file):
+    path, read, pictures = small_file
+    content = bytearray(path.read_bytes())
+    refused = 0
+    for place in range(len(content)):
+        damaged = content.copy()
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            np.testing.assert_array_equal(read(), pictures)
+        except ValueError as error:
+            assert str(error).startswith(f"{path} is damaged (")  # noqa: PT017 - bytes of no meaning are not refused
+            refused += 1
+    assert refused > len(content) / 2
+
+
+def test_a_damaged_file_is_rendered_again_once_deleted(tmp_path):
+    before = source(tmp_path, size=8).data_hash
+    kept_file(tmp_path).write_bytes(b"PK")
+    assert "is damaged" in refusal(lambda: source(tmp_path, size=8))
+    kept_file(tmp_path).unlink()
+    assert source(tmp_path, size=8).data_hash == before
+
+
+def test_a_changed_pixel_is_refused(tmp_path, monkeypatch):
+    def one_pixel_off(*arguments):
+        pictures = draw(*arguments)
+        pictures[7, 20, 20] ^= 1
+        return pictures
+
+    monkeypatch.setattr(glyphs, "draw", one_pixel_off)
+    message = refusal(lambda: source(tmp_path))
+    assert message.startswith("the rendered glyphs differ from the manifest")
+    assert not list(tmp_path.iterdir())  # and is not kept
+
+
+def test_a_changed_font_is_refused(tmp_path, monkeypatch):
+    fonts = tmp_path / "fonts" / "ttf"
+    fonts.mkdir(parents=True)
+    for path in glyphs._font_files():
+        (fonts / path.name).write_bytes(path.read_bytes())
+    monkeypatch.setattr(glyphs.mpl, "get_data_path", lambda: str(tmp_path))
+    assert [path.parent for path in glyphs._font_files()] == [fonts] * 12
+    with (fonts / FACES[3]).open("ab") as file:
+        file.write(b"\0")
+    message = refusal(lambda: source(tmp_path / "kept"))
+    assert message == f"{fonts / FACES[3]} is not the font that Glyphs is made from: reinstall matplotlib"
+    (fonts / FACES[3]).unlink()
+    assert refusal(lambda: source(tmp_path / "kept")) == message
+
+
+def test_entry(folder):
+    """What the rest of the package calls."""
+    entry = DATASETS["glyphs"]
+    assert entry.content() == content_hash()
+    loaded = entry.load(Data(train_classes=3, distortion=0.5), folder.parent, iter)
+    assert loaded.data_hash == source(folder.parent / "glyphs", train=3).data_hash
+    assert all(split in set(loaded.table["split"]) for split in COUNTS)

@@ -1,0 +1,188 @@
+"""Trunks: shapes, grey and coloured input, parameters, pretrained weights without a network."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+import torchvision
+from torch import nn
+
+from relbench.models import TRUNKS
+from relbench.models.trunks import IMAGENET_DEVIATION, IMAGENET_MEAN, Conv4, TorchvisionTrunk
+
+TORCHVISION = ("resnet18", "resnet50", "googlenet")
+
+
+def parameters(network):
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.fixture(scope="module")
+def built():
+    """Gives each trunk of torchvision, built once."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return {name: TRUNKS[name].build(None, 3, False).eval() for name in TORCHVISION}  # noqa: FBT003
+
+
+def noise(*shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize(("width", "channels", "size"), [(16, 1, 28), (8, 3, 8), (4, 1, 33)])
+def test_conv4(width, channels, size):
+    trunk = TRUNKS["conv4"].build(width, channels, False)  # noqa: FBT003
+    assert trunk.features == 8 * width
+    assert trunk(noise(5, channels, size, size)).shape == (5, 8 * width)
+
+
+def test_conv4_is_16_wide_unless_told():
+    assert TRUNKS["conv4"].build(None, 1, False).features == 128  # noqa: FBT003
+
+
+def test_conv4_as_defined():
+    """Four times: convolution with stride 2, batch normalisation, ReLU; then the mean over places."""
+    trunk, images = Conv4(4, 1), noise(3, 1, 28, 28)
+    values = images
+    for number, side in enumerate((14, 7, 4, 2)):
+        weight = trunk.blocks[number][0].weight
+        values = nn.functional.conv2d(values, weight, stride=2, padding=1)
+        mean = values.mean(dim=(0, 2, 3), keepdim=True)
+        variance = values.var(dim=(0, 2, 3), unbiased=False, keepdim=True)
+        values = ((values - mean) / (variance + 1e-5).sqrt()).clamp(min=0)
+        assert values.shape == (3, 4 * 2**number, side, side)
+    torch.testing.assert_close(trunk(images), values.mean(dim=(2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("width", "channels", "count"),
+    [
+        (16, 1, 9 * (1 * 16 + 16 * 32 + 32 * 64 + 64 * 128) + 2 * (16 + 32 + 64 + 128)),
+        (8, 3, 9 * (3 * 8 + 8 * 16 + 16 * 32 + 32 * 64) + 2 * (8 + 16 + 32 + 64)),
+    ],
+)
+def test_parameters_of_conv4(width, channels, count):
+    assert parameters(Conv4(width, channels)) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "features", "count"),
+    [  # torchvision's published numbers without the classifier of 1000 classes
+        ("resnet18", 512, 11_689_512 - 513 * 1000),
+        ("resnet50", 2048, 25_557_032 - 2049 * 1000),
+        ("googlenet", 1024, 6_624_904 - 1025 * 1000),
+    ],
+)
+def test_torchvision(built, name, features, count):
+    trunk = built[name]
+    assert trunk.features == features
+    assert parameters(trunk) == count
+    with torch.inference_mode():
+        assert trunk(noise(2, 3, 32, 32)).shape == (2, features)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_smallest_image_can_be_trained_on(built, name):
+    side = TRUNKS[name].smallest
+    trunk = built[name].train()
+    try:
+        features = trunk(noise(2, 1, side, side))
+    finally:
+        trunk.eval()
+    assert isinstance(features, torch.Tensor)  # GoogLeNet with auxiliary heads would give three
+    assert features.isfinite().all()
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_grey_is_a_colour(built, name):
+    grey = noise(2, 1, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(built[name](grey), built[name](grey.repeat(1, 3, 1, 1)))
+
+
+def test_colours_are_normalised():
+    class Through(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(7, 2)
+
+        def forward(self, images):
+            return self.fc(images)
+
+    images = noise(2, 3, 4, 4)
+    seen = TorchvisionTrunk(Through())(images)
+    for channel, (mean, deviation) in enumerate(zip(IMAGENET_MEAN, IMAGENET_DEVIATION, strict=True)):
+        torch.testing.assert_close(seen[:, channel], (images[:, channel] - mean) / deviation)
+
+
+def test_normalisation_is_not_in_the_weights(built):
+    """So checkpoints hold what was learnt, and nothing else."""
+    assert not {"mean", "deviation"} & set(built["resnet18"].state_dict())
+
+
+@pytest.mark.parametrize(("name", "entry"), TRUNKS.items(), ids=list(TRUNKS))
+def test_entries(name, entry):
+    assert entry.summary
+    assert entry.scalable == (name == "conv4")
+    assert entry.has_weights == (name in TORCHVISION)
+
+
+@pytest.fixture
+def weights_folder(tmp_path, monkeypatch):
+    """Where torch looks for weights: an empty folder, and no network behind it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "urlopen", no_network)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def no_network(*_, **__):
+    raise URLError("no route to host")
+
+
+def refusal(name):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        TRUNKS[name].build(None, 3, True)  # noqa: FBT003
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_no_network(weights_folder, name):
+    message = refusal(name)
+    assert message.startswith(f"the ImageNet weights of {name} could not be had (<urlopen error no route to host>; ")
+    assert message.endswith(f"put that file into {weights_folder}, or choose weights = random")
+    assert f"{name}-" in message
+
+
+def file_of(name):
+    """What torchvision calls the file of the first weights."""
+    return Path(torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url).name
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"\x80\x02 half a file"], ids=repr)
+def test_damaged_weights(weights_folder, content):
+    (weights_folder / file_of("resnet18")).write_bytes(content)
+    assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
+
+
+def test_weights_of_another_network(weights_folder):
+    torch.save({"weight": torch.zeros(3)}, weights_folder / file_of("resnet18"))
+    assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
+
+
+@pytest.mark.parametrize(("name", "options"), [("resnet18", {}), ("googlenet", {"init_weights": False})])
+def test_weights_from_disk(weights_folder, name, options):
+    """A file that lies there is taken, GoogLeNet's auxiliary heads in it notwithstanding."""
+    original = torchvision.models.get_model(name, weights=None, **options).eval()
+    torch.save(original.state_dict(), weights_folder / file_of(name))
+    trunk = TRUNKS[name].build(None, 3, True).eval()  # noqa: FBT003
+    assert not [key for key in trunk.state_dict() if "aux" in key]
+    original.fc = nn.Identity()
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    if name == "googlenet":  # its weights were trained on another normalisation
+        original.transform_input = True
+    with torch.inference_mode():
+        images = noise(2, 3, 32, 32)
+        torch.testing.assert_close(trunk(images), original((images - mean) / deviation))

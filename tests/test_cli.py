@@ -1,0 +1,206 @@
+"""The command: what it prints, and the exit codes that scripts rely on."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from tiny import TINY
+from typer.testing import CliRunner
+
+import relbench.cli
+from relbench.cli import app
+from relbench.evaluation import retrieval_metrics
+
+
+@pytest.fixture
+def relbench_command(monkeypatch):
+    """Call the command; gives exit code, standard output, standard error."""
+
+    def call(*arguments):
+        for stream, to_error in (("out", False), ("errors", True)):
+            console = relbench.cli.Console(stderr=to_error, width=200)
+            monkeypatch.setattr(relbench.cli, stream, console)
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="relbench")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout, result.stderr
+
+    return call
+
+
+def refused(result, *parts):
+    """Exit code 2, nothing but one line, with all the parts in it."""
+    code, _, error = result
+    assert code == 2
+    assert error.startswith("relbench: ")
+    assert error.count("\n") == 1
+    for part in parts:
+        assert part in error
+
+
+def test_help_names_the_verbs(relbench_command):
+    code, text, _ = relbench_command("--help")
+    assert code == 0
+    for verb in ("reproduce", "evaluate", "list", "report", "bench", "--install-completion"):
+        assert verb in text
+
+
+def test_list(relbench_command):
+    code, text, _ = relbench_command("list")
+    assert code == 0
+    for name in ("glyphs", "triplet", "rkd_distance", "rkd_angle", "conv4", "resnet18", "resnet50", "googlenet", "quickstart"):
+        assert re.search(rf"{name}\s+\w+", text), name
+
+
+def test_dry_run_writes_nothing(relbench_command, tmp_path):
+    code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", "--results", tmp_path / "results")
+    assert code == 0
+    assert text.count("to do") == 18
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["quickstrat"], ["unknown study 'quickstrat'", "did you mean quickstart"]),
+        (["quickstart", "--set", "data.name=glyhps"], ["unknown data set 'glyhps'", "did you mean glyphs"]),
+        (["quickstart", "--set", "student.trunk=resnet19"], ["unknown trunk 'resnet19'", "resnet18"]),
+        (["quickstart", "--set", "student.dmi=3"], ["unknown setting 'student.dmi'", "student.dim"]),
+        (["quickstart", "--set", "student.dim=many"], ["student.dim", "'many'", "integer"]),
+        (["quickstart", "--set", "student.dim=0"], ["student.dim", "greater than or equal to 1"]),
+        (["quickstart", "--set", "student.steps=1.5"], ["student.steps"]),
+        (["quickstart", "--set", "student.learning_rate=NaN"], ["student.learning_rate"]),
+        (["quickstart", "--set", "student.dim"], ["KEY=VALUE"]),
+        (["quickstart", "--seeds", "0,x"], ["--seeds", "whole numbers"]),
+        (["quickstart", "--seeds", "0,0"], ["each once"]),
+        (["quickstart", "--seeds", "-1"], ["seed"]),
+        (["quickstart", "--device", "tpu"], ["unknown device 'tpu'"]),
+        (["quickstart", "--set", "data.train_classes=9999"], ["data.train_classes = 9999", "858"]),
+        (["quickstart", "--set", "data.train_classes=10"], ["26 classes", "there are 10"]),
+        (["quickstart", "--set", "data.test_classes=2"], ["K = 32", "23"]),
+    ],
+)
+def test_impossible_requests(relbench_command, tmp_path, data_folder, arguments, parts):
+    refused(relbench_command("reproduce", *arguments, "--results", tmp_path, "--data", data_folder), *parts)
+    assert not list(tmp_path.rglob("checkpoint.pt"))
+
+
+def test_results_folder_that_can_not_be_written(relbench_command, tmp_path):
+    (tmp_path / "file").write_text("")
+    refused(relbench_command("reproduce", "quickstart", "--results", tmp_path / "file"), "can't be written", "file")
+
+
+def tiny_options(tmp_path, data_folder, *more):
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    return ["reproduce", "quickstart", "--results", tmp_path, "--data", data_folder, "--jobs", "1", *settings, *more]
+
+
+FILES = {"table.md", "table.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg", "training.png", "rows.csv", "report.html"}
+
+
+def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
+    folder = tmp_path / "quickstart"
+    code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0,1"))
+    assert code == 0
+    assert {path.name for path in folder.iterdir()} >= FILES
+    assert "rkd-da" in text
+    rows = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/row.json")}
+    assert len(rows) == 12
+    before = (folder / "table.md").read_bytes()
+
+    code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0,1"))
+    assert code == 0
+    assert "12 of 12 runs are finished already" in text
+    assert {path: path.stat().st_mtime_ns for path in rows} == rows
+
+    (folder / "table.md").unlink()
+    code, _, _ = relbench_command("report", folder)
+    assert code == 0
+    assert (folder / "table.md").read_bytes() == before
+
+    damage_and_mend(relbench_command, folder, tiny_options(tmp_path, data_folder, "--seeds", "0,1"), before)
+
+
+def damage_and_mend(relbench_command, folder, options, table):
+    """A truncated row is refused by name, nothing else is touched, and without it the study goes on."""
+    row = sorted(folder.glob("runs/*/row.json"))[0]
+    content = row.read_bytes()
+    row.write_bytes(content[: len(content) // 2])
+    refused(relbench_command(*options), str(row), "delete it")
+    refused(relbench_command("report", folder), str(row), "delete it")
+    assert (folder / "table.md").read_bytes() == table
+    other = sorted(folder.glob("runs/*/row.json"))[1]
+    row.write_bytes(other.read_bytes())
+    refused(relbench_command(*options), str(row), "another experiment")
+    row.unlink()
+    assert relbench_command(*options)[0] == 0
+    assert strip_time(json.loads(row.read_bytes())) == strip_time(json.loads(content))
+
+
+def strip_time(row):
+    """A row without what differs between two equal runs."""
+    return {name: value for name, value in row.items() if name not in ("train_seconds", "evaluate_seconds", "peak_memory", "finished")}
+
+
+def test_report_of_a_folder_without_results(relbench_command, tmp_path):
+    refused(relbench_command("report", tmp_path), str(tmp_path), "holds no results")
+
+
+def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command, tmp_path, data_folder):
+    code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "student.learning_rate=1e30"))
+    assert code == 1
+    assert "failed" in text
+    assert "step" in text
+    assert "Not finished, and left out" in (tmp_path / "quickstart" / "table.md").read_text()
+
+
+@pytest.fixture
+def arrays(tmp_path):
+    generator = np.random.default_rng(0)
+    np.save(tmp_path / "e.npy", generator.normal(size=(40, 5)).astype(np.float32))
+    np.save(tmp_path / "l.npy", generator.integers(0, 8, 40))
+    return tmp_path / "e.npy", tmp_path / "l.npy"
+
+
+def test_evaluate(relbench_command, arrays):
+    code, text, _ = relbench_command("evaluate", *arrays, "--k", "1,3", "--json")
+    assert code == 0
+    assert json.loads(text) == retrieval_metrics(np.load(arrays[0]), np.load(arrays[1]), (1, 3))
+    code, text, _ = relbench_command("evaluate", *arrays)
+    assert f"{100 * retrieval_metrics(np.load(arrays[0]), np.load(arrays[1]))['recall@4']:.2f}" in text
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "k", "parts"),
+    [
+        (np.full((4, 2), np.nan), [0, 0, 1, 1], "1", ["row 0"]),
+        (np.ones((1, 2)), [0], "1", ["two"]),
+        (np.ones(4), [0, 0, 1, 1], "1", ["shape"]),
+        (np.ones((4, 2)), [0, 0, 1], "1", ["labels", "4"]),
+        (np.ones((4, 2)), [0, 0, 1, 1], "4", ["K = 4", "3"]),
+        (np.ones((4, 2)), [0, 0, 1, 1], "0", ["K = 0"]),
+        (np.ones((4, 2)), [0, 0, 1, 1], "a", ["--k"]),
+        (np.ones((4, 2)), [0, 1, 2, 3], "1", ["no query"]),
+        (np.ones((4, 2)), [0.5, 1, 2, 3], "1", ["labels"]),
+        (np.ones((4, 2), dtype=np.int64), [0, 0, 1, 1], "1", ["float"]),
+    ],
+)
+def test_evaluate_refuses(relbench_command, tmp_path, embeddings, labels, k, parts):
+    np.save(tmp_path / "e.npy", embeddings)
+    np.save(tmp_path / "l.npy", labels)
+    refused(relbench_command("evaluate", tmp_path / "e.npy", tmp_path / "l.npy", "--k", k), *parts)
+
+
+def test_evaluate_files(relbench_command, tmp_path, arrays):
+    refused(relbench_command("evaluate", tmp_path / "none.npy", arrays[1]), "none.npy")
+    np.save(tmp_path / "objects.npy", np.array([{}, 1], dtype=object))
+    refused(relbench_command("evaluate", tmp_path / "objects.npy", arrays[1]), "objects.npy")
+    (tmp_path / "short.npy").write_bytes(arrays[0].read_bytes()[:100])
+    refused(relbench_command("evaluate", tmp_path / "short.npy", arrays[1]), "short.npy")
+    np.savez(tmp_path / "several.npz", a=np.ones(2))
+    refused(relbench_command("evaluate", tmp_path / "several.npz", arrays[1]), "several.npz")
+
+
+def test_bench_refuses(relbench_command):
+    refused(relbench_command("bench", "angel"), "unknown benchmark 'angel'")

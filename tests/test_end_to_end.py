@@ -1,0 +1,105 @@
+"""The command as a user runs it: from images to the report, killed on the way and run again."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from test_cli import FILES, strip_time
+from tiny import TINY
+
+LONGER = {"teacher.steps": 40, "student.steps": 60, "teacher.validate_every": 10, "student.validate_every": 10}
+
+
+def command(results, data_folder, *more):
+    settings = [part for key, value in (TINY | LONGER).items() for part in ("--set", f"{key}={value}")]
+    where = ["--results", str(results), "--data", str(data_folder)]
+    return [sys.executable, "-m", "relbench", "reproduce", "quickstart", "--seeds", "0", *where, *settings, *more]
+
+
+def finish(results, data_folder, *more):
+    done = subprocess.run(
+        command(results, data_folder, *more), capture_output=True, text=True, timeout=250, check=False, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    rows = (results / "quickstart").glob("runs/*/row.json")
+    return {path.parent.name: strip_time(json.loads(path.read_text())) for path in rows}
+
+
+def environment():
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, data_folder):
+    results = tmp_path_factory.mktemp("uninterrupted")
+    return finish(results, data_folder, "--jobs", "2"), results / "quickstart"
+
+
+@pytest.mark.slow
+def test_from_images_to_the_report(uninterrupted):
+    rows, folder = uninterrupted
+    assert len(rows) == 6
+    assert {path.name for path in folder.iterdir()} >= FILES | {"plan.json", "runs"}
+    assert not list(folder.rglob(".*.[0-9]*")), "temporary files are left"
+
+
+@pytest.mark.slow
+def test_one_process_gives_the_same_as_two(uninterrupted, tmp_path, data_folder):
+    assert finish(tmp_path, data_folder, "--jobs", "1") == uninterrupted[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_killed_and_run_again(uninterrupted, tmp_path, data_folder, jobs):
+    """Kill -9 once a checkpoint is there: no process stays, and the same command ends in the same rows, bit for bit."""
+    process = subprocess.Popen(
+        command(tmp_path, data_folder, "--jobs", jobs),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
+    )
+    wait_for(lambda: list(tmp_path.rglob("checkpoint.pt")) or process.poll() is not None)
+    assert process.poll() is None, "it ended before it could be killed"
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
+    assert finish(tmp_path, data_folder, "--jobs", jobs) == uninterrupted[0]
+
+
+@pytest.mark.slow
+def test_ctrl_c(tmp_path, data_folder):
+    process = subprocess.Popen(
+        command(tmp_path, data_folder, "--jobs", "2"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+    )
+    wait_for(lambda: list(tmp_path.rglob("checkpoint.pt")))
+    process.send_signal(2)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.decode() == "relbench: interrupted; the same command goes on from here\n"
+
+
+@pytest.mark.slow
+def test_two_at_once(tmp_path, data_folder):
+    """The second is refused in one line and disturbs nothing."""
+    first = subprocess.Popen(
+        command(tmp_path, data_folder, "--jobs", "1"), stdout=subprocess.DEVNULL, env=environment()
+    )
+    wait_for(lambda: list(tmp_path.rglob("plan.json")))
+    second = subprocess.run(
+        command(tmp_path, data_folder), capture_output=True, text=True, timeout=100, check=False, env=environment()
+    )
+    assert second.returncode == 2
+    assert f"written by another relbench (process {first.pid})" in second.stderr
+    assert first.wait(timeout=200) == 0
+
+
+def wait_for(happened, seconds=120):
+    end = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)

@@ -1,0 +1,243 @@
+"""Settings: what is refused, and that the fingerprint names everything that can change a result."""
+
+import hashlib
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from relbench.experiment import (
+    LONGEST_SHOWN,
+    Data,
+    Experiment,
+    Net,
+    Protocol,
+    Settings,
+    Term,
+    changed,
+    one_line,
+)
+
+TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
+STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", weight=2.0)), teacher=TEACHER)
+
+OTHER = {  # for every setting a second value
+    Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"},
+    Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
+    Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}},
+    Protocol: {
+        "steps": 7,
+        "learning_rate": 0.5,
+        "decay_at": (0.5, 0.75),
+        "decay": 0.5,
+        "weight_decay": 0.5,
+        "batch_size": 64,
+        "images_per_class": 2,
+        "validate_every": 7,
+        "selection": "validation",
+        "precision": "bf16-mixed",
+        "device": "cuda",
+        "threads": 2,
+    },
+    Experiment: {"seed": 1, "teacher": TEACHER, "recipe": 2},
+}
+
+
+def variants(settings):
+    """(path, copy) for every single setting, however deep, changed alone."""
+    for name, value in settings:
+        if isinstance(value, Settings):
+            inner = variants(value)
+        elif isinstance(value, tuple) and value and isinstance(value[0], Settings):
+            inner = in_tuple(value)
+        else:
+            inner = [("", OTHER[type(settings)][name])]
+        for path, other in inner:
+            yield f"{name}.{path}", settings.model_copy(update={name: other})
+
+
+def in_tuple(values):
+    for number, value in enumerate(values):
+        for path, other in variants(value):
+            yield f"{number}.{path}", (*values[:number], other, *values[number + 1 :])
+
+
+def refusal(settings, values):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        changed(settings, values)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [Data, Net, Term, Protocol])
+def test_every_setting_has_a_second_value_that_is_allowed(kind):
+    first = Term(loss="triplet") if kind is Term else kind()
+    assert set(OTHER[kind]) == set(kind.model_fields)
+    for name, value in OTHER[kind].items():
+        assert getattr(changed(first, {name: value}), name) == value != getattr(first, name)
+
+
+def test_fingerprint_changes_with_every_single_setting():
+    prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
+    assert len(prints) == 2 * (6 + 5 + 12) + 3 * 3 + 2 * 2 + 1  # data, net, protocol; terms; seed and recipe; teacher
+    assert "teacher.protocol.decay_at." in prints
+    assert "terms.1.options." in prints
+    assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"teacher": None},
+        {"terms": STUDENT.terms[:1]},
+        {"terms": STUDENT.terms[::-1]},
+        {"terms": (*STUDENT.terms, Term(loss="triplet"))},
+    ],
+)
+def test_fingerprint_changes_with_the_shape(values):
+    assert changed(STUDENT, values).fingerprint != STUDENT.fingerprint
+
+
+def test_fingerprint_is_the_same_for_equal_settings():
+    twin = Experiment.model_validate_json(STUDENT.model_dump_json())
+    assert twin == STUDENT
+    assert twin.fingerprint == STUDENT.fingerprint
+    assert changed(STUDENT, {}).fingerprint == STUDENT.fingerprint
+    assert Term(loss="x", weight=2) == Term(loss="x", weight=2.0)  # a whole number is made a float
+
+
+def test_fingerprint_ignores_the_order_of_names():
+    options = {"a": 1, "b": {"c": 2, "d": 3}}
+    turned = {"b": {"d": 3, "c": 2}, "a": 1}
+    first, second = (Experiment(terms=(Term(loss="x", options=given),)) for given in (options, turned))
+    assert first.fingerprint == second.fingerprint
+    backwards = json.dumps(dict(reversed(STUDENT.model_dump(mode="json").items())))
+    assert Experiment.model_validate_json(backwards).fingerprint == STUDENT.fingerprint
+
+
+def test_fingerprint_is_pinned():
+    """Who changes this makes all finished runs worthless: count RECIPE up if that is meant."""
+    protocol = (
+        '{"batch_size":128,"decay":0.1,"decay_at":[],"device":"cpu","images_per_class":5,"learning_rate":0.001,'
+        '"precision":"32-true","selection":"last","steps":1000,"threads":1,"validate_every":250,"weight_decay":0.0}'
+    )
+    text = (
+        '{"data":{"content":"","distortion":1.0,"name":"glyphs","size":28,"test_classes":null,"train_classes":null},'
+        '"net":{"dim":128,"trunk":"conv4","unit_length":true,"weights":"random","width":null},'
+        f'"protocol":{protocol},"recipe":1,"seed":0,"teacher":null,'
+        '"terms":[{"loss":"triplet","options":{"margin":0.2},"weight":1.0}]}'
+    )
+    assert TEACHER.fingerprint == hashlib.sha256(text.encode()).hexdigest()[:16] == "5e4f57f3569a78f0"
+    assert STUDENT.fingerprint == "a74f3faedd963bd6"
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "message"),
+    [
+        (Protocol(), {"stepps": 3}, "stepps = 3: Extra inputs are not permitted"),
+        (Protocol(), {"steps": "3"}, "steps = '3': Input should be a valid integer"),
+        (Protocol(), {"steps": True}, "steps = True: Input should be a valid integer"),
+        (Protocol(), {"steps": 3.0}, "steps = 3.0: Input should be a valid integer"),
+        (Protocol(), {"steps": 0}, "steps = 0: Input should be greater than 0"),
+        (Protocol(), {"steps": None}, "steps = None: Input should be a valid integer"),
+        (Protocol(), {"learning_rate": "1e-3"}, "learning_rate = '1e-3': Input should be a valid number"),
+        (Protocol(), {"learning_rate": True}, "learning_rate = True: Input should be a valid number"),
+        (Protocol(), {"learning_rate": float("nan")}, "learning_rate = nan: Input should be a finite number"),
+        (Protocol(), {"learning_rate": float("inf")}, "learning_rate = inf: Input should be a finite number"),
+        (Protocol(), {"learning_rate": -0.1}, "learning_rate = -0.1: Input should be greater than 0"),
+        (Protocol(), {"weight_decay": -0.1}, "weight_decay = -0.1: Input should be greater than or equal to 0"),
+        (Protocol(), {"decay_at": [0.5]}, "decay_at = [0.5]: Input should be a valid tuple"),
+        (Protocol(), {"decay_at": (0.5, 1.5)}, "decay_at.1 = 1.5: Input should be less than or equal to 1"),
+        (Protocol(), {"device": "tpu"}, "device = 'tpu': Input should be 'cpu' or 'cuda'"),
+        (Net(), {"unit_length": 1}, "unit_length = 1: Input should be a valid boolean"),
+        (Net(), {"width": 0}, "width = 0: Input should be greater than 0"),
+        (Net(), {"trunk": 4}, "trunk = 4: Input should be a valid string"),
+        (Data(), {"size": 4}, "size = 4: Input should be greater than or equal to 8"),
+        (Term(loss="x"), {"weight": 0.0}, "weight = 0.0: Input should be greater than 0"),
+        (Term(loss="x"), {"options": {"a": float("nan")}}, "options.a.float = nan: Input should be a finite number"),
+        (Term(loss="x"), {"options": {"a": {1}}}, "options.a = {1}: input was not a valid JSON value"),
+        (STUDENT, {"terms": ()}, "terms = (): Tuple should have at least 1 item after validation, not 0"),
+        (STUDENT, {"seed": -1}, "seed = -1: Input should be greater than or equal to 0"),
+        (STUDENT, {"seed": 2**31}, "seed = 2147483648: Input should be less than 2147483648"),
+        (STUDENT, {"recipe": 2}, "recipe = 2: Input should be 1"),
+        (STUDENT, {"net": {"dimm": 3}}, "net.dimm = 3: Extra inputs are not permitted"),
+        (STUDENT, {"teacher": {"terms": TEACHER.terms, "net": {"dim": 0}}}, "teacher.net.dim = 0: Input should be"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_refused(settings, values, message):
+    assert refusal(settings, values).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("settings", "values", "message"),
+    [
+        (Protocol(), {"batch_size": 5}, "batch_size must exceed images_per_class"),
+        (Protocol(), {"images_per_class": 128}, "batch_size must exceed images_per_class"),
+        (Protocol(), {"decay_at": (0.75, 0.5)}, "decay_at must increase"),
+        (Protocol(), {"decay_at": (0.5, 0.5)}, "decay_at must increase"),
+        (STUDENT, {"terms": (Term(loss="x"), Term(loss="x", weight=2))}, "a loss may stand in `terms` once"),
+    ],
+)
+def test_impossible_together(settings, values, message):
+    assert message in refusal(settings, values)
+
+
+def test_all_that_is_wrong_is_told_in_one_line():
+    with pytest.raises(ValidationError) as caught:
+        Protocol(steps="many", nope=1)
+    line = one_line(caught.value)
+    assert line == "steps = 'many': Input should be a valid integer; nope = 1: Extra inputs are not permitted"
+
+
+def test_a_long_value_is_cut_short():
+    message = refusal(Protocol(), {"device": "x" * 5000})
+    assert message.startswith("device = 'xxx")
+    assert len(message) < LONGEST_SHOWN + 60
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats()) | st.binary()
+
+
+@given(key=st.sampled_from([*Protocol.model_fields, "nope"]), value=VALUES)
+def test_whatever_is_given_is_taken_as_it_is_or_refused_in_one_line(key, value):
+    try:
+        answer = getattr(changed(Protocol(), {key: value}), key)
+    except ValueError as error:
+        answer = error
+    if isinstance(answer, ValueError):
+        assert key in str(answer)
+        assert len(str(answer).splitlines()) == 1
+    else:
+        assert answer == value
+
+
+@pytest.mark.parametrize(
+    "settings", [Data(), Net(), Term(loss="x"), Protocol(), STUDENT], ids=lambda one: type(one).__name__
+)
+def test_frozen(settings):
+    for name in type(settings).model_fields:
+        with pytest.raises(ValidationError, match="frozen"):
+            setattr(settings, name, getattr(settings, name))
+
+
+def test_changed_makes_a_copy():
+    before = STUDENT.model_dump()
+    other = changed(STUDENT, {"seed": 5})
+    assert (other.seed, other.teacher, other.terms) == (5, STUDENT.teacher, STUDENT.terms)
+    assert STUDENT.model_dump() == before
+
+
+def test_options_are_copied():
+    options = {"margin": 0.2, "list": [1]}
+    term = Term(loss="x", options=options)
+    options["margin"], options["list"][0] = 3, 3
+    assert term.options == {"margin": 0.2, "list": [1]}
+
+
+def test_fingerprint_form():
+    prints = [changed(STUDENT, {"seed": seed}).fingerprint for seed in range(20)]
+    assert all(len(name) == 16 and set(name) <= set("0123456789abcdef") for name in prints)
+    assert all(one != two for one, two in pairwise(sorted(prints)))

@@ -1,0 +1,139 @@
+"""Dependency order, failures, locks; with runs that take no time, in this process and in others."""
+
+import multiprocessing
+
+import pytest
+
+import relbench.grid
+from relbench.experiment import Experiment, Protocol, Term, changed
+from relbench.grid import Schedule, claimed, jobs_for, run_grid
+from relbench.training import DivergedError
+
+TEACHER = Experiment(terms=(Term(loss="triplet"),))
+STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
+GRANDCHILD = Experiment(terms=(Term(loss="rkd_distance"),), teacher=STUDENT)
+ALONE = changed(TEACHER, {"seed": 1})
+
+
+class Log:
+    def __init__(self):
+        self.steps, self.ended, self.failures = [], [], {}
+
+    def step(self, fingerprint, step):
+        self.steps.append((fingerprint, step))
+
+    def finished(self, fingerprint, row):
+        self.ended.append(fingerprint)
+
+    def failed(self, fingerprint, error):
+        self.failures[fingerprint] = error
+
+
+@pytest.fixture
+def fake_run(monkeypatch):
+    """Replace the work by what the test wants to happen."""
+
+    def replace(happens):
+        def fake(experiment, runs, data, on_step):
+            on_step(1)
+            return happens(experiment)
+
+        monkeypatch.setattr(relbench.grid, "run", fake)
+
+    return replace
+
+
+def test_a_teacher_comes_before_its_students(tmp_path, fake_run):
+    fake_run(lambda experiment: experiment.fingerprint)
+    log = Log()
+    schedule = run_grid([GRANDCHILD, STUDENT, ALONE, TEACHER], tmp_path, tmp_path, 1, log)
+    order = [one.fingerprint for one in (TEACHER, STUDENT, GRANDCHILD)]
+    assert [name for name in log.ended if name in order] == order
+    assert set(schedule.rows) == {*order, ALONE.fingerprint}
+    assert len(log.steps) == 4
+
+
+def test_equal_experiments_run_once(tmp_path, fake_run):
+    fake_run(lambda experiment: experiment.fingerprint)
+    log = Log()
+    run_grid([TEACHER, TEACHER], tmp_path, tmp_path, 1, log)
+    assert log.ended == [TEACHER.fingerprint]
+
+
+@pytest.mark.parametrize("error", [DivergedError("step 3: bad"), ValueError("bad"), OSError("disk full")])
+def test_a_failure_takes_its_descendants_and_nothing_else(tmp_path, fake_run, error):
+    def happens(experiment):
+        if experiment == TEACHER:
+            raise error
+        return experiment.fingerprint
+
+    fake_run(happens)
+    log = Log()
+    schedule = run_grid([TEACHER, STUDENT, GRANDCHILD, ALONE], tmp_path, tmp_path, 1, log)
+    assert list(schedule.rows) == [ALONE.fingerprint]
+    assert log.failures == {
+        TEACHER.fingerprint: str(error),
+        STUDENT.fingerprint: "its teacher failed",
+        GRANDCHILD.fingerprint: "its teacher failed",
+    }
+
+
+def test_a_bug_is_not_a_failed_run(tmp_path, fake_run):
+    def happens(experiment):
+        raise ZeroDivisionError
+
+    fake_run(happens)
+    with pytest.raises(ZeroDivisionError):
+        run_grid([TEACHER], tmp_path, tmp_path, 1, Log())
+
+
+def test_a_failure_in_another_process(tmp_path):
+    """The processes have no place to put the data set: one fails, what depends on it too, and nothing hangs."""
+    (tmp_path / "file").write_text("")
+    log = Log()
+    schedule = run_grid([TEACHER, STUDENT], tmp_path, tmp_path / "file" / "data", 2, log)
+    assert set(log.failures) == {TEACHER.fingerprint, STUDENT.fingerprint}
+    assert schedule.failures[STUDENT.fingerprint] == "its teacher failed"
+
+
+def test_jobs():
+    two_threads = changed(TEACHER, {"protocol": Protocol(threads=2)})
+    assert jobs_for([TEACHER]) == relbench.grid.usable_cores()
+    assert jobs_for([TEACHER, two_threads]) == max(1, relbench.grid.usable_cores() // 2)
+    assert jobs_for([TEACHER, changed(TEACHER, {"protocol": Protocol(device="cuda")})]) == 1
+
+
+def hold(folder, ready, release):
+    with claimed(folder):
+        ready.set()
+        release.wait(60)
+
+
+def test_a_folder_is_held_by_one_process(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, release = context.Event(), context.Event()
+    other = context.Process(target=hold, args=(tmp_path, ready, release))
+    other.start()
+    assert ready.wait(60)
+    with pytest.raises(ValueError, match=rf"written by another relbench \(process {other.pid}\)"), claimed(tmp_path):
+        pass
+    other.kill()
+    other.join()
+    with claimed(tmp_path):  # a dead process holds nothing
+        pass
+
+
+def test_a_folder_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match=r"can't be written \(Not a directory\): choose another"), claimed(
+        tmp_path / "file" / "results"
+    ):
+        pass
+
+
+def test_schedule_refuses_a_damaged_row(tmp_path):
+    path = tmp_path / TEACHER.fingerprint / "row.json"
+    path.parent.mkdir()
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"row\.json is not a readable row"):
+        Schedule.of([TEACHER], tmp_path)

@@ -1,0 +1,192 @@
+"""Rows and plans: what is written is read back to the last bit, and anything else is refused."""
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from relbench.experiment import Experiment, Term, changed
+from relbench.ledger import (
+    ClassCounts,
+    Entry,
+    Machine,
+    Plan,
+    Row,
+    as_frame,
+    read_record,
+    read_row,
+    write_record,
+)
+
+TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
+STUDENT = Experiment(terms=(Term(loss="rkd_distance", weight=1 / 3),), seed=3, teacher=TEACHER)
+AWKWARD = (0.1, 1 / 3, 5e-324, -0.0, 1.7976931348623157e308, 2**-1074 * 3, 0.1 + 0.2)
+
+
+def row(experiment, recall=0.5):
+    return Row(
+        fingerprint=experiment.fingerprint,
+        experiment=experiment,
+        data_hash="d" * 64,
+        parameters=97392,
+        selected_step=1000,
+        metrics={"recall@1": recall, "map@r": 0.25},
+        validation={"recall@1": 0.75},
+        by_class=ClassCounts(classes=("0041", "été ✓"), queries=(12, 12), correct=(5, 7)),
+        history=tuple({"step": float(step), "loss": value} for step, value in enumerate(AWKWARD)),
+        train_seconds=12.5,
+        evaluate_seconds=0.1,
+        peak_memory=2**34 + 1,
+        finished="2024-02-29T12:00:00+00:00",
+        machine=Machine(device="a CPU", cores=2, system="a system", versions={"torch": "2.6.0"}, git_commit=None),
+    )
+
+
+def refusal(read):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        read()
+    assert len(str(caught.value)) < 600
+    return str(caught.value)
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Where a row lies."""
+    place = tmp_path / "row.json"
+    write_record(row(STUDENT), place)
+    return place
+
+
+def edit(path, change):
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def test_round_trip(path):
+    read = read_row(path, STUDENT.fingerprint)
+    assert read == row(STUDENT)
+    assert read.experiment.teacher == TEACHER
+    for entry, value in zip(read.history, AWKWARD, strict=True):
+        assert entry["loss"].hex() == value.hex()
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_comes_back_to_the_last_bit(tmp_path_factory, value):
+    place = tmp_path_factory.getbasetemp() / "number.json"
+    place.write_text(row(TEACHER, value).model_dump_json(), encoding="utf-8")
+    assert read_row(place, TEACHER.fingerprint).metrics["recall@1"].hex() == value.hex()
+
+
+def test_written_twice_is_the_same_file(path):
+    before = path.read_bytes()
+    write_record(read_row(path, STUDENT.fingerprint), path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("tenth", range(10))
+def test_truncated(path, tenth):
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * tenth // 10])
+    message = refusal(lambda: read_row(path, STUDENT.fingerprint))
+    assert message.startswith(f"{path} is not a readable row (")
+    assert message.endswith("delete it, and run the study again to restore it")
+
+
+def test_truncated_within_a_letter(path):
+    content = path.read_bytes()
+    path.write_bytes(content[: content.index("é".encode()) + 1])
+    assert refusal(lambda: read_row(path, STUDENT.fingerprint)).startswith(f"{path} is not a readable row (")
+
+
+@pytest.mark.parametrize("content", [b"\x00" * 3000, b"\xff\xfe", b"[]", b"null", b"{}"], ids=repr)
+def test_damaged(path, content):
+    path.write_bytes(content)
+    assert refusal(lambda: read_row(path, STUDENT.fingerprint)).startswith(f"{path} is not a readable row (")
+
+
+def test_row_of_another_experiment(path):
+    message = refusal(lambda: read_row(path, TEACHER.fingerprint))
+    assert f"{path} is the row of another experiment ({STUDENT.fingerprint}, expected {TEACHER.fingerprint})" in message
+
+
+def test_row_whose_settings_were_edited(path):
+    edit(path, lambda content: content["experiment"].update(seed=4))
+    edited = changed(STUDENT, {"seed": 4}).fingerprint
+    assert f"another experiment ({edited}, expected" in refusal(lambda: read_row(path, STUDENT.fingerprint))
+
+
+def test_row_whose_name_was_edited(path):
+    edit(path, lambda content: content.update(fingerprint="0" * 16))
+    assert "another experiment" in refusal(lambda: read_row(path, STUDENT.fingerprint))
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda content: content.update(accuracy=1.0), "accuracy = 1.0: Extra inputs"),
+        (lambda content: content["experiment"]["net"].update(depth=3), "experiment.net.depth = 3: Extra inputs"),
+        (lambda content: content.pop("parameters"), "parameters: Field required"),
+        (lambda content: content["metrics"].update({"recall@1": "high"}), "metrics.recall@1 = 'high': "),
+        (lambda content: content["experiment"].update(recipe=0), "experiment.recipe = 0: Input should be 1"),
+    ],
+)
+def test_not_such_a_record(path, change, where):
+    edit(path, change)
+    assert where in refusal(lambda: read_row(path, STUDENT.fingerprint))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_number_that_is_not_finite_cannot_become_a_row(value):
+    """JSON has no such numbers: the row could be written, but not read."""
+    with pytest.raises(ValidationError, match="finite"):
+        row(TEACHER, value)
+
+
+def test_unknown_field():
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Entry(label="a", role="teacher", seed=0, fingerprint="f", colour="red")
+
+
+def test_unknown_role():
+    with pytest.raises(ValidationError, match="'teacher', 'student' or 'control'"):
+        Entry(label="a", role="pupil", seed=0, fingerprint="f")
+
+
+def test_frozen():
+    with pytest.raises(ValidationError, match="frozen"):
+        row(TEACHER).parameters = 3
+
+
+ENTRIES = (
+    Entry(label="rkd-d", role="student", seed=3, fingerprint=STUDENT.fingerprint),
+    Entry(label="teacher", role="teacher", seed=0, fingerprint=TEACHER.fingerprint),
+)
+PLAN = Plan(study="s", title="A title", notes=("a note",), entries=ENTRIES)
+
+
+def test_plan_round_trip(tmp_path):
+    write_record(PLAN, tmp_path / "plan.json")
+    assert read_record(Plan, tmp_path / "plan.json") == PLAN
+
+
+def test_frame():
+    rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
+    frame = as_frame(PLAN, rows)
+    data = [f"data.{name}" for name in ("name", "size", "train_classes", "test_classes", "distortion", "content")]
+    net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length")]
+    protocol = [f"protocol.{name}" for name in type(TEACHER.protocol).model_fields]
+    assert list(frame.columns) == [
+        *("study_label", "role", "seed", "fingerprint", "teacher", "recall@1", "map@r", "validation.recall@1"),
+        *(*data, *net, *protocol, "terms", "data_hash", "parameters", "selected_step"),
+        *("train_seconds", "evaluate_seconds", "peak_memory", "finished", "device_name", "git_commit", "version.torch"),
+    ]
+    assert frame["study_label"].tolist() == ["rkd-d", "teacher"]  # the plan's order
+    assert frame["recall@1"].tolist() == [0.625, 0.5]
+    assert frame["teacher"].tolist() == [TEACHER.fingerprint, ""]
+    assert frame["seed"].tolist() == [3, 0]
+    assert frame["peak_memory"].tolist() == [2**34 + 1] * 2
+    assert json.loads(frame["terms"][0]) == [{"loss": "rkd_distance", "weight": 1 / 3, "options": {}}]

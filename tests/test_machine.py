@@ -1,0 +1,97 @@
+"""Where a run is made: what is noted is true."""
+
+import os
+import platform
+import shutil
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from relbench import machine
+
+CPU = torch.device("cpu")
+
+
+def test_description():
+    found = machine.describe_machine(CPU)
+    assert found.device
+    assert found.cores == machine.usable_cores()
+    assert found.versions["python"] == platform.python_version()
+    assert found.versions["torch"] == metadata.version("torch")
+    assert set(machine.PACKAGES) | {"python", "relbench-kd"} >= set(found.versions)
+
+
+def test_a_package_that_is_not_there_is_left_out(monkeypatch):
+    monkeypatch.setattr(machine, "PACKAGES", ("torch", "no-such-package-at-all"))
+    assert set(machine._versions.__wrapped__()) == {"python", "relbench-kd", "torch"}
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system can't bind a process to cores")
+def test_only_cores_that_may_be_used_count():
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert machine.usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@pytest.fixture
+def commit_here(tmp_path, monkeypatch):
+    """Gives the commit as the code would see it, were the package in tmp_path/package."""
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(machine, "__file__", str(package / "machine.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    return machine._git_commit.__wrapped__
+
+
+def git(folder, *arguments):
+    settings = ("user.name=a", "user.email=a@b.c", "commit.gpgsign=false")
+    flags = [flag for setting in settings for flag in ("-c", setting)]
+    done = subprocess.run(["git", *flags, *arguments], cwd=folder, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+def test_commit(tmp_path, commit_here):
+    assert commit_here() is None  # no checkout
+    git(tmp_path, "init", "--quiet")
+    assert commit_here() is None  # a checkout of something else, in which the package only lies
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "first")
+    assert commit_here() == git(tmp_path, "rev-parse", "HEAD")
+    (tmp_path / "package" / "notes.txt").touch()
+    assert commit_here() == git(tmp_path, "rev-parse", "HEAD")  # what git does not know is no change
+    (tmp_path / "package" / "__init__.py").write_text("changed = True", encoding="utf-8")
+    assert commit_here() == git(tmp_path, "rev-parse", "HEAD") + "-dirty"
+
+
+def test_commit_without_git(commit_here, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    assert commit_here() is None
+
+
+MEBIBYTE = 2**20
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system can't measure a peak anew")
+def test_peak_memory_is_of_the_time_since_it_was_forgotten():
+    machine.forget_peak_memory(CPU)
+    before = machine.peak_memory(CPU)
+    np.ones(100 * MEBIBYTE, dtype=np.uint8)
+    assert 90 * MEBIBYTE < machine.peak_memory(CPU) - before < 110 * MEBIBYTE
+    machine.forget_peak_memory(CPU)
+    assert machine.peak_memory(CPU) < before + 50 * MEBIBYTE
+
+
+def test_peak_memory_without_proc(monkeypatch):
+    measured = machine.peak_memory(CPU)
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    assert machine.peak_memory(CPU) >= measured // 2  # bytes too, but since the start
+    assert machine.peak_memory(CPU) > 50 * MEBIBYTE

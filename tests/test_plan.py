@@ -1,0 +1,185 @@
+"""From a study to runs: what cannot be is refused before any work."""
+
+import pytest
+import torch
+
+from relbench.data import DATASETS
+from relbench.experiment import Data, Net, Protocol, Term, changed
+from relbench.plan import as_plan, check_experiment, find_study, known, plan_cells, resolve_device
+from relbench.studies import STUDIES, Arm, Study
+
+TRIPLET = Term(loss="triplet", options={"margin": 0.2})
+STUDY = Study(
+    name="small",
+    title="A small study",
+    notes=("a note",),
+    data=Data(size=28),
+    teacher=Arm(net=Net(dim=16), protocol=Protocol(steps=10)),
+    teacher_terms=(TRIPLET,),
+    student=Arm(net=Net(dim=8), protocol=Protocol(steps=30)),
+    methods={"triplet": (TRIPLET,), "rkd-d": (TRIPLET, Term(loss="rkd_distance"))},
+    longer_teacher="longer",
+)
+
+
+def planned(values=None, study=STUDY, seeds=(0,), device="cpu"):
+    return plan_cells(study, seeds, device, values or {})
+
+
+def refusal(call):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        call()
+    return str(caught.value)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Torch sees a GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """Torch sees none."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_cells():
+    cells = planned(seeds=(0, 5))
+    assert [(cell.label, cell.role, cell.experiment.seed) for cell in cells] == [
+        (cell.label, cell.role, cell.experiment.seed) for cell in STUDY.cells((0, 5))
+    ]
+    for cell in cells:
+        assert cell.experiment.data.content == DATASETS["glyphs"].content()
+        assert cell.experiment.protocol.device == "cpu"
+        check_experiment(cell.experiment)
+
+
+def test_only_runs_that_look_at_the_teacher_have_one():
+    """A student without a relational term need not wait for a teacher, nor be run again for another one."""
+    teacher, plain, distilled, longer = (cell.experiment for cell in planned())
+    assert distilled.teacher == teacher
+    assert plain.teacher is None
+    assert longer.teacher is None
+    other = [cell.experiment for cell in planned({"teacher.steps": 20})]
+    assert other[1] == plain
+    assert other[2].fingerprint != distilled.fingerprint
+
+
+def test_a_changed_data_set_changes_every_run(monkeypatch):
+    before = {cell.experiment.fingerprint for cell in planned()}
+    entry = DATASETS["glyphs"]
+    monkeypatch.setitem(DATASETS, "glyphs", type(entry)(entry.summary, lambda: "other", entry.load, entry.ks))
+    assert not before & {cell.experiment.fingerprint for cell in planned()}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"data.name": "glyph"}, "unknown data set 'glyph': did you mean glyphs?"),
+        ({"data.name": "mnist"}, "unknown data set 'mnist': known are glyphs"),
+        ({"student.trunk": "resnet81"}, "triplet: unknown trunk 'resnet81': did you mean resnet18"),
+        ({"teacher.trunk": "vgg"}, "teacher: unknown trunk 'vgg': known are conv4, googlenet, resnet18, resnet50"),
+        (
+            {"teacher.trunk": "resnet18", "teacher.width": 8, "data.size": 32},
+            "teacher: width = 8, but the trunk resnet18 has a fixed one: set it to null",
+        ),
+        (
+            {"student.weights": "imagenet"},
+            "triplet: weights = imagenet, but there are none for the trunk conv4: choose random",
+        ),
+        (
+            {"student.trunk": "resnet18"},
+            "triplet: data.size = 28 pixels, but the trunk resnet18 needs 32 or more",
+        ),
+        ({"student.dim": 0}, "student.dim = 0: Input should be greater than or equal to 1"),
+        ({"student.dimm": 3}, "unknown setting 'student.dimm': did you mean student.dim"),
+        ({"student.device": "tpu"}, "student: device = 'tpu': Input should be 'cpu' or 'cuda'"),
+        ({"student.device": "cuda"}, "triplet: device cuda: torch sees no GPU here; choose cpu or auto"),
+    ],
+)
+def test_refused_values(no_gpu, values, message):
+    assert refusal(lambda: planned(values)).startswith(message)
+
+
+def with_method(*terms):
+    return changed(STUDY, {"methods": {"method": terms}})
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ((Term(loss="tripplet"),), "method: there is no loss 'tripplet'; did you mean 'triplet'"),
+        ((Term(loss="pml:NoSuchLoss"),), "method: "),
+        ((Term(loss="triplet", options={"margn": 0.2}),), "method: loss 'triplet' has no option 'margn'; did you mean"),
+        ((Term(loss="triplet", options={"margin": "big"}),), "method: loss 'triplet': option 'margin' is 'big', but"),
+        ((TRIPLET, Term(loss="triplet")), "settings: a loss may stand in `terms` once"),
+        ((), "terms = (): Tuple should have at least 1 item"),
+    ],
+)
+def test_refused_terms(terms, message):
+    assert refusal(lambda: planned(study=with_method(*terms))).startswith(message)
+
+
+def test_a_relational_loss_without_a_teacher():
+    study = changed(STUDY, {"teacher_terms": (Term(loss="rkd_angle"),)})
+    assert refusal(lambda: planned(study=study)) == (
+        "teacher: the loss rkd_angle compares with a teacher, but there is none: give the run a teacher"
+    )
+
+
+def test_the_teacher_of_a_run_is_checked_too():
+    (student,) = (cell.experiment for cell in planned() if cell.label == "rkd-d")
+    broken = changed(student.teacher, {"net": Net(trunk="none")})
+    assert refusal(lambda: check_experiment(changed(student, {"teacher": broken}))).startswith("unknown trunk 'none'")
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [((), "none"), ((0, 1, 0), "0, 1, 0")])
+def test_seeds_none_or_twice(seeds, shown):
+    assert refusal(lambda: planned(seeds=seeds)) == f"seeds = {shown}: name at least one, each once"
+
+
+@pytest.mark.parametrize(("seed", "why"), [(-1, "greater than or equal to 0"), (2**31, "less than 2147483648")])
+def test_seed_out_of_range(seed, why):
+    assert refusal(lambda: planned(seeds=(0, seed))) == f"seed = {seed}: Input should be {why}"
+
+
+def test_device_without_a_gpu(no_gpu):
+    assert (resolve_device("auto"), resolve_device("cpu")) == ("cpu", "cpu")
+    assert refusal(lambda: resolve_device("cuda")) == "device cuda: torch sees no GPU here; choose cpu or auto"
+    assert refusal(lambda: planned(device="cuda")) == "device cuda: torch sees no GPU here; choose cpu or auto"
+
+
+def test_device_with_a_gpu(gpu):
+    assert [resolve_device(device) for device in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    assert {cell.experiment.protocol.device for cell in planned(device="auto")} == {"cuda"}
+
+
+def test_unknown_device():
+    assert refusal(lambda: resolve_device("gpu")) == "unknown device 'gpu': did you mean cpu?"
+    assert refusal(lambda: planned(device="mps")) == "unknown device 'mps': known are auto, cpu, cuda"
+
+
+def test_a_device_that_is_set_wins(gpu):
+    devices = [cell.experiment.protocol.device for cell in planned({"student.device": "cpu"}, device="cuda")]
+    assert devices == ["cuda", "cpu", "cpu", "cuda"]
+
+
+def test_find_study():
+    assert all(find_study(name) is study for name, study in STUDIES.items())
+    assert refusal(lambda: find_study("quikstart")) == "unknown study 'quikstart': did you mean quickstart?"
+    assert refusal(lambda: find_study("zzz")).startswith("unknown study 'zzz': known are ")
+
+
+def test_known_gives_the_name():
+    assert known("a", iter(["b", "a"]), "letter") == "a"
+    assert refusal(lambda: known("z", iter(["b", "a"]), "letter")) == "unknown letter 'z': known are a, b"
+
+
+def test_as_plan():
+    cells = planned(seeds=(0, 5))
+    plan = as_plan(STUDY, cells)
+    assert (plan.study, plan.title, plan.notes) == ("small", "A small study", ("a note",))
+    assert [(one.label, one.role, one.seed, one.fingerprint) for one in plan.entries] == [
+        (cell.label, cell.role, cell.experiment.seed, cell.experiment.fingerprint) for cell in cells
+    ]
