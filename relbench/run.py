@@ -101,7 +101,9 @@ def check_source(experiment: Experiment, source: ImageSource) -> None:
     _batches(experiment, labels, torch.Generator())
     others, largest = len(lines_of(source.table, "test")) - 1, max(DATASETS[experiment.data.name].ks)
     if others < largest:
-        raise ValueError(f"Recall@K is asked for K = {largest}, but a test image has {others} others: take more classes")
+        raise ValueError(
+            f"Recall@K is asked for K = {largest}, but a test image has {others} others: take more classes"
+        )
 
 
 def _batches(experiment: Experiment, labels: NDArray[np.int64], generator: torch.Generator) -> ClassBatches:

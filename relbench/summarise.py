@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from relbench.evaluation import ClassCounts, significance
+from relbench.comparison import Comparison
+from relbench.evaluation import ClassCounts, compare, seed_interval
 from relbench.ledger import Entry, Plan, Row, read_record, read_row
-from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.report.summary import Method, Summary
 
 BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
 
@@ -48,26 +49,16 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
 def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Method:
     teachers = {entry.seed: rows[entry.fingerprint] for entry in plan.entries if entry.role == "teacher"}
     own = tuple(rows[entry.fingerprint] for entry in entries)
-    metrics = {name: _over_seeds([row.metrics[name] for row in own]) for name in own[0].metrics}
+    metrics = {name: seed_interval([row.metrics[name] for row in own]) for name in own[0].metrics}
     role = entries[0].role
     against = None if role == "teacher" else _compare(own, [teachers[entry.seed] for entry in entries])
     return Method(entries[0].label, role, own, metrics, against)
 
 
-def _over_seeds(values: Sequence[float]) -> Interval:
-    return _as_interval(significance.seed_interval(values))
-
-
-def _as_interval(interval: significance.Interval) -> Interval:
-    return Interval(interval.mean, interval.low, interval.high)
-
-
 def _compare(own: Sequence[Row], teachers: Sequence[Row]) -> Comparison:
     """A method against the teacher of the same seed, over the same queries."""
     generator = np.random.default_rng(BOOTSTRAP_SEED)
-    found = significance.compare([_counts(row) for row in own], [_counts(row) for row in teachers], generator=generator)
-    over_queries, over_seeds = _as_interval(found.over_queries), _as_interval(found.over_seeds)
-    return Comparison(found.difference, over_queries, over_seeds, found.seeds, found.verdict)
+    return compare([_counts(row) for row in own], [_counts(row) for row in teachers], generator=generator)
 
 
 def _counts(row: Row) -> ClassCounts:

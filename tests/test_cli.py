@@ -49,7 +49,17 @@ def test_help_names_the_verbs(relbench_command):
 def test_list(relbench_command):
     code, text, _ = relbench_command("list")
     assert code == 0
-    for name in ("glyphs", "triplet", "rkd_distance", "rkd_angle", "conv4", "resnet18", "resnet50", "googlenet", "quickstart"):
+    for name in (
+        "glyphs",
+        "triplet",
+        "rkd_distance",
+        "rkd_angle",
+        "conv4",
+        "resnet18",
+        "resnet50",
+        "googlenet",
+        "quickstart",
+    ):
         assert re.search(rf"{name}\s+\w+", text), name
 
 
@@ -96,7 +106,16 @@ def tiny_options(tmp_path, data_folder, *more):
     return ["reproduce", "quickstart", "--results", tmp_path, "--data", data_folder, "--jobs", "1", *settings, *more]
 
 
-FILES = {"table.md", "table.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg", "training.png", "rows.csv", "report.html"}
+FILES = {
+    "table.md",
+    "table.csv",
+    "table.tex",
+    "recall_at_k.png",
+    "recall_at_k.svg",
+    "training.png",
+    "rows.csv",
+    "report.html",
+}
 
 
 def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
@@ -140,7 +159,11 @@ def damage_and_mend(relbench_command, folder, options, table):
 
 def strip_time(row):
     """A row without what differs between two equal runs."""
-    return {name: value for name, value in row.items() if name not in ("train_seconds", "evaluate_seconds", "peak_memory", "finished")}
+    return {
+        name: value
+        for name, value in row.items()
+        if name not in ("train_seconds", "evaluate_seconds", "peak_memory", "finished")
+    }
 
 
 def test_report_of_a_folder_without_results(relbench_command, tmp_path):
@@ -148,7 +171,9 @@ def test_report_of_a_folder_without_results(relbench_command, tmp_path):
 
 
 def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command, tmp_path, data_folder):
-    code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "student.learning_rate=1e30"))
+    code, text, _ = relbench_command(
+        *tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "student.learning_rate=1e30")
+    )
     assert code == 1
     assert "failed" in text
     assert "step" in text

@@ -22,7 +22,12 @@ def command(results, data_folder, *more):
 
 def finish(results, data_folder, *more):
     done = subprocess.run(
-        command(results, data_folder, *more), capture_output=True, text=True, timeout=250, check=False, env=environment()
+        command(results, data_folder, *more),
+        capture_output=True,
+        text=True,
+        timeout=250,
+        check=False,
+        env=environment(),
     )
     assert done.returncode == 0, done.stderr
     rows = (results / "quickstart").glob("runs/*/row.json")
@@ -74,7 +79,10 @@ def test_killed_and_run_again(uninterrupted, tmp_path, data_folder, jobs):
 @pytest.mark.slow
 def test_ctrl_c(tmp_path, data_folder):
     process = subprocess.Popen(
-        command(tmp_path, data_folder, "--jobs", "2"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()
+        command(tmp_path, data_folder, "--jobs", "2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
     )
     wait_for(lambda: list(tmp_path.rglob("checkpoint.pt")))
     process.send_signal(2)

@@ -125,8 +125,9 @@ def test_a_folder_is_held_by_one_process(tmp_path):
 
 def test_a_folder_that_can_not_be_written(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match=r"can't be written \(Not a directory\): choose another"), claimed(
-        tmp_path / "file" / "results"
+    with (
+        pytest.raises(ValueError, match=r"can't be written \(Not a directory\): choose another"),
+        claimed(tmp_path / "file" / "results"),
     ):
         pass
 

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
-    {"geometry", "experiment", "files", "ledger"},
+    {"geometry", "experiment", "files", "ledger", "comparison"},
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training"},
     {"run", "grid", "plan", "summarise", "benchmarks"},
@@ -28,7 +28,7 @@ def arrows() -> list[tuple[str, str, Path]]:
     for path in PACKAGE.rglob("*.py"):
         room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
         found += [(room, target, path) for target in imported_rooms(path)]
-    return [(room, target, path) for room, target, path in found if room not in ("__init__", target)]
+    return [(room, target, path) for room, target, path in found if room not in ("__init__", "__main__", target)]
 
 
 def imported_rooms(path: Path) -> list[str]:
@@ -57,7 +57,7 @@ def test_imports_point_down(room, target, path):
 
 
 def test_each_exception_is_used():
-    assert INSIDE_A_LAYER <= {(room, target) for room, target, _ in arrows()}
+    assert {(room, target) for room, target, _ in arrows()} >= INSIDE_A_LAYER
 
 
 def test_no_room_without_a_name():

@@ -9,19 +9,11 @@ from relbench.evaluation.retrieval import (
     retrieval_metrics,
     summarise,
 )
-from relbench.evaluation.significance import (
-    Comparison,
-    Interval,
-    compare,
-    paired_class_bootstrap,
-    seed_interval,
-)
+from relbench.evaluation.significance import compare, paired_class_bootstrap, seed_interval
 
 __all__ = [
     "Answers",
     "ClassCounts",
-    "Comparison",
-    "Interval",
     "compare",
     "nearest",
     "paired_class_bootstrap",

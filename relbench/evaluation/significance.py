@@ -12,60 +12,16 @@ Neither covers the choice of the data set, of the hyper-parameters or of the tra
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from relbench.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.points import Floats, Integers
 from relbench.evaluation.retrieval import ClassCounts
 
-Verdict = Literal["beats", "does not differ", "loses"]
-
 _DRAWS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean and its confidence interval.
-
-    Attributes:
-        mean: In the unit of the data.
-        low: Lower end; None where a single value says nothing about spread.
-        high: Upper end; None likewise.
-    """
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def side(self) -> int | None:
-        """1 if it lies above zero, -1 if below, 0 if it holds zero; None without ends."""
-        if self.low is None or self.high is None:
-            return None
-        return int(self.low > 0) - int(self.high < 0)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Recall@1 of a student minus that of its teacher, on the same queries.
-
-    Attributes:
-        difference: Mean over seeds, in [-1, 1].
-        over_queries: What new test classes could give.
-        over_seeds: What new training runs could give; without ends for a single seed.
-        seeds: Number of paired runs.
-        verdict: "beats" or "loses" if every interval there is lies on that side of zero.
-    """
-
-    difference: float
-    over_queries: Interval
-    over_seeds: Interval
-    seeds: int
-    verdict: Verdict
 
 
 def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:

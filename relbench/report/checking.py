@@ -3,7 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.comparison import Comparison, Interval
+from relbench.report.summary import Method, Summary
 from relbench.report.wording import MAIN, VERDICTS, all_rows
 
 

@@ -2,27 +2,8 @@
 
 from dataclasses import dataclass
 
+from relbench.comparison import Comparison, Interval
 from relbench.ledger import Plan, Role, Row
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean and its 95 % interval; without bounds where there are too few values for one."""
-
-    mean: float
-    low: float | None = None
-    high: float | None = None
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A method against the teacher over the same queries: differences of recall@1, in [-1, 1]."""
-
-    difference: float
-    over_queries: Interval  # classes resampled, the trained networks held fixed
-    over_seeds: Interval  # Student's t over the seeds' differences; no bounds from one seed
-    seeds: int
-    verdict: str  # "beats", "does not differ", "loses"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from rich import box
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from relbench.report.summary import Interval, Method, Summary
+from relbench.comparison import Interval
+from relbench.report.summary import Method, Summary
 from relbench.report.wording import (
     MAIN,
     MINUS,

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from relbench.comparison import Comparison, Interval
 from relbench.ledger import Machine, Row
-from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.report.summary import Method, Summary
 
 RECALL = "recall@"
 MAIN = "recall@1"  # the metric that methods are compared by

@@ -1,4 +1,4 @@
-"""The data set Glyphs: its manifest, its pixels, its views. Few classes are rendered; test_glyphs_manifest.py renders all."""
+"""Glyphs: the split, the pixels, the views."""
 
 import hashlib
 import json

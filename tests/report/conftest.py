@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
+from relbench.comparison import Comparison, Interval
 from relbench.experiment import Data, Experiment, Net, Protocol, Term
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Role, Row
-from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.report.summary import Method, Summary
 
 RANKS = (1, 2, 4, 8, 16)
 CLASSES = 40

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from relbench.comparison import Comparison, Interval
 from relbench.ledger import Row
 from relbench.report import write_report
 from relbench.report.checking import refuse_incomplete
-from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.report.summary import Method, Summary
 
 Edit = Callable[[Method], Method]
 

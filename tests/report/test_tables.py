@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from relbench.comparison import Interval
 from relbench.experiment import Net
 from relbench.report import table_text
-from relbench.report.summary import Interval, Summary
+from relbench.report.summary import Summary
 from relbench.report.tables import csv_text, formatted, latex_text, markdown_text, numbers
 from relbench.report.wording import notes
 

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
+from relbench.comparison import Comparison, Interval
 from relbench.experiment import Protocol, changed
 from relbench.ledger import Row
-from relbench.report.summary import Comparison, Interval, Method, Summary
+from relbench.report.summary import Method, Summary
 from relbench.report.wording import bounds_cell, gap, headline, listed, mean_cell, metric_name, notes, percent, signed
 
 MINUS = "\N{MINUS SIGN}"

@@ -71,7 +71,9 @@ def test_equal_seeds_give_equal_states(tmp_path):
 
 
 def test_another_seed_gives_another_state(tmp_path):
-    other = Trainer(toy_task(), PROTOCOL, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(lambda step: None)
+    other = Trainer(toy_task(), PROTOCOL, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(
+        lambda step: None
+    )
     assert not torch.equal(train(tmp_path / "a.pt")["network"]["0.weight"], other["network"]["0.weight"])
 
 
