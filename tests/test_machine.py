@@ -62,7 +62,8 @@ def git(folder, *arguments):
 def test_commit(tmp_path, commit_here):
     assert commit_here() is None  # no checkout
     git(tmp_path, "init", "--quiet")
-    assert commit_here() is None  # a checkout of something else, in which the package only lies
+    git(tmp_path, "commit", "--quiet", "--allow-empty", "--message", "something else")
+    assert commit_here() is None  # a checkout in which the package only lies
     git(tmp_path, "add", ".")
     git(tmp_path, "commit", "--quiet", "--message", "first")
     assert commit_here() == git(tmp_path, "rev-parse", "HEAD")

@@ -127,7 +127,7 @@ def _pictures(size: int, folder: Path, progress: Progress) -> NDArray[np.uint8]:
         with written_whole(kept) as temporary, temporary.open("wb") as file:
             np.savez(file, pictures=_rendered(_all_classes(), size, progress))
     try:
-        with kept.open("rb") as file, np.load(file) as stored:  # np.load leaves a damaged file open by itself
+        with kept.open("rb") as archive, np.load(archive) as stored:  # np.load leaves a damaged file open by itself
             pictures: NDArray[np.uint8] = stored["pictures"]
     except (ValueError, OSError, EOFError, KeyError, RuntimeError, BadZipFile) as error:
         raise ValueError(f"{kept} is damaged ({error}): delete it, and it is rendered again") from None

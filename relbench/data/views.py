@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-ROTATION = 0.26  # radians (15 degrees); each of these is the largest at strength 1, drawn uniformly
-SCALE = 0.2  # natural logarithm
-SHEAR = 0.2
-SHIFT = 0.1  # of half the picture's side
-NOISE = 0.1  # standard deviation, grey levels being in [0, 1]
+ROTATION = 0.4  # radians (23 degrees); each of these is the largest at strength 1, drawn uniformly
+SCALE = 0.3  # natural logarithm
+SHEAR = 0.3
+SHIFT = 0.15  # of half the picture's side
+NOISE = 0.15  # standard deviation, grey levels being in [0, 1]
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,8 @@ def _label_recall(axes: Axes, ranks: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ranks, [f"{rank:,}" for rank in ranks])
     axes.set(xlabel="K", ylabel="Recall@K, %")
+    low, high = axes.get_ylim()
+    axes.set_ylim(max(low, 0), min(high, 101))  # an interval of few seeds reaches beyond what a share can be
 
 
 def _add_title(figure: Figure, summary: Summary, what: str, bands: str) -> None:

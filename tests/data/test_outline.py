@@ -28,6 +28,7 @@ SHAPES = {
     "square off the grid": box(3.3, 2.25, 12.7, 13.75),
     "clockwise square": box(3, 2, 13, 14)[::-1][:, [2, 3, 0, 1]],
     "triangle": contour((1, 1), (15, 4), (6, 14.5)),
+    "corners on a scanline": contour((8, 2), (14, 8.125), (8, 14), (2, 8.125)),
     "overlap": np.concatenate([box(1, 1, 10, 10), box(6, 6, 15, 15)]),
     "overlap turned round": np.concatenate([box(1, 1, 10, 10), box(6, 6, 15, 15)[:, [2, 3, 0, 1]]]),
     "ring": np.concatenate([box(2, 2, 14, 14), contour((5, 5), (5, 11), (11, 11), (11, 5))]),
@@ -76,7 +77,9 @@ def area(outline):
     return abs((x0 * y1 - x1 * y0).sum()) / 2
 
 
-@pytest.mark.parametrize("name", ["square", "clockwise square", "triangle", "two apart", "ring"])
+@pytest.mark.parametrize(
+    "name", ["square", "clockwise square", "triangle", "corners on a scanline", "two apart", "ring"]
+)
 def test_ink_is_the_area(name):
     expected = area(SHAPES[name]) if name != "ring" else 12 * 12 - 6 * 6
     assert drawn(SHAPES[name]).sum() == pytest.approx(expected, rel=0.005)

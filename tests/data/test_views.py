@@ -131,7 +131,7 @@ def test_noise(strength):
         Distortion(32, strength).fixed(grey, torch.arange(50)),
     ):
         middle = found[:, :, 12:20, 12:20]
-        assert middle.std().item() == pytest.approx(0.1 * strength, rel=0.05)
+        assert middle.std().item() == pytest.approx(views.NOISE * strength, rel=0.05)
         assert middle.mean().item() == pytest.approx(128 / 255, abs=0.01)
 
 
