@@ -94,7 +94,7 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
         ),
         ({"student.dim": 0}, "student.dim = 0: Input should be greater than or equal to 1"),
         ({"student.dimm": 3}, "unknown setting 'student.dimm': did you mean student.dim"),
-        ({"student.device": "tpu"}, "student: device = 'tpu': Input should be 'cpu' or 'cuda'"),
+        ({"student.device": "tpu"}, "student.device = 'tpu': Input should be 'cpu' or 'cuda'"),
         ({"student.device": "cuda"}, "triplet: device cuda: torch sees no GPU here; choose cpu or auto"),
     ],
 )
