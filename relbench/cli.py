@@ -109,10 +109,10 @@ def reproduce(  # noqa: PLR0913 - one argument an option
 
 def _run(cells: Sequence[Cell], runs: Path, data: Path, jobs: int | None) -> dict[str, str]:
     """Make the runs that are not finished; gives the failures."""
-    experiments = [cell.experiment for cell in cells]
+    experiments = list({cell.experiment.fingerprint: cell.experiment for cell in cells}.values())
     finished = Schedule.of(experiments, runs).rows
-    out.print(f"{len(finished)} of {len(cells)} runs are finished already")
-    if len(finished) == len(cells):
+    out.print(f"{len(finished)} of {len(experiments)} runs are finished already")
+    if len(finished) == len(experiments):
         return {}
     # A study has one data set: it is made ready here, so that the runs find it.
     source = DATASETS[experiments[0].data.name].load(experiments[0].data, data, _preparing)
