@@ -1,6 +1,7 @@
 """The house's own rules for documentation."""
 
 import ast
+import csv
 import inspect
 import re
 from pathlib import Path
@@ -57,3 +58,16 @@ def test_the_readmes_python_runs():
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_readmes_table_is_the_reference_result():
+    """Every method's Recall@1 and difference stand in the README as in the committed table."""
+    root = PACKAGE.parent
+    lines = [line for line in (root / "README.md").read_text(encoding="utf-8").splitlines() if line.startswith("|")]
+    with (root / "results/reference/quickstart/table.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            line = next(line for line in lines if line.startswith(f"| {row['method']} |"))
+            assert f"| {100 * float(row['recall@1']):.1f} ±" in line
+            if row["difference_to_teacher"]:
+                assert f"| {100 * float(row['difference_to_teacher']):+.1f} |" in line.replace("\N{MINUS SIGN}", "-")
+                assert row["verdict"] in line
