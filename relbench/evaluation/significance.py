@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import stats
+from scipy.special import stdtrit
 
 from relbench.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.points import Floats, Integers
@@ -145,7 +145,7 @@ def _verdict(sides: set[int | None]) -> Verdict:
 
 
 def _student(mean: float, error: float, freedom: int, confidence: float) -> Interval:
-    reach = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error  # quantile of Student's t
     return Interval(mean, mean - reach, mean + reach)
 
 

@@ -7,7 +7,6 @@ from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
-import torchvision
 from torch import nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -96,17 +95,25 @@ def _torchvision(name: str, **fresh: Any) -> Callable[[int | None, int, bool], n
 
     def build(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001
         del width, channels
-        network = _pretrained(name) if pretrained else torchvision.models.get_model(name, weights=None, **fresh)
-        return TorchvisionTrunk(network)
+        return TorchvisionTrunk(_pretrained(name) if pretrained else _random(name, **fresh))
 
     return build
 
 
+def _random(name: str, **options: Any) -> nn.Module:
+    from torchvision import models  # noqa: PLC0415 - takes seconds to load, and few runs need it
+
+    network: nn.Module = models.get_model(name, weights=None, **options)
+    return network
+
+
 def _pretrained(name: str) -> nn.Module:
+    from torchvision import models  # noqa: PLC0415
+
     # The weights of the years in which the papers appeared; newer ones start from another place.
-    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
     try:
-        network: nn.Module = torchvision.models.get_model(name, weights=weights)
+        network: nn.Module = models.get_model(name, weights=weights)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:  # no network; or what is on disk is damaged
         reason, folder = str(error).partition("\n")[0] or type(error).__name__, f"{torch.hub.get_dir()}/checkpoints"
         raise ValueError(

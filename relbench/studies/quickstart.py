@@ -34,7 +34,7 @@ STUDY = Study(
     title="Student against teacher on Glyphs",
     notes=(
         "Every student is trained with the triplet loss; rkd-d, rkd-a and rkd-da add relational terms to it.",
-        "Settings were chosen on validation classes (seeds 0 and 1), for teacher and triplet student as for the others.",
+        "Settings were chosen on validation classes (seeds 0 and 1), for teacher and triplet student as for the rest.",
     ),
     data=Data(name="glyphs", size=28),
     teacher=Arm(

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
@@ -56,6 +55,8 @@ class Trainer:
 
     def __init__(self, task: Task, protocol: Protocol, seed: int, fingerprint: str, checkpoint: Path) -> None:
         self._task, self._protocol, self._fingerprint, self._checkpoint = task, protocol, fingerprint, checkpoint
+        from lightning_fabric import Fabric  # noqa: PLC0415 - takes seconds to load; what does not train need not wait
+
         self._fabric = Fabric(accelerator=protocol.device, devices=1, precision=protocol.precision)
         self._fabric.launch()
         self._network, self._objective = task.network, self._make_objective()

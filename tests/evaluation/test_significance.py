@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from relbench.evaluation import ClassCounts, Interval, compare, paired_class_bootstrap, seed_interval
+from relbench.comparison import Interval
+from relbench.evaluation import ClassCounts, compare, paired_class_bootstrap, seed_interval
 
 QUERIES = np.full(40, 12)
 
