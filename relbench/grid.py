@@ -207,7 +207,7 @@ def jobs_for(experiments: Sequence[Experiment]) -> int:
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
-    """Hold a results folder for this process.
+    """Hold a results folder for this process, cleared of what a killed one left half-written.
 
     Raises:
         ValueError: the folder can't be written, or another process holds it.
@@ -229,4 +229,6 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
+        for half_written in folder.rglob(".*.[0-9]*"):  # of a process that was killed: see files.written_whole
+            half_written.unlink()
         yield

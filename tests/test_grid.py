@@ -138,3 +138,13 @@ def test_schedule_refuses_a_damaged_row(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match=r"row\.json is not a readable row"):
         Schedule.of([TEACHER], tmp_path)
+
+
+def test_what_a_killed_process_left_is_cleared(tmp_path):
+    left, kept = tmp_path / "runs" / "abc" / ".row.json.4711", tmp_path / "runs" / "abc" / "row.json"
+    left.parent.mkdir(parents=True)
+    left.write_text("{")
+    kept.write_text("{}")
+    with claimed(tmp_path):
+        assert not left.exists()
+    assert kept.exists()
