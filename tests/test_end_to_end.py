@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -83,9 +84,10 @@ def test_ctrl_c(tmp_path, data_folder):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment(),
+        preexec_fn=listen_to_ctrl_c,
     )
     wait_for(lambda: list(tmp_path.rglob("checkpoint.pt")))
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130
     assert error.decode() == "relbench: interrupted; the same command goes on from here\n"
@@ -104,6 +106,11 @@ def test_two_at_once(tmp_path, data_folder):
     assert second.returncode == 2
     assert f"written by another relbench (process {first.pid})" in second.stderr
     assert first.wait(timeout=200) == 0
+
+
+def listen_to_ctrl_c():
+    """What a shell runs in the background ignores Ctrl-C, and so would its children: these tests, say, and theirs."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for(happened, seconds=120):
