@@ -84,7 +84,7 @@ def test_ctrl_c(tmp_path, data_folder):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment(),
-        preexec_fn=listen_to_ctrl_c,
+        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - no threads here
     )
     wait_for(lambda: list(tmp_path.rglob("checkpoint.pt")))
     process.send_signal(signal.SIGINT)
