@@ -20,7 +20,7 @@ from relbench.benchmarks import tables as benchmark_tables
 from relbench.data import DATASETS
 from relbench.evaluation import retrieval_metrics
 from relbench.grid import Schedule, claimed, jobs_for, run_grid
-from relbench.ledger import write_record
+from relbench.ledger import Plan, write_record
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
 from relbench.plan import as_plan, find_study, plan_cells
@@ -100,24 +100,31 @@ def reproduce(  # noqa: PLR0913 - one argument an option
             out.print(_states(cells, folder / "runs"))
             return
         with claimed(folder):
-            write_record(as_plan(found, cells), folder / "plan.json")
-            failures = _run(cells, folder / "runs", data, jobs)
-            _report(folder)
+            failures = _run(cells, as_plan(found, cells), folder, data, jobs)
+            if not failures or any(cell.role == "teacher" and _is_finished(cell, folder) for cell in cells):
+                _report(folder)
     if failures:
         raise typer.Exit(FAILED)
 
 
-def _run(cells: Sequence[Cell], runs: Path, data: Path, jobs: int | None) -> dict[str, str]:
-    """Make the runs that are not finished; gives the failures."""
+def _is_finished(cell: Cell, folder: Path) -> bool:
+    return RunFolder(folder / "runs", cell.experiment).finished() is not None
+
+
+def _run(cells: Sequence[Cell], plan: Plan, folder: Path, data: Path, jobs: int | None) -> dict[str, str]:
+    """Make the runs that are not finished; gives the failures. The plan is written once nothing can be refused."""
+    runs = folder / "runs"
     experiments = list({cell.experiment.fingerprint: cell.experiment for cell in cells}.values())
     finished = Schedule.of(experiments, runs).rows
     out.print(f"{len(finished)} of {len(experiments)} runs are finished already")
     if len(finished) == len(experiments):
+        write_record(plan, folder / "plan.json")
         return {}
     # A study has one data set: it is made ready here, so that the runs find it.
     source = DATASETS[experiments[0].data.name].load(experiments[0].data, data, _preparing)
     for experiment in experiments:
         check_source(experiment, source)
+    write_record(plan, folder / "plan.json")
     jobs = jobs or jobs_for(experiments)
     with Bars(cells, list(finished), jobs, out) as bars:
         return run_grid(experiments, runs, data, jobs, bars).failures

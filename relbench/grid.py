@@ -229,6 +229,7 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
         lock.flush()
-        for half_written in folder.rglob(".*.[0-9]*"):  # of a process that was killed: see files.written_whole
-            half_written.unlink()
+        for name in ("row.json", "checkpoint.pt", "embeddings.npz"):  # see files.written_whole
+            for half_written in folder.glob(f"runs/*/.{name}.[0-9]*"):
+                half_written.unlink()
         yield

@@ -138,6 +138,11 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert code == 0
     assert (folder / "table.md").read_bytes() == before
 
+    plan = (folder / "plan.json").read_bytes()
+    options = tiny_options(tmp_path, data_folder, "--seeds", "0,1", "--set", "student.batch_size=10000")
+    refused(relbench_command(*options), "2000 classes")
+    assert (folder / "plan.json").read_bytes() == plan
+
     damage_and_mend(relbench_command, folder, tiny_options(tmp_path, data_folder, "--seeds", "0,1"), before)
 
 
@@ -177,6 +182,11 @@ def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command
     assert "failed" in text
     assert "step" in text
     assert "Not finished, and left out" in (tmp_path / "quickstart" / "table.md").read_text()
+
+
+def test_a_failed_teacher_gives_exit_code_1(relbench_command, tmp_path, data_folder):
+    options = tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "teacher.learning_rate=1e30")
+    assert relbench_command(*options)[0] == 1
 
 
 @pytest.fixture
