@@ -94,13 +94,14 @@ def reproduce(  # noqa: PLR0913 - one argument an option
     """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
     with _in_one_line():
         found = find_study(study)
-        cells = plan_cells(found, _numbers(seeds, "--seeds"), device, _settings(settings or []))
+        changes = _settings(settings or [])
+        cells = plan_cells(found, _numbers(seeds, "--seeds"), device, changes)
         folder = results / found.name
         if dry_run:
             out.print(_states(cells, folder / "runs"))
             return
         with claimed(folder):
-            failures = _run(cells, as_plan(found, cells), folder, data, jobs)
+            failures = _run(cells, as_plan(found, cells, changes), folder, data, jobs)
             if not failures or any(cell.role == "teacher" and _is_finished(cell, folder) for cell in cells):
                 _report(folder)
     if failures:

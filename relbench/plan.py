@@ -118,10 +118,14 @@ def _check_term(term: Term, *, has_teacher: bool) -> None:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
 
 
-def as_plan(study: Study, cells: Sequence[Cell]) -> Plan:
-    """What the report needs to know of the cells: their names."""
+def as_plan(study: Study, cells: Sequence[Cell], changes: Mapping[str, Any] | None = None) -> Plan:
+    """What the report needs to know of the cells: their names, and which settings are not the study's own."""
+    words = ", ".join(f"{key} = {value}" for key, value in (changes or {}).items())
+    notes = (
+        (*study.notes, f"Not as the study says, and so not covered by its notes: {words}.") if words else study.notes
+    )
     entries = (
         Entry(label=cell.label, role=cell.role, seed=cell.experiment.seed, fingerprint=cell.experiment.fingerprint)
         for cell in cells
     )
-    return Plan(study=study.name, title=study.title, notes=study.notes, entries=tuple(entries))
+    return Plan(study=study.name, title=study.title, notes=notes, entries=tuple(entries))

@@ -183,3 +183,9 @@ def test_as_plan():
     assert [(one.label, one.role, one.seed, one.fingerprint) for one in plan.entries] == [
         (cell.label, cell.role, cell.experiment.seed, cell.experiment.fingerprint) for cell in cells
     ]
+
+
+def test_changed_settings_are_named_in_the_plan():
+    study = find_study("quickstart")
+    assert as_plan(study, ()).notes == study.notes
+    assert "student.dim = 64" in as_plan(study, (), {"student.dim": 64}).notes[-1]
