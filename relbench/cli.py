@@ -1,7 +1,9 @@
 """The command `relbench`."""
 
+import errno
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,18 +21,26 @@ import relbench
 from relbench.benchmarks import tables as benchmark_tables
 from relbench.data import DATASETS
 from relbench.evaluation import retrieval_metrics
-from relbench.grid import Schedule, claimed, jobs_for, run_grid
-from relbench.ledger import Plan, write_record
+from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
+from relbench.ledger import Plan, Row, write_record
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
 from relbench.plan import as_plan, find_study, plan_cells
 from relbench.progress import Bars
 from relbench.report import table_text, write_report
-from relbench.run import RunFolder, check_source
+from relbench.run import RunFolder
 from relbench.studies import STUDIES, Cell, parse_value
 from relbench.summarise import read_results, summarise
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input; Ctrl-C
+ADVICE = {  # what to do about what the system refuses
+    errno.ENOSPC: ": free some space and run again; what is finished is kept",
+    errno.EDQUOT: ": free some space and run again; what is finished is kept",
+    errno.EACCES: ": mend its permissions, or choose another place",
+    errno.EROFS: ": choose a place that can be written",
+    errno.EISDIR: ": name a file",
+    errno.ENOENT: ": check the name",
+}
 
 app = typer.Typer(no_args_is_help=True, help=relbench.__doc__, pretty_exceptions_enable=False)
 out, errors = Console(), Console(stderr=True)
@@ -41,10 +51,11 @@ def _in_one_line() -> Iterator[None]:
     """Turn bad input into one line and an exit code; RELBENCH_TRACEBACK=1 shows where it came from."""
     try:
         yield
+        sys.stdout.flush()
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("RELBENCH_TRACEBACK"):
             raise
-        _complain(str(error))
+        _complain(f"{error}{ADVICE.get(getattr(error, 'errno', 0) or 0, '')}")
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
         _complain("interrupted; the same command goes on from here")
@@ -63,10 +74,15 @@ def _numbers(text: str, what: str) -> tuple[int, ...]:
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
     for pair in pairs:
-        if "=" not in pair:
+        key, equals, value = pair.partition("=")
+        if not equals:
             raise ValueError(f"--set {pair!r}: write KEY=VALUE, such as student.dim=64")
-    return {key.strip(): parse_value(value) for key, _, value in (pair.partition("=") for pair in pairs)}
+        if key.strip() in values:
+            raise ValueError(f"--set {key.strip()} is given twice: give one value")
+        values[key.strip()] = parse_value(value)
+    return values
 
 
 def _study_names(incomplete: str) -> list[str]:
@@ -101,34 +117,25 @@ def reproduce(  # noqa: PLR0913 - one argument an option
             out.print(_states(cells, folder / "runs"))
             return
         with claimed(folder):
-            failures = _run(cells, as_plan(found, cells, changes), folder, data, jobs)
-            if not failures or any(cell.role == "teacher" and _is_finished(cell, folder) for cell in cells):
-                _report(folder)
-    if failures:
+            schedule = _run(cells, as_plan(found, cells, changes), folder, data, jobs)
+            if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
+                _report(folder, read_results(folder))
+    if schedule.failures:
         raise typer.Exit(FAILED)
 
 
-def _is_finished(cell: Cell, folder: Path) -> bool:
-    return RunFolder(folder / "runs", cell.experiment).finished() is not None
-
-
-def _run(cells: Sequence[Cell], plan: Plan, folder: Path, data: Path, jobs: int | None) -> dict[str, str]:
-    """Make the runs that are not finished; gives the failures. The plan is written once nothing can be refused."""
+def _run(cells: Sequence[Cell], plan: Plan, folder: Path, data: Path, jobs: int | None) -> Schedule:
+    """Make the runs that are not finished. The plan is written once nothing can be refused any more."""
     runs = folder / "runs"
-    experiments = list({cell.experiment.fingerprint: cell.experiment for cell in cells}.values())
-    finished = Schedule.of(experiments, runs).rows
-    out.print(f"{len(finished)} of {len(experiments)} runs are finished already")
-    if len(finished) == len(experiments):
-        write_record(plan, folder / "plan.json")
-        return {}
-    # A study has one data set: it is made ready here, so that the runs find it.
-    source = DATASETS[experiments[0].data.name].load(experiments[0].data, data, _preparing)
-    for experiment in experiments:
-        check_source(experiment, source)
+    schedule = prepare([cell.experiment for cell in cells], runs, data, _preparing)
+    finished, waiting = list(schedule.rows), list(schedule.waiting.values())
+    out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(plan, folder / "plan.json")
-    jobs = jobs or jobs_for(experiments)
-    with Bars(cells, list(finished), jobs, out) as bars:
-        return run_grid(experiments, runs, data, jobs, bars).failures
+    if waiting:
+        jobs = jobs or jobs_for(waiting)
+        with Bars(cells, finished, jobs, out) as bars:
+            run_grid(schedule, runs, data, jobs, bars)
+    return schedule
 
 
 def _preparing(items: Iterable[str]) -> Iterable[str]:
@@ -150,11 +157,13 @@ def report(
 ) -> None:
     """Make table, plots and report.html anew from the rows in a results folder."""
     with _in_one_line():
-        _report(folder)
+        results = read_results(folder)
+        with claimed(folder):
+            _report(folder, results)
 
 
-def _report(folder: Path) -> None:
-    summary = summarise(*read_results(folder))
+def _report(folder: Path, results: tuple[Plan, dict[str, Row]]) -> None:
+    summary = summarise(*results)
     paths = write_report(summary, folder)
     out.print(table_text(summary))
     out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)
@@ -193,6 +202,11 @@ def _array(path: Path) -> NDArray[Any]:
 @app.command("list")
 def list_all() -> None:
     """Name the data sets, losses, trunks and studies, with a line on each."""
+    with _in_one_line():
+        _print_lists()
+
+
+def _print_lists() -> None:
     groups = {
         "data sets": {name: entry.summary for name, entry in DATASETS.items()},
         "losses": {name: entry.summary for name, entry in LOSSES.items()},
@@ -214,8 +228,3 @@ def bench(
     with _in_one_line():
         for table in benchmark_tables.measured(what):
             out.print(table)
-
-
-def main() -> None:
-    """Entry point of the command."""
-    app()

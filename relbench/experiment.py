@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 # Counts up whenever the code changes the numbers that unchanged settings give; old runs are then not reused.
-RECIPE: Literal[1] = 1
+RECIPE = 1
 
 LONGEST_SHOWN = 80  # characters of a refused value
 
@@ -53,7 +53,9 @@ class Net(Settings):
     """An embedding network: trunk, linear layer, optional unit length."""
 
     trunk: str = "conv4"
-    width: PositiveInt | None = None  # channels of the first block, where the trunk can be scaled
+    width: Annotated[int, Field(ge=1, le=1024)] | None = (
+        None  # channels of the first block, where the trunk can be scaled
+    )
     weights: Literal["random", "imagenet"] = "random"
     dim: Annotated[int, Field(ge=1, le=8192)] = 128
     unit_length: bool = True
@@ -70,18 +72,18 @@ class Term(Settings):
 class Protocol(Settings):
     """How a network is trained, and which of its states counts."""
 
-    steps: PositiveInt = 1000
+    steps: Annotated[int, Field(ge=1, le=10**8)] = 1000
     learning_rate: PositiveFloat = 1e-3
     decay_at: tuple[Fraction, ...] = ()  # after these shares of the steps the learning rate is multiplied by `decay`
     decay: PositiveFloat = 0.1
     weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
-    batch_size: Annotated[int, Field(ge=2)] = 128
+    batch_size: Annotated[int, Field(ge=2, le=2**16)] = 128
     images_per_class: Annotated[int, Field(ge=2)] = 5
     validate_every: PositiveInt = 250  # steps; also how often a checkpoint is written
     selection: Literal["last", "validation"] = "last"  # or the best recall@1 on validation classes
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: PositiveInt = 1  # on the CPU: sums are split differently for another number
+    threads: Annotated[int, Field(ge=1, le=256)] = 1  # on the CPU: sums are split differently for another number
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -101,7 +103,7 @@ class Experiment(Settings):
     protocol: Protocol = Protocol()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     teacher: "Experiment | None" = None
-    recipe: Literal[1] = RECIPE
+    recipe: PositiveInt = RECIPE  # that of the code which ran it
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
@@ -112,8 +114,16 @@ class Experiment(Settings):
 
     @property
     def fingerprint(self) -> str:
-        """Names the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Names the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included.
+
+        Settings that have their default value are left out, so that a setting added later leaves old runs their names.
+        A default that changes must therefore count `RECIPE` up.
+        """
+        settings = self.model_dump(mode="json", exclude={"teacher", "recipe"}, exclude_defaults=True)
+        settings["recipe"] = self.recipe
+        if self.teacher:
+            settings["teacher"] = self.teacher.fingerprint
+        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from relbench.data import DATASETS, Progress
 from relbench.experiment import Experiment
 from relbench.ledger import Row
 from relbench.machine import usable_cores
-from relbench.run import RunFolder, run
+from relbench.run import RunFolder, check_run, run
 from relbench.training import DivergedError
 
 EXPECTED = (DivergedError, ValueError, OSError, BrokenProcessPool)  # these fail a run; anything else is our bug
@@ -76,23 +77,37 @@ class Schedule:
         return lost + [name for one in lost for name in self.fail(one, "its teacher failed")]
 
 
-def run_grid(experiments: Sequence[Experiment], runs: Path, data: Path, jobs: int, watcher: Watcher) -> Schedule:
-    """Run what is not finished.
+def prepare(experiments: Sequence[Experiment], runs: Path, data: Path, progress: Progress) -> Schedule:
+    """Find what is finished, make the data ready, and refuse what could not be run: all before any work.
 
     Args:
         experiments: with every student's teacher among them.
         runs: holds a folder for each run.
         data: holds the data sets.
-        jobs: how many runs at once; 1 runs them in this process, more in processes of their own.
-        watcher: is told of steps (from another thread, where there are several processes) and of ends.
-
-    Returns:
-        Rows and failures; nothing waits any more.
+        progress: wraps what is made ready, for a progress bar.
 
     Raises:
-        ValueError: a finished run's row is damaged.
+        ValueError: a row or checkpoint is damaged, or a data set is too small for its run.
     """
     schedule = Schedule.of(experiments, runs)
+    for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
+        source = DATASETS[settings.name].load(settings, data, progress)
+        for one in schedule.waiting.values():
+            if one.data == settings:
+                check_run(one, runs, source)
+    return schedule
+
+
+def run_grid(schedule: Schedule, runs: Path, data: Path, jobs: int, watcher: Watcher) -> None:
+    """Run what waits, until nothing does.
+
+    Args:
+        schedule: from `prepare`; gets rows and failures.
+        runs: holds a folder for each run.
+        data: holds the data sets.
+        jobs: how many runs at once; 1 runs them in this process, more in processes of their own.
+        watcher: is told of steps (from another thread, where there are several processes) and of ends.
+    """
     with _executor(jobs, watcher) as executor:
         pending: dict[Future[Row], str] = {}
         while schedule.waiting or pending:
@@ -101,16 +116,26 @@ def run_grid(experiments: Sequence[Experiment], runs: Path, data: Path, jobs: in
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 _settle(schedule, pending.pop(future), future, watcher)
-    return schedule
 
 
 def _submitted(executor: Executor, experiment: Experiment, runs: Path, data: Path) -> Future[Row]:
     try:
-        return executor.submit(_work, experiment, runs, data)
+        with _children_deaf_to_ctrl_c():
+            return executor.submit(_work, experiment, runs, data)
     except BrokenProcessPool as error:  # a killed process takes the pool with it
         broken: Future[Row] = Future()
         broken.set_exception(error)
         return broken
+
+
+@contextmanager
+def _children_deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that start meanwhile inherit that SIGINT is blocked: Ctrl-C is their parent's business."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _settle(schedule: Schedule, fingerprint: str, future: Future[Row], watcher: Watcher) -> None:
@@ -158,7 +183,8 @@ def _executor(jobs: int, watcher: Watcher) -> Iterator[Executor]:
         yield _Inline()
         return
     context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
-    steps = context.Queue()
+    with _children_deaf_to_ctrl_c():  # this starts a process that keeps account of shared resources
+        steps = context.Queue()
     listener = threading.Thread(target=_listen, args=(steps, watcher), daemon=True)
     listener.start()
     executor = ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin_work, initargs=(steps,))
@@ -180,9 +206,8 @@ def _listen(steps: "multiprocessing.Queue[tuple[str, int] | None]", watcher: Wat
 
 
 def _begin_work(steps: "multiprocessing.Queue[tuple[str, int]]") -> None:
-    """Prepare a process: it leaves Ctrl-C to its parent, and does not outlive it."""
+    """Prepare a process: it does not outlive its parent."""
     global _report  # noqa: PLW0603
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
     def report(fingerprint: str, step: int) -> None:

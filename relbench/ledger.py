@@ -4,11 +4,12 @@ Tables, plots and reports are built from rows and from the plan that names them,
 """
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from relbench.experiment import Experiment, one_line
 from relbench.files import written_whole
@@ -28,6 +29,19 @@ class ClassCounts(Record):
     classes: tuple[str, ...]
     queries: tuple[int, ...]
     correct: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if not len(self.classes) == len(self.queries) == len(self.correct) > 0:
+            raise ValueError("classes, queries and correct must be of one length, above 0")
+        if not all(0 <= correct <= queries > 0 for correct, queries in zip(self.correct, self.queries, strict=True)):
+            raise ValueError("a class has more correct queries than queries, or none at all")
+        return self
+
+    @property
+    def recall(self) -> float:
+        """Share of all queries that are correct."""
+        return sum(self.correct) / sum(self.queries)
 
 
 class Machine(Record):
@@ -108,12 +122,30 @@ def read_row(path: Path, fingerprint: str) -> Row:
         ValueError: the file is truncated, or holds another experiment's row.
     """
     row = read_record(Row, path)
-    if row.fingerprint != fingerprint or row.experiment.fingerprint != fingerprint:
+    if row.fingerprint != fingerprint:
         raise ValueError(
-            f"{path} is the row of another experiment ({row.experiment.fingerprint}, expected {fingerprint}): "
+            f"{path} is the row of another experiment ({row.fingerprint}, expected {fingerprint}): "
             "delete it, and run the study again to restore it"
         )
+    contradiction = next(_contradictions(row), None)
+    if contradiction:
+        raise ValueError(
+            f"{path} contradicts itself: {contradiction}; delete it, and run the study again to restore it"
+        )
     return row
+
+
+def _contradictions(row: Row) -> Iterator[str]:
+    """What is said twice must be said alike: a row that was edited or mixed up is not believed."""
+    if row.experiment.fingerprint != row.fingerprint:
+        yield f"its settings have the fingerprint {row.experiment.fingerprint}"
+    for name, value in (row.metrics | row.validation).items():
+        if not 0 <= value <= 1:
+            yield f"{name} = {value} is not in [0, 1]"
+    if abs(row.metrics.get("recall@1", -1) - row.by_class.recall) > 1e-9:
+        yield f"recall@1 is not what its counts by class add up to, {row.by_class.recall}"
+    if row.selected_step not in [entry.get("step") for entry in row.history]:
+        yield f"step {row.selected_step}, which counts, is missing in its history"
 
 
 def as_frame(plan: Plan, rows: dict[str, Row]) -> pd.DataFrame:
@@ -134,5 +166,6 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
     columns |= {name: getattr(row, name) for name in plain}
     machine = row.machine
-    columns |= {"device_name": machine.device, "git_commit": machine.git_commit}
+    columns |= {"recipe": row.experiment.recipe, "device_name": machine.device, "cores": machine.cores}
+    columns |= {"system": machine.system, "git_commit": machine.git_commit}
     return columns | {f"version.{name}": version for name, version in machine.versions.items()}

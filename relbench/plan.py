@@ -1,7 +1,6 @@
 """From a study to the runs that a machine can make: checked as a whole, before any work."""
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +11,7 @@ from relbench.experiment import Experiment, Net, Term, changed
 from relbench.ledger import Entry, Plan
 from relbench.losses import find_loss, validate_term
 from relbench.models import TRUNKS
+from relbench.names import known
 from relbench.studies import STUDIES, Cell, Study
 
 
@@ -22,20 +22,6 @@ def find_study(name: str) -> Study:
         ValueError: there is none.
     """
     return STUDIES[known(name, STUDIES, "study")]
-
-
-def known(name: str, names: Iterable[str], what: str) -> str:
-    """The name itself, if it is one of those known.
-
-    Raises:
-        ValueError: it is not; with the nearest ones, or all.
-    """
-    names = list(names)
-    if name in names:
-        return name
-    near = difflib.get_close_matches(name, names, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(sorted(names))}"
-    raise ValueError(f"unknown {what} {name!r}: {hint}")
 
 
 def resolve_device(device: str) -> str:

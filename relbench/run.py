@@ -25,7 +25,7 @@ from relbench.ledger import ClassCounts, Row, read_row, write_record
 from relbench.losses import find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.models import Embedder, build_embedder, embed
-from relbench.training import Part, State, Task, Trainer, load_checkpoint, selected_weights
+from relbench.training import CheckpointError, Part, State, Task, Trainer, fits, load_checkpoint, selected_weights
 
 EVALUATION_BATCH = 500  # images
 
@@ -76,7 +76,8 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
         on_step: told how many training steps are done.
 
     Raises:
-        ValueError: a checkpoint is damaged or another experiment's, or the teacher is missing.
+        CheckpointError: a checkpoint is damaged, gone, or another experiment's.
+        OSError: something can't be written.
         DivergedError: a loss or weight is no longer finite.
     """
     folder = RunFolder(runs, experiment)
@@ -84,18 +85,19 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     with _threads(experiment.protocol.threads):
         forget_peak_memory(device)
         source = DATASETS[experiment.data.name].load(experiment.data, data_folder, iter)
-        check_source(experiment, source)
+        check_run(experiment, runs, source)
         state, network = _train(experiment, folder, source, on_step)
         row = _evaluate(experiment, folder, source, network, state)
     write_record(row, folder.row)
     return row
 
 
-def check_source(experiment: Experiment, source: ImageSource) -> None:
-    """Refuse a data set that is too small for the run.
+def check_run(experiment: Experiment, runs: Path, source: ImageSource) -> None:
+    """Refuse what would stop a run at its first step or its last.
 
     Raises:
         ValueError: fewer training classes than a batch needs, or fewer test images than the largest K asks for.
+        CheckpointError: the run's own checkpoint, or that of its finished teacher, is damaged or gone.
     """
     labels, _ = labels_of(source.table, lines_of(source.table, "train"))
     _batches(experiment, labels, torch.Generator())
@@ -104,6 +106,15 @@ def check_source(experiment: Experiment, source: ImageSource) -> None:
         raise ValueError(
             f"Recall@K is asked for K = {largest}, but a test image has {others} others: take more classes"
         )
+    _check_checkpoints(experiment, runs, source)
+
+
+def _check_checkpoints(experiment: Experiment, runs: Path, source: ImageSource) -> None:
+    folder = RunFolder(runs, experiment)
+    if folder.checkpoint.exists():
+        load_checkpoint(folder.checkpoint, experiment.fingerprint)
+    if experiment.teacher and RunFolder(runs, experiment.teacher).row.exists():
+        _load_teacher(experiment.teacher, runs, source)
 
 
 def _batches(experiment: Experiment, labels: NDArray[np.int64], generator: torch.Generator) -> ClassBatches:
@@ -139,9 +150,15 @@ def _train(
 def _load_teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Embedder:
     folder = RunFolder(runs, experiment)
     if not folder.checkpoint.exists():
-        raise ValueError(f"the teacher's checkpoint {folder.checkpoint} is gone: delete {folder.row}, and run again")
+        raise CheckpointError(
+            f"the teacher's checkpoint {folder.checkpoint} is gone: delete {folder.row} too, and it is trained again"
+        )
     network = build_embedder(experiment.net, source.shape.channels, experiment.seed)
-    network.load_state_dict(selected_weights(load_checkpoint(folder.checkpoint, experiment.fingerprint)))
+    try:
+        with fits(folder.checkpoint):
+            network.load_state_dict(selected_weights(load_checkpoint(folder.checkpoint, experiment.fingerprint)))
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; as it is a finished teacher's, delete {folder.row} too") from None
     return network
 
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from relbench.cli import app
+from relbench.__main__ import main
 
 if __name__ == "__main__":  # a worker process imports this file under another name
-    app(["reproduce", *sys.argv[1:]])
+    main(["reproduce", *sys.argv[1:]])

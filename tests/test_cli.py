@@ -2,6 +2,9 @@
 
 import json
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from typer.testing import CliRunner
 import relbench.cli
 from relbench.cli import app
 from relbench.evaluation import retrieval_metrics
+from relbench.ledger import Row, read_record
 
 
 @pytest.fixture
@@ -82,6 +86,12 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
         (["quickstart", "--set", "student.steps=1.5"], ["student.steps"]),
         (["quickstart", "--set", "student.learning_rate=NaN"], ["student.learning_rate"]),
         (["quickstart", "--set", "student.dim"], ["KEY=VALUE"]),
+        (["quickstart", "--set", "student.dim=3", "--set", "student.dim=4"], ["student.dim is given twice"]),
+        (["quickstart", "--set", f"student.dim={'[' * 9999}"], ["student.dim", "integer"]),
+        (["quickstart", "--set", f"student.dim={'9' * 9999}"], ["student.dim", "integer"]),
+        (["quickstart", "--set", "student.width=3000000"], ["student.width", "1024"]),
+        (["quickstart", "--set", "terms.triplet.loss=tripled"], ["unknown loss 'tripled'", "did you mean triplet"]),
+        (["quickstart", "--set", "terms.triplet.magrin=0.1"], ["'triplet'", "'magrin'", "margin"]),
         (["quickstart", "--seeds", "0,x"], ["--seeds", "whole numbers"]),
         (["quickstart", "--seeds", "0,0"], ["each once"]),
         (["quickstart", "--seeds", "-1"], ["seed"]),
@@ -158,8 +168,35 @@ def damage_and_mend(relbench_command, folder, options, table):
     row.write_bytes(other.read_bytes())
     refused(relbench_command(*options), str(row), "another experiment")
     row.unlink()
+    damage_checkpoints(relbench_command, folder, options, row)
     assert relbench_command(*options)[0] == 0
     assert strip_time(json.loads(row.read_bytes())) == strip_time(json.loads(content))
+
+
+def a_student_and_its_teacher(folder):
+    """Path of a student's row, fingerprint of its teacher."""
+    rows = {path: read_record(Row, path) for path in folder.glob("runs/*/row.json")}
+    return next((path, row.experiment.teacher.fingerprint) for path, row in rows.items() if row.experiment.teacher)
+
+
+def damage_checkpoints(relbench_command, folder, options, row):
+    """What a run would stumble over is refused before any work; the advice is enough to mend it."""
+    own = row.with_name("checkpoint.pt")
+    content = own.read_bytes()
+    own.write_bytes(content[: len(content) // 2])
+    refused(relbench_command(*options), str(own), "delete it, and the run starts again")
+    own.unlink()
+    student, teacher = a_student_and_its_teacher(folder)
+    student.unlink()
+    checkpoint = folder / "runs" / teacher / "checkpoint.pt"
+    content = checkpoint.read_bytes()
+    checkpoint.write_bytes(student.with_name("checkpoint.pt").read_bytes())
+    refused(
+        relbench_command(*options), str(checkpoint), "another experiment", f"delete {checkpoint.with_name('row.json')}"
+    )
+    checkpoint.unlink()
+    refused(relbench_command(*options), str(checkpoint), "is gone", f"delete {checkpoint.with_name('row.json')}")
+    checkpoint.write_bytes(content)
 
 
 TIMES = ("train_seconds", "evaluate_seconds", "peak_memory", "finished", "machine")
@@ -234,6 +271,16 @@ def test_evaluate_files(relbench_command, tmp_path, arrays):
     refused(relbench_command("evaluate", tmp_path / "short.npy", arrays[1]), "short.npy")
     np.savez(tmp_path / "several.npz", a=np.ones(2))
     refused(relbench_command("evaluate", tmp_path / "several.npz", arrays[1]), "several.npz")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
+def test_nowhere_to_print():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "relbench", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert re.fullmatch(r"relbench: .*No space left on device.*\n", done.stderr)
 
 
 def test_bench_refuses(relbench_command):

@@ -7,10 +7,11 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import ValidationError, create_model
 
 from relbench.experiment import (
     LONGEST_SHOWN,
+    RECIPE,
     Data,
     Experiment,
     Net,
@@ -119,18 +120,45 @@ def test_fingerprint_ignores_the_order_of_names():
 
 def test_fingerprint_is_pinned():
     """Who changes this makes all finished runs worthless: count RECIPE up if that is meant."""
-    protocol = (
-        '{"batch_size":128,"decay":0.1,"decay_at":[],"device":"cpu","images_per_class":5,"learning_rate":0.001,'
-        '"precision":"32-true","selection":"last","steps":1000,"threads":1,"validate_every":250,"weight_decay":0.0}'
-    )
-    text = (
-        '{"data":{"content":"","distortion":1.0,"name":"glyphs","size":28,"test_classes":null,"train_classes":null},'
-        '"net":{"dim":128,"trunk":"conv4","unit_length":true,"weights":"random","width":null},'
-        f'"protocol":{protocol},"recipe":1,"seed":0,"teacher":null,'
-        '"terms":[{"loss":"triplet","options":{"margin":0.2},"weight":1.0}]}'
-    )
-    assert TEACHER.fingerprint == hashlib.sha256(text.encode()).hexdigest()[:16] == "5e4f57f3569a78f0"
-    assert STUDENT.fingerprint == "a74f3faedd963bd6"
+    teacher = '{"recipe":1,"terms":[{"loss":"triplet","options":{"margin":0.2}}]}'
+    assert TEACHER.fingerprint == hashlib.sha256(teacher.encode()).hexdigest()[:16]
+    terms = '[{"loss":"rkd_distance"},{"loss":"rkd_angle","weight":2.0}]'
+    student = f'{{"recipe":1,"teacher":"{TEACHER.fingerprint}","terms":{terms}}}'
+    assert STUDENT.fingerprint == hashlib.sha256(student.encode()).hexdigest()[:16]
+
+
+def test_defaults_are_pinned():
+    """They are left out of the fingerprint: who changes one must count RECIPE up, who adds one adds it here."""
+    data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "distortion": 1.0, "content": ""}
+    net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
+    protocol = {
+        "steps": 1000,
+        "learning_rate": 0.001,
+        "decay_at": (),
+        "decay": 0.1,
+        "weight_decay": 0.0,
+        "batch_size": 128,
+        "images_per_class": 5,
+        "validate_every": 250,
+        "selection": "last",
+        "precision": "32-true",
+        "device": "cpu",
+        "threads": 1,
+    }
+    term = {"loss": "x", "weight": 1.0, "options": {}}
+    expected = {"data": data, "net": net, "terms": (term,), "protocol": protocol, "seed": 0, "teacher": None}
+    assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "recipe": RECIPE}
+    assert RECIPE == 1
+
+
+def test_fingerprint_leaves_out_what_has_its_default():
+    """So a setting that is added next year does not rename the runs of this year."""
+    written_out = Experiment.model_validate_json(TEACHER.model_dump_json())
+    assert "protocol" in written_out.model_fields_set
+    assert written_out.fingerprint == TEACHER.fingerprint
+    later = create_model("Later", __base__=Experiment, precision_of_losses=(str, "float32"))
+    assert later(**dict(TEACHER)).fingerprint == TEACHER.fingerprint
+    assert later(**dict(TEACHER), precision_of_losses="float64").fingerprint != TEACHER.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -140,7 +168,7 @@ def test_fingerprint_is_pinned():
         (Protocol(), {"steps": "3"}, "steps = '3': Input should be a valid integer"),
         (Protocol(), {"steps": True}, "steps = True: Input should be a valid integer"),
         (Protocol(), {"steps": 3.0}, "steps = 3.0: Input should be a valid integer"),
-        (Protocol(), {"steps": 0}, "steps = 0: Input should be greater than 0"),
+        (Protocol(), {"steps": 0}, "steps = 0: Input should be greater than or equal to 1"),
         (Protocol(), {"steps": None}, "steps = None: Input should be a valid integer"),
         (Protocol(), {"learning_rate": "1e-3"}, "learning_rate = '1e-3': Input should be a valid number"),
         (Protocol(), {"learning_rate": True}, "learning_rate = True: Input should be a valid number"),
@@ -152,16 +180,17 @@ def test_fingerprint_is_pinned():
         (Protocol(), {"decay_at": (0.5, 1.5)}, "decay_at.1 = 1.5: Input should be less than or equal to 1"),
         (Protocol(), {"device": "tpu"}, "device = 'tpu': Input should be 'cpu' or 'cuda'"),
         (Net(), {"unit_length": 1}, "unit_length = 1: Input should be a valid boolean"),
-        (Net(), {"width": 0}, "width = 0: Input should be greater than 0"),
+        (Net(), {"width": 0}, "width = 0: Input should be greater than or equal to 1"),
         (Net(), {"trunk": 4}, "trunk = 4: Input should be a valid string"),
         (Data(), {"size": 4}, "size = 4: Input should be greater than or equal to 8"),
+        (Net(), {"width": 3_000_000}, "width = 3000000: Input should be less than or equal to 1024"),
         (Term(loss="x"), {"weight": 0.0}, "weight = 0.0: Input should be greater than 0"),
         (Term(loss="x"), {"options": {"a": float("nan")}}, "options.a.float = nan: Input should be a finite number"),
         (Term(loss="x"), {"options": {"a": {1}}}, "options.a = {1}: input was not a valid JSON value"),
         (STUDENT, {"terms": ()}, "terms = (): Tuple should have at least 1 item after validation, not 0"),
         (STUDENT, {"seed": -1}, "seed = -1: Input should be greater than or equal to 0"),
         (STUDENT, {"seed": 2**31}, "seed = 2147483648: Input should be less than 2147483648"),
-        (STUDENT, {"recipe": 2}, "recipe = 2: Input should be 1"),
+        (STUDENT, {"recipe": 0}, "recipe = 0: Input should be greater than 0"),
         (STUDENT, {"net": {"dimm": 3}}, "net.dimm = 3: Extra inputs are not permitted"),
         (STUDENT, {"teacher": {"terms": TEACHER.terms, "net": {"dim": 0}}}, "teacher.net.dim = 0: Input should be"),
     ],

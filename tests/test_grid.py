@@ -1,12 +1,15 @@
 """Dependency order, failures, locks; with runs that take no time, in this process and in others."""
 
 import multiprocessing
+import signal
+import subprocess
+import sys
 
 import pytest
 
 import relbench.grid
 from relbench.experiment import Experiment, Protocol, Term, changed
-from relbench.grid import Schedule, claimed, jobs_for, run_grid
+from relbench.grid import Schedule, _children_deaf_to_ctrl_c, claimed, jobs_for, run_grid
 from relbench.training import DivergedError
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
@@ -43,10 +46,17 @@ def fake_run(monkeypatch):
     return replace
 
 
+def made(experiments, folder, jobs, log):
+    """The schedule of a whole grid."""
+    schedule = Schedule.of(experiments, folder)
+    run_grid(schedule, folder, folder / "data", jobs, log)
+    return schedule
+
+
 def test_a_teacher_comes_before_its_students(tmp_path, fake_run):
     fake_run(lambda experiment: experiment.fingerprint)
     log = Log()
-    schedule = run_grid([GRANDCHILD, STUDENT, ALONE, TEACHER], tmp_path, tmp_path, 1, log)
+    schedule = made([GRANDCHILD, STUDENT, ALONE, TEACHER], tmp_path, 1, log)
     order = [one.fingerprint for one in (TEACHER, STUDENT, GRANDCHILD)]
     assert [name for name in log.ended if name in order] == order
     assert set(schedule.rows) == {*order, ALONE.fingerprint}
@@ -56,7 +66,7 @@ def test_a_teacher_comes_before_its_students(tmp_path, fake_run):
 def test_equal_experiments_run_once(tmp_path, fake_run):
     fake_run(lambda experiment: experiment.fingerprint)
     log = Log()
-    run_grid([TEACHER, TEACHER], tmp_path, tmp_path, 1, log)
+    made([TEACHER, TEACHER], tmp_path, 1, log)
     assert log.ended == [TEACHER.fingerprint]
 
 
@@ -69,7 +79,7 @@ def test_a_failure_takes_its_descendants_and_nothing_else(tmp_path, fake_run, er
 
     fake_run(happens)
     log = Log()
-    schedule = run_grid([TEACHER, STUDENT, GRANDCHILD, ALONE], tmp_path, tmp_path, 1, log)
+    schedule = made([TEACHER, STUDENT, GRANDCHILD, ALONE], tmp_path, 1, log)
     assert list(schedule.rows) == [ALONE.fingerprint]
     assert log.failures == {
         TEACHER.fingerprint: str(error),
@@ -84,16 +94,24 @@ def test_a_bug_is_not_a_failed_run(tmp_path, fake_run):
 
     fake_run(happens)
     with pytest.raises(ZeroDivisionError):
-        run_grid([TEACHER], tmp_path, tmp_path, 1, Log())
+        made([TEACHER], tmp_path, 1, Log())
 
 
 def test_a_failure_in_another_process(tmp_path):
     """The processes have no place to put the data set: one fails, what depends on it too, and nothing hangs."""
-    (tmp_path / "file").write_text("")
+    (tmp_path / "data").write_text("")  # a file where a folder should be
     log = Log()
-    schedule = run_grid([TEACHER, STUDENT], tmp_path, tmp_path / "file" / "data", 2, log)
+    schedule = made([TEACHER, STUDENT], tmp_path, 2, log)
     assert set(log.failures) == {TEACHER.fingerprint, STUDENT.fingerprint}
     assert schedule.failures[STUDENT.fingerprint] == "its teacher failed"
+
+
+def test_processes_that_start_do_not_hear_ctrl_c():
+    with _children_deaf_to_ctrl_c():
+        probe = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
+        said = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
+    assert said.strip() == "True"
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
 def test_jobs():

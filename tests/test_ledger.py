@@ -32,7 +32,7 @@ def row(experiment, recall=0.5):
         experiment=experiment,
         data_hash="d" * 64,
         parameters=97392,
-        selected_step=1000,
+        selected_step=6,
         metrics={"recall@1": recall, "map@r": 0.25},
         validation={"recall@1": 0.75},
         by_class=ClassCounts(classes=("0041", "été ✓"), queries=(12, 12), correct=(5, 7)),
@@ -78,7 +78,7 @@ def test_round_trip(path):
 def test_every_number_comes_back_to_the_last_bit(tmp_path_factory, value):
     place = tmp_path_factory.getbasetemp() / "number.json"
     place.write_text(row(TEACHER, value).model_dump_json(), encoding="utf-8")
-    assert read_row(place, TEACHER.fingerprint).metrics["recall@1"].hex() == value.hex()
+    assert read_record(Row, place).metrics["recall@1"].hex() == value.hex()
 
 
 def test_written_twice_is_the_same_file(path):
@@ -116,7 +116,8 @@ def test_row_of_another_experiment(path):
 def test_row_whose_settings_were_edited(path):
     edit(path, lambda content: content["experiment"].update(seed=4))
     edited = changed(STUDENT, {"seed": 4}).fingerprint
-    assert f"another experiment ({edited}, expected" in refusal(lambda: read_row(path, STUDENT.fingerprint))
+    message = f"{path} contradicts itself: its settings have the fingerprint {edited}"
+    assert refusal(lambda: read_row(path, STUDENT.fingerprint)).startswith(message)
 
 
 def test_row_whose_name_was_edited(path):
@@ -131,12 +132,48 @@ def test_row_whose_name_was_edited(path):
         (lambda content: content["experiment"]["net"].update(depth=3), "experiment.net.depth = 3: Extra inputs"),
         (lambda content: content.pop("parameters"), "parameters: Field required"),
         (lambda content: content["metrics"].update({"recall@1": "high"}), "metrics.recall@1 = 'high': "),
-        (lambda content: content["experiment"].update(recipe=0), "experiment.recipe = 0: Input should be 1"),
+        (lambda content: content["experiment"].update(recipe=0), "experiment.recipe = 0: Input should be greater"),
     ],
 )
 def test_not_such_a_record(path, change, where):
     edit(path, change)
     assert where in refusal(lambda: read_row(path, STUDENT.fingerprint))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda content: content["metrics"].update({"recall@1": 0.75}), "counts by class add up to, 0.5"),
+        (lambda content: content["metrics"].pop("recall@1"), "counts by class add up to, 0.5"),
+        (lambda content: content["by_class"].update(correct=[6, 7]), "counts by class add up to, 0.54"),
+        (lambda content: content["metrics"].update({"map@r": 1.5}), "map@r = 1.5 is not in [0, 1]"),
+        (lambda content: content["validation"].update({"recall@1": -0.1}), "recall@1 = -0.1 is not in [0, 1]"),
+        (lambda content: content.update(history=[]), "step 6, which counts, is missing in its history"),
+        (lambda content: content.update(selected_step=7), "step 7, which counts, is missing in its history"),
+    ],
+)
+def test_row_that_contradicts_itself(path, change, why):
+    edit(path, change)
+    message = refusal(lambda: read_row(path, STUDENT.fingerprint))
+    assert message.startswith(f"{path} contradicts itself: ")
+    assert why in message
+
+
+@pytest.mark.parametrize(
+    ("counts", "why"),
+    [
+        ({"correct": [5]}, "by_class: classes, queries and correct must be of one length"),
+        ({"classes": [], "queries": [], "correct": []}, "of one length, above 0"),
+        ({"correct": [5, 13]}, "more correct queries than queries"),
+        ({"correct": [-1, 13]}, "more correct queries than queries"),
+        ({"queries": [12, 0], "correct": [12, 0]}, "or none at all"),
+    ],
+)
+def test_counts_that_cannot_be(path, counts, why):
+    edit(path, lambda content: content["by_class"].update(counts))
+    message = refusal(lambda: read_row(path, STUDENT.fingerprint))
+    assert message.startswith(f"{path} is not a readable row (")
+    assert why in message
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
@@ -182,7 +219,8 @@ def test_frame():
     assert list(frame.columns) == [
         *("study_label", "role", "seed", "fingerprint", "teacher", "recall@1", "map@r", "validation.recall@1"),
         *(*data, *net, *protocol, "terms", "data_hash", "parameters", "selected_step"),
-        *("train_seconds", "evaluate_seconds", "peak_memory", "finished", "device_name", "git_commit", "version.torch"),
+        *("train_seconds", "evaluate_seconds", "peak_memory", "finished"),
+        *("recipe", "device_name", "cores", "system", "git_commit", "version.torch"),
     ]
     assert frame["study_label"].tolist() == ["rkd-d", "teacher"]  # the plan's order
     assert frame["recall@1"].tolist() == [0.625, 0.5]

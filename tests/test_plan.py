@@ -5,7 +5,8 @@ import torch
 
 from relbench.data import DATASETS
 from relbench.experiment import Data, Net, Protocol, Term, changed
-from relbench.plan import as_plan, check_experiment, find_study, known, plan_cells, resolve_device
+from relbench.names import known
+from relbench.plan import as_plan, check_experiment, find_study, plan_cells, resolve_device
 from relbench.studies import STUDIES, Arm, Study
 
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})

@@ -1,6 +1,5 @@
 """A study: a teacher, its students, and what they are compared with; the runs of one table."""
 
-import difflib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +9,9 @@ from pydantic import ValidationError
 
 from relbench.experiment import Data, Experiment, Net, Protocol, Settings, Term, changed, one_line
 from relbench.ledger import Role
+from relbench.names import known
+
+TERMS = "terms"  # begins the keys of settings that belong to a loss
 
 
 class Arm(Settings):
@@ -83,8 +85,17 @@ class Study(Settings):
         data = {f"data.{key}": ("data", key) for key in Data.model_fields if key != "content"}
         return arms | data
 
+    def losses(self) -> list[str]:
+        """Names of the losses that some run of the study is trained with."""
+        terms = (*self.teacher_terms, *(term for terms in self.methods.values() for term in terms))
+        return list(dict.fromkeys(term.loss for term in terms))
+
     def with_values(self, values: Mapping[str, Any]) -> "Study":
         """A copy with some settings changed, as `--set student.dim=64` says; the order of settings does not matter.
+
+        Args:
+            values: by key: one of `places`; or `terms.LOSS.weight`, `terms.LOSS.OPTION` or `terms.LOSS.loss` (another
+                loss in its place, with its own options), which hold wherever the study has that loss.
 
         Raises:
             ValueError: a key is unknown, its value of the wrong kind, or the values together impossible; one line, with
@@ -92,21 +103,27 @@ class Study(Settings):
         """
         groups: dict[tuple[str, ...], dict[str, Any]] = {}
         for key, value in values.items():
-            if key not in self.places():
-                raise ValueError(f"unknown setting {key!r}: {_suggestion(key, list(self.places()))}")
-            *group, name = self.places()[key]
+            *group, name = self._place(key)
             groups.setdefault(tuple(group), {})[name] = value
         study = self
         for place, changes in groups.items():
-            study = _replaced(study, place, changes)
+            study = _with_terms(study, place[1], changes) if place[0] == TERMS else _replaced(study, place, changes)
         return study
+
+    def _place(self, key: str) -> tuple[str, ...]:
+        start, _, rest = key.partition(".")
+        loss, dot, option = rest.rpartition(".")
+        if start == TERMS and dot and loss in self.losses():
+            return TERMS, loss, option
+        terms = [f"{TERMS}.{loss}.{name}" for loss in self.losses() for name in ("loss", "weight")]
+        return self.places()[known(key, [*self.places(), *terms], "setting")]
 
 
 def parse_value(text: str) -> Any:
     """A setting's value from the command line: JSON where it is (64, 0.1, true, null, [0.5, 0.75]), else plain text."""
     try:
         value = json.loads(text)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON; or a number of thousands of digits, or nesting without end
         return text
     return tuple(value) if isinstance(value, list) else value
 
@@ -122,6 +139,21 @@ def _replaced(study: Study, place: tuple[str, ...], changes: Mapping[str, Any]) 
     return changed(study, {first: replaced})
 
 
-def _suggestion(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=3)
-    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+def _with_terms(study: Study, loss: str, changes: Mapping[str, Any]) -> Study:
+    """A copy where a loss has another weight or other options, or another loss stands in its place."""
+
+    def renewed(terms: tuple[Term, ...]) -> tuple[Term, ...]:
+        return tuple(_changed_term(term, changes) if term.loss == loss else term for term in terms)
+
+    methods = {label: renewed(terms) for label, terms in study.methods.items()}
+    return changed(study, {"teacher_terms": renewed(study.teacher_terms), "methods": methods})
+
+
+def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
+    own = {name: value for name, value in changes.items() if name in ("loss", "weight")}
+    given = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
+    options = {name: value for name, value in given.items() if name not in own}
+    try:
+        return changed(term, {**own, "options": ({} if "loss" in own else term.options) | options})
+    except ValueError as error:
+        raise ValueError(f"{TERMS}.{term.loss}.{error}") from None

@@ -1,7 +1,17 @@
 """Training: objective, loop, checkpoints."""
 
-from relbench.training.checkpoint import State, load_checkpoint, selected_weights
+from relbench.training.checkpoint import CheckpointError, State, fits, load_checkpoint, selected_weights
 from relbench.training.loop import Task, Trainer
 from relbench.training.objective import DivergedError, Part
 
-__all__ = ["DivergedError", "Part", "State", "Task", "Trainer", "load_checkpoint", "selected_weights"]
+__all__ = [
+    "CheckpointError",
+    "DivergedError",
+    "Part",
+    "State",
+    "Task",
+    "Trainer",
+    "fits",
+    "load_checkpoint",
+    "selected_weights",
+]

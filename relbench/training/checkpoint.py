@@ -1,6 +1,8 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped."""
 
 import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +12,64 @@ from relbench.files import written_whole
 
 State = dict[str, Any]  # tensors, numbers, texts, and lists and dicts of them: nothing that needs code to be loaded
 
+START_AGAIN = "delete it, and the run starts again from its first step"
+
+
+MISFITS = (RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError, OSError, pickle.UnpicklingError)
+
+
+class CheckpointError(ValueError):
+    """A checkpoint is damaged, or another experiment's."""
+
 
 def save_checkpoint(state: State, path: Path) -> None:
-    """Write a checkpoint; a process killed meanwhile leaves the one before."""
+    """Write a checkpoint; a process killed meanwhile leaves the one before.
+
+    Raises:
+        OSError: it can't be written.
+    """
     with written_whole(path) as temporary:
-        torch.save(state, temporary)
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's writer does not pass the system's own words on
+            raise OSError(f"{path} can't be written ({_reason(error)}): is the disk full?") from None
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> State:
     """Read a checkpoint of an experiment, without executing anything that is in the file.
 
     Raises:
-        ValueError: the file is damaged, holds more than data, or is another experiment's.
+        CheckpointError: the file is damaged, holds more than data, or is another experiment's.
     """
-    try:
+    with fits(path):
         state: State = torch.load(path, map_location="cpu", weights_only=True)
         found = state["fingerprint"]
-    except (RuntimeError, EOFError, KeyError, TypeError, OSError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise ValueError(
-            f"{path} is not a readable checkpoint ({reason}): delete it, and the run starts again from its first step"
-        ) from None
     if found != fingerprint:
-        raise ValueError(
-            f"{path} is the checkpoint of another experiment ({found}, expected {fingerprint}): "
-            "delete it, and the run starts again from its first step"
+        raise CheckpointError(
+            f"{path} is the checkpoint of another experiment ({found}, expected {fingerprint}): {START_AGAIN}"
         )
     return state
+
+
+@contextmanager
+def fits(path: Path) -> Iterator[None]:
+    """Say of whatever goes wrong while a checkpoint is read, or put to use, that it does not fit.
+
+    Raises:
+        CheckpointError: one line that names the file.
+    """
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except MISFITS as error:
+        raise CheckpointError(
+            f"{path} is not a readable checkpoint of this run ({_reason(error)}): {START_AGAIN}"
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def selected_weights(state: State) -> dict[str, torch.Tensor]:

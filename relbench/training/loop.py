@@ -11,7 +11,7 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from relbench.experiment import Protocol
-from relbench.training.checkpoint import State, load_checkpoint, save_checkpoint
+from relbench.training.checkpoint import State, fits, load_checkpoint, save_checkpoint
 from relbench.training.objective import DivergedError, Objective, Part
 
 STREAMS = ("batches", "views", "losses", "global")
@@ -50,7 +50,7 @@ class Trainer:
         checkpoint: the file written at each validation, and resumed from if it is there.
 
     Raises:
-        ValueError: the checkpoint is damaged or another experiment's.
+        CheckpointError: the checkpoint is damaged or another experiment's.
     """
 
     def __init__(self, task: Task, protocol: Protocol, seed: int, fingerprint: str, checkpoint: Path) -> None:
@@ -72,7 +72,8 @@ class Trainer:
         self._best: State | None = None
         self._cuda_generator: torch.Tensor | None = None
         if checkpoint.exists():
-            self._restore(load_checkpoint(checkpoint, fingerprint))
+            with fits(checkpoint):
+                self._restore(load_checkpoint(checkpoint, fingerprint))
 
     def _make_objective(self) -> Objective:
         teacher = self._task.teacher

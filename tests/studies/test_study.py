@@ -143,6 +143,46 @@ def test_all_values_at_once():
     assert {key: after[place] for key, place in STUDY.places().items()} == VALUES
 
 
+def terms_of(study):
+    return {cell.label: cell.experiment.terms for cell in study.cells((0,))}
+
+
+def test_a_loss_is_changed_wherever_it_stands():
+    after = terms_of(STUDY.with_values({"terms.triplet.margin": 0.5, "terms.rkd_distance.weight": 3}))
+    triplet = Term(loss="triplet", options={"margin": 0.5})
+    assert after == {
+        "teacher": (triplet,),
+        "triplet": (triplet,),
+        "rkd-d": (triplet, Term(loss="rkd_distance", weight=3.0)),
+        "longer": (triplet,),
+    }
+
+
+def test_another_loss_in_its_place():
+    name = "pml:MultiSimilarityLoss"
+    values = {"terms.triplet.loss": name, "terms.triplet.weight": 2, "terms.triplet.alpha": 1.0}
+    study = STUDY.with_values(values)
+    assert terms_of(study)["triplet"] == (Term(loss=name, weight=2.0, options={"alpha": 1.0}),)
+    assert study.losses() == [name, "rkd_distance"]
+    again = terms_of(study.with_values({f"terms.{name}.list": (1, 2)}))
+    assert again["triplet"][0].options == {"alpha": 1.0, "list": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("terms.tripled.margin", 0.2, "unknown setting 'terms.tripled.margin': did you mean terms.triplet."),
+        ("terms.triplet", 0.2, "unknown setting 'terms.triplet'"),
+        ("terms", 0.2, "unknown setting 'terms'"),
+        ("terms.triplet.weight", "much", "terms.triplet.weight = 'much': Input should be a valid number"),
+        ("terms.triplet.loss", 3, "terms.triplet.loss = 3: Input should be a valid string"),
+        ("terms.triplet.loss", "rkd_distance", "a loss may stand in `terms` once"),
+    ],
+)
+def test_impossible_changes_of_a_loss(key, value, message):
+    assert message in refusal(lambda: STUDY.with_values({key: value}).cells((0,)))
+
+
 def test_students_alone():
     before, after = STUDY.cells((0,)), STUDY.with_values({"student.dim": 64}).cells((0,))
     assert [cell.experiment.net.dim for cell in after] == [16, 64, 64, 16]
@@ -168,8 +208,8 @@ def test_no_values():
         ("student.dimm", 64, "unknown setting 'student.dimm': did you mean student.dim"),
         ("studnet.dim", 64, "unknown setting 'studnet.dim': did you mean student.dim"),
         ("data.content", "x", "unknown setting 'data.content': "),
-        ("xyz", 64, "unknown setting 'xyz': known are teacher.trunk, "),
-        ("", 64, "unknown setting '': known are teacher.trunk, "),
+        ("xyz", 64, "unknown setting 'xyz': known are data.distortion, "),
+        ("", 64, "unknown setting '': known are data.distortion, "),
         ("student", {}, "unknown setting 'student': "),
         ("student.dim", "64", "student.dim = '64': Input should be a valid integer"),
         ("student.dim", True, "student.dim = True: Input should be a valid integer"),
