@@ -16,6 +16,7 @@ from relbench.report.wording import (
     NOTHING,
     TIMES,
     bounds_cell,
+    counted,
     headline,
     mean_cell,
     metric_name,
@@ -194,13 +195,24 @@ def _latex_line(cells: Sequence[str]) -> str:
 
 
 def table_text(summary: Summary) -> ConsoleTable:
-    """The columns that the comparison needs, with the notes below, for a terminal."""
-    table = formatted(summary).part(in_brief=True)
+    """What the comparison needs, with the notes below; fits a terminal of 80 letters without breaking a number."""
     caption = Text("\n".join(notes(summary)), justify="left")
     console = ConsoleTable(title=Text(summary.plan.title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
     console.pad_edge = console.show_edge = False
-    for column in table.columns:
-        console.add_column(Text(column.title), justify="right" if column.is_number else "left", overflow="fold")
-    for row in table.rows:
-        console.add_row(*map(Text, row))
+    console.padding = (0, 1, 0, 0)
+    console.add_column("Method", overflow="fold")
+    for title in (f"{metric_name(MAIN)},\n%", "Diff.,\npoints", "95 % over\nqueries", "95 % over\nseeds"):
+        console.add_column(title, justify="right", no_wrap=True)
+    console.add_column("Verdict", width=len("does not"))
+    for method in summary.methods:
+        console.add_row(*_console_cells(method))
     return console
+
+
+def _console_cells(method: Method) -> list[Text]:
+    """The method's name with net and budget below it, then numbers and verdict."""
+    budget = f"{net_name(method)}, {counted(method.row.experiment.protocol.steps, 'step')}"
+    numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
+    bounds = (_bounds(method, "over_queries"), _bounds(method, "over_seeds"))
+    word = method.against_teacher.verdict if method.against_teacher else NOTHING
+    return [Text.assemble(f"{method.label}\n", (budget, "dim")), *map(Text, (*numbers, *bounds, word))]

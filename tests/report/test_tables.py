@@ -163,8 +163,8 @@ def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -
     assert formatted(changed).rows[0][1] == "resnet18/128"
 
 
-def on_console(summary: Summary) -> str:
-    console = Console(file=io.StringIO(), width=160, color_system=None, record=True)
+def on_console(summary: Summary, width: int = 160) -> str:
+    console = Console(file=io.StringIO(), width=width, color_system=None, record=True)
     console.print(table_text(summary))
     return console.export_text()
 
@@ -177,7 +177,17 @@ def test_the_console_takes_no_label_for_markup(study: Summary) -> None:
 def test_the_console_shows_the_comparison_and_every_note(study: Summary) -> None:
     shown = on_console(study)
     brief = formatted(study).part(in_brief=True)
-    for row in brief.rows:
-        assert all(word in shown for cell in row for word in cell.split())
+    for *cells, verdict in brief.rows:
+        assert all(word in shown for cell in cells for word in cell.split())
+        assert verdict.split()[0] in shown
     squeezed = " ".join(shown.split())
     assert all(note in squeezed for note in notes(study))
+
+
+def test_a_narrow_console_breaks_no_number(study: Summary) -> None:
+    shown = on_console(study, width=80)
+    assert max(map(len, shown.splitlines())) <= 80
+    brief = formatted(study).part(in_brief=True)
+    numbers = [column.is_number and column.title != "Steps" for column in brief.columns]
+    for row in brief.rows:
+        assert all(cell in shown for cell, is_number in zip(row, numbers, strict=True) if is_number)
