@@ -211,7 +211,7 @@ def table_text(summary: Summary) -> ConsoleTable:
 
 def _console_cells(method: Method) -> list[Text]:
     """The method's name with net and budget below it, then numbers and verdict."""
-    budget = f"{net_name(method)}, {counted(method.row.experiment.protocol.steps, 'step')}"
+    budget = f"{net_name(method)}\n{counted(method.row.experiment.protocol.steps, 'step')}"
     numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
     bounds = (_bounds(method, "over_queries"), _bounds(method, "over_seeds"))
     word = method.against_teacher.verdict if method.against_teacher else NOTHING
