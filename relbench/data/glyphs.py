@@ -77,7 +77,8 @@ class Glyphs:
         progress: wraps the code points being rendered, for a progress bar.
 
     Raises:
-        ValueError: more classes are asked for than there are, or the fonts or the pixels differ from the manifest.
+        ValueError: more classes are asked for than there are; or the fonts or the pixels differ from the manifest; or
+            the file of kept pictures is damaged.
     """
 
     def __init__(
@@ -179,7 +180,7 @@ def _check(kept: Path, classes: int, size: int) -> None:
 
 
 def _pixels(kept: Path, classes: Iterable[int], size: int) -> Iterator[bytes]:
-    """Bytes of classes by their place in the file; read, as pages of a map would count as this process's memory."""
+    """Bytes of classes by their place in the file. Read, not mapped: pages of a map would count as memory."""
     length = len(FACES) * size * size
     with kept.open("rb") as file:
         for place in classes:
