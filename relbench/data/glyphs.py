@@ -10,17 +10,24 @@ difference of their pixels (56 px), divided by the inkier one's sum of squares a
 below 2 %; sameness is passed on along chains. So Latin A, Greek Alpha and Cyrillic A are one class; O and 0 are two.
 
 The split is by class and fixed: `glyphs.json` lists the classes, the faces with their files' hashes, and the hash of
-all pixels at 56 px. What is rendered here is compared with it, so two machines provably hold the same data.
+all pixels at 56 px.
+
+Pictures are rendered once and kept: a file for each size and list of classes, read as a memory map, so that processes
+share it. The file is pixels (uint8) class by class in the order of their code points as text, face by face, row by row;
+and at its end their SHA-256. Each time it is loaded, all its pixels are hashed and compared: at 56 px (input of 28 px)
+with the manifest, so two machines provably hold the same data; therefore a file of 56 px always holds all classes. At
+other sizes it holds the classes in use and is compared with the hash at its end, which shows damage. That the data are
+the same on two machines is there shown by `data_hash`, which every row has.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
+from itertools import chain
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import matplotlib as mpl
 import numpy as np
@@ -29,7 +36,7 @@ import torch
 from numpy.typing import NDArray
 
 from relbench.data.outline import Face, rasterise
-from relbench.data.table import Shape, checked, first_classes, table_hash
+from relbench.data.table import COLUMNS, Shape, checked, first_classes
 from relbench.data.views import Distortion
 from relbench.files import written_whole
 
@@ -70,7 +77,8 @@ class Glyphs:
         progress: wraps the code points being rendered, for a progress bar.
 
     Raises:
-        ValueError: more classes are asked for than there are, or the fonts or the pixels differ from the manifest.
+        ValueError: more classes are asked for than there are; or the fonts or the pixels differ from the manifest; or
+            the file of kept pictures is damaged.
     """
 
     def __init__(
@@ -82,65 +90,102 @@ class Glyphs:
         folder: Path,
         progress: Progress = iter,
     ) -> None:
-        pictures = _pictures(size * OVERSIZE, folder, progress)
-        self.table, order = _table(train_classes, test_classes)
-        self._pictures = torch.from_numpy(pictures[order])[:, None]
+        side = size * OVERSIZE
+        self.table = _table(train_classes, test_classes)
+        classes = _all_classes() if side == MANIFEST_SIZE else sorted(set(self.table["label"]))
+        kept = _kept(classes, side, folder, progress)
+        _check(kept, len(classes), side)
+        self._pictures = np.memmap(kept, np.uint8, "r", shape=(len(classes) * len(FACES), 1, side, side))
+        self._places = _places(self.table, classes)
+        self._keys = torch.from_numpy(_places(self.table, _all_classes()))
         self.shape = Shape(channels=1, size=size)
         self.content = content_hash()
-        self.data_hash = table_hash(self.table, self._pictures.numpy().tobytes())
+        self.data_hash = _data_hash(self.table, _pixels(kept, self._places[:: len(FACES)] // len(FACES), side))
         self._distortion = Distortion(size=size, strength=distortion)
-        self._order = torch.from_numpy(order)
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Randomly distorted views, float32 in [0, 1], shape (len(lines), 1, size, size)."""
-        return self._distortion.random(self._pictures[lines], generator)
+        return self._distortion.random(self._pictures_of(lines), generator)
 
     def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
         """Views distorted alike, but for each picture always in the same way, whatever subset of classes is in use."""
-        return self._distortion.fixed(self._pictures[lines], self._order[lines])
+        return self._distortion.fixed(self._pictures_of(lines), self._keys[lines])
+
+    def _pictures_of(self, lines: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self._pictures[self._places[lines.numpy()]])
 
 
-def _table(train_classes: int | None, test_classes: int | None) -> tuple[pd.DataFrame, NDArray[np.int64]]:
-    """The table, and each line's place among all pictures (class by class, face by face)."""
+def _table(train_classes: int | None, test_classes: int | None) -> pd.DataFrame:
     splits = dict(manifest()["classes"])
     splits["train"] = first_classes(splits["train"], train_classes, "train")
     splits["test"] = first_classes(splits["test"], test_classes, "test")
-    place = {label: at for at, label in enumerate(_all_classes())}
     lines = [
-        (f"{label}/{face}", label, split, place[label] * len(FACES) + number)
-        for split, labels in splits.items()
-        for label in labels
-        for number, face in enumerate(FACES)
+        (f"{label}/{face}", label, split) for split, labels in splits.items() for label in labels for face in FACES
     ]
-    table = pd.DataFrame(lines, columns=["name", "label", "split", "place"])
-    return checked(table.drop(columns="place")), table["place"].to_numpy(copy=True)
+    return checked(pd.DataFrame(lines, columns=list(COLUMNS)))
+
+
+def _places(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Each line's place among pictures of these classes, class by class, face by face."""
+    first = {label: at * len(FACES) for at, label in enumerate(classes)}
+    return table["label"].map(first).to_numpy(np.int64) + np.arange(len(table)) % len(FACES)
+
+
+def _data_hash(table: pd.DataFrame, pixels: Iterable[bytes]) -> str:
+    """As `table_hash`, but the pixels need not fit into memory."""
+    return _sha256(chain([table.to_csv(index=False, lineterminator="\n").encode()], pixels))
+
+
+def _sha256(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _all_classes() -> list[str]:
     return sorted(label for labels in manifest()["classes"].values() for label in labels)
 
 
-def _pictures(size: int, folder: Path, progress: Progress) -> NDArray[np.uint8]:
-    """All pictures, shape (classes * faces, size, size): from the folder, or rendered and put there."""
-    kept = folder / f"{size}px-{content_hash()[:16]}.npz"
+def _kept(classes: Sequence[str], size: int, folder: Path, progress: Progress) -> Path:
+    """The file of these classes' pictures; rendered if it isn't there."""
+    name = _sha256([content_hash().encode(), *(label.encode() for label in classes)])
+    kept = folder / f"{size}px-{name[:16]}.raw"
     if not kept.exists():
-        with written_whole(kept) as temporary, temporary.open("wb") as file:
-            np.savez(file, pictures=_rendered(_all_classes(), size, progress))
-    try:
-        with kept.open("rb") as archive, np.load(archive) as stored:  # np.load leaves a damaged file open by itself
-            pictures: NDArray[np.uint8] = stored["pictures"]
-    except (ValueError, OSError, EOFError, KeyError, RuntimeError, BadZipFile) as error:
-        raise ValueError(f"{kept} is damaged ({error}): delete it, and it is rendered again") from None
-    return pictures
+        _render(kept, classes, size, progress)
+    return kept
 
 
-def _rendered(labels: list[str], size: int, progress: Progress = iter) -> NDArray[np.uint8]:
-    """Render classes in all faces, checked against the manifest where it knows the size."""
+def _render(kept: Path, classes: Sequence[str], size: int, progress: Progress) -> None:
+    """Write pictures class by class, checked against the manifest where it knows the size; then their hash."""
     faces = [Face(path) for path in _font_files()]
-    pictures = draw(faces, progress(labels), size)
-    if size == MANIFEST_SIZE and hashlib.sha256(pictures.tobytes()).hexdigest() != manifest()["pixels"]:
-        raise ValueError("the rendered glyphs differ from the manifest: is the fonttools package damaged or modified?")
-    return pictures
+    digest = hashlib.sha256()
+    with written_whole(kept) as temporary, temporary.open("wb") as file:
+        for label in progress(classes):
+            pixels = draw(faces, [label], size).tobytes()
+            digest.update(pixels)
+            file.write(pixels)
+        if size == MANIFEST_SIZE and digest.hexdigest() != manifest()["pixels"]:
+            raise ValueError(
+                "the rendered glyphs differ from the manifest: is the fonttools package damaged or modified?"
+            )
+        file.write(digest.digest())
+
+
+def _check(kept: Path, classes: int, size: int) -> None:
+    """Compare all pixels with the manifest's hash, or, where it doesn't know the size, with the file's own."""
+    expected = manifest()["pixels"] if size == MANIFEST_SIZE else next(_pixels(kept, [classes], size)).hex()
+    if _sha256(_pixels(kept, range(classes), size)) != expected:
+        raise ValueError(f"{kept} is damaged (its pixels have another hash): delete it, and it is rendered again")
+
+
+def _pixels(kept: Path, classes: Iterable[int], size: int) -> Iterator[bytes]:
+    """Bytes of classes by their place in the file. Read, not mapped: pages of a map would count as memory."""
+    length = len(FACES) * size * size
+    with kept.open("rb") as file:
+        for place in classes:
+            file.seek(place * length)
+            yield file.read(length)
 
 
 def draw(faces: Sequence[Face], labels: Iterable[str], size: int) -> NDArray[np.uint8]:

@@ -84,11 +84,22 @@ def rasterise(outline: Segments, size: int, window: float, bottom: float) -> NDA
     x = (outline[:, 0::2] - middle + window / 2) * scale
     y = (bottom + window - outline[:, 1::2]) * scale
     lines, starts, ends = _inked_spans(x, y, size)
-    columns = np.arange(size)
-    ink = np.clip(ends[:, None] - columns, 0, 1) - np.clip(starts[:, None] - columns, 0, 1)
-    coverage = np.zeros((size, size))
-    np.add.at(coverage, lines // SCANLINES, ink)
+    span, columns = _columns_of(starts, ends, size)
+    ink = np.clip(ends[span] - columns, 0, 1) - np.clip(starts[span] - columns, 0, 1)
+    # bincount adds up in the order given, and so always to the same last bit.
+    coverage = np.bincount(lines[span] // SCANLINES * size + columns, ink, minlength=size * size).reshape(size, size)
     return np.floor(coverage / SCANLINES * 255 + 0.5).astype(np.uint8)
+
+
+def _columns_of(
+    starts: NDArray[np.float64], ends: NDArray[np.float64], size: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Number of the span, and column, of each pixel that a span may touch."""
+    first = np.clip(np.floor(starts), 0, size - 1).astype(int)
+    counts = np.clip(np.floor(ends), 0, size - 1).astype(int) - first + 1
+    span = np.repeat(np.arange(len(starts)), counts)
+    before = np.cumsum(counts) - counts
+    return span, first[span] + np.arange(len(span)) - before[span]
 
 
 def _inked_spans(

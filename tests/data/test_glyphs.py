@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+import tracemalloc
 import unicodedata
 from collections import Counter
 
@@ -12,7 +14,8 @@ import torch
 from relbench.data import DATASETS, glyphs
 from relbench.data.glyphs import FACES, Glyphs, content_hash, draw
 from relbench.data.outline import Face
-from relbench.data.table import lines_of
+from relbench.data.table import lines_of, table_hash
+from relbench.data.views import Distortion
 from relbench.experiment import Data
 
 COMMITTED = glyphs.manifest()
@@ -89,6 +92,35 @@ def test_pictures_are_of_the_class_and_face_that_the_table_names(folder):
         picture = draw([Face(glyphs._font_files()[FACES.index(face)])], [label], 56)
         mean_of_four = picture.reshape(28, 2, 28, 2).mean(axis=(1, 3)) / 255
         np.testing.assert_allclose(views[line, 0].numpy(), mean_of_four, atol=1e-5)
+
+
+@pytest.mark.parametrize("asked", [{}, {"train": 3, "test": 2}, {"train": 3, "test": 2, "size": 12}])
+def test_views_and_hash_are_those_of_the_pictures_drawn(folder, few_classes, asked):
+    """Equal to the last bit: pictures in the table's order; keyed by their place among all, class by class."""
+    part = source(folder, **asked)
+    side, lines = 2 * part.shape.size, torch.tensor([3, 50, 3, 83, 0, 71])
+    faces, everything = [Face(path) for path in glyphs._font_files()], all_classes(few_classes)
+    pictures = draw(faces, part.table["label"].unique(), side)
+    keys = torch.tensor([everything.index(label) for label in part.table["label"]]) * 12
+    keys += torch.arange(12).repeat(len(keys) // 12)
+    assert part.data_hash == table_hash(part.table, pictures.tobytes())
+    shown, distortion = torch.from_numpy(pictures)[lines, None], Distortion(part.shape.size, 1.0)
+    assert torch.equal(part.test_batch(lines), distortion.fixed(shown, keys[lines]))
+    first, second = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)
+    assert torch.equal(part.train_batch(lines, first), distortion.random(shown, second))
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, "f37f3438b3f7e7c8e7927ca52302158571ada8fbeddc0475ad7cb3c3e5d603aa"),
+        ({"train": 3, "test": 2}, "2467e9bf95026116d668d33ec53a7090cadb47a961f7aefdee18278840a436a5"),
+        ({"train": 3, "test": 2, "size": 12}, "f1ecb5b7cbafb8e02da80f06642db8d29eeba6e7da0b56b5b2d6ebac00be2d30"),
+    ],
+)
+def test_data_hash_is_pinned(folder, asked, expected):
+    """Rows hold it: a change of these is a change of the data."""
+    assert source(folder, **asked).data_hash == expected
 
 
 def test_shape_and_range(folder):
@@ -174,16 +206,86 @@ def test_pictures_are_rendered_once(folder, monkeypatch):
     assert source(folder).data_hash == before
 
 
-def test_progress_sees_every_class(tmp_path):
-    seen = []
+@pytest.fixture
+def seen():
+    """The classes rendered so far; its `of` is a progress."""
+
+    class Seen(list):
+        def of(self, labels):
+            for label in labels:
+                self.append(label)
+                yield label
+
+    return Seen()
+
+
+def test_classes_in_use_are_rendered(tmp_path, few_classes, seen):
+    classes = few_classes["classes"]
+    in_use = sorted([*classes["train"][:1], *classes["validation"], *classes["test"][:1]])
+    for _ in range(2):
+        Glyphs(8, 1, 1, 1.0, tmp_path, seen.of)
+        assert seen == in_use
+    Glyphs(8, 2, 1, 1.0, tmp_path, seen.of)  # another list of classes: another file
+    assert len(seen) == len(in_use) + len(in_use) + 1
+
+
+def test_all_classes_are_rendered_at_the_size_of_the_manifest(tmp_path, few_classes, seen):
+    for train in (1, 2, None):
+        Glyphs(28, train, 1, 1.0, tmp_path, seen.of)
+        assert seen == all_classes(few_classes)
+
+
+def test_pictures_are_written_class_by_class(tmp_path):
+    """When a class is begun, all before it are in the file."""
+    sizes = []
 
     def progress(labels):
         for label in labels:
-            seen.append(label)
+            sizes.extend(file.stat().st_size for file in tmp_path.iterdir())
             yield label
 
-    Glyphs(8, None, None, 1.0, tmp_path, progress)
-    assert seen == all_classes(glyphs.manifest())
+    Glyphs(32, None, None, 1.0, tmp_path, progress)
+    assert sizes == [12 * 64 * 64 * before for before in range(16)]
+
+
+def test_pictures_stay_on_disk(tmp_path):
+    """Loading takes far less memory than the pictures, and a batch is of the map."""
+    source(tmp_path, size=112)
+    tracemalloc.start()
+    loaded = source(tmp_path, size=112)
+    loaded.test_batch(torch.arange(2))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < kept_file(tmp_path).stat().st_size / 4
+    assert isinstance(loaded._pictures, np.memmap)
+    assert not loaded._pictures.flags.writeable
+
+
+def test_two_processes_render_the_same_file(tmp_path, folder, monkeypatch):
+    """While one is at its third class, another begins and ends."""
+
+    def progress(labels):
+        for number, label in enumerate(labels):
+            if number == 2:
+                with monkeypatch.context() as other:
+                    other.setattr(os, "getpid", lambda: -1)
+                    hashes.append(source(tmp_path).data_hash)
+            yield label
+
+    hashes = []
+    hashes.append(Glyphs(28, None, None, 1.0, tmp_path, progress).data_hash)
+    assert hashes == [source(folder).data_hash] * 2
+    assert kept_file(tmp_path)
+
+
+def test_an_interrupted_rendering_leaves_nothing(tmp_path):
+    def progress(labels):
+        yield next(iter(labels))
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Glyphs(28, None, None, 1.0, tmp_path, progress)
+    assert not list(tmp_path.iterdir())
 
 
 def kept_file(folder):
@@ -198,42 +300,53 @@ def refusal(call):
 
 
 @pytest.fixture
-def small_file(tmp_path, monkeypatch):
-    """A kept file of few bytes and its reader."""
-    pictures = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
-    monkeypatch.setattr(glyphs, "_rendered", lambda *_: pictures)
+def small_file(tmp_path):
+    """A kept file of few bytes, and the message of its refusal."""
+    source(tmp_path, train=1, test=1, size=1)
+    path = kept_file(tmp_path)
+    glyphs._check(path, 4, 2)
+    return path, f"{path} is damaged (its pixels have another hash): delete it, and it is rendered again"
 
-    def read():
-        return glyphs._pictures(4, tmp_path, iter)
 
-    np.testing.assert_array_equal(read(), pictures)
-    return kept_file(tmp_path), read, pictures
+def test_a_file_is_pixels_and_their_hash(small_file, few_classes):
+    path, _ = small_file
+    classes = few_classes["classes"]
+    labels = sorted([classes["train"][0], *classes["validation"], classes["test"][0]])
+    pixels = draw([Face(font) for font in glyphs._font_files()], labels, 2).tobytes()
+    assert path.read_bytes() == pixels + hashlib.sha256(pixels).digest()
 
 
 def test_truncated_file_is_refused(small_file):
-    path, read, _ = small_file
+    path, message = small_file
     content = path.read_bytes()
     for length in range(len(content)):
         path.write_bytes(content[:length])
-        message = refusal(read)
-        assert message.startswith(f"{path} is damaged (")
-        assert message.endswith("delete it, and it is rendered again")
+        assert refusal(lambda: glyphs._check(path, 4, 2)) == message
 
 
-def test_a_wrong_byte_is_refused_or_harmless(small_file):
-    path, read, pictures = small_file
-    content = bytearray(path.read_bytes())
-    refused = 0
+def test_a_wrong_byte_is_refused(small_file):
+    path, message = small_file
+    content = path.read_bytes()
     for place in range(len(content)):
-        damaged = content.copy()
-        damaged[place] ^= 0xFF
-        path.write_bytes(damaged)
-        try:
-            np.testing.assert_array_equal(read(), pictures)
-        except ValueError as error:
-            assert str(error).startswith(f"{path} is damaged (")  # noqa: PT017 - bytes of no meaning are not refused
-            refused += 1
-    assert refused > len(content) / 2
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert refusal(lambda: glyphs._check(path, 4, 2)) == message
+
+
+def test_bytes_after_the_hash_are_refused(small_file):
+    path, message = small_file
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert refusal(lambda: source(path.parent, train=1, test=1, size=1)) == message
+
+
+def test_noise_of_the_right_shape_is_refused(tmp_path):
+    """Even with its own hash at the end: at 56 px the manifest's hash counts."""
+    source(tmp_path)
+    path = kept_file(tmp_path)
+    noise = np.random.default_rng(0).bytes(16 * 12 * 56 * 56)
+    path.write_bytes(noise + hashlib.sha256(noise).digest())
+    for train in (None, 3):
+        message = refusal(lambda train=train: source(tmp_path, train=train))
+        assert message.startswith(f"{path} is damaged (")
 
 
 def test_a_damaged_file_is_rendered_again_once_deleted(tmp_path):
