@@ -1,0 +1,147 @@
+"""Decoded images kept on disk, so that training does not wait for JPEG decoding.
+
+One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, shape (images, 3, side, side), in the
+order of their names. Channels come first because batches have them first: a crop is then copied row by row.
+
+The file's name holds a hash of all that decides on its content: the images' names, sizes and times of change, the
+side, how it is resized, PIL's version and that of this format. A changed image thus makes another file. The folder
+of the images is not part of it, so both can be moved. It is safe to delete: it is built again.
+"""
+
+import fcntl
+import hashlib
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+
+from relbench.data.photos import RESAMPLING, ImageFiles, file_states
+from relbench.files import written_whole
+
+VERSION = 1  # counts up when the same images would give another file
+HEADER = 128  # bytes: numpy's, for any number of images
+GIGA = 10**9
+
+Progress = Callable[[Iterable[str]], Iterable[str]]
+
+
+def cache_bytes(count: int, side: int) -> int:
+    """Size of the file for so many images of so many pixels' side."""
+    return HEADER + count * 3 * side**2
+
+
+class DecodedImages:
+    """Reads images from the file, which is mapped into memory: nothing is loaded that is not looked at.
+
+    Args:
+        path: of the file.
+        names: of all images in it, in any order.
+        side: of each image in pixels.
+
+    Raises:
+        ValueError: the file is damaged, or not of these images.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str], side: int) -> None:
+        self.side = side
+        self._place = {name: place for place, name in enumerate(sorted(names))}
+        self._images = _opened(path, (len(self._place), 3, side, side))
+
+    def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+        """The images in order, each a view of the file, shape (3, side, side)."""
+        return (self._images[self._place[name]] for name in names)
+
+
+def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progress: Progress = iter) -> DecodedImages:
+    """Open the decoded images; build the file first if it is not there.
+
+    A process that dies while building leaves nothing that is taken for whole; the next build clears it away. If
+    another process is building in the folder, this one waits for it.
+
+    Args:
+        files: decodes, with as many threads as it has.
+        names: of all images of the data set; to use only some of them needs no file of their own.
+        folder: where the file is kept.
+        progress: wraps the names being decoded, for a progress bar.
+
+    Raises:
+        ValueError: an image is missing or can't be decoded, the disk has no room, the folder can't be written, or the
+            file is damaged.
+    """
+    path = decoded_path(files, names, folder)
+    if not path.exists():
+        with _alone(folder):
+            if not path.exists():
+                _build(path, files, sorted(names), progress)
+    return DecodedImages(path, names, files.side)
+
+
+def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
+    """Where the decoded images are, or would be kept.
+
+    Raises:
+        ValueError: an image is missing.
+    """
+    ordered = sorted(names)
+    digest = hashlib.sha256(repr((VERSION, PIL.__version__, RESAMPLING.name, files.side, ordered)).encode())
+    digest.update(file_states(files.folder, ordered).tobytes())
+    return folder / f"decoded-{files.side}px-{digest.hexdigest()[:16]}.npy"
+
+
+def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Progress) -> None:
+    """Written from start to end, not through a map: on a full disk that would kill the process."""
+    _check_space(path.parent, len(ordered), files.side)
+    header = {"descr": "|u1", "fortran_order": False, "shape": (len(ordered), 3, files.side, files.side)}
+    try:
+        with written_whole(path) as temporary, temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for _, image in zip(progress(ordered), files.read(ordered), strict=True):
+                file.write(image.data)
+    except OSError as error:
+        raise ValueError(_unwritable(path.parent, error)) from None
+
+
+def _check_space(folder: Path, count: int, side: int) -> None:
+    needed, free = cache_bytes(count, side), shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"the {count:,} decoded images need {needed / GIGA:.1f} GB, and {folder} has {free / GIGA:.1f} GB free: "
+            "keep them elsewhere, or go without (training then decodes the files again and again)"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other process builds in the folder meanwhile, and what killed ones left half-written is gone."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise ValueError(_unwritable(folder, error)) from None
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for half_written in folder.glob(".decoded-*.npy.[0-9]*"):  # see files.written_whole
+            half_written.unlink()
+        yield
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"decoded images can't be written to {folder} ({error.strerror}): keep them elsewhere, or go without"
+
+
+def _opened(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    try:
+        images = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError, OverflowError) as error:
+        raise ValueError(_damaged(path, str(error))) from None
+    if images.shape != shape or images.dtype != np.uint8 or path.stat().st_size != HEADER + images.nbytes:
+        raise ValueError(_damaged(path, f"{images.dtype} of shape {images.shape} where uint8 of {shape} belongs"))
+    return np.asarray(images)
+
+
+def _damaged(path: Path, why: str) -> str:
+    return f"{path} is damaged ({why}): delete it, and the images are decoded again"

@@ -1,0 +1,208 @@
+"""Photos: image files, resized to a square, then cropped and mirrored. What the real data sets are fed by.
+
+As the authors of RKD do it (lenscloth/RKD@0a6c3c0, run.py and run_distill.py, with torchvision on PIL's images): RGB,
+resized to 256 x 256 whatever the aspect (PIL's bilinear resampling, which averages where it shrinks), a random crop of
+224 x 224 mirrored half of the time in training, the centre crop for evaluation. A camera's note on how it was held
+(EXIF orientation) is ignored, transparency dropped, and of an animation the first picture taken, as there.
+
+Batches are bytes: converting and normalising happen on the device, once per batch.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from relbench.data.table import Shape, table_hash
+
+RESAMPLING = Image.Resampling.BILINEAR
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # not all that PIL knows: EPS would start a program
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Pixels(Protocol):
+    """Decoded images by their name in the table."""
+
+    side: int  # pixels
+
+    def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+        """The images in order, RGB, each of shape (3, side, side); not to be written to.
+
+        Raises:
+            ValueError: an image can't be decoded.
+        """
+        ...
+
+
+class ImageFiles:
+    """Decodes the files anew each time.
+
+    Args:
+        folder: what the names are relative to.
+        side: of the square that every image is resized to, in pixels.
+        threads: that decode at once; PIL lets go of Python's lock meanwhile.
+    """
+
+    def __init__(self, folder: Path, side: int, threads: int) -> None:
+        self.folder, self.side = folder, side
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads)
+
+    def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+        """The images in order; the first that can't be decoded ends it."""
+        return _in_order(self._pool, 2 * self._threads, lambda name: decoded(self.folder / name, self.side), names)
+
+
+class Photos:
+    """Image files as a source of images.
+
+    Args:
+        table: checked; `name` is a path relative to the folder.
+        folder: where the files are.
+        size: side of the network's input in pixels.
+        pixels: the decoded images of (at least) the table's names; their side is what crops are taken from.
+        content: hash of what defines the data set.
+
+    Raises:
+        ValueError: the crop is larger than the images, or a file is missing.
+    """
+
+    def __init__(self, table: pd.DataFrame, folder: Path, size: int, pixels: Pixels, content: str) -> None:
+        if size > pixels.side:
+            raise ValueError(f"can't crop {size} px from images of {pixels.side} px: set data.size to less")
+        self.table, self.content = table, content
+        self.shape = Shape(channels=3, size=size)
+        self._names = table["name"].tolist()
+        # The sizes of the files, not their pixels: cheap at every start. That pixels decode is for `verify` to see.
+        self.data_hash = table_hash(table, file_states(folder, self._names)[:, 0].tobytes())
+        self._pixels = pixels
+        self._margin = pixels.side - size
+
+    def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Random crops, half of them mirrored, uint8, shape (len(lines), 3, size, size).
+
+        The generator is asked for the whole batch at once: all tops, all lefts, then all numbers that decide on
+        mirroring. So the views do not depend on who decodes the images, or on how many threads.
+
+        Raises:
+            ValueError: an image can't be decoded.
+        """
+        tops, lefts = torch.randint(self._margin + 1, (2, len(lines)), generator=generator).tolist()
+        mirrored = (torch.rand(len(lines), generator=generator) < 0.5).tolist()
+        return self._views(lines, list(zip(tops, lefts, mirrored, strict=True)))
+
+    def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
+        """Centre crops (half a pixel rounded to even, as torchvision's CenterCrop), otherwise as in training."""
+        centre = round(self._margin / 2)
+        return self._views(lines, [(centre, centre, False)] * len(lines))
+
+    def _views(self, lines: torch.Tensor, crops: Sequence[tuple[int, int, bool]]) -> torch.Tensor:
+        """Copies each view's pixels once, from where they were decoded to their place in the batch."""
+        size = self.shape.size
+        batch = torch.empty(len(lines), 3, size, size, dtype=torch.uint8)
+        images = self._pixels.read([self._names[line] for line in lines.tolist()])
+        for view, image, (top, left, mirrored) in zip(batch.numpy(), images, crops, strict=True):
+            crop = image[:, top : top + size, left : left + size]
+            view[:] = crop[:, :, ::-1] if mirrored else crop
+        return batch
+
+
+def decoded(path: Path, side: int) -> NDArray[np.uint8]:
+    """Decode a file and resize it to a square.
+
+    Returns:
+        RGB, shape (3, side, side).
+
+    Raises:
+        ValueError: one line with the path: the file is missing, damaged, truncated, too large, no image, or has grey
+            levels of more than 8 bits.
+
+    Source:
+        What torchvision's `Resize((side, side))` does to an image of PIL: `image.resize` with bilinear resampling.
+    """
+    try:
+        square = _rgb(path).resize((side, side), RESAMPLING)
+    except Exception as error:  # noqa: BLE001 - on damaged files PIL's decoders raise errors of nearly any kind
+        raise ValueError(f"{path} can't be decoded ({_reason(error)}): restore the file") from None
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def undecodable(
+    paths: Sequence[Path], threads: int, progress: Callable[[Iterable[Path]], Iterable[Path]] = iter
+) -> list[tuple[Path, str]]:
+    """Decode all files, and name those that can't be decoded, each with the reason.
+
+    A wrong byte among a JPEG's pixels can go unseen, as it decodes to other pixels; only a checksum shows it.
+
+    Args:
+        paths: of the files.
+        threads: that decode at once.
+        progress: wraps the paths, for a progress bar.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        reasons = _in_order(pool, 2 * threads, _why_not, paths)
+        return [(path, reason) for path, reason in zip(progress(paths), reasons, strict=True) if reason]
+
+
+def file_states(folder: Path, names: Iterable[str]) -> NDArray[np.int64]:
+    """Size in bytes, and time of the last change in nanoseconds, of each file: shape (files, 2).
+
+    Raises:
+        ValueError: a file is missing, or may not be looked at.
+    """
+    states = [_state(folder / name) for name in names]
+    return np.array([(state.st_size, state.st_mtime_ns) for state in states], dtype=np.int64).reshape(-1, 2)
+
+
+def _state(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise ValueError(f"the table of images names {path}, which can't be had ({_reason(error)})") from None
+
+
+def _rgb(path: Path) -> Image.Image:
+    with Image.open(path, formats=FORMATS) as image:
+        if image.mode.startswith(("I", "F")):  # PIL would cut everything above 255 off: a white picture
+            raise ValueError("its grey levels have more than 8 bits: save it with 8")
+        image.info.pop("transparency", None)  # does not change what comes out; of some PIL would warn
+        return image.convert("RGB")
+
+
+def _why_not(path: Path) -> str | None:
+    try:
+        _rgb(path)
+    except Exception as error:  # noqa: BLE001 - see `decoded`
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """In one line, without the path."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is none of {', '.join(FORMATS)}"
+    words = error.strerror if isinstance(error, OSError) else None
+    return " ".join((words or str(error) or type(error).__name__).split())
+
+
+def _in_order(
+    pool: ThreadPoolExecutor, ahead: int, work: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Like `pool.map`, but only so far ahead of its reader: thousands of images would not fit into memory."""
+    rest = iter(items)
+    pending = deque(pool.submit(work, item) for item in islice(rest, ahead))
+    while pending:
+        result = pending.popleft().result()
+        pending.extend(pool.submit(work, item) for item in islice(rest, 1))
+        yield result
