@@ -1,7 +1,7 @@
 """The one form every data set takes: a checked table of images, and a source of their pixels."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -12,44 +12,76 @@ from numpy.typing import NDArray
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
+ROLES = ("query", "gallery")  # optional columns; without them every test image is both
 
 
-def checked(table: pd.DataFrame) -> pd.DataFrame:
+def checked(
+    table: pd.DataFrame,
+    *,
+    needs_validation: bool = True,
+    where: str = "the table of images",
+    place: Callable[[int], str] = "line {} of the table".format,
+) -> pd.DataFrame:
     """Return the table if it can be trained on and evaluated, else refuse it.
 
     Args:
         table: one line an image; columns `name` (unique text: a path or the like), `label` (text: the class) and
-            `split` ("train", "validation" or "test").
+            `split` ("train", "validation" or "test"). Optional columns `query` and `gallery` (true or false) say which
+            test images look for others, and among which; on other lines they are ignored, and come back false.
+        needs_validation: refuse a table without validation classes.
+        where: what a message calls the table.
+        place: what a message calls a line of it, given its number from 0.
 
     Raises:
-        ValueError: a column is missing, a value is missing or not text, a name stands twice, a split is unknown or
-            empty, or a class lies in two splits (the protocol is zero-shot: test classes are never seen in training).
+        ValueError: a column is missing, a value is missing or of the wrong kind, a name stands twice, a split is
+            unknown or empty, no test image is a query (or none in the gallery), or a class lies in two splits (the
+            protocol is zero-shot: test classes are never seen in training).
     """
     missing = [column for column in COLUMNS if column not in table]
     if missing:
-        raise ValueError(f"the table of images lacks the column {missing[0]!r}: it needs {', '.join(COLUMNS)}")
+        raise ValueError(f"{where} lacks the column {missing[0]!r}: it needs {', '.join(COLUMNS)}")
+    table = table.reset_index(drop=True)
     for column in COLUMNS:
-        _refuse(table[column].isna(), table, f"has no {column}")
-        _refuse(~table[column].map(lambda value: isinstance(value, str)), table, f"has a {column} that is not text")
-    _refuse(table["name"].duplicated(), table, "stands twice")
-    _refuse(~table["split"].isin(SPLITS), table, f"has a split that is none of {', '.join(SPLITS)}")
-    _check_splits(table)
-    return table.reset_index(drop=True)
+        _refuse(table[column].isna(), table, place, f"has no {column}")
+        _refuse(
+            ~table[column].map(lambda value: isinstance(value, str)), table, place, f"has a {column} that is not text"
+        )
+    _refuse(table["name"].duplicated(), table, place, "stands twice")
+    _refuse(~table["split"].isin(SPLITS), table, place, f"has a split that is none of {', '.join(SPLITS)}")
+    needed = SPLITS if needs_validation else ("train", "test")
+    _check_splits(table, needed, where, place)
+    return table.assign(**{role: _role(table, role, where, place) for role in ROLES if role in table})
 
 
-def _refuse(bad: "pd.Series[bool]", table: pd.DataFrame, why: str) -> None:
+def _refuse(bad: "pd.Series[bool]", table: pd.DataFrame, place: Callable[[int], str], why: str) -> None:
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"image {table['name'].iloc[line]!r} (line {line} of the table) {why}: mend the table")
+        raise ValueError(f"image {table['name'].iloc[line]!r} ({place(line)}) {why}: mend the table")
 
 
-def _check_splits(table: pd.DataFrame) -> None:
-    for split in SPLITS:
+def _check_splits(table: pd.DataFrame, needed: Sequence[str], where: str, place: Callable[[int], str]) -> None:
+    for split in needed:
         if not (table["split"] == split).any():
-            raise ValueError(f"no image is in the split {split!r}: every split needs some")
-    splits = table.groupby("label")["split"].nunique()
-    if (splits > 1).any():
-        raise ValueError(f"class {splits.idxmax()!r} lies in more than one split: splits must share no class")
+            raise ValueError(f"{where} has no image in the split {split!r}: every split needs some")
+    first = table.groupby("label")["split"].transform("first")
+    shared = np.flatnonzero(table["split"] != first)
+    if len(shared):
+        label, split = table.loc[shared[0], ["label", "split"]]
+        raise ValueError(
+            f"class {label!r} lies in {first[shared[0]]!r} and, by image {table.loc[shared[0], 'name']!r} "
+            f"({place(int(shared[0]))}), in {split!r}: splits must share no class"
+        )
+
+
+def _role(table: pd.DataFrame, role: str, where: str, place: Callable[[int], str]) -> "pd.Series[bool]":
+    """Which lines have the role, as plain booleans."""
+    test = table["split"] == "test"
+    plain = table[role].map(lambda value: isinstance(value, (bool, np.bool_)))
+    _refuse(test & ~plain, table, place, f"has a {role} that is neither true nor false")
+    values = table[role].where(test, other=False).astype(bool)
+    if not values.any():
+        raise ValueError(f"{where} has no test image with {role} = true: some must be")
+    return values
 
 
 @dataclass(frozen=True)
@@ -89,11 +121,78 @@ def labels_of(table: pd.DataFrame, lines: NDArray[np.int64]) -> tuple[NDArray[np
 
 
 def table_hash(table: pd.DataFrame, *parts: bytes) -> str:
-    """Hash of names, labels, splits and whatever else makes up the data (say, pixels)."""
-    digest = hashlib.sha256(table[list(COLUMNS)].to_csv(index=False, lineterminator="\n").encode())
+    """Hash of names, labels, splits, roles (if any) and whatever else makes up the data (say, pixels)."""
+    columns = [*COLUMNS, *(role for role in ROLES if role in table)]
+    digest = hashlib.sha256(table[columns].to_csv(index=False, lineterminator="\n").encode())
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
+
+
+def hold_out(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Move a random share of the training classes, with all their images, to validation.
+
+    The class names are sorted as text and permuted by `numpy.random.default_rng(seed)`; the first
+    `round(share * classes)` of them are held out, at least one. The lines keep their order.
+
+    Args:
+        table: a checked table without validation classes.
+        share: of the training classes, between 0 and 1.
+        seed: of the permutation.
+
+    Raises:
+        ValueError: the share is not between 0 and 1, there are validation classes already, or no training class would
+            be left.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f"a share of {share} of the training classes cannot be held out: take one between 0 and 1")
+    if len(lines_of(table, "validation")):
+        raise ValueError("the table has validation classes already: hold out none")
+    _, classes = labels_of(table, lines_of(table, "train"))
+    count = max(1, round(share * len(classes)))
+    if count >= len(classes):
+        raise ValueError(f"{count} of {len(classes)} training classes for validation leave none to train on: take less")
+    order = np.random.default_rng(seed).permutation(len(classes))
+    held = table["label"].isin([classes[at] for at in order[:count]])
+    return table.assign(split=table["split"].mask(held, "validation"))
+
+
+def counts(table: pd.DataFrame) -> dict[str, int]:
+    """Classes and images on the two sides of a checked table; validation counts as training.
+
+    Returns:
+        "train_classes", "train_images", "test_classes", "test_images", "queries" and "gallery".
+    """
+    test = table[table["split"] == "test"]
+    train = table[table["split"] != "test"]
+    return {
+        "train_classes": train["label"].nunique(),
+        "train_images": len(train),
+        "test_classes": test["label"].nunique(),
+        "test_images": len(test),
+        "queries": int(test["query"].sum()) if "query" in test else len(test),
+        "gallery": int(test["gallery"].sum()) if "gallery" in test else len(test),
+    }
+
+
+def check_counts(table: pd.DataFrame, expected: Mapping[str, int], where: str) -> None:
+    """Compare a checked table with the published counts.
+
+    Args:
+        table: a checked table.
+        expected: some or all of the keys of `counts`.
+        where: what the message calls the table.
+
+    Raises:
+        ValueError: counts differ (all of them are named), or a count is unknown.
+    """
+    found = counts(table)
+    unknown = sorted(set(expected) - set(found))
+    if unknown:
+        raise ValueError(f"{where}: there is no count {unknown[0]!r}: take {', '.join(found)}")
+    wrong = [f"{key} is {found[key]}, not {count}" for key, count in expected.items() if found[key] != count]
+    if wrong:
+        raise ValueError(f"{where} is not the published data: {'; '.join(wrong)}: get the data again")
 
 
 def first_classes(classes: Sequence[str], count: int | None, which: str) -> list[str]:

@@ -1,12 +1,22 @@
 """The table of images: what is refused, and the ways to look things up in it."""
 
 import hashlib
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from relbench.data.table import checked, first_classes, labels_of, lines_of, table_hash
+from relbench.data.table import (
+    check_counts,
+    checked,
+    counts,
+    first_classes,
+    hold_out,
+    labels_of,
+    lines_of,
+    table_hash,
+)
 
 LINES = [
     ("a/1", "cat", "train"),
@@ -26,9 +36,9 @@ def table(*changes):
     return frame
 
 
-def refusal(frame):
+def refusal(frame, **options):
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
-        checked(frame)
+        checked(frame, **options)
     return str(caught.value)
 
 
@@ -86,17 +96,97 @@ def test_a_split_is_unknown():
 def test_a_split_is_empty(split):
     frame = table()
     message = refusal(frame[frame["split"] != split])
-    assert message == f"no image is in the split '{split}': every split needs some"
+    assert message == f"the table of images has no image in the split '{split}': every split needs some"
 
 
 def test_an_empty_table():
-    assert refusal(table().iloc[:0]) == "no image is in the split 'train': every split needs some"
+    assert refusal(table().iloc[:0]) == "the table of images has no image in the split 'train': every split needs some"
 
 
-@pytest.mark.parametrize(("line", "label"), [(2, "cat"), (3, "dog"), (4, "bat")])
-def test_a_class_lies_in_two_splits(line, label):
-    message = refusal(table((line, "label", label)))
-    assert message == f"class '{label}' lies in more than one split: splits must share no class"
+@pytest.mark.parametrize(
+    ("line", "label", "found"),
+    [
+        (2, "cat", "class 'cat' lies in 'train' and, by image 'b/1' (line 2 of the table), in 'test'"),
+        (3, "cat", "class 'cat' lies in 'train' and, by image 'c/1' (line 3 of the table), in 'validation'"),
+        (3, "dog", "class 'dog' lies in 'test' and, by image 'c/1' (line 3 of the table), in 'validation'"),
+        (4, "bat", "class 'bat' lies in 'validation' and, by image 'a/3' (line 5 of the table), in 'train'"),
+    ],
+)
+def test_a_class_lies_in_two_splits(line, label, found):
+    assert refusal(table((line, "label", label))) == f"{found}: splits must share no class"
+
+
+def test_validation_may_be_absent_if_so_said():
+    without = table().drop([3, 4])
+    refusal(without)
+    assert set(checked(without, needs_validation=False)["split"]) == {"train", "test"}
+    message = refusal(without.drop(2), needs_validation=False)
+    assert message == "the table of images has no image in the split 'test': every split needs some"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (table((3, "label", None)), "image 'c/1' (birds.csv, line 5) has no label: mend the table"),
+        (table((3, "split", "dev")), "image 'c/1' (birds.csv, line 5) has a split that is none of"),
+        (table((3, "label", "cat")), "by image 'c/1' (birds.csv, line 5), in 'validation'"),
+        (table().drop(2), "birds.csv has no image in the split 'test'"),
+        (table().drop(columns="split"), "birds.csv lacks the column 'split'"),
+        (table().assign(query=0), "image 'b/1' (birds.csv, line 4) has a query that is neither true nor false"),
+        (table().assign(query=False), "birds.csv has no test image with query = true: some must be"),
+    ],
+    ids=range(7),
+)
+def test_a_message_names_the_file(frame, message):
+    assert message in refusal(frame, where="birds.csv", place=lambda line: f"birds.csv, line {line + 2}")
+
+
+def with_roles(query, gallery):
+    """The good table with a second test image; the roles of the two are given."""
+    frame = pd.concat([table(), pd.DataFrame([("b/2", "dog", "test")], columns=["name", "label", "split"])])
+    frame = frame.reset_index(drop=True)
+    for role, (first, second) in (("query", query), ("gallery", gallery)):
+        frame[role] = pd.Series([None, float("nan"), first, True, "no matter", 7, second], dtype=object)
+    return frame
+
+
+@pytest.mark.parametrize("query", [(True, False), (False, True), (True, True)])
+@pytest.mark.parametrize("gallery", [(True, False), (False, True), (True, True)])
+def test_roles_count_on_test_lines_only(query, gallery):
+    found = checked(with_roles(query, gallery))
+    assert found["query"].dtype == found["gallery"].dtype == bool
+    assert found["query"].tolist() == [False, False, query[0], False, False, False, query[1]]
+    assert found["gallery"].tolist() == [False, False, gallery[0], False, False, False, gallery[1]]
+
+
+def test_one_role_may_stand_alone():
+    found = checked(with_roles((True, False), (True, True)).drop(columns="gallery"))
+    assert "gallery" not in found
+    assert counts(found)["queries"] == 1
+    assert counts(found)["gallery"] == 2
+
+
+@pytest.mark.parametrize("kind", ["boolean", bool])
+def test_roles_of_any_boolean_kind(kind):
+    frame = checked(with_roles((True, False), (True, True)))
+    again = checked(frame.astype({"query": kind, "gallery": kind}))
+    pd.testing.assert_frame_equal(again, frame)
+
+
+@pytest.mark.parametrize("role", ["query", "gallery"])
+@pytest.mark.parametrize("value", [None, float("nan"), pd.NA, "true", 1, 1.0], ids=repr)
+def test_a_role_is_neither_true_nor_false(role, value):
+    frame = with_roles((True, True), (True, True))
+    frame.loc[6, role] = value
+    assert refusal(frame) == (
+        f"image 'b/2' (line 6 of the table) has a {role} that is neither true nor false: mend the table"
+    )
+
+
+def test_nobody_has_a_role():
+    """A role on a training line does not count."""
+    assert "no test image with query = true" in refusal(with_roles((False, False), (True, False)))
+    assert "no test image with gallery = true" in refusal(with_roles((True, False), (False, False)))
 
 
 def test_lines_of():
@@ -131,6 +221,103 @@ def test_table_hash_is_that_of_the_lines_as_text():
     text = "".join(f"{name},{label},{split}\n" for name, label, split in [("name", "label", "split"), *LINES])
     expected = hashlib.sha256(text.encode() + b"pixels").hexdigest()
     assert table_hash(table(), b"pixels") == table_hash(table().astype("string"), b"pix", b"els") == expected
+
+
+def test_table_hash_knows_the_roles():
+    frame = checked(with_roles((True, False), (True, True)))
+    others = [
+        checked(with_roles((True, True), (True, True))),
+        checked(with_roles((True, False), (False, True))),
+        frame.drop(columns="gallery"),
+        frame.drop(columns="query"),
+        frame.drop(columns=["query", "gallery"]),
+    ]
+    assert len({table_hash(frame), *map(table_hash, others)}) == 6
+    assert table_hash(frame) == table_hash(frame[["gallery", "query", "split", "label", "name"]])
+
+
+def many_classes(classes=40):
+    """Three lines a class, classes taking turns; every fourth class is for testing."""
+    labels = [f"c{number}" for number in range(classes)] * 3
+    splits = ["test" if number % 4 == 0 else "train" for number in range(classes)] * 3
+    return pd.DataFrame(
+        {"name": [f"{at}.jpg" for at in range(len(labels))], "label": labels, "split": splits}, dtype=object
+    )
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.001, 1), (0.1, 3), (0.5, 15), (0.95, 28)])
+def test_hold_out_moves_whole_classes(share, expected):
+    frame = many_classes()
+    held = checked(hold_out(frame, share, seed=3))
+    moved = held["split"] == "validation"
+    assert held["label"][moved].nunique() == expected
+    assert set(frame["split"][moved]) == {"train"}
+    pd.testing.assert_frame_equal(held[~moved], frame[~moved])
+    pd.testing.assert_frame_equal(held[["name", "label"]], frame[["name", "label"]])
+
+
+def test_hold_out_is_a_permutation_of_the_sorted_names():
+    frame = many_classes()
+    names = sorted(set(frame["label"][frame["split"] == "train"]))
+    order = np.random.default_rng(5).permutation(30)
+    held = hold_out(frame, 0.2, seed=5)
+    assert set(held["label"][held["split"] == "validation"]) == {names[at] for at in order[:6]}
+
+
+def test_hold_out_depends_on_the_seed_and_not_on_the_order_of_lines():
+    frame = many_classes()
+    held = hold_out(frame, 0.2, seed=5)
+    backwards = hold_out(frame.iloc[::-1].reset_index(drop=True), 0.2, seed=5)
+    assert table_hash(held) == table_hash(hold_out(frame, 0.2, seed=5)) == table_hash(backwards.iloc[::-1])
+    assert len({table_hash(hold_out(frame, 0.2, seed)) for seed in range(10)}) == 10
+
+
+def test_hold_out_never_changes():
+    """Rows of earlier runs rest on it: the very classes, written down once."""
+    held = hold_out(many_classes(), 0.1, seed=0)
+    assert sorted(set(held["label"][held["split"] == "validation"])) == ["c11", "c22", "c5"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "share", "message"),
+    [
+        (many_classes(), 0.0, "a share of 0.0 of the training classes cannot be held out: take one between 0 and 1"),
+        (many_classes(), 1.0, "a share of 1.0 of the training classes cannot be held out: take one between 0 and 1"),
+        (many_classes(), float("nan"), "a share of nan of the training classes cannot be held out"),
+        (many_classes(), 0.99, "30 of 30 training classes for validation leave none to train on: take less"),
+        (many_classes(2), 0.1, "1 of 1 training classes for validation leave none to train on"),
+        (table(), 0.5, "the table has validation classes already: hold out none"),
+    ],
+    ids=range(6),
+)
+def test_hold_out_refuses(frame, share, message):
+    with pytest.raises(ValueError, match=rf"\A{re.escape(message)}"):
+        hold_out(frame, share, seed=0)
+
+
+def test_counts():
+    expected = {"train_classes": 4, "train_images": 5, "test_classes": 1, "test_images": 1, "queries": 1, "gallery": 1}
+    assert counts(checked(table())) == expected
+    roles = counts(checked(with_roles((False, True), (True, True))))
+    assert roles == {**expected, "test_images": 2, "queries": 1, "gallery": 2}
+
+
+def test_counts_do_not_change_when_classes_are_held_out():
+    frame = many_classes()
+    assert counts(hold_out(frame, 0.3, seed=1)) == counts(frame)
+
+
+def test_check_counts_names_every_difference():
+    found = counts(table())
+    check_counts(table(), found, "cards/x.toml")
+    check_counts(table(), {"test_images": 1}, "cards/x.toml")
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
+        check_counts(table(), {**found, "train_images": 7, "queries": 0}, "x in /data")
+    assert str(caught.value) == (
+        "x in /data is not the published data: train_images is 5, not 7; queries is 1, not 0: get the data again"
+    )
+    with pytest.raises(ValueError, match=r"^cards/x.toml: there is no count 'images': take train_classes, "):
+        check_counts(table(), {"images": 3}, "cards/x.toml")
 
 
 def test_first_classes():
