@@ -1,24 +1,21 @@
 """The command `relbench`."""
 
-import errno
 import json
-import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
 
 import relbench
+from relbench import data_commands
 from relbench.benchmarks import tables as benchmark_tables
+from relbench.console import FAILED, in_one_line, out
 from relbench.data import DATASETS
 from relbench.evaluation import retrieval_metrics
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
@@ -32,38 +29,8 @@ from relbench.run import RunFolder
 from relbench.studies import STUDIES, Cell, parse_value
 from relbench.summarise import read_results, summarise
 
-FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input; Ctrl-C
-ADVICE = {  # what to do about what the system refuses
-    errno.ENOSPC: ": free some space and run again; what is finished is kept",
-    errno.EDQUOT: ": free some space and run again; what is finished is kept",
-    errno.EACCES: ": mend its permissions, or choose another place",
-    errno.EROFS: ": choose a place that can be written",
-    errno.EISDIR: ": name a file",
-    errno.ENOENT: ": check the name",
-}
-
 app = typer.Typer(no_args_is_help=True, help=relbench.__doc__, pretty_exceptions_enable=False)
-out, errors = Console(), Console(stderr=True)
-
-
-@contextmanager
-def _in_one_line() -> Iterator[None]:
-    """Turn bad input into one line and an exit code; RELBENCH_TRACEBACK=1 shows where it came from."""
-    try:
-        yield
-        sys.stdout.flush()
-    except (ValueError, TypeError, OSError) as error:
-        if os.environ.get("RELBENCH_TRACEBACK"):
-            raise
-        _complain(f"{error}{ADVICE.get(getattr(error, 'errno', 0) or 0, '')}")
-        raise typer.Exit(REFUSED) from None
-    except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from here")
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _complain(what: str) -> None:
-    errors.print(f"relbench: {' '.join(what.split())}", style="red", markup=False, highlight=False, soft_wrap=True)
+app.add_typer(data_commands.app, name="data")
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
@@ -108,10 +75,10 @@ def reproduce(  # noqa: PLR0913 - one argument an option
     ] = False,
 ) -> None:
     """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
-    with _in_one_line():
+    with in_one_line():
         found = find_study(study)
         changes = _settings(settings or [])
-        cells = plan_cells(found, _numbers(seeds, "--seeds"), device, changes)
+        cells = plan_cells(found, _numbers(seeds, "--seeds"), device, changes, data)
         folder = results / found.name
         if dry_run:
             out.print(_states(cells, folder / "runs"))
@@ -156,7 +123,7 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `reproduce` has written.")],
 ) -> None:
     """Make table, plots and report.html anew from the rows in a results folder."""
-    with _in_one_line():
+    with in_one_line():
         results = read_results(folder)
         with claimed(folder):
             _report(folder, results)
@@ -178,7 +145,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours; every image asks for all others."""
-    with _in_one_line():
+    with in_one_line():
         metrics = retrieval_metrics(_array(embeddings), _array(labels), _numbers(k, "--k"))
     if as_json:
         typer.echo(json.dumps(metrics))
@@ -202,7 +169,7 @@ def _array(path: Path) -> NDArray[Any]:
 @app.command("list")
 def list_all() -> None:
     """Name the data sets, losses, trunks and studies, with a line on each."""
-    with _in_one_line():
+    with in_one_line():
         _print_lists()
 
 
@@ -225,6 +192,6 @@ def bench(
     what: Annotated[str, typer.Argument(help="angle, evaluation or all.")] = "all",
 ) -> None:
     """Measure our speed and memory beside the plain forms, in one run, and print the ratios."""
-    with _in_one_line():
+    with in_one_line():
         for table in benchmark_tables.measured(what):
             out.print(table)

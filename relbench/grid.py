@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from relbench.data import DATASETS, Progress
+from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.ledger import Row
 from relbench.machine import usable_cores
@@ -91,10 +91,11 @@ def prepare(experiments: Sequence[Experiment], runs: Path, data: Path, progress:
     """
     schedule = Schedule.of(experiments, runs)
     for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
-        source = DATASETS[settings.name].load(settings, data, progress)
+        data_set = find_data_set(settings.name, data)
+        source = data_set.load(settings, data, progress)
         for one in schedule.waiting.values():
             if one.data == settings:
-                check_run(one, runs, source)
+                check_run(one, runs, source, data_set.ks)
     return schedule
 
 

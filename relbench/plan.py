@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from relbench.data import DATASETS
+from relbench.data import find_data_set
 from relbench.experiment import Experiment, Net, Term, changed
 from relbench.ledger import Entry, Plan
 from relbench.losses import find_loss, validate_term
@@ -36,7 +37,9 @@ def resolve_device(device: str) -> str:
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
-def plan_cells(study: Study, seeds: Sequence[int], device: str, values: Mapping[str, Any]) -> tuple[Cell, ...]:
+def plan_cells(
+    study: Study, seeds: Sequence[int], device: str, values: Mapping[str, Any], data: Path
+) -> tuple[Cell, ...]:
     """The study's runs on this machine, each of them possible.
 
     Args:
@@ -44,6 +47,7 @@ def plan_cells(study: Study, seeds: Sequence[int], device: str, values: Mapping[
         seeds: at least one, each once.
         device: "auto", "cpu" or "cuda".
         values: settings that differ from the study's, by key.
+        data: holds the data sets.
 
     Raises:
         ValueError: one line naming the first thing that can't be.
@@ -52,7 +56,7 @@ def plan_cells(study: Study, seeds: Sequence[int], device: str, values: Mapping[
         raise ValueError(f"seeds = {', '.join(map(str, seeds)) or 'none'}: name at least one, each once")
     here = {f"{arm}.device": resolve_device(device) for arm in ("teacher", "student")}
     study = study.with_values(here | dict(values))
-    content = DATASETS[known(study.data.name, DATASETS, "data set")].content()
+    content = find_data_set(study.data.name, data).content(data)
     pinned = changed(study, {"data": changed(study.data, {"content": content})})
     return tuple(_possible(cell) for cell in pinned.cells(tuple(seeds)))
 
@@ -76,12 +80,13 @@ def check_experiment(experiment: Experiment) -> None:
     """Refuse what the settings alone can't know to be impossible.
 
     Raises:
-        ValueError: an unknown data set, trunk or loss; an option that a loss or trunk doesn't have; an image too small
+        ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small
             for the trunk; a GPU where there is none; a loss that needs a teacher where there is none.
     """
-    known(experiment.data.name, DATASETS, "data set")
     resolve_device(experiment.protocol.device)
     _check_net(experiment.net, experiment.data.size)
+    if experiment.protocol.selection == "validation" and not experiment.data.hold_out:
+        raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
     for term in experiment.terms:
         _check_term(term, has_teacher=experiment.teacher is not None)
     if experiment.teacher:

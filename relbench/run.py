@@ -5,19 +5,20 @@ images -> batches -> student and teacher embeddings -> loss terms -> checkpoint 
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from relbench.data import DATASETS
+from relbench.data import find_data_set
 from relbench.data.batches import ClassBatches
-from relbench.data.table import ImageSource, labels_of, lines_of
+from relbench.data.table import ROLES, ImageSource, labels_of, lines_of
 from relbench.evaluation import per_query, recall_by_class, retrieval_metrics, summarise
 from relbench.experiment import Experiment, Term
 from relbench.files import written_whole
@@ -28,6 +29,7 @@ from relbench.models import Embedder, build_embedder, embed
 from relbench.training import CheckpointError, Part, State, Task, Trainer, fits, load_checkpoint, selected_weights
 
 EVALUATION_BATCH = 500  # images
+KEPT_BYTES = 2**28  # validation images up to this size are made once and kept
 
 
 @dataclass(frozen=True)
@@ -84,16 +86,23 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     device = torch.device(experiment.protocol.device)
     with _threads(experiment.protocol.threads):
         forget_peak_memory(device)
-        source = DATASETS[experiment.data.name].load(experiment.data, data_folder, iter)
-        check_run(experiment, runs, source)
+        data_set = find_data_set(experiment.data.name, data_folder)
+        source = data_set.load(experiment.data, data_folder, iter)
+        check_run(experiment, runs, source, data_set.ks)
         state, network = _train(experiment, folder, source, on_step)
-        row = _evaluate(experiment, folder, source, network, state)
+        row = _evaluate(experiment, folder, source, data_set.ks, network, state)
     write_record(row, folder.row)
     return row
 
 
-def check_run(experiment: Experiment, runs: Path, source: ImageSource) -> None:
+def check_run(experiment: Experiment, runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
     """Refuse what would stop a run at its first step or its last.
+
+    Args:
+        experiment: the run.
+        runs: holds a folder for each run.
+        source: of its images.
+        ks: the Ks of Recall@K.
 
     Raises:
         ValueError: fewer training classes than a batch needs, or fewer test images than the largest K asks for.
@@ -101,12 +110,25 @@ def check_run(experiment: Experiment, runs: Path, source: ImageSource) -> None:
     """
     labels, _ = labels_of(source.table, lines_of(source.table, "train"))
     _batches(experiment, labels, torch.Generator())
-    others, largest = len(lines_of(source.table, "test")) - 1, max(DATASETS[experiment.data.name].ks)
-    if others < largest:
+    others = _fewest_others(source)
+    if others < max(ks):
         raise ValueError(
-            f"Recall@K is asked for K = {largest}, but a test image has {others} others: take more classes"
+            f"Recall@K is asked for K = {max(ks)}, but a test image has {others} others: take more classes"
         )
     _check_checkpoints(experiment, runs, source)
+
+
+def _fewest_others(source: ImageSource) -> int:
+    """How many images every query can find besides itself."""
+    lines = lines_of(source.table, "test")
+    masks = _roles(source, lines)
+    both = np.logical_and(*masks.values()).any() if masks else True
+    return int(masks["gallery"].sum() if masks else len(lines)) - int(both)
+
+
+def _roles(source: ImageSource, lines: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
+    """Which of the images ask and which can be found, where the data set tells them apart."""
+    return {role: source.table[role].to_numpy(dtype=bool)[lines] for role in ROLES if role in source.table}
 
 
 def _check_checkpoints(experiment: Experiment, runs: Path, source: ImageSource) -> None:
@@ -189,32 +211,48 @@ def _part(term: Term, experiment: Experiment, classes: int) -> Part:
 
 
 def _validation(source: ImageSource, device: torch.device) -> Callable[[torch.nn.Module], dict[str, float]]:
-    """Gives recall@1 on the validation classes; their images are made once."""
+    """Gives recall@1 on the validation classes, or nothing where all classes are trained on; few images are made once."""
     lines = lines_of(source.table, "validation")
     labels, _ = labels_of(source.table, lines)
-    batches = list(_test_batches(source, lines))
+    kept = list(_test_batches(source, lines)) if _bytes_of(source, lines) <= KEPT_BYTES else None
 
     def validate(network: torch.nn.Module) -> dict[str, float]:
-        metrics = retrieval_metrics(embed(network, iter(batches), device), labels, ks=(1,))
+        if not len(lines):
+            return {}
+        batches = iter(kept) if kept else _test_batches(source, lines)
+        metrics = retrieval_metrics(embed(network, batches, device), labels, ks=(1,))
         return {"recall@1": metrics["recall@1"]}
 
     return validate
+
+
+def _bytes_of(source: ImageSource, lines: NDArray[np.int64]) -> int:
+    """Memory of the images as floats."""
+    return 4 * len(lines) * source.shape.channels * source.shape.size**2
 
 
 def _test_batches(source: ImageSource, lines: NDArray[np.int64]) -> Iterator[torch.Tensor]:
     return (source.test_batch(part) for part in torch.split(torch.from_numpy(lines), EVALUATION_BATCH))
 
 
-def _evaluate(experiment: Experiment, folder: RunFolder, source: ImageSource, network: Embedder, state: State) -> Row:
+def _evaluate(
+    experiment: Experiment,
+    folder: RunFolder,
+    source: ImageSource,
+    ks: Sequence[int],
+    network: Embedder,
+    state: State,
+) -> Row:
     """Embed the test classes, keep the embeddings, measure, and make the row."""
     device = torch.device(experiment.protocol.device)
     start = time.perf_counter()
     lines = lines_of(source.table, "test")
     labels = source.table["label"].to_numpy(dtype=str)[lines]
     embeddings = embed(network, _test_batches(source, lines), device)
-    _keep(folder.embeddings, embeddings, labels, source.table["name"].to_numpy(dtype=str)[lines])
-    ks = DATASETS[experiment.data.name].ks
-    answers = per_query(embeddings, labels, ks)
+    roles = _roles(source, lines)
+    names = source.table["name"].to_numpy(dtype=str)[lines]
+    _keep(folder.embeddings, embeddings=embeddings, labels=labels, names=names, **roles)
+    answers = per_query(embeddings, labels, ks, **roles)
     counts = recall_by_class(answers)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(
@@ -224,7 +262,7 @@ def _evaluate(experiment: Experiment, folder: RunFolder, source: ImageSource, ne
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         selected_step=selected,
         metrics=summarise(answers, ks),
-        validation={"recall@1": next(entry["recall@1"] for entry in state["history"] if entry["step"] == selected)},
+        validation=_validated(state["history"], selected),
         by_class=ClassCounts(
             classes=tuple(counts.labels.tolist()),
             queries=tuple(counts.queries.tolist()),
@@ -239,7 +277,12 @@ def _evaluate(experiment: Experiment, folder: RunFolder, source: ImageSource, ne
     )
 
 
-def _keep(path: Path, embeddings: NDArray[np.float32], labels: NDArray[np.str_], names: NDArray[np.str_]) -> None:
+def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, float]:
+    """What was measured on validation classes at a step."""
+    return {"recall@1": entry["recall@1"] for entry in history if entry["step"] == step and "recall@1" in entry}
+
+
+def _keep(path: Path, **arrays: NDArray[Any]) -> None:
     """Store test embeddings, so that a new metric needs no new training."""
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, embeddings=embeddings, labels=labels, names=names)
+        np.savez(file, **arrays)

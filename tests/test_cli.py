@@ -11,7 +11,7 @@ import pytest
 from tiny import TINY
 from typer.testing import CliRunner
 
-import relbench.cli
+import relbench.console
 from relbench.cli import app
 from relbench.evaluation import retrieval_metrics
 from relbench.ledger import Row, read_record
@@ -22,9 +22,8 @@ def relbench_command(monkeypatch):
     """Call the command; gives exit code, standard output, standard error."""
 
     def call(*arguments):
-        for stream, to_error in (("out", False), ("errors", True)):
-            console = relbench.cli.Console(stderr=to_error, width=200)
-            monkeypatch.setattr(relbench.cli, stream, console)
+        for console in (relbench.console.out, relbench.console.errors):
+            monkeypatch.setattr(console, "width", 200)
         result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="relbench")
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception

@@ -11,13 +11,14 @@ LAYERS = [
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training"},
     {"run", "grid", "plan", "summarise", "benchmarks"},
-    {"progress", "cli"},
+    {"progress", "console"},
+    {"data_commands"},
+    {"cli"},
 ]
 INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason
     ("ledger", "experiment"),  # a row holds its experiment
     ("ledger", "files"),  # a row is written whole
     ("grid", "run"),  # a grid is many runs
-    ("cli", "progress"),  # the command shows progress
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -101,7 +101,7 @@ class ImageSource(Protocol):
     data_hash: str  # hash of pixels, labels and split as they are on this machine
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Randomly distorted views, float32 in [0, 1], shape (len(lines), channels, size, size)."""
+        """Random views, shape (len(lines), channels, size, size): float32 in [0, 1], or uint8 to be scaled later."""
         ...
 
     def test_batch(self, lines: torch.Tensor) -> torch.Tensor:

@@ -29,8 +29,13 @@ class Embedder(nn.Module):
         self.unit_length = unit_length
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Images in [0, 1], shape (batch, channels, size, size) -> embeddings, shape (batch, dim)."""
-        embeddings: torch.Tensor = self.linear(self.trunk(images))
+        """Images, shape (batch, channels, size, size) -> embeddings, shape (batch, dim).
+
+        Images are floats in [0, 1], or bytes, which are scaled to that here: on the device, where they came in a
+        quarter of the size.
+        """
+        scaled = images.float() / 255 if images.dtype == torch.uint8 else images
+        embeddings: torch.Tensor = self.linear(self.trunk(scaled))
         return normalize(embeddings.float(), dim=1) if self.unit_length else embeddings
 
 
@@ -63,7 +68,7 @@ def embed(network: nn.Module, batches: Iterator[torch.Tensor], device: torch.dev
 
     Args:
         network: from images to embeddings.
-        batches: of images in [0, 1], shape (batch, channels, size, size).
+        batches: of images as `Embedder` takes them, shape (batch, channels, size, size).
         device: where the network is.
 
     Returns:

@@ -1,0 +1,97 @@
+"""Data sets that users add: a table or a folder of images, remembered by name."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+from pydantic import PositiveInt, ValidationError
+
+from relbench.data.own import read_image_folder, read_table
+from relbench.data.photo_sets import PhotoSet
+from relbench.data.table import counts, hold_out, lines_of
+from relbench.experiment import Fraction, Settings, one_line
+from relbench.files import written_whole
+
+NOTE = "added.json"  # in the data set's folder
+KS = (1, 2, 4, 8, 16, 32)
+
+
+class Added(Settings):
+    """What is remembered of a data set."""
+
+    name: str
+    source: str  # absolute path of the table or the folder of images
+    seed: int  # of the halves, where the folder names no splits, and of the validation classes
+    share: Fraction  # of the training classes held out for validation, where the source names none
+    ks: tuple[PositiveInt, ...]
+    counts: dict[str, int]
+
+    def table(self) -> pd.DataFrame:
+        """The checked table of all images, validation classes held out.
+
+        Raises:
+            ValueError: the source is gone, damaged, or impossible to train and test on.
+        """
+        return _read(Path(self.source), self.seed, self.share)
+
+
+def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.2) -> Added:
+    """Remember a data set, after a look at all of its table.
+
+    Args:
+        name: how experiments will call it: letters, digits, `-` and `_`.
+        source: a table (`own.read_table`) or a folder of images (`own.read_image_folder`).
+        root: the folder of all data sets.
+        seed: see `Added`.
+        share: see `Added`.
+
+    Raises:
+        ValueError: the name is impossible or taken, or the table is refused.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise ValueError(f"the name {name!r} is impossible: take letters, digits, - and _")
+    if (root / name).exists():
+        raise ValueError(f"{root / name} is there already: take another name, or delete it")
+    table = _read(source.resolve(), seed, share)
+    found = counts(table)
+    ks = tuple(k for k in KS if k < found["gallery"])
+    added = Added(name=name, source=str(source.resolve()), seed=seed, share=share, ks=ks, counts=found)
+    with written_whole(root / name / NOTE) as temporary:
+        temporary.write_text(added.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    return added
+
+
+def _read(source: Path, seed: int, share: float) -> pd.DataFrame:
+    table = read_image_folder(source, seed) if source.is_dir() else read_table(source)
+    return table if len(lines_of(table, "validation")) else hold_out(table, share, seed)
+
+
+def added_names(root: Path) -> list[str]:
+    """Names of the data sets that were added to a folder."""
+    return sorted(path.parent.name for path in root.glob(f"*/{NOTE}"))
+
+
+def read_added(name: str, root: Path) -> Added:
+    """What is remembered of a data set.
+
+    Raises:
+        ValueError: the note is damaged.
+    """
+    path = root / name / NOTE
+    try:
+        return Added.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        raise ValueError(f"{path} is damaged ({one_line(error)}): delete it, and add the data set again") from None
+
+
+def added_set(added: Added) -> PhotoSet:
+    """The data set as every other one of photos."""
+    source = Path(added.source)
+    return PhotoSet(
+        name=added.name,
+        summary=f"added from {source}",
+        ks=added.ks,
+        folder=lambda root: root / added.name,
+        images=lambda _: source if source.is_dir() else source.parent,
+        read=lambda _: added.table(),
+    )

@@ -1,0 +1,119 @@
+"""Data sets of photos: published ones by their cards, and those that users add; all read, split and fed alike."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from relbench.data import cars196, cub200, inshop, sop
+from relbench.data.card import Card
+from relbench.data.decoded import DecodedImages, decoded_path
+from relbench.data.fetch import state
+from relbench.data.photos import ImageFiles, Photos, Pixels
+from relbench.data.table import check_counts, first_classes, hold_out, labels_of, lines_of, table_hash
+from relbench.experiment import Data
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    "cub200": cub200.read,
+    "cars196": cars196.read,
+    "sop": sop.read,
+    "inshop": inshop.read,
+}
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """Photos in a folder.
+
+    Attributes:
+        name: how an experiment calls it.
+        summary: one line.
+        ks: the Ks of Recall@K that are usual for it.
+        folder: where it lies, given the folder of all data sets; names in the table are relative to `images`.
+        images: what names in the table are relative to.
+        read: gives the checked table of all images, validation classes held out.
+    """
+
+    name: str
+    summary: str
+    ks: tuple[int, ...]
+    folder: Callable[[Path], Path]
+    images: Callable[[Path], Path]
+    read: Callable[[Path], pd.DataFrame]
+
+    def content(self, root: Path) -> str:
+        """Hash of the table: which images, which classes, which split."""
+        return table_hash(self.read(root))
+
+    def load(self, data: Data, root: Path) -> Photos:
+        """The source of images; decoded ones are used where they are kept.
+
+        Raises:
+            ValueError: the data set is not there or damaged, or a setting does not go with it.
+        """
+        if data.distortion != 1:
+            raise ValueError(f"data.distortion = {data.distortion} is for glyphs: {self.name} has no such thing")
+        table = self.read(root)
+        files = self.files(root, side_of(data))
+        pixels = self._kept(root, files, table["name"].tolist()) or files
+        return Photos(in_use(table, data), self.images(root), data.size, pixels, table_hash(table))
+
+    def files(self, root: Path, side: int) -> ImageFiles:
+        """The image files, decoded on all cores that this process may use."""
+        return ImageFiles(self.images(root), side, usable_threads())
+
+    def cache_folder(self, root: Path) -> Path:
+        """Where decoded images are kept: a folder, or a link to one elsewhere."""
+        return self.folder(root) / "decoded"
+
+    def _kept(self, root: Path, files: ImageFiles, names: list[str]) -> Pixels | None:
+        path = decoded_path(files, names, self.cache_folder(root))
+        return DecodedImages(path, names, files.side) if path.exists() else None
+
+
+def usable_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def side_of(data: Data) -> int:
+    """Side of the square that photos are resized to before the crop: 256 for crops of 224, if nothing else is said."""
+    return data.resize or round(data.size * 8 / 7)
+
+
+def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
+    """The part of a table that the settings ask for: the first classes by name; validation classes as they say.
+
+    Raises:
+        ValueError: more classes are asked for than there are.
+    """
+    if not data.hold_out:
+        table = table.assign(split=table["split"].replace("validation", "train"))
+    kept = table["split"] == "validation"
+    for split, count in (("train", data.train_classes), ("test", data.test_classes)):
+        _, labels = labels_of(table, lines_of(table, split))
+        kept |= (table["split"] == split) & table["label"].isin(first_classes(labels, count, split))
+    return table[kept].reset_index(drop=True)
+
+
+def published(card: Card) -> PhotoSet:
+    """The data set that a card describes."""
+    return PhotoSet(
+        name=card.name,
+        summary=card.summary,
+        ks=card.ks,
+        folder=lambda root: root / card.name,
+        images=lambda root: root / card.name,
+        read=lambda root: _published_table(card, root),
+    )
+
+
+def _published_table(card: Card, root: Path) -> pd.DataFrame:
+    folder = root / card.name
+    if state(card, root) != "ready":
+        raise ValueError(f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {root}")
+    table = READERS[card.name](folder)
+    check_counts(table, card.expected.model_dump(exclude_none=True), str(folder))
+    return hold_out(table, card.validation.share, card.validation.seed)

@@ -1,0 +1,219 @@
+"""The commands `relbench data ...`: what is there, get it, look at it."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import torch
+import typer
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn, track
+from rich.table import Table
+
+from relbench.console import FAILED, in_one_line, out
+from relbench.data import DATASETS
+from relbench.data.added import Added, add, added_names, added_set, read_added
+from relbench.data.card import Card, card_names, packaged_card
+from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
+from relbench.data.fetch import ManualStepsError, fetch, state
+from relbench.data.gallery import gallery
+from relbench.data.photo_sets import PhotoSet, published, usable_threads
+from relbench.data.verify import faults
+from relbench.files import written_whole
+from relbench.names import known
+
+LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
+
+app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show; add your own.")
+
+Root = Annotated[
+    Path, typer.Option("--data", "--root", envvar="RELBENCH_DATA", help="The folder that holds all data sets.")
+]
+Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` names them.")]
+Item = TypeVar("Item")
+
+
+def find_photos(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
+    """A data set of photos, and its card if it is a published one.
+
+    Raises:
+        ValueError: there is no such data set of photos.
+    """
+    if name in DATASETS and name not in card_names():
+        raise ValueError(f"{name} is made on first use: there is nothing to fetch or verify")
+    if known(name, [*card_names(), *added_names(root)], "data set") in card_names():
+        card = packaged_card(name)
+        return published(card), card
+    return added_set(read_added(name, root)), None
+
+
+@app.command("list")
+def list_all(root: Root = Path("datasets")) -> None:
+    """Name the data sets: classes and images, whether they are there, licence, size."""
+    with in_one_line():
+        table = Table("data set", "train", "test", "state", "download", "licence")
+        table.add_row("glyphs", "1,073 classes, 12,876", "1,074 classes, 12,888", "ready", "none", "free (DejaVu fonts)")
+        for card in map(packaged_card, card_names()):
+            table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card), card.licence)
+        for added in (read_added(name, root) for name in added_names(root)):
+            table.add_row(added.name, *_sides(added.counts), _added_state(added), "none", "yours")
+        out.print(table)
+
+
+def _sides(counts: dict[str, int]) -> tuple[str, str]:
+    train, test = (f"{counts[f'{side}_classes']:,} classes, {counts[f'{side}_images']:,}" for side in ("train", "test"))
+    return train, test
+
+
+def _size(card: Card) -> str:
+    sizes = [archive.bytes for archive in card.archives if archive.addresses and archive.bytes]
+    return f"{sum(sizes) / 10**9:.1f} GB" if not card.manual else "by hand"
+
+
+def _added_state(added: Added) -> str:
+    return "ready" if Path(added.source).exists() else "absent"
+
+
+@app.command("fetch")
+def fetch_one(
+    name: Name,
+    root: Root = Path("datasets"),
+    cache: Annotated[
+        Path | None, typer.Option(help="Keep the decoded images in a folder in here, not beside the data set.")
+    ] = None,
+    side: Annotated[int, typer.Option(help="Side of the decoded images in pixels.", min=8, max=2048)] = 256,
+    *,
+    decode: Annotated[
+        bool | None,
+        typer.Option("--decode/--no-decode", help="Keep decoded images, so that training need not decode JPEGs."),
+    ] = None,
+) -> None:
+    """Download a data set, check and unpack it, and keep its images decoded. What is done already is not done again."""
+    with in_one_line():
+        photos, card = find_photos(name, root)
+        if card:
+            _fetch(card, root)
+        _decode(photos, root, side, cache, wanted=decode)
+
+
+def _fetch(card: Card, root: Path) -> None:
+    try:
+        with _bytes_bar() as bar:
+            folder = fetch(card, root, bar)
+    except ManualStepsError as steps:
+        out.print(str(steps), markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(FAILED) from None
+    out.print(f"{card.name} is unpacked in {escape(str(folder))}", highlight=False)
+    out.print(f"terms: {card.terms}", markup=False, highlight=False)
+
+
+class _BytesBar:
+    """A bar for each thing that is done byte by byte."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks = {task.description: task.id for task in progress.tasks}
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(escape(what), total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+
+@contextmanager
+def _bytes_bar() -> Iterator[_BytesBar]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out) as progress:
+        yield _BytesBar(progress)
+
+
+def _decode(photos: PhotoSet, root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
+    """Build the file of decoded images, unless it is there or refused."""
+    names = photos.read(root)["name"].tolist()
+    files = photos.files(root, side)
+    folder = photos.cache_folder(root)
+    if cache:
+        _link(folder, (cache / photos.name).resolve())
+    path = decoded_path(files, names, folder)
+    if not path.exists() and _is_wanted(len(names), side, folder, wanted=wanted):
+        decoded_images(files, names, folder, lambda items: _bar(items, "decoding"))
+    kept = f"decoded images: {path}" if path.exists() else "no decoded images are kept: training decodes the files"
+    out.print(kept, markup=False, highlight=False, soft_wrap=True)
+
+
+def _link(folder: Path, target: Path) -> None:
+    """Let the folder of decoded images be a link to one elsewhere."""
+    if folder.exists() and folder.resolve() != target:
+        raise ValueError(f"decoded images are kept in {folder.resolve()} already: delete {folder} to keep them elsewhere")
+    target.mkdir(parents=True, exist_ok=True)
+    if not folder.exists():
+        folder.unlink(missing_ok=True)  # a link that leads nowhere
+        folder.symlink_to(target, target_is_directory=True)
+
+
+def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:
+    """The size is said before anything is built; a person is asked if it is large."""
+    size = cache_bytes(count, side)
+    if wanted is False:
+        return False
+    out.print(f"decoded, {count:,} images of {side} px take {size / 10**9:.1f} GB in {folder}", markup=False, soft_wrap=True)
+    ask = wanted is None and size > LARGE and sys.stdin.isatty()
+    return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")
+
+
+def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
+    return track(list(items), description=what, console=out)
+
+
+@app.command()
+def verify(name: Name, root: Root = Path("datasets")) -> None:
+    """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
+    with in_one_line():
+        photos, card = find_photos(name, root)
+        found = faults(photos, card, root, usable_threads(), lambda paths: _bar(paths, "decoding"))
+        for fault in found:
+            out.print(fault, markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{name}: {f'{len(found)} faults' if found else 'all is well'}")
+    if found:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def show(
+    name: Name,
+    root: Root = Path("datasets"),
+    output: Annotated[Path | None, typer.Option(help="The picture; by default NAME.png in this folder.")] = None,
+    seed: Annotated[int, typer.Option(help="Which classes are shown.", min=0)] = 0,
+) -> None:
+    """Draw a picture of a few classes of the training and the test side."""
+    with in_one_line():
+        photos, _ = find_photos(name, root)
+        picture = gallery(photos.read(root), photos.files(root, 128), torch.Generator().manual_seed(seed))
+        path = output or Path(f"{name}.png")
+        with written_whole(path) as temporary:
+            temporary.write_bytes(picture)
+        out.print(f"written: {path}", markup=False, highlight=False)
+
+
+@app.command("add")
+def add_one(
+    name: Annotated[str, typer.Argument(help="How experiments will call it.")],
+    source: Annotated[
+        Path, typer.Argument(help="A table (.csv or .parquet: path,label,split[,query,gallery]) or a folder of images.")
+    ],
+    root: Root = Path("datasets"),
+    seed: Annotated[int, typer.Option(help="Of the split, where the source has none.", min=0)] = 0,
+) -> None:
+    """Make a table or a folder of images a data set: `--set data.name=NAME` then trains on it."""
+    with in_one_line():
+        added = add(name, source, root, seed=seed)
+        train, test = _sides(added.counts)
+        out.print(f"{name}: {train} images for training; {test} images for testing", markup=False, highlight=False)
