@@ -13,6 +13,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,7 @@ class DecodedImages:
     def __init__(self, path: Path, names: Iterable[str], side: int) -> None:
         self.side = side
         self._place = {name: place for place, name in enumerate(sorted(names))}
-        self._images = _opened(path, (len(self._place), 3, side, side))
+        self._images = _opened(path, len(self._place), side)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
         """The images in order, each a view of the file, shape (3, side, side)."""
@@ -95,10 +96,9 @@ def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
 def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Progress) -> None:
     """Written from start to end, not through a map: on a full disk that would kill the process."""
     _check_space(path.parent, len(ordered), files.side)
-    header = {"descr": "|u1", "fortran_order": False, "shape": (len(ordered), 3, files.side, files.side)}
     try:
         with written_whole(path) as temporary, temporary.open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
+            file.write(_header(len(ordered), files.side))
             for _, image in zip(progress(ordered), files.read(ordered), strict=True):
                 file.write(image.data)
     except OSError as error:
@@ -133,15 +133,20 @@ def _unwritable(folder: Path, error: OSError) -> str:
     return f"decoded images can't be written to {folder} ({error.strerror}): keep them elsewhere, or go without"
 
 
-def _opened(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    try:
-        images = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError, OverflowError) as error:
-        raise ValueError(_damaged(path, str(error))) from None
-    if images.shape != shape or images.dtype != np.uint8 or path.stat().st_size != HEADER + images.nbytes:
-        raise ValueError(_damaged(path, f"{images.dtype} of shape {images.shape} where uint8 of {shape} belongs"))
-    return np.asarray(images)
+def _header(count: int, side: int) -> bytes:
+    header = BytesIO()
+    shape = (count, 3, side, side)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
-def _damaged(path: Path, why: str) -> str:
-    return f"{path} is damaged ({why}): delete it, and the images are decoded again"
+def _opened(path: Path, count: int, side: int) -> NDArray[np.uint8]:
+    """Compares the header as it stands: numpy's reader makes errors of many kinds of a damaged one."""
+    with path.open("rb") as file:
+        whole = file.read(HEADER) == _header(count, side) and path.stat().st_size == cache_bytes(count, side)
+    if not whole:
+        raise ValueError(
+            f"{path} is damaged: its size or header is not that of {count:,} images of {side} px; "
+            "delete it, and the images are decoded again"
+        )
+    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=(count, 3, side, side)))

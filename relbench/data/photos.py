@@ -1,6 +1,6 @@
 """Photos: image files, resized to a square, then cropped and mirrored. What the real data sets are fed by.
 
-As the authors of RKD do it (lenscloth/RKD@0a6c3c0, run.py and run_distill.py, with torchvision on PIL's images): RGB,
+As the authors of RKD do it (lenscloth/RKD@0a6c3c0, with torchvision's transforms of PIL's images): RGB,
 resized to 256 x 256 whatever the aspect (PIL's bilinear resampling, which averages where it shrinks), a random crop of
 224 x 224 mirrored half of the time in training, the centre crop for evaluation. A camera's note on how it was held
 (EXIF orientation) is ignored, transparency dropped, and of an animation the first picture taken, as there.
