@@ -19,11 +19,33 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor
 
+ORDINARY_EXPONENT = 30
+"""Magnitudes from 2^-31 to 2^30 are computed with as they are: their squares are far from the ends of float32."""
+
 
 def working_dtype(*matrices: Tensor) -> torch.dtype:
     """The type to do arithmetic in: float64 if any of the matrices has it, else float32."""
     has_double = any(matrix.dtype == torch.float64 for matrix in matrices)
     return torch.float64 if has_double else torch.float32
+
+
+def safe_scale(largest: Tensor) -> Tensor:
+    """The power of two that brings a magnitude near 1, so that squares neither overflow nor vanish.
+
+    Multiplying by it is exact. Within the ordinary range it is 1, and nothing changes at all.
+
+    Args:
+        largest: scalar, float32 or float64, not negative: the largest magnitude of what is to be multiplied.
+
+    Returns:
+        Scalar, like `largest`, and a normal number of its type: what is very near the ends of the type is brought only
+        nearer to 1. Where `largest` is infinite or not a number, its products are not finite either. Found without
+        waiting for an accelerator.
+    """
+    mantissa, exponent = torch.frexp(largest)
+    tiny = torch.finfo(largest.dtype).tiny
+    power = (mantissa / largest).clamp_(tiny, 1 / tiny)  # the quotient is exact
+    return torch.where(exponent.abs() > ORDINARY_EXPONENT, power, 1.0)
 
 
 class _FirstDerivative(torch.autograd.Function):
@@ -51,10 +73,12 @@ class _PairwiseDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         count = len(rows)
+        scale = safe_scale(rows.abs().amax())
         first, second = torch.triu_indices(count, count, offset=1, device=rows.device)
         distances = rows.new_zeros(count, count)
-        distances[first, second] = torch.pdist(rows)
+        distances[first, second] = torch.pdist(rows * scale)
         distances += distances.T.clone()
+        distances /= scale
         ctx.save_for_backward(rows, distances)
         return distances
 
@@ -70,12 +94,14 @@ def _pull_rows(rows: Tensor, distances: Tensor, grad_distances: Tensor) -> Tenso
     """Sum over k of (g_ik + g_ki) (x_i - x_k) / d_ik, as `diag(pull 1) x - pull x`.
 
     The two products cancel where rows lie close together, so they are summed in float64; that type is also left alone
-    by autocast and by reduced-precision matrix products.
+    by autocast and by reduced-precision matrix products. A gradient of a loss that no scale matters to goes like 1 / d,
+    and the pull like 1 / d^2: until then, they are held in the unit of a safe scale.
     """
-    pull = (grad_distances + grad_distances.T).div_(distances)
+    scale = safe_scale(distances.max())
+    pull = (grad_distances + grad_distances.T).div_(scale).div_(distances * scale)
     pull = pull.masked_fill_(distances == 0, 0.0).double()
     wide = rows.double()
-    return (pull.sum(dim=1, keepdim=True) * wide - pull @ wide).to(rows.dtype)
+    return (pull.sum(dim=1, keepdim=True) * wide - pull @ wide).mul_(scale).mul_(scale).to(rows.dtype)
 
 
 def pairwise_distances(rows: Tensor) -> Tensor:
@@ -88,7 +114,8 @@ def pairwise_distances(rows: Tensor) -> Tensor:
     Returns:
         ``(count, count)``, symmetric with a zero diagonal, not squared. In float64 if `rows` is,
         else in float32 (half precision is widened first). Relative error a few units of rounding,
-        also for nearly equal rows; exactly 0 for equal rows.
+        also for nearly equal rows; exactly 0 for equal rows. So it is at any scale: coordinates may be from 1e-36 to
+        1e36 in float32, but a distance below 1e-18 of the largest coordinate is lost.
     """
     return cast("Tensor", _PairwiseDistances.apply(rows.to(working_dtype(rows))))
 
@@ -145,14 +172,18 @@ class Corners:
 class Sides:
     """A distance matrix, prepared for computing angles.
 
+    Angles do not depend on the unit of length: here it is one in which squares neither overflow nor vanish.
+
     Attributes:
-        distances: the matrix, ``(count, count)``.
+        scale: how many of the unit are 1, a power of two (see `safe_scale`), scalar.
+        distances: the matrix, ``(count, count)``, in that unit, like all that follows.
         halves: half the distances; 0 where rows count as equal.
         inverses: one over the distances; 0 where rows count as equal, so that an angle with such a side comes out
             with cosine 0.
         half_squares: half the squared distances, small ones included: opposite a vertex, any length is a side.
     """
 
+    scale: Tensor
     distances: Tensor
     halves: Tensor
     inverses: Tensor
@@ -163,10 +194,16 @@ class Sides:
         """Prepare a distance matrix.
 
         Rows count as equal if their distance is at most ``eps^(2/3)`` of the largest one (2.4e-5 in float32, 3.7e-11
-        in float64): nearer than that, the direction from one to the other is lost in rounding.
+        in float64): nearer than that, the direction from one to the other is lost in rounding. So do rows so near that
+        the gradient between them would be beyond the type: 1e-36 in float32, 1e-306 in float64.
         """
-        equal = distances <= distances.max() * torch.finfo(distances.dtype).eps ** (2 / 3)
+        limits = torch.finfo(distances.dtype)
+        largest = distances.max()
+        equal = distances <= (largest * limits.eps ** (2 / 3)).clamp_(min=64 * limits.tiny)
+        scale = safe_scale(largest)
+        distances = distances * scale
         return cls(
+            scale=scale,
             distances=distances,
             halves=(distances / 2).masked_fill_(equal, 0.0),
             inverses=distances.reciprocal().masked_fill_(equal, 0.0),
