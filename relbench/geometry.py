@@ -29,22 +29,23 @@ def working_dtype(*matrices: Tensor) -> torch.dtype:
     return torch.float64 if has_double else torch.float32
 
 
-def safe_scale(largest: Tensor) -> Tensor:
-    """The power of two that brings a magnitude near 1, so that squares neither overflow nor vanish.
+def safe_scale(rows: Tensor) -> Tensor:
+    """The power of two that brings the largest coordinate near 1, so that squares neither overflow nor vanish.
 
-    Multiplying by it is exact. Within the ordinary range it is 1, and nothing changes at all.
+    Multiplying by it is exact. For coordinates of ordinary size it is 1, and nothing changes at all.
 
     Args:
-        largest: scalar, float32 or float64, not negative: the largest magnitude of what is to be multiplied.
+        rows: float32 or float64; get no gradient through the scale.
 
     Returns:
-        Scalar, like `largest`, and a normal number of its type: what is very near the ends of the type is brought only
-        nearer to 1. Where `largest` is infinite or not a number, its products are not finite either. Found without
-        waiting for an accelerator.
+        Scalar, like `rows`, and a normal number of its type: what is very near the ends of the type is brought only
+        nearer to 1. Where `rows` hold an infinity or a NaN, their products do so too. Found without waiting for an
+        accelerator.
     """
+    largest = rows.detach().abs().amax()
     mantissa, exponent = torch.frexp(largest)
     tiny = torch.finfo(largest.dtype).tiny
-    power = (mantissa / largest).clamp_(tiny, 1 / tiny)  # the quotient is exact
+    power = (mantissa / largest).clamp_(tiny, tiny**-0.5)  # the quotient is exact; a gradient is multiplied by it too
     return torch.where(exponent.abs() > ORDINARY_EXPONENT, power, 1.0)
 
 
@@ -73,12 +74,10 @@ class _PairwiseDistances(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
         count = len(rows)
-        scale = safe_scale(rows.abs().amax())
         first, second = torch.triu_indices(count, count, offset=1, device=rows.device)
         distances = rows.new_zeros(count, count)
-        distances[first, second] = torch.pdist(rows * scale)
+        distances[first, second] = torch.pdist(rows)
         distances += distances.T.clone()
-        distances /= scale
         ctx.save_for_backward(rows, distances)
         return distances
 
@@ -94,14 +93,12 @@ def _pull_rows(rows: Tensor, distances: Tensor, grad_distances: Tensor) -> Tenso
     """Sum over k of (g_ik + g_ki) (x_i - x_k) / d_ik, as `diag(pull 1) x - pull x`.
 
     The two products cancel where rows lie close together, so they are summed in float64; that type is also left alone
-    by autocast and by reduced-precision matrix products. A gradient of a loss that no scale matters to goes like 1 / d,
-    and the pull like 1 / d^2: until then, they are held in the unit of a safe scale.
+    by autocast and by reduced-precision matrix products.
     """
-    scale = safe_scale(distances.max())
-    pull = (grad_distances + grad_distances.T).div_(scale).div_(distances * scale)
+    pull = (grad_distances + grad_distances.T).div_(distances)
     pull = pull.masked_fill_(distances == 0, 0.0).double()
     wide = rows.double()
-    return (pull.sum(dim=1, keepdim=True) * wide - pull @ wide).mul_(scale).mul_(scale).to(rows.dtype)
+    return (pull.sum(dim=1, keepdim=True) * wide - pull @ wide).to(rows.dtype)
 
 
 def pairwise_distances(rows: Tensor) -> Tensor:
@@ -114,8 +111,8 @@ def pairwise_distances(rows: Tensor) -> Tensor:
     Returns:
         ``(count, count)``, symmetric with a zero diagonal, not squared. In float64 if `rows` is,
         else in float32 (half precision is widened first). Relative error a few units of rounding,
-        also for nearly equal rows; exactly 0 for equal rows. So it is at any scale: coordinates may be from 1e-36 to
-        1e36 in float32, but a distance below 1e-18 of the largest coordinate is lost.
+        also for nearly equal rows; exactly 0 for equal rows. Squares of coordinates must lie within the type: in
+        float32, distances from 1e-18 to 1e18 (see `safe_scale`).
     """
     return cast("Tensor", _PairwiseDistances.apply(rows.to(working_dtype(rows))))
 
@@ -172,18 +169,14 @@ class Corners:
 class Sides:
     """A distance matrix, prepared for computing angles.
 
-    Angles do not depend on the unit of length: here it is one in which squares neither overflow nor vanish.
-
     Attributes:
-        scale: how many of the unit are 1, a power of two (see `safe_scale`), scalar.
-        distances: the matrix, ``(count, count)``, in that unit, like all that follows.
+        distances: the matrix, ``(count, count)``.
         halves: half the distances; 0 where rows count as equal.
         inverses: one over the distances; 0 where rows count as equal, so that an angle with such a side comes out
             with cosine 0.
         half_squares: half the squared distances, small ones included: opposite a vertex, any length is a side.
     """
 
-    scale: Tensor
     distances: Tensor
     halves: Tensor
     inverses: Tensor
@@ -195,15 +188,11 @@ class Sides:
 
         Rows count as equal if their distance is at most ``eps^(2/3)`` of the largest one (2.4e-5 in float32, 3.7e-11
         in float64): nearer than that, the direction from one to the other is lost in rounding. So do rows so near that
-        the gradient between them would be beyond the type: 1e-36 in float32, 1e-306 in float64.
+        squares of one over their distance would leave the type: 7e-18 in float32, 1e-152 in float64.
         """
         limits = torch.finfo(distances.dtype)
-        largest = distances.max()
-        equal = distances <= (largest * limits.eps ** (2 / 3)).clamp_(min=64 * limits.tiny)
-        scale = safe_scale(largest)
-        distances = distances * scale
+        equal = distances <= (distances.max() * limits.eps ** (2 / 3)).clamp_(min=64 * limits.tiny**0.5)
         return cls(
-            scale=scale,
             distances=distances,
             halves=(distances / 2).masked_fill_(equal, 0.0),
             inverses=distances.reciprocal().masked_fill_(equal, 0.0),

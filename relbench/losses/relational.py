@@ -66,8 +66,8 @@ def _relative_distances(rows: Tensor) -> Tensor:
     """Distances of different rows over their mean, ``(batch, batch)``; the diagonal stays 0."""
     count = len(rows)
     different = 1 - torch.eye(count, dtype=rows.dtype, device=rows.device)
-    distances = pairwise_distances(rows).clamp_min(SMALLEST_DISTANCE) * different
-    distances = distances * safe_scale(distances.detach().max())
+    scale = safe_scale(rows).clamp_(max=1)  # never up: the floor is a length
+    distances = pairwise_distances(rows * scale).clamp_min(SMALLEST_DISTANCE * scale) * different
     return distances * (count * (count - 1) / distances.sum())
 
 
@@ -103,8 +103,8 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         most ``4 eps r`` of its length, with r the ratio of the largest to the smallest distance in the batch. Pairs
         nearer than 2.4e-5 (float64: 3.7e-11) of the largest distance count as equal rows: angles with such a side have
         cosine 0 and no gradient with respect to it. So r is at most 41,000, and no cosine errs by more than 0.04. This
-        holds at any scale of either side, in float32 for coordinates up to 1e36; but rows nearer than 1e-36 count as
-        equal.
+        holds at any scale of either side, in float32 for coordinates from 1e-36 to 1e36; rows nearer than 7e-18 count
+        as equal as well.
 
     Source:
         arXiv:1904.05068, equations 8 and 9; lenscloth/RKD@0a6c3c0 `RKdAngle`. The paper sums over
@@ -114,9 +114,14 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     """
     dtype = _checked_dtype(student, teacher)
     with torch.no_grad():
-        target = pairwise_distances(teacher.to(dtype))
-    distances = pairwise_distances(student.to(dtype))
+        target = pairwise_distances(_near_one(teacher.to(dtype)))
+    distances = pairwise_distances(_near_one(student.to(dtype)))
     return cast("Tensor", _AngleLoss.apply(distances, target))
+
+
+def _near_one(rows: Tensor) -> Tensor:
+    """The rows at a scale where squares stay within the type: no angle changes."""
+    return rows * safe_scale(rows)
 
 
 class _AngleLoss(torch.autograd.Function):
@@ -197,9 +202,7 @@ class _AngleTotal:
     def gradient(self) -> Tensor:
         """Of the mean, with respect to the student's distances, ``(count, count)``."""
         direct = self.adjacent - self.student.inverses.square() * self.pulled
-        return (
-            direct.mul_(2).sub_(self.opposite).mul_(self.student.distances).div_(self.count**3).mul_(self.student.scale)
-        )
+        return direct.mul_(2).sub_(self.opposite).mul_(self.student.distances).div_(self.count**3)
 
 
 def _vertices_per_slab(count: int, device: str) -> int:
