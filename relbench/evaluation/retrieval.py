@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from relbench.evaluation.approximate import Backend, choose_backend
-from relbench.evaluation.neighbours import Search, check_depth
-from relbench.evaluation.points import Booleans, Embeddings, Floats, Integers, Points, check_points
+from relbench.evaluation.neighbours import Search, check_depth, check_whole
+from relbench.evaluation.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
 from relbench.evaluation.ranking import Classes, Evaluation, Progress
 
 
@@ -40,8 +39,9 @@ class Answers:
         """(queries,) whether one of the k nearest is of the query's class.
 
         Raises:
-            ValueError: k outside 1..depth.
+            ValueError: k outside 1..depth, or not a whole number.
         """
+        check_whole(k, "k")
         if not 1 <= k <= self.depth:
             raise ValueError(f"k = {k} is outside 1..{self.depth}: evaluate again with a larger K")
         return (self.rank > 0) & (self.rank <= k)
@@ -82,7 +82,7 @@ def retrieval_metrics(
 
     Args:
         embeddings: (n, dim) float16, float32 or float64 array or tensor; no gradient flows.
-        labels: (n,) integers or strings.
+        labels: (n,) integers or strings; lists, arrays, tensors and pandas columns will do.
         ks: The K of Recall@K, without repetition.
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all. A row may be in both.
@@ -94,8 +94,9 @@ def retrieval_metrics(
         `recall@K` for each K in the order given, `r_precision`, `map@r`; shares in [0, 1].
 
     Raises:
-        ValueError: Input that `points.check_points` refuses, labels of another length or kind, a K
-            out of range or repeated, a missing backend, or no query with a partner.
+        ValueError: Input that `points.check_points` refuses, labels of another length or kind or with
+            one missing, a K that is no whole number, out of range or repeated, a missing backend, or
+            no query with a partner.
         TypeError: Embeddings that are not floating-point.
 
     Source:
@@ -131,7 +132,7 @@ def recall_by_class(answers: Answers, k: int = 1) -> RecallCounts:
     """Count queries and correct ones at K for each class.
 
     Raises:
-        ValueError: k outside 1..answers.depth.
+        ValueError: k outside 1..answers.depth, or not a whole number.
     """
     labels, code, queries = np.unique(answers.labels, return_inverse=True, return_counts=True)
     correct = np.bincount(code.reshape(-1)[answers.correct_at(k)], minlength=len(labels))
@@ -163,21 +164,36 @@ def per_query(
 
 
 def _check_ks(points: Points, ks: Sequence[int]) -> int:
-    if not ks or len(set(ks)) != len(ks):
-        raise ValueError(f"ks = {tuple(ks)} must name at least one K, each once: correct the list")
+    if not np.iterable(ks) or not len(ks):
+        raise ValueError(f"ks = {ks} must be a list of at least one K: correct it")
     for k in ks:
         check_depth(points, k, "K")
-    return max(ks)
+    if len(set(ks)) != len(ks):
+        raise ValueError(f"ks = {tuple(ks)} must name each K once: correct the list")
+    return int(max(ks))
 
 
 def _check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
-    if isinstance(labels, torch.Tensor):
-        labels = labels.detach().cpu().numpy()
-    array = np.asarray(labels)
-    if array.dtype.kind not in "iuUSb":
-        raise ValueError(f"labels must be integers or strings, not {array.dtype}: convert them")
+    array = as_array(labels)
     if array.shape != (rows,):
         raise ValueError(
             f"labels have the shape {array.shape}, but there are {rows} embeddings: pass one label per embedding"
         )
+    if array.dtype.kind in "OU":
+        # from what was given: numpy makes the text "nan" of a NaN among texts
+        return _only_texts(np.asarray(labels, dtype=object))
+    if array.dtype.kind not in "iuSb":
+        raise ValueError(f"labels must be integers or strings, not {array.dtype}: convert them")
     return array
+
+
+def _only_texts(labels: NDArray[np.object_]) -> NDArray[np.str_]:
+    strange = [row for row, label in enumerate(labels) if not isinstance(label, str)]
+    if strange:
+        # what is missing says more than an integer beside it
+        row = next((row for row in strange if not isinstance(labels[row], int)), strange[0])
+        raise ValueError(
+            f"labels are neither an array of integers nor all strings: row {row} holds {labels[row]!r} "
+            f"({type(labels[row]).__name__}); convert them, or leave out rows without a label"
+        )
+    return labels.astype(str)

@@ -1,6 +1,8 @@
+import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -128,6 +130,47 @@ def test_names_of_the_classes_change_nothing(clustered, labels):
     assert retrieval_metrics(clustered, (1000 - labels).astype(np.int16)) == wanted
 
 
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.array,
+        lambda texts: np.array(texts, dtype=object),
+        pd.Series,
+        lambda texts: pd.Series(texts, index=range(len(texts), 0, -1), dtype="string"),
+        lambda texts: pd.Series(texts, dtype=object),
+        lambda texts: pd.Series(texts, dtype="category"),
+        lambda texts: [text.encode() for text in texts],
+    ],
+)
+def test_texts_of_every_kind_are_labels(clustered, labels, convert):
+    wanted = retrieval_metrics(clustered, labels)
+    assert retrieval_metrics(clustered, convert([f"class {label}" for label in labels])) == wanted
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "Int64"])
+def test_integers_of_pandas_are_labels(clustered, labels, dtype):
+    assert retrieval_metrics(clustered, pd.Series(labels, dtype=dtype)) == retrieval_metrics(clustered, labels)
+
+
+def test_masks_of_pandas_and_torch(clustered, labels):
+    query, gallery = np.arange(COUNT) % 3 == 0, np.arange(COUNT) % 5 > 0
+    wanted = retrieval_metrics(clustered, labels, query=query, gallery=gallery)
+    # by place, whatever the index says
+    index = np.arange(COUNT)[::-1]
+    masks = {"query": pd.Series(query, index=index), "gallery": pd.Series(gallery, index=index)}
+    assert retrieval_metrics(clustered, labels, **masks) == wanted
+    masks = {"query": torch.from_numpy(query), "gallery": gallery.tolist()}
+    assert retrieval_metrics(clustered, labels, **masks) == wanted
+
+
+def test_ks_of_numpy(clustered, labels):
+    wanted = retrieval_metrics(clustered, labels, KS)
+    for ks in (np.array(KS), tuple(np.array(KS, np.uint8)), list(KS)):
+        found = retrieval_metrics(clustered, labels, ks)
+        assert found == wanted
+        assert list(found) == list(wanted)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     arrays(np.float32, st.tuples(st.integers(4, 12), st.integers(1, 3)), elements=st.floats(-3, 3, width=16)),
@@ -193,9 +236,25 @@ def test_collapsed_embeddings_are_measured_in_seconds():
         ({"labels": [0, 0, 1]}, "labels have the shape \\(3,\\), but there are 4 embeddings"),
         ({"labels": [[0], [0], [1], [1]]}, "labels have the shape \\(4, 1\\)"),
         ({"labels": [0.0, 0.5, 1.0, 1.5]}, "labels must be integers or strings, not float64"),
+        ({"labels": ["a", None, "b", "b"]}, "all strings: row 1 holds None \\(NoneType\\)"),
+        ({"labels": ["a", "a", math.nan, "b"]}, "all strings: row 2 holds nan \\(float\\)"),
+        ({"labels": ["a", "a", "b", 7]}, "neither an array of integers nor all strings: row 3 holds 7 \\(int\\)"),
+        ({"labels": np.array([0, 0, 1, 1], object)}, "row 0 holds 0 \\(int\\)"),
+        ({"labels": [0, 0, 1, None]}, "row 3 holds None"),
+        ({"labels": pd.Series(["a", "a", None, "b"])}, "row 2 holds (nan|None)"),
+        ({"labels": pd.Series(["a", "a", None, "b"], dtype="string")}, "row 2 holds <NA>"),
+        ({"labels": pd.Series([0, 0, 1, None])}, "not float64"),
+        ({"labels": pd.Series([0, 0, 1, None], dtype="Int64")}, "(row 3 holds <NA>|not float64)"),
         ({"labels": [0, 1, 2, 3]}, "no query has another gallery item of its class"),
         ({"ks": ()}, "at least one K"),
-        ({"ks": (1, 2, 1)}, "each once"),
+        ({"ks": (1, 2, 1)}, "each K once"),
+        ({"ks": 1}, "ks = 1 must be a list"),
+        ({"ks": np.array([1, 1])}, "each K once"),
+        ({"ks": (1.0, 2)}, "K = 1.0 must be a whole number, not of type float"),
+        ({"ks": (True, 2)}, "K = True must be a whole number, not of type bool"),
+        ({"ks": np.array([1.0])}, "must be a whole number, not of type float64"),
+        ({"ks": np.array([True])}, "must be a whole number, not of type bool"),
+        ({"ks": "12"}, "K = '1' must be a whole number, not of type str"),
         ({"ks": (1, 0)}, "K = 0 is outside 1..3"),
         ({"ks": (1, 4)}, "K = 4 is outside 1..3"),
         ({"ks": (3,), "gallery": np.array([1, 1, 1, 0], bool)}, "K = 3 is outside 1..2"),
@@ -219,3 +278,6 @@ def test_a_rank_is_not_asked_beyond_the_depth(clustered, labels):
     for k in (0, 6):
         with pytest.raises(ValueError, match=f"k = {k} is outside 1..5"):
             answers.correct_at(k)
+    for k in (1.0, True):
+        with pytest.raises(ValueError, match=f"k = {k} must be a whole number"):
+            means(answers, (k,))
