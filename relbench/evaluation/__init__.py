@@ -10,6 +10,7 @@ from relbench.evaluation.retrieval import (
     retrieval_metrics,
 )
 from relbench.evaluation.significance import compare, paired_class_bootstrap, seed_interval
+from relbench.evaluation.stored import read_embeddings, stored_metrics
 
 __all__ = [
     "Answers",
@@ -19,7 +20,9 @@ __all__ = [
     "nearest",
     "paired_class_bootstrap",
     "per_query",
+    "read_embeddings",
     "recall_by_class",
     "retrieval_metrics",
     "seed_interval",
+    "stored_metrics",
 ]
