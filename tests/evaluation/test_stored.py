@@ -168,6 +168,7 @@ def test_any_damage_is_one_line_or_none(tmp_path_factory, suffix, changes, kept)
         (("e.npy", "both.npz"), ("both.npz is not a readable",)),
         (("unlabelled.npz",), ("unlabelled.npz holds no array 'labels' (it holds embeddings, x)",)),
         (("other.npz",), ("other.npz holds no array 'embeddings'",)),
+        (("bare.npz",), ("bare.npz holds no array 'embeddings' (it holds nothing)",)),
         (("nothing.npz",), ("nothing.npz holds no array 'embeddings' (it holds nothing)",)),
     ],
 )
@@ -177,6 +178,8 @@ def test_refusals(files, names, parts):
     np.savez(files / "unlabelled.npz", embeddings=ROWS, x=ROWS)
     np.savez(files / "other.npz", labels=LABELS)
     np.savez(files / "nothing.npz")
+    with zipfile.ZipFile(files / "bare.npz", "w") as archive:
+        archive.writestr("embeddings", npy(ROWS))
     with pytest.raises(ValueError, match=re.escape(str(files))) as error:
         read_embeddings(*(files / name for name in names))
     one_line(error, *parts)
