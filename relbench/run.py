@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from relbench.data import DATASETS
 from relbench.data.batches import ClassBatches
 from relbench.data.table import ImageSource, labels_of, lines_of
-from relbench.evaluation import per_query, recall_by_class, retrieval_metrics, summarise
+from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
 from relbench.experiment import Experiment, Term
 from relbench.files import written_whole
 from relbench.ledger import ClassCounts, Row, read_row, write_record
@@ -223,7 +223,7 @@ def _evaluate(experiment: Experiment, folder: RunFolder, source: ImageSource, ne
         data_hash=source.data_hash,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         selected_step=selected,
-        metrics=summarise(answers, ks),
+        metrics=means(answers, ks),
         validation={"recall@1": next(entry["recall@1"] for entry in state["history"] if entry["step"] == selected)},
         by_class=ClassCounts(
             classes=tuple(counts.labels.tolist()),
