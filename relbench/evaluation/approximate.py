@@ -10,8 +10,7 @@ whatever order and with or without fused multiply-add. A sum of d products errs 
 gamma(d) sum |x_i y_i| <= gamma(d) |x| |y|, gamma(n) = n u / (1 - n u) (Higham, Accuracy and
 Stability of Numerical Algorithms, 2nd ed., section 3.1). faiss sums the two squared norms and twice
 the product: gamma(d) (|x|^2 + |y|^2 + 2 |x| |y|) <= gamma(d) m^2, and three more roundings of
-quantities up to m^2. numpy and torch multiply (-2 x, 1) with (y, |y|^2), d + 1 products:
-gamma(d + 1) (2 |x| |y| + |y|^2) <= gamma(d + 1) m^2, and one rounding of |y|^2.
+quantities up to m^2. torch multiplies (-2 x, 1) with (y, |y|^2), d + 1 products: gamma(d + 1) m^2.
 Rounding the centred rows to the working precision moves a distance by at most 2 u m^2 + O(u^2).
 Adding the bound to a key rounds once more.
 Together below gamma(d + 16) m^2 in float32. The float64 part, centring and the canonical distance
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 
 from relbench.evaluation.points import Embeddings, Floats, Integers, Points
 
-Backend = Literal["auto", "numpy", "faiss", "torch"]
+Backend = Literal["auto", "faiss", "torch"]
 Keys = NDArray[np.floating[Any]]
 Multiply = Callable[[NDArray[np.float32], NDArray[np.float32]], None]
 
@@ -102,22 +101,22 @@ def choose_backend(backend: Backend, embeddings: Embeddings) -> tuple[str, torch
     """The backend that will multiply, and the device it does so on.
 
     Args:
-        backend: "numpy" or "faiss" (CPU), "torch" (the tensor's device, else a GPU if there is one,
-            else the CPU), or "auto": torch where a GPU is at hand, else numpy.
+        backend: "faiss" (CPU), "torch" (the tensor's device, else a GPU if there is one, else the
+            CPU), or "auto": torch where a GPU is at hand, else faiss, else torch.
         embeddings: The input; a tensor on a GPU is multiplied there.
 
     Raises:
         ValueError: An unknown backend, or faiss where it is not installed.
     """
     device = _device(embeddings)
-    if backend == "auto":
-        # On processors that faiss's own BLAS does not know, numpy multiplies five times as fast.
-        backend = "numpy" if device.type == "cpu" else "torch"
-    if backend not in _MULTIPLIERS:
-        raise ValueError(f"backend {backend!r} is unknown: use 'auto', 'numpy', 'faiss' or 'torch'")
-    if backend == "faiss" and find_spec("faiss") is None:
-        raise ValueError("backend 'faiss' needs faiss: install faiss-cpu, or use backend='numpy'")
-    return backend, device if backend == "torch" else torch.device("cpu")
+    if backend not in {"auto", "faiss", "torch"}:
+        raise ValueError(f"backend {backend!r} is unknown: use 'auto', 'faiss' or 'torch'")
+    has_faiss = find_spec("faiss") is not None
+    if backend == "faiss" and not has_faiss:
+        raise ValueError("backend 'faiss' needs faiss: install faiss-cpu, or use backend='torch'")
+    if backend == "faiss" or (backend == "auto" and has_faiss and device.type == "cpu"):
+        return "faiss", torch.device("cpu")
+    return "torch", device
 
 
 def _device(embeddings: Embeddings) -> torch.device:
@@ -176,20 +175,14 @@ def _faiss_multiply(centred: Centred, _device: torch.device) -> Multiply:
     return multiply
 
 
-def _numpy_multiply(centred: Centred, _device: torch.device) -> Multiply:
-    transposed = _with_squares(centred).T
-
-    def multiply(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> None:
-        np.matmul(_doubled_with_one(queries), transposed, out=keys)
-
-    return multiply
-
-
 def _torch_multiply(centred: Centred, device: torch.device) -> Multiply:
-    transposed = torch.from_numpy(_with_squares(centred)).to(device).T
+    squares = np.square(centred.norms[centred.points.gallery]).astype(np.float32)
+    gallery = np.concatenate([_gallery(centred), squares[:, None]], axis=1)
+    transposed = torch.from_numpy(gallery).to(device).T
 
     def multiply(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> None:
-        left = torch.from_numpy(_doubled_with_one(queries)).to(device)
+        ones = np.ones((len(queries), 1), np.float32)
+        left = torch.from_numpy(np.concatenate([-2 * queries, ones], axis=1)).to(device)
         with _full_precision(device):
             if device.type == "cpu":
                 torch.mm(left, transposed, out=torch.from_numpy(keys))
@@ -199,18 +192,7 @@ def _torch_multiply(centred: Centred, device: torch.device) -> Multiply:
     return multiply
 
 
-def _with_squares(centred: Centred) -> NDArray[np.float32]:
-    """(columns, dim + 1) rows (y, |y|^2) of the gallery."""
-    squares = np.square(centred.norms[centred.points.gallery]).astype(np.float32)
-    return np.concatenate([_gallery(centred), squares[:, None]], axis=1)
-
-
-def _doubled_with_one(queries: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(queries, dim + 1) rows (-2 x, 1): times (y, |y|^2) they give |x - y|^2 - |x|^2."""
-    return np.concatenate([-2 * queries, np.ones((len(queries), 1), np.float32)], axis=1)
-
-
-_MULTIPLIERS = {"numpy": _numpy_multiply, "faiss": _faiss_multiply, "torch": _torch_multiply}
+_MULTIPLIERS = {"faiss": _faiss_multiply, "torch": _torch_multiply}
 
 
 @contextmanager

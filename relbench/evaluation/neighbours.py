@@ -103,7 +103,7 @@ def nearest(
         k: Neighbours per query, from 1 to the gallery's size (less one if a query is in it).
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all.
-        backend: "numpy", "faiss", "torch", or "auto": torch where a GPU is at hand, else numpy.
+        backend: "faiss", "torch", or "auto": torch where a GPU is at hand, else faiss, else torch.
         chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 512 MB.
 
     Returns:

@@ -86,7 +86,7 @@ def retrieval_metrics(
         ks: The K of Recall@K, without repetition.
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all. A row may be in both.
-        backend: "numpy", "faiss", "torch", or "auto": torch where a GPU is at hand, else numpy.
+        backend: "faiss", "torch", or "auto": torch where a GPU is at hand, else faiss, else torch.
             The answer is the same.
         progress: Called with the number of queries done since the last call.
 

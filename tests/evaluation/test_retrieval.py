@@ -1,4 +1,3 @@
-import itertools
 import math
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-BACKENDS = ("numpy", "faiss", "torch")
+BACKENDS = ("faiss", "torch")
 COUNT = 150
 KS = (1, 2, 7, 50)
 
@@ -65,9 +64,9 @@ def test_metrics_are_those_of_plain_loops_on_every_backend(embeddings, labels, m
 
 
 def test_backends_agree_to_the_last_bit(embeddings, labels):
-    first, *others = (per_query(embeddings, labels, KS, backend=backend) for backend in BACKENDS)
-    for other, name in itertools.product(others, ("rank", "r_precision", "average_precision")):
-        np.testing.assert_array_equal(getattr(first, name), getattr(other, name))
+    first, second = (per_query(embeddings, labels, KS, backend=backend) for backend in BACKENDS)
+    for name in ("rank", "r_precision", "average_precision"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
 
 def test_a_large_gallery_is_folded(by_definition):
