@@ -5,9 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 from rich.markup import escape
 from rich.progress import track
 from rich.table import Table
@@ -17,7 +15,7 @@ from relbench import data_commands
 from relbench.benchmarks import tables as benchmark_tables
 from relbench.console import FAILED, in_one_line, out
 from relbench.data import DATASETS
-from relbench.evaluation import retrieval_metrics
+from relbench.evaluation import stored_metrics
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
 from relbench.ledger import Plan, Row, write_record
 from relbench.losses import LOSSES
@@ -138,15 +136,21 @@ def _report(folder: Path, results: tuple[Plan, dict[str, Row]]) -> None:
 
 @app.command()
 def evaluate(
-    embeddings: Annotated[Path, typer.Argument(metavar="EMBEDDINGS.npy", help="Numbers, one row an image.")],
-    labels: Annotated[Path, typer.Argument(metavar="LABELS.npy", help="One class an image: whole numbers or texts.")],
+    embeddings: Annotated[
+        Path,
+        typer.Argument(metavar="EMBEDDINGS", help="embeddings.npz of a run; or an .npy of numbers, one row an image."),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Argument(metavar="LABELS.npy", help="One class an image, whole numbers or texts; an .npz holds them."),
+    ] = None,
     k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, with commas between.")] = "1,2,4,8",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours; every image asks for all others."""
     with in_one_line():
-        metrics = retrieval_metrics(_array(embeddings), _array(labels), _numbers(k, "--k"))
+        metrics = stored_metrics(embeddings, labels, _numbers(k, "--k"))
     if as_json:
         typer.echo(json.dumps(metrics))
         return
@@ -154,16 +158,6 @@ def evaluate(
     for name, value in metrics.items():
         table.add_row(name, f"{100 * value:.2f}")
     out.print(table)
-
-
-def _array(path: Path) -> NDArray[Any]:
-    """An array from a .npy file; never one that needs code to be loaded."""
-    try:
-        with path.open("rb") as file:
-            array: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is not a readable .npy file of numbers or texts ({error})") from None
-    return array
 
 
 @app.command("list")

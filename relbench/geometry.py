@@ -19,11 +19,34 @@ from typing import Any, Self, cast
 import torch
 from torch import Tensor
 
+ORDINARY_EXPONENT = 30
+"""Magnitudes from 2^-31 to 2^30 are computed with as they are: their squares are far from the ends of float32."""
+
 
 def working_dtype(*matrices: Tensor) -> torch.dtype:
     """The type to do arithmetic in: float64 if any of the matrices has it, else float32."""
     has_double = any(matrix.dtype == torch.float64 for matrix in matrices)
     return torch.float64 if has_double else torch.float32
+
+
+def safe_scale(rows: Tensor) -> Tensor:
+    """The power of two that brings the largest coordinate near 1, so that squares neither overflow nor vanish.
+
+    Multiplying by it is exact. For coordinates of ordinary size it is 1, and nothing changes at all.
+
+    Args:
+        rows: float32 or float64; get no gradient through the scale.
+
+    Returns:
+        Scalar, like `rows`, and a normal number of its type: what is very near the ends of the type is brought only
+        nearer to 1. Where `rows` hold an infinity or a NaN, their products do so too. Found without waiting for an
+        accelerator.
+    """
+    largest = rows.detach().abs().amax()
+    mantissa, exponent = torch.frexp(largest)
+    tiny = torch.finfo(largest.dtype).tiny
+    power = (mantissa / largest).clamp_(tiny, tiny**-0.5)  # the quotient is exact; a gradient is multiplied by it too
+    return torch.where(exponent.abs() > ORDINARY_EXPONENT, power, 1.0)
 
 
 class _FirstDerivative(torch.autograd.Function):
@@ -88,7 +111,8 @@ def pairwise_distances(rows: Tensor) -> Tensor:
     Returns:
         ``(count, count)``, symmetric with a zero diagonal, not squared. In float64 if `rows` is,
         else in float32 (half precision is widened first). Relative error a few units of rounding,
-        also for nearly equal rows; exactly 0 for equal rows.
+        also for nearly equal rows; exactly 0 for equal rows. Squares of coordinates must lie within the type: in
+        float32, distances from 1e-18 to 1e18 (see `safe_scale`).
     """
     return cast("Tensor", _PairwiseDistances.apply(rows.to(working_dtype(rows))))
 
@@ -163,9 +187,11 @@ class Sides:
         """Prepare a distance matrix.
 
         Rows count as equal if their distance is at most ``eps^(2/3)`` of the largest one (2.4e-5 in float32, 3.7e-11
-        in float64): nearer than that, the direction from one to the other is lost in rounding.
+        in float64): nearer than that, the direction from one to the other is lost in rounding. So do rows so near that
+        squares of one over their distance would leave the type: 7e-18 in float32, 1e-152 in float64.
         """
-        equal = distances <= distances.max() * torch.finfo(distances.dtype).eps ** (2 / 3)
+        limits = torch.finfo(distances.dtype)
+        equal = distances <= (distances.max() * limits.eps ** (2 / 3)).clamp_(min=64 * limits.tiny**0.5)
         return cls(
             distances=distances,
             halves=(distances / 2).masked_fill_(equal, 0.0),

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 from relbench.data import find_data_set
 from relbench.data.batches import ClassBatches
 from relbench.data.table import ROLES, ImageSource, labels_of, lines_of
-from relbench.evaluation import per_query, recall_by_class, retrieval_metrics, summarise
+from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
 from relbench.experiment import Experiment, Term
 from relbench.files import written_whole
 from relbench.ledger import ClassCounts, Row, read_row, write_record
@@ -261,7 +261,7 @@ def _evaluate(
         data_hash=source.data_hash,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         selected_step=selected,
-        metrics=summarise(answers, ks),
+        metrics=means(answers, ks),
         validation=_validated(state["history"], selected),
         by_class=ClassCounts(
             classes=tuple(counts.labels.tolist()),

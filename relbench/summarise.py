@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from relbench.comparison import Comparison
-from relbench.evaluation import ClassCounts, compare, seed_interval
+from relbench.evaluation import RecallCounts, compare, seed_interval
 from relbench.ledger import Entry, Plan, Row, read_record, read_row
 from relbench.report.summary import Method, Summary
 
@@ -61,6 +61,6 @@ def _compare(own: Sequence[Row], teachers: Sequence[Row]) -> Comparison:
     return compare([_counts(row) for row in own], [_counts(row) for row in teachers], generator=generator)
 
 
-def _counts(row: Row) -> ClassCounts:
+def _counts(row: Row) -> RecallCounts:
     by_class = row.by_class
-    return ClassCounts(np.array(by_class.classes), np.array(by_class.queries), np.array(by_class.correct))
+    return RecallCounts(np.array(by_class.classes), np.array(by_class.queries), np.array(by_class.correct))

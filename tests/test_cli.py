@@ -142,6 +142,11 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert "12 of 12 runs are finished already" in text
     assert {path: path.stat().st_mtime_ns for path in rows} == rows
 
+    row = json.loads(next(iter(rows)).read_text(encoding="utf-8"))
+    code, text, _ = relbench_command("evaluate", next(iter(rows)).with_name("embeddings.npz"), "--k", "1,2", "--json")
+    assert code == 0
+    assert json.loads(text) == {name: row["metrics"][name] for name in ("recall@1", "recall@2", "r_precision", "map@r")}
+
     (folder / "table.md").unlink()
     code, _, _ = relbench_command("report", folder)
     assert code == 0
@@ -259,7 +264,8 @@ def test_evaluate(relbench_command, arrays):
 def test_evaluate_refuses(relbench_command, tmp_path, embeddings, labels, k, parts):
     np.save(tmp_path / "e.npy", embeddings)
     np.save(tmp_path / "l.npy", labels)
-    refused(relbench_command("evaluate", tmp_path / "e.npy", tmp_path / "l.npy", "--k", k), *parts)
+    files = () if parts == ["--k"] else ("e.npy and ", "l.npy: ")
+    refused(relbench_command("evaluate", tmp_path / "e.npy", tmp_path / "l.npy", "--k", k), *parts, *files)
 
 
 def test_evaluate_files(relbench_command, tmp_path, arrays):
@@ -268,7 +274,9 @@ def test_evaluate_files(relbench_command, tmp_path, arrays):
     refused(relbench_command("evaluate", tmp_path / "objects.npy", arrays[1]), "objects.npy")
     (tmp_path / "short.npy").write_bytes(arrays[0].read_bytes()[:100])
     refused(relbench_command("evaluate", tmp_path / "short.npy", arrays[1]), "short.npy")
+    refused(relbench_command("evaluate", arrays[0]), "e.npy", "without labels")
     np.savez(tmp_path / "several.npz", a=np.ones(2))
+    refused(relbench_command("evaluate", tmp_path / "several.npz"), "several.npz", "'embeddings'")
     refused(relbench_command("evaluate", tmp_path / "several.npz", arrays[1]), "several.npz")
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from relbench.geometry import Sides, pairwise_distances
+from relbench.geometry import Sides, pairwise_distances, safe_scale
 
 
 def random_rows(count: int, dim: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -63,6 +63,43 @@ def test_gradient_between_equal_rows_is_zero():
     pairwise_distances(rows).sum().backward()
     assert rows.grad is not None
     assert rows.grad.eq(0).all()
+
+
+@pytest.mark.parametrize(("dtype", "lowest", "highest"), [(torch.float32, -149, 128), (torch.float64, -1074, 1024)])
+def test_a_safe_scale_is_a_power_of_two_that_brings_magnitudes_near_one(dtype: torch.dtype, lowest: int, highest: int):
+    for exponent in range(lowest, highest):
+        largest = torch.tensor(math.ldexp(1.0, exponent), dtype=torch.float64).to(dtype)
+        scale = safe_scale(largest)
+        assert scale.dtype == dtype
+        assert torch.finfo(dtype).tiny <= scale < torch.inf
+        assert math.frexp(float(scale))[0] == 0.5
+        limits = torch.finfo(dtype)
+        assert limits.tiny**0.5 * limits.eps / 2 <= largest * scale < 2.0**30  # the lowest are subnormal
+
+
+def test_a_safe_scale_leaves_ordinary_magnitudes_and_zero_alone():
+    for largest in (0.0, 2.0**-31, 1e-9, 1.0, 1e9, 2.0**30 - 100):
+        assert safe_scale(torch.tensor(largest)) == 1
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+def test_what_is_not_finite_stays_visible(value: float):
+    rows = random_rows(4, 3)
+    rows[1, 1] = value
+    assert not pairwise_distances(rows).isfinite().all()
+    assert not (value * safe_scale(torch.tensor(abs(value)))).isfinite()
+
+
+@pytest.mark.parametrize("scale", [1e-15, 1e-12, 1.0, 1e12, 1e15])
+def test_distances_and_their_gradient_are_accurate_where_squares_are(scale: float):
+    rows = (scale * random_rows(12, 5)).float().requires_grad_()
+    exact = rows.detach().double().requires_grad_()
+    weights = random_rows(12, 12, seed=1)
+    distances, expected = pairwise_distances(rows), pairwise_distances(exact)
+    torch.testing.assert_close(distances.double(), expected, rtol=4e-7, atol=0)
+    (gradient,) = torch.autograd.grad((distances * weights.float()).sum(), rows)
+    (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), exact)
+    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=1e-5)
 
 
 def test_second_derivative_is_refused():

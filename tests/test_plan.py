@@ -110,9 +110,9 @@ def with_method(*terms):
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        ((Term(loss="tripplet"),), "method: there is no loss 'tripplet'; did you mean 'triplet'"),
+        ((Term(loss="tripplet"),), "method: unknown loss 'tripplet': did you mean triplet?"),
         ((Term(loss="pml:NoSuchLoss"),), "method: "),
-        ((Term(loss="triplet", options={"margn": 0.2}),), "method: loss 'triplet' has no option 'margn'; did you mean"),
+        ((Term(loss="triplet", options={"margn": 0.2}),), "method: loss 'triplet' has no option 'margn': did you mean"),
         ((Term(loss="triplet", options={"margin": "big"}),), "method: loss 'triplet': option 'margin' is 'big', but"),
         ((TRIPLET, Term(loss="triplet")), "settings: a loss may stand in `terms` once"),
         ((), "terms = (): Tuple should have at least 1 item"),

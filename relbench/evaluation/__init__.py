@@ -3,23 +3,26 @@
 from relbench.evaluation.neighbours import nearest
 from relbench.evaluation.retrieval import (
     Answers,
-    ClassCounts,
+    RecallCounts,
+    means,
     per_query,
     recall_by_class,
     retrieval_metrics,
-    summarise,
 )
 from relbench.evaluation.significance import compare, paired_class_bootstrap, seed_interval
+from relbench.evaluation.stored import read_embeddings, stored_metrics
 
 __all__ = [
     "Answers",
-    "ClassCounts",
+    "RecallCounts",
     "compare",
+    "means",
     "nearest",
     "paired_class_bootstrap",
     "per_query",
+    "read_embeddings",
     "recall_by_class",
     "retrieval_metrics",
     "seed_interval",
-    "summarise",
+    "stored_metrics",
 ]

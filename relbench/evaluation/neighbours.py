@@ -129,11 +129,22 @@ def check_depth(points: Points, k: int, name: str) -> None:
     """Refuse a number of neighbours that some query does not have.
 
     Raises:
-        ValueError: k below 1 or above the number of other gallery items.
+        ValueError: k below 1, above the number of other gallery items, or not a whole number.
     """
+    check_whole(k, name)
     most = int(points.others.min())
     if not 1 <= k <= most:
         raise ValueError(
             f"{name} = {k} is outside 1..{most}: the gallery holds {len(points.gallery)} item(s), "
             f"of which a query can find {most}; choose a smaller K or a larger gallery"
         )
+
+
+def check_whole(k: int, name: str) -> None:
+    """Refuse anything but whole numbers; numpy's are as good as Python's.
+
+    Raises:
+        ValueError: another kind of number, or no number.
+    """
+    if isinstance(k, bool) or not isinstance(k, int | np.integer):
+        raise ValueError(f"{name} = {k!r} must be a whole number, not of type {type(k).__name__}: correct it")

@@ -98,6 +98,11 @@ def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
     return np.ascontiguousarray(embeddings)
 
 
+def as_array(values: ArrayLike) -> NDArray[Any]:
+    """A list, array, tensor on any device or pandas column as an array."""
+    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
+
+
 def _check_finite(rows: NDArray[Any]) -> None:
     bad = ~np.isfinite(rows).all(axis=1)
     if bad.any():
@@ -110,7 +115,7 @@ def _check_finite(rows: NDArray[Any]) -> None:
 def _as_indices(mask: ArrayLike | None, name: str, length: int) -> Integers:
     if mask is None:
         return np.arange(length)
-    flags = mask.detach().cpu().numpy() if isinstance(mask, torch.Tensor) else np.asarray(mask)
+    flags = as_array(mask)
     if flags.dtype != np.bool_ or flags.shape != (length,):
         raise ValueError(
             f"{name} must be a boolean mask of shape ({length},), one flag per embedding, not "

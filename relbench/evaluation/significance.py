@@ -19,7 +19,7 @@ from scipy.special import stdtrit
 
 from relbench.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.points import Floats, Integers
-from relbench.evaluation.retrieval import ClassCounts
+from relbench.evaluation.retrieval import RecallCounts
 
 _DRAWS_AT_ONCE = 1 << 18
 
@@ -104,8 +104,8 @@ def paired_class_bootstrap(
 
 
 def compare(
-    student: Sequence[ClassCounts],
-    teacher: Sequence[ClassCounts],
+    student: Sequence[RecallCounts],
+    teacher: Sequence[RecallCounts],
     *,
     generator: np.random.Generator,
     resamples: int = 10_000,
@@ -189,7 +189,7 @@ def _mean_counts(counts: ArrayLike, size: Integers) -> Floats:
     return np.asarray(array.mean(axis=0))
 
 
-def _check_pairs(student: Sequence[ClassCounts], teacher: Sequence[ClassCounts]) -> None:
+def _check_pairs(student: Sequence[RecallCounts], teacher: Sequence[RecallCounts]) -> None:
     if not student or len(teacher) not in (1, len(student)):
         raise ValueError(
             f"{len(student)} student(s) and {len(teacher)} teacher(s) don't pair up: pass one "

@@ -7,7 +7,7 @@ entry in `LOSSES`. To add one, write the function (options are keyword-only para
 from collections.abc import Mapping
 from typing import Any
 
-from relbench.losses.entry import Loss, options_of, pure_loss, suggestion
+from relbench.losses.entry import Loss, options_of, pure_loss
 from relbench.losses.metric_learning import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
 from relbench.losses.relational import rkd_angle, rkd_distance
 from relbench.losses.supervised import (
@@ -16,6 +16,7 @@ from relbench.losses.supervised import (
     positive_pairs,
     triplet_margin,
 )
+from relbench.names import known
 
 __all__ = [
     "LOSSES",
@@ -73,11 +74,9 @@ def find_loss(name: str) -> Loss:
     Raises:
         ValueError: there is no such loss; names those that come close.
     """
-    if name in LOSSES:
-        return LOSSES[name]
     if name.startswith(PREFIX):
         return pml_entry(name.removeprefix(PREFIX))
-    raise ValueError(f"there is no loss {name!r}{suggestion(name, [*LOSSES, f'{PREFIX}<name>'])}")
+    return LOSSES[known(name, [*LOSSES, f"{PREFIX}<name>"], "loss")]
 
 
 def validate_term(name: str, options: Mapping[str, Any]) -> None:

@@ -1,14 +1,15 @@
 """What the table of losses says about each one, and how its options are checked."""
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Literal, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
+
+from relbench.names import hint
 
 Kind = Literal["relational", "supervised"]
 
@@ -75,7 +76,7 @@ class Loss:
 
     def _check_option(self, name: str, value: object) -> None:
         if name not in self.options:
-            raise ValueError(f"loss {self.name!r} has no option {name!r}{suggestion(name, self.options)}")
+            raise ValueError(f"loss {self.name!r} has no option {name!r}: {hint(name, self.options)}")
         annotation = self.options[name].annotation
         if not _fits(value, annotation):
             raise ValueError(f"loss {self.name!r}: option {name!r} is {value!r}, but must be {_words(annotation)}")
@@ -96,15 +97,6 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 def pure_loss(function: Callable[..., Tensor], kind: Kind, summary: str, source: str) -> Loss:
     """The entry of a loss without parameters of its own: a function, whose keyword-only parameters are the options."""
     return Loss(function.__name__, summary, source, kind, options_of(function), make=partial(partial, function))
-
-
-def suggestion(name: str, allowed: Iterable[str]) -> str:
-    """How a message about an unknown name goes on: the names that come close, or all of them."""
-    known = sorted(allowed)
-    close = get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"; did you mean {' or '.join(map(repr, close))}?"
-    return f"; it can be one of: {', '.join(known)}" if known else "; there is none"
 
 
 def _fits(value: object, annotation: Any) -> bool:

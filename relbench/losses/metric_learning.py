@@ -4,7 +4,8 @@ The library is imported when the first of its losses is asked for, not before: t
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
@@ -12,13 +13,37 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import normalize
 
-from relbench.losses.entry import Loss, suggestion
+from relbench.losses.entry import NEEDS, Loss
+from relbench.names import known
 
 PREFIX = "pml:"
 
-_NOT_FOR_LABELS = {"BaseMetricLossFunction", "GenericPairLoss", "ManifoldLoss", "VICRegLoss"}
-"""The names that stand for other losses, and the losses that are not called with embeddings and labels."""
+_LIBRARY = "pytorch-metric-learning"
+
+_KINDS = {
+    "loss": ("losses", "BaseMetricLossFunction"),
+    "miner": ("miners", "BaseMiner"),
+    "distance": ("distances", "BaseDistance"),
+    "reducer": ("reducers", "BaseReducer"),
+    "regularizer": ("regularizers", "BaseRegularizer"),
+}
+"""What the library has that is asked for by name: its module, and the class it descends from."""
+
+_NOT_FOR_LABELS = {"EmbeddingsAlreadyPackagedAsTriplets", "GenericPairLoss", "ManifoldLoss", "VICRegLoss"}
+"""What stands for other classes, and the losses and miners that do not look at embeddings and labels."""
+
+_OBJECTS = {
+    "distance": "distance",
+    "reducer": "reducer",
+    "embedding_regularizer": "regularizer",
+    "weight_regularizer": "regularizer",
+}
+"""The arguments that are themselves objects of the library, and of what kind."""
+
+_TRIAL_CLASSES, _TRIAL_ROWS, _TRIAL_DIM = 4, 4, 8
+"""Classes, rows of each, and columns of the batch that options are tried on."""
 
 _SET_BY_SUBCLASSES = {"mat_based_loss"}
 
@@ -92,13 +117,15 @@ def pml_loss(
         miner: of the miner, such as "MultiSimilarityMiner".
         miner_options: the miner's arguments.
         seed: of the first values of the loss's parameters, where it has any.
-        **options: the loss's arguments; those of its base classes count as well.
+        **options: the loss's arguments; those of its base classes count as well. A distance, reducer or regularizer is
+            the name of its class, "LpDistance", or the name with arguments, `{"name": "LpDistance", "p": 1}`.
 
     Returns:
         A module, called with `(embeddings, labels, generator)`.
 
     Raises:
-        ValueError: loss, miner or one of their options is unknown, missing or of the wrong type.
+        ValueError: loss, miner or one of their options is unknown, missing or of the wrong type; or what they make
+            cannot be built, or called with a batch.
     """
     given = {"miner": miner, "miner_options": miner_options, "seed": seed, **options}
     loss = pml_entry(name).build(**given)
@@ -112,23 +139,21 @@ def pml_entry(name: str) -> Loss:
     Raises:
         ValueError: there is no such loss; names those that come close.
     """
-    losses = _classes("losses", "BaseMetricLossFunction")
-    if name not in losses:
-        raise ValueError(f"pytorch-metric-learning has no loss {name!r}{suggestion(name, losses)}")
+    loss = _class("loss", name)
     return Loss(
         name=f"{PREFIX}{name}",
-        summary=f"{name} of pytorch-metric-learning",
-        source="pytorch-metric-learning (arXiv:2008.09164), whose documentation names the loss's paper",
+        summary=f"{name} of {_LIBRARY}",
+        source=f"{_LIBRARY} (arXiv:2008.09164), whose documentation names the loss's paper",
         kind="supervised",
-        options=_arguments(losses[name]) | _OWN_OPTIONS,
-        make=partial(_make, losses[name]),
-        verify=_check_miner,
+        options=_arguments(loss) | _OWN_OPTIONS,
+        make=partial(_make, loss),
+        verify=partial(_try, loss),
     )
 
 
 def pml_names() -> list[str]:
     """All losses of pytorch-metric-learning that a batch with labels is enough for."""
-    return sorted(_classes("losses", "BaseMetricLossFunction"))
+    return sorted(_classes("loss"))
 
 
 def _make(
@@ -139,43 +164,94 @@ def _make(
     seed: int = 0,
     **options: Any,
 ) -> MetricLearningLoss:
+    run = {name: value for name, value in options.items() if name in NEEDS}
     with _seeded_globally(seed, torch.device("cpu")):
-        chooser = _built(_miners()[miner], miner_options or {}) if miner else None
-        return MetricLearningLoss(_built(loss, options), chooser)
+        chooser = _built(_class("miner", miner), miner_options or {}, run) if miner else None
+        return MetricLearningLoss(_built(loss, options, run), chooser)
 
 
-def _built(kind: type[nn.Module], options: Mapping[str, Any]) -> nn.Module:
+def _built(kind: type[nn.Module], options: Mapping[str, Any], run: Mapping[str, Any]) -> nn.Module:
+    """An object of the library; `run` holds what follows from the run, for the objects among its options."""
+    arguments = {
+        name: _object(_OBJECTS[name], value, run) if name in _OBJECTS else value for name, value in options.items()
+    }
+    return kind(**arguments)
+
+
+def _object(what: str, wanted: object, run: Mapping[str, Any]) -> object:
+    """An option that is an object of the library: from its name, or name and options; anything else as it is."""
+    if isinstance(wanted, str):
+        wanted = {"name": wanted}
+    if not isinstance(wanted, Mapping):
+        return wanted
+    options = {name: value for name, value in wanted.items() if name != "name"}
+    kind = _class(what, wanted.get("name", ""))
+    allowed = _arguments(kind)
+    _check_names(kind, options, allowed.keys() - set(NEEDS))
+    return _built(kind, options | {name: value for name, value in run.items() if name in allowed}, run)
+
+
+def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
+    """Build the loss once and call it with a small batch, so that what cannot work is refused before a run.
+
+    Whatever the library raises is a refusal: its assertions and errors come from anywhere between its constructors and
+    torch. What follows from the run is taken from the batch. Draws nothing from torch's global generators.
+    """
+    _check_miner(options)
+    generator = torch.Generator().manual_seed(0)
+    run = {"num_classes": _TRIAL_CLASSES, "embedding_size": options.get("descriptors_dim", _TRIAL_DIM)}
+    taken = {name: value for name, value in run.items() if name in _arguments(loss)}
+    labels = torch.arange(_TRIAL_CLASSES).repeat_interleave(_TRIAL_ROWS)
     try:
-        return kind(**options)
-    except (AssertionError, TypeError, ValueError) as problem:
-        raise ValueError(f"{kind.__name__} of pytorch-metric-learning refuses {dict(options)}: {problem}") from problem
+        with warnings.catch_warnings(action="ignore"):
+            built = _make(loss, **{**options, **taken})
+            rows = normalize(torch.randn(len(labels), run["embedding_size"], generator=generator))
+            value = built(rows, labels, generator)
+    except Exception as problem:
+        raise ValueError(f"{_refusal(loss, options)}: {_first_line(problem)}") from problem
+    if not isinstance(value, Tensor) or value.ndim:
+        raise ValueError(f"{_refusal(loss, options)}: a batch gives more than one number")
+    if not value.isfinite():
+        raise ValueError(f"{_refusal(loss, options)}: a random batch gives {float(value)}")
+
+
+def _refusal(loss: type[nn.Module], options: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in options.items() if value or name not in _OWN_OPTIONS}
+    return f"{loss.__name__} of {_LIBRARY} refuses {given}"
+
+
+def _first_line(problem: Exception) -> str:
+    return next(iter(str(problem).splitlines()), type(problem).__name__)
 
 
 def _check_miner(options: Mapping[str, Any]) -> None:
     name, given = options.get("miner"), options.get("miner_options") or {}
-    if name is None:
-        if given:
-            raise ValueError(f"miner_options {dict(given)} are given, but no miner")
-        return
-    miners = _miners()
-    if name not in miners:
-        raise ValueError(f"pytorch-metric-learning has no miner {name!r}{suggestion(name, miners)}")
-    allowed = _arguments(miners[name])
-    for unknown in given.keys() - allowed.keys():
-        raise ValueError(f"miner {name!r} has no option {unknown!r}{suggestion(unknown, allowed)}")
+    if name is not None:
+        miner = _class("miner", name)
+        _check_names(miner, given, _arguments(miner))
+    elif given:
+        raise ValueError(f"miner_options {dict(given)} are given, but no miner")
 
 
-def _miners() -> dict[str, type[nn.Module]]:
-    return _classes("miners", "BaseMiner")
+def _check_names(kind: type[nn.Module], options: Iterable[str], allowed: Iterable[str]) -> None:
+    for name in options:
+        known(name, allowed, f"option of {kind.__name__}")
 
 
-def _classes(module: str, ancestor: str) -> dict[str, type[nn.Module]]:
-    """The public classes of one of the library's modules that descend from (and are not) one of them."""
+def _class(what: str, name: str) -> type[nn.Module]:
+    """ValueError unless the library has such a class; names those that come close."""
+    classes = _classes(what)
+    return classes[known(name, classes, f"{_LIBRARY} {what}")]
+
+
+def _classes(what: str) -> dict[str, type[nn.Module]]:
+    """The library's public classes of a kind, without those that cannot be asked for."""
+    module, base = _KINDS[what]
     library = import_module(f"pytorch_metric_learning.{module}")
-    above: type[nn.Module] = getattr(library, ancestor)
-    names = (name for name in vars(library) if name not in {*_NOT_FOR_LABELS, ancestor})
-    classes = {name: getattr(library, name) for name in names}
-    return {name: item for name, item in classes.items() if inspect.isclass(item) and issubclass(item, above)}
+    above: type[nn.Module] = getattr(library, base)
+    classes = {name: item for name, item in vars(library).items() if inspect.isclass(item)}
+    left_out = {base, *_NOT_FOR_LABELS}
+    return {name: item for name, item in classes.items() if issubclass(item, above) and name not in left_out}
 
 
 def _arguments(kind: type[nn.Module]) -> dict[str, inspect.Parameter]:
@@ -194,5 +270,5 @@ _VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:
     """The parameter as an option: of the type of its default, where that says anything."""
     types = {bool: bool, int: float, float: float, str: str}
-    annotation = types.get(type(parameter.default), Any)
+    annotation = types.get(type(parameter.default), int if parameter.name in NEEDS else Any)
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from relbench.geometry import Sides, pairwise_distances, working_dtype
+from relbench.geometry import Sides, pairwise_distances, safe_scale, working_dtype
 
 SMALLEST_DISTANCE = 1e-6
 """The length that the authors give to a distance of zero (their squared one is at least 1e-12)."""
@@ -42,13 +42,16 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
         is widened first, under autocast too).
 
     Raises:
+        TypeError: an input is not a torch tensor.
         ValueError: an input is not a floating matrix, the batch sizes differ, or the batch has
             fewer than two rows.
 
     Numerics:
         Distances come from differences of rows, so a small one is as accurate as a large one: in
         float32 a distance errs by a few 1e-7 of itself. Pairs nearer than 1e-6, equal ones among
-        them, count as 1e-6 apart, as in the authors' code, and get gradient 0.
+        them, count as 1e-6 apart, as in the authors' code, and get gradient 0. So a student all of whose distances are
+        below 1e-6 has a finite loss but no gradient: the floor is a length, not a fraction. Large coordinates do no
+        harm, in float32 up to 1e36.
 
     Source:
         arXiv:1904.05068, equations 5 to 7; lenscloth/RKD@0a6c3c0 `RkdDistance`. The paper sums over
@@ -63,7 +66,8 @@ def _relative_distances(rows: Tensor) -> Tensor:
     """Distances of different rows over their mean, ``(batch, batch)``; the diagonal stays 0."""
     count = len(rows)
     different = 1 - torch.eye(count, dtype=rows.dtype, device=rows.device)
-    distances = pairwise_distances(rows).clamp_min(SMALLEST_DISTANCE) * different
+    scale = safe_scale(rows).clamp_(max=1)  # never up: the floor is a length
+    distances = pairwise_distances(rows * scale).clamp_min(SMALLEST_DISTANCE * scale) * different
     return distances * (count * (count - 1) / distances.sum())
 
 
@@ -84,6 +88,7 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         precision is widened first, under autocast too).
 
     Raises:
+        TypeError: an input is not a torch tensor.
         ValueError: an input is not a floating matrix, the batch sizes differ, or the batch has
             fewer than two rows.
 
@@ -97,7 +102,9 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         the two sides that meet at the vertex (eps = 1.2e-7 in float32, 2.2e-16 in float64). The gradient errs by at
         most ``4 eps r`` of its length, with r the ratio of the largest to the smallest distance in the batch. Pairs
         nearer than 2.4e-5 (float64: 3.7e-11) of the largest distance count as equal rows: angles with such a side have
-        cosine 0 and no gradient with respect to it. So r is at most 41,000, and no cosine errs by more than 0.04.
+        cosine 0 and no gradient with respect to it. So r is at most 41,000, and no cosine errs by more than 0.04. This
+        holds at any scale of either side, in float32 for coordinates from 1e-36 to 1e36; rows nearer than 7e-18 count
+        as equal as well.
 
     Source:
         arXiv:1904.05068, equations 8 and 9; lenscloth/RKD@0a6c3c0 `RKdAngle`. The paper sums over
@@ -107,9 +114,14 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     """
     dtype = _checked_dtype(student, teacher)
     with torch.no_grad():
-        target = pairwise_distances(teacher.to(dtype))
-    distances = pairwise_distances(student.to(dtype))
+        target = pairwise_distances(_near_one(teacher.to(dtype)))
+    distances = pairwise_distances(_near_one(student.to(dtype)))
     return cast("Tensor", _AngleLoss.apply(distances, target))
+
+
+def _near_one(rows: Tensor) -> Tensor:
+    """The rows at a scale where squares stay within the type: no angle changes."""
+    return rows * safe_scale(rows)
 
 
 class _AngleLoss(torch.autograd.Function):
@@ -202,7 +214,9 @@ def _vertices_per_slab(count: int, device: str) -> int:
 def _checked_dtype(student: Tensor, teacher: Tensor) -> torch.dtype:
     """The type to do arithmetic in; ValueError unless the two are batches that can be compared."""
     for name, rows in (("student", student), ("teacher", teacher)):
-        if rows.ndim != 2 or not rows.is_floating_point():
+        if not isinstance(rows, Tensor):
+            raise TypeError(f"{name} must be a torch tensor, but is a {type(rows).__name__}")
+        if rows.ndim != 2 or not rows.shape[1] or not rows.is_floating_point():
             raise ValueError(
                 f"{name} must be a floating matrix (batch, dim), but is {rows.dtype} of shape {tuple(rows.shape)}"
             )

@@ -82,3 +82,13 @@ def ranking() -> Callable[..., list[int]]:
 def by_definition() -> Callable[..., dict[str, float]]:
     """`measure_all`."""
     return measure_all
+
+
+@pytest.fixture
+def labels() -> Matrix:
+    """(150,) classes."""
+    # a large class, small ones, and some of one member
+    generator = np.random.default_rng(1)
+    return np.concatenate([np.zeros(40, int), generator.integers(1, 25, 100), np.arange(25, 35)])[
+        generator.permutation(150)
+    ]

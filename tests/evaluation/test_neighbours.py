@@ -194,6 +194,8 @@ def test_faiss_is_not_loaded_for_torch():
         (np.zeros((1, 3)), 1, {}, "at least two"),
         (np.zeros((0, 3)), 1, {}, "at least two"),
         (np.zeros((4, 2)), 0, {}, "k = 0 is outside 1..3"),
+        (np.zeros((4, 2)), 2.0, {}, "k = 2.0 must be a whole number, not of type float"),
+        (np.zeros((4, 2)), True, {}, "k = True must be a whole number, not of type bool"),
         (np.zeros((4, 2)), 4, {}, "k = 4 is outside 1..3"),
         (np.zeros((4, 2)), 1, {"backend": "annoy"}, "'annoy' is unknown"),
         (np.zeros((4, 2)), 1, {"query": np.zeros(4, bool)}, "query selects no row"),

@@ -1,7 +1,8 @@
+import math
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -9,24 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
-from relbench.evaluation import per_query, recall_by_class, retrieval_metrics, summarise
-from relbench.evaluation.neighbours import Search
-from relbench.evaluation.points import check_points
-from relbench.evaluation.retrieval import Classes
+from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 BACKENDS = ("faiss", "torch")
 COUNT = 150
 KS = (1, 2, 7, 50)
-
-
-@pytest.fixture
-def labels():
-    # a large class, small ones, and some of one member
-    generator = np.random.default_rng(1)
-    return np.concatenate([np.zeros(40, int), generator.integers(1, 25, 100), np.arange(25, 35)])[
-        generator.permutation(COUNT)
-    ]
 
 
 @pytest.fixture
@@ -74,27 +63,10 @@ def test_metrics_are_those_of_plain_loops_on_every_backend(embeddings, labels, m
         assert found == pytest.approx(wanted, rel=1e-12)
 
 
-@pytest.mark.parametrize("most", [lambda _, k: k, lambda _, k: 0 * k])
-def test_rows_with_crowds_of_neighbours_get_the_same_answer(embeddings, labels, most):
-    wanted = per_query(embeddings, labels, KS)
-    with patch.object(Search, "most", most):
-        found = per_query(embeddings, labels, KS)
-    for name in ("rank", "partners", "r_precision", "average_precision"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
-
-
 def test_backends_agree_to_the_last_bit(embeddings, labels):
     first, second = (per_query(embeddings, labels, KS, backend=backend) for backend in BACKENDS)
     for name in ("rank", "r_precision", "average_precision"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-
-
-def test_rank_beyond_the_nearest_r_is_counted_exactly(embeddings, labels, ranking):
-    answers = per_query(embeddings, labels, (COUNT - 1,))
-    everything = np.ones(COUNT, bool)
-    for item in range(COUNT):
-        hits = labels[ranking(embeddings, item, everything)] == labels[item]
-        assert answers.rank[item] == (hits.argmax() + 1 if hits.any() else 0)
 
 
 def test_a_large_gallery_is_folded(by_definition):
@@ -136,7 +108,7 @@ def test_pytorch_metric_learning_agrees(seed):
     calculator = AccuracyCalculator(include=names, k="max_bin_count", device=torch.device("cpu"))
     oracle = calculator.get_accuracy(torch.from_numpy(rows), torch.from_numpy(labels))
     answers = per_query(rows, labels, (1,))
-    found = summarise(answers, (1,))
+    found = means(answers, (1,))
     assert found["r_precision"] == pytest.approx(oracle["r_precision"], rel=1e-9)
     assert found["map@r"] == pytest.approx(oracle["mean_average_precision_at_r"], rel=1e-9)
     assert answers.correct_at(1)[answers.partners > 0].mean() == pytest.approx(oracle["precision_at_1"], rel=1e-9)
@@ -156,6 +128,47 @@ def test_names_of_the_classes_change_nothing(clustered, labels):
     assert retrieval_metrics(clustered, [f"class {label}" for label in labels]) == wanted
     assert retrieval_metrics(torch.from_numpy(clustered), torch.from_numpy(labels)) == wanted
     assert retrieval_metrics(clustered, (1000 - labels).astype(np.int16)) == wanted
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        np.array,
+        lambda texts: np.array(texts, dtype=object),
+        pd.Series,
+        lambda texts: pd.Series(texts, index=range(len(texts), 0, -1), dtype="string"),
+        lambda texts: pd.Series(texts, dtype=object),
+        lambda texts: pd.Series(texts, dtype="category"),
+        lambda texts: [text.encode() for text in texts],
+    ],
+)
+def test_texts_of_every_kind_are_labels(clustered, labels, convert):
+    wanted = retrieval_metrics(clustered, labels)
+    assert retrieval_metrics(clustered, convert([f"class {label}" for label in labels])) == wanted
+
+
+@pytest.mark.parametrize("dtype", ["int64", "uint8", "Int64"])
+def test_integers_of_pandas_are_labels(clustered, labels, dtype):
+    assert retrieval_metrics(clustered, pd.Series(labels, dtype=dtype)) == retrieval_metrics(clustered, labels)
+
+
+def test_masks_of_pandas_and_torch(clustered, labels):
+    query, gallery = np.arange(COUNT) % 3 == 0, np.arange(COUNT) % 5 > 0
+    wanted = retrieval_metrics(clustered, labels, query=query, gallery=gallery)
+    # by place, whatever the index says
+    index = np.arange(COUNT)[::-1]
+    masks = {"query": pd.Series(query, index=index), "gallery": pd.Series(gallery, index=index)}
+    assert retrieval_metrics(clustered, labels, **masks) == wanted
+    masks = {"query": torch.from_numpy(query), "gallery": gallery.tolist()}
+    assert retrieval_metrics(clustered, labels, **masks) == wanted
+
+
+def test_ks_of_numpy(clustered, labels):
+    wanted = retrieval_metrics(clustered, labels, KS)
+    for ks in (np.array(KS), tuple(np.array(KS, np.uint8)), list(KS)):
+        found = retrieval_metrics(clustered, labels, ks)
+        assert found == wanted
+        assert list(found) == list(wanted)
 
 
 @settings(max_examples=60, deadline=None)
@@ -192,11 +205,6 @@ def test_a_query_that_is_in_the_gallery_and_one_that_is_not():
     assert answers.labels.tolist() == [0, 2]
 
 
-def test_padding_is_no_hit():
-    classes = Classes(check_points(np.eye(3), None, None), np.array([0, 0, 0]))
-    assert classes.hits(np.array([0]), np.array([[1, 2, -1]])).tolist() == [[True, True, False]]
-
-
 def test_counts_by_class_add_up_to_the_recall(clustered, labels):
     answers = per_query(clustered, labels, KS)
     for k in KS:
@@ -205,7 +213,7 @@ def test_counts_by_class_add_up_to_the_recall(clustered, labels):
         assert counts.queries.tolist() == [int((labels == label).sum()) for label in counts.labels]
         for label, correct in zip(counts.labels, counts.correct, strict=True):
             assert correct == answers.correct_at(k)[labels == label].sum()
-        assert counts.correct.sum() / counts.queries.sum() == summarise(answers, KS)[f"recall@{k}"]
+        assert counts.correct.sum() / counts.queries.sum() == means(answers, KS)[f"recall@{k}"]
 
 
 def test_progress_counts_every_query(clustered, labels):
@@ -228,9 +236,25 @@ def test_collapsed_embeddings_are_measured_in_seconds():
         ({"labels": [0, 0, 1]}, "labels have the shape \\(3,\\), but there are 4 embeddings"),
         ({"labels": [[0], [0], [1], [1]]}, "labels have the shape \\(4, 1\\)"),
         ({"labels": [0.0, 0.5, 1.0, 1.5]}, "labels must be integers or strings, not float64"),
+        ({"labels": ["a", None, "b", "b"]}, "all strings: row 1 holds None \\(NoneType\\)"),
+        ({"labels": ["a", "a", math.nan, "b"]}, "all strings: row 2 holds nan \\(float\\)"),
+        ({"labels": ["a", "a", "b", 7]}, "neither an array of integers nor all strings: row 3 holds 7 \\(int\\)"),
+        ({"labels": np.array([0, 0, 1, 1], object)}, "row 0 holds 0 \\(int\\)"),
+        ({"labels": [0, 0, 1, None]}, "row 3 holds None"),
+        ({"labels": pd.Series(["a", "a", None, "b"])}, "row 2 holds (nan|None)"),
+        ({"labels": pd.Series(["a", "a", None, "b"], dtype="string")}, "row 2 holds <NA>"),
+        ({"labels": pd.Series([0, 0, 1, None])}, "not float64"),
+        ({"labels": pd.Series([0, 0, 1, None], dtype="Int64")}, "(row 3 holds <NA>|not float64)"),
         ({"labels": [0, 1, 2, 3]}, "no query has another gallery item of its class"),
         ({"ks": ()}, "at least one K"),
-        ({"ks": (1, 2, 1)}, "each once"),
+        ({"ks": (1, 2, 1)}, "each K once"),
+        ({"ks": 1}, "ks = 1 must be a list"),
+        ({"ks": np.array([1, 1])}, "each K once"),
+        ({"ks": (1.0, 2)}, "K = 1.0 must be a whole number, not of type float"),
+        ({"ks": (True, 2)}, "K = True must be a whole number, not of type bool"),
+        ({"ks": np.array([1.0])}, "must be a whole number, not of type float64"),
+        ({"ks": np.array([True])}, "must be a whole number, not of type bool"),
+        ({"ks": "12"}, "K = '1' must be a whole number, not of type str"),
         ({"ks": (1, 0)}, "K = 0 is outside 1..3"),
         ({"ks": (1, 4)}, "K = 4 is outside 1..3"),
         ({"ks": (3,), "gallery": np.array([1, 1, 1, 0], bool)}, "K = 3 is outside 1..2"),
@@ -254,3 +278,6 @@ def test_a_rank_is_not_asked_beyond_the_depth(clustered, labels):
     for k in (0, 6):
         with pytest.raises(ValueError, match=f"k = {k} is outside 1..5"):
             answers.correct_at(k)
+    for k in (1.0, True):
+        with pytest.raises(ValueError, match=f"k = {k} must be a whole number"):
+            means(answers, (k,))

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from relbench.comparison import Interval
-from relbench.evaluation import ClassCounts, compare, paired_class_bootstrap, seed_interval
+from relbench.evaluation import RecallCounts, compare, paired_class_bootstrap, seed_interval
 
 QUERIES = np.full(40, 12)
 
@@ -15,7 +15,7 @@ def generator(seed=0):
 
 
 def counts(correct, queries=QUERIES):
-    return ClassCounts(np.arange(len(queries)), np.asarray(queries), np.asarray(correct))
+    return RecallCounts(np.arange(len(queries)), np.asarray(queries), np.asarray(correct))
 
 
 def draw(rng, recall, queries=QUERIES):
@@ -162,7 +162,7 @@ def test_a_thousand_classes_take_a_fraction_of_a_second():
         ([counts([1, 1], [2, 2])], [counts([1, 1, 1], [2, 2, 2])], "not the same queries"),
         (
             [counts([1, 1], [2, 2])],
-            [ClassCounts(np.array([0, 5]), np.array([2, 2]), np.array([1, 1]))],
+            [RecallCounts(np.array([0, 5]), np.array([2, 2]), np.array([1, 1]))],
             "not the same queries",
         ),
     ],

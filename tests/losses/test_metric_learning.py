@@ -2,14 +2,21 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
 
 import pytest
 import torch
-from pytorch_metric_learning.losses import MultiSimilarityLoss
-from pytorch_metric_learning.miners import MultiSimilarityMiner
+from pytorch_metric_learning.distances import CosineSimilarity, LpDistance
+from pytorch_metric_learning.losses import ContrastiveLoss, MultiSimilarityLoss, TripletMarginLoss
+from pytorch_metric_learning.miners import BatchHardMiner, MultiSimilarityMiner
+from pytorch_metric_learning.reducers import PerAnchorReducer, ThresholdReducer
+from pytorch_metric_learning.regularizers import LpRegularizer
 from torch import Tensor
 
-from relbench.losses import MetricLearningLoss, find_loss, pml_loss, pml_names
+from relbench.losses import MetricLearningLoss, find_loss, pml_loss, pml_names, validate_term
+from relbench.losses.metric_learning import _classes
 
 FACTS = {"num_classes": 4, "embedding_size": 8, "descriptors_dim": 8, "margin": 0.4, "Tn": 1.0}
 """A value for whatever some loss has no default for."""
@@ -33,14 +40,74 @@ def test_equals_the_library_called_by_hand():
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # the library, with NumPy 2
 @pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # the library, with recent torch
 @pytest.mark.parametrize("name", pml_names())
-def test_every_loss_can_be_called_by_name(name: str):
-    loss = find_loss(f"pml:{name}")
-    required = {option for option, parameter in loss.options.items() if parameter.default is parameter.empty}
-    built = loss.build(**{option: FACTS[option] for option in required})
+def test_every_loss_can_be_trained_with_by_name(name: str):
+    entry = find_loss(f"pml:{name}")
+    required = {option for option, parameter in entry.options.items() if parameter.default is parameter.empty}
+    validate_term(entry.name, {option: FACTS[option] for option in required - set(entry.needs)})
+    loss = entry.build(**{option: FACTS[option] for option in required})
+    gradient = trained(loss)
+    assert gradient.isfinite().all()
+    assert gradient.any()
+
+
+@pytest.mark.parametrize("name", sorted(_classes("miner")))
+def test_every_miner_can_be_trained_with_by_name(name: str):
+    validate_term("pml:TripletMarginLoss", {"miner": name})
+    assert trained(pml_loss("TripletMarginLoss", miner=name)).isfinite().all()
+
+
+def trained(loss: Callable[..., Tensor]) -> Tensor:
+    """Gradient of the embeddings."""
     embeddings, labels = batch()
-    value = built(embeddings, labels, seeded())
+    value = loss(embeddings, labels, seeded())
     assert value.ndim == 0
     assert value.isfinite()
+    value.backward()
+    assert embeddings.grad is not None
+    return embeddings.grad
+
+
+LP = LpDistance(p=1, normalize_embeddings=False)
+LP_BY_NAME = {"name": "LpDistance", "p": 1, "normalize_embeddings": False}
+
+
+@pytest.mark.parametrize(
+    ("options", "by_hand"),
+    [
+        ({"distance": "CosineSimilarity"}, {"distance": CosineSimilarity()}),
+        ({"distance": LP_BY_NAME}, {"distance": LP}),
+        ({"distance": LP}, {"distance": LP}),
+        ({"reducer": {"name": "ThresholdReducer", "low": 0.5}}, {"reducer": ThresholdReducer(low=0.5)}),
+        (
+            {"reducer": {"name": "PerAnchorReducer", "reducer": {"name": "ThresholdReducer", "low": 0.1}}},
+            {"reducer": PerAnchorReducer(reducer=ThresholdReducer(low=0.1))},
+        ),
+        (
+            {"embedding_regularizer": {"name": "LpRegularizer", "p": 1}, "embedding_reg_weight": 0.1},
+            {"embedding_regularizer": LpRegularizer(p=1), "embedding_reg_weight": 0.1},
+        ),
+    ],
+)
+def test_distances_reducers_and_regularizers_are_asked_for_by_name(options: dict[str, Any], by_hand: dict[str, Any]):
+    validate_term("pml:ContrastiveLoss", {"neg_margin": 1.5, **options})
+    embeddings, labels = batch()
+    value = pml_loss("ContrastiveLoss", neg_margin=1.5, **options)(embeddings, labels, seeded())
+    assert torch.equal(value, ContrastiveLoss(neg_margin=1.5, **by_hand)(embeddings, labels))
+    assert not torch.equal(value, ContrastiveLoss(neg_margin=1.5)(embeddings, labels))
+
+
+def test_a_miner_has_a_distance_by_name():
+    embeddings, labels = batch()
+    expected = TripletMarginLoss()(embeddings, labels, BatchHardMiner(distance=LP)(embeddings, labels))
+    ours = pml_loss("TripletMarginLoss", miner="BatchHardMiner", miner_options={"distance": LP_BY_NAME})
+    assert torch.equal(ours(embeddings, labels, seeded()), expected)
+
+
+def test_what_follows_from_the_run_reaches_a_regularizer():
+    regularizer = {"name": "SparseCentersRegularizer", "centers_per_class": 10}
+    validate_term("pml:SoftTripleLoss", {"weight_regularizer": regularizer})
+    loss = pml_loss("SoftTripleLoss", num_classes=5, embedding_size=8, weight_regularizer=regularizer)
+    assert trained(loss).isfinite().all()
 
 
 def test_the_generator_alone_decides_what_a_miner_draws():
@@ -72,20 +139,48 @@ def test_parameters_are_there_to_be_trained_and_start_from_the_seed():
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("TripletMarginLos", {}, "no loss 'TripletMarginLos'; did you mean 'TripletMarginLoss'"),
-        ("TripletMarginLoss", {"margn": 1.0}, "'pml:TripletMarginLoss' has no option 'margn'; did you mean 'margin'"),
+        ("TripletMarginLos", {}, "loss 'TripletMarginLos': did you mean TripletMarginLoss"),
+        ("TripletMarginLoss", {"margn": 1.0}, "'pml:TripletMarginLoss' has no option 'margn': did you mean margin"),
         ("TripletMarginLoss", {"margin": "1"}, "option 'margin' is '1', but must be float"),
-        ("TripletMarginLoss", {"miner": "HardMiner"}, "no miner 'HardMiner'; did you mean 'BatchHardMiner'"),
-        ("TripletMarginLoss", {"miner": "TripletMarginMiner", "miner_options": {"m": 1}}, "miner 'TripletMarginMiner'"),
+        ("TripletMarginLoss", {"miner": "HardMiner"}, "miner 'HardMiner': did you mean BatchHardMiner"),
+        (
+            "TripletMarginLoss",
+            {"miner": "TripletMarginMiner", "miner_options": {"m": 1}},
+            "option of TripletMarginMiner 'm': known are",
+        ),
         ("TripletMarginLoss", {"miner_options": {"margin": 1}}, "but no miner"),
         ("ArcFaceLoss", {"num_classes": 3}, "needs a value for embedding_size"),
         ("PNPLoss", {"variant": "Q"}, "PNPLoss of pytorch-metric-learning refuses {'variant': 'Q'}"),
         ("RankedListLoss", {"margin": 0.4}, "needs a value for Tn"),
+        ("TripletMarginLoss", {"distance": "LpDistanc"}, "distance 'LpDistanc': did you mean LpDistance"),
+        ("TripletMarginLoss", {"distance": {"name": "LpDistance", "q": 1}}, "option of LpDistance 'q': known are"),
+        ("TripletMarginLoss", {"distance": {"p": 1}}, "distance '': known are CosineSimilarity"),
+        ("TripletMarginLoss", {"distance": {"name": 3}}, "TripletMarginLoss of pytorch-metric-learning refuses"),
+        ("TripletMarginLoss", {"distance": 3}, "TripletMarginLoss of pytorch-metric-learning refuses {'distance': 3}"),
+        ("TripletMarginLoss", {"reducer": "DoNothingReducer"}, "a batch gives more than one number"),
+        ("TripletMarginLoss", {"reducer": "ClassWeightedReducer"}, "weights"),
+        ("TripletMarginLoss", {"triplets_per_anchor": "some"}, "refuses {'triplets_per_anchor': 'some'}"),
+        ("TripletMarginLoss", {"miner": "EmbeddingsAlreadyPackagedAsTriplets"}, "miner 'EmbeddingsAlready"),
+        ("TripletMarginLoss", {"miner": "BatchHardMiner", "miner_options": {"pos_strategy": "x"}}, "refuses"),
+        ("SmoothAPLoss", {"temperature": 0.0}, "a random batch gives nan"),
+        ("PNPLoss", {"miner": "BatchHardMiner"}, "refuses {'miner': 'BatchHardMiner'}"),
+        ("ArcFaceLoss", {"weight_regularizer": {"name": "SparseCentersRegularizer", "num_classes": 3}}, "num_classes"),
+        ("ArcFaceLoss", {"weight_init_func": "normal_"}, "refuses {'weight_init_func': 'normal_'}"),
+        ("ArcFaceLoss", {"num_classes": "3"}, "'num_classes' is '3', but must be int"),
     ],
 )
-def test_unknown_names_and_wrong_options_are_refused(name: str, options: dict[str, object], message: str):
-    with pytest.raises(ValueError, match=message):
+def test_unknown_names_and_wrong_options_are_refused(name: str, options: dict[str, Any], message: str):
+    with pytest.raises(ValueError, match=message) as refusal:
         pml_loss(name, **options)
+    assert "\n" not in str(refusal.value)
+
+
+def test_checking_a_term_is_quick_and_draws_from_no_global_generator():
+    find_loss("pml:SoftTripleLoss")  # imports the library
+    state, start = torch.get_rng_state(), perf_counter()
+    validate_term("pml:SoftTripleLoss", {"miner": "DistanceWeightedMiner", "num_classes": 10**12})
+    assert perf_counter() - start < 1  # one class of a trillion would take a while
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_options_are_those_of_the_loss_before_those_of_its_bases():

@@ -244,6 +244,58 @@ def test_float32_gradient_of_nearly_equal_rows_errs_as_documented(nearness: floa
     assert relative_error(value, expected) < 4 * torch.finfo(torch.float32).eps * ratio
 
 
+SCALES = [1e-33, 1e-30, 1e-25, 1e-20, 1e-19, 1e-12, 1e12, 1e18, 1e19, 1e25, 1e30]
+
+
+@both
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("nearness", [1.0, 1e-2])
+def test_single_precision_is_accurate_at_any_scale_of_either_side(loss: RelationalLoss, scale: float, nearness: float):
+    far, teacher = random_batch(12, 6, 7)
+    rows = torch.cat([far[:6], far[:6] + nearness * far[6:]])
+    for student, target in (((scale * rows).float(), teacher.float()), (rows.float(), (scale * teacher).float())):
+        value, gradient = value_and_gradient(loss, student, target)
+        expected, expected_gradient = value_and_gradient(loss, student.double(), target.double())
+        tolerance = 1e-5 / nearness
+        assert relative_error(value, expected) < tolerance
+        assert gradient.isfinite().all()
+        assert (gradient.double() - expected_gradient).norm() <= tolerance * expected_gradient.norm()
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_double_precision_angles_do_not_depend_on_the_scale(scale: float):
+    student, teacher = random_batch(12, 6, 7)
+    power = 2.0 ** round(np.log2(scale))
+    value, gradient = value_and_gradient(rkd_angle, student, teacher)
+    scaled, scaled_gradient = value_and_gradient(rkd_angle, power * student, teacher / power)
+    torch.testing.assert_close(scaled, value, rtol=1e-12, atol=0)
+    torch.testing.assert_close(scaled_gradient * power, gradient, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("scale", [1e-45, 1e-42, 1e-39, 1e-37])
+def test_a_student_as_small_as_single_precision_has_a_finite_gradient(scale: float):
+    student, teacher = random_batch(12, 6, 7)
+    value, gradient = value_and_gradient(rkd_angle, (scale * student).float(), teacher.float())
+    assert 0 < value < 1.5
+    assert gradient.isfinite().all()
+
+
+def test_rows_that_differ_by_little_in_few_columns_have_a_finite_gradient():
+    student, teacher = random_batch(12, 6, 7)
+    for scale in (1e-17, 1e-19, 3e-20, 1e-21, 1e-23, 1e-30):
+        rows = torch.cat([torch.ones(12, 1), (scale * student).float()], dim=1)
+        value, gradient = value_and_gradient(rkd_angle, rows, teacher.float())
+        assert value.isfinite()
+        assert gradient.isfinite().all()
+
+
+def test_a_student_below_the_floor_of_distances_has_no_gradient():
+    student, teacher = random_batch(6, 3, 4)
+    value, gradient = value_and_gradient(rkd_distance, 1e-8 * student, teacher)
+    assert value == pytest.approx(rkd_distance_in_loops(1e-8 * student, teacher), rel=1e-9)
+    assert gradient.eq(0).all()
+
+
 @both
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_is_computed_in_single(loss: RelationalLoss, dtype: torch.dtype):
@@ -266,10 +318,22 @@ def test_autocast_changes_nothing(loss: RelationalLoss):
 
 
 @both
-def test_not_a_number_stays_visible(loss: RelationalLoss):
+@pytest.mark.parametrize("value", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_is_not_finite_stays_visible(loss: RelationalLoss, value: float, dtype: torch.dtype):
+    rows, other = (rows.to(dtype) for rows in random_batch(4, 3, 3))
+    rows[1, 1] = value
+    assert not loss(rows, other).isfinite()
+    assert not loss(other, rows).isfinite()
+
+
+@both
+def test_what_is_no_tensor_is_refused(loss: RelationalLoss):
     student, teacher = random_batch(4, 3, 3)
-    student[1, 1] = torch.nan
-    assert loss(student, teacher).isnan()
+    with pytest.raises(TypeError, match=r"^student must be a torch tensor, but is a ndarray$"):
+        loss(student.numpy(), teacher)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^teacher must be a torch tensor, but is a list$"):
+        loss(student, teacher.tolist())  # type: ignore[arg-type]
 
 
 @both
@@ -279,6 +343,7 @@ def test_not_a_number_stays_visible(loss: RelationalLoss):
         (torch.zeros(4), torch.zeros(4, 2), r"student must be a floating matrix .* shape \(4,\)"),
         (torch.zeros(4, 2), torch.zeros(4, 2, 1), r"teacher must be a floating matrix .* shape \(4, 2, 1\)"),
         (torch.zeros(4, 2, dtype=torch.int64), torch.zeros(4, 2), "student must be a floating matrix .* torch.int64"),
+        (torch.zeros(4, 0), torch.zeros(4, 2), r"student must be a floating matrix .* shape \(4, 0\)"),
         (torch.zeros(4, 2), torch.zeros(5, 2), "have 4 and 5 rows"),
         (torch.zeros(1, 2), torch.zeros(1, 2), "at least 2 rows"),
         (torch.zeros(0, 2), torch.zeros(0, 2), "at least 2 rows"),

@@ -1,0 +1,211 @@
+"""The pass over blocks of keys: at which places of each query's neighbours is its class?"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench.evaluation.approximate import Keys
+from relbench.evaluation.neighbours import Search
+from relbench.evaluation.order import Candidates, count_per_row, exact_columns, key_limit, select
+from relbench.evaluation.points import Booleans, Floats, Integers, Points, squared_distances
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Which gallery items are of each query's class.
+
+    Attributes:
+        points: The rows.
+        labels: (n,) label of each row.
+    """
+
+    points: Points
+    labels: NDArray[Any]
+
+    @cached_property
+    def code(self) -> Integers:
+        """(n,) the labels as 0, 1, ..."""
+        return np.unique(self.labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @cached_property
+    def of_column(self) -> Integers:
+        """(columns,) class of each gallery item."""
+        return self.code[self.points.gallery]
+
+    @cached_property
+    def of_query(self) -> Integers:
+        """(queries,) class of each query."""
+        return self.code[self.points.query]
+
+    @cached_property
+    def partners(self) -> Integers:
+        """(queries,) how many other gallery items are of the query's class."""
+        own = (self.points.own_column >= 0).astype(np.int64)
+        return np.asarray(self._count[self.of_query] - own)
+
+    def members(self, queries: Integers) -> tuple[Integers, Integers]:
+        """Pairs of a place in `queries` and a column of its class (its own column included)."""
+        count = self._count[self.of_query[queries]]
+        start = (np.cumsum(self._count) - self._count)[self.of_query[queries]]
+        row = np.repeat(np.arange(len(queries)), count)
+        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        return row, self._columns[start[row] + offset]
+
+    def hits(self, queries: Integers, columns: Integers) -> Booleans:
+        """(rows, width) whether a column is of the query's class; padding (-1) is not."""
+        hits: Booleans = self.of_column[columns] == self.of_query[queries][:, None]
+        return hits & (columns >= 0)
+
+    @cached_property
+    def _count(self) -> Integers:
+        return np.bincount(self.of_column, minlength=int(self.code.max()) + 1)
+
+    @cached_property
+    def _columns(self) -> Integers:
+        return np.argsort(self.of_column, kind="stable")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found for some queries.
+
+    Attributes:
+        queries: (rows,) positions in `points.query`.
+        rank: (rows,) place of the nearest item of the query's class, from 1; 0 where there is none
+            or it is beyond the depth.
+        shares: (2, rows) R-precision and average precision; NaN without a partner.
+    """
+
+    queries: Integers
+    rank: Integers
+    shares: Floats
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One pass over the blocks of keys.
+
+    Only the R nearest are put in order, R being the size of the query's class: few. Further out a
+    rank needs no order, it is one more than the number of nearer items, and that is counted.
+
+    Attributes:
+        search: Where keys come from.
+        classes: What is correct.
+        depth: The largest K.
+    """
+
+    search: Search
+    classes: Classes
+    depth: int
+
+    def run(self, progress: Progress | None) -> Outcome:
+        """Evaluate all queries."""
+        partners = self.classes.partners
+        rank, shares = np.zeros(len(partners), np.int64), np.zeros((2, len(partners)))
+        for outcome in self.search.map_blocks(self._block):
+            rank[outcome.queries] = outcome.rank
+            shares[:, outcome.queries] = outcome.shares
+            if progress is not None:
+                progress(len(outcome.queries))
+        rank[rank > self.depth] = 0
+        shares[:, partners == 0] = np.nan
+        return Outcome(np.arange(len(partners)), rank, shares)
+
+    def _block(self, queries: Integers, keys: Keys) -> Outcome:
+        """Evaluate the queries of one block; ranks may pass the depth, shares are 0 without a partner."""
+        out = Outcome(queries, np.zeros(len(queries), np.int64), np.zeros((2, len(queries))))
+        first = self._first_key(queries, keys)
+        slack = self.search.slack[queries]
+        most = max(int(self.classes.partners[queries].max()), 1)
+        limit = key_limit(keys, slack, most)
+        shallow = np.flatnonzero(first <= limit)
+        crowded = self._order_nearest(out, shallow, _rows(keys, shallow), limit[shallow])
+        deep = np.setdiff1d(np.flatnonzero((out.rank == 0) & (first < np.inf)), crowded)
+        uncounted = self._count_nearer(out, deep, _rows(keys, deep), first[deep])
+        self._order_all(out, np.concatenate([crowded, uncounted]))
+        return out
+
+    def _first_key(self, queries: Integers, keys: Keys) -> Floats:
+        """(rows,) the smallest key of the class; infinite without a partner."""
+        row, column = self.classes.members(queries)
+        first = np.full(len(queries), np.inf)
+        np.minimum.at(first, row, keys[row, column])
+        return first
+
+    def _order_nearest(self, out: Outcome, rows: Integers, keys: Keys, limit: Keys) -> Integers:
+        """Fill in rows with a hit among the R nearest; returns the rows too crowded for that."""
+        queries = out.queries[rows]
+        most = self.search.most(int(self.classes.partners[out.queries].max()))
+        found, crowded = select(queries, keys, self.search.slack[queries], limit, most)
+        self._fill(out, found.queries, exact_columns(self.search.points, found, self._matters(found)))
+        places: Integers = crowded - out.queries[0]
+        return places
+
+    def _matters(self, found: Candidates) -> Booleans:
+        """Items whose order can change which of the places up to R are hits."""
+        slack = found.slack[:, None]
+        last = np.minimum(self.classes.partners[found.queries], found.keys.shape[1]) - 1
+        limit = np.take_along_axis(found.keys, last[:, None], axis=1) + slack
+        asked = self.classes.hits(found.queries, found.columns) & (found.keys <= limit)
+        before = np.maximum.accumulate(np.where(asked, found.keys, -np.inf), axis=1)
+        after = np.minimum.accumulate(np.where(asked, found.keys, np.inf)[:, ::-1], axis=1)
+        return (found.keys <= before + slack) | (found.keys >= after[:, ::-1] - slack)
+
+    def _fill(self, out: Outcome, queries: Integers, columns: Integers) -> None:
+        """Rank and shares from the R nearest, in exact order; the rank stays 0 without a hit."""
+        wanted = self.classes.partners[queries]
+        place = np.arange(columns.shape[1])
+        hits = self.classes.hits(queries, columns) & (place < wanted[:, None])
+        precision = np.cumsum(hits, axis=1) / (place + 1)
+        rows = queries - out.queries[0]
+        out.rank[rows] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+        # one after another, so that the width of the padding can't change a rounding
+        summed = np.cumsum(hits * precision, axis=1)[:, -1]
+        out.shares[:, rows] = np.stack([hits.sum(axis=1), summed]) / wanted
+
+    def _count_nearer(self, out: Outcome, rows: Integers, keys: Keys, first: Floats) -> Integers:
+        """Fill in ranks up to the depth by counting; returns the rows too crowded for that."""
+        queries = out.queries[rows]
+        slack = self.search.slack[queries]
+        low, high = ((first + shift).astype(np.float32) for shift in (-slack, slack))
+        nearer = count_per_row(keys < low[:, None])
+        within = np.flatnonzero(nearer < self.depth)
+        near = _rows(keys, within) <= high[within, None]
+        unsure = count_per_row(near) - nearer[within]
+        out.rank[rows[within]] = nearer[within] + 1
+        several = (unsure > 1) & (unsure <= self.search.most(0))
+        chosen = within[several]
+        near = near[several] & (keys[chosen] >= low[chosen, None])
+        out.rank[rows[chosen]] += self._places(queries[chosen], near)
+        return rows[within[unsure > self.search.most(0)]]
+
+    def _places(self, queries: Integers, near: Booleans) -> Integers:
+        """Place, from 0, of the first hit among items that keys can't tell apart."""
+        row, column = np.divmod(np.flatnonzero(near), near.shape[1])
+        distances = squared_distances(self.search.points, queries[row], column)
+        order = np.lexsort((column, distances, row))
+        hit = self.classes.of_column[column[order]] == self.classes.of_query[queries[row]]
+        firsts, places = np.flatnonzero(hit), np.arange(len(queries))
+        return firsts[np.searchsorted(row[firsts], places)] - np.searchsorted(row, places)
+
+    def _order_all(self, out: Outcome, rows: Integers) -> None:
+        """Fill in rows whose neighbours are (nearly) equal in masses."""
+        if not len(rows):
+            return
+        queries = out.queries[rows]
+        most = int(self.classes.partners[queries].max())
+        columns = self.search.distinct.nearest_columns(queries, max(self.depth, most))
+        self._fill(out, queries, columns)
+        hits = self.classes.hits(queries, columns)
+        out.rank[rows] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+
+
+def _rows(keys: Keys, rows: Integers) -> Keys:
+    """Some rows, without a copy where it is all of them."""
+    return keys if len(rows) == len(keys) else keys[rows]

@@ -1,0 +1,208 @@
+import io
+import pickle
+import re
+import warnings
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relbench.evaluation import read_embeddings, retrieval_metrics, stored_metrics
+
+ROWS = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
+LABELS = np.array([f"class {row % 5} é" for row in range(30)])
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Embeddings and labels in two files, and both in one."""
+    np.save(tmp_path / "e.npy", ROWS)
+    np.save(tmp_path / "l.npy", LABELS)
+    np.savez(tmp_path / "both.npz", embeddings=ROWS, labels=LABELS, names=LABELS)
+    return tmp_path
+
+
+def npy(array, **options):
+    file = io.BytesIO()
+    np.lib.format.write_array(file, array, **options)
+    return file.getvalue()
+
+
+def with_header(text):
+    """An .npy file whose header says what we like."""
+    header = text.encode("latin1") + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(64)
+
+
+def in_zip(**members):
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return file.getvalue()
+
+
+def one_line(error, *parts):
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+@pytest.mark.parametrize("names", [("e.npy", "l.npy"), ("both.npz",)])
+def test_what_was_saved_is_read(files, names):
+    paths = [files / name for name in names]
+    embeddings, labels = read_embeddings(*paths)
+    np.testing.assert_array_equal(embeddings, ROWS)
+    np.testing.assert_array_equal(labels, LABELS)
+    assert (embeddings.dtype, labels.dtype) == (ROWS.dtype, LABELS.dtype)
+    labels_path = paths[1] if len(paths) > 1 else None
+    assert stored_metrics(paths[0], labels_path, (3, 1)) == retrieval_metrics(ROWS, LABELS, (3, 1))
+
+
+def test_compressed_and_column_by_column(files):
+    np.savez_compressed(files / "small.npz", embeddings=np.asfortranarray(ROWS), labels=LABELS)
+    np.testing.assert_array_equal(read_embeddings(files / "small.npz")[0], ROWS)
+
+
+DAMAGED = {
+    "empty": b"",
+    "text": b"0.1,0.2\n0.3,0.4\n",
+    "truncated in the magic": npy(ROWS)[:4],
+    "truncated in the header": npy(ROWS)[:50],
+    "truncated in the data": npy(ROWS)[:-1],
+    "absurd shape": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (100000000000000, 512), }"),
+    "shape beyond integers": with_header(f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({2**70}, 2), }}"),
+    "negative shape": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (-4, 2), }"),
+    "open bracket": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (4, 2"),
+    "open quote": with_header("{'descr': '<f4"),
+    "broken indent": with_header("  1\n 2\n"),
+    "no type": with_header("{'descr': 'nix', 'fortran_order': False, 'shape': (4, 2), }"),
+    "brackets without end": with_header("(" * 5000),
+    "header too long": with_header("{'descr': '<f4', 'fortran_order': False, 'shape': (4, 2), }" + " " * 20_000),
+    "objects": npy(np.array([{}, 1], dtype=object)),
+    "a pickle": pickle.dumps(ROWS),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Reading `.npy`")  # numpy's advice on headers that it first fails to parse
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=DAMAGED)
+def test_damaged_files_are_named(files, content):
+    bad = files / "bad.npy"
+    bad.write_bytes(content)
+    for paths in ((bad, files / "l.npy"), (files / "e.npy", bad)):
+        with pytest.raises(ValueError, match=r"bad\.npy is not a readable \.npy file") as error:
+            read_embeddings(*paths)
+        one_line(error)
+    bad = files / "bad.npz"
+    bad.write_bytes(in_zip(embeddings=content, labels=npy(LABELS)))
+    with pytest.raises(ValueError, match=r"bad\.npz is not a readable \.npz file") as error:
+        read_embeddings(bad)
+    one_line(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK", npy(ROWS)], ids=["empty", "two letters", "an npy"])
+def test_what_is_no_archive_is_named(files, content):
+    (files / "bad.npz").write_bytes(content)
+    with pytest.raises(ValueError, match=r"bad\.npz is not a readable \.npz file") as error:
+        read_embeddings(files / "bad.npz")
+    one_line(error)
+
+
+class Trap:
+    """Leaves a trace if it is ever unpickled."""
+
+    def __reduce__(self):
+        return print, ("a trap was sprung",)
+
+
+@pytest.mark.parametrize("content", [pickle.dumps(Trap()), npy(np.array([Trap()], dtype=object))])
+def test_nothing_is_executed(files, capsys, content):
+    (files / "trap.npy").write_bytes(content)
+    (files / "trap.npz").write_bytes(in_zip(embeddings=npy(ROWS), labels=content))
+    for paths in ((files / "trap.npy", files / "l.npy"), (files / "trap.npz",)):
+        with pytest.raises(ValueError, match="trap"):
+            read_embeddings(*paths)
+    assert not capsys.readouterr().out
+
+
+def outcome(*paths):
+    """The refusal, or nothing where the files could be read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            read_embeddings(*paths)
+        except ValueError as error:
+            return str(error)
+    return ""
+
+
+CHANGES = st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from([".npy", ".npz"]), CHANGES, st.floats(0, 1))
+def test_any_damage_is_one_line_or_none(tmp_path_factory, suffix, changes, kept):
+    content = bytearray(npy(ROWS) if suffix == ".npy" else in_zip(embeddings=npy(ROWS), labels=npy(LABELS)))
+    for place, value in changes:
+        content[int(place**3 * (len(content) - 1))] = value  # mostly in the headers
+    path, labels = (tmp_path_factory.getbasetemp() / name for name in (f"damaged{suffix}", "whole.npy"))
+    path.write_bytes(content[: len(content) if kept > 0.5 else int(2 * kept * len(content))])
+    np.save(labels, LABELS)
+    message = outcome(path, labels) if suffix == ".npy" else outcome(path)
+    assert not message or "damaged" in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("names", "parts"),
+    [
+        (("e.npy",), ("e.npy comes without labels", "name a second file")),
+        (("both.npz", "l.npy"), ("both.npz must hold the labels itself", "l.npy is one file too many")),
+        (("none.npy", "l.npy"), ("none.npy can't be read", "No such file")),
+        (("e.npy", "none.npy"), ("none.npy can't be read", "No such file")),
+        (("none.npz",), ("none.npz can't be read", "No such file")),
+        (("folder", "l.npy"), ("folder can't be read", "Is a directory")),
+        (("folder.npz",), ("folder.npz can't be read", "Is a directory")),
+        (("e.npy", "both.npz"), ("both.npz is not a readable",)),
+        (("unlabelled.npz",), ("unlabelled.npz holds no array 'labels' (it holds embeddings, x)",)),
+        (("other.npz",), ("other.npz holds no array 'embeddings'",)),
+        (("bare.npz",), ("bare.npz holds no array 'embeddings' (it holds nothing)",)),
+        (("nothing.npz",), ("nothing.npz holds no array 'embeddings' (it holds nothing)",)),
+    ],
+)
+def test_refusals(files, names, parts):
+    for folder in ("folder", "folder.npz"):
+        (files / folder).mkdir()
+    np.savez(files / "unlabelled.npz", embeddings=ROWS, x=ROWS)
+    np.savez(files / "other.npz", labels=LABELS)
+    np.savez(files / "nothing.npz")
+    with zipfile.ZipFile(files / "bare.npz", "w") as archive:
+        archive.writestr("embeddings", npy(ROWS))
+    with pytest.raises(ValueError, match=re.escape(str(files))) as error:
+        read_embeddings(*(files / name for name in names))
+    one_line(error, *parts)
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "ks", "part"),
+    [
+        (np.full((4, 2), np.nan), [0, 0, 1, 1], (1,), "first in row 0"),
+        (np.ones(4), [0, 0, 1, 1], (1,), "shape"),
+        (np.ones((4, 2)), [0, 0, 1], (1,), "there are 4 embeddings"),
+        (np.ones((4, 2)), [0, 0.5, 1, 1], (1,), "integers or strings"),
+        (np.ones((4, 2)), [0, 0, 1, 1], (4,), "K = 4 is outside 1..3"),
+        (np.ones((4, 2), np.int64), [0, 0, 1, 1], (1,), "float16, float32 or float64"),
+    ],
+)
+def test_bad_contents_name_the_files(tmp_path, embeddings, labels, ks, part):
+    np.save(tmp_path / "e.npy", embeddings)
+    np.save(tmp_path / "l.npy", labels)
+    np.savez(tmp_path / "both.npz", embeddings=embeddings, labels=labels)
+    with pytest.raises(ValueError, match=r"e\.npy and .*l\.npy: ") as error:
+        stored_metrics(tmp_path / "e.npy", tmp_path / "l.npy", ks)
+    one_line(error, part)
+    with pytest.raises(ValueError, match=r"both\.npz: ") as error:
+        stored_metrics(tmp_path / "both.npz", None, ks)
+    one_line(error, part)
