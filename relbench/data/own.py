@@ -43,9 +43,8 @@ def read_table(path: Path) -> pd.DataFrame:
     missing = [column for column in NEEDED if column not in table]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}: it needs {','.join(NEEDED)}, separated by commas")
-    table = table.rename(columns={"path": "name"})
-    table = table[[column for column in (*COLUMNS, *ROLES) if column in table]]
-    table["name"] = table["name"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
+    names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
+    table = table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]]
     table = checked(table, needs_validation=False, where=str(path), place=place)
     refuse_missing(path.parent, list(table["name"]), place)
     return table
@@ -58,7 +57,7 @@ def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     for number, row in rows:
         if len(row) != len(header):
             raise ValueError(f"{path}, line {number}: has {len(row)} columns, the header has {len(header)}: mend it")
-    table = pd.DataFrame([row for _, row in rows], columns=header, dtype=object).replace("", None)
+    table = pd.DataFrame([[cell or None for cell in row] for _, row in rows], columns=header, dtype=object)
     for role in (role for role in ROLES if role in table):
         table[role] = [TRUTH.get(str(value or "").lower(), value) for value in table[role]]
     return table, lambda row: f"{path}, line {rows[row][0]}"
