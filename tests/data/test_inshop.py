@@ -97,7 +97,7 @@ def test_the_list_or_all_images_are_gone(tmp_path):
 
 def plainly(folder):
     """What the list says."""
-    for text in (folder / LIST).read_text(encoding="utf-8").strip().split("\n")[2:]:
+    for text in (folder / LIST).read_bytes().decode().strip().split("\n")[2:]:
         name, item, status = re.findall(r"\S+", text)
         yield f"Img/{name}", item, "train" if status == "train" else "test", status == "query", status == "gallery"
 

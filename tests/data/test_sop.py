@@ -83,7 +83,7 @@ def plainly(folder):
     """What the lists say."""
     root = folder / "Stanford_Online_Products"
     for split, name in LISTS.items():
-        for text in (root / name).read_text(encoding="utf-8").strip().split("\n")[1:]:
+        for text in (root / name).read_bytes().decode().strip().split("\n")[1:]:
             _, number, _, path = re.findall(r"\S+", text)
             yield f"Stanford_Online_Products/{path}", str(int(number)), split
 
