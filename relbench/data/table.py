@@ -78,7 +78,7 @@ def _role(table: pd.DataFrame, role: str, where: str, place: Callable[[int], str
     test = table["split"] == "test"
     plain = table[role].map(lambda value: isinstance(value, (bool, np.bool_)))
     _refuse(test & ~plain, table, place, f"has a {role} that is neither true nor false")
-    values = table[role].where(test, other=False).astype(bool)
+    values = pd.Series([bool(value) if seen else False for value, seen in zip(table[role], test, strict=True)])
     if not values.any():
         raise ValueError(f"{where} has no test image with {role} = true: some must be")
     return values

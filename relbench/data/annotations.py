@@ -1,0 +1,196 @@
+"""Annotation files of the published data sets: lines of fields, and whether the images they name are there.
+
+Each refusal is one line that names the file and the line in it.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from relbench.data.table import COLUMNS, checked
+
+NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of an annotation file.
+
+    Args:
+        file: where it stands.
+        number: from 1, as editors count.
+        fields: its columns as text.
+        unit: what the file's parts are called.
+
+    Raises:
+        ValueError: a field holds a control character.
+    """
+
+    file: Path
+    number: int
+    fields: tuple[str, ...]
+    unit: str = "line"
+
+    def __post_init__(self) -> None:
+        odd = [field for field in self.fields if not field.isprintable()]
+        if odd:
+            raise self.refused(f"{_short(odd[0])} holds characters that no annotation has")
+
+    @property
+    def place(self) -> str:
+        """File and number."""
+        return f"{self.file}, {self.unit} {self.number}"
+
+    def refused(self, why: str) -> ValueError:
+        """The error to raise."""
+        return ValueError(f"{self.place}: {why}: put a good copy there")
+
+    def expect(self, columns: int) -> None:
+        """Refuse another number of columns."""
+        if len(self.fields) != columns:
+            raise self.refused(f"has {len(self.fields)} columns instead of {columns}")
+
+    def whole(self, at: int) -> int:
+        """A field as a whole number, not negative."""
+        if not re.fullmatch(r"[0-9]{1,9}", self.fields[at]):
+            raise self.refused(f"{_short(self.fields[at])} stands where a whole number should")
+        return int(self.fields[at])
+
+    def path(self, at: int) -> str:
+        """A field as a path that leads down and nowhere else."""
+        if {"", ".", ".."} & set(self.fields[at].split("/")):
+            raise self.refused(f"{_short(self.fields[at])} stands where the path of an image should")
+        return self.fields[at]
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")
+
+
+def text_lines(file: Path) -> list[str]:
+    """The lines of a text file, without their ends.
+
+    Raises:
+        ValueError: the file is missing, unreadable, empty, or not UTF-8.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None
+    if not content:
+        raise ValueError(f"{file} is empty: put a good copy there")
+    return [_decoded(file, number, line) for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1)]
+
+
+def _decoded(file: Path, number: int, line: bytes) -> str:
+    try:
+        return line.decode("utf-8").removesuffix("\r")
+    except UnicodeDecodeError:
+        raise ValueError(f"{file}, line {number}: is not UTF-8 text: put a good copy there") from None
+
+
+def read_lines(file: Path, separator: str | None = None) -> list[Line]:
+    """The lines of an annotation file.
+
+    Args:
+        file: a text file.
+        separator: between fields; None stands for any run of blanks.
+
+    Raises:
+        ValueError: as `text_lines`, or a field holds a control character.
+    """
+    texts = enumerate(text_lines(file), start=1)
+    return [Line(file, number, tuple(map(str.strip, text.split(separator)))) for number, text in texts]
+
+
+def below_header(lines: list[Line], at: int, header: tuple[str, ...]) -> list[Line]:
+    """The lines below the header, each with as many columns.
+
+    Args:
+        lines: all lines of the file.
+        at: the header's place among them, from 0.
+        header: its fields.
+
+    Raises:
+        ValueError: the header is not there, nothing is below it, or a line has another number of columns.
+    """
+    if len(lines) < at + 2 or lines[at].fields != header:
+        raise lines[min(at, len(lines) - 1)].refused(f"the header {' '.join(header)!r} and images below are missing")
+    for line in lines[at + 1 :]:
+        line.expect(len(header))
+    return lines[at + 1 :]
+
+
+def check_numbering(lines: Iterable[Line], first: int) -> None:
+    """Refuse lines whose first field does not count up by one.
+
+    Raises:
+        ValueError: a line is missing, stands twice, or has no number.
+    """
+    for expected, line in enumerate(lines, start=first):
+        if line.whole(0) != expected:
+            raise line.refused(f"has id {line.whole(0)} instead of {expected} (a line is missing or stands twice)")
+
+
+def table_of(folder: Path, rows: Sequence[tuple[object, ...]], lines: Sequence[Line], *more: str) -> pd.DataFrame:
+    """Make the checked table of annotated images.
+
+    Args:
+        folder: what the names are relative to.
+        rows: name, label and split of each image, and the values of further columns.
+        lines: the line that annotates each image.
+        more: the further columns.
+
+    Raises:
+        ValueError: as `checked`, or an image is not there; the message names the line.
+    """
+    files = dict.fromkeys(str(line.file) for line in lines)
+    table = checked(
+        pd.DataFrame(rows, columns=[*COLUMNS, *more]),
+        needs_validation=False,
+        where=" and ".join(files) or str(folder),
+        place=lambda row: lines[row].place,
+    )
+    refuse_missing(folder, list(table["name"]), lambda row: lines[row].place)
+    return table
+
+
+def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], str]) -> None:
+    """Refuse a list that names images which are not there.
+
+    Each folder is listed once: asking for 120,000 files one by one takes long on a network disk.
+
+    Args:
+        folder: what relative names are relative to.
+        names: paths of images.
+        place: what the message calls an entry of the list, given its number from 0.
+
+    Raises:
+        ValueError: images are missing (the first is named, all are counted), or a folder cannot be read.
+    """
+    split = [os.path.split(name) for name in names]
+    there = {parent: _files_in(folder / parent) for parent in {parent for parent, _ in split}}
+    missing = [row for row, (parent, name) in enumerate(split) if name not in there[parent]]
+    if missing:
+        raise ValueError(
+            f"{place(missing[0])}: image {names[missing[0]]!r} is not in {folder} (of {len(names)} listed images "
+            f"{len(missing)} are missing): put the images there"
+        )
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Names of the files in a folder; none if there is no such folder."""
+    if "\0" in str(folder):
+        return set()
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except OSError as error:
+        if error.errno in NOT_THERE:
+            return set()
+        raise ValueError(f"{folder} cannot be read ({error.strerror}): make it readable") from None

@@ -1,0 +1,61 @@
+"""In-Shop Clothes Retrieval (Liu et al. 2016, DeepFashion): 3,997 items to train on, 3,985 to test on.
+
+Test images are queries or gallery: a query is looked for in the gallery, not among the other queries. Some training
+items have a single image.
+"""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+
+from relbench.data.annotations import Line, below_header, read_lines, table_of
+
+LIST = "Eval/list_eval_partition.txt"
+HEADER = ("image_name", "item_id", "evaluation_status")
+ROOTS = ("Img", "")  # where the list's `img/...` lies: in the published folder, or unpacked beside `Eval`
+STATUS = ("train", "query", "gallery")
+
+
+def read(folder: Path) -> pd.DataFrame:
+    """Read the data set.
+
+    Args:
+        folder: holds `Eval/list_eval_partition.txt` and the images, as `Img/img` or as `img`.
+
+    Returns:
+        A checked table with `query` and `gallery`, lines as in the list; labels are the item ids ("id_00000001").
+
+    Raises:
+        ValueError: the list or an image is missing, or the list is damaged; names file and line.
+    """
+    lines = _listed(folder / LIST)
+    root = _root(folder)
+    return table_of(folder, [_row(line, root) for line in lines], lines, "query", "gallery")
+
+
+def _listed(file: Path) -> list[Line]:
+    """The list's lines, after one with their number and one with the header."""
+    lines = read_lines(file)
+    images = below_header(lines, 1, HEADER)
+    lines[0].expect(1)
+    if lines[0].whole(0) != len(images):
+        raise lines[0].refused(f"says {lines[0].whole(0)} images, but {len(images)} lines follow the header")
+    return images
+
+
+def _root(folder: Path) -> str:
+    for root in ROOTS:
+        if (folder / root / "img").is_dir():
+            return f"{root}/" if root else ""
+    raise ValueError(f"{folder} has neither Img/img nor img: unpack img.zip there")
+
+
+def _row(line: Line, root: str) -> tuple[str, str, str, bool, bool]:
+    _, item, status = line.fields
+    if not re.fullmatch(r"id_[0-9]{8}", item):
+        raise line.refused(f"{item!r} stands where an item id such as 'id_00000001' should")
+    if status not in STATUS:
+        raise line.refused(f"{status!r} is none of {', '.join(STATUS)}")
+    split = "train" if status == "train" else "test"
+    return root + line.path(0), item, split, status == "query", status == "gallery"

@@ -1,0 +1,258 @@
+"""Bring your own: tables and image folders."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from data.archives import write_image
+from data.damage import damaged, refusal, rows_of, table_or_refusal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relbench.data.own import read_image_folder, read_table
+from relbench.data.table import counts
+
+ROWS = [
+    ("cat/1.jpg", "cat", "train"),
+    ("cat/2.jpg", "cat", "train"),
+    ("bat/1.jpg", "7", "train"),
+    ("dog/1.jpg", "dog", "test"),
+    ("dog/2.jpg", "dog", "test"),
+]
+TEXT = "path,label,split\n" + "".join(",".join(row) + "\n" for row in ROWS)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    for at, (path, _, _) in enumerate(ROWS):
+        write_image(folder / path, at, 0)
+    return folder
+
+
+def csv(folder, text, name="birds.csv"):
+    (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    return folder / name
+
+
+def test_a_csv_file(folder):
+    found = read_table(csv(folder, TEXT))
+    assert rows_of(found) == ROWS
+    assert list(found) == ["name", "label", "split"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeff" + TEXT,  # as Excel writes it
+        TEXT.replace("\n", "\r\n"),
+        TEXT.replace(",", ", "),
+        TEXT.replace("\n", "\n\n"),
+        TEXT.removesuffix("\n"),
+        TEXT.replace("cat/1.jpg", '"cat/1.jpg"'),
+        TEXT.replace("cat/1.jpg", "./cat//1.jpg"),
+        TEXT.replace("path", "note,path").replace("\n", "\nx,").removesuffix("x,"),
+    ],
+    ids=range(8),
+)
+def test_forms_of_csv_that_are_the_same(folder, text):
+    assert rows_of(read_table(csv(folder, text))) == ROWS
+
+
+def test_absolute_paths(folder, tmp_path):
+    found = read_table(csv(tmp_path, TEXT.replace("\n", f"\n{folder}/").removesuffix(f"{folder}/")))
+    assert found["name"].tolist() == [f"{folder}/{path}" for path, _, _ in ROWS]
+
+
+def test_validation_is_kept(folder):
+    text = TEXT.replace("7,train", "7,validation")
+    assert read_table(csv(folder, text))["split"].tolist() == ["train", "train", "validation", "test", "test"]
+
+
+def test_query_and_gallery(folder):
+    lines = ["cat/1.jpg,cat,train,,", "cat/2.jpg,cat,train,0,", "bat/1.jpg,7,train,false,no matter"]
+    lines += ["dog/1.jpg,dog,test,True,0", "dog/2.jpg,dog,test,false,1"]
+    found = read_table(csv(folder, "\n".join(["path,label,split,query,gallery", *lines])))
+    assert found["query"].tolist() == [False, False, False, True, False]
+    assert found["gallery"].tolist() == [False, False, False, False, True]
+    assert counts(found)["queries"] == 1
+
+
+FAULTS = [
+    (TEXT.replace("dog/1.jpg,dog", "dog/1.jpg,cat"), "line 5), in 'test': splits must share no class"),
+    (TEXT.replace("cat/2", "cat/1"), "line 3) stands twice: mend the table"),
+    (TEXT.replace("cat/2", "cat/./1"), "line 3) stands twice: mend the table"),
+    (TEXT.replace("cat/2", "cat/3"), "line 3: image 'cat/3.jpg' is not in"),
+    (TEXT.replace("cat/2", "/no/where"), "line 3: image '/no/where.jpg' is not in"),
+    (TEXT.replace("cat/2", "no\0where/2"), "line 3: image 'no\\x00where/2.jpg' is not in"),
+    (TEXT.replace("cat/2", "x" * 5000), "line 3: image 'xxx"),
+    (TEXT.replace("cat/2", "x" * 5000 + "/2"), "line 3: image 'xxx"),
+    (TEXT.replace("cat/2.jpg", "cat"), "line 3: image 'cat' is not in"),
+    (TEXT.replace("cat/2.jpg", ""), "line 3) has no name: mend the table"),
+    (TEXT.replace("7,train", ",train"), "line 4) has no label: mend the table"),
+    (TEXT.replace("7,train", "7,"), "line 4) has no split: mend the table"),
+    (TEXT.replace("7,train", "7,dev"), "line 4) has a split that is none of train, validation, test"),
+    (TEXT.replace("7,train", "7"), "line 4: has 2 columns, the header has 3"),
+    (TEXT.replace("7,train", "7,train,1"), "line 4: has 4 columns, the header has 3"),
+    (TEXT.replace("7,train", '7,"train'), "unexpected end of data: mend it"),
+    (TEXT.replace("7,train", '7,"tr"ain'), "line 4: ',' expected after '\"'"),
+    (TEXT.replace("path", "file"), "lacks the column 'path': it needs path,label,split, separated by commas"),
+    (TEXT.replace(",", ";"), "lacks the column 'path': it needs path,label,split, separated by commas"),
+    (TEXT.replace("label", "path"), "line 1: a column stands twice"),
+    (TEXT.replace("dog,test", "dog,train"), "has no image in the split 'test'"),
+    ("path,label,split\n", "has no image in the split 'train'"),
+    ("\n\n", "has no line: it needs the header path,label,split"),
+    ("", "is empty"),
+    (TEXT.encode().replace(b"7,train", b"\xff,train"), "line 4: is not UTF-8 text"),
+    ("path,label,split,query\ncat/1.jpg,cat,train,\ndog/1.jpg,dog,test,maybe\n", "line 3) has a query that is neither"),
+    ("path,label,split,query\ncat/1.jpg,cat,train,\ndog/1.jpg,dog,test,\n", "line 3) has a query that is neither"),
+    ("path,label,split,query\ncat/1.jpg,cat,train,1\ndog/1.jpg,dog,test,0\n", "has no test image with query = true"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), FAULTS, ids=range(len(FAULTS)))
+def test_a_csv_file_is_refused(folder, text, message):
+    path = csv(folder, text)
+    found = refusal(lambda: read_table(path))
+    assert message in found
+    assert str(path) in found
+
+
+def test_a_table_is_no_table(folder, tmp_path):
+    assert "birds.txt is neither .csv nor .parquet" in refusal(lambda: read_table(csv(folder, TEXT, "birds.txt")))
+    assert "cannot be read (No such file" in refusal(lambda: read_table(tmp_path / "gone.csv"))
+    (tmp_path / "folder.csv").mkdir()
+    assert "cannot be read (Is a directory)" in refusal(lambda: read_table(tmp_path / "folder.csv"))
+
+
+def test_parquet_without_pyarrow(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = folder / "birds.parquet"
+    assert refusal(lambda: read_table(path)) == f"to read {path} pyarrow is needed: pip install pyarrow"
+
+
+def parquet(folder, **columns):
+    pytest.importorskip("pyarrow")
+    table = pd.DataFrame(ROWS, columns=["path", "label", "split"]).assign(**columns)
+    table.to_parquet(folder / "birds.parquet")
+    return folder / "birds.parquet"
+
+
+def test_a_parquet_file(folder):
+    assert rows_of(read_table(parquet(folder))) == ROWS
+    numbered = read_table(parquet(folder, label=[1, 1, 2, 3, 3]))
+    assert numbered["label"].tolist() == ["1", "1", "2", "3", "3"]
+    roles = read_table(parquet(folder, query=[None, None, None, True, False], gallery=[False] * 4 + [True]))
+    assert roles["query"].tolist() == [False, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label": ["1", "1", "2", "1", "3"]}, "birds.parquet, row 4), in 'test'"),
+        ({"label": [1.5, 1.5, 2, 3, 3]}, "birds.parquet, row 1) has a label that is not text"),
+        ({"label": ["1", "1", None, "3", "3"]}, "birds.parquet, row 3) has no label"),
+        ({"path": ["cat/9.jpg", *(path for path, _, _ in ROWS[1:])]}, "birds.parquet, row 1: image 'cat/9.jpg' is not"),
+        ({"path": range(5)}, "birds.parquet, row 1) has a name that is not text"),
+        ({"query": [1, 1, 1, 1, 1]}, "birds.parquet, row 4) has a query that is neither true nor false"),
+    ],
+    ids=range(6),
+)
+def test_a_parquet_file_is_refused(folder, columns, message):
+    path = parquet(folder, **columns)
+    assert message in refusal(lambda: read_table(path))
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"no table at all"])
+def test_a_parquet_file_is_damaged(folder, content):
+    pytest.importorskip("pyarrow")
+    path = csv(folder, content, "birds.parquet")
+    assert refusal(lambda: read_table(path)).startswith(f"{path} cannot be read (")
+
+
+@given(data=st.data())
+@settings(max_examples=80, deadline=None)
+def test_damage_gives_a_refusal_or_what_the_file_says(folder, data):
+    """What is read is in the file, in its order, and the two sides share no class."""
+    path = csv(folder, data.draw(damaged(TEXT.encode())))
+    table = table_or_refusal(lambda: read_table(path), "birds.csv")
+    if table is not None:
+        text = path.read_text(encoding="utf-8")
+        assert all(label in text for label in table["label"])
+        names = [name for name, _, _ in ROWS]
+        assert set(table["name"]) <= set(names)
+        assert not set(table["label"][table["split"] == "train"]) & set(table["label"][table["split"] == "test"])
+
+
+# ------------------------------------------------------------------------------------------------------- image folders
+
+
+def fill(folder, *paths):
+    for at, path in enumerate(paths):
+        write_image(folder / path, at, 0)
+
+
+def test_a_folder_with_splits(tmp_path):
+    fill(tmp_path, "train/cat/2.jpg", "train/cat/1.JPG", "train/ant/x.png", "test/dog/1.jpeg", "validation/bat/1.jpg")
+    assert rows_of(read_image_folder(tmp_path)) == [
+        ("test/dog/1.jpeg", "dog", "test"),
+        ("train/ant/x.png", "ant", "train"),
+        ("train/cat/1.JPG", "cat", "train"),
+        ("train/cat/2.jpg", "cat", "train"),
+        ("validation/bat/1.jpg", "bat", "validation"),
+    ]
+
+
+def test_stray_files_do_not_enter(tmp_path):
+    fill(tmp_path, "train/cat/1.jpg", "train/cat/._1.jpg", "train/cat/notes.txt", "test/dog/1.jpg", "test/.x/1.jpg")
+    (tmp_path / "README.md").write_text("mine")
+    (tmp_path / "train/.directory").write_text("")
+    assert read_image_folder(tmp_path)["name"].tolist() == ["test/dog/1.jpg", "train/cat/1.jpg"]
+
+
+@pytest.mark.parametrize(("classes", "train"), [(2, 1), (3, 2), (10, 5), (11, 6)])
+def test_a_folder_of_classes_is_split_into_halves(tmp_path, classes, train):
+    fill(tmp_path, *(f"c{number}/{at}.jpg" for number in range(classes) for at in range(2)))
+    table = read_image_folder(tmp_path, seed=4)
+    names = sorted(f"c{number}" for number in range(classes))
+    order = np.random.default_rng(4).permutation(classes)
+    assert set(table["label"][table["split"] == "train"]) == {names[at] for at in order[:train]}
+    assert counts(table)["test_classes"] == classes - train
+    assert table["name"].is_monotonic_increasing
+
+
+def test_the_seed_decides_the_halves(tmp_path):
+    fill(tmp_path, *(f"c{number}/1.jpg" for number in range(12)))
+    splits = {tuple(read_image_folder(tmp_path, seed)["split"]) for seed in range(10)}
+    assert len(splits) > 5
+    assert rows_of(read_image_folder(tmp_path)) == rows_of(read_image_folder(tmp_path, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        (["train/cat/1.jpg", "test/cat/1.jpg"], "class 'cat' lies in 'test' and, by image 'train/cat/1.jpg'"),
+        (["train/cat/1.jpg"], "should hold train, test and perhaps validation, nothing else: mind 'test'"),
+        (["train/cat/1.jpg", "test/dog/1.jpg", "val/x/1.jpg"], "nothing else: mind 'val'"),
+        (["train/cat/1.jpg", "test/1.jpg"], "has no image in the split 'test'"),
+        (["cat/1.jpg"], "has no image in the split 'test'"),
+        (["1.jpg", "2.jpg"], "has no image in the split 'train'"),
+        (["cat/1.jpg", "dog/1.txt"], "dog holds no image (.jpg .jpeg"),
+        (["cat/1.jpg", "dog/old/1.jpg"], "dog has folders inside"),
+        (["cat/1.jpg", "dog/a\nb.jpg"], "dog holds 'a\\nb.jpg', a name with characters that cannot be printed"),
+        (["cat/1.jpg", "d\udcffg/1.jpg"], "holds 'd\\udcffg', a name with characters that cannot be printed"),
+    ],
+    ids=range(10),
+)
+def test_a_folder_is_refused(tmp_path, paths, message):
+    fill(tmp_path, *paths)
+    found = refusal(lambda: read_image_folder(tmp_path))
+    assert message in found
+    assert str(tmp_path) in found
+
+
+def test_no_folder(tmp_path):
+    (tmp_path / "file").write_text("")
+    assert "cannot be read (Not a directory)" in refusal(lambda: read_image_folder(tmp_path / "file"))
+    assert "cannot be read (No such file" in refusal(lambda: read_image_folder(tmp_path / "gone"))
