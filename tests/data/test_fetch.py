@@ -1,6 +1,5 @@
 """Fetching from a server that behaves in every bad way: the right archive or one clear line, and a second try works."""
 
-import fcntl
 import hashlib
 import io
 import os
@@ -198,6 +197,12 @@ def test_a_good_redirect(tmp_path):
     assert below(tmp_path / "birds") == COMPLETE
 
 
+def test_redirects_without_end_are_not_followed_for_long(tmp_path):
+    with serving({"/old": redirect("/old")}) as server:
+        fails(from_addresses(server.address("/old")), tmp_path, "redirects without end")
+        assert server.count("/old") == 11
+
+
 def test_nobody_there(tmp_path):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # not listening
@@ -368,14 +373,33 @@ def test_an_archive_that_holds_something_else(tmp_path):
 
 
 def test_one_process_at_a_time(tmp_path):
-    (tmp_path / "birds").mkdir()
-    with serving({"/birds.tgz": good(WHOLE)}) as server, (tmp_path / "birds/.lock").open("w") as other:
+    """The second is told; the first goes on undisturbed."""
+    told = []
+
+    def fetch_again(what, done, total):
+        if not told:
+            with pytest.raises(ValueError, match=r"another process is fetching into .*birds: try again") as caught:
+                fetch(card, tmp_path, silent)
+            told.append(str(caught.value))
+
+    with serving({"/birds.tgz": good(WHOLE)}) as server:
         card = from_addresses(server.address("/birds.tgz"))
-        fcntl.flock(other, fcntl.LOCK_EX)
-        fails(card, tmp_path, "another process is fetching into .*birds: try again when it has finished")
-        assert not server.requests
-        fcntl.flock(other, fcntl.LOCK_UN)
-        fetch(card, tmp_path, silent)
+        fetch(card, tmp_path, fetch_again)
+        assert server.count("/birds.tgz") == 1
+    assert len(told) == 1
+    assert below(tmp_path / "birds") == COMPLETE
+
+
+def test_what_a_killed_process_had_half_in_place(tmp_path):
+    """Whole when it was killed, but only one of two names had been moved."""
+    folder = tmp_path / "birds"
+    contents = {"birds.tgz": tgz({"a.csv": b"a", "b/b": b"b"}), "a.csv": b"a", ".birds.tgz.unpacked/b/b": b"b"}
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    card = from_addresses(unpacks_to=("a.csv", "b/b"), bytes=None, **sums(contents["birds.tgz"]))
+    fetch(card, tmp_path, silent)
+    assert below(folder) == {"birds.tgz": contents["birds.tgz"], "a.csv": b"a", "b/b": b"b", ".lock": b""}
 
 
 def test_no_room_for_the_download(tmp_path, monkeypatch):

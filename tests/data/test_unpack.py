@@ -238,12 +238,13 @@ def test_many_empty_files_need_room_too(tmp_path, monkeypatch):
     refused(archive, tmp_path / "target", "needs 409.6 kB")
 
 
-def test_a_stated_size_that_is_a_lie(tmp_path):
-    """A member that gives more than the header says would get round the check of the room."""
+@pytest.mark.parametrize("stated", [10, 200_000])
+def test_a_stated_size_that_is_a_lie(tmp_path, stated):
+    """More than the header says would get round the check of the room; less is a file cut short."""
     archive = zipped(tmp_path / "a.zip", {"a": bytes(100_000)})
     content = bytearray(archive.read_bytes())
     for start in (content.index(b"PK\x03\x04") + 22, content.index(b"PK\x01\x02") + 24):
-        content[start : start + 4] = struct.pack("<I", 10)
+        content[start : start + 4] = struct.pack("<I", stated)
     archive.write_bytes(content)
     refused(archive, tmp_path / "target", "'a' can't be read")
 
@@ -253,7 +254,7 @@ def test_truncated(tmp_path, make):
     """Wherever it is cut: two files with their headers and the end mark are 5 1/2 kB as tar; padding follows."""
     whole = make(tmp_path / "whole", {"a/a": os.urandom(3000), "b": os.urandom(700)}).read_bytes()[:5632]
     archive = tmp_path / "archive"
-    for cut in [0, 1, 4, *range(5, len(whole) - 512, 397), len(whole) - 513]:
+    for cut in [0, 1, 4, *range(5, len(whole) - 512, 397), len(whole) - 513, len(whole) - 1]:
         archive.write_bytes(whole[:cut])
         refused(archive, tmp_path / f"cut at {cut}", "no tar or zip archive|damaged or cut short|no file")
 
