@@ -9,7 +9,15 @@ from typing import Annotated, TypeVar
 import torch
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn, track
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    track,
+)
 from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, out
@@ -25,6 +33,8 @@ from relbench.files import written_whole
 from relbench.names import known
 
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
+
+SHOWN = 6, 6  # classes of either side, images of each
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show; add your own.")
 
@@ -54,7 +64,9 @@ def list_all(root: Root = Path("datasets")) -> None:
     """Name the data sets: classes and images, whether they are there, licence, size."""
     with in_one_line():
         table = Table("data set", "train", "test", "state", "download", "licence")
-        table.add_row("glyphs", "1,073 classes, 12,876", "1,074 classes, 12,888", "ready", "none", "free (DejaVu fonts)")
+        table.add_row(
+            "glyphs", "1,073 classes, 12,876", "1,074 classes, 12,888", "ready", "none", "free (DejaVu fonts)"
+        )
         for card in map(packaged_card, card_names()):
             table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card), card.licence)
         for added in (read_added(name, root) for name in added_names(root)):
@@ -152,7 +164,9 @@ def _decode(photos: PhotoSet, root: Path, side: int, cache: Path | None, *, want
 def _link(folder: Path, target: Path) -> None:
     """Let the folder of decoded images be a link to one elsewhere."""
     if folder.exists() and folder.resolve() != target:
-        raise ValueError(f"decoded images are kept in {folder.resolve()} already: delete {folder} to keep them elsewhere")
+        raise ValueError(
+            f"decoded images are kept in {folder.resolve()} already: delete {folder} to keep them elsewhere"
+        )
     target.mkdir(parents=True, exist_ok=True)
     if not folder.exists():
         folder.unlink(missing_ok=True)  # a link that leads nowhere
@@ -164,7 +178,9 @@ def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> b
     size = cache_bytes(count, side)
     if wanted is False:
         return False
-    out.print(f"decoded, {count:,} images of {side} px take {size / 10**9:.1f} GB in {folder}", markup=False, soft_wrap=True)
+    out.print(
+        f"decoded, {count:,} images of {side} px take {size / 10**9:.1f} GB in {folder}", markup=False, soft_wrap=True
+    )
     ask = wanted is None and size > LARGE and sys.stdin.isatty()
     return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")
 
@@ -196,7 +212,8 @@ def show(
     """Draw a picture of a few classes of the training and the test side."""
     with in_one_line():
         photos, _ = find_photos(name, root)
-        picture = gallery(photos.read(root), photos.files(root, 128), torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        picture = gallery(photos.read(root), photos.files(root, 128), *SHOWN, generator)
         path = output or Path(f"{name}.png")
         with written_whole(path) as temporary:
             temporary.write_bytes(picture)

@@ -45,7 +45,9 @@ class Data(Settings):
     size: Annotated[int, Field(ge=8, le=1024)] = 28  # side of the network's input, pixels
     train_classes: PositiveInt | None = None  # the first so many of the split; None: all
     test_classes: PositiveInt | None = None
-    hold_out: bool = True  # train without the validation classes; false: train on all, as papers do, and validate on none
+    hold_out: bool = (
+        True  # train without the validation classes; false: train on all, as papers do, and validate on none
+    )
     resize: Annotated[int, Field(ge=8, le=2048)] | None = None  # photos: side before the crop; None: 8/7 of `size`
     distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0  # glyphs: strength of the views' distortion
     content: str = ""  # hash of the data set's manifest: filled in when a run is planned

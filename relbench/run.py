@@ -251,8 +251,8 @@ def _evaluate(
     embeddings = embed(network, _test_batches(source, lines), device)
     roles = _roles(source, lines)
     names = source.table["name"].to_numpy(dtype=str)[lines]
-    _keep(folder.embeddings, embeddings=embeddings, labels=labels, names=names, **roles)
-    answers = per_query(embeddings, labels, ks, **roles)
+    _keep(folder.embeddings, {"embeddings": embeddings, "labels": labels, "names": names, **roles})
+    answers = per_query(embeddings, labels, ks, query=roles.get("query"), gallery=roles.get("gallery"))
     counts = recall_by_class(answers)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(
@@ -282,7 +282,7 @@ def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, f
     return {"recall@1": entry["recall@1"] for entry in history if entry["step"] == step and "recall@1" in entry}
 
 
-def _keep(path: Path, **arrays: NDArray[Any]) -> None:
+def _keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Store test embeddings, so that a new metric needs no new training."""
     with written_whole(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, allow_pickle=False, **arrays)
