@@ -489,6 +489,7 @@ def laid(folder, *paths):
                 "cars_train/1.jpg",
                 "cars_test/1.jpg",
                 "devkit/cars_train_annos.mat",
+                "devkit/cars_meta.mat",
                 "devkit/cars_test_annos_withlabels.mat",
             ],
             "ready",
