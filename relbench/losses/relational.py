@@ -18,7 +18,7 @@ from relbench.geometry import Sides, pairwise_distances, safe_scale, working_dty
 SMALLEST_DISTANCE = 1e-6
 """The length that the authors give to a distance of zero (their squared one is at least 1e-12)."""
 
-_SLAB_ANGLES = {"cpu": 2**19}
+_SLAB_ANGLES = {"cpu": 2**18}
 _SLAB_ANGLES_ON_ACCELERATOR = 2**24
 """How many angles to hold at once: what fits a processor's cache, or keeps an accelerator busy."""
 
