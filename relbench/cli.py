@@ -14,7 +14,7 @@ import relbench
 from relbench import data_commands
 from relbench.benchmarks import tables as benchmark_tables
 from relbench.console import FAILED, in_one_line, out
-from relbench.data import DATASETS
+from relbench.data import data_sets
 from relbench.evaluation import stored_metrics
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
 from relbench.ledger import Plan, Row, write_record
@@ -29,6 +29,9 @@ from relbench.summarise import read_results, summarise
 
 app = typer.Typer(no_args_is_help=True, help=relbench.__doc__, pretty_exceptions_enable=False)
 app.add_typer(data_commands.app, name="data")
+
+
+Data = Annotated[Path, typer.Option(help="Where data sets live.", envvar="RELBENCH_DATA")]
 
 
 def _numbers(text: str, what: str) -> tuple[int, ...]:
@@ -62,7 +65,7 @@ def reproduce(  # noqa: PLR0913 - one argument an option
     results: Annotated[Path, typer.Option(help="Results go to a folder in here, named like the study.")] = Path(
         "results"
     ),
-    data: Annotated[Path, typer.Option(help="Where data sets live.", envvar="RELBENCH_DATA")] = Path("datasets"),
+    data: Data = Path("datasets"),
     jobs: Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1)] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
@@ -161,15 +164,15 @@ def evaluate(
 
 
 @app.command("list")
-def list_all() -> None:
+def list_all(data: Data = Path("datasets")) -> None:
     """Name the data sets, losses, trunks and studies, with a line on each."""
     with in_one_line():
-        _print_lists()
+        _print_lists(data)
 
 
-def _print_lists() -> None:
+def _print_lists(data: Path) -> None:
     groups = {
-        "data sets": {name: entry.summary for name, entry in DATASETS.items()},
+        "data sets": {name: entry.summary for name, entry in data_sets(data).items()},
         "losses": {name: entry.summary for name, entry in LOSSES.items()},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
         "studies": {name: study.title for name, study in STUDIES.items()},

@@ -21,7 +21,6 @@ from rich.progress import (
 from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, out
-from relbench.data import DATASETS
 from relbench.data.added import Added, add, added_names, added_set, read_added
 from relbench.data.card import Card, card_names, packaged_card
 from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
@@ -51,8 +50,8 @@ def find_photos(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
     Raises:
         ValueError: there is no such data set of photos.
     """
-    if name in DATASETS and name not in card_names():
-        raise ValueError(f"{name} is made on first use: there is nothing to fetch or verify")
+    if name == "glyphs":
+        raise ValueError("glyphs are rendered on first use and compared with their hash: nothing to fetch or verify")
     if known(name, [*card_names(), *added_names(root)], "data set") in card_names():
         card = packaged_card(name)
         return published(card), card

@@ -211,7 +211,7 @@ def _part(term: Term, experiment: Experiment, classes: int) -> Part:
 
 
 def _validation(source: ImageSource, device: torch.device) -> Callable[[torch.nn.Module], dict[str, float]]:
-    """Gives recall@1 on the validation classes, or nothing where all classes are trained on; few images are made once."""
+    """Gives recall@1 on the validation classes, or nothing where there are none; few images are made once."""
     lines = lines_of(source.table, "validation")
     labels, _ = labels_of(source.table, lines)
     kept = list(_test_batches(source, lines)) if _bytes_of(source, lines) <= KEPT_BYTES else None
@@ -279,7 +279,8 @@ def _evaluate(
 
 def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, float]:
     """What was measured on validation classes at a step."""
-    return {"recall@1": entry["recall@1"] for entry in history if entry["step"] == step and "recall@1" in entry}
+    entry = next(entry for entry in history if entry["step"] == step)
+    return {name: value for name, value in entry.items() if name == "recall@1"}
 
 
 def _keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:

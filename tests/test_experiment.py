@@ -26,7 +26,8 @@ TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
 STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", weight=2.0)), teacher=TEACHER)
 
 OTHER = {  # for every setting a second value
-    Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"},
+    Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"}
+    | {"hold_out": False, "resize": 40},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
     Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}},
     Protocol: {
@@ -82,7 +83,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
-    assert len(prints) == 2 * (6 + 5 + 12) + 3 * 3 + 2 * 2 + 1  # data, net, protocol; terms; seed and recipe; teacher
+    assert len(prints) == 2 * (8 + 5 + 12) + 3 * 3 + 2 * 2 + 1  # data, net, protocol; terms; seed and recipe; teacher
     assert "teacher.protocol.decay_at." in prints
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -130,6 +131,7 @@ def test_fingerprint_is_pinned():
 def test_defaults_are_pinned():
     """They are left out of the fingerprint: who changes one must count RECIPE up, who adds one adds it here."""
     data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "distortion": 1.0, "content": ""}
+    data |= {"hold_out": True, "resize": None}
     net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
     protocol = {
         "steps": 1000,

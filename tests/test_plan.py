@@ -1,14 +1,19 @@
 """From a study to runs: what cannot be is refused before any work."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 import torch
 
-from relbench.data import DATASETS
+import relbench.data
+from relbench.data import find_data_set
 from relbench.experiment import Data, Net, Protocol, Term, changed
 from relbench.names import known
 from relbench.plan import as_plan, check_experiment, find_study, plan_cells, resolve_device
 from relbench.studies import STUDIES, Arm, Study
 
+NOWHERE = Path("nowhere")
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
 STUDY = Study(
     name="small",
@@ -24,7 +29,7 @@ STUDY = Study(
 
 
 def planned(values=None, study=STUDY, seeds=(0,), device="cpu"):
-    return plan_cells(study, seeds, device, values or {})
+    return plan_cells(study, seeds, device, values or {}, NOWHERE)
 
 
 def refusal(call):
@@ -51,7 +56,7 @@ def test_cells():
         (cell.label, cell.role, cell.experiment.seed) for cell in STUDY.cells((0, 5))
     ]
     for cell in cells:
-        assert cell.experiment.data.content == DATASETS["glyphs"].content()
+        assert cell.experiment.data.content == find_data_set("glyphs", NOWHERE).content(NOWHERE)
         assert cell.experiment.protocol.device == "cpu"
         check_experiment(cell.experiment)
 
@@ -69,8 +74,7 @@ def test_only_runs_that_look_at_the_teacher_have_one():
 
 def test_a_changed_data_set_changes_every_run(monkeypatch):
     before = {cell.experiment.fingerprint for cell in planned()}
-    entry = DATASETS["glyphs"]
-    monkeypatch.setitem(DATASETS, "glyphs", type(entry)(entry.summary, lambda: "other", entry.load, entry.ks))
+    monkeypatch.setattr(relbench.data, "GLYPHS", replace(relbench.data.GLYPHS, content=lambda _: "other"))
     assert not before & {cell.experiment.fingerprint for cell in planned()}
 
 
@@ -78,7 +82,7 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
     ("values", "message"),
     [
         ({"data.name": "glyph"}, "unknown data set 'glyph': did you mean glyphs?"),
-        ({"data.name": "mnist"}, "unknown data set 'mnist': known are glyphs"),
+        ({"data.name": "mnist"}, "unknown data set 'mnist': known are cars196, cub200, glyphs, inshop, sop"),
         ({"student.trunk": "resnet81"}, "triplet: unknown trunk 'resnet81': did you mean resnet18"),
         ({"teacher.trunk": "vgg"}, "teacher: unknown trunk 'vgg': known are conv4, googlenet, resnet18, resnet50"),
         (

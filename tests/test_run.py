@@ -1,11 +1,13 @@
 """One run, from images to a row."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from tiny import TINY
 
-from relbench.data import DATASETS
+from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import changed
 from relbench.models import build_embedder
@@ -13,7 +15,9 @@ from relbench.plan import find_study, plan_cells
 from relbench.run import RunFolder, run
 from relbench.training import load_checkpoint
 
-CELLS = {cell.label: cell.experiment for cell in plan_cells(find_study("quickstart"), (0,), "cpu", TINY)}
+CELLS = {
+    cell.label: cell.experiment for cell in plan_cells(find_study("quickstart"), (0,), "cpu", TINY, Path("nowhere"))
+}
 
 
 class Stop(Exception):  # noqa: N818 - stands for a kill
@@ -51,7 +55,7 @@ def test_metrics_are_those_of_the_kept_embeddings(done):
     runs, rows = done
     with np.load(RunFolder(runs, CELLS["rkd-da"]).embeddings) as kept:
         assert kept["embeddings"].shape == (12 * 12, 8)
-        ks = DATASETS["glyphs"].ks
+        ks = GLYPHS.ks
         assert retrieval_metrics(kept["embeddings"], kept["labels"], ks, backend="torch") == rows["rkd-da"].metrics
         nearest = [
             kept["labels"][min((sum((a - b) ** 2), j) for j, b in enumerate(kept["embeddings"]) if j != i)[1]]

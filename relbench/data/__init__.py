@@ -17,7 +17,7 @@ Progress = Callable[[Iterable[str]], Iterable[str]]
 
 @dataclass(frozen=True)
 class DataSet:
-    """An entry of `DATASETS`; paths are those of the folder of all data sets."""
+    """What an experiment needs of a data set; paths are those of the folder of all data sets."""
 
     summary: str
     content: Callable[[Path], str]  # hash of which images, which classes, which split
@@ -36,24 +36,30 @@ def _load_glyphs(data: Data, root: Path, progress: Progress) -> ImageSource:
     return Glyphs(data.size, data.train_classes, data.test_classes, data.distortion, root / "glyphs", progress)
 
 
-DATASETS = {
-    "glyphs": DataSet(
-        summary="letters and signs in the twelve DejaVu faces; rendered on first use, no download",
-        content=lambda _: content_hash(),
-        load=_load_glyphs,
-        ks=(1, 2, 4, 8, 16, 32),
-    ),
-    **{name: photo_entry(published(packaged_card(name))) for name in card_names()},
-}
+GLYPHS = DataSet(
+    summary="letters and signs in the twelve DejaVu faces; rendered on first use, no download",
+    content=lambda _: content_hash(),
+    load=_load_glyphs,
+    ks=(1, 2, 4, 8, 16, 32),
+)
+
+
+def data_sets(root: Path) -> dict[str, DataSet]:
+    """All data sets by name: the one that needs no files, those with a card, and those that were added to a folder.
+
+    Raises:
+        ValueError: what is remembered of an added one is damaged.
+    """
+    published_ones = {name: photo_entry(published(packaged_card(name))) for name in card_names()}
+    added_ones = {name: photo_entry(added_set(read_added(name, root))) for name in added_names(root)}
+    return {"glyphs": GLYPHS} | published_ones | added_ones
 
 
 def find_data_set(name: str, root: Path) -> DataSet:
-    """A data set by its name, one that was added to the folder included.
+    """A data set by its name.
 
     Raises:
         ValueError: there is none.
     """
-    added = added_names(root)
-    if known(name, [*DATASETS, *added], "data set") in DATASETS:
-        return DATASETS[name]
-    return photo_entry(added_set(read_added(name, root)))
+    every = data_sets(root)
+    return every[known(name, every, "data set")]

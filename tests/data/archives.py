@@ -22,6 +22,7 @@ from PIL import Image
 GOLDEN = 0.618  # neighbouring class ids get colours far apart
 FIELDS_A = ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")
 FIELDS_B = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
+KINDS = "bicycle cabinet chair coffee_maker fan kettle lamp mug sofa stapler table toaster".split()
 BOX = (5, 3, 30, 25)
 CAR_NAMES = {98: "Eagle Talon Hatchback 1998", 99: "FIAT 500 Abarth 2012", 100: "Ram C/V Cargo Van Minivan 2012"}
 
@@ -176,8 +177,10 @@ def make_cars196_c(folder: Path, classes: int = 2, images: int = 3) -> pd.DataFr
 
 
 def make_sop(folder: Path, classes: int = 2, images: int = 3) -> pd.DataFrame:
-    """Upper-case endings; image ids and class ids go on from one list to the other."""
+    """Upper-case endings; image ids and class ids go on from one list to the other; most kinds of product are empty."""
     root = folder / "Stanford_Online_Products"
+    for kind in KINDS:
+        (root / f"{kind}_final").mkdir(parents=True)
     header = "image_id class_id super_class_id path"
     lists, rows = {"train": [header], "test": [header]}, []
     for label in border(11318, classes):

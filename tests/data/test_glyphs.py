@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from relbench.data import DATASETS, glyphs
+from relbench.data import GLYPHS, glyphs
 from relbench.data.glyphs import FACES, Glyphs, content_hash, draw
 from relbench.data.outline import Face
 from relbench.data.table import lines_of, table_hash
@@ -386,8 +386,13 @@ def test_a_changed_font_is_refused(tmp_path, monkeypatch):
 
 def test_entry(folder):
     """What the rest of the package calls."""
-    entry = DATASETS["glyphs"]
-    assert entry.content() == content_hash()
-    loaded = entry.load(Data(train_classes=3, distortion=0.5), folder.parent, iter)
+    assert GLYPHS.content(folder.parent) == content_hash()
+    loaded = GLYPHS.load(Data(train_classes=3, distortion=0.5), folder.parent, iter)
     assert loaded.data_hash == source(folder.parent / "glyphs", train=3).data_hash
     assert all(split in set(loaded.table["split"]) for split in COUNTS)
+
+
+@pytest.mark.parametrize("settings", [{"resize": 64}, {"hold_out": False}])
+def test_settings_of_photos_are_refused(folder, settings):
+    with pytest.raises(ValueError, match="are for photos"):
+        GLYPHS.load(Data(**settings), folder.parent, iter)

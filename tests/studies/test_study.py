@@ -1,6 +1,7 @@
 """Studies: every experiment of every one can be built; settings are changed where they are asked to be."""
 
 import math
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -26,7 +27,7 @@ STUDY = Study(
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_experiment_of_every_study_can_be_built(name):
-    cells = plan_cells(STUDIES[name], (0, 1), "cpu", {})
+    cells = plan_cells(STUDIES[name], (0, 1), "cpu", {}, Path("nowhere"))
     assert STUDIES[name].name == name
     assert STUDIES[name].title
     for net in {cell.experiment.net for cell in cells}:
@@ -39,7 +40,7 @@ def test_every_experiment_of_every_study_can_be_built(name):
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_runs_of_a_study_differ(name):
-    cells = plan_cells(STUDIES[name], (0, 1), "cpu", {})
+    cells = plan_cells(STUDIES[name], (0, 1), "cpu", {}, Path("nowhere"))
     assert len({cell.experiment.fingerprint for cell in cells}) == len(cells)
     assert len({(cell.label, cell.experiment.seed) for cell in cells}) == len(cells)
 
@@ -109,7 +110,15 @@ ARM = {
     "device": "cuda",
     "threads": 2,
 }
-DATA = {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5}
+DATA = {
+    "name": "x",
+    "size": 32,
+    "train_classes": 7,
+    "test_classes": 7,
+    "distortion": 0.5,
+    "hold_out": False,
+    "resize": 40,
+}
 VALUES = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in ARM.items()}
 VALUES |= {f"data.{key}": value for key, value in DATA.items()}
 

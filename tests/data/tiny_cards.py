@@ -1,0 +1,52 @@
+"""Cards of the tiny archives: as the packaged ones, but with their own sizes, checksums, counts and addresses."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from relbench.data.card import Archive, Card, packaged_card
+from relbench.data.table import counts
+from relbench.experiment import changed
+
+KS = (1, 2, 4)
+
+
+def tiny_card(name: str, truth, files: dict[str, Path], addresses=()) -> Card:
+    """The card of what a maker made.
+
+    Args:
+        name: of the data set.
+        truth: the table that the maker gave.
+        files: archives that exist, by their published names.
+        addresses: where the first archive that has addresses can be had instead.
+    """
+    card = packaged_card(name)
+    archives = tuple(_of_file(archive, files.get(archive.file), addresses) for archive in card.archives)
+    found = counts(truth)
+    expected = {key: found[key] for key in card.expected.model_dump(exclude_none=True)}
+    return changed(card, {"archives": archives, "expected": changed(card.expected, expected), "ks": KS, "files": {}})
+
+
+def _of_file(archive: Archive, file: Path | None, addresses) -> Archive:
+    if file is None:
+        return archive
+    content = file.read_bytes()
+    sums = {kind: hashlib.new(kind, content).hexdigest() for kind in ("md5", "sha256")}
+    own = {**sums, "bytes": len(content), "addresses": tuple(addresses) if archive.addresses else ()}
+    kept = [kind for kind in sums if getattr(archive, kind) is None]
+    return changed(archive, {key: value for key, value in own.items() if key not in kept})
+
+
+def write_card(card: Card, folder: Path) -> None:
+    """As a TOML file."""
+    content = card.model_dump(mode="json", exclude_none=True)
+    lines = [f"{key} = {_toml(value)}" for key, value in content.items()]
+    (folder / f"{card.name}.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _toml(value) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{json.dumps(key)} = {_toml(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)

@@ -1,0 +1,333 @@
+"""The published data sets as a user gets them: fetched, verified, trained on; tiny archives of the same layouts."""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from data.archives import MAKERS, pack
+from data.misbehaving_server import good, page, serving, truncated
+from data.tiny_cards import KS, tiny_card, write_card
+from typer.testing import CliRunner
+
+import relbench.console
+import relbench.data.card
+import relbench.data.fetch
+from relbench.cli import app
+from relbench.data import find_data_set
+from relbench.evaluation import retrieval_metrics
+from relbench.experiment import Data
+from relbench.ledger import Row, read_record
+
+CLASSES, IMAGES = 8, 4  # of each side of the split, and of each class
+SETTINGS = {
+    "data.size": 28,
+    "teacher.width": 4,
+    "teacher.dim": 16,
+    "teacher.steps": 4,
+    "teacher.validate_every": 2,
+    "teacher.batch_size": 12,
+    "teacher.images_per_class": 2,
+    "student.width": 2,
+    "student.dim": 8,
+    "student.steps": 6,
+    "student.validate_every": 2,
+    "student.batch_size": 12,
+    "student.images_per_class": 2,
+}
+SERVED = {"cub200": "CUB_200_2011.tgz", "sop": "Stanford_Online_Products.zip"}  # these can be downloaded
+PLACED = ["cars196-A", "cars196-B", "cars196-C", "inshop-beside"]  # archives that the user puts into the folder
+UNPACKED = ["cars196-B-inside", "inshop"]  # unpacked by the user
+
+
+@dataclass
+class Result:
+    """What a command gave."""
+
+    code: int
+    out: str
+    error: str
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Call the command."""
+    for console in (relbench.console.out, relbench.console.errors):
+        monkeypatch.setattr(console, "width", 300)
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="relbench")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return call
+
+
+@pytest.fixture
+def cards(tmp_path, monkeypatch):
+    """Use a card of the tests in place of the packaged one."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(relbench.data.fetch, "TIMEOUT", (2.0, 2.0))
+    folder = tmp_path / "cards"
+    folder.mkdir()
+
+    def use(card):
+        write_card(card, folder)
+        monkeypatch.setattr(relbench.data.card, "_folder", lambda: folder)
+
+    return use
+
+
+def make(layout, folder, images=IMAGES):
+    folder.mkdir(parents=True, exist_ok=True)
+    return MAKERS[layout](folder, classes=CLASSES, images=images)
+
+
+def train(call, root, results, name, *more):
+    settings = [part for key, value in SETTINGS.items() for part in ("--set", f"{key}={value}")]
+    where = ("--data", root, "--results", results, "--seeds", "0", "--jobs", "1")
+    return call("reproduce", "quickstart", *where, *settings, "--set", f"data.name={name}", *more)
+
+
+def rows_of(results):
+    rows = [read_record(Row, path) for path in results.glob("quickstart/runs/*/row.json")]
+    return {row.fingerprint: row for row in rows}
+
+
+def check_runs(results, truth):
+    """Rows that say what the data were, and metrics that the kept embeddings give."""
+    rows = rows_of(results)
+    assert len(rows) == 6
+    for name, row in rows.items():
+        with np.load(results / "quickstart" / "runs" / name / "embeddings.npz") as kept:
+            arrays = dict(kept)
+        test = truth[truth["split"] == "test"]
+        assert arrays["names"].tolist() == test["name"].tolist()
+        masks = {role: arrays[role] for role in ("query", "gallery") if role in arrays}
+        assert set(masks) == {"query", "gallery"} & set(truth)
+        assert retrieval_metrics(arrays["embeddings"], arrays["labels"], KS, **masks) == row.metrics
+        assert sum(row.by_class.queries) == (masks["query"].sum() if masks else len(test))
+    assert len({row.experiment.data.content for row in rows.values()}) == 1
+    assert len({row.data_hash for row in rows.values()}) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SERVED)
+def test_served_by_mirrors_that_misbehave(call, cards, tmp_path, name):
+    truth = make(name, tmp_path / "made")
+    (archive,) = pack(name, tmp_path / "made", tmp_path / "packed")
+    content = archive.read_bytes()
+    routes = {"/quota": page(), "/short": truncated(content, len(content) // 2), "/good": good(content)}
+    with serving(routes) as server:
+        addresses = [server.address(route) for route in routes]
+        cards(tiny_card(name, truth, {archive.name: archive}, addresses))
+        root = tmp_path / "datasets"
+        assert "absent" in call("data", "list", "--data", root).out
+        fetched = call("data", "fetch", name, "--data", root, "--decode")
+        assert fetched.code == 0, fetched.error
+        assert "decoded images: " in fetched.out
+        asked = len(server.requests)
+        assert call("data", "fetch", name, "--data", root).code == 0
+        assert len(server.requests) == asked  # what is there is not fetched again
+    assert re.search(rf"{name}.*ready", call("data", "list", "--data", root).out)
+    verify_and_train(call, tmp_path, root, name, truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", PLACED)
+def test_placed_by_hand(call, cards, tmp_path, layout):
+    name, root = layout.split("-")[0], tmp_path / "datasets"
+    truth = make(layout, tmp_path / "made")
+    (root / name).mkdir(parents=True)
+    files = {file.name: file for file in pack(layout, tmp_path / "made", root / name)}
+    cards(tiny_card(name, truth, files))
+    assert re.search(rf"{name}.*archive", call("data", "list", "--data", root).out)
+    fetched = call("data", "fetch", name, "--data", root, "--no-decode")
+    assert fetched.code == 0, fetched.error
+    assert "no decoded images are kept" in fetched.out
+    verify_and_train(call, tmp_path, root, name, truth)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", UNPACKED)
+def test_unpacked_by_hand(call, cards, tmp_path, layout):
+    name, root = layout.split("-")[0], tmp_path / "datasets"
+    truth = make(layout, root / name)
+    cards(tiny_card(name, truth, {}))
+    verify_and_train(call, tmp_path, root, name, truth)
+
+
+def verify_and_train(call, tmp_path, root, name, truth):
+    verified = call("data", "verify", name, "--data", root)
+    assert (verified.code, verified.out.strip().splitlines()[-1]) == (0, f"{name}: all is well")
+    trained = train(call, root, tmp_path / "results", name)
+    assert trained.code == 0, trained.error
+    check_runs(tmp_path / "results", truth)
+
+
+@pytest.mark.slow
+def test_decoded_images_change_nothing_but_the_time(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "datasets" / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    assert train(call, tmp_path / "datasets", tmp_path / "without", "cub200").code == 0
+    elsewhere = tmp_path / "elsewhere"
+    options = ("--data", tmp_path / "datasets", "--decode", "--cache", elsewhere, "--side", 32)
+    assert call("data", "fetch", "cub200", *options).code == 0
+    assert list(elsewhere.glob("cub200/decoded-32px-*.npy"))
+    assert train(call, tmp_path / "datasets", tmp_path / "with", "cub200").code == 0
+    without, kept = rows_of(tmp_path / "without"), rows_of(tmp_path / "with")
+    assert {name: row.metrics for name, row in without.items()} == {name: row.metrics for name, row in kept.items()}
+    assert {name: row.history for name, row in without.items()} == {name: row.history for name, row in kept.items()}
+
+
+@pytest.mark.slow
+def test_training_on_all_classes_as_the_papers_do(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    trained = train(call, tmp_path, tmp_path / "results", "cub200", "--set", "data.hold_out=false")
+    assert trained.code == 0, trained.error
+    for row in rows_of(tmp_path / "results").values():
+        assert row.validation == {}
+        assert all("recall@1" not in entry for entry in row.history)
+    refused = train(
+        call,
+        *(tmp_path, tmp_path / "results", "cub200"),
+        *("--set", "data.hold_out=false", "--set", "student.selection=validation"),
+    )
+    assert refused.code == 2
+    assert "selection = validation needs validation classes" in refused.error
+
+
+def test_three_planted_faults_are_named(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    missing, cut, text = (tmp_path / "cub200" / name for name in truth["name"].iloc[[3, 17, 40]])
+    missing.unlink()
+    cut.write_bytes(cut.read_bytes()[:300])
+    text.write_text("<html>not here</html>")
+    verified = call("data", "verify", "cub200", "--data", tmp_path)
+    assert verified.code == 1
+    assert verified.out.strip().endswith("3 faults")
+    for path in (missing, cut, text):
+        assert path.name in verified.out
+
+
+def test_a_damaged_image_ends_the_run_with_its_name(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    images = [tmp_path / "cub200" / name for name in truth["name"]]
+    for image in images[: len(images) // 2]:
+        image.write_bytes(image.read_bytes()[:300])
+    trained = train(call, tmp_path, tmp_path / "results", "cub200")
+    assert trained.code == 1
+    assert re.search(r"failed.*\.jpg can't be decoded", trained.out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (("data", "fetch", "cub"), ["unknown data set 'cub'", "did you mean cub200"]),
+        (("data", "fetch", "glyphs"), ["rendered on first use"]),
+        (("data", "verify", "cubs200"), ["unknown data set"]),
+        (("data", "add", "a b", "x.csv"), ["the name 'a b' is impossible"]),
+        (("data", "add", "mine", "x.csv"), ["x.csv"]),
+        (("data", "add", "sop", "x.csv"), ["the name 'sop' is taken"]),
+    ],
+)
+def test_impossible_requests(call, tmp_path, arguments, parts):
+    refused = call(*arguments, "--data", tmp_path)
+    assert refused.code == 2
+    assert refused.error.startswith("relbench: ")
+    assert refused.error.count("\n") == 1
+    for part in parts:
+        assert part in refused.error
+
+
+def test_a_data_set_that_is_not_there(call, tmp_path):
+    refused = train(call, tmp_path, tmp_path / "results", "cub200")
+    assert refused.code == 2
+    assert f"relbench data fetch cub200 --data {tmp_path}" in refused.error
+    assert not (tmp_path / "results").exists()
+
+
+def test_by_hand_where_no_download_is_possible(call, tmp_path):
+    told = call("data", "fetch", "cars196", "--data", tmp_path)
+    assert told.code == 1
+    for part in ("car_ims.tgz", "cars_annos.mat", "cars_test_annos_withlabels.mat", str(tmp_path / "cars196")):
+        assert part in told.out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["table", "folder"])
+def test_bring_your_own(call, tmp_path, form):
+    truth = make("cub200", tmp_path / "photos", images=6)
+    if form == "table":
+        source = tmp_path / "photos" / "mine.csv"
+        truth.rename(columns={"name": "path"}).to_csv(source, index=False)
+    else:
+        source = tmp_path / "photos" / "CUB_200_2011" / "images"
+        (source / truth["name"].iloc[0]).with_name("._x.jpg").unlink(missing_ok=True)
+    root = tmp_path / "datasets"
+    added = call("data", "add", "mine", source, "--data", root)
+    assert added.code == 0, added.error
+    assert "8 classes, 48 images for training; 8 classes, 48 images for testing" in added.out
+    assert re.search(r"mine.*ready", call("data", "list", "--data", root).out)
+    assert re.search(r"mine\s+added from", call("list", "--data", root).out)
+    assert call("data", "verify", "mine", "--data", root).code == 0
+    assert call("data", "fetch", "mine", "--data", root, "--decode", "--side", 32).code == 0
+    trained = train(call, root, tmp_path / "results", "mine")
+    assert trained.code == 0, trained.error
+    assert len(rows_of(tmp_path / "results")) == 6
+
+
+def test_an_own_table_whose_sides_share_a_class(call, tmp_path):
+    truth = make("cub200", tmp_path)
+    truth["label"] = truth["label"].iloc[0]
+    truth.rename(columns={"name": "path"}).to_csv(tmp_path / "mine.csv", index=False)
+    refused = call("data", "add", "mine", tmp_path / "mine.csv", "--data", tmp_path / "datasets")
+    assert refused.code == 2
+    assert "mine.csv, line" in refused.error
+    assert "must share no class" in refused.error
+    assert not (tmp_path / "datasets").exists()
+
+
+def test_a_picture(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    shown = call("data", "show", "cub200", "--data", tmp_path, "--output", tmp_path / "picture.png")
+    assert shown.code == 0
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_split_is_in_the_fingerprint(cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    found = find_data_set("cub200", tmp_path)
+    source = found.load(Data(name="cub200", size=28), tmp_path, iter)
+    assert found.content(tmp_path) == source.content
+    assert set(source.table["split"]) == {"train", "validation", "test"}
+    assert source.table.groupby("split")["label"].nunique().to_dict() == {"train": 6, "validation": 2, "test": 8}
+    few = found.load(Data(name="cub200", size=28, train_classes=3, test_classes=2), tmp_path, iter)
+    assert few.table.groupby("split")["label"].nunique().to_dict() == {"train": 3, "validation": 2, "test": 2}
+    assert few.content == source.content
+    assert few.data_hash != source.data_hash
+
+
+def test_distortion_is_not_for_photos(cards, tmp_path):
+    cards(tiny_card("cub200", make("cub200", tmp_path / "cub200"), {}))
+    with pytest.raises(ValueError, match=r"data\.distortion = 0.5 is for glyphs"):
+        find_data_set("cub200", tmp_path).load(Data(name="cub200", distortion=0.5), tmp_path, iter)
+
+
+@pytest.mark.skipif("RELBENCH_REAL_DATA" not in os.environ, reason="RELBENCH_REAL_DATA names no folder of real data")
+@pytest.mark.parametrize("name", ["cub200", "cars196", "sop", "inshop"])
+def test_the_real_thing(call, name):
+    root = Path(os.environ["RELBENCH_REAL_DATA"])
+    verified = call("data", "verify", name, "--data", root)
+    assert verified.out.strip().splitlines()[-1] == f"{name}: all is well"
+    assert isinstance(find_data_set(name, root).content(root), str)
+    assert pd.notna(verified.code)
