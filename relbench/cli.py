@@ -151,7 +151,10 @@ def evaluate(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours; every image asks for all others."""
+    """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours.
+
+    Every image asks for all others, unless the file says which ask and which can be found.
+    """
     with in_one_line():
         metrics = stored_metrics(embeddings, labels, _numbers(k, "--k"))
     if as_json:
@@ -186,7 +189,7 @@ def _print_lists(data: Path) -> None:
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="angle, evaluation or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="angle, evaluation, images or all.")] = "all",
 ) -> None:
     """Measure our speed and memory beside the plain forms, in one run, and print the ratios."""
     with in_one_line():

@@ -26,6 +26,7 @@ from relbench.data.card import Card, card_names, packaged_card
 from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
 from relbench.data.fetch import ManualStepsError, fetch, state
 from relbench.data.gallery import gallery
+from relbench.data.glyphs import glyph_counts
 from relbench.data.photo_sets import PhotoSet, published, usable_threads
 from relbench.data.verify import faults
 from relbench.files import written_whole
@@ -63,9 +64,7 @@ def list_all(root: Root = Path("datasets")) -> None:
     """Name the data sets: classes and images, whether they are there, licence, size."""
     with in_one_line():
         table = Table("data set", "train", "test", "state", "download", "licence")
-        table.add_row(
-            "glyphs", "1,073 classes, 12,876", "1,074 classes, 12,888", "ready", "none", "free (DejaVu fonts)"
-        )
+        table.add_row("glyphs", *_sides(glyph_counts()), "ready", "none", "free (DejaVu fonts)")
         for card in map(packaged_card, card_names()):
             table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card), card.licence)
         for added in (read_added(name, root) for name in added_names(root)):

@@ -12,7 +12,7 @@ import torch
 
 from relbench.ledger import Machine
 
-PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "lightning-fabric")
+PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "lightning-fabric", "pillow")
 
 
 def usable_cores() -> int:

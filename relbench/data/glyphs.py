@@ -25,7 +25,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +35,7 @@ import torch
 from numpy.typing import NDArray
 
 from relbench.data.outline import Face, rasterise
-from relbench.data.table import COLUMNS, Shape, checked, first_classes
+from relbench.data.table import COLUMNS, Shape, checked, first_classes, table_hash
 from relbench.data.views import Distortion
 from relbench.files import written_whole
 
@@ -63,6 +62,14 @@ def manifest() -> dict[str, Any]:
 def content_hash() -> str:
     """Names the data: the hash of the manifest."""
     return hashlib.sha256(json.dumps(manifest(), sort_keys=True).encode()).hexdigest()
+
+
+def glyph_counts() -> dict[str, int]:
+    """Classes and images on the two sides; validation counts as training. Keys as in `table.counts`."""
+    classes = {split: len(labels) for split, labels in manifest()["classes"].items()}
+    sides = {"train": classes["train"] + classes["validation"], "test": classes["test"]}
+    images = {f"{side}_images": count * len(FACES) for side, count in sides.items()}
+    return {f"{side}_classes": count for side, count in sides.items()} | images
 
 
 class Glyphs:
@@ -100,7 +107,7 @@ class Glyphs:
         self._keys = torch.from_numpy(_places(self.table, _all_classes()))
         self.shape = Shape(channels=1, size=size)
         self.content = content_hash()
-        self.data_hash = _data_hash(self.table, _pixels(kept, self._places[:: len(FACES)] // len(FACES), side))
+        self.data_hash = table_hash(self.table, _pixels(kept, self._places[:: len(FACES)] // len(FACES), side))
         self._distortion = Distortion(size=size, strength=distortion)
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -129,11 +136,6 @@ def _places(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Each line's place among pictures of these classes, class by class, face by face."""
     first = {label: at * len(FACES) for at, label in enumerate(classes)}
     return table["label"].map(first).to_numpy(np.int64) + np.arange(len(table)) % len(FACES)
-
-
-def _data_hash(table: pd.DataFrame, pixels: Iterable[bytes]) -> str:
-    """As `table_hash`, but the pixels need not fit into memory."""
-    return _sha256(chain([table.to_csv(index=False, lineterminator="\n").encode()], pixels))
 
 
 def _sha256(parts: Iterable[bytes]) -> str:

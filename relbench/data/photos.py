@@ -85,7 +85,7 @@ class Photos:
         self.shape = Shape(channels=3, size=size)
         self._names = table["name"].tolist()
         # The sizes of the files, not their pixels: cheap at every start. That pixels decode is for `verify` to see.
-        self.data_hash = table_hash(table, file_states(folder, self._names)[:, 0].tobytes())
+        self.data_hash = table_hash(table, [file_states(folder, self._names)[:, 0].tobytes()])
         self._pixels = pixels
         self._margin = pixels.side - size
 

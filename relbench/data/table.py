@@ -1,7 +1,7 @@
 """The one form every data set takes: a checked table of images, and a source of their pixels."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -120,7 +120,7 @@ def labels_of(table: pd.DataFrame, lines: NDArray[np.int64]) -> tuple[NDArray[np
     return numbers.astype(np.int64), [str(name) for name in names]
 
 
-def table_hash(table: pd.DataFrame, *parts: bytes) -> str:
+def table_hash(table: pd.DataFrame, parts: Iterable[bytes] = ()) -> str:
     """Hash of names, labels, splits, roles (if any) and whatever else makes up the data (say, pixels)."""
     columns = [*COLUMNS, *(role for role in ROLES if role in table)]
     digest = hashlib.sha256(table[columns].to_csv(index=False, lineterminator="\n").encode())

@@ -4,8 +4,9 @@ import textwrap
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from relbench.evaluation.retrieval import retrieval_metrics
 Array = NDArray[Any]
 
 _NAMES = ("embeddings", "labels")
+_MASKS = ("query", "gallery")  # kept where a data set tells them apart
 # what numpy and zipfile raise on damaged files; MemoryError where a header promises too much
 _DAMAGE = (
     ValueError,
@@ -32,19 +34,35 @@ _DAMAGE = (
 )
 
 
-def read_embeddings(path: Path, labels_path: Path | None = None) -> tuple[Array, Array]:
+@dataclass(frozen=True)
+class Stored:
+    """What files hold, as it stands in them.
+
+    Attributes:
+        embeddings: (n, dim)
+        labels: (n,)
+        masks: `query` and `gallery`, each (n,), where the file has them.
+    """
+
+    embeddings: Array
+    labels: Array
+    masks: Mapping[str, Array]
+
+
+def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
     """Embeddings and their labels, from the one file that a run keeps or from two of your own.
 
     So a new metric needs no new training. Nothing in a file is ever executed: arrays of Python
     objects are refused.
 
     Args:
-        path: An .npz file with the arrays `embeddings` and `labels` (others are left alone), as each
-            run keeps one; or an .npy file with the embeddings alone.
+        path: An .npz file with the arrays `embeddings` and `labels`, and perhaps `query` and
+            `gallery` (others are left alone), as each run keeps one; or an .npy file with the
+            embeddings alone.
         labels_path: An .npy file with the labels; None for an .npz, which holds them.
 
     Returns:
-        The two arrays as they stand in the files; their contents are checked by who uses them.
+        The arrays as they stand in the files; their contents are checked by who uses them.
 
     Raises:
         ValueError: A file that can't be read or is damaged, an array that is not there, or labels
@@ -53,9 +71,9 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> tuple[Array,
     Example:
         >>> from relbench.evaluation import per_query, retrieval_metrics
         >>> run = Path("results/quickstart/runs/0123456789abcdef")
-        >>> embeddings, labels = read_embeddings(run / "embeddings.npz")  # doctest: +SKIP
-        >>> retrieval_metrics(embeddings, labels, ks=(1, 100))  # doctest: +SKIP
-        >>> (per_query(embeddings, labels).rank == 2).mean()  # a metric of your own  # doctest: +SKIP
+        >>> kept = read_embeddings(run / "embeddings.npz")  # doctest: +SKIP
+        >>> retrieval_metrics(kept.embeddings, kept.labels, ks=(1, 100), **kept.masks)  # doctest: +SKIP
+        >>> (per_query(kept.embeddings, kept.labels).rank == 2).mean()  # your own  # doctest: +SKIP
     """
     if path.suffix == ".npz":
         if labels_path is not None:
@@ -63,7 +81,7 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> tuple[Array,
         return _read_npz(path)
     if labels_path is None:
         raise ValueError(f"{path} comes without labels: name a second file with them, or an .npz file that holds both")
-    return _read_npy(path), _read_npy(labels_path)
+    return Stored(_read_npy(path), _read_npy(labels_path), {})
 
 
 def stored_metrics(path: Path, labels_path: Path | None, ks: Sequence[int]) -> dict[str, float]:
@@ -77,9 +95,10 @@ def stored_metrics(path: Path, labels_path: Path | None, ks: Sequence[int]) -> d
     Raises:
         ValueError: What `read_embeddings` or `retrieval_metrics` refuses; names the files.
     """
-    embeddings, labels = read_embeddings(path, labels_path)
+    stored = read_embeddings(path, labels_path)
+    query, gallery = (stored.masks.get(name) for name in _MASKS)
     try:
-        return retrieval_metrics(embeddings, labels, ks)
+        return retrieval_metrics(stored.embeddings, stored.labels, ks, query=query, gallery=gallery)
     except (ValueError, TypeError) as error:
         files = " and ".join(str(file) for file in (path, labels_path) if file)
         raise ValueError(f"{files}: {error}") from None
@@ -91,17 +110,17 @@ def _read_npy(path: Path) -> Array:
         return array
 
 
-def _read_npz(path: Path) -> tuple[Array, Array]:
+def _read_npz(path: Path) -> Stored:
     found: dict[str, Array] = {}
     with _readable(path), zipfile.ZipFile(path) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        for name in set(_NAMES).intersection(held):
+        for name in {*_NAMES, *_MASKS}.intersection(held):
             with archive.open(f"{name}.npy") as file:
                 found[name] = np.lib.format.read_array(file, allow_pickle=False)
     for name in _NAMES:
         if name not in found:
             raise ValueError(f"{path} holds no array {name!r} (it holds {', '.join(held) or 'nothing'}): add it")
-    return found["embeddings"], found["labels"]
+    return Stored(found["embeddings"], found["labels"], {name: found[name] for name in _MASKS if name in found})
 
 
 @contextmanager

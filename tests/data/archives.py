@@ -22,7 +22,20 @@ from PIL import Image
 GOLDEN = 0.618  # neighbouring class ids get colours far apart
 FIELDS_A = ("relative_im_path", "bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "test")
 FIELDS_B = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2", "class", "fname")
-KINDS = "bicycle cabinet chair coffee_maker fan kettle lamp mug sofa stapler table toaster".split()
+KINDS = [
+    "bicycle",
+    "cabinet",
+    "chair",
+    "coffee_maker",
+    "fan",
+    "kettle",
+    "lamp",
+    "mug",
+    "sofa",
+    "stapler",
+    "table",
+    "toaster",
+]
 BOX = (5, 3, 30, 25)
 CAR_NAMES = {98: "Eagle Talon Hatchback 1998", 99: "FIAT 500 Abarth 2012", 100: "Ram C/V Cargo Van Minivan 2012"}
 

@@ -103,7 +103,7 @@ def test_views_and_hash_are_those_of_the_pictures_drawn(folder, few_classes, ask
     pictures = draw(faces, part.table["label"].unique(), side)
     keys = torch.tensor([everything.index(label) for label in part.table["label"]]) * 12
     keys += torch.arange(12).repeat(len(keys) // 12)
-    assert part.data_hash == table_hash(part.table, pictures.tobytes())
+    assert part.data_hash == table_hash(part.table, [pictures.tobytes()])
     shown, distortion = torch.from_numpy(pictures)[lines, None], Distortion(part.shape.size, 1.0)
     assert torch.equal(part.test_batch(lines), distortion.fixed(shown, keys[lines]))
     first, second = torch.Generator().manual_seed(5), torch.Generator().manual_seed(5)

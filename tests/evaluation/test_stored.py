@@ -53,7 +53,8 @@ def one_line(error, *parts):
 @pytest.mark.parametrize("names", [("e.npy", "l.npy"), ("both.npz",)])
 def test_what_was_saved_is_read(files, names):
     paths = [files / name for name in names]
-    embeddings, labels = read_embeddings(*paths)
+    kept = read_embeddings(*paths)
+    embeddings, labels = kept.embeddings, kept.labels
     np.testing.assert_array_equal(embeddings, ROWS)
     np.testing.assert_array_equal(labels, LABELS)
     assert (embeddings.dtype, labels.dtype) == (ROWS.dtype, LABELS.dtype)
@@ -63,7 +64,14 @@ def test_what_was_saved_is_read(files, names):
 
 def test_compressed_and_column_by_column(files):
     np.savez_compressed(files / "small.npz", embeddings=np.asfortranarray(ROWS), labels=LABELS)
-    np.testing.assert_array_equal(read_embeddings(files / "small.npz")[0], ROWS)
+    np.testing.assert_array_equal(read_embeddings(files / "small.npz").embeddings, ROWS)
+
+
+def test_masks_are_read_and_used(files):
+    masks = {"query": np.arange(len(ROWS)) % 2 == 0, "gallery": np.arange(len(ROWS)) > 1}
+    np.savez(files / "masked.npz", embeddings=ROWS, labels=LABELS, **masks)
+    assert stored_metrics(files / "masked.npz", None, (1,)) == retrieval_metrics(ROWS, LABELS, (1,), **masks)
+    assert stored_metrics(files / "masked.npz", None, (1,)) != retrieval_metrics(ROWS, LABELS, (1,))
 
 
 DAMAGED = {
