@@ -8,6 +8,8 @@ from typing import Annotated, TypeVar
 
 import torch
 import typer
+from rich import box
+from rich.filesize import decimal
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -63,7 +65,15 @@ def find_photos(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
 def list_all(root: Root = Path("datasets")) -> None:
     """Name the data sets: classes and images, whether they are there, licence, size."""
     with in_one_line():
-        table = Table("data set", "train", "test", "state", "download", "licence")
+        table = Table(
+            "data set",
+            "train:\nclasses, images",
+            "test:\nclasses, images",
+            "state",
+            "download",
+            "licence",
+            box=box.SIMPLE_HEAD,
+        )
         table.add_row("glyphs", *_sides(glyph_counts()), "ready", "none", "free (DejaVu fonts)")
         for card in map(packaged_card, card_names()):
             table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card), card.licence)
@@ -73,13 +83,13 @@ def list_all(root: Root = Path("datasets")) -> None:
 
 
 def _sides(counts: dict[str, int]) -> tuple[str, str]:
-    train, test = (f"{counts[f'{side}_classes']:,} classes, {counts[f'{side}_images']:,}" for side in ("train", "test"))
+    train, test = (f"{counts[f'{side}_classes']:,}, {counts[f'{side}_images']:,}" for side in ("train", "test"))
     return train, test
 
 
 def _size(card: Card) -> str:
     sizes = [archive.bytes for archive in card.archives if archive.addresses and archive.bytes]
-    return f"{sum(sizes) / 10**9:.1f} GB" if not card.manual else "by hand"
+    return decimal(sum(sizes)) if not card.manual else "by hand"
 
 
 def _added_state(added: Added) -> str:
@@ -176,9 +186,7 @@ def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> b
     size = cache_bytes(count, side)
     if wanted is False:
         return False
-    out.print(
-        f"decoded, {count:,} images of {side} px take {size / 10**9:.1f} GB in {folder}", markup=False, soft_wrap=True
-    )
+    out.print(f"decoded, {count:,} images of {side} px take {decimal(size)} in {folder}", markup=False, soft_wrap=True)
     ask = wanted is None and size > LARGE and sys.stdin.isatty()
     return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")
 
@@ -231,4 +239,4 @@ def add_one(
     with in_one_line():
         added = add(name, source, root, seed=seed)
         train, test = _sides(added.counts)
-        out.print(f"{name}: {train} images for training; {test} images for testing", markup=False, highlight=False)
+        out.print(f"{name}: classes, images: {train} for training; {test} for testing", markup=False, highlight=False)

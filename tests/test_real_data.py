@@ -274,7 +274,7 @@ def test_bring_your_own(call, tmp_path, form):
     root = tmp_path / "datasets"
     added = call("data", "add", "mine", source, "--data", root)
     assert added.code == 0, added.error
-    assert "8 classes, 48 images for training; 8 classes, 48 images for testing" in added.out
+    assert "classes, images: 8, 48 for training; 8, 48 for testing" in added.out
     assert re.search(r"mine.*ready", call("data", "list", "--data", root).out)
     assert re.search(r"mine\s+added from", call("list", "--data", root).out)
     assert call("data", "verify", "mine", "--data", root).code == 0
