@@ -36,6 +36,7 @@ from relbench.names import known
 
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
 
+PLAIN = box.SIMPLE_HEAD
 SHOWN = 6, 6  # classes of either side, images of each
 
 app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show; add your own.")
@@ -65,21 +66,17 @@ def find_photos(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
 def list_all(root: Root = Path("datasets")) -> None:
     """Name the data sets: classes and images, whether they are there, licence, size."""
     with in_one_line():
-        table = Table(
-            "data set",
-            "train:\nclasses, images",
-            "test:\nclasses, images",
-            "state",
-            "download",
-            "licence",
-            box=box.SIMPLE_HEAD,
-        )
-        table.add_row("glyphs", *_sides(glyph_counts()), "ready", "none", "free (DejaVu fonts)")
-        for card in map(packaged_card, card_names()):
-            table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card), card.licence)
+        cards = [packaged_card(name) for name in card_names()]
+        table = Table("data set", "train:\nclasses, images", "test:\nclasses, images", "state", "download", box=PLAIN)
+        table.add_row("glyphs", *_sides(glyph_counts()), "ready", "none")
+        for card in cards:
+            table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card))
         for added in (read_added(name, root) for name in added_names(root)):
-            table.add_row(added.name, *_sides(added.counts), _added_state(added), "none", "yours")
+            table.add_row(added.name, *_sides(added.counts), _added_state(added), "none")
         out.print(table)
+        licences = {"glyphs": "free, that of the DejaVu fonts"} | {card.name: card.licence for card in cards}
+        for name, licence in licences.items():
+            out.print(f"  licence of {name}: {licence}", markup=False, highlight=False)
 
 
 def _sides(counts: dict[str, int]) -> tuple[str, str]:
