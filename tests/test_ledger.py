@@ -213,7 +213,7 @@ def test_plan_round_trip(tmp_path):
 def test_frame():
     rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
     frame = as_frame(PLAN, rows)
-    data = [f"data.{name}" for name in ("name", "size", "train_classes", "test_classes", "distortion", "content")]
+    data = [f"data.{name}" for name in type(TEACHER.data).model_fields]
     net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length")]
     protocol = [f"protocol.{name}" for name in type(TEACHER.protocol).model_fields]
     assert list(frame.columns) == [
