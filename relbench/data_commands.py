@@ -23,13 +23,14 @@ from rich.progress import (
 from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, out
+from relbench.cores import usable_cores
 from relbench.data.added import Added, add, added_names, added_set, read_added
 from relbench.data.card import Card, card_names, packaged_card
 from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
 from relbench.data.fetch import ManualStepsError, fetch, state
 from relbench.data.gallery import gallery
 from relbench.data.glyphs import glyph_counts
-from relbench.data.photo_sets import PhotoSet, published, usable_threads
+from relbench.data.photo_sets import PhotoSet, published
 from relbench.data.verify import faults
 from relbench.files import written_whole
 from relbench.names import known
@@ -197,7 +198,7 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
     with in_one_line():
         photos, card = find_photos(name, root)
-        found = faults(photos, card, root, usable_threads(), lambda paths: _bar(paths, "decoding"))
+        found = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
             out.print(fault, markup=False, highlight=False, soft_wrap=True)
         out.print(f"{name}: {f'{len(found)} faults' if found else 'all is well'}")

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.ledger import Row
-from relbench.machine import usable_cores
 from relbench.run import RunFolder, check_run, run
 from relbench.training import DivergedError
 

@@ -1,6 +1,5 @@
 """Where a run is made, and what it takes."""
 
-import os
 import platform
 import resource
 import subprocess
@@ -10,14 +9,10 @@ from pathlib import Path
 
 import torch
 
+from relbench.cores import usable_cores
 from relbench.ledger import Machine
 
 PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "lightning-fabric", "pillow")
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: fewer than the machine has, under a batch system."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def describe_machine(device: torch.device) -> Machine:

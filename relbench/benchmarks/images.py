@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from relbench.cores import usable_cores
 from relbench.data.decoded import decoded_images
 from relbench.data.photos import ImageFiles, Photos
-from relbench.machine import usable_cores
 
 TARGET = 10.0
 """How many times the images per second and core of the plain way that batches from decoded images are to reach."""

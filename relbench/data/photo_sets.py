@@ -1,12 +1,12 @@
 """Data sets of photos: published ones by their cards, and those that users add; all read, split and fed alike."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from relbench.cores import usable_cores
 from relbench.data import cars196, cub200, inshop, sop
 from relbench.data.card import Card
 from relbench.data.decoded import DecodedImages, decoded_path
@@ -62,7 +62,7 @@ class PhotoSet:
 
     def files(self, root: Path, side: int) -> ImageFiles:
         """The image files, decoded on all cores that this process may use."""
-        return ImageFiles(self.images(root), side, usable_threads())
+        return ImageFiles(self.images(root), side, usable_cores())
 
     def cache_folder(self, root: Path) -> Path:
         """Where decoded images are kept: a folder, or a link to one elsewhere."""
@@ -71,11 +71,6 @@ class PhotoSet:
     def _kept(self, root: Path, files: ImageFiles, names: list[str]) -> Pixels | None:
         path = decoded_path(files, names, self.cache_folder(root))
         return DecodedImages(path, names, files.side) if path.exists() else None
-
-
-def usable_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def side_of(data: Data) -> int:
