@@ -14,7 +14,7 @@ import relbench
 from relbench import data_commands
 from relbench.benchmarks import tables as benchmark_tables
 from relbench.console import FAILED, in_one_line, out
-from relbench.data import data_sets
+from relbench.data import data_set_names, find_data_set
 from relbench.evaluation import stored_metrics
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
 from relbench.ledger import Plan, Row, write_record
@@ -95,7 +95,7 @@ def reproduce(  # noqa: PLR0913 - one argument an option
 def _run(cells: Sequence[Cell], plan: Plan, folder: Path, data: Path, jobs: int | None) -> Schedule:
     """Make the runs that are not finished. The plan is written once nothing can be refused any more."""
     runs = folder / "runs"
-    schedule = prepare([cell.experiment for cell in cells], runs, data, _preparing)
+    schedule = prepare([cell.experiment for cell in cells], runs, data, _preparing, _hint)
     finished, waiting = list(schedule.rows), list(schedule.waiting.values())
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(plan, folder / "plan.json")
@@ -104,6 +104,10 @@ def _run(cells: Sequence[Cell], plan: Plan, folder: Path, data: Path, jobs: int 
         with Bars(cells, finished, jobs, out) as bars:
             run_grid(schedule, runs, data, jobs, bars)
     return schedule
+
+
+def _hint(words: str) -> None:
+    out.print(words, markup=False, highlight=False, soft_wrap=True)
 
 
 def _preparing(items: Iterable[str]) -> Iterable[str]:
@@ -175,7 +179,7 @@ def list_all(data: Data = Path("datasets")) -> None:
 
 def _print_lists(data: Path) -> None:
     groups = {
-        "data sets": {name: entry.summary for name, entry in data_sets(data).items()},
+        "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
         "losses": {name: entry.summary for name, entry in LOSSES.items()},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
         "studies": {name: study.title for name, study in STUDIES.items()},

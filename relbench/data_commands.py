@@ -1,5 +1,6 @@
 """The commands `relbench data ...`: what is there, get it, look at it."""
 
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -24,16 +25,16 @@ from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, out
 from relbench.cores import usable_cores
-from relbench.data.added import Added, add, added_names, added_set, read_added
+from relbench.data import find_photos
+from relbench.data.added import add, added_names, read_added
 from relbench.data.card import Card, card_names, packaged_card
 from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
 from relbench.data.fetch import ManualStepsError, fetch, state
 from relbench.data.gallery import gallery
 from relbench.data.glyphs import glyph_counts
-from relbench.data.photo_sets import PhotoSet, published
+from relbench.data.photo_sets import PhotoSet
 from relbench.data.verify import faults
 from relbench.files import written_whole
-from relbench.names import known
 
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
 
@@ -49,18 +50,11 @@ Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` 
 Item = TypeVar("Item")
 
 
-def find_photos(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
-    """A data set of photos, and its card if it is a published one.
-
-    Raises:
-        ValueError: there is no such data set of photos.
-    """
+def _find(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
+    """A data set of photos, and its card if it is a published one."""
     if name == "glyphs":
-        raise ValueError("glyphs are rendered on first use and compared with their hash: nothing to fetch or verify")
-    if known(name, [*card_names(), *added_names(root)], "data set") in card_names():
-        card = packaged_card(name)
-        return published(card), card
-    return added_set(read_added(name, root)), None
+        raise ValueError("glyphs are rendered on first use and compared with their hash: this is for photos")
+    return find_photos(name, root), packaged_card(name) if name in card_names() else None
 
 
 @app.command("list")
@@ -72,8 +66,8 @@ def list_all(root: Root = Path("datasets")) -> None:
         table.add_row("glyphs", *_sides(glyph_counts()), "ready", "none")
         for card in cards:
             table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card))
-        for added in (read_added(name, root) for name in added_names(root)):
-            table.add_row(added.name, *_sides(added.counts), _added_state(added), "none")
+        for name in added_names(root):
+            table.add_row(name, *_added(name, root), "none")
         out.print(table)
         licences = {"glyphs": "free, that of the DejaVu fonts"} | {card.name: card.licence for card in cards}
         for name, licence in licences.items():
@@ -90,8 +84,13 @@ def _size(card: Card) -> str:
     return decimal(sum(sizes)) if not card.manual else "by hand"
 
 
-def _added_state(added: Added) -> str:
-    return "ready" if Path(added.source).exists() else "absent"
+def _added(name: str, root: Path) -> tuple[str, str, str]:
+    """Sides and state of one that a user added; a damaged note must not keep the others from being listed."""
+    try:
+        added = read_added(name, root)
+    except ValueError:
+        return "?", "?", "damaged"
+    return *_sides(added.counts), "ready" if Path(added.source).exists() else "absent"
 
 
 @app.command("fetch")
@@ -110,7 +109,7 @@ def fetch_one(
 ) -> None:
     """Download a data set, check and unpack it, and keep its images decoded. What is done already is not done again."""
     with in_one_line():
-        photos, card = find_photos(name, root)
+        photos, card = _find(name, root)
         if card:
             _fetch(card, root)
         _decode(photos, root, side, cache, wanted=decode)
@@ -124,7 +123,10 @@ def _fetch(card: Card, root: Path) -> None:
         out.print(str(steps), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED) from None
     out.print(f"{card.name} is unpacked in {escape(str(folder))}", highlight=False)
-    out.print(f"terms: {card.terms}", markup=False, highlight=False)
+    facts = {"": f"{card.title}, {card.homepage}", "split: ": f"{card.split.rule} ({card.split.source})"}
+    facts |= {"licence: ": card.licence, "terms: ": card.terms, "cite:": card.citation.rstrip()}
+    for what, words in facts.items():
+        out.print(f"{what}{words}", markup=False, highlight=False, soft_wrap=True)
 
 
 class _BytesBar:
@@ -154,28 +156,37 @@ def _bytes_bar() -> Iterator[_BytesBar]:
 
 
 def _decode(photos: PhotoSet, root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
-    """Build the file of decoded images, unless it is there or refused."""
+    """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
     names = photos.read(root)["name"].tolist()
-    files = photos.files(root, side)
-    folder = photos.cache_folder(root)
-    if cache:
+    files, folder = photos.files(root, side), photos.cache_folder(root)
+    if cache and wanted is not False:
         _link(folder, (cache / photos.name).resolve())
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(f"{folder} leads to {folder.readlink()}, which is gone: bring it back, or delete the link")
     path = decoded_path(files, names, folder)
-    if not path.exists() and _is_wanted(len(names), side, folder, wanted=wanted):
-        decoded_images(files, names, folder, lambda items: _bar(items, "decoding"))
-    kept = f"decoded images: {path}" if path.exists() else "no decoded images are kept: training decodes the files"
-    out.print(kept, markup=False, highlight=False, soft_wrap=True)
+    if not path.exists() and not _is_wanted(len(names), side, folder, wanted=wanted):
+        out.print("no decoded images are kept: training decodes the files", highlight=False)
+        return
+    decoded_images(files, names, folder, lambda items: _bar(items, "decoding"))
+    _clear_stale(path)
+    out.print(f"decoded images: {path}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _clear_stale(path: Path) -> None:
+    """Delete the decoded images of the same size that belong to files as they were before."""
+    for other in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.npy"):
+        if other != path:
+            other.unlink()
+            out.print(f"deleted, as the images have changed since: {other}", markup=False, soft_wrap=True)
 
 
 def _link(folder: Path, target: Path) -> None:
     """Let the folder of decoded images be a link to one elsewhere."""
-    if folder.exists() and folder.resolve() != target:
-        raise ValueError(
-            f"decoded images are kept in {folder.resolve()} already: delete {folder} to keep them elsewhere"
-        )
+    if folder.is_dir() and not folder.is_symlink() and any(folder.glob("*.npy")):
+        raise ValueError(f"decoded images are kept in {folder} already: delete it to keep them elsewhere")
     target.mkdir(parents=True, exist_ok=True)
-    if not folder.exists():
-        folder.unlink(missing_ok=True)  # a link that leads nowhere
+    if folder.resolve() != target:
+        shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink(missing_ok=True)
         folder.symlink_to(target, target_is_directory=True)
 
 
@@ -197,11 +208,12 @@ def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
 def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
     with in_one_line():
-        photos, card = find_photos(name, root)
+        photos, card = _find(name, root)
         found = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
             out.print(fault, markup=False, highlight=False, soft_wrap=True)
-        out.print(f"{name}: {f'{len(found)} faults' if found else 'all is well'}")
+        sum_of_it = f"{len(found)} fault{'s' if len(found) > 1 else ''}" if found else "all is well"
+        out.print(f"{name}: {sum_of_it}")
     if found:
         raise typer.Exit(FAILED)
 
@@ -215,7 +227,7 @@ def show(
 ) -> None:
     """Draw a picture of a few classes of the training and the test side."""
     with in_one_line():
-        photos, _ = find_photos(name, root)
+        photos, _ = _find(name, root)
         generator = torch.Generator().manual_seed(seed)
         picture = gallery(photos.read(root), photos.files(root, 128), *SHOWN, generator)
         path = output or Path(f"{name}.png")

@@ -19,6 +19,10 @@ def written_whole(path: Path) -> Iterator[Path]:
         _to_disk(temporary)
         temporary.replace(path)
         _to_disk(path.parent)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None  # a full disk names no file
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -77,7 +77,9 @@ class Schedule:
         return lost + [name for one in lost for name in self.fail(one, "its teacher failed")]
 
 
-def prepare(experiments: Sequence[Experiment], runs: Path, data: Path, progress: Progress) -> Schedule:
+def prepare(
+    experiments: Sequence[Experiment], runs: Path, data: Path, progress: Progress, hear: Callable[[str], None]
+) -> Schedule:
     """Find what is finished, make the data ready, and refuse what could not be run: all before any work.
 
     Args:
@@ -85,6 +87,7 @@ def prepare(experiments: Sequence[Experiment], runs: Path, data: Path, progress:
         runs: holds a folder for each run.
         data: holds the data sets.
         progress: wraps what is made ready, for a progress bar.
+        hear: is told what would make the runs faster.
 
     Raises:
         ValueError: a row or checkpoint is damaged, or a data set is too small for its run.
@@ -93,6 +96,8 @@ def prepare(experiments: Sequence[Experiment], runs: Path, data: Path, progress:
     for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
         data_set = find_data_set(settings.name, data)
         source = data_set.load(settings, data, progress)
+        if hint := data_set.hint(settings, data):
+            hear(hint)
         for one in schedule.waiting.values():
             if one.data == settings:
                 check_run(one, runs, source, data_set.ks)

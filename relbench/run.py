@@ -105,30 +105,40 @@ def check_run(experiment: Experiment, runs: Path, source: ImageSource, ks: Seque
         ks: the Ks of Recall@K.
 
     Raises:
-        ValueError: fewer training classes than a batch needs, or fewer test images than the largest K asks for.
+        ValueError: fewer training classes than a batch needs, fewer test images than the largest K asks for, or no two
+            test (or validation) images of one class.
         CheckpointError: the run's own checkpoint, or that of its finished teacher, is damaged or gone.
     """
     labels, _ = labels_of(source.table, lines_of(source.table, "train"))
     _batches(experiment, labels, torch.Generator())
-    others = _fewest_others(source)
-    if others < max(ks):
-        raise ValueError(
-            f"Recall@K is asked for K = {max(ks)}, but a test image has {others} others: take more classes"
-        )
+    _check_retrieval(source, "test", ks)
+    _check_retrieval(source, "validation", (1,))
     _check_checkpoints(experiment, runs, source)
 
 
-def _fewest_others(source: ImageSource) -> int:
-    """How many images every query can find besides itself."""
-    lines = lines_of(source.table, "test")
-    masks = _roles(source, lines)
-    both = np.logical_and(*masks.values()).any() if masks else True
-    return int(masks["gallery"].sum() if masks else len(lines)) - int(both)
+def _check_retrieval(source: ImageSource, split: str, ks: Sequence[int]) -> None:
+    """Refuse a split where Recall@K can't be measured; one without images is fine."""
+    lines = lines_of(source.table, split)
+    if not len(lines):
+        return
+    query, gallery = _roles(source, lines)
+    labels = source.table["label"].to_numpy(dtype=str)[lines]
+    found, counts = np.unique(labels[gallery], return_counts=True)
+    sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    if not any(sizes.get(labels[at], 0) > gallery[at] for at in np.flatnonzero(query)):
+        raise ValueError(f"no {split} image has another one of its class to be found: take classes of more images")
+    others = int(gallery.sum() - np.any(query & gallery))
+    if others < max(ks):
+        raise ValueError(
+            f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: take more classes"
+        )
 
 
-def _roles(source: ImageSource, lines: NDArray[np.int64]) -> dict[str, NDArray[np.bool_]]:
-    """Which of the images ask and which can be found, where the data set tells them apart."""
-    return {role: source.table[role].to_numpy(dtype=bool)[lines] for role in ROLES if role in source.table}
+def _roles(source: ImageSource, lines: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which of the images ask, and which can be found: all, where the data set (or this split) doesn't tell."""
+    masks = [source.table[role].to_numpy(dtype=bool)[lines] if role in source.table else None for role in ROLES]
+    query, gallery = (np.ones(len(lines), bool) if mask is None or not mask.any() else mask for mask in masks)
+    return query, gallery
 
 
 def _check_checkpoints(experiment: Experiment, runs: Path, source: ImageSource) -> None:
@@ -249,10 +259,11 @@ def _evaluate(
     lines = lines_of(source.table, "test")
     labels = source.table["label"].to_numpy(dtype=str)[lines]
     embeddings = embed(network, _test_batches(source, lines), device)
-    roles = _roles(source, lines)
+    query, gallery = _roles(source, lines)
     names = source.table["name"].to_numpy(dtype=str)[lines]
-    _keep(folder.embeddings, {"embeddings": embeddings, "labels": labels, "names": names, **roles})
-    answers = per_query(embeddings, labels, ks, query=roles.get("query"), gallery=roles.get("gallery"))
+    kept = {"embeddings": embeddings, "labels": labels, "names": names}
+    _keep(folder.embeddings, kept | ({} if query.all() and gallery.all() else {"query": query, "gallery": gallery}))
+    answers = per_query(embeddings, labels, ks, query=query, gallery=gallery)
     counts = recall_by_class(answers)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(

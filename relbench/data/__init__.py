@@ -22,12 +22,19 @@ class DataSet:
     summary: str
     content: Callable[[Path], str]  # hash of which images, which classes, which split
     load: Callable[[Data, Path, Progress], ImageSource]
+    hint: Callable[[Data, Path], str]  # what would make it faster; "" if nothing would
     ks: tuple[int, ...]  # the Ks of Recall@K that are usual for it
 
 
 def photo_entry(photos: PhotoSet) -> DataSet:
     """The entry of a data set of photos."""
-    return DataSet(photos.summary, photos.content, lambda data, root, _: photos.load(data, root), photos.ks)
+    return DataSet(
+        summary=photos.summary,
+        content=photos.content,
+        load=lambda data, root, _: photos.load(data, root),
+        hint=photos.hint,
+        ks=photos.ks,
+    )
 
 
 def _load_glyphs(data: Data, root: Path, progress: Progress) -> ImageSource:
@@ -40,26 +47,33 @@ GLYPHS = DataSet(
     summary="letters and signs in the twelve DejaVu faces; rendered on first use, no download",
     content=lambda _: content_hash(),
     load=_load_glyphs,
+    hint=lambda _data, _root: "",
     ks=(1, 2, 4, 8, 16, 32),
 )
 
 
-def data_sets(root: Path) -> dict[str, DataSet]:
-    """All data sets by name: the one that needs no files, those with a card, and those that were added to a folder.
-
-    Raises:
-        ValueError: what is remembered of an added one is damaged.
-    """
-    published_ones = {name: photo_entry(published(packaged_card(name))) for name in card_names()}
-    added_ones = {name: photo_entry(added_set(read_added(name, root))) for name in added_names(root)}
-    return {"glyphs": GLYPHS} | published_ones | added_ones
+def data_set_names(root: Path) -> list[str]:
+    """The one that needs no files, those with a card, and those that were added to a folder."""
+    return ["glyphs", *card_names(), *added_names(root)]
 
 
 def find_data_set(name: str, root: Path) -> DataSet:
     """A data set by its name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or what is remembered of an added one is damaged.
     """
-    every = data_sets(root)
-    return every[known(name, every, "data set")]
+    if known(name, data_set_names(root), "data set") == "glyphs":
+        return GLYPHS
+    return photo_entry(find_photos(name, root))
+
+
+def find_photos(name: str, root: Path) -> PhotoSet:
+    """A data set of photos by its name, published or added.
+
+    Raises:
+        ValueError: there is none, or what is remembered of an added one is damaged.
+    """
+    if known(name, data_set_names(root)[1:], "data set") in card_names():
+        return published(packaged_card(name))
+    return added_set(read_added(name, root))

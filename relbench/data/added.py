@@ -9,7 +9,7 @@ from pydantic import PositiveInt, ValidationError
 from relbench.data.card import card_names
 from relbench.data.own import read_image_folder, read_table
 from relbench.data.photo_sets import PhotoSet
-from relbench.data.table import counts, hold_out, lines_of
+from relbench.data.table import counts, hold_out, lines_of, table_hash
 from relbench.experiment import Fraction, Settings, one_line
 from relbench.files import written_whole
 
@@ -26,14 +26,21 @@ class Added(Settings):
     share: Fraction  # of the training classes held out for validation, where the source names none
     ks: tuple[PositiveInt, ...]
     counts: dict[str, int]
+    content: str  # hash of the table: a source that changes is another data set
 
     def table(self) -> pd.DataFrame:
         """The checked table of all images, validation classes held out.
 
         Raises:
-            ValueError: the source is gone, damaged, or impossible to train and test on.
+            ValueError: the source is gone or damaged, or has changed since it was added.
         """
-        return _read(Path(self.source), self.seed, self.share)
+        table = _read(Path(self.source), self.seed, self.share)
+        if table_hash(table) != self.content:
+            raise ValueError(
+                f"{self.source} has other images, classes or splits than when {self.name} was added: put back what "
+                "was there, or add it under another name"
+            )
+        return table
 
 
 def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.2) -> Added:
@@ -53,15 +60,33 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
         raise ValueError(f"the name {name!r} is impossible: take letters, digits, - and _")
     if name in ("glyphs", *card_names()):
         raise ValueError(f"the name {name!r} is taken: take another one")
-    if (root / name).exists():
-        raise ValueError(f"{root / name} is there already: take another name, or delete it")
-    table = _read(source.resolve(), seed, share)
+    folder = root / name
+    if folder.exists() and not _is_left_over(folder):
+        raise ValueError(f"{folder} is there already: take another name, or delete it")
+    added = _noted(name, source.resolve(), seed, share)
+    try:
+        with written_whole(folder / NOTE) as temporary:
+            temporary.write_text(added.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    except OSError:
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    return added
+
+
+def _is_left_over(folder: Path) -> bool:
+    """Nothing but a half-written note is in it: whoever began to add the data set was killed."""
+    return folder.is_dir() and all(path.name.startswith(f".{NOTE}.") for path in folder.iterdir())
+
+
+def _noted(name: str, source: Path, seed: int, share: float) -> Added:
+    table = _read(source, seed, share)
     found = counts(table)
     ks = tuple(k for k in KS if k < found["gallery"])
-    added = Added(name=name, source=str(source.resolve()), seed=seed, share=share, ks=ks, counts=found)
-    with written_whole(root / name / NOTE) as temporary:
-        temporary.write_text(added.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return added
+    if not ks:
+        raise ValueError(f"{source} has one test image to be found: retrieval needs two or more")
+    content = table_hash(table)
+    return Added(name=name, source=str(source), seed=seed, share=share, ks=ks, counts=found, content=content)
 
 
 def _read(source: Path, seed: int, share: float) -> pd.DataFrame:

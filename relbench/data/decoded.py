@@ -4,8 +4,8 @@ One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, 
 order of their names. Channels come first because batches have them first: a crop is then copied row by row.
 
 The file's name holds a hash of all that decides on its content: the images' names, sizes and times of change, the
-side, how it is resized, PIL's version and that of this format. A changed image thus makes another file. The folder
-of the images is not part of it, so both can be moved. It is safe to delete: it is built again.
+side, how it is resized, PIL's version and that of this format. An image whose size or time changes thus makes another
+file. The folder of the images is not part of it, so both can be moved. It is safe to delete: it is built again.
 """
 
 import fcntl

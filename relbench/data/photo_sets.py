@@ -60,6 +60,16 @@ class PhotoSet:
         pixels = self._kept(root, files, table["name"].tolist()) or files
         return Photos(in_use(table, data), self.images(root), data.size, pixels, table_hash(table))
 
+    def hint(self, data: Data, root: Path) -> str:
+        """Says where training has to decode the files again and again."""
+        side, names = side_of(data), self.read(root)["name"].tolist()
+        if decoded_path(self.files(root, side), names, self.cache_folder(root)).exists():
+            return ""
+        return (
+            f"no decoded images of {side} px are kept for {self.name} as it is now, so training decodes the files: "
+            f"relbench data fetch {self.name} --side {side} --data {root}"
+        )
+
     def files(self, root: Path, side: int) -> ImageFiles:
         """The image files, decoded on all cores that this process may use."""
         return ImageFiles(self.images(root), side, usable_cores())

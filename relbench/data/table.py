@@ -98,7 +98,7 @@ class ImageSource(Protocol):
     table: pd.DataFrame
     shape: Shape
     content: str  # hash of the manifest: which images, which split
-    data_hash: str  # hash of pixels, labels and split as they are on this machine
+    data_hash: str  # hash of names, labels and split, and of the pixels (photos: of the files' sizes), on this machine
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Random views, shape (len(lines), channels, size, size): float32 in [0, 1], or uint8 to be scaled later."""

@@ -222,7 +222,7 @@ def _unequal_seeds(summary: Summary) -> list[str]:
 
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
-    size = f"{counted(sum(row.by_class.queries), 'test image')} of {counted(len(row.by_class.classes), 'class')}"
+    size = f"{counted(sum(row.by_class.queries), 'query image')} of {counted(len(row.by_class.classes), 'test class')}"
     return f"Data: {row.experiment.data.name}, {row.experiment.data.size} px, {size}, hash {row.data_hash}."
 
 

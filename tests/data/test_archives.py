@@ -11,6 +11,7 @@ from PIL import Image
 from relbench.data import cars196, cub200, inshop, sop
 from relbench.data.table import counts
 
+SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in the first releases of Python 3.11
 READERS = {"cub200": cub200.read, "cars196": cars196.read, "sop": sop.read, "inshop": inshop.read}
 
 
@@ -21,7 +22,7 @@ def unpack(packed, made, folder):
         target.parent.mkdir(parents=True, exist_ok=True)
         if file.suffix == ".tgz":
             with tarfile.open(file) as archive:
-                archive.extractall(target.parent, filter="data")
+                archive.extractall(target.parent, **SAFELY)
         elif file.suffix == ".zip":
             with zipfile.ZipFile(file) as archive:
                 archive.extractall(target.parent)
