@@ -120,7 +120,7 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
     assert "test classes are resampled" in text
     assert text.count("Student's t") == 2
     assert "Verdict: beats or loses only where every interval shown lies on that side of zero." in text
-    assert "480 test images of 40 classes, hash 5f0c9d1e77aa4b32" in text
+    assert "480 query images of 40 test classes, hash 5f0c9d1e77aa4b32" in text
     assert notes(study)[-1] == study.plan.notes[0]
     assert "Mixed" not in text
 
