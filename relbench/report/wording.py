@@ -72,8 +72,14 @@ def net_name(method: Method) -> str:
 
 
 def verdict(method: Method) -> str:
-    """The verdict against the teacher as a phrase."""
-    return VERDICTS[method.against_teacher.verdict] if method.against_teacher else NOTHING
+    """The verdict against the teacher as a phrase, with what it rests on."""
+    comparison = method.against_teacher
+    return f"{VERDICTS[comparison.verdict]} ({_rests_on(comparison)})" if comparison else NOTHING
+
+
+def _rests_on(comparison: Comparison) -> str:
+    """A single seed can't tell what training anew would give."""
+    return f"{counted(comparison.seeds, 'seed')}{', queries alone' if comparison.seeds == 1 else ''}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -104,6 +110,7 @@ def headline(summary: Summary) -> str:
     sentences = [_on_winner(best, teacher, len(winners), len(students)) if winners else _on_no_winner(best, teacher)]
     sentences += _on_no_distillation(best, students)
     sentences += [_on_control(method, best) for method in others if method.role == "control"]
+    sentences += _on_single_seeds(others)
     return " ".join(sentences)
 
 
@@ -137,6 +144,14 @@ def _on_control(control: Method, best: Method) -> str:
     to_best = f"{gap(main_recall(control) - main_recall(best))} {best.label}"
     values = f"{percent(main_recall(control))} %: it {_against(comparison)}"
     return f"{opening} “{control.label}” ({_budget(control)}) reaches {values}, and is {to_best}."
+
+
+def _on_single_seeds(others: Sequence[Method]) -> list[str]:
+    single = [method.label for method in others if _compared(method).seeds == 1]
+    if not single:
+        return []
+    who = "Verdicts rest" if len(single) == len(others) else f"The verdict on {listed(single)} rests"
+    return [f"{who} on 1 seed, and so on queries alone: new training runs may give others."]
 
 
 def _against(comparison: Comparison) -> str:
@@ -182,6 +197,7 @@ def notes(summary: Summary) -> list[str]:
     return [
         _checkpoints(summary),
         *_intervals(summary),
+        *_verdicts(summary),
         *_unequal_seeds(summary),
         _data(summary),
         *_mixed(summary),
@@ -201,15 +217,42 @@ def _intervals(summary: Summary) -> list[str]:
         "Difference: Recall@1 less the teacher's. Over queries: its 95 % interval when test classes are resampled; "
         "the trained networks are held fixed."
     )
-    judged = "Verdict: beats or loses only where every interval shown lies on that side of zero."
     if len(summary.seeds) == 1:
-        return [f"{seeds}: no interval over seeds.", difference, judged]
+        return [f"{seeds}: no interval over seeds; verdicts rest on queries alone.", difference]
     return [
         f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
         difference,
         "Over seeds: the difference's 95 % interval when networks are trained anew (Student's t over the seeds).",
-        judged,
     ]
+
+
+def _verdicts(summary: Summary) -> list[str]:
+    """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
+    taken_back = [
+        f"{method.label} (p {_p(comparison.p_value)}, corrected {_p(comparison.p_adjusted)})"
+        for method in summary.methods
+        if (comparison := method.against_teacher) and comparison.taken_back
+    ]
+    return [
+        "Verdict: beats or loses only where every interval shown lies on that side of zero.",
+        *_correction(summary),
+        *([f"Taken back by the correction: {listed(taken_back)}."] if taken_back else []),
+    ]
+
+
+def _correction(summary: Summary) -> list[str]:
+    roles = [method.role for method in summary.methods]
+    if roles.count("student") < 2:
+        return []
+    controls = "; controls are judged alone" if "control" in roles else ""
+    tests = "p over queries" if len(summary.seeds) == 1 else "p the larger of those over queries and over seeds"
+    correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
+    return [f"{correction} Intervals are 95 % each, uncorrected; table.csv has every p."]
+
+
+def _p(value: float) -> str:
+    """As many digits as a decision at 0.05 needs."""
+    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
 
 
 def _unequal_seeds(summary: Summary) -> list[str]:
