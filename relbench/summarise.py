@@ -9,6 +9,7 @@ import numpy as np
 from relbench.comparison import Comparison
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
 from relbench.ledger import Entry, Plan, Row, read_record, read_row
+from relbench.report.fairness import refuse_unfair
 from relbench.report.summary import Method, Summary
 
 BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
@@ -31,14 +32,13 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     """Sum up the finished runs; what is missing is said in the notes.
 
     Raises:
-        ValueError: no teacher is finished, or rows were not made from the same data.
+        ValueError: no teacher is finished, or rows differ where the table claims that they don't.
     """
     taught = {entry.seed for entry in plan.entries if entry.role == "teacher" and entry.fingerprint in rows}
     if not taught:
         raise ValueError("no teacher is finished yet, so there is nothing to compare with: run the study first")
     done = tuple(entry for entry in plan.entries if entry.fingerprint in rows and entry.seed in taught)
-    if len({rows[entry.fingerprint].data_hash for entry in done}) > 1:
-        raise ValueError("the rows were made from different data, so they can't be compared: run the study anew")
+    refuse_unfair(done, rows)
     left_out = [f"{entry.label} (seed {entry.seed})" for entry in plan.entries if entry not in done]
     notes = (*plan.notes, *([f"Not finished, and left out: {', '.join(left_out)}."] if left_out else []))
     finished = plan.model_copy(update={"entries": done, "notes": notes})

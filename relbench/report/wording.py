@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from relbench.comparison import Comparison, Interval
+from relbench.experiment import Data, Protocol
 from relbench.ledger import Machine, Row
+from relbench.report.fairness import settings, unequal_settings
 from relbench.report.summary import Method, Summary
 
 RECALL = "recall@"
@@ -196,10 +198,12 @@ def notes(summary: Summary) -> list[str]:
     """What a reader of the table must know, a sentence or two each: first how to read it, then the plan's own notes."""
     return [
         _checkpoints(summary),
+        _start(summary),
         *_intervals(summary),
         *_verdicts(summary),
         *_unequal_seeds(summary),
         _data(summary),
+        *_unequal_students(summary),
         *_mixed(summary),
         *summary.plan.notes,
     ]
@@ -207,8 +211,18 @@ def notes(summary: Summary) -> list[str]:
 
 def _checkpoints(summary: Summary) -> str:
     meanings = {"last": "last step", "validation": "best recall@1 on validation classes"}
-    groups = _groups(summary, lambda row: meanings[row.experiment.protocol.selection])
+    groups = _groups(summary.methods, lambda row: meanings[row.experiment.protocol.selection])
     return f"Checkpoint that counts: {_shares(groups)}."
+
+
+def _start(summary: Summary) -> str:
+    weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
+    batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
+    return f"Weights at the start: {_shares(weights)}. Batch: {_shares(batches)}."
+
+
+def _batch(protocol: Protocol) -> str:
+    return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} of a class"
 
 
 def _intervals(summary: Summary) -> list[str]:
@@ -257,7 +271,7 @@ def _p(value: float) -> str:
 
 def _unequal_seeds(summary: Summary) -> list[str]:
     """Means over different seeds are not of equal worth."""
-    groups = _groups(summary, lambda row: str(row.experiment.seed))
+    groups = _groups(summary.methods, lambda row: str(row.experiment.seed))
     everybody = [method.label for method in summary.methods]
     partial = [f"seed {seed}: only {listed(labels)}" for seed, labels in groups.items() if labels != everybody]
     return [f"Unequal seeds: {'; '.join(partial)}."] if partial else []
@@ -266,17 +280,34 @@ def _unequal_seeds(summary: Summary) -> list[str]:
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
     size = f"{counted(sum(row.by_class.queries), 'test image')} of {counted(len(row.by_class.classes), 'class')}"
-    return f"Data: {row.experiment.data.name}, {row.experiment.data.size} px, {size}, hash {row.data_hash}."
+    return f"Data: {row.experiment.data.name}, {_shown_at(row.experiment.data)}, {size}, hash {row.data_hash}."
+
+
+def _shown_at(data: Data) -> str:
+    crop = "the data set's own" if data.resize is None else f"from {data.resize} px"
+    return f"{data.size} px (crop: {crop})"
+
+
+def _unequal_students(summary: Summary) -> list[str]:
+    """One note for each setting that belies the claim that students differ in their loss alone."""
+    students = [method for method in summary.methods if method.role == "student"]
+    names = unequal_settings(row.experiment for method in students for row in method.rows)
+    groups = {name: _groups(students, _setting(name)) for name in names}
+    return [f"Students differ in more than their loss: {name}: {_shares(groups[name])}." for name in names]
+
+
+def _setting(name: str) -> Callable[[Row], str]:
+    return lambda row: settings(row.experiment)[name]
 
 
 def _mixed(summary: Summary) -> list[str]:
     """One note for each circumstance in which the runs differ: such a difference may be in the results too."""
     packages = sorted({name for row in all_rows(summary) for name in row.machine.versions})
     circumstances = {
-        "data": _groups(summary, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
-        "device": _groups(summary, lambda row: row.machine.device),
-        "git commit": _groups(summary, lambda row: commit_of(row.machine)),
-        **{name: _groups(summary, _version_of(name)) for name in packages},
+        "data": _groups(summary.methods, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
+        "device": _groups(summary.methods, lambda row: row.machine.device),
+        "git commit": _groups(summary.methods, lambda row: commit_of(row.machine)),
+        **{name: _groups(summary.methods, _version_of(name)) for name in packages},
     }
     return [f"Mixed: {name}: {_shares(groups)}." for name, groups in circumstances.items() if len(groups) > 1]
 
@@ -295,10 +326,10 @@ def _version_of(package: str) -> Callable[[Row], str]:
     return lambda row: row.machine.versions.get(package, "absent")
 
 
-def _groups(summary: Summary, key: Callable[[Row], str]) -> dict[str, list[str]]:
+def _groups(methods: Sequence[Method], key: Callable[[Row], str]) -> dict[str, list[str]]:
     """Labels of the methods by what their runs have, in the table's order."""
     groups: dict[str, list[str]] = {}
-    for method in summary.methods:
+    for method in methods:
         for value in dict.fromkeys(key(row) for row in method.rows):
             groups.setdefault(value, []).append(method.label)
     return groups

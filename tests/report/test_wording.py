@@ -200,6 +200,28 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
     assert first.endswith("; best recall@1 on validation classes (rkd-d).")
 
 
+def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:
+    text = "\n".join(notes(study))
+    assert "Weights at the start: random. Batch: 128 images, 5 of a class." in text
+    assert "Data: glyphs, 28 px (crop: the data set's own), 480 test images" in text
+
+    def cropped(row: Row) -> Row:
+        experiment = changed(row.experiment, {"data": changed(row.experiment.data, {"size": 224, "resize": 256})})
+        return row.model_copy(update={"experiment": experiment})
+
+    assert "224 px (crop: from 256 px)" in "\n".join(notes(edited(study, "teacher", cropped)))
+
+
+def test_students_that_differ_in_more_than_their_loss_are_said(study: Summary) -> None:
+    unlike = [note for note in notes(study) if note.startswith("Students differ in more than their loss: ")]
+    assert [note.split(": ", 1)[1] for note in unlike] == [
+        "net.unit_length: true (triplet, rkd-d and rkd-a); false (rkd-da).",
+        "protocol.learning_rate: 0.001 (triplet); 0.003 (rkd-d, rkd-a and rkd-da).",
+    ]
+    fair = dataclasses.replace(study, methods=(study.methods[0], *study.methods[2:4], study.methods[5]))
+    assert "more than their loss" not in "\n".join(notes(fair))
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
