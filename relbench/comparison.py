@@ -36,8 +36,11 @@ class Comparison:
         difference: Mean over seeds, in [-1, 1].
         over_queries: What new test classes could give.
         over_seeds: What new training runs could give; without ends for a single seed.
-        seeds: Number of paired runs.
-        verdict: "beats" or "loses" if every interval there is lies on that side of zero.
+        seeds: Number of paired runs that the verdict rests on.
+        verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero.
+        p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval leaves zero out.
+        p_over_seeds: Of no difference over new training runs; None for a single seed.
+        p_adjusted: `p_value` corrected for the comparisons that are made beside this one; the same where it is alone.
     """
 
     difference: float
@@ -45,3 +48,17 @@ class Comparison:
     over_seeds: Interval
     seeds: int
     verdict: Verdict
+    p_over_queries: float
+    p_over_seeds: float | None
+    p_adjusted: float
+
+    @property
+    def p_value(self) -> float:
+        """The larger of the two: a verdict needs both tests, so the weaker evidence counts."""
+        return self.p_over_queries if self.p_over_seeds is None else max(self.p_over_queries, self.p_over_seeds)
+
+    @property
+    def taken_back(self) -> bool:
+        """Whether every interval there is lies on one side of zero, and the correction leaves no verdict."""
+        sides = {self.over_queries.side, self.over_seeds.side} - {None}
+        return self.verdict == "does not differ" and sides in ({1}, {-1})

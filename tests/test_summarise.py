@@ -5,12 +5,14 @@ import math
 import pytest
 
 from relbench.comparison import Interval
-from relbench.experiment import Experiment, Term, changed
+from relbench.experiment import Experiment, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Row, write_record
 from relbench.summarise import read_results, summarise
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
 STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
+OTHER = Experiment(terms=(Term(loss="rkd_distance"),), teacher=TEACHER)
+CONTROL = changed(TEACHER, {"protocol": Protocol(steps=2000)})
 MACHINE = Machine(device="d", cores=1, system="s", versions={}, git_commit=None)
 QUERIES = (10, 10, 20)
 
@@ -34,11 +36,17 @@ def make_row(experiment, correct, *, data_hash="h", queries=QUERIES):
     )
 
 
+def of_seed(experiment, seed):
+    """The same, its teacher too, from another seed."""
+    teacher = experiment.teacher and changed(experiment.teacher, {"seed": seed})
+    return changed(experiment, {"seed": seed, "teacher": teacher})
+
+
 def make_plan(*seeds):
     entries = []
     for seed in seeds:
         for label, role, experiment in (("teacher", "teacher", TEACHER), ("rkd", "student", STUDENT)):
-            name = changed(experiment, {"seed": seed}).fingerprint
+            name = of_seed(experiment, seed).fingerprint
             entries.append(Entry(label=label, role=role, seed=seed, fingerprint=name))
     return Plan(study="s", title="t", notes=("a note",), entries=tuple(entries))
 
@@ -48,7 +56,7 @@ def rows_of(**correct):
     rows = {}
     for name, counts in correct.items():
         kind, _, seed = name.partition("_")
-        experiment = changed({"teacher": TEACHER, "student": STUDENT}[kind], {"seed": int(seed)})
+        experiment = of_seed({"teacher": TEACHER, "student": STUDENT}[kind], int(seed))
         rows[experiment.fingerprint] = make_row(experiment, counts)
     return rows
 
@@ -80,6 +88,43 @@ def test_one_seed_has_no_interval_over_seeds():
     assert comparison.over_seeds == Interval(comparison.difference)
     assert comparison.seeds == 1
     assert comparison.verdict == "does not differ"
+
+
+def table_of(*lines):
+    """(label, role, experiment, correct) of one seed: plan and rows."""
+    lines = (("teacher", "teacher", TEACHER, (4, 4, 8)), *lines)
+    entries = tuple(Entry(label=label, role=role, seed=0, fingerprint=one.fingerprint) for label, role, one, _ in lines)
+    plan = Plan(study="s", title="t", notes=(), entries=entries)
+    return plan, {one.fingerprint: make_row(one, correct) for _, _, one, correct in lines}
+
+
+def compared(*lines):
+    return {method.label: method.against_teacher for method in summarise(*table_of(*lines)).methods[1:]}
+
+
+GAINS = (6, 6, 11)  # 0.2, 0.2 and 0.15 better than the teacher
+RKD, SAME = ("rkd", "student", STUDENT, GAINS), ("other", "student", OTHER, (4, 4, 8))
+LONGER = ("longer", "control", CONTROL, GAINS)
+
+
+def test_students_are_corrected_for_their_number_and_controls_are_not():
+    """The second of two students doubles p, a control leaves it; the control's own is left too."""
+    alone = compared(RKD)["rkd"]
+    assert alone.p_adjusted == alone.p_value
+    assert compared(RKD, LONGER) == {"rkd": alone, "longer": alone}
+    both = compared(RKD, SAME, LONGER)
+    assert both["rkd"].p_adjusted == pytest.approx(2 * alone.p_value)
+    assert both["other"].p_adjusted == both["other"].p_value == 1
+    assert both["longer"] == alone
+    assert both["rkd"].over_queries == alone.over_queries
+
+
+def test_the_correction_may_take_a_verdict_back():
+    """Two students, one of them with p = 0.026: 0.053 after the correction."""
+    line = ("rkd", "student", STUDENT, (5, 6, 11))
+    alone, corrected = compared(line)["rkd"], compared(line, SAME)["rkd"]
+    assert alone.p_value == pytest.approx(0.0263, abs=0.001)
+    assert (alone.verdict, corrected.verdict, corrected.taken_back) == ("beats", "does not differ", True)
 
 
 def test_the_same_rows_give_the_same_summary():

@@ -9,19 +9,52 @@ Two kinds of chance, two intervals:
   This interval speaks about new training runs on the same data, for the test classes at hand.
 
 Neither covers the choice of the data set, of the hyper-parameters or of the training split.
+
+A verdict needs both tests, so its p-value is the larger of the two (an intersection-union test): where either kind of
+chance alone explains the difference, a false verdict is as rare as the level says. It is no test over new classes *and*
+new runs at once. Where the two kinds of chance are equally large, and neither has a difference behind it, 5 % of
+verdicts are false for 3 seeds, but 8 % for 5 and 11 % for 10 (40,000 simulated comparisons of 50 classes each).
+
+Source:
+    Berger, Multiparameter Hypothesis Testing and Acceptance Sampling, Technometrics 24(4), 1982: intersection-union.
+    Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6(2), 1979.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtrit
+from scipy.special import stdtr, stdtrit
 
 from relbench.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.points import Floats, Integers
 from relbench.evaluation.retrieval import RecallCounts
 
 _DRAWS_AT_ONCE = 1 << 18
+
+
+@dataclass(frozen=True)
+class _Estimate:
+    """A mean and how far to trust it; one value (no degrees of freedom) says nothing about that."""
+
+    mean: float
+    error: float  # standard error of the mean
+    freedom: int  # degrees of freedom of the error
+
+    def interval(self, confidence: float) -> Interval:
+        """Student's t interval."""
+        if not self.freedom:
+            return Interval(self.mean)
+        reach = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error  # quantile of Student's t
+        return Interval(self.mean, self.mean - reach, self.mean + reach)
+
+    @property
+    def p_value(self) -> float:
+        """Of Student's two-sided test of zero: below 1 - confidence where the interval leaves zero out."""
+        if self.error == 0:
+            return float(self.mean == 0)
+        return 2 * float(stdtr(self.freedom, -abs(self.mean) / self.error))
 
 
 def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -41,18 +74,19 @@ def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
         ValueError: No values, values that are not finite or not one-dimensional, or a confidence
             outside (0, 1).
     """
-    numbers = np.asarray(values, dtype=np.float64)
     _check_confidence(confidence)
+    return _over_seeds(values).interval(confidence)
+
+
+def _over_seeds(values: ArrayLike) -> _Estimate:
+    numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
         raise ValueError(
             f"values of shape {numbers.shape} must be a list of finite numbers, one per seed: "
             "leave out runs that failed"
         )
-    mean = float(numbers.mean())
-    if len(numbers) == 1:
-        return Interval(mean)
-    error = float(numbers.std(ddof=1)) / len(numbers) ** 0.5
-    return _student(mean, error, len(numbers) - 1, confidence)
+    error = float(numbers.std(ddof=1)) / len(numbers) ** 0.5 if len(numbers) > 1 else 0.0
+    return _Estimate(float(numbers.mean()), error, len(numbers) - 1)
 
 
 def paired_class_bootstrap(
@@ -92,6 +126,12 @@ def paired_class_bootstrap(
         error.
     """
     _check_confidence(confidence)
+    return _over_queries(correct, reference_correct, queries, generator, resamples).interval(confidence)
+
+
+def _over_queries(
+    correct: ArrayLike, reference_correct: ArrayLike, queries: ArrayLike, generator: np.random.Generator, resamples: int
+) -> _Estimate:
     if resamples < 2:
         raise ValueError(f"resamples = {resamples} give no spread: use 10,000")
     size = _check_queries(queries)
@@ -100,7 +140,7 @@ def paired_class_bootstrap(
     classes = len(size)
     drawn = _resampled(gain, size, generator, resamples)
     error = float(drawn.std(ddof=1)) * (classes / (classes - 1)) ** 0.5
-    return _student(difference, error, classes - 1, confidence)
+    return _Estimate(difference, error, classes - 1)
 
 
 def compare(
@@ -114,7 +154,8 @@ def compare(
     """Does a student beat its teacher?
 
     "beats" and "loses" need every interval there is, over queries and over seeds, to lie on that
-    side of zero; so at most 1 - confidence of equal pairs get either word.
+    side of zero: the verdict of one comparison made alone. Where several are made, `holm` corrects
+    them. A single seed leaves the test over queries alone.
 
     Args:
         student: Counts of each seed's student, as `retrieval.recall_by_class` makes them.
@@ -132,21 +173,49 @@ def compare(
     size = student[0].queries
     correct = np.stack([counts.correct for counts in student])
     reference = np.stack([counts.correct for counts in teacher])
-    over_queries = paired_class_bootstrap(
-        correct, reference, size, generator=generator, resamples=resamples, confidence=confidence
+    over_queries = _over_queries(correct, reference, size, generator, resamples)
+    over_seeds = _over_seeds((correct - reference).sum(axis=1) / size.sum())
+    comparison = Comparison(
+        difference=over_queries.mean,
+        over_queries=over_queries.interval(confidence),
+        over_seeds=over_seeds.interval(confidence),
+        seeds=len(student),
+        verdict="does not differ",
+        p_over_queries=over_queries.p_value,
+        p_over_seeds=over_seeds.p_value if over_seeds.freedom else None,
+        p_adjusted=1.0,
     )
-    over_seeds = seed_interval((correct - reference).sum(axis=1) / size.sum(), confidence)
-    sides = {over_queries.side, over_seeds.side} - {None}
-    return Comparison(over_queries.mean, over_queries, over_seeds, len(student), _verdict(sides))
+    return _judged(comparison, comparison.p_value, confidence)
 
 
-def _verdict(sides: set[int | None]) -> Verdict:
-    return "beats" if sides == {1} else "loses" if sides == {-1} else "does not differ"
+def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Comparison]:
+    """Judge several comparisons anew so that, with no difference anywhere, 5 % of tables hold a false verdict.
+
+    Holm's step-down: the k-th smallest of m p-values is multiplied by m - k + 1, none falls below a smaller one's, and
+    none exceeds 1. The intervals stay those of each comparison alone.
+
+    Args:
+        comparisons: All that one claim was picked from, such as every student of a table.
+        confidence: In (0, 1); 0.95 allows the 5 %.
+
+    Returns:
+        The same comparisons in the same order, with another `p_adjusted` and perhaps another verdict.
+
+    Raises:
+        ValueError: A confidence outside (0, 1).
+    """
+    _check_confidence(confidence)
+    alone = np.array([comparison.p_value for comparison in comparisons])
+    order = np.argsort(alone, kind="stable")
+    adjusted = np.empty_like(alone)
+    adjusted[order] = np.maximum.accumulate(alone[order] * np.arange(len(alone), 0, -1)).clip(max=1)
+    return [_judged(one, float(p), confidence) for one, p in zip(comparisons, adjusted, strict=True)]
 
 
-def _student(mean: float, error: float, freedom: int, confidence: float) -> Interval:
-    reach = float(stdtrit(freedom, (1 + confidence) / 2)) * error  # quantile of Student's t
-    return Interval(mean, mean - reach, mean + reach)
+def _judged(comparison: Comparison, p_adjusted: float, confidence: float) -> Comparison:
+    side: Verdict = "beats" if comparison.difference > 0 else "loses"
+    verdict: Verdict = side if p_adjusted < 1 - confidence else "does not differ"
+    return replace(comparison, p_adjusted=p_adjusted, verdict=verdict)
 
 
 def _resampled(gain: Floats, size: Integers, generator: np.random.Generator, resamples: int) -> Floats:

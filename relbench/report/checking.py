@@ -64,6 +64,8 @@ def _comparison_problems(method: Method) -> Iterator[str]:
         return
     if not (math.isfinite(comparison.difference) and _finite(comparison.over_queries, comparison.over_seeds)):
         yield f"has a comparison that is not finite: {comparison}"
+    if not 0 <= comparison.p_value <= comparison.p_adjusted <= 1:
+        yield f"has p-values that can't be: {comparison.p_value}, corrected {comparison.p_adjusted}"
     if comparison.verdict not in VERDICTS:
         yield f"has the verdict {comparison.verdict!r}, which must be one of {', '.join(VERDICTS)}"
     elif _contradicts(comparison):

@@ -26,6 +26,8 @@ from relbench.report.wording import (
     verdict,
 )
 
+P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
+
 
 @dataclass(frozen=True)
 class Column:
@@ -121,6 +123,7 @@ def _comparison_numbers(method: Method) -> dict[str, object]:
         "difference_to_teacher": comparison.difference if comparison else None,
         **_bound_columns("difference_over_queries", comparison.over_queries if comparison else None),
         **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
+        **{name: getattr(comparison, name) if comparison else None for name in P_VALUES},
         "verdict": comparison.verdict if comparison else "",
     }
 
@@ -214,5 +217,15 @@ def _console_cells(method: Method) -> list[Text]:
     budget = f"{net_name(method)}\n{counted(method.row.experiment.protocol.steps, 'step')}"
     numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
     bounds = (_bounds(method, "over_queries"), _bounds(method, "over_seeds"))
-    word = method.against_teacher.verdict if method.against_teacher else NOTHING
-    return [Text.assemble(f"{method.label}\n", (budget, "dim")), *map(Text, (*numbers, *bounds, word))]
+    return [
+        Text.assemble(f"{method.label}\n", (budget, "dim")),
+        *map(Text, (*numbers, *bounds)),
+        _console_verdict(method),
+    ]
+
+
+def _console_verdict(method: Method) -> Text:
+    comparison = method.against_teacher
+    if comparison is None:
+        return Text(NOTHING)
+    return Text.assemble(f"{comparison.verdict}\n", (counted(comparison.seeds, "seed"), "dim"))

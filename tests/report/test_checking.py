@@ -56,6 +56,9 @@ BAD = {
     "no comparison": (lambda method: dataclasses.replace(method, against_teacher=None), "no comparison"),
     "difference is nan": (with_comparison(difference=NAN), "not finite"),
     "bound of the difference is nan": (with_comparison(over_queries=Interval(0.1, NAN, 0.2)), "not finite"),
+    "p above one": (with_comparison(p_adjusted=1.2), "p-values that can't be"),
+    "p is nan": (with_comparison(p_over_queries=NAN), "p-values that can't be"),
+    "a correction that lowers p": (with_comparison(p_adjusted=0.0), "p-values that can't be"),
     "unknown verdict": (with_comparison(verdict="wins"), "'wins'"),
     "verdict against its difference": (
         with_comparison(difference=-0.02, verdict="beats"),

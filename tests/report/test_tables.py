@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from relbench.comparison import Interval
+from relbench.comparison import Comparison, Interval
 from relbench.experiment import Net
 from relbench.report import table_text
 from relbench.report.summary import Summary
@@ -52,7 +52,7 @@ def test_cells_are_the_summary_s_numbers(study: Summary) -> None:
     assert line["Difference, points"] == f"{100 * comparison.difference:+.1f}"
     assert line["95 % over queries"] == bounds(comparison.over_queries)
     assert line["95 % over seeds"] == bounds(comparison.over_seeds)
-    assert line["Verdict"] == "beats the teacher"
+    assert line["Verdict"] == "beats the teacher (3 seeds)"
 
 
 def bounds(interval: Interval) -> str:
@@ -143,6 +143,7 @@ def test_csv_reads_back_to_the_same_floats(any_summary: Summary) -> None:
             assert_bounds(line, "difference_over_queries", method.against_teacher.over_queries)
             assert_bounds(line, "difference_over_seeds", method.against_teacher.over_seeds)
             assert line["verdict"] == method.against_teacher.verdict
+            assert_p_values(line, method.against_teacher)
         else:
             assert line["difference_to_teacher"] == line["verdict"] == ""
 
@@ -151,6 +152,12 @@ def assert_bounds(line: dict[str, str], name: str, interval: Interval) -> None:
     for side, bound in (("low", interval.low), ("high", interval.high)):
         value = line[f"{name}_95_{side}"]
         assert (float(value) if value else None) == bound
+
+
+def assert_p_values(line: dict[str, str], comparison: Comparison) -> None:
+    for name in ("p_over_queries", "p_value", "p_adjusted"):
+        assert float(line[name]) == getattr(comparison, name)
+    assert (float(line["p_over_seeds"]) if line["p_over_seeds"] else None) == comparison.p_over_seeds
 
 
 def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -> None:
@@ -180,6 +187,7 @@ def test_the_console_shows_the_comparison_and_every_note(study: Summary) -> None
     for *cells, verdict in brief.rows:
         assert all(word in shown for cell in cells for word in cell.split())
         assert verdict.split()[0] in shown
+    assert shown.count("3 seeds") == 5 + sum(note.count("3 seeds") for note in notes(study))
     squeezed = " ".join(shown.split())
     assert all(note in squeezed for note in notes(study))
 

@@ -9,7 +9,18 @@ from relbench.comparison import Comparison, Interval
 from relbench.experiment import Protocol, changed
 from relbench.ledger import Row
 from relbench.report.summary import Method, Summary
-from relbench.report.wording import bounds_cell, gap, headline, listed, mean_cell, metric_name, notes, percent, signed
+from relbench.report.wording import (
+    bounds_cell,
+    gap,
+    headline,
+    listed,
+    mean_cell,
+    metric_name,
+    notes,
+    percent,
+    signed,
+    verdict,
+)
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -49,9 +60,10 @@ def test_words_are_joined() -> None:
     assert [metric_name(name) for name in ("recall@10", "map@r")] == ["Recall@10", "MAP@R"]
 
 
-def judged(method: Method, difference: float, verdict: str, *, mean: float = 0.474) -> Method:
+def judged(method: Method, difference: float, word: str, *, mean: float = 0.474) -> Method:
     """A method with another outcome: that far from a teacher of the given mean."""
-    comparison = Comparison(difference, Interval(difference), Interval(difference), 3, verdict)
+    interval = Interval(difference)
+    comparison = Comparison(difference, interval, interval, 3, word, 0.01, 0.01, 0.01)
     metrics = {**method.metrics, "recall@1": Interval(mean + difference)}
     return dataclasses.replace(method, metrics=metrics, against_teacher=comparison)
 
@@ -127,8 +139,46 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
 
 def test_one_seed_is_said(make_summary: Callable[..., Summary]) -> None:
     text = "\n".join(notes(make_summary(seeds=(7,))))
-    assert "1 seed (7): no interval over seeds." in text
+    assert "1 seed (7): no interval over seeds; verdicts rest on queries alone." in text
+    assert "(Holm, p < 0.05, p over queries)" in text
     assert "Student's t" not in text
+
+
+def test_a_verdict_says_what_it_rests_on(study: Summary, make_summary: Callable[..., Summary]) -> None:
+    assert verdict(study.methods[4]) == "beats the teacher (3 seeds)"
+    single = make_summary(seeds=(7,))
+    assert verdict(single.methods[4]) == "beats the teacher (1 seed, queries alone)"
+    assert headline(single).endswith(
+        " Verdicts rest on 1 seed, and so on queries alone: new training runs may give others."
+    )
+    assert "1 seed" not in headline(study)
+
+
+def test_a_verdict_on_one_seed_among_others_is_said(study: Summary, make_summary: Callable[..., Summary]) -> None:
+    alone = make_summary(seeds=(0,)).methods[2]
+    mixed = dataclasses.replace(study, methods=(*study.methods[:2], alone, *study.methods[3:]))
+    assert "The verdict on rkd-d rests on 1 seed" in headline(mixed)
+    assert verdict(mixed.methods[2]).endswith("(1 seed, queries alone)")
+
+
+def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
+    corrected = (
+        "Verdicts are corrected for 4 students (Holm, p < 0.05, p the larger of those over queries and over seeds); "
+        "controls are judged alone. Intervals are 95 % each, uncorrected; table.csv has every p."
+    )
+    assert corrected in notes(study)
+    assert "Taken back" not in "\n".join(notes(study))
+    clear = Interval(0.03, 0.01, 0.05)
+    lost = dataclasses.replace(
+        study.methods[3], against_teacher=Comparison(0.03, clear, clear, 3, "does not differ", 0.0004, 0.031, 0.062)
+    )
+    less = dataclasses.replace(study, methods=(*study.methods[:3], lost, *study.methods[4:]))
+    assert "Taken back by the correction: rkd-a (p 0.031, corrected 0.062)." in notes(less)
+
+
+def test_one_student_needs_no_correction(study: Summary) -> None:
+    text = "\n".join(notes(with_outcomes(study, {"rkd-d": (0.02, "beats"), CONTROL: (0.05, "beats")})))
+    assert "orrect" not in text
 
 
 def edited(summary: Summary, label: str, edit: Callable[[Row], Row]) -> Summary:
@@ -148,6 +198,28 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
 
     first = notes(edited(study, "rkd-d", by_validation))[0]
     assert first.endswith("; best recall@1 on validation classes (rkd-d).")
+
+
+def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:
+    text = "\n".join(notes(study))
+    assert "Weights at the start: random. Batch: 128 images, 5 of a class." in text
+    assert "Data: glyphs, 28 px (crop: the data set's own), 480 test images" in text
+
+    def cropped(row: Row) -> Row:
+        experiment = changed(row.experiment, {"data": changed(row.experiment.data, {"size": 224, "resize": 256})})
+        return row.model_copy(update={"experiment": experiment})
+
+    assert "224 px (crop: from 256 px)" in "\n".join(notes(edited(study, "teacher", cropped)))
+
+
+def test_students_that_differ_in_more_than_their_loss_are_said(study: Summary) -> None:
+    unlike = [note for note in notes(study) if note.startswith("Students differ in more than their loss: ")]
+    assert [note.split(": ", 1)[1] for note in unlike] == [
+        "net.unit_length: true (triplet, rkd-d and rkd-a); false (rkd-da).",
+        "protocol.learning_rate: 0.001 (triplet); 0.003 (rkd-d, rkd-a and rkd-da).",
+    ]
+    fair = dataclasses.replace(study, methods=(study.methods[0], *study.methods[2:4], study.methods[5]))
+    assert "more than their loss" not in "\n".join(notes(fair))
 
 
 @pytest.mark.parametrize(
