@@ -118,6 +118,10 @@ def refilled_embedding(
         ValueError: an input is not a floating matrix, the batch sizes differ, labels have another shape or are not
             whole numbers, or an option is out of its range.
 
+    Numerics:
+        Distances are computed in the type of the result; the divergence, which is small against the logarithms whose
+        difference it is, in float64. A student that is not finite gives a loss that is not.
+
     Cost:
         Memory a few times ``pairs batch`` numbers, for the pairs of anchor and positive; none with `dim` in it.
 
@@ -131,14 +135,14 @@ def refilled_embedding(
     _check_choice("negatives", negatives, Negatives)
     student, teacher = operands(student, teacher)
     _check_labels(labels, len(student))
-    distances = pairwise_distances(student)
-    with torch.no_grad():
-        target = pairwise_distances(teacher)
-        anchors, members, real = _tuples(distances.detach(), labels, margin, negatives)
+    distances, target = pairwise_distances(student).double(), pairwise_distances(teacher).double()
+    anchors, members, real = _tuples(distances.detach(), labels, margin, negatives)
     own, wanted = (
         _tuple_log_probabilities(sides[anchors, members] / temperature, real) for sides in (distances, target)
     )
-    return scale * kl_div(own, wanted, reduction="sum", log_target=True) / max(len(members), 1)
+    divergence = kl_div(own, wanted, reduction="sum", log_target=True) / max(len(members), 1)
+    unseen = 0 * distances.sum()  # not finite where a row isn't, also if no tuple has it
+    return (scale * divergence + unseen).to(student.dtype)
 
 
 def _tuples(distances: Tensor, labels: Tensor, margin: float, negatives: Negatives) -> tuple[Tensor, Tensor, Tensor]:

@@ -66,8 +66,8 @@ def similarity_preserving(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     length, not L1: another library's form with L1 is another loss, of about a twelfth the size.
 
     Args:
-        student_map: ``(batch, channels, height, width)`` or ``(batch, dim)``, floating. Gets the gradient; an image
-            all of whose features are 0 gets none.
+        student_map: ``(batch, channels, height, width)`` or ``(batch, dim)``, floating. Gets the gradient. An
+            image all of whose features are 0 has a row of zeros in ``G``; its gradient comes from the other rows only.
         teacher_map: likewise, of any other channels and size. A constant. Maps are meant to be taken before global
             pooling, after the last stage.
 
@@ -83,7 +83,7 @@ def similarity_preserving(student_map: Tensor, teacher_map: Tensor) -> Tensor:
         F. Tung, G. Mori, ICCV 2019, arXiv:1907.09682, equation 4; HobbitLong/RepDistiller@b84f547 `Similarity`,
         verified by the paper's author according to its README. The usual weight is 3000, next to cross-entropy.
         Departure: the code divides by 1e-12 where a row of ``Q Q'`` is shorter than that, which sends a gradient of
-        order 1e12 to an image of zeros; here only a row of exactly 0 has no direction, and no gradient.
+        order 1e12 to an image of zeros; here only a row of exactly 0 counts as one, and passes no gradient.
     """
     student, teacher = operands(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
     return mse_loss(_row_similarities(student), _row_similarities(teacher)).to(student.dtype)
