@@ -8,8 +8,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from relbench.losses.entry import Loss, options_of, pure_loss
+from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
+from relbench.losses.logits import hinton_kd
 from relbench.losses.metric_learning import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
-from relbench.losses.relational import rkd_angle, rkd_distance
+from relbench.losses.ranking import check_ranking, hard_darkrank
+from relbench.losses.refilled import (
+    REFILLED_PRESETS,
+    RefilledPreset,
+    class_centres,
+    refilled_classifier,
+    refilled_embedding,
+)
+from relbench.losses.relational import RKD_PRESETS, rkd_angle, rkd_distance
+from relbench.losses.similarity import correlation_congruence, pkt, similarity_preserving
 from relbench.losses.supervised import (
     DistanceWeightedTriplet,
     distance_weighted_probabilities,
@@ -20,16 +31,31 @@ from relbench.names import known
 
 __all__ = [
     "LOSSES",
+    "REFILLED_PRESETS",
+    "RKD_PRESETS",
     "DistanceWeightedTriplet",
+    "FitNet",
     "Loss",
     "MetricLearningLoss",
+    "RefilledPreset",
+    "attention_transfer",
+    "class_centres",
+    "correlation_congruence",
     "distance_weighted_probabilities",
     "find_loss",
+    "fitnet",
+    "hard_darkrank",
+    "hinton_kd",
+    "neuron_selectivity",
+    "pkt",
     "pml_loss",
     "pml_names",
     "positive_pairs",
+    "refilled_classifier",
+    "refilled_embedding",
     "rkd_angle",
     "rkd_distance",
+    "similarity_preserving",
     "triplet_margin",
     "validate_term",
 ]
@@ -60,6 +86,31 @@ LOSSES: dict[str, Loss] = _entries(
         kind="relational",
         summary="RKD-A: match the teacher's angles of all triangles",
         source="arXiv:1904.05068; lenscloth/RKD@0a6c3c0",
+    ),
+    pure_loss(
+        hard_darkrank,
+        kind="relational",
+        summary="Hard DarkRank: rank each image's nearest neighbours as the teacher does",
+        source="arXiv:1707.01220; lenscloth/RKD@0a6c3c0",
+        verify=lambda options: check_ranking(**options),
+    ),
+    pure_loss(
+        pkt,
+        kind="relational",
+        summary="PKT: match the teacher's probabilities of being neighbours, from cosines",
+        source="arXiv:1803.10837; HobbitLong/RepDistiller@b84f547",
+    ),
+    pure_loss(
+        similarity_preserving,
+        kind="relational",
+        summary="SP: match the teacher's inner products, each row at unit length (here of embeddings)",
+        source="arXiv:1907.09682; HobbitLong/RepDistiller@b84f547",
+    ),
+    pure_loss(
+        correlation_congruence,
+        kind="relational",
+        summary="CC as RepDistiller has it: products of neighbouring rows' differences; needs the teacher's dimension",
+        source="arXiv:1904.01802; HobbitLong/RepDistiller@b84f547",
     ),
 )
 """All losses by name. Those of pytorch-metric-learning are found by `find_loss` as "pml:<class>"."""

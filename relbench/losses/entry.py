@@ -94,9 +94,15 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {parameter.name: parameter.replace(annotation=hints[parameter.name]) for parameter in keywords}
 
 
-def pure_loss(function: Callable[..., Tensor], kind: Kind, summary: str, source: str) -> Loss:
+def pure_loss(
+    function: Callable[..., Tensor],
+    kind: Kind,
+    summary: str,
+    source: str,
+    verify: Callable[[Mapping[str, Any]], object] = no_further_check,
+) -> Loss:
     """The entry of a loss without parameters of its own: a function, whose keyword-only parameters are the options."""
-    return Loss(function.__name__, summary, source, kind, options_of(function), make=partial(partial, function))
+    return Loss(function.__name__, summary, source, kind, options_of(function), partial(partial, function), verify)
 
 
 def _fits(value: object, annotation: Any) -> bool:

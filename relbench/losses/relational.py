@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from relbench.geometry import Sides, pairwise_distances, safe_scale, working_dtype
+from relbench.geometry import Sides, pairwise_distances, safe_scale
+from relbench.losses.operands import operands
 
 SMALLEST_DISTANCE = 1e-6
 """The length that the authors give to a distance of zero (their squared one is at least 1e-12)."""
@@ -21,6 +22,15 @@ SMALLEST_DISTANCE = 1e-6
 _SLAB_ANGLES = {"cpu": 2**18}
 _SLAB_ANGLES_ON_ACCELERATOR = 2**24
 """How many angles to hold at once: what fits a processor's cache, or keeps an accelerator busy."""
+
+RKD_PRESETS = {
+    "rkd-da": {"rkd_distance": 1.0, "rkd_angle": 2.0},
+    "rkd-crd-zoo": {"rkd_distance": 25.0, "rkd_angle": 50.0},
+}
+"""Weights of the two losses under names they are known by. Both have the ratio 1:2, and are different losses beside a
+further term. "rkd-da": on the final embedding, alone, as the RKD paper and lenscloth/RKD@0a6c3c0 for metric learning.
+"rkd-crd-zoo": on the last pooled features, beside cross-entropy, as HobbitLong/RepDistiller@b84f547, whose tables many
+papers copied."""
 
 
 def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -57,9 +67,8 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
         arXiv:1904.05068, equations 5 to 7; lenscloth/RKD@0a6c3c0 `RkdDistance`. The paper sums over
         pairs; mean, Huber threshold, the zero pairs and the floor follow the code.
     """
-    dtype = _checked_dtype(student, teacher)
-    target = _relative_distances(teacher.detach().to(dtype))
-    return smooth_l1_loss(_relative_distances(student.to(dtype)), target)
+    student, teacher = operands(student, teacher, least=2)
+    return smooth_l1_loss(_relative_distances(student), _relative_distances(teacher))
 
 
 def _relative_distances(rows: Tensor) -> Tensor:
@@ -112,10 +121,8 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         Departure: the code sends a gradient of order 1e12 through the direction between two equal
         rows, which has none; here it is 0.
     """
-    dtype = _checked_dtype(student, teacher)
-    with torch.no_grad():
-        target = pairwise_distances(_near_one(teacher.to(dtype)))
-    distances = pairwise_distances(_near_one(student.to(dtype)))
+    student, teacher = operands(student, teacher, least=2)
+    distances, target = (pairwise_distances(_near_one(rows)) for rows in (student, teacher))
     return cast("Tensor", _AngleLoss.apply(distances, target))
 
 
@@ -209,21 +216,3 @@ def _vertices_per_slab(count: int, device: str) -> int:
     """How many vertices to take at once, for `count` rows: at least one, at most all."""
     angles = _SLAB_ANGLES.get(device, _SLAB_ANGLES_ON_ACCELERATOR)
     return max(1, min(count, angles // count**2))
-
-
-def _checked_dtype(student: Tensor, teacher: Tensor) -> torch.dtype:
-    """The type to do arithmetic in; ValueError unless the two are batches that can be compared."""
-    for name, rows in (("student", student), ("teacher", teacher)):
-        if not isinstance(rows, Tensor):
-            raise TypeError(f"{name} must be a torch tensor, but is a {type(rows).__name__}")
-        if rows.ndim != 2 or not rows.shape[1] or not rows.is_floating_point():
-            raise ValueError(
-                f"{name} must be a floating matrix (batch, dim), but is {rows.dtype} of shape {tuple(rows.shape)}"
-            )
-    if len(student) != len(teacher):
-        raise ValueError(
-            f"student and teacher must hold the same batch, but have {len(student)} and {len(teacher)} rows"
-        )
-    if len(student) < 2:
-        raise ValueError(f"a relation needs at least 2 rows in the batch, but there is {len(student)}")
-    return working_dtype(student, teacher)

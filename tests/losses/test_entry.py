@@ -6,7 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from relbench.losses import LOSSES, DistanceWeightedTriplet, find_loss, rkd_angle, rkd_distance, validate_term
+from relbench.losses import (
+    LOSSES,
+    DistanceWeightedTriplet,
+    correlation_congruence,
+    find_loss,
+    hard_darkrank,
+    pkt,
+    rkd_angle,
+    rkd_distance,
+    similarity_preserving,
+    validate_term,
+)
 from relbench.losses.entry import pure_loss
 
 
@@ -26,7 +37,21 @@ def test_every_entry_is_filled_in_and_found_by_its_name():
         assert "\n" not in loss.summary
 
 
-@pytest.mark.parametrize("function", [rkd_distance, rkd_angle])
+RELATIONAL = [
+    rkd_distance,
+    rkd_angle,
+    hard_darkrank,
+    pkt,
+    similarity_preserving,
+    correlation_congruence,
+]
+
+
+def test_no_relational_loss_is_left_out():
+    assert {entry.name for entry in LOSSES.values() if entry.kind == "relational"} == {f.__name__ for f in RELATIONAL}
+
+
+@pytest.mark.parametrize("function", RELATIONAL)
 def test_relational_losses_are_called_with_student_and_teacher(function: Any):
     entry = find_loss(function.__name__)
     student, teacher = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
@@ -71,7 +96,10 @@ def test_wrong_options_are_refused_in_one_line(options: dict[str, object], messa
     ("name", "options", "message"),
     [
         ("rkd_angel", {}, "unknown loss 'rkd_angel': did you mean rkd_angle"),
-        ("???", {}, "unknown loss '???': known are pml:<name>, rkd_angle, rkd_distance, triplet"),
+        ("???", {}, "unknown loss '???': known are correlation_congruence, hard_darkrank, pkt, pml:<name>, rkd_angle"),
+        ("hard_darkrank", {"alpha": 0.0}, "alpha must be a finite number above 0, not 0.0"),
+        ("hard_darkrank", {"list_length": 1}, "list_length must be 2 or more, not 1"),
+        ("hard_darkrank", {"list_length": 4.0}, "option 'list_length' is 4.0, but must be int"),
         ("rkd_angle", {"margin": 1.0}, "loss 'rkd_angle' has no option 'margin': there are none"),
         ("triplet", {"sampling": "hard"}, r"'sampling' is 'hard', but must be Literal\['distance-weighted'\]"),
         ("triplet", {"margin": -1.0}, "margin must be a finite number above 0"),

@@ -1,0 +1,37 @@
+"""Losses between what two classifiers say."""
+
+from torch import Tensor
+from torch.nn.functional import kl_div
+
+from relbench.losses.operands import check_equal, check_positive, operands
+
+
+def hinton_kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
+    """Distillation of soft labels: the divergence from the teacher's class probabilities to the student's.
+
+    ``temperature^2 KL(softmax(teacher / temperature) || softmax(student / temperature))``, the mean over images. The
+    square keeps gradients about as large at any temperature.
+
+    Args:
+        student_logits: ``(batch, classes)``, floating. Get the gradient.
+        teacher_logits: ``(batch, classes)``, floating, of the same classes in the same order. A constant.
+        temperature: above 0. 4 is usual.
+
+    Returns:
+        Scalar, at least 0, in nats times `temperature` squared; float64 if either input is, else float32 (half
+        precision is widened first).
+
+    Raises:
+        TypeError: an input is not a torch tensor.
+        ValueError: an input is not a floating matrix, the shapes differ, the batch is empty, or the temperature is not
+            above 0.
+
+    Source:
+        G. Hinton, O. Vinyals, J. Dean, arXiv:1503.02531, section 2; HobbitLong/RepDistiller@b84f547 `DistillKL`. The
+        mean over images, not over entries, and the factor ``temperature^2`` follow the code.
+    """
+    check_positive("temperature", temperature)
+    student, teacher = operands(student_logits, teacher_logits)
+    check_equal("classes", student.shape[1], teacher.shape[1], "soft labels need a teacher of the same classes")
+    own, target = ((logits / temperature).log_softmax(dim=1) for logits in (student, teacher))
+    return temperature**2 * kl_div(own, target, reduction="batchmean", log_target=True)

@@ -1,0 +1,322 @@
+"""REFILLED: distilling from a teacher of other classes, in two stages.
+
+H.-J. Ye, S. Lu, D.-C. Zhan, "Distilling Cross-Task Knowledge via Relationship Matching", CVPR 2020; the same,
+"Generalized Knowledge Distillation via Relationship Matching", TPAMI 2022, arXiv:2205.01915. Formulas are those of the
+authors' code, njulus/ReFilled and njulus/GKD@a37fc79, which changed over time: `REFILLED_PRESETS` names the versions.
+
+The first stage trains the embedding, without labels' help but for choosing what to compare: an anchor's distances to a
+positive and to hard negatives should stand in the same relation as the teacher's. The second trains a classifier on top
+with cross-entropy, and with the teacher's nearest class means as soft labels; it needs no teacher of the same classes.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, kl_div
+
+from relbench.geometry import pairwise_distances
+from relbench.losses.operands import check_positive, operands, unit_rows
+from relbench.losses.supervised import positive_pairs
+
+Negatives = Literal["all", "each", "fewest", "nearest"]
+Average = Literal["image", "entry"]
+
+
+@dataclass(frozen=True)
+class RefilledPreset:
+    """One version of the authors' code.
+
+    Attributes:
+        embedding: options of `refilled_embedding`.
+        classifier: options of `refilled_classifier`.
+        centres: what `class_centres` are the means of. "batch": of the rows of the batch; "training set": of all rows,
+            found once before the second stage.
+        note: what it does beyond these options.
+    """
+
+    embedding: Mapping[str, Any]
+    classifier: Mapping[str, Any]
+    centres: Literal["batch", "training set"]
+    note: str
+
+
+_GKD_EMBEDDING = {"temperature": 4.0, "margin": 0.2, "negatives": "fewest", "scale": 1000.0}
+
+REFILLED_PRESETS: dict[str, RefilledPreset] = {
+    "cvpr2020": RefilledPreset(
+        embedding={"temperature": 4.0, "negatives": "nearest", "scale": 500.0},
+        classifier={"weight": 1000.0, "temperature": 2.0, "student_temperature": 2.0, "average": "entry"},
+        centres="batch",
+        note="njulus/ReFilled, June 2020: the code multiplies the second stage's weight by exp(-0.05) every epoch",
+    ),
+    "refilled2021": RefilledPreset(
+        embedding={"temperature": 4.0, "margin": 0.2, "negatives": "each", "scale": 500.0},
+        classifier={"weight": 100.0, "temperature": 2.0, "student_temperature": 2.0},
+        centres="training set",
+        note="njulus/ReFilled@be649aa, without its option flag_merge",
+    ),
+    "gkd2021": RefilledPreset(
+        embedding=_GKD_EMBEDDING,
+        classifier={"weight": 1.0, "temperature": 1.0, "student_temperature": 1.0},
+        centres="training set",
+        note='njulus/GKD@a37fc79, model \'gkd\'; "fewest" leaves one negative in most batches, "all" repairs it',
+    ),
+    "wgkd2021": RefilledPreset(
+        embedding=_GKD_EMBEDDING,
+        classifier={"weight": 1.0, "temperature": 1.0, "student_temperature": 1.0, "weighted": True},
+        centres="training set",
+        note="njulus/GKD@a37fc79, model 'wgkd': as gkd2021, images weighted by how sure the teacher's classifier is",
+    ),
+}
+"""The versions of the authors' code by name. Optimiser, schedule and selection are not part of them."""
+
+
+def refilled_embedding(
+    student: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    *,
+    temperature: float = 4.0,
+    margin: float = 0.2,
+    negatives: Negatives = "all",
+    scale: float = 1000.0,
+) -> Tensor:
+    """REFILLED, first stage: match the relation of a positive's distance to those of hard negatives.
+
+    For every ordered pair of an anchor a and a positive p, negatives n are chosen by the student's own distances, those
+    with ``0 < d(a, n) - d(a, p) <= margin``. Such a tuple has the probabilities
+
+        P = softmax( -d(a, p) / temperature,  -d(a, n_1) / temperature,  ... )
+
+    for the student, and those with the teacher's distances of the same rows for the teacher. The loss is `scale` times
+    the mean over the tuples of ``KL(P_teacher || P_student)``.
+
+    Args:
+        student: ``(batch, student_dim)``, floating. Taken as they are; the authors' rows have unit length, for which
+            margin and temperature are meant. Gets the gradient; the choice of negatives passes none on.
+        teacher: ``(batch, teacher_dim)``, floating, likewise. A constant.
+        labels: ``(batch,)``, class numbers.
+        temperature: above 0, in units of distance.
+        margin: how much farther than the positive a negative may be, above 0, in units of distance; "nearest" has no
+            use for it.
+        negatives: "all": a tuple for each pair, with all its chosen negatives, however many they are. "each": a tuple
+            for each pair and each of its negatives, that is triplets. "fewest": as "all", but each tuple is cut to as
+            many negatives as the poorest tuple of the batch has, those with the lowest row numbers. "nearest": a
+            triplet for each pair, with the nearest negative that is farther than the positive, or if there is none,
+            the farthest negative.
+        scale: factor of the whole, above 0: the divergence itself is of the order of 1e-3.
+
+    Returns:
+        Scalar, at least 0, in nats times `scale`; 0, with gradient 0, where no tuple can be formed. float64 if either
+        input is, else float32 (half precision is widened first).
+
+    Raises:
+        TypeError: an input is not a torch tensor.
+        ValueError: an input is not a floating matrix, the batch sizes differ, labels have another shape or are not
+            whole numbers, or an option is out of its range.
+
+    Numerics:
+        Distances are computed in the type of the result; the divergence, which is small against the logarithms whose
+        difference it is, in float64. A student that is not finite gives a loss that is not.
+
+    Cost:
+        Memory a few times ``pairs batch`` numbers, for the pairs of anchor and positive; none with `dim` in it.
+
+    Source:
+        arXiv:2205.01915; njulus/GKD@a37fc79, with masks as in njulus/ReFilled@be649aa (`flag_merge`). "all" is what
+        the text of the method says; "fewest" is GKD's code, whose tuples are nearly always triplets for it; "each" is
+        ReFilled's default and "nearest" that of June 2020, both with half the scale (see `REFILLED_PRESETS`).
+        Departure: a batch without tuples ends the authors' program, and counts 0 here.
+    """
+    _check_options(temperature=temperature, margin=margin, scale=scale)
+    _check_choice("negatives", negatives, Negatives)
+    student, teacher = operands(student, teacher)
+    _check_labels(labels, len(student))
+    distances, target = pairwise_distances(student).double(), pairwise_distances(teacher).double()
+    anchors, members, real = _tuples(distances.detach(), labels, margin, negatives)
+    own, wanted = (
+        _tuple_log_probabilities(sides[anchors, members] / temperature, real) for sides in (distances, target)
+    )
+    divergence = kl_div(own, wanted, reduction="sum", log_target=True) / max(len(members), 1)
+    unseen = 0 * distances.sum()  # not finite where a row isn't, also if no tuple has it
+    return (scale * divergence + unseen).to(student.dtype)
+
+
+def _tuples(distances: Tensor, labels: Tensor, margin: float, negatives: Negatives) -> tuple[Tensor, Tensor, Tensor]:
+    """What is compared.
+
+    Returns:
+        Anchors ``(tuples, 1)``; members ``(tuples, size)``, the positive first; and which members count, likewise.
+    """
+    anchors, positives = positive_pairs(labels)
+    gaps = distances[anchors] - distances[anchors, positives, None]
+    chosen = _chosen(gaps, labels[anchors, None] != labels, margin, negatives)
+    if negatives == "each":
+        pairs, others = chosen.nonzero(as_tuple=True)
+        members = torch.stack([positives[pairs], others], dim=1)
+        return anchors[pairs, None], members, torch.ones_like(members, dtype=torch.bool)
+    pairs = chosen.any(dim=1).nonzero().squeeze(1)
+    rows = torch.arange(len(labels), device=labels.device).expand(len(pairs), -1)
+    real = torch.cat([torch.ones_like(pairs[:, None], dtype=torch.bool), chosen[pairs]], dim=1)
+    return anchors[pairs, None], torch.cat([positives[pairs, None], rows], dim=1), real
+
+
+def _chosen(gaps: Tensor, negative: Tensor, margin: float, negatives: Negatives) -> Tensor:
+    """Which rows are each pair's negatives, ``(pairs, batch)``; `gaps` say how much farther than the positive."""
+    if negatives == "nearest":
+        return _nearest_outside(gaps, negative)
+    chosen = negative & (gaps > 0) & (gaps <= margin)
+    if negatives != "fewest":
+        return chosen
+    counts = chosen.sum(dim=1)
+    return chosen & (chosen.cumsum(dim=1) <= min(counts[counts > 0].tolist(), default=0))
+
+
+def _nearest_outside(gaps: Tensor, negative: Tensor) -> Tensor:
+    """Marks one negative a pair: the nearest of those farther than the positive, else the farthest of all."""
+    outside = gaps.masked_fill(~negative | (gaps <= 0), torch.inf)
+    farthest = gaps.masked_fill(~negative, -torch.inf).argmax(dim=1)
+    index = torch.where(outside.isfinite().any(dim=1), outside.argmin(dim=1), farthest)
+    return negative & (torch.arange(gaps.shape[1], device=gaps.device) == index[:, None])
+
+
+def _tuple_log_probabilities(distances: Tensor, real: Tensor) -> Tensor:
+    """Of the members of each tuple; what does not count gets the type's lowest number, and so probability 0."""
+    return (-distances).masked_fill(~real, torch.finfo(distances.dtype).min).log_softmax(dim=1)
+
+
+def class_centres(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """The mean of each class's rows, scaled to Euclidean length 1.
+
+    Args:
+        embeddings: ``(count, dim)``, floating, taken as they are: not brought to unit length first. Get no gradient.
+        labels: ``(count,)``, class numbers below `classes`.
+        classes: how many there are.
+
+    Returns:
+        ``(classes, dim)``, float64 if `embeddings` are, else float32; a class without rows has zeros.
+
+    Raises:
+        TypeError: `embeddings` are not a torch tensor.
+        ValueError: wrong shapes, no rows, or a label that is not a whole number from 0 to below `classes`.
+
+    Source:
+        njulus/GKD@a37fc79. The code divides by another count than the class's; at unit length it makes no difference.
+    """
+    _, rows = operands(embeddings, embeddings)
+    _check_labels(labels, len(rows), classes)
+    sums = rows.new_zeros(classes, rows.shape[1], dtype=torch.float64).index_add_(0, labels, rows.double())
+    return unit_rows(sums).to(rows.dtype)
+
+
+def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
+    student_logits: Tensor,
+    teacher: Tensor,
+    labels: Tensor,
+    centres: Tensor,
+    teacher_logits: Tensor | None = None,
+    *,
+    weight: float = 1.0,
+    temperature: float = 1.0,
+    student_temperature: float = 1.0,
+    weighted: bool = False,
+    average: Average = "image",
+) -> Tensor:
+    """REFILLED, second stage: cross-entropy, and soft labels from the teacher's nearest class means.
+
+    With C the classes that occur in the batch, the teacher's logit of an image for a class of C is the inner product of
+    its embedding (not at unit length) with the class's centre (at unit length). The loss is
+
+        cross_entropy(student_logits, labels)
+            +  weight * mean over images of  w KL( softmax(teacher's / temperature)
+                                                   || softmax(student's, on C only, / student_temperature) ).
+
+    Where `weighted`, an image counts less the less sure the teacher's own classifier is of any class: with e the
+    negative logarithm of its largest probability, brought to [0, 1] over the batch, ``w = 2 sigmoid(-e)``, from 0.54
+    to 1. Else w is 1. There is no factor of a squared temperature.
+
+    Args:
+        student_logits: ``(batch, classes)``, floating, for all classes of the student. Get the gradient.
+        teacher: ``(batch, dim)``, floating: the teacher's embeddings of the images. A constant.
+        labels: ``(batch,)``, class numbers.
+        centres: ``(classes, dim)``, floating, see `class_centres`. A constant.
+        teacher_logits: ``(batch, teacher_classes)``, floating: what the teacher's own classifier says, over whatever
+            classes it was trained on. A constant; needed where `weighted`, and not looked at elsewhere.
+        weight: of the divergence, above 0.
+        temperature: of the teacher, above 0.
+        student_temperature: of the student, above 0.
+        weighted: whether images have weights.
+        average: "image": as above. "entry": divided by the number of classes of the batch too.
+
+    Returns:
+        Scalar, at least 0, in nats; float64 if the logits or the embeddings are, else float32 (half precision is
+        widened first, under autocast too).
+
+    Raises:
+        TypeError: an input is not a torch tensor.
+        ValueError: wrong shapes, labels that are no class numbers, an option out of its range, or no `teacher_logits`
+            where they are needed.
+
+    Source:
+        arXiv:2205.01915; njulus/GKD@a37fc79 (presets gkd2021, wgkd2021), njulus/ReFilled@be649aa (refilled2021).
+        "entry" is the mean reduction of the code of June 2020 (cvpr2020). Departure: where the teacher is equally sure
+        of all images of a batch, the code divides 0 by 0; here e is 0 and w is 1.
+    """
+    _check_options(weight=weight, temperature=temperature, student_temperature=student_temperature)
+    _check_choice("average", average, Average)
+    logits, embeddings = operands(student_logits, teacher)
+    _check_labels(labels, len(logits), logits.shape[1])
+    _check_centres(centres, logits.shape[1], embeddings.shape[1])
+    present = torch.unique(labels)
+    target = _centre_logits(embeddings, centres[present])
+    own, wanted = (
+        (logits[:, present] / student_temperature).log_softmax(dim=1),
+        (target / temperature).log_softmax(dim=1),
+    )
+    divergences = kl_div(own, wanted, reduction="none", log_target=True).sum(dim=1)
+    if weighted:
+        divergences = divergences * _instance_weights(logits, teacher_logits)
+    shares = len(present) if average == "entry" else 1
+    return cross_entropy(logits, labels) + weight * divergences.mean() / shares
+
+
+def _centre_logits(embeddings: Tensor, centres: Tensor) -> Tensor:
+    """Inner products, ``(batch, classes)``; in float64, which autocast leaves alone."""
+    return (embeddings.double() @ centres.detach().double().T).to(embeddings.dtype)
+
+
+def _instance_weights(logits: Tensor, teacher_logits: Tensor | None) -> Tensor:
+    """Weight of each image, ``(batch,)``."""
+    if teacher_logits is None:
+        raise ValueError("weighted = True needs teacher_logits, what the teacher's own classifier says")
+    _, given = operands(logits, teacher_logits)
+    doubts = -given.log_softmax(dim=1).amax(dim=1)
+    doubts = doubts - doubts.amin()
+    return 2 * torch.sigmoid(-doubts / doubts.amax().clamp_min(torch.finfo(doubts.dtype).tiny))
+
+
+def _check_options(**options: float) -> None:
+    for name, value in options.items():
+        check_positive(name, value)
+
+
+def _check_choice(name: str, value: str, choices: Any) -> None:
+    if value not in get_args(choices):
+        raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}, not {value!r}")
+
+
+def _check_centres(centres: Tensor, classes: int, dim: int) -> None:
+    if centres.shape != (classes, dim):
+        raise ValueError(
+            f"centres must have the shape ({classes}, {dim}), a row for each class, not {tuple(centres.shape)}"
+        )
+
+
+def _check_labels(labels: Tensor, count: int, classes: int | None = None) -> None:
+    if labels.shape != (count,) or labels.dtype != torch.int64:
+        raise ValueError(f"labels must be int64 of the shape ({count},), not {labels.dtype} of {tuple(labels.shape)}")
+    if classes is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
+        raise ValueError(f"labels must lie in 0 to {classes - 1}, not in {int(labels.min())} to {int(labels.max())}")

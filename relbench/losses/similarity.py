@@ -1,0 +1,129 @@
+"""Losses that compare the similarities among a student's rows, as inner products, with those among a teacher's.
+
+Products and lengths are taken in float64: autocast and reduced-precision matrix products leave that type alone, and a
+product of float32 numbers neither overflows nor vanishes in it.
+"""
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+from torch.nn.functional import mse_loss
+
+from relbench.losses.operands import ROWS_OR_MAPS, check_equal, operands, unit_rows
+
+PKT_EPSILON = 1e-7
+"""What the authors of PKT add to lengths and to probabilities."""
+
+
+def pkt(student: Tensor, teacher: Tensor) -> Tensor:
+    """Probabilistic knowledge transfer: match the probability of each row to be a row's neighbour.
+
+    Cosines of all pairs, a row with itself included, are brought to [0, 1] by ``(cos + 1) / 2`` and divided by their
+    sum over the row: ``p[i, j]``. The loss is the mean over all ``batch^2`` entries of
+
+        p_teacher  log((p_teacher + 1e-7) / (p_student + 1e-7)),
+
+    that is the divergence from the teacher's probabilities to the student's, once more divided by the batch.
+
+    Args:
+        student: ``(batch, student_dim)``, floating, at least two rows. Gets the gradient; a row of zeros has no
+            direction, and gets none.
+        teacher: ``(batch, teacher_dim)``, floating. A constant.
+
+    Returns:
+        Scalar without unit, 0 where the cosines agree, never below by more than 1e-7; float64 if either input is, else
+        float32 (half precision is widened first, under autocast too).
+
+    Raises:
+        TypeError: an input is not a torch tensor.
+        ValueError: an input is not a floating matrix, the batch sizes differ, or there are fewer than two rows.
+
+    Source:
+        N. Passalis, A. Tefas, ECCV 2018, arXiv:1803.10837; HobbitLong/RepDistiller@b84f547 `PKT`. The mean over
+        entries, where the usual divergence sums over a row, and 1e-7, also added to the lengths, follow the code.
+        Departure: a row of zeros has a gradient of NaN in the code, and none here.
+    """
+    student, teacher = operands(student, teacher, least=2)
+    target = _neighbour_probabilities(teacher)
+    ratio = (target + PKT_EPSILON) / (_neighbour_probabilities(student) + PKT_EPSILON)
+    return (target * ratio.log()).mean().to(student.dtype)
+
+
+def _neighbour_probabilities(rows: Tensor) -> Tensor:
+    """From rows to ``(batch, batch)``, each row of which sums to 1; float64."""
+    wide = rows.double()
+    lengths: Tensor = vector_norm(wide, dim=1, keepdim=True)
+    unit = wide / (lengths + PKT_EPSILON).masked_fill(lengths == 0, torch.inf)
+    similarities = (unit @ unit.T + 1) / 2
+    return similarities / similarities.sum(dim=1, keepdim=True)
+
+
+def similarity_preserving(student_map: Tensor, teacher_map: Tensor) -> Tensor:
+    """Similarity-preserving distillation: match the inner products among the images of a batch.
+
+    With ``Q`` the features of the batch, one flattened image a row, and ``G`` the matrix ``Q Q'`` whose rows are
+    divided by their Euclidean length, the loss is ``sum (G_student - G_teacher)^2 / batch^2``. Rows have unit L2
+    length, not L1: another library's form with L1 is another loss, of about a twelfth the size.
+
+    Args:
+        student_map: ``(batch, channels, height, width)`` or ``(batch, dim)``, floating. Gets the gradient. An
+            image all of whose features are 0 has a row of zeros in ``G``; its gradient comes from the other rows only.
+        teacher_map: likewise, of any other channels and size. A constant. Maps are meant to be taken before global
+            pooling, after the last stage.
+
+    Returns:
+        Scalar without unit, from 0 to ``4 / batch``; float64 if either input is, else float32 (half precision is
+        widened first, under autocast too).
+
+    Raises:
+        TypeError: an input is not a torch tensor.
+        ValueError: an input is neither a floating matrix nor a floating map, or the batch sizes differ.
+
+    Source:
+        F. Tung, G. Mori, ICCV 2019, arXiv:1907.09682, equation 4; HobbitLong/RepDistiller@b84f547 `Similarity`,
+        verified by the paper's author according to its README. The usual weight is 3000, next to cross-entropy.
+        Departure: the code divides by 1e-12 where a row of ``Q Q'`` is shorter than that, which sends a gradient of
+        order 1e12 to an image of zeros; here only a row of exactly 0 counts as one, and passes no gradient.
+    """
+    student, teacher = operands(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
+    return mse_loss(_row_similarities(student), _row_similarities(teacher)).to(student.dtype)
+
+
+def _row_similarities(features: Tensor) -> Tensor:
+    """Inner products of all pairs of images, ``(batch, batch)``, each row at unit length; float64."""
+    rows = features.flatten(1).double()
+    return unit_rows(rows @ rows.T)
+
+
+def correlation_congruence(student: Tensor, teacher: Tensor) -> Tensor:
+    """Correlation congruence as the public code has it: differences of neighbouring rows, multiplied.
+
+    With ``D = |student - teacher|``, element by element, the loss is the mean over the ``batch - 1`` pairs of
+    neighbouring rows of the inner product ``<D_i, D_{i+1}>``.
+
+    This is not the formula of the paper of that name, which compares a kernel among a student's rows with the
+    teacher's. It compares a student's row with the teacher's row, coordinate by coordinate, and so it is no relational
+    loss by what it measures; it depends on the order of the batch; and it is 0 already where of any two neighbours one
+    agrees with its teacher. It stands here since published tables under the name come from it.
+
+    Args:
+        student: ``(batch, dim)``, floating, at least two rows. Gets the gradient.
+        teacher: ``(batch, dim)``, floating, of the same `dim`. A constant. The code puts a trained linear layer on
+            either side first, so that the dimensions agree; these layers are not part of this function.
+
+    Returns:
+        Scalar, at least 0, in squared units of a coordinate; float64 if either input is, else float32 (half precision
+        is widened first).
+
+    Raises:
+        TypeError: an input is not a torch tensor.
+        ValueError: an input is not a floating matrix, the shapes differ, or there are fewer than two rows.
+
+    Source:
+        HobbitLong/RepDistiller@b84f547 `Correlation`, sent to its author by an author of the paper, B. Peng et al.,
+        ICCV 2019, arXiv:1904.01802, according to a comment there.
+    """
+    student, teacher = operands(student, teacher, least=2)
+    check_equal("columns", student.shape[1], teacher.shape[1], "choose equal dimensions, or project the student first")
+    differences = (student - teacher).abs()
+    return (differences[:-1] * differences[1:]).sum(dim=1).mean()
