@@ -18,6 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         app(arguments)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:  # where even the help can't be printed
+        sys.stderr.write(f"relbench: {error}\n")
+        sys.exit(2)
     finally:
         _leave_quietly()
 

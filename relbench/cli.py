@@ -160,7 +160,10 @@ def evaluate(
     Every image asks for all others, unless the file says which ask and which can be found.
     """
     with in_one_line():
-        metrics = stored_metrics(embeddings, labels, _numbers(k, "--k"))
+        _print_metrics(stored_metrics(embeddings, labels, _numbers(k, "--k")), as_json=as_json)
+
+
+def _print_metrics(metrics: dict[str, float], *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(metrics))
         return
@@ -180,7 +183,8 @@ def list_all(data: Data = Path("datasets")) -> None:
 def _print_lists(data: Path) -> None:
     groups = {
         "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
-        "losses": {name: entry.summary for name, entry in LOSSES.items()},
+        "losses": {name: entry.summary for name, entry in LOSSES.items()}
+        | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
         "studies": {name: study.title for name, study in STUDIES.items()},
     }

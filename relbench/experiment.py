@@ -20,7 +20,8 @@ from pydantic import (
     model_validator,
 )
 
-# Counts up whenever the code changes the numbers that unchanged settings give; old runs are then not reused.
+# Counts up whenever the code changes the numbers that unchanged settings give, beyond the rounding that differs between
+# machines anyway; old runs are then not reused.
 RECIPE = 1
 
 LONGEST_SHOWN = 80  # characters of a refused value

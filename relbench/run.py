@@ -144,7 +144,7 @@ def _roles(source: ImageSource, lines: NDArray[np.int64]) -> tuple[NDArray[np.bo
 def _check_checkpoints(experiment: Experiment, runs: Path, source: ImageSource) -> None:
     folder = RunFolder(runs, experiment)
     if folder.checkpoint.exists():
-        load_checkpoint(folder.checkpoint, experiment.fingerprint)
+        load_checkpoint(folder.checkpoint, experiment.fingerprint, experiment.protocol.steps)
     if experiment.teacher and RunFolder(runs, experiment.teacher).row.exists():
         _load_teacher(experiment.teacher, runs, source)
 
@@ -188,7 +188,9 @@ def _load_teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Em
     network = build_embedder(experiment.net, source.shape.channels, experiment.seed)
     try:
         with fits(folder.checkpoint):
-            network.load_state_dict(selected_weights(load_checkpoint(folder.checkpoint, experiment.fingerprint)))
+            network.load_state_dict(
+                selected_weights(load_checkpoint(folder.checkpoint, experiment.fingerprint, experiment.protocol.steps))
+            )
     except CheckpointError as error:
         raise CheckpointError(f"{error}; as it is a finished teacher's, delete {folder.row} too") from None
     return network

@@ -281,11 +281,14 @@ def test_evaluate_files(relbench_command, tmp_path, arrays):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
-def test_nowhere_to_print():
+@pytest.mark.parametrize(
+    "arguments", [["list"], ["--help"], ["evaluate", "both.npz"], ["evaluate", "both.npz", "--json"]]
+)
+def test_nowhere_to_print(tmp_path, arguments):
+    np.savez(tmp_path / "both.npz", embeddings=np.eye(4), labels=[0, 0, 1, 1])
+    command = [sys.executable, "-m", "relbench", *arguments, *(["--k", "1"] if "both.npz" in arguments else [])]
     with Path("/dev/full").open("w") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "relbench", "list"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path)
     assert done.returncode == 2
     assert re.fullmatch(r"relbench: .*No space left on device.*\n", done.stderr)
 

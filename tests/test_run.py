@@ -93,7 +93,7 @@ def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder):
     assert seen == [3, 4, 5, 6, 7, 8, 9]
     first, second = (RunFolder(place, CELLS["rkd-da"]) for place in (runs, tmp_path))
     assert np.array_equal(np.load(first.embeddings)["embeddings"], np.load(second.embeddings)["embeddings"])
-    weights = [load_checkpoint(one.checkpoint, again.fingerprint)["network"] for one in (first, second)]
+    weights = [load_checkpoint(one.checkpoint, again.fingerprint, 9)["network"] for one in (first, second)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     same = ("metrics", "history", "by_class", "validation", "data_hash", "selected_step")
     assert all(getattr(again, name) == getattr(rows["rkd-da"], name) for name in same)

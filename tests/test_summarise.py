@@ -1,12 +1,15 @@
 """From rows to a summary, by hand."""
 
 import math
+import shutil
+from pathlib import Path
 
 import pytest
 
 from relbench.comparison import Interval
 from relbench.experiment import Experiment, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Row, write_record
+from relbench.report import write_report
 from relbench.summarise import read_results, summarise
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
@@ -167,3 +170,14 @@ def test_read_results(tmp_path):
         read_results(tmp_path)
     with pytest.raises(ValueError, match="holds no results"):
         read_results(tmp_path / "nowhere")
+
+
+def test_the_committed_reference_is_read_by_todays_code(tmp_path):
+    """Else a change has renamed or broken all rows that anybody has."""
+    committed = Path(__file__).parents[1] / "results" / "reference" / "quickstart"
+    plan, rows = read_results(committed)
+    assert len(rows) == len(plan.entries) == 18
+    shutil.copytree(committed, tmp_path / "copy")
+    write_report(summarise(plan, rows), tmp_path / "copy")
+    for name in ("table.md", "table.csv", "table.tex", "rows.csv"):
+        assert (tmp_path / "copy" / name).read_text() == (committed / name).read_text(), name

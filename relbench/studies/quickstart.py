@@ -19,7 +19,8 @@ teacher of rate 1e-3):
     triplet + RKD-DA, unit length, rate 3e-3, RKD weights x2 / x4:      64.2 / 63.3
     triplet + RKD-DA, no unit length, rate 3e-3, RKD weights x1 / x4:   60.8 / 60.1
 
-So students are of unit length here, unlike the paper's best ones, and share the rate that is best for the triplet loss.
+So students are of unit length here, unlike the paper's best ones, and share the rate that was the better one of two for
+the triplet loss.
 """
 
 from relbench.experiment import Data, Net, Protocol, Term

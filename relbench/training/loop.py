@@ -73,7 +73,7 @@ class Trainer:
         self._cuda_generator: torch.Tensor | None = None
         if checkpoint.exists():
             with fits(checkpoint):
-                self._restore(load_checkpoint(checkpoint, fingerprint))
+                self._restore(load_checkpoint(checkpoint, fingerprint, protocol.steps))
 
     def _make_objective(self) -> Objective:
         teacher = self._task.teacher

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import tracemalloc
 import unicodedata
 from collections import Counter
@@ -396,3 +398,15 @@ def test_entry(folder):
 def test_settings_of_photos_are_refused(folder, settings):
     with pytest.raises(ValueError, match="are for photos"):
         GLYPHS.load(Data(**settings), folder.parent, iter)
+
+
+def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    left, running = tmp_path / f".32px-abc.raw.{dead.pid}", tmp_path / f".32px-abc.raw.{os.getppid()}"
+    for path in (left, running, tmp_path / "32px-abc.raw"):
+        path.write_bytes(b"")
+    source(tmp_path, train=1, test=1, size=16)
+    assert not left.exists()
+    assert running.exists()
+    assert (tmp_path / "32px-abc.raw").exists()

@@ -7,12 +7,19 @@ import torch
 
 from relbench.training.checkpoint import CheckpointError, fits, load_checkpoint, save_checkpoint, selected_weights
 
-STATE = {"fingerprint": "abc", "step": 3, "network": {"w": torch.arange(3.0)}, "best": None}
+STATE = {
+    "fingerprint": "abc",
+    "step": 3,
+    "network": {"w": torch.arange(3.0)},
+    "best": None,
+    "history": [{"step": 2, "recall@1": 0.5}, {"step": 3, "recall@1": 0.4}],
+    "scheduler": {"last_epoch": 3},
+}
 
 
 def test_round_trip(tmp_path):
     save_checkpoint(STATE, tmp_path / "c.pt")
-    loaded = load_checkpoint(tmp_path / "c.pt", "abc")
+    loaded = load_checkpoint(tmp_path / "c.pt", "abc", 9)
     assert loaded["step"] == 3
     assert torch.equal(loaded["network"]["w"], STATE["network"]["w"])
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
@@ -25,14 +32,14 @@ def test_truncated(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=r"c\.pt is not a readable checkpoint of this run .*delete it") as caught:
-        load_checkpoint(path, "abc")
+        load_checkpoint(path, "abc", 9)
     assert "\n" not in str(caught.value)
 
 
 def test_of_another_experiment(tmp_path):
     save_checkpoint(STATE, tmp_path / "c.pt")
     with pytest.raises(ValueError, match=r"another experiment \(abc, expected xyz\)"):
-        load_checkpoint(tmp_path / "c.pt", "xyz")
+        load_checkpoint(tmp_path / "c.pt", "xyz", 9)
 
 
 class Evil:
@@ -47,7 +54,7 @@ class Evil:
 def test_code_in_a_checkpoint_is_not_run(tmp_path, writer):
     writer({**STATE, "extra": Evil(tmp_path / "ran")}, tmp_path / "c.pt")
     with pytest.raises(ValueError, match="not a readable checkpoint"):
-        load_checkpoint(tmp_path / "c.pt", "abc")
+        load_checkpoint(tmp_path / "c.pt", "abc", 9)
     assert not (tmp_path / "ran").exists()
 
 
@@ -55,7 +62,30 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, writer):
 def test_something_else(tmp_path, content):
     torch.save(content, tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match=r"c\.pt is not a readable checkpoint of this run .*delete it"):
-        load_checkpoint(tmp_path / "c.pt", "abc")
+        load_checkpoint(tmp_path / "c.pt", "abc", 9)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"step": "3"}, "step '3' of 9"),
+        ({"step": -5}, "step -5 of 9"),
+        ({"step": 10**6}, "step 1000000 of 9"),
+        ({"step": 2}, "do not end with step 2"),
+        ({"history": []}, "list index out of range"),
+        ({"history": STATE["history"][:1]}, "do not end with step 3"),
+        ({"scheduler": {}}, "last_epoch"),
+        ({"scheduler": {"last_epoch": 2}}, "do not end with step 3"),
+        ({"best": {"step": 2}}, "network"),
+        ({"best": {"step": 1, "network": {}}}, "lacks the best step 1"),
+        ({"network": {"w": torch.tensor([1.0, torch.nan])}}, "a weight is not finite"),
+    ],
+)
+def test_parts_that_do_not_belong_together(tmp_path, change, why):
+    save_checkpoint({**STATE, **change}, tmp_path / "c.pt")
+    with pytest.raises(CheckpointError, match=r"c\.pt is not a readable checkpoint of this run") as caught:
+        load_checkpoint(tmp_path / "c.pt", "abc", 9)
+    assert why in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -73,8 +103,8 @@ def test_full_disk(tmp_path, monkeypatch):
     save_checkpoint(STATE, path)
     monkeypatch.setattr(torch, "save", lambda value, _, save=torch.save: save(value, "/dev/full"))
     with pytest.raises(OSError, match=r"c\.pt can't be written \(.+\): is the disk full\?"):
-        save_checkpoint({**STATE, "step": 4, "more": torch.zeros(10**5)}, path)
-    assert load_checkpoint(path, "abc")["step"] == 3
+        save_checkpoint({**STATE, "more": torch.zeros(10**5)}, path)
+    assert "more" not in load_checkpoint(path, "abc", 9)
 
 
 def test_selected_weights():

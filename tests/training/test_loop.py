@@ -99,7 +99,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 
 
 def test_the_returned_state_is_the_checkpoint(tmp_path):
-    assert_equal(train(tmp_path / "a.pt"), load_checkpoint(tmp_path / "a.pt", "abc"))
+    assert_equal(train(tmp_path / "a.pt"), load_checkpoint(tmp_path / "a.pt", "abc", 10**6))
 
 
 def test_global_random_numbers_are_left_alone(tmp_path):
@@ -161,7 +161,7 @@ def test_selection_of_the_last_step(tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     with pytest.raises(DivergedError, match="step 25: the loss term 'drawn' is nan"):
         train(tmp_path / "a.pt", poisoned_at=25)
-    state = load_checkpoint(tmp_path / "a.pt", "abc")
+    state = load_checkpoint(tmp_path / "a.pt", "abc", 10**6)
     assert state["step"] == 20
     assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
 
