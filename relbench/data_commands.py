@@ -198,10 +198,10 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
     with in_one_line():
         photos, card = find_photos(name, root)
-        found = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
+        found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
             out.print(fault, markup=False, highlight=False, soft_wrap=True)
-        out.print(f"{name}: {f'{len(found)} faults' if found else 'all is well'}")
+        out.print(f"{name}: {f'{count} faults' if found else 'all is well'}")
     if found:
         raise typer.Exit(FAILED)
 

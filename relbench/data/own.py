@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from relbench.data.annotations import refuse_missing, text_lines
+from relbench.data.annotations import Survey, refuse_missing, text_lines
 from relbench.data.table import COLUMNS, ROLES, checked
 
 NEEDED = ("path", "label", "split")
@@ -19,7 +19,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".we
 Rows = list[tuple[str, str, str]]
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
     """Read a table of images: CSV (UTF-8, commas, a header) or Parquet.
 
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
@@ -28,6 +28,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
+        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table with `path` as `name`; it may have no validation classes.
@@ -36,6 +37,28 @@ def read_table(path: Path) -> pd.DataFrame:
         ValueError: the table cannot be read, is refused by `checked`, or names an image that is not there; names file
             and line.
     """
+    table, place = _read(path)
+    table = checked(table, needs_validation=False, where=str(path), place=place)
+    if check_images:
+        refuse_missing(path.parent, list(table["name"]), place)
+    return table
+
+
+def survey_table(path: Path) -> Survey:
+    """The images that a table names, if it can be read, whatever else is wrong with it."""
+    found = Survey()
+    try:
+        table, place = _read(path)
+    except ValueError as error:
+        found.faults.append(str(error))
+    else:
+        names = enumerate(table["name"])
+        found.images.extend((name, place(row)) for row, name in names if isinstance(name, str))
+    return found
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+    """A table as it stands, but with `path` as `name`, and what its lines are called."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         raise ValueError(f"{path} is neither .csv nor .parquet: name it by what it is")
@@ -44,10 +67,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}: it needs {','.join(NEEDED)}, separated by commas")
     names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
-    table = table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]]
-    table = checked(table, needs_validation=False, where=str(path), place=place)
-    refuse_missing(path.parent, list(table["name"]), place)
-    return table
+    return table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]], place
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
