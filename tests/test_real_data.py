@@ -290,6 +290,24 @@ def test_a_missing_list_is_named_and_so_is_a_missing_image(call, cards, tmp_path
     named(call, tmp_path, "cub200", "CUB_200_2011/classes.txt is missing", truth["name"].iloc[3])
 
 
+@pytest.mark.parametrize(
+    ("layout", "lists"),
+    [
+        ("cub200", ["CUB_200_2011/images.txt", "CUB_200_2011/image_class_labels.txt"]),
+        ("sop", ["Stanford_Online_Products/Ebay_train.txt", "Stanford_Online_Products/Ebay_test.txt"]),
+        ("cars196-C", ["anno_train.csv", "anno_test.csv"]),
+    ],
+)
+def test_a_wrong_count_names_the_lists(call, cards, tmp_path, layout, lists):
+    """The last lines are gone: nothing else can notice."""
+    name = layout.split("-")[0]
+    truth = make(layout, tmp_path / name)
+    cards(tiny_card(name, truth, {}))
+    for file in (tmp_path / name / listed for listed in lists):
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    named(call, tmp_path, name, f"(by {' and '.join(lists)}) is not the published data: ")
+
+
 def test_very_many_missing_images_are_counted(call, cards, tmp_path):
     truth = make("cub200", tmp_path / "cub200")
     cards(tiny_card("cub200", truth, {}))

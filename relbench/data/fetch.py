@@ -6,6 +6,7 @@ Downloads are done with requests itself. pooch, which is made for this, can neit
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +25,8 @@ Progress = Callable[[str, int, int | None], None]  # told: what is done, bytes s
 State = Literal["absent", "partial", "archive", "ready"]
 
 TIMEOUT = (15.0, 60.0)  # seconds: to connect, and between two pieces
+SLOWEST = 1000  # bytes a second, on average over
+PATIENCE = 60.0  # seconds: a slower address is given up
 TRIES = 10  # at one address, as long as each gets further
 REDIRECTS = 10
 PIECE = 1 << 16  # bytes
@@ -278,11 +281,26 @@ def _get(session: requests.Session, address: str, headers: dict[str, str]) -> re
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The body as it is: some servers call a .tgz a compressed text, and requests would unpack it."""
+    """The body as it is: some servers call a .tgz a compressed text, and requests would unpack it.
+
+    It is read as it comes, not in full pieces: a server that gives a byte now and then would never be found out.
+    """
+    since, got = time.monotonic(), 0
     try:
-        yield from response.raw.stream(PIECE, decode_content=False)
+        while piece := response.raw.read1(PIECE, decode_content=False):
+            yield piece
+            got += len(piece)
+            seconds = time.monotonic() - since
+            if seconds > PATIENCE:
+                _refuse_slow(got, seconds)
+                since, got = time.monotonic(), 0
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _BrokenOffError(_reason(error)) from None
+
+
+def _refuse_slow(got: int, seconds: float) -> None:
+    if got < SLOWEST * seconds:
+        raise _MirrorError(f"is too slow: {got} bytes in {seconds:.0f} seconds")
 
 
 def _reason(error: Exception) -> str:

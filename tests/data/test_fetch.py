@@ -22,6 +22,7 @@ from data.misbehaving_server import (
     reset,
     serving,
     status,
+    trickling,
     truncated,
     without_length,
     without_range,
@@ -81,6 +82,7 @@ def _here(monkeypatch):
     """No proxy between us and the server, little patience, and other people's files are not ours to wait for."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(module, "TIMEOUT", (5.0, 0.3))
+    monkeypatch.setattr(module, "PATIENCE", 0.4)
     monkeypatch.setattr(os, "sync", lambda: None)
 
 
@@ -163,6 +165,7 @@ def test_odd_but_right(tmp_path, behaviour, size):
         (reset(WHOLE, 0), "broke off"),
         (hanging(), "silent for too long"),
         (hanging(WHOLE, HALF), "silent for too long"),
+        (trickling(WHOLE), "is too slow: "),
         (redirect("/bad"), "redirects without end"),
         (redirect("ftp://127.0.0.1/birds.tgz"), "fails"),
         (redirect("file:///etc/passwd"), "fails"),
