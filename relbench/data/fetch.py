@@ -19,7 +19,7 @@ import urllib3
 
 from relbench.data.card import Archive, Card, Layout
 from relbench.data.checksum import BytesDone, misfit
-from relbench.data.unpack import check_room, plain_disk_errors, settle, unpack
+from relbench.data.unpack import check_room, is_settled, plain_disk_errors, settle, unpack
 
 Progress = Callable[[str, int, int | None], None]  # told: what is done, bytes so far, of how many (None: not known)
 State = Literal["absent", "partial", "archive", "ready"]
@@ -76,8 +76,10 @@ def fetch(card: Card, root: Path, progress: Progress) -> Path:
     """
     folder = root / card.name
     with plain_disk_errors(folder):
-        if state(card, root) == "ready":  # also where the folder can't be written
-            return folder
+        if is_settled(folder):
+            if state(card, root) == "ready":  # also where the folder can't be written
+                return folder
+            _refuse_by_hand(card, folder)  # before anything is written
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             settle(folder)
@@ -129,7 +131,7 @@ def _needed(card: Card, folder: Path, *, download: bool) -> list[Archive] | None
     """The archives that complete the first layout that can be completed; None if none can."""
 
     def obtainable(archive: Archive) -> bool:
-        return (folder / archive.file).is_file() or (download and bool(archive.addresses))
+        return archive.place(folder).is_file() or (download and bool(archive.addresses))
 
     for layout in card.accepted:
         sources = {path: [a for a in card.providers(path) if obtainable(a)] for path in layout.paths}
@@ -145,9 +147,8 @@ def _lacks(archive: Archive, folder: Path) -> bool:
 
 
 def _complete(card: Card, folder: Path, progress: Progress) -> None:
-    archives = _needed(card, folder, download=False) or _needed(card, folder, download=True)
-    if archives is None:
-        raise ManualStepsError(_manual_steps(card, folder))
+    _refuse_by_hand(card, folder)
+    archives = _needed(card, folder, download=False) or _needed(card, folder, download=True) or []
     for archive in archives:
         if not archive.is_plain:
             _refuse_in_the_way(archive, folder)
@@ -155,6 +156,11 @@ def _complete(card: Card, folder: Path, progress: Progress) -> None:
         path = _at_hand(archive, folder, progress)
         if not archive.is_plain:
             unpack(path, folder, partial(progress, f"unpacking {archive.file}"), archive.unpacks_to)
+
+
+def _refuse_by_hand(card: Card, folder: Path) -> None:
+    if _needed(card, folder, download=True) is None:
+        raise ManualStepsError(_manual_steps(card, folder))
 
 
 def _manual_steps(card: Card, folder: Path) -> str:
@@ -175,7 +181,7 @@ def _refuse_in_the_way(archive: Archive, folder: Path) -> None:
 
 def _at_hand(archive: Archive, folder: Path, progress: Progress) -> Path:
     """The archive's path; it is there, and the one that the card names."""
-    path = folder / archive.file
+    path = archive.place(folder)
     if not path.exists():
         _download(archive, path, progress)
     elif wrong := misfit(path, archive, partial(progress, f"checking {archive.file}")):

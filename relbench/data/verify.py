@@ -104,7 +104,7 @@ def _shown(missing: list[str]) -> list[str]:
 
 
 def _wrong_archives(card: Card, folder: Path) -> list[str]:
-    paths = {folder / archive.file: archive for archive in card.archives}
+    paths = {archive.place(folder): archive for archive in card.archives}
     problems = {path: misfit(path, archive, _unheard) for path, archive in paths.items() if path.is_file()}
     return [f"{path} {problem}" for path, problem in problems.items() if problem]
 
