@@ -26,7 +26,8 @@ def faults(
 
     Told are: archives and files with a wrong checksum, files that the layout lacks, each line of the lists that is
     damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count), each
-    missing image (a line for the first 50), and each image that can't be decoded.
+    missing image (a line for the first 50), and each image that can't be decoded. A JPEG damaged in its pixels can
+    decode all the same, and is not told.
 
     Args:
         photos: the data set.
