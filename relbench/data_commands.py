@@ -209,10 +209,10 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
     with in_one_line():
         photos, card = _find(name, root)
-        found = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
+        found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
             out.print(fault, markup=False, highlight=False, soft_wrap=True)
-        sum_of_it = f"{len(found)} fault{'s' if len(found) > 1 else ''}" if found else "all is well"
+        sum_of_it = f"{count} fault{'s' if count > 1 else ''}" if count else "all is well"
         out.print(f"{name}: {sum_of_it}")
     if found:
         raise typer.Exit(FAILED)

@@ -218,6 +218,138 @@ def test_three_planted_faults_are_named(call, cards, tmp_path):
         assert path.name in verified.out
 
 
+def named(call, root, name, *parts):
+    """The faults that verify tells, a line each; each part stands in exactly one of them."""
+    verified = call("data", "verify", name, "--data", root)
+    *told, last = [line for line in verified.out.strip().splitlines() if "decoding" not in line]
+    assert verified.code == 1
+    for part in parts:
+        assert sum(part in line for line in told) == 1, (part, told)
+    assert last == f"{name}: {len(parts)} faults"
+    assert len(told) == len(parts), told
+
+
+def edit(file, at, text):
+    lines = file.read_text().splitlines()
+    lines[at - 1] = text
+    file.write_text("\n".join(lines) + "\n")
+
+
+def test_every_fault_is_named_at_once(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    root = tmp_path / "cub200" / "CUB_200_2011"
+    first, second, cut = (tmp_path / "cub200" / name for name in truth["name"].iloc[[3, 20, 17]])
+    first.unlink()
+    second.unlink()
+    cut.write_bytes(cut.read_bytes()[:300])
+    for line in (5, 9):
+        edit(root / "image_class_labels.txt", line, f"{line} x")
+    edit(root / "images.txt", 12, "12")
+    named(
+        *(call, tmp_path, "cub200"),
+        *(f"images.txt, line 4: image 'CUB_200_2011/images/{first.parent.name}/{first.name}' is not in", second.name),
+        f"{cut} can't be decoded",
+        *(f"image_class_labels.txt, line {line}: 'x' stands where a whole number should" for line in (5, 9)),
+        "images.txt, line 12: has 1 columns instead of 2",
+    )
+
+
+@pytest.mark.parametrize(
+    ("layout", "listed", "text", "told"),
+    [
+        ("sop", "Stanford_Online_Products/Ebay_test.txt", "36 11319 x", "Ebay_test.txt, line 5: has 3 columns"),
+        ("inshop", "Eval/list_eval_partition.txt", "img/a.jpg id_7 train", "line 5: 'id_7' stands where an item id"),
+        ("cars196-C", "anno_test.csv", "00005.jpg,1,2,3,4,x", "anno_test.csv, line 5: 'x' stands where a whole"),
+    ],
+)
+def test_missing_images_beside_a_damaged_line(call, cards, tmp_path, layout, listed, text, told):
+    name = layout.split("-")[0]
+    truth = make(layout, tmp_path / name)
+    cards(tiny_card(name, truth, {}))
+    edit(tmp_path / name / listed, 5, text)
+    gone = [truth["name"].iloc[at] for at in (0, 1)]
+    for image in gone:
+        (tmp_path / name / image).unlink()
+    named(call, tmp_path, name, told, *(repr(image) for image in gone))
+
+
+@pytest.mark.parametrize("layout", ["cars196-A", "cars196-B", "cars196-B-inside"])
+def test_missing_images_of_mat_files(call, cards, tmp_path, layout):
+    truth = make(layout, tmp_path / "cars196")
+    cards(tiny_card("cars196", truth, {file.name: file for file in (tmp_path / "cars196").glob("*.mat")}))
+    gone = [truth["name"].iloc[at] for at in (0, -1)]
+    for image in gone:
+        (tmp_path / "cars196" / image).unlink()
+    named(call, tmp_path, "cars196", *(f"image {image!r} is not in" for image in gone))
+
+
+def test_a_missing_list_is_named_and_so_is_a_missing_image(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    (tmp_path / "cub200/CUB_200_2011/classes.txt").unlink()
+    (tmp_path / "cub200" / truth["name"].iloc[3]).unlink()
+    named(call, tmp_path, "cub200", "CUB_200_2011/classes.txt is missing", truth["name"].iloc[3])
+
+
+@pytest.mark.parametrize(
+    ("layout", "lists"),
+    [
+        ("cub200", ["CUB_200_2011/images.txt", "CUB_200_2011/image_class_labels.txt"]),
+        ("sop", ["Stanford_Online_Products/Ebay_train.txt", "Stanford_Online_Products/Ebay_test.txt"]),
+        ("cars196-C", ["anno_train.csv", "anno_test.csv"]),
+    ],
+)
+def test_a_wrong_count_names_the_lists(call, cards, tmp_path, layout, lists):
+    """The last lines are gone: nothing else can notice."""
+    name = layout.split("-")[0]
+    truth = make(layout, tmp_path / name)
+    cards(tiny_card(name, truth, {}))
+    for file in (tmp_path / name / listed for listed in lists):
+        file.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    named(call, tmp_path, name, f"(by {' and '.join(lists)}) is not the published data: ")
+
+
+def test_very_many_missing_images_are_counted(call, cards, tmp_path):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    for name in truth["name"].iloc[:60]:
+        (tmp_path / "cub200" / name).unlink()
+    told = call("data", "verify", "cub200", "--data", tmp_path).out
+    assert told.count("is not in") == 50
+    assert "and 10 more images are missing\n" in told
+    assert told.strip().endswith("60 faults")
+
+
+def test_an_absent_data_set_is_one_fault(call, cards, tmp_path):
+    cards(tiny_card("cub200", make("cub200", tmp_path / "made"), {}))
+    named(call, tmp_path, "cub200", f"is not ready in {tmp_path / 'cub200'}: relbench data fetch cub200 --data")
+
+
+def test_an_added_table_with_faults(call, tmp_path):
+    truth = make("cub200", tmp_path / "photos", images=6)
+    source = tmp_path / "photos" / "mine.csv"
+    truth.rename(columns={"name": "path"}).to_csv(source, index=False)
+    assert call("data", "add", "mine", source, "--data", tmp_path).code == 0
+    first, second, cut = (tmp_path / "photos" / name for name in truth["name"].iloc[[3, 20, 17]])
+    first.unlink()
+    second.unlink()
+    cut.write_bytes(cut.read_bytes()[:300])
+    edit(source, 2, f"{truth['name'].iloc[0]},,train")
+    named(call, tmp_path, "mine", "mine.csv, line 5: image", second.name, f"{cut} can't", "line 2) has no label")
+
+
+def test_an_added_table_that_is_gone(call, tmp_path):
+    """What else lies in its folder is none of its images."""
+    truth = make("cub200", tmp_path / "photos", images=6)
+    source = tmp_path / "photos" / "mine.csv"
+    truth.rename(columns={"name": "path"}).to_csv(source, index=False)
+    assert call("data", "add", "mine", source, "--data", tmp_path).code == 0
+    source.unlink()
+    (tmp_path / "photos/holiday.jpg").write_bytes(b"no image")
+    named(call, tmp_path, "mine", "mine.csv cannot be read (No such file or directory)")
+
+
 def test_a_damaged_image_ends_the_run_with_its_name(call, cards, tmp_path):
     truth = make("cub200", tmp_path / "cub200")
     cards(tiny_card("cub200", truth, {}))

@@ -7,12 +7,15 @@ import errno
 import os
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from relbench.data.table import COLUMNS, checked
+
+Result = TypeVar("Result")
 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -78,13 +81,17 @@ def text_lines(file: Path) -> list[str]:
     Raises:
         ValueError: the file is missing, unreadable, empty, or not UTF-8.
     """
+    return [_decoded(file, number, line) for number, line in enumerate(_raw_lines(file), 1)]
+
+
+def _raw_lines(file: Path) -> list[bytes]:
     try:
         content = file.read_bytes()
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None
     if not content:
         raise ValueError(f"{file} is empty: put a good copy there")
-    return [_decoded(file, number, line) for number, line in enumerate(content.removesuffix(b"\n").split(b"\n"), 1)]
+    return content.removesuffix(b"\n").split(b"\n")
 
 
 def _decoded(file: Path, number: int, line: bytes) -> str:
@@ -104,8 +111,58 @@ def read_lines(file: Path, separator: str | None = None) -> list[Line]:
     Raises:
         ValueError: as `text_lines`, or a field holds a control character.
     """
-    texts = enumerate(text_lines(file), start=1)
-    return [Line(file, number, tuple(map(str.strip, text.split(separator)))) for number, text in texts]
+    return [_line(file, number, raw, separator) for number, raw in enumerate(_raw_lines(file), start=1)]
+
+
+def _line(file: Path, number: int, raw: bytes, separator: str | None) -> Line:
+    return Line(file, number, tuple(map(str.strip, _decoded(file, number, raw).split(separator))))
+
+
+@dataclass
+class Survey:
+    """What lists say, read to their ends whatever is wrong with them: to name every fault, not to train on.
+
+    Args:
+        faults: a line for each damaged line.
+        images: name and place in its list of each image that a line names.
+    """
+
+    faults: list[str] = field(default_factory=list)
+    images: list[tuple[str, str]] = field(default_factory=list)
+
+    def look(
+        self, file: Path, image_of: Callable[[Line], str | None], above: int = 0, separator: str | None = None
+    ) -> None:
+        """Look at each line of a file that is there.
+
+        Args:
+            file: a text file; nothing is said if it is missing.
+            image_of: the image that a line names, if any; refuses a damaged line.
+            above: lines of the heading.
+            separator: see `read_lines`.
+        """
+        if file.exists():
+            numbered = self._tried(lambda: list(enumerate(_raw_lines(file), start=1))) or []
+            for number, raw in numbered[above:]:
+                self.note(lambda number=number, raw=raw: _line(file, number, raw, separator), image_of)  # type: ignore[misc]
+
+    def note(self, line: Callable[[], Line], image_of: Callable[[Line], str | None]) -> None:
+        """Look at a line."""
+        found = self._tried(line)
+        name = self._tried(lambda: image_of(found)) if found else None
+        if found and name:
+            self.images.append((name, found.place))
+
+    def tried(self, lines: Callable[[], Sequence[Line]]) -> Sequence[Line]:
+        """Lines that are read all or none."""
+        return self._tried(lines) or []
+
+    def _tried(self, work: Callable[[], Result]) -> Result | None:
+        try:
+            return work()
+        except ValueError as error:
+            self.faults.append(str(error))
+            return None
 
 
 def below_header(lines: list[Line], at: int, header: tuple[str, ...]) -> list[Line]:
@@ -137,7 +194,9 @@ def check_numbering(lines: Iterable[Line], first: int) -> None:
             raise line.refused(f"has id {line.whole(0)} instead of {expected} (a line is missing or stands twice)")
 
 
-def table_of(folder: Path, rows: Sequence[tuple[object, ...]], lines: Sequence[Line], *more: str) -> pd.DataFrame:
+def table_of(
+    folder: Path, rows: Sequence[tuple[object, ...]], lines: Sequence[Line], *more: str, check_images: bool = True
+) -> pd.DataFrame:
     """Make the checked table of annotated images.
 
     Args:
@@ -145,6 +204,7 @@ def table_of(folder: Path, rows: Sequence[tuple[object, ...]], lines: Sequence[L
         rows: name, label and split of each image, and the values of further columns.
         lines: the line that annotates each image.
         more: the further columns.
+        check_images: refuse a table if an image is not there.
 
     Raises:
         ValueError: as `checked`, or an image is not there; the message names the line.
@@ -156,14 +216,13 @@ def table_of(folder: Path, rows: Sequence[tuple[object, ...]], lines: Sequence[L
         where=" and ".join(files) or str(folder),
         place=lambda row: lines[row].place,
     )
-    refuse_missing(folder, list(table["name"]), lambda row: lines[row].place)
+    if check_images:
+        refuse_missing(folder, list(table["name"]), lambda row: lines[row].place)
     return table
 
 
 def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], str]) -> None:
     """Refuse a list that names images which are not there.
-
-    Each folder is listed once: asking for 120,000 files one by one takes long on a network disk.
 
     Args:
         folder: what relative names are relative to.
@@ -173,14 +232,29 @@ def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], st
     Raises:
         ValueError: images are missing (the first is named, all are counted), or a folder cannot be read.
     """
-    split = [os.path.split(name) for name in names]
-    there = {parent: _files_in(folder / parent) for parent in {parent for parent, _ in split}}
-    missing = [row for row, (parent, name) in enumerate(split) if name not in there[parent]]
+    missing = missing_images(folder, names)
     if missing:
         raise ValueError(
             f"{place(missing[0])}: image {names[missing[0]]!r} is not in {folder} (of {len(names)} listed images "
             f"{len(missing)} are missing): put the images there"
         )
+
+
+def missing_images(folder: Path, names: Sequence[str]) -> list[int]:
+    """Which entries of a list name images that are not there, from 0.
+
+    Each folder is listed once: asking for 120,000 files one by one takes long on a network disk.
+
+    Args:
+        folder: what relative names are relative to.
+        names: paths of images.
+
+    Raises:
+        ValueError: a folder cannot be read.
+    """
+    split = [os.path.split(name) for name in names]
+    there = {parent: _files_in(folder / parent) for parent in {parent for parent, _ in split}}
+    return [row for row, (parent, name) in enumerate(split) if name not in there[parent]]
 
 
 def _files_in(folder: Path) -> set[str]:

@@ -4,6 +4,7 @@ import json
 import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
@@ -26,6 +27,7 @@ class Archive(Settings):
     md5: Md5 | None = None
     sha256: Sha256 | None = None
     addresses: tuple[Address, ...] = ()  # in order of preference
+    also: tuple[RelativePath, ...] = ()  # where else it is taken from, if the user placed it there
     unpacks_to: Annotated[tuple[RelativePath, ...], Field(min_length=1)]  # the file's own name: nothing to unpack
 
     @model_validator(mode="after")
@@ -33,6 +35,11 @@ class Archive(Settings):
         if self.addresses and not (self.md5 or self.sha256):
             raise ValueError("an archive with addresses needs md5 or sha256: what comes from there is checked")
         return self
+
+    def place(self, folder: Path) -> Path:
+        """Where it lies in the data set's folder, or belongs if it is not there."""
+        places = [folder / path for path in (self.file, *self.also)]
+        return next((path for path in places if path.is_file()), places[0])
 
     @property
     def is_plain(self) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.annotations import Line, read_lines, table_of
+from relbench.data.annotations import Line, Survey, read_lines, table_of
 from relbench.data.matlab import read_records, read_texts
 
 LAST_TRAIN_CLASS = 98
@@ -28,14 +28,17 @@ NEEDED = {  # by layout; " or " stands between places that will do
     "C": ("names.csv", "anno_train.csv", "anno_test.csv", "car_data/car_data/train", "car_data/car_data/test"),
 }
 
+PARTS = ("cars_train", "cars_test")  # of layout B
+
 Cars = tuple[list[tuple[str, Line]], list[Line]]  # (path, line ending with the class id) of each car; class names
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     """Read the data set in whichever layout it lies there.
 
     Args:
         folder: holds the files of one layout.
+        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table, lines as in the annotation (training part before test part); labels are id and name
@@ -46,7 +49,29 @@ def read(folder: Path) -> pd.DataFrame:
     """
     cars, names = READERS[_layout(folder)](folder)
     rows = [_row(path, line, names) for path, line in cars]
-    return table_of(folder, rows, [line for _, line in cars])
+    return table_of(folder, rows, [line for _, line in cars], check_images=check_images)
+
+
+def lists(folder: Path) -> list[Path]:
+    """The files that list the images in the layout that is there, or nearly there."""
+    with_labels = next((place for place in WITH_LABELS if (folder / place).exists()), WITH_LABELS[0])
+    names = {
+        "A": ["cars_annos.mat"],
+        "B": ["devkit/cars_train_annos.mat", with_labels],
+        "C": ["anno_train.csv", "anno_test.csv"],
+    }
+    return [folder / name for name in names[_nearest(folder)]]
+
+
+def survey(folder: Path) -> Survey:
+    """Every damaged line of the lists, and the images that the others name; a damaged .mat file is one fault."""
+    return SURVEYS[_nearest(folder)](folder)
+
+
+def _nearest(folder: Path) -> str:
+    """The layout of which something is there and least is lacking."""
+    lacking = {layout: len(_lacking(folder, needed)) for layout, needed in NEEDED.items()}
+    return min(NEEDED, key=lambda layout: (lacking[layout] == len(NEEDED[layout]), lacking[layout]))
 
 
 def _layout(folder: Path) -> str:
@@ -70,11 +95,9 @@ def _read_a(folder: Path) -> Cars:
 
 def _read_b(folder: Path) -> Cars:
     """The two parts use the same file names, so the folder belongs to the name."""
-    with_labels = next(folder / place for place in WITH_LABELS if (folder / place).exists())
-    parts = {"cars_train": folder / "devkit/cars_train_annos.mat", "cars_test": with_labels}
     cars = [
         (f"{part}/{line.path(0)}", line)
-        for part, file in parts.items()
+        for part, file in zip(PARTS, lists(folder), strict=True)
         for line in read_records(file, "annotations", ("fname", "class"))
     ]
     return cars, read_texts(folder / "devkit/cars_meta.mat", "class_names")
@@ -95,6 +118,50 @@ def _read_c(folder: Path) -> Cars:
 
 
 READERS: dict[str, Callable[[Path], Cars]] = {"A": _read_a, "B": _read_b, "C": _read_c}
+
+
+def _survey_a(folder: Path) -> Survey:
+    found = Survey()
+    _look(found, folder / "cars_annos.mat", "relative_im_path", "")
+    return found
+
+
+def _survey_b(folder: Path) -> Survey:
+    found = Survey()
+    for part, file in zip(PARTS, lists(folder), strict=True):
+        _look(found, file, "fname", f"{part}/")
+    return found
+
+
+def _look(found: Survey, file: Path, field: str, folder: str) -> None:
+    """Look at each record of a .mat file that is there."""
+    if file.exists():
+        for line in found.tried(lambda: read_records(file, "annotations", (field, "class"))):
+            found.note(lambda line=line: line, lambda line: _image(line, folder))  # type: ignore[misc]
+
+
+def _image(line: Line, folder: str) -> str:
+    line.whole(-1)
+    return folder + line.path(0)
+
+
+def _survey_c(folder: Path) -> Survey:
+    """Without the names of the classes the folders are not known."""
+    found = Survey()
+    file = folder / "names.csv"
+    names = found.tried(lambda: read_lines(file, separator=",")) if file.exists() else []
+    for part, listed in zip(("train", "test"), lists(folder), strict=True):
+        found.look(listed, lambda line, part=part: _image_c(line, part, list(names)), separator=",")  # type: ignore[misc]
+    return found
+
+
+def _image_c(line: Line, part: str, names: list[Line]) -> str | None:
+    line.expect(6)
+    path = line.path(0)
+    return f"car_data/car_data/{part}/{_name(line, names).replace('/', '-')}/{path}" if names else None
+
+
+SURVEYS: dict[str, Callable[[Path], Survey]] = {"A": _survey_a, "B": _survey_b, "C": _survey_c}
 
 
 def _name(line: Line, names: list[Line]) -> str:

@@ -8,17 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.annotations import Line, check_numbering, read_lines, table_of
+from relbench.data.annotations import Line, Survey, check_numbering, read_lines, table_of
 
 ROOT = "CUB_200_2011"
 LAST_TRAIN_CLASS = 100
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     """Read the unpacked archive.
 
     Args:
         folder: holds `CUB_200_2011`.
+        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table, lines as in `images.txt`; labels are as in `classes.txt` ("001.Black_footed_Albatross").
@@ -35,7 +36,33 @@ def read(folder: Path) -> pd.DataFrame:
             "put good copies there"
         )
     rows = [_row(image, label, classes) for image, label in zip(images, labels, strict=True)]
-    return table_of(folder, rows, images)
+    return table_of(folder, rows, images, check_images=check_images)
+
+
+def lists(folder: Path) -> list[Path]:
+    """The files that list the images."""
+    return [folder / ROOT / "images.txt", folder / ROOT / "image_class_labels.txt"]
+
+
+def survey(folder: Path) -> Survey:
+    """Every damaged line of the lists, and the images that the others name."""
+    found = Survey()
+    images, labels = lists(folder)
+    found.look(images, lambda line: f"{ROOT}/images/{_fields(line).path(1)}")
+    found.look(labels, lambda line: _nothing(_fields(line).whole(1)))
+    found.look(folder / ROOT / "classes.txt", lambda line: _nothing(_fields(line)))
+    return found
+
+
+def _fields(line: Line) -> Line:
+    """The line, if it is of an id and one value."""
+    line.expect(2)
+    line.whole(0)
+    return line
+
+
+def _nothing(_: object) -> None:
+    """A line that names no image."""
 
 
 def _numbered(file: Path) -> list[Line]:

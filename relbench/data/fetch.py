@@ -6,6 +6,7 @@ Downloads are done with requests itself. pooch, which is made for this, can neit
 
 import fcntl
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -18,12 +19,14 @@ import urllib3
 
 from relbench.data.card import Archive, Card, Layout
 from relbench.data.checksum import BytesDone, misfit
-from relbench.data.unpack import check_room, plain_disk_errors, settle, unpack
+from relbench.data.unpack import check_room, is_settled, plain_disk_errors, settle, unpack
 
 Progress = Callable[[str, int, int | None], None]  # told: what is done, bytes so far, of how many (None: not known)
 State = Literal["absent", "partial", "archive", "ready"]
 
 TIMEOUT = (15.0, 60.0)  # seconds: to connect, and between two pieces
+SLOWEST = 1000  # bytes a second, on average over
+PATIENCE = 60.0  # seconds: a slower address is given up
 TRIES = 10  # at one address, as long as each gets further
 REDIRECTS = 10
 PIECE = 1 << 16  # bytes
@@ -73,8 +76,10 @@ def fetch(card: Card, root: Path, progress: Progress) -> Path:
     """
     folder = root / card.name
     with plain_disk_errors(folder):
-        if state(card, root) == "ready":  # also where the folder can't be written
-            return folder
+        if is_settled(folder):
+            if state(card, root) == "ready":  # also where the folder can't be written
+                return folder
+            _refuse_by_hand(card, folder)  # before anything is written
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
             settle(folder)
@@ -126,7 +131,7 @@ def _needed(card: Card, folder: Path, *, download: bool) -> list[Archive] | None
     """The archives that complete the first layout that can be completed; None if none can."""
 
     def obtainable(archive: Archive) -> bool:
-        return (folder / archive.file).is_file() or (download and bool(archive.addresses))
+        return archive.place(folder).is_file() or (download and bool(archive.addresses))
 
     for layout in card.accepted:
         sources = {path: [a for a in card.providers(path) if obtainable(a)] for path in layout.paths}
@@ -142,9 +147,8 @@ def _lacks(archive: Archive, folder: Path) -> bool:
 
 
 def _complete(card: Card, folder: Path, progress: Progress) -> None:
-    archives = _needed(card, folder, download=False) or _needed(card, folder, download=True)
-    if archives is None:
-        raise ManualStepsError(_manual_steps(card, folder))
+    _refuse_by_hand(card, folder)
+    archives = _needed(card, folder, download=False) or _needed(card, folder, download=True) or []
     for archive in archives:
         if not archive.is_plain:
             _refuse_in_the_way(archive, folder)
@@ -152,6 +156,11 @@ def _complete(card: Card, folder: Path, progress: Progress) -> None:
         path = _at_hand(archive, folder, progress)
         if not archive.is_plain:
             unpack(path, folder, partial(progress, f"unpacking {archive.file}"), archive.unpacks_to)
+
+
+def _refuse_by_hand(card: Card, folder: Path) -> None:
+    if _needed(card, folder, download=True) is None:
+        raise ManualStepsError(_manual_steps(card, folder))
 
 
 def _manual_steps(card: Card, folder: Path) -> str:
@@ -172,7 +181,7 @@ def _refuse_in_the_way(archive: Archive, folder: Path) -> None:
 
 def _at_hand(archive: Archive, folder: Path, progress: Progress) -> Path:
     """The archive's path; it is there, and the one that the card names."""
-    path = folder / archive.file
+    path = archive.place(folder)
     if not path.exists():
         _download(archive, path, progress)
     elif wrong := misfit(path, archive, partial(progress, f"checking {archive.file}")):
@@ -278,11 +287,26 @@ def _get(session: requests.Session, address: str, headers: dict[str, str]) -> re
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The body as it is: some servers call a .tgz a compressed text, and requests would unpack it."""
+    """The body as it is: some servers call a .tgz a compressed text, and requests would unpack it.
+
+    It is read as it comes, not in full pieces: a server that gives a byte now and then would never be found out.
+    """
+    since, got = time.monotonic(), 0
     try:
-        yield from response.raw.stream(PIECE, decode_content=False)
+        while piece := response.raw.read1(PIECE, decode_content=False):
+            yield piece
+            got += len(piece)
+            seconds = time.monotonic() - since
+            if seconds > PATIENCE:
+                _refuse_slow(got, seconds)
+                since, got = time.monotonic(), 0
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _BrokenOffError(_reason(error)) from None
+
+
+def _refuse_slow(got: int, seconds: float) -> None:
+    if got < SLOWEST * seconds:
+        raise _MirrorError(f"is too slow: {got} bytes in {seconds:.0f} seconds")
 
 
 def _reason(error: Exception) -> str:

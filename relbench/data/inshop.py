@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.annotations import Line, below_header, read_lines, table_of
+from relbench.data.annotations import Line, Survey, below_header, read_lines, table_of
 
 LIST = "Eval/list_eval_partition.txt"
 HEADER = ("image_name", "item_id", "evaluation_status")
@@ -17,11 +17,12 @@ ROOTS = ("Img", "")  # where the list's `img/...` lies: in the published folder,
 STATUS = ("train", "query", "gallery")
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     """Read the data set.
 
     Args:
         folder: holds `Eval/list_eval_partition.txt` and the images, as `Img/img` or as `img`.
+        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table with `query` and `gallery`, lines as in the list; labels are the item ids ("id_00000001").
@@ -31,7 +32,26 @@ def read(folder: Path) -> pd.DataFrame:
     """
     lines = _listed(folder / LIST)
     root = _root(folder)
-    return table_of(folder, [_row(line, root) for line in lines], lines, "query", "gallery")
+    rows = [_row(line, root) for line in lines]
+    return table_of(folder, rows, lines, "query", "gallery", check_images=check_images)
+
+
+def lists(folder: Path) -> list[Path]:
+    """The files that list the images."""
+    return [folder / LIST]
+
+
+def survey(folder: Path) -> Survey:
+    """Every damaged line of the list, and the images that the others name."""
+    found = Survey()
+    root = "" if (folder / "img").is_dir() and not (folder / "Img/img").is_dir() else "Img/"
+    found.look(folder / LIST, lambda line: _image(line, root), above=2)
+    return found
+
+
+def _image(line: Line, root: str) -> str:
+    line.expect(len(HEADER))
+    return _row(line, root)[0]
 
 
 def _listed(file: Path) -> list[Line]:

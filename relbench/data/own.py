@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import pandas as pd
 
-from relbench.data.annotations import refuse_missing, text_lines
+from relbench.data.annotations import Survey, refuse_missing, text_lines
 from relbench.data.table import COLUMNS, ROLES, checked
 
 NEEDED = ("path", "label", "split")
@@ -19,7 +19,7 @@ IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".we
 Rows = list[tuple[str, str, str]]
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
     """Read a table of images: CSV (UTF-8, commas, a header) or Parquet.
 
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
@@ -28,6 +28,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
+        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table with `path` as `name`; it may have no validation classes.
@@ -36,18 +37,57 @@ def read_table(path: Path) -> pd.DataFrame:
         ValueError: the table cannot be read, is refused by `checked`, or names an image that is not there; names file
             and line.
     """
+    table, place = _read(path)
+    table = checked(table, needs_validation=False, where=str(path), place=place)
+    if check_images:
+        refuse_missing(path.parent, list(table["name"]), place)
+        _refuse_same(path.parent, list(table["name"]), place)
+    return table
+
+
+def _refuse_same(folder: Path, names: list[str], place: Callable[[int], str]) -> None:
+    """Refuse two names of one image, say by a relative and an absolute path: it could be on both sides of the split.
+
+    Folders are resolved once each, as that takes long on a network disk.
+    """
+    split = [os.path.split(name) for name in names]
+    folders = {parent: (folder / parent).resolve() for parent in {parent for parent, _ in split}}
+    first: dict[Path, int] = {}
+    for row, (parent, name) in enumerate(split):
+        path = folders[parent] / name
+        before = first.setdefault(path.resolve() if path.is_symlink() else path, row)
+        if before != row:
+            same = f"{names[row]!r} is the same file as {names[before]!r} ({place(before)})"
+            raise ValueError(f"{place(row)}: {same}: drop one")
+
+
+def survey_table(path: Path) -> Survey:
+    """The images that a table names, if it can be read, whatever else is wrong with it."""
+    found = Survey()
+    try:
+        table, place = _read(path)
+    except ValueError as error:
+        found.faults.append(str(error))
+    else:
+        names = enumerate(table["name"])
+        found.images.extend((name, place(row)) for row, name in names if isinstance(name, str))
+    return found
+
+
+def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+    """A table as it stands, but with `path` as `name`, and what its lines are called."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
-        raise ValueError(f"{path} is neither .csv nor .parquet: name it by what it is")
+        why = (
+            "is neither .csv nor .parquet: name it by what it is" if path.exists() else "does not exist: mind the path"
+        )
+        raise ValueError(f"{path} {why}")
     table, place = readers[path.suffix.lower()](path)
     missing = [column for column in NEEDED if column not in table]
     if missing:
         raise ValueError(f"{path} lacks the column {missing[0]!r}: it needs {','.join(NEEDED)}, separated by commas")
     names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
-    table = table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]]
-    table = checked(table, needs_validation=False, where=str(path), place=place)
-    refuse_missing(path.parent, list(table["name"]), place)
-    return table
+    return table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]], place
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
@@ -77,13 +117,15 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
-    """Labels may be whole numbers."""
+    """Labels may be whole numbers; columns may be categories, as pandas keeps texts that come often."""
     try:
         table = pd.read_parquet(path, engine="pyarrow")
     except ImportError:
         raise ValueError(f"to read {path} pyarrow is needed: pip install pyarrow") from None
     except (OSError, ValueError) as error:
         raise ValueError(f"{path} cannot be read ({str(error).partition(chr(10))[0]}): write it again") from None
+    for column in table.select_dtypes("category"):
+        table[column] = table[column].astype(object).infer_objects()
     if "label" in table and pd.api.types.is_integer_dtype(table["label"]):
         table["label"] = table["label"].map(str, na_action="ignore")
     return table, lambda row: f"{path}, row {row + 1}"
@@ -137,10 +179,15 @@ def _class_rows(folder: Path, class_folder: str, split: str) -> Rows:
     entries = _visible(folder / class_folder)
     if any(entry.is_dir() for entry in entries):
         raise ValueError(f"{folder / class_folder} has folders inside: images must lie in the class folder itself")
-    names = [entry.name for entry in entries if entry.name.lower().endswith(IMAGES)]
-    if not names:
+    images = [entry for entry in entries if entry.name.lower().endswith(IMAGES)]
+    odd = [entry.name for entry in images if not entry.is_file()]
+    if odd:
+        raise ValueError(
+            f"{folder / class_folder / odd[0]} is no file, or a link that leads nowhere: mend or remove it"
+        )
+    if not images:
         raise ValueError(f"{folder / class_folder} holds no image ({' '.join(IMAGES)}): fill or remove it")
-    return [(f"{class_folder}/{name}", PurePosixPath(class_folder).name, split) for name in names]
+    return [(f"{class_folder}/{entry.name}", PurePosixPath(class_folder).name, split) for entry in images]
 
 
 def _folders(folder: Path) -> list[str]:

@@ -3,11 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pandas as pd
 
 from relbench.cores import usable_cores
 from relbench.data import cars196, cub200, inshop, sop
+from relbench.data.annotations import Survey
 from relbench.data.card import Card
 from relbench.data.decoded import DecodedImages, decoded_path
 from relbench.data.fetch import state
@@ -15,12 +17,24 @@ from relbench.data.photos import ImageFiles, Photos, Pixels
 from relbench.data.table import check_counts, first_classes, hold_out, labels_of, lines_of, table_hash
 from relbench.experiment import Data
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    "cub200": cub200.read,
-    "cars196": cars196.read,
-    "sop": sop.read,
-    "inshop": inshop.read,
-}
+
+class Reader(Protocol):
+    """Reads the lists of a published data set."""
+
+    def read(self, folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+        """The checked table."""
+        ...
+
+    def lists(self, folder: Path) -> list[Path]:
+        """The files that list the images."""
+        ...
+
+    def survey(self, folder: Path) -> Survey:
+        """Every damaged line, and the images that the others name."""
+        ...
+
+
+READERS: dict[str, Reader] = {"cub200": cub200, "cars196": cars196, "sop": sop, "inshop": inshop}
 
 
 @dataclass(frozen=True)
@@ -119,6 +133,17 @@ def _published_table(card: Card, root: Path) -> pd.DataFrame:
     folder = root / card.name
     if state(card, root) != "ready":
         raise ValueError(f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {root}")
-    table = READERS[card.name](folder)
-    check_counts(table, card.expected.model_dump(exclude_none=True), str(folder))
-    return hold_out(table, card.validation.share, card.validation.seed)
+    return hold_out(counted_table(card, folder), card.validation.share, card.validation.seed)
+
+
+def counted_table(card: Card, folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+    """The table of a published data set, compared with the published counts.
+
+    Raises:
+        ValueError: the lists are damaged, incomplete, or (if asked for) name an image that is not there.
+    """
+    reader = READERS[card.name]
+    table = reader.read(folder, check_images=check_images)
+    lists = " and ".join(str(file.relative_to(folder)) for file in reader.lists(folder))
+    check_counts(table, card.expected.model_dump(exclude_none=True), f"{folder} (by {lists})")
+    return table

@@ -143,7 +143,8 @@ def undecodable(
 ) -> list[tuple[Path, str]]:
     """Decode all files, and name those that can't be decoded, each with the reason.
 
-    A wrong byte among a JPEG's pixels can go unseen, as it decodes to other pixels; only a checksum shows it.
+    That a file decodes does not mean that it is whole: a JPEG damaged in its pixels often decodes to other pixels. Only
+    a checksum shows that.
 
     Args:
         paths: of the files.

@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.annotations import Line, below_header, check_numbering, read_lines, table_of
+from relbench.data.annotations import Line, Survey, below_header, check_numbering, read_lines, table_of
 
 ROOT = "Stanford_Online_Products"
 HEADER = ("image_id", "class_id", "super_class_id", "path")
 LAST_TRAIN_CLASS = 11318
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     """Read the unpacked archive.
 
     Args:
         folder: holds `Stanford_Online_Products`.
+        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table, lines as in `Ebay_train.txt`, then as in `Ebay_test.txt`; labels are the class ids ("1").
@@ -26,9 +27,28 @@ def read(folder: Path) -> pd.DataFrame:
     Raises:
         ValueError: a file or image is missing, or a list is damaged; names file and line.
     """
-    train, test = _listed(folder / ROOT / "Ebay_train.txt"), _listed(folder / ROOT / "Ebay_test.txt")
+    train, test = map(_listed, lists(folder))
     rows = [*(_row(line, "train") for line in train), *(_row(line, "test") for line in test)]
-    return table_of(folder, rows, [*train, *test])
+    return table_of(folder, rows, [*train, *test], check_images=check_images)
+
+
+def lists(folder: Path) -> list[Path]:
+    """The files that list the images."""
+    return [folder / ROOT / "Ebay_train.txt", folder / ROOT / "Ebay_test.txt"]
+
+
+def survey(folder: Path) -> Survey:
+    """Every damaged line of the lists, and the images that the others name."""
+    found = Survey()
+    for file, split in zip(lists(folder), ("train", "test"), strict=True):
+        found.look(file, lambda line, split=split: _image(line, split), above=1)  # type: ignore[misc]
+    return found
+
+
+def _image(line: Line, split: str) -> str:
+    line.expect(len(HEADER))
+    line.whole(0)
+    return _row(line, split)[0]
 
 
 def _listed(file: Path) -> list[Line]:

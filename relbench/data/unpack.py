@@ -90,6 +90,11 @@ def unpack(archive: Path, target: Path, progress: BytesDone, must_hold: Sequence
         settle(target)
 
 
+def is_settled(target: Path) -> bool:
+    """No killed process left anything."""
+    return not any(path for end in (HALF, WHOLE) for path in target.glob(f".*{end}"))
+
+
 def settle(target: Path) -> set[str]:
     """Finish what a killed process left: clear what is half unpacked, put in place what is whole.
 

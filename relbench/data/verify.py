@@ -1,19 +1,33 @@
-"""Is what lies in a folder the data set? A look at all of it: checksums, table, counts, and every image decoded."""
+"""Is what lies in a folder the data set? A look at all of it: checksums, table, counts, and every image decoded.
+
+Nothing stops at the first fault: whoever mends a folder wants to know all that is wrong.
+"""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from relbench.data.added import Added, read_added
+from relbench.data.annotations import Survey, missing_images
 from relbench.data.card import Card
 from relbench.data.checksum import misfit, wrong_files
-from relbench.data.own import IMAGES
-from relbench.data.photo_sets import PhotoSet
+from relbench.data.own import IMAGES, read_image_folder, read_table, survey_table
+from relbench.data.photo_sets import READERS, PhotoSet, counted_table
 from relbench.data.photos import undecodable
 
 Paths = Callable[[Iterable[Path]], Iterable[Path]]
 
+SHOWN = 50  # missing images that get a line each
 
-def faults(photos: PhotoSet, card: Card | None, root: Path, threads: int, progress: Paths = iter) -> list[str]:
-    """A line for each thing that is wrong; none if all is well.
+
+def faults(
+    photos: PhotoSet, card: Card | None, root: Path, threads: int, progress: Paths = iter
+) -> tuple[list[str], int]:
+    """A line for each thing that is wrong, and how many there are; none if all is well.
+
+    Told are: archives and files with a wrong checksum, files that the layout lacks, each line of the lists that is
+    damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count), each
+    missing image (a line for the first 50), and each image that can't be decoded. A JPEG damaged in its pixels can
+    decode all the same, and is not told.
 
     Args:
         photos: the data set.
@@ -22,19 +36,76 @@ def faults(photos: PhotoSet, card: Card | None, root: Path, threads: int, progre
         threads: that decode images at once.
         progress: wraps the images, for a progress bar.
     """
-    folder = photos.folder(root)
-    found = [*_wrong_archives(card, folder), *wrong_files(card, folder)] if card else []
+    folder = photos.images(root)
+    survey = _published(card, folder) if card else _added(read_added(photos.name, root))
+    missing, there = _sought(survey, folder)
+    if card and (survey.faults or missing):  # then the lists may not name all that is there
+        there = sorted({*there, *_images_below(folder)})
+    damaged = [f"{path} can't be decoded ({reason})" for path, reason in undecodable(there, threads, progress)]
+    count = len(survey.faults) + len(missing) + len(damaged)
+    if not count:
+        refused = _refusal(lambda: photos.read(root))
+        return refused, len(refused)
+    return [*survey.faults, *_shown(missing), *damaged], count
+
+
+def _published(card: Card, folder: Path) -> Survey:
+    """Everything but the images themselves."""
+    lacking = _lacking(card, folder)
+    survey = READERS[card.name].survey(folder)
+    refused = [] if lacking else _refusal(lambda: counted_table(card, folder, check_images=False))
+    damage = [*survey.faults, *(line for line in refused if line not in survey.faults)]
+    return Survey([*_wrong_archives(card, folder), *wrong_files(card, folder), *lacking, *damage], survey.images)
+
+
+def _lacking(card: Card, folder: Path) -> list[str]:
+    """What is not there of the layout of which something is there and least is lacking."""
+    lacking = [[path for path in layout.paths if not (folder / path).exists()] for layout in card.accepted]
+    sizes = [len(layout.paths) for layout in card.accepted]
+    nothing, lacks = min(
+        ((size == len(lacks), lacks) for size, lacks in zip(sizes, lacking, strict=True)),
+        key=lambda pair: (pair[0], len(pair[1])),
+    )
+    if nothing:
+        return [f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {folder.parent}"]
+    return [f"{folder / path} is missing: complete it, or fetch the data set again" for path in lacks]
+
+
+def _added(added: Added) -> Survey:
+    """An added table or image folder; of the images in the table's folder only the listed ones concern it."""
+    source = Path(added.source)
+    if source.is_dir():
+        refused = _refusal(lambda: read_image_folder(source, added.seed))
+        return Survey(refused, [(str(path.relative_to(source)), str(path)) for path in _images_below(source)])
+    survey = survey_table(source)
+    refused = _refusal(lambda: read_table(source, check_images=False))
+    return Survey(refused, survey.images)
+
+
+def _refusal(read: Callable[[], object]) -> list[str]:
+    """Why it can't be read, in one line; nothing if it can."""
     try:
-        paths = [photos.images(root) / name for name in photos.read(root)["name"]]
+        read()
     except ValueError as error:
-        found.append(str(error))
-        paths = _images_below(photos.images(root))
-    damaged = undecodable(paths, threads, progress)
-    return found + [f"{path} can't be decoded ({reason})" for path, reason in damaged]
+        return [str(error)]
+    return []
+
+
+def _sought(survey: Survey, folder: Path) -> tuple[list[str], list[Path]]:
+    """A line for each missing image, and the paths of the others, each once."""
+    names = [name for name, _ in survey.images]
+    missing = set(missing_images(folder, names))
+    told = [f"{survey.images[row][1]}: image {names[row]!r} is not in {folder}" for row in sorted(missing)]
+    return told, list(dict.fromkeys(folder / name for row, name in enumerate(names) if row not in missing))
+
+
+def _shown(missing: list[str]) -> list[str]:
+    more = len(missing) - SHOWN
+    return [*missing[:SHOWN], *([f"and {more} more images are missing"] if more > 0 else [])]
 
 
 def _wrong_archives(card: Card, folder: Path) -> list[str]:
-    paths = {folder / archive.file: archive for archive in card.archives}
+    paths = {archive.place(folder): archive for archive in card.archives}
     problems = {path: misfit(path, archive, _unheard) for path, archive in paths.items() if path.is_file()}
     return [f"{path} {problem}" for path, problem in problems.items() if problem]
 
@@ -44,6 +115,6 @@ def _unheard(_done: int, _total: int | None) -> None:
 
 
 def _images_below(folder: Path) -> list[Path]:
-    """What looks like an image, where there is no table to name them."""
+    """What looks like an image."""
     found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and not path.name.startswith("."))
     return sorted(found)

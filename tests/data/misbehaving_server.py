@@ -216,6 +216,19 @@ def hanging(content: bytes = b"", at: int = 0) -> Behaviour:
     return behave
 
 
+def trickling(content: bytes) -> Behaviour:
+    """Gives a byte now and then: never silent, never done."""
+
+    def behave(handler):
+        handler.head(200, len(content))
+        for at in range(len(content)):
+            handler.wfile.write(content[at : at + 1])
+            if handler.server.closing.wait(0.02):
+                return
+
+    return behave
+
+
 def redirect(to: str) -> Behaviour:
     def behave(handler):
         handler.head(302, 0, Location=to)

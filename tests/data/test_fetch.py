@@ -22,6 +22,7 @@ from data.misbehaving_server import (
     reset,
     serving,
     status,
+    trickling,
     truncated,
     without_length,
     without_range,
@@ -81,6 +82,7 @@ def _here(monkeypatch):
     """No proxy between us and the server, little patience, and other people's files are not ours to wait for."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(module, "TIMEOUT", (5.0, 0.3))
+    monkeypatch.setattr(module, "PATIENCE", 0.4)
     monkeypatch.setattr(os, "sync", lambda: None)
 
 
@@ -163,6 +165,7 @@ def test_odd_but_right(tmp_path, behaviour, size):
         (reset(WHOLE, 0), "broke off"),
         (hanging(), "silent for too long"),
         (hanging(WHOLE, HALF), "silent for too long"),
+        (trickling(WHOLE), "is too slow: "),
         (redirect("/bad"), "redirects without end"),
         (redirect("ftp://127.0.0.1/birds.tgz"), "fails"),
         (redirect("file:///etc/passwd"), "fails"),
@@ -402,6 +405,17 @@ def test_what_a_killed_process_had_half_in_place(tmp_path):
     assert below(folder) == {"birds.tgz": contents["birds.tgz"], "a.csv": b"a", "b/b": b"b", ".lock": b""}
 
 
+def test_what_a_killed_process_had_just_put_in_place(tmp_path):
+    """All is ready, but an empty hidden folder is left."""
+    for name, content in INSIDE.items():
+        (tmp_path / "birds" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "birds" / name).write_bytes(content)
+    (tmp_path / "birds/.birds.tgz.unpacked").mkdir()
+    fetch(CARD, tmp_path, silent)
+    assert not list((tmp_path / "birds").glob(".*unpack*"))
+    assert below(tmp_path / "birds") == {**INSIDE, ".lock": b""}
+
+
 def test_no_room_for_the_download(tmp_path, monkeypatch):
     usage = type(shutil.disk_usage(tmp_path))
     with serving({"/birds.tgz": good(WHOLE)}) as server:
@@ -429,7 +443,7 @@ def test_the_disk_is_full(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="file/birds: Not a directory: free some space, change the rights") as caught:
-        fetch(CARD, tmp_path / "file", silent)
+        fetch(from_addresses("http://127.0.0.1/never/asked"), tmp_path / "file", silent)
     assert "\n" not in str(caught.value)
 
 
@@ -446,6 +460,7 @@ def test_manual_steps(tmp_path):
     with pytest.raises(ManualStepsError, match=f"Place it in {tmp_path / 'birds'}") as caught:
         fetch(CARD, tmp_path, silent)
     assert "- as in the archive: birds/images, birds/images.txt" in str(caught.value)
+    assert not list(tmp_path.iterdir())
     assert state(CARD, tmp_path) == "absent"
 
 
@@ -512,11 +527,13 @@ def zipped(path, contents):
             archive.writestr(name, content)
 
 
-def test_in_shop_by_hand(tmp_path):
-    """No checksum is known; the archive lies where the steps say."""
+@pytest.mark.parametrize("place", ["img.zip", "Img/img.zip"])
+def test_in_shop_by_hand(tmp_path, place):
+    """No checksum is known; the archive lies where the steps say, or in its published folder."""
     folder = tmp_path / "inshop"
-    laid(folder, "Eval/list_eval_partition.txt")
-    zipped(folder / "img.zip", {"img/WOMEN/a.jpg": "a"})
+    laid(folder, "Eval/list_eval_partition.txt", place)
+    assert state(packaged_card("inshop"), tmp_path) == "archive"
+    zipped(folder / place, {"img/WOMEN/a.jpg": "a"})
     fetch(packaged_card("inshop"), tmp_path, silent)
     assert (folder / "img/WOMEN/a.jpg").read_bytes() == b"a"
     assert state(packaged_card("inshop"), tmp_path) == "ready"

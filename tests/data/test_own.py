@@ -126,6 +126,22 @@ def test_a_table_is_no_table(folder, tmp_path):
     assert "cannot be read (Is a directory)" in refusal(lambda: read_table(tmp_path / "folder.csv"))
 
 
+def test_no_source(tmp_path):
+    assert refusal(lambda: read_table(tmp_path / "gone")) == f"{tmp_path}/gone does not exist: mind the path"
+
+
+@pytest.mark.parametrize("other", ["{folder}/cat/1.jpg", "cat/../cat/1.jpg", "link.jpg", "cats/1.jpg"])
+def test_one_image_on_both_sides(folder, other):
+    for link, target in (("link.jpg", "cat/1.jpg"), ("cats", "cat")):
+        (folder / link).unlink(missing_ok=True)
+        (folder / link).symlink_to(target)
+    other = other.format(folder=folder)
+    path = csv(folder, TEXT.replace("dog/1.jpg", other))
+    assert refusal(lambda: read_table(path)) == (
+        f"{path}, line 5: {other!r} is the same file as 'cat/1.jpg' ({path}, line 2): drop one"
+    )
+
+
 def test_parquet_without_pyarrow(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = folder / "birds.parquet"
@@ -143,6 +159,10 @@ def test_a_parquet_file(folder):
     assert rows_of(read_table(parquet(folder))) == ROWS
     numbered = read_table(parquet(folder, label=[1, 1, 2, 3, 3]))
     assert numbered["label"].tolist() == ["1", "1", "2", "3", "3"]
+    kept = {column: pd.Categorical([row[at] for row in ROWS]) for at, column in ((1, "label"), (2, "split"))}
+    assert rows_of(read_table(parquet(folder, **kept))) == ROWS
+    numbers = read_table(parquet(folder, label=pd.Categorical([1, 1, 2, 3, 3])))
+    assert numbers["label"].tolist() == ["1", "1", "2", "3", "3"]
     roles = read_table(parquet(folder, query=[None, None, None, True, False], gallery=[False] * 4 + [True]))
     assert roles["query"].tolist() == [False, False, False, True, False]
 
@@ -250,6 +270,14 @@ def test_a_folder_is_refused(tmp_path, paths, message):
     found = refusal(lambda: read_image_folder(tmp_path))
     assert message in found
     assert str(tmp_path) in found
+
+
+def test_a_link_that_leads_nowhere(tmp_path):
+    fill(tmp_path, "a/1.jpg", "b/1.jpg")
+    (tmp_path / "a/2.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    assert refusal(lambda: read_image_folder(tmp_path)) == (
+        f"{tmp_path}/a/2.jpg is no file, or a link that leads nowhere: mend or remove it"
+    )
 
 
 def test_no_folder(tmp_path):
