@@ -225,7 +225,7 @@ def named(call, root, name, *parts):
     assert verified.code == 1
     for part in parts:
         assert sum(part in line for line in told) == 1, (part, told)
-    assert last == f"{name}: {len(parts)} faults"
+    assert last == f"{name}: {len(parts)} fault{'s' if len(parts) > 1 else ''}"
     assert len(told) == len(parts), told
 
 
