@@ -203,7 +203,7 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
 def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:
     text = "\n".join(notes(study))
     assert "Weights at the start: random. Batch: 128 images, 5 of a class." in text
-    assert "Data: glyphs, 28 px (crop: the data set's own), 480 test images" in text
+    assert "Data: glyphs, 28 px (crop: the data set's own), 480 query images" in text
 
     def cropped(row: Row) -> Row:
         experiment = changed(row.experiment, {"data": changed(row.experiment.data, {"size": 224, "resize": 256})})
