@@ -80,8 +80,7 @@ def _sides(counts: dict[str, int]) -> tuple[str, str]:
 
 
 def _size(card: Card) -> str:
-    sizes = [archive.bytes for archive in card.archives if archive.addresses and archive.bytes]
-    return decimal(sum(sizes)) if not card.manual else "by hand"
+    return "by hand" if card.manual or card.size is None else decimal(card.size)
 
 
 def _added(name: str, root: Path) -> tuple[str, str, str]:
