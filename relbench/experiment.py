@@ -72,6 +72,8 @@ class Term(Settings):
     loss: str
     weight: PositiveFloat = 1.0
     options: dict[str, JsonValue] = {}
+    layers: tuple[str, ...] = ()  # whose maps are compared; a loss's usual ones are filled in when a run is planned
+    source: str = ""  # Python text of a loss that is not relbench's
 
 
 class Protocol(Settings):
@@ -108,6 +110,7 @@ class Experiment(Settings):
     protocol: Protocol = Protocol()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     teacher: "Experiment | None" = None
+    start: "Experiment | None" = None  # the run that this one goes on from: its weights, and its place in the batches
     recipe: PositiveInt = RECIPE  # that of the code which ran it
 
     @model_validator(mode="after")
@@ -115,7 +118,20 @@ class Experiment(Settings):
         names = [term.loss for term in self.terms]
         if len(set(names)) != len(names):
             raise ValueError("a loss may stand in `terms` once: add up its weights")
+        if self.start and (self.start.net, self.start.seed) != (self.net, self.seed):
+            raise ValueError("a run goes on with the network and the seed that it starts from: make them equal")
         return self
+
+    @property
+    def foundations(self) -> dict[str, "Experiment"]:
+        """What must be finished before this run can begin, by what it is to it."""
+        given = {"teacher": self.teacher, "first stage": self.start}
+        return {name: one for name, one in given.items() if one}
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of training behind the result, those of earlier stages included."""
+        return self.protocol.steps + (self.start.total_steps if self.start else 0)
 
     @property
     def fingerprint(self) -> str:
@@ -124,10 +140,12 @@ class Experiment(Settings):
         Settings that have their default value are left out, so that a setting added later leaves old runs their names.
         A default that changes must therefore count `RECIPE` up.
         """
-        settings = self.model_dump(mode="json", exclude={"teacher", "recipe"}, exclude_defaults=True)
+        settings = self.model_dump(mode="json", exclude={"teacher", "start", "recipe"}, exclude_defaults=True)
         settings["recipe"] = self.recipe
         if self.teacher:
             settings["teacher"] = self.teacher.fingerprint
+        if self.start:
+            settings["start"] = self.start.fingerprint
         text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

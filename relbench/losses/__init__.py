@@ -1,16 +1,18 @@
 """What is minimised: losses between student and teacher, and losses from labels.
 
-A loss is a function of ``(student, teacher)`` or of ``(embeddings, labels, generator)`` that gives a scalar, and one
-entry in `LOSSES`. To add one, write the function (options are keyword-only parameters) and its entry.
+A loss is a function that gives a scalar, and one entry in `LOSSES`. To add one, write the function and its entry. The
+names of its positional parameters say what it is called with (`INPUTS`), its keyword-only ones are its options.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from relbench.losses.entry import Loss, options_of, pure_loss
+from relbench.losses.classification import cross_entropy, probe
+from relbench.losses.entry import INPUTS, Loss, inputs_of, options_of, pure_loss
 from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
 from relbench.losses.logits import hinton_kd
 from relbench.losses.metric_learning import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
+from relbench.losses.own import own_loss
 from relbench.losses.ranking import check_ranking, hard_darkrank
 from relbench.losses.refilled import (
     REFILLED_PRESETS,
@@ -20,7 +22,7 @@ from relbench.losses.refilled import (
     refilled_embedding,
 )
 from relbench.losses.relational import RKD_PRESETS, rkd_angle, rkd_distance
-from relbench.losses.similarity import correlation_congruence, pkt, similarity_preserving
+from relbench.losses.similarity import CorrelationCongruence, correlation_congruence, pkt, similarity_preserving
 from relbench.losses.supervised import (
     DistanceWeightedTriplet,
     distance_weighted_probabilities,
@@ -30,9 +32,11 @@ from relbench.losses.supervised import (
 from relbench.names import known
 
 __all__ = [
+    "INPUTS",
     "LOSSES",
     "REFILLED_PRESETS",
     "RKD_PRESETS",
+    "CorrelationCongruence",
     "DistanceWeightedTriplet",
     "FitNet",
     "Loss",
@@ -41,16 +45,19 @@ __all__ = [
     "attention_transfer",
     "class_centres",
     "correlation_congruence",
+    "cross_entropy",
     "distance_weighted_probabilities",
     "find_loss",
     "fitnet",
     "hard_darkrank",
     "hinton_kd",
     "neuron_selectivity",
+    "own_loss",
     "pkt",
     "pml_loss",
     "pml_names",
     "positive_pairs",
+    "probe",
     "refilled_classifier",
     "refilled_embedding",
     "rkd_angle",
@@ -70,70 +77,117 @@ LOSSES: dict[str, Loss] = _entries(
         name="triplet",
         summary="triplet margin loss, one negative per anchor and positive, drawn by distance",
         source="arXiv:1706.07567; lenscloth/RKD@0a6c3c0",
-        kind="supervised",
+        takes=inputs_of(DistanceWeightedTriplet.__call__)[1:],
         options=options_of(DistanceWeightedTriplet),
         make=DistanceWeightedTriplet,
         verify=lambda options: DistanceWeightedTriplet(**options),
     ),
     pure_loss(
+        cross_entropy,
+        summary="cross-entropy of a linear classifier on the embeddings, trained along",
+        source="arXiv:1512.00567 for label smoothing",
+    ),
+    pure_loss(
+        probe,
+        summary="the same, but the network learns nothing from it: gives a teacher logits and leaves its embeddings alone",
+        source="arXiv:1610.01644",
+    ),
+    pure_loss(
         rkd_distance,
-        kind="relational",
         summary="RKD-D: match the teacher's distances, relative to their mean",
         source="arXiv:1904.05068; lenscloth/RKD@0a6c3c0",
     ),
     pure_loss(
         rkd_angle,
-        kind="relational",
         summary="RKD-A: match the teacher's angles of all triangles",
         source="arXiv:1904.05068; lenscloth/RKD@0a6c3c0",
     ),
     pure_loss(
         hard_darkrank,
-        kind="relational",
         summary="Hard DarkRank: rank each image's nearest neighbours as the teacher does",
         source="arXiv:1707.01220; lenscloth/RKD@0a6c3c0",
         verify=lambda options: check_ranking(**options),
     ),
     pure_loss(
         pkt,
-        kind="relational",
         summary="PKT: match the teacher's probabilities of being neighbours, from cosines",
         source="arXiv:1803.10837; HobbitLong/RepDistiller@b84f547",
     ),
     pure_loss(
         similarity_preserving,
-        kind="relational",
-        summary="SP: match the teacher's inner products, each row at unit length (here of embeddings)",
+        summary="SP: match the teacher's inner products, each row at unit length",
         source="arXiv:1907.09682; HobbitLong/RepDistiller@b84f547",
+        layers=("stage4",),
+    ),
+    Loss(
+        name="correlation_congruence",
+        summary="CC as RepDistiller has it: products of neighbouring rows' differences, after a projection",
+        source="arXiv:1904.01802; HobbitLong/RepDistiller@b84f547",
+        takes=inputs_of(CorrelationCongruence.forward)[1:],
+        options=options_of(CorrelationCongruence),
+        make=CorrelationCongruence,
+    ),
+    Loss(
+        name="fitnet",
+        summary="FitNet: match maps and embeddings, after a 1x1 projection",
+        source="arXiv:1412.6550; lenscloth/RKD@0a6c3c0",
+        takes=inputs_of(FitNet.forward)[1:],
+        options=options_of(FitNet),
+        make=FitNet,
+        layers=("stage2", "stage3", "stage4", "embedding"),
     ),
     pure_loss(
-        correlation_congruence,
-        kind="relational",
-        summary="CC as RepDistiller has it: products of neighbouring rows' differences; needs the teacher's dimension",
-        source="arXiv:1904.01802; HobbitLong/RepDistiller@b84f547",
+        attention_transfer,
+        summary="AT: match where in the image features are strong",
+        source="arXiv:1612.03928; lenscloth/RKD@0a6c3c0",
+        layers=("stage2", "stage3", "stage4"),
+    ),
+    pure_loss(
+        neuron_selectivity,
+        summary="NST: match the distribution of the channels' patterns over the image",
+        source="arXiv:1707.01219; HobbitLong/RepDistiller@b84f547",
+        layers=("stage2", "stage3", "stage4"),
+    ),
+    pure_loss(
+        hinton_kd,
+        summary="KD: match the teacher's softened class probabilities; beside cross_entropy, teacher with a classifier",
+        source="arXiv:1503.02531; HobbitLong/RepDistiller@b84f547",
+    ),
+    pure_loss(
+        refilled_embedding,
+        summary="REFILLED, first stage: match how the teacher relates a positive to hard negatives",
+        source="arXiv:2205.01915; njulus/GKD@a37fc79",
+    ),
+    pure_loss(
+        refilled_classifier,
+        summary="REFILLED, second stage: cross-entropy, and soft labels from the teacher's nearest class means",
+        source="arXiv:2205.01915; njulus/GKD@a37fc79",
     ),
 )
 """All losses by name. Those of pytorch-metric-learning are found by `find_loss` as "pml:<class>"."""
 
 
-def find_loss(name: str) -> Loss:
+def find_loss(name: str, source: str = "") -> Loss:
     """The entry of a loss.
 
     Args:
         name: a key of `LOSSES`, or "pml:" and the name of a loss of pytorch-metric-learning.
+        source: Python text of a loss that is not relbench's; see `own_loss`. It is executed.
 
     Raises:
         ValueError: there is no such loss; names those that come close.
     """
+    if source:
+        return own_loss(name, source)
     if name.startswith(PREFIX):
         return pml_entry(name.removeprefix(PREFIX))
     return LOSSES[known(name, [*LOSSES, f"{PREFIX}<name>"], "loss")]
 
 
-def validate_term(name: str, options: Mapping[str, Any]) -> None:
+def validate_term(name: str, options: Mapping[str, Any], source: str = "") -> None:
     """Refuse a loss or options that cannot be right, before any work starts.
 
     Raises:
         ValueError: unknown loss; unknown, missing or wrong option.
     """
-    find_loss(name).check(options)
+    find_loss(name, source).check(options)

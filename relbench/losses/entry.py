@@ -4,16 +4,29 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_type_hints
+from typing import Any, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from torch import Tensor
 
 from relbench.names import hint
 
-Kind = Literal["relational", "supervised"]
+INPUTS = {
+    "student": "the student's embeddings, (batch, dim)",
+    "embeddings": "the same, for losses that know no teacher",
+    "teacher": "the teacher's embeddings, (batch, teacher_dim)",
+    "labels": "class numbers, (batch,)",
+    "generator": "source of all draws",
+    "student_map": "what a layer of the student gives, (batch, channels, height, width), or its embeddings",
+    "teacher_map": "what the layer of that name gives in the teacher",
+    "student_logits": "what a linear classifier on the student's embeddings says, (batch, classes)",
+    "detached_logits": "the same, without gradient to the student: only the classifier learns",
+    "teacher_logits": "what the classifier that was trained along with the teacher says; None if there was none",
+    "centres": "the teacher's class centres, (classes, teacher_dim)",
+}
+"""What a loss can be called with: the names of its positional parameters say which, and in which order."""
 
-NEEDS = ("num_classes", "embedding_size", "seed")
+NEEDS = ("num_classes", "embedding_size", "teacher_size", "student_channels", "teacher_channels", "seed")
 """Options that follow from the run: whoever builds a loss fills them in, nobody needs to write them down."""
 
 
@@ -29,21 +42,28 @@ class Loss:
         name: how an experiment calls it.
         summary: what it does, one line.
         source: where it comes from: paper, code.
-        kind: what it is called with: "relational" means `(student, teacher)`, "supervised" means
-            `(embeddings, labels, generator)`. Either way it returns a scalar.
+        takes: what it is called with, names of `INPUTS` in order. It returns a scalar.
         options: its options by name, each with annotation and default.
         make: from options to what is called: a function, or a module if the loss has parameters of its own, which
             are then to be trained along.
+        layers: which layers' maps it compares if nothing else is said; empty for losses that take no maps. The loss of
+            a term is the sum over its layers, each with a loss (and parameters) of its own.
         verify: raises ValueError where names and types are right and the values still are not.
     """
 
     name: str
     summary: str
     source: str
-    kind: Kind
+    takes: tuple[str, ...]
     options: Mapping[str, inspect.Parameter]
     make: Callable[..., Callable[..., Tensor]]
+    layers: tuple[str, ...] = ()
     verify: Callable[[Mapping[str, Any]], object] = no_further_check
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether it compares with a teacher."""
+        return any(name.startswith("teacher") or name == "centres" for name in self.takes)
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -94,15 +114,22 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
     return {parameter.name: parameter.replace(annotation=hints[parameter.name]) for parameter in keywords}
 
 
+def inputs_of(function: Callable[..., Any]) -> tuple[str, ...]:
+    """The positional parameters of a function."""
+    parameters = inspect.signature(function).parameters.values()
+    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
+
+
 def pure_loss(
     function: Callable[..., Tensor],
-    kind: Kind,
     summary: str,
     source: str,
+    layers: tuple[str, ...] = (),
     verify: Callable[[Mapping[str, Any]], object] = no_further_check,
 ) -> Loss:
     """The entry of a loss without parameters of its own: a function, whose keyword-only parameters are the options."""
-    return Loss(function.__name__, summary, source, kind, options_of(function), partial(partial, function), verify)
+    name, takes, options = function.__name__, inputs_of(function), options_of(function)
+    return Loss(name, summary, source, takes, options, partial(partial, function), layers, verify)
 
 
 def _fits(value: object, annotation: Any) -> bool:

@@ -65,7 +65,7 @@ class FitNet(nn.Module):
 
     weight: Tensor
 
-    def __init__(self, student_channels: int, teacher_channels: int, *, trained: bool = True, seed: int = 0) -> None:
+    def __init__(self, *, student_channels: int, teacher_channels: int, trained: bool = True, seed: int = 0) -> None:
         super().__init__()
         if min(student_channels, teacher_channels) < 1:
             raise ValueError(f"channels must be positive numbers, not {student_channels} and {teacher_channels}")

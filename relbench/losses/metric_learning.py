@@ -144,7 +144,7 @@ def pml_entry(name: str) -> Loss:
         name=f"{PREFIX}{name}",
         summary=f"{name} of {_LIBRARY}",
         source=f"{_LIBRARY} (arXiv:2008.09164), whose documentation names the loss's paper",
-        kind="supervised",
+        takes=("embeddings", "labels", "generator"),
         options=_arguments(loss) | _OWN_OPTIONS,
         make=partial(_make, loss),
         verify=partial(_try, loss),

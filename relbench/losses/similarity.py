@@ -5,9 +5,9 @@ product of float32 numbers neither overflows nor vanishes in it.
 """
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.linalg import vector_norm
-from torch.nn.functional import mse_loss
+from torch.nn.functional import linear, mse_loss
 
 from relbench.losses.operands import ROWS_OR_MAPS, check_equal, operands, unit_rows
 
@@ -127,3 +127,52 @@ def correlation_congruence(student: Tensor, teacher: Tensor) -> Tensor:
     check_equal("columns", student.shape[1], teacher.shape[1], "choose equal dimensions, or project the student first")
     differences = (student - teacher).abs()
     return (differences[:-1] * differences[1:]).sum(dim=1).mean()
+
+
+class CorrelationCongruence(nn.Module):
+    """`correlation_congruence` after a linear map of the student's embeddings to the teacher's dimension.
+
+    The map is trained along with the student: its parameters are this module's.
+
+    Args:
+        embedding_size: dimension of the student's embeddings.
+        teacher_size: dimension of the teacher's.
+        seed: of the projection's first values.
+
+    Raises:
+        ValueError: a size is not positive.
+
+    Source:
+        HobbitLong/RepDistiller@b84f547 `Correlation`, `LinearEmbed`. Departure: there the teacher's embeddings go
+        through a trained layer too, so that the target itself can shrink; here they stay as they are.
+    """
+
+    def __init__(self, *, embedding_size: int, teacher_size: int, seed: int = 0) -> None:
+        super().__init__()
+        if min(embedding_size, teacher_size) < 1:
+            raise ValueError(f"sizes must be positive numbers, not {embedding_size} and {teacher_size}")
+        with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
+            torch.default_generator.manual_seed(seed)
+            self.projection = nn.Linear(embedding_size, teacher_size)
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            student: ``(batch, embedding_size)``, floating, at least two rows. Gets the gradient, and so does the
+                projection.
+            teacher: ``(batch, teacher_size)``, floating. A constant.
+
+        Returns:
+            Scalar; see `correlation_congruence`.
+
+        Raises:
+            TypeError: an input is not a torch tensor.
+            ValueError: as `correlation_congruence`, and where the inputs have other dimensions than the module.
+        """
+        student, teacher = operands(student, teacher, least=2)
+        check_equal("columns", student.shape[1], self.projection.in_features, "it was made for embeddings of that size")
+        with torch.autocast(student.device.type, enabled=False):
+            weight, bias = (values.to(student.dtype) for values in self.projection.parameters())
+            projected = linear(student, weight, bias)
+        return correlation_congruence(projected, teacher)

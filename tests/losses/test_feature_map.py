@@ -68,7 +68,7 @@ def test_equals_its_definition_in_loops(loss, in_loops, batch, channels, teacher
 
 def test_fitnet_equals_its_definition_in_loops():
     student, teacher = random(2, 3, 2, 2), random(2, 4, 2, 2, seed=1)
-    module = FitNet(3, 4).double()
+    module = FitNet(student_channels=3, teacher_channels=4).double()
     total = 0.0
     for b, c, y, x in torch.cartesian_prod(*(torch.arange(n) for n in teacher.shape)).tolist():
         projected = sum(float(module.weight.detach()[c, k] * student[b, k, y, x]) for k in range(3))
@@ -107,7 +107,7 @@ def test_attention_without_pooling_refuses_other_sizes():
 def test_a_trained_projection_is_a_parameter_that_learns_the_teacher():
     student = random(64, 3).float()
     teacher = student @ random(3, 5, seed=1).float()
-    module = FitNet(3, 5)
+    module = FitNet(student_channels=3, teacher_channels=5)
     optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
     before = module(student, teacher).item()
     for _ in range(200):
@@ -118,23 +118,23 @@ def test_a_trained_projection_is_a_parameter_that_learns_the_teacher():
 
 
 def test_an_untrained_projection_is_kept_and_saved_but_not_trained():
-    module = FitNet(3, 5, trained=False, seed=4)
+    module = FitNet(student_channels=3, teacher_channels=5, trained=False, seed=4)
     assert list(module.parameters()) == []
-    assert torch.equal(module.state_dict()["weight"], FitNet(3, 5, seed=4).state_dict()["weight"])
+    assert torch.equal(module.state_dict()["weight"], FitNet(student_channels=3, teacher_channels=5, seed=4).state_dict()["weight"])
     assert not module.weight.requires_grad
 
 
 def test_the_projection_starts_small_and_from_its_seed():
-    weight = FitNet(100, 50, seed=1).weight.detach()
+    weight = FitNet(student_channels=100, teacher_channels=50, seed=1).weight.detach()
     assert 0.0049 < weight.abs().max() <= 0.005
     assert weight.mean().abs() < 1e-4
-    assert torch.equal(weight, FitNet(100, 50, seed=1).weight)
-    assert not torch.equal(weight, FitNet(100, 50, seed=2).weight)
+    assert torch.equal(weight, FitNet(student_channels=100, teacher_channels=50, seed=1).weight)
+    assert not torch.equal(weight, FitNet(student_channels=100, teacher_channels=50, seed=2).weight)
 
 
 def test_drawing_the_projection_leaves_the_global_generator_alone():
     before = torch.random.get_rng_state()
-    FitNet(3, 5)
+    FitNet(student_channels=3, teacher_channels=5)
     assert torch.equal(torch.random.get_rng_state(), before)
 
 
@@ -143,8 +143,8 @@ def test_drawing_the_projection_leaves_the_global_generator_alone():
     [
         (lambda: fitnet(random(2, 3, 1, 1), random(2, 4, 1, 1)), "channels, but have 3 and 4: project the student"),
         (lambda: fitnet(random(2, 3, 1, 1), random(2, 3)), "equally many dimensions, but have 4 and 2"),
-        (lambda: FitNet(3, 4)(random(2, 4), random(2, 4)), "made for 3 and 4 channels, but got 4 and 4"),
-        (lambda: FitNet(0, 4), "channels must be positive numbers, not 0 and 4"),
+        (lambda: FitNet(student_channels=3, teacher_channels=4)(random(2, 4), random(2, 4)), "made for 3 and 4 channels, but got 4 and 4"),
+        (lambda: FitNet(student_channels=0, teacher_channels=4), "channels must be positive numbers, not 0 and 4"),
         (lambda: attention_transfer(random(2, 3), random(2, 3)), r"student must be a floating map \(batch, channels"),
         (lambda: neuron_selectivity(random(2, 3, 1, 1), random(2, 3)), "teacher must be a floating map"),
     ],
