@@ -17,13 +17,13 @@ from relbench.console import FAILED, in_one_line, out
 from relbench.data import data_set_names, find_data_set
 from relbench.evaluation import stored_metrics
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
+from relbench.kept import RunFolder
 from relbench.ledger import Plan, Row, write_record
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
 from relbench.plan import as_plan, find_study, plan_cells
 from relbench.progress import Bars
 from relbench.report import table_text, write_report
-from relbench.run import RunFolder
 from relbench.studies import STUDIES, Cell, parse_value
 from relbench.summarise import read_results, summarise
 

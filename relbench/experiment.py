@@ -24,6 +24,8 @@ from pydantic import (
 # machines anyway; old runs are then not reused.
 RECIPE = 1
 
+EMBEDDING = "embedding"  # the name of the last layer: what is retrieved by
+
 LONGEST_SHOWN = 80  # characters of a refused value
 
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]

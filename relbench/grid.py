@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from relbench.checks import check_run
 from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
+from relbench.kept import RunFolder
 from relbench.ledger import Row
-from relbench.run import RunFolder, check_run, run
+from relbench.run import run
 from relbench.training import DivergedError
 
 EXPECTED = (DivergedError, ValueError, OSError, BrokenProcessPool)  # these fail a run; anything else is our bug
@@ -44,7 +46,7 @@ class Watcher(Protocol):
 
 @dataclass
 class Schedule:
-    """Which run may start: a student waits for its teacher."""
+    """Which run may start: a student waits for its teacher, a second stage for the first."""
 
     waiting: dict[str, Experiment]
     rows: dict[str, Row] = field(default_factory=dict)
@@ -63,18 +65,27 @@ class Schedule:
         return cls(waiting, rows)
 
     def take_ready(self) -> list[Experiment]:
-        """Runs whose teacher is there; they no longer wait."""
-        ready = [one for one in self.waiting.values() if one.teacher is None or one.teacher.fingerprint in self.rows]
+        """Runs that have what they build on; they no longer wait."""
+        ready = [one for one in self.waiting.values() if _needed(one) <= self.rows.keys()]
         for experiment in ready:
             del self.waiting[experiment.fingerprint]
         return ready
 
     def fail(self, fingerprint: str, why: str) -> list[str]:
-        """Note a failed run; gives the runs that now can never start, as it was their teacher."""
+        """Note a failed run; gives the runs that now can never start, as they build on it."""
         self.waiting.pop(fingerprint, None)
         self.failures[fingerprint] = why
-        lost = [name for name, one in self.waiting.items() if one.teacher and one.teacher.fingerprint == fingerprint]
-        return lost + [name for one in lost for name in self.fail(one, "its teacher failed")]
+        lost = {
+            name: f"its {what} failed"
+            for name, one in self.waiting.items()
+            for what, needed in one.foundations.items()
+            if needed.fingerprint == fingerprint
+        }
+        return [*lost, *(name for one, reason in lost.items() for name in self.fail(one, reason))]
+
+
+def _needed(experiment: Experiment) -> set[str]:
+    return {one.fingerprint for one in experiment.foundations.values()}
 
 
 def prepare(
@@ -83,7 +94,7 @@ def prepare(
     """Find what is finished, make the data ready, and refuse what could not be run: all before any work.
 
     Args:
-        experiments: with every student's teacher among them.
+        experiments: with all that they build on among them.
         runs: holds a folder for each run.
         data: holds the data sets.
         progress: wraps what is made ready, for a progress bar.

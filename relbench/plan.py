@@ -9,9 +9,10 @@ import torch
 
 from relbench.data import find_data_set
 from relbench.experiment import Experiment, Net, Term, changed
+from relbench.kept import has_classifier
 from relbench.ledger import Entry, Plan
-from relbench.losses import find_loss, validate_term
-from relbench.models import TRUNKS
+from relbench.losses import Loss, find_loss, validate_term
+from relbench.models import TRUNKS, layers_of
 from relbench.names import known
 from relbench.studies import STUDIES, Cell, Study
 
@@ -63,17 +64,31 @@ def plan_cells(
 
 def _possible(cell: Cell) -> Cell:
     try:
-        check_experiment(cell.experiment)
+        experiment = _planned(cell.experiment)
+        check_experiment(experiment)
     except ValueError as error:
         raise ValueError(f"{cell.label}: {error}") from None
-    return replace(cell, experiment=_without_idle_teacher(cell.experiment))
+    return replace(cell, experiment=experiment)
 
 
-def _without_idle_teacher(experiment: Experiment) -> Experiment:
-    """A run none of whose losses looks at the teacher does not depend on one."""
-    if any(find_loss(term.loss).kind == "relational" for term in experiment.terms):
-        return experiment
-    return changed(experiment, {"teacher": None})
+def _planned(experiment: Experiment) -> Experiment:
+    """With the layers that its losses look at by themselves, and without a teacher that none of them looks at."""
+    terms = tuple(_with_layers(term) for term in experiment.terms)
+    earlier = {"start": _planned(experiment.start)} if experiment.start else {}
+    idle = not any(_entry(term).needs_teacher for term in terms)
+    teacher = None if idle or not experiment.teacher else _planned(experiment.teacher)
+    return changed(experiment, {"terms": terms, "teacher": teacher, **earlier})
+
+
+def _with_layers(term: Term) -> Term:
+    entry = _entry(term)
+    if term.layers and not entry.layers:
+        raise ValueError(f"the loss {term.loss} compares embeddings, not layers: leave layers out")
+    return changed(term, {"layers": term.layers or entry.layers})
+
+
+def _entry(term: Term) -> Loss:
+    return find_loss(term.loss, term.source)
 
 
 def check_experiment(experiment: Experiment) -> None:
@@ -88,9 +103,9 @@ def check_experiment(experiment: Experiment) -> None:
     if experiment.protocol.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
     for term in experiment.terms:
-        _check_term(term, has_teacher=experiment.teacher is not None)
-    if experiment.teacher:
-        check_experiment(experiment.teacher)
+        _check_term(term, experiment)
+    for one in experiment.foundations.values():
+        check_experiment(one)
 
 
 def _check_net(net: Net, size: int) -> None:
@@ -103,10 +118,19 @@ def _check_net(net: Net, size: int) -> None:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
 
 
-def _check_term(term: Term, *, has_teacher: bool) -> None:
-    validate_term(term.loss, term.options)
-    if find_loss(term.loss).kind == "relational" and not has_teacher:
+def _check_term(term: Term, experiment: Experiment) -> None:
+    validate_term(term.loss, term.options, term.source)
+    entry, teacher = _entry(term), experiment.teacher
+    if entry.needs_teacher and not teacher:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
+    if teacher and {"teacher_logits"} & set(entry.takes) - set(entry.optional) and not has_classifier(teacher):
+        raise ValueError(
+            f"the loss {term.loss} compares with what the teacher's classifier says, but none is trained along with "
+            "it: add the loss probe (which leaves the embeddings alone) or cross_entropy to the teacher's terms"
+        )
+    for net in (experiment.net, *([teacher.net] if teacher else [])):
+        for layer in term.layers:
+            known(layer, layers_of(net), f"layer of {net.trunk} for the loss {term.loss}")
 
 
 def as_plan(study: Study, cells: Sequence[Cell], changes: Mapping[str, Any] | None = None) -> Plan:
@@ -118,5 +142,6 @@ def as_plan(study: Study, cells: Sequence[Cell], changes: Mapping[str, Any] | No
     entries = (
         Entry(label=cell.label, role=cell.role, seed=cell.experiment.seed, fingerprint=cell.experiment.fingerprint)
         for cell in cells
+        if cell.role != "stage"
     )
     return Plan(study=study.name, title=study.title, notes=notes, entries=tuple(entries))

@@ -7,7 +7,6 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +15,22 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from relbench.checks import check_run, class_batches
 from relbench.data import find_data_set
-from relbench.data.batches import ClassBatches
-from relbench.data.table import ROLES, ImageSource, labels_of, lines_of
+from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
-from relbench.experiment import Experiment, Term
+from relbench.experiment import Experiment
 from relbench.files import written_whole
-from relbench.ledger import ClassCounts, Row, read_row, write_record
-from relbench.losses import find_loss
+from relbench.kept import RunFolder, load_trained
+from relbench.ledger import ClassCounts, Row, write_record
+from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
-from relbench.models import Embedder, build_embedder, embed
-from relbench.training import CheckpointError, Part, State, Task, Trainer, fits, load_checkpoint, selected_weights
+from relbench.models import Embedder, Observed, build_embedder, embed
+from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
+from relbench.training import State, Task, Teacher, Trainer, selected_weights
 
 EVALUATION_BATCH = 500  # images
 KEPT_BYTES = 2**28  # validation images up to this size are made once and kept
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """Where a run keeps what it has."""
-
-    runs: Path
-    experiment: Experiment
-
-    @property
-    def path(self) -> Path:
-        """The folder, named by the fingerprint alone."""
-        return self.runs / self.experiment.fingerprint
-
-    @property
-    def row(self) -> Path:
-        """Written last: a run that has it is finished."""
-        return self.path / "row.json"
-
-    @property
-    def checkpoint(self) -> Path:
-        """The training's last state."""
-        return self.path / "checkpoint.pt"
-
-    @property
-    def embeddings(self) -> Path:
-        """Embeddings, labels and names of the test images."""
-        return self.path / "embeddings.npz"
-
-    def finished(self) -> Row | None:
-        """The row, if the run is finished.
-
-        Raises:
-            ValueError: the row is damaged or another experiment's.
-        """
-        return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
 
 
 def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable[[int], None]) -> Row:
@@ -95,65 +60,6 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     return row
 
 
-def check_run(experiment: Experiment, runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
-    """Refuse what would stop a run at its first step or its last.
-
-    Args:
-        experiment: the run.
-        runs: holds a folder for each run.
-        source: of its images.
-        ks: the Ks of Recall@K.
-
-    Raises:
-        ValueError: fewer training classes than a batch needs, fewer test images than the largest K asks for, or no two
-            test (or validation) images of one class.
-        CheckpointError: the run's own checkpoint, or that of its finished teacher, is damaged or gone.
-    """
-    labels, _ = labels_of(source.table, lines_of(source.table, "train"))
-    _batches(experiment, labels, torch.Generator())
-    _check_retrieval(source, "test", ks)
-    _check_retrieval(source, "validation", (1,))
-    _check_checkpoints(experiment, runs, source)
-
-
-def _check_retrieval(source: ImageSource, split: str, ks: Sequence[int]) -> None:
-    """Refuse a split where Recall@K can't be measured; one without images is fine."""
-    lines = lines_of(source.table, split)
-    if not len(lines):
-        return
-    query, gallery = _roles(source, lines)
-    labels = source.table["label"].to_numpy(dtype=str)[lines]
-    found, counts = np.unique(labels[gallery], return_counts=True)
-    sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    if not any(sizes.get(labels[at], 0) > gallery[at] for at in np.flatnonzero(query)):
-        raise ValueError(f"no {split} image has another one of its class to be found: take classes of more images")
-    others = int(gallery.sum() - np.any(query & gallery))
-    if others < max(ks):
-        raise ValueError(
-            f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: take more classes"
-        )
-
-
-def _roles(source: ImageSource, lines: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which of the images ask, and which can be found: all, where the data set (or this split) doesn't tell."""
-    masks = [source.table[role].to_numpy(dtype=bool)[lines] if role in source.table else None for role in ROLES]
-    query, gallery = (np.ones(len(lines), bool) if mask is None or not mask.any() else mask for mask in masks)
-    return query, gallery
-
-
-def _check_checkpoints(experiment: Experiment, runs: Path, source: ImageSource) -> None:
-    folder = RunFolder(runs, experiment)
-    if folder.checkpoint.exists():
-        load_checkpoint(folder.checkpoint, experiment.fingerprint, experiment.protocol.steps)
-    if experiment.teacher and RunFolder(runs, experiment.teacher).row.exists():
-        _load_teacher(experiment.teacher, runs, source)
-
-
-def _batches(experiment: Experiment, labels: NDArray[np.int64], generator: torch.Generator) -> ClassBatches:
-    protocol = experiment.protocol
-    return ClassBatches(torch.from_numpy(labels), protocol.batch_size, protocol.images_per_class, generator)
-
-
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
     """Compute on so many threads, in torch and in the libraries below numpy and faiss."""
@@ -170,44 +76,35 @@ def _train(
     experiment: Experiment, folder: RunFolder, source: ImageSource, on_step: Callable[[int], None]
 ) -> tuple[State, Embedder]:
     """Train to the last step; the network comes back with the weights of the step that counts."""
-    network = build_embedder(experiment.net, source.shape.channels, experiment.seed)
-    teacher = _load_teacher(experiment.teacher, folder.runs, source) if experiment.teacher else None
-    task = _task(experiment, source, network, teacher)
-    trainer = Trainer(task, experiment.protocol, experiment.seed, experiment.fingerprint, folder.checkpoint)
+    channels, start = source.shape.channels, experiment.start
+    network = build_embedder(experiment.net, channels, experiment.seed)
+    trainer = Trainer(
+        _task(experiment, folder.runs, source, network),
+        experiment.protocol,
+        experiment.seed,
+        experiment.fingerprint,
+        folder.checkpoint,
+        load_trained(start, folder.runs, channels, "first stage").state if start else None,
+    )
     state = trainer.run(on_step)
     network.load_state_dict(selected_weights(state))
     return state, network
 
 
-def _load_teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Embedder:
-    folder = RunFolder(runs, experiment)
-    if not folder.checkpoint.exists():
-        raise CheckpointError(
-            f"the teacher's checkpoint {folder.checkpoint} is gone: delete {folder.row} too, and it is trained again"
-        )
-    network = build_embedder(experiment.net, source.shape.channels, experiment.seed)
-    try:
-        with fits(folder.checkpoint):
-            network.load_state_dict(
-                selected_weights(load_checkpoint(folder.checkpoint, experiment.fingerprint, experiment.protocol.steps))
-            )
-    except CheckpointError as error:
-        raise CheckpointError(f"{error}; as it is a finished teacher's, delete {folder.row} too") from None
-    return network
-
-
-def _task(experiment: Experiment, source: ImageSource, network: Embedder, teacher: Embedder | None) -> Task:
+def _task(experiment: Experiment, runs: Path, source: ImageSource, network: Embedder) -> Task:
     lines = lines_of(source.table, "train")
     labels, names = labels_of(source.table, lines)
     by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
 
     def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
-        return (torch.from_numpy(lines)[batch] for batch in _batches(experiment, labels, generator))
+        return (torch.from_numpy(lines)[batch] for batch in class_batches(experiment, labels, generator))
 
     return Task(
         network=network,
-        teacher=teacher,
-        parts={term.loss: _part(term, experiment, classes=len(names)) for term in experiment.terms},
+        observed=Observed(network, experiment.net, layers_in(experiment)),
+        parts=parts_of(experiment, shapes_of(experiment, source.shape.channels, len(names))),
+        classifier=classifier_of(experiment, len(names)),
+        teacher=_teacher(experiment, runs, source) if experiment.teacher else None,
         batches=batches,
         images=source.train_batch,
         labels=by_line,
@@ -215,11 +112,21 @@ def _task(experiment: Experiment, source: ImageSource, network: Embedder, teache
     )
 
 
-def _part(term: Term, experiment: Experiment, classes: int) -> Part:
-    entry = find_loss(term.loss)
-    given = {"num_classes": classes, "embedding_size": experiment.net.dim, "seed": experiment.seed}
-    loss = entry.build(**{name: given[name] for name in entry.needs} | term.options)
-    return Part(term.weight, relational=loss) if entry.kind == "relational" else Part(term.weight, supervised=loss)
+def _teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Teacher:
+    assert experiment.teacher is not None
+    trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
+    takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
+    centres = _centres(trained.network, source, torch.device(experiment.protocol.device)) if takes_centres else None
+    seen = Observed(trained.network, experiment.teacher.net, layers_in(experiment))
+    return Teacher(seen, trained.classifier, centres)
+
+
+def _centres(teacher: Embedder, source: ImageSource, device: torch.device) -> torch.Tensor:
+    """The teacher's class centres, from the test views of all training images."""
+    lines = lines_of(source.table, "train")
+    labels, names = labels_of(source.table, lines)
+    embeddings = embed(teacher.to(device), _test_batches(source, lines), device)
+    return class_centres(torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
 
 
 def _validation(source: ImageSource, device: torch.device) -> Callable[[torch.nn.Module], dict[str, float]]:
@@ -261,7 +168,7 @@ def _evaluate(
     lines = lines_of(source.table, "test")
     labels = source.table["label"].to_numpy(dtype=str)[lines]
     embeddings = embed(network, _test_batches(source, lines), device)
-    query, gallery = _roles(source, lines)
+    query, gallery = roles_of(source.table, lines)
     names = source.table["name"].to_numpy(dtype=str)[lines]
     kept = {"embeddings": embeddings, "labels": labels, "names": names}
     _keep(folder.embeddings, kept | ({} if query.all() and gallery.all() else {"query": query, "gallery": gallery}))

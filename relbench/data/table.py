@@ -204,3 +204,10 @@ def first_classes(classes: Sequence[str], count: int | None, which: str) -> list
     if count is not None and count > len(classes):
         raise ValueError(f"data.{which}_classes = {count}, but there are {len(classes)}: ask for fewer")
     return list(classes[:count])
+
+
+def roles_of(table: pd.DataFrame, lines: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which images ask, and which can be found: all, where the table (or this split of it) doesn't tell."""
+    masks = [table[role].to_numpy(dtype=bool)[lines] if role in table else None for role in ROLES]
+    query, gallery = (np.ones(len(lines), bool) if mask is None or not mask.any() else mask for mask in masks)
+    return query, gallery

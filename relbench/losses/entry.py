@@ -46,6 +46,7 @@ class Loss:
         options: its options by name, each with annotation and default.
         make: from options to what is called: a function, or a module if the loss has parameters of its own, which
             are then to be trained along.
+        optional: those of `takes` that may be None.
         layers: which layers' maps it compares if nothing else is said; empty for losses that take no maps. The loss of
             a term is the sum over its layers, each with a loss (and parameters) of its own.
         verify: raises ValueError where names and types are right and the values still are not.
@@ -58,6 +59,7 @@ class Loss:
     options: Mapping[str, inspect.Parameter]
     make: Callable[..., Callable[..., Tensor]]
     layers: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
     verify: Callable[[Mapping[str, Any]], object] = no_further_check
 
     @property
@@ -115,9 +117,13 @@ def options_of(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 
 def inputs_of(function: Callable[..., Any]) -> tuple[str, ...]:
-    """The positional parameters of a function."""
-    parameters = inspect.signature(function).parameters.values()
-    return tuple(parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD)
+    """Names of the positional parameters of a function, or method, what it is bound to aside."""
+    return tuple(name for name, _ in _positional(function) if name != "self")
+
+
+def _positional(function: Callable[..., Any]) -> list[tuple[str, inspect.Parameter]]:
+    parameters = inspect.signature(function).parameters.items()
+    return [(name, parameter) for name, parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
 
 
 def pure_loss(
@@ -128,8 +134,9 @@ def pure_loss(
     verify: Callable[[Mapping[str, Any]], object] = no_further_check,
 ) -> Loss:
     """The entry of a loss without parameters of its own: a function, whose keyword-only parameters are the options."""
+    optional = tuple(name for name, parameter in _positional(function) if parameter.default is not parameter.empty)
     name, takes, options = function.__name__, inputs_of(function), options_of(function)
-    return Loss(name, summary, source, takes, options, partial(partial, function), layers, verify)
+    return Loss(name, summary, source, takes, options, partial(partial, function), layers, optional, verify)
 
 
 def _fits(value: object, annotation: Any) -> bool:

@@ -1,6 +1,6 @@
 """Trunks: from images to one feature vector each, before the embedding layer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pickle import UnpicklingError
@@ -27,7 +27,8 @@ class Trunk(Protocol):
 class TrunkEntry:
     """An entry of `TRUNKS`.
 
-    `build(width, channels, pretrained)` gives the trunk; `smallest` is the least input side in pixels.
+    `build(width, channels, pretrained)` gives the trunk; `smallest` is the least input side in pixels; `layers` are the
+    parts of the trunk whose maps can be compared with those of another one, by stage, each half as large as the last.
     """
 
     summary: str
@@ -35,6 +36,7 @@ class TrunkEntry:
     scalable: bool
     has_weights: bool
     smallest: int
+    layers: Mapping[str, str]
 
 
 class Conv4(nn.Module):
@@ -123,8 +125,16 @@ def _pretrained(name: str) -> nn.Module:
     return network
 
 
-def _from_torchvision(name: str, summary: str, smallest: int, **fresh: Any) -> TrunkEntry:
-    return TrunkEntry(summary, _torchvision(name, **fresh), scalable=False, has_weights=True, smallest=smallest)
+def _from_torchvision(name: str, summary: str, layers: Sequence[str], **fresh: Any) -> TrunkEntry:
+    build = _torchvision(name, **fresh)
+    return TrunkEntry(summary, build, scalable=False, has_weights=True, smallest=32, layers=_stages("network", layers))
+
+
+def _stages(prefix: str, layers: Sequence[str]) -> dict[str, str]:
+    return {f"stage{number}": f"{prefix}.{layer}" for number, layer in enumerate(layers, start=1)}
+
+
+RESNET_LAYERS = ("layer1", "layer2", "layer3", "layer4")
 
 
 TRUNKS = {
@@ -134,10 +144,15 @@ TRUNKS = {
         scalable=True,
         has_weights=False,
         smallest=8,
+        layers=_stages("blocks", "0123"),
     ),
-    "resnet18": _from_torchvision("resnet18", "ResNet-18 of torchvision (He et al. 2016)", smallest=32),
-    "resnet50": _from_torchvision("resnet50", "ResNet-50 of torchvision (He et al. 2016)", smallest=32),
+    "resnet18": _from_torchvision("resnet18", "ResNet-18 of torchvision (He et al. 2016)", RESNET_LAYERS),
+    "resnet50": _from_torchvision("resnet50", "ResNet-50 of torchvision (He et al. 2016)", RESNET_LAYERS),
     "googlenet": _from_torchvision(
-        "googlenet", "GoogLeNet of torchvision (Szegedy et al. 2015)", smallest=32, aux_logits=False, init_weights=True
+        "googlenet",
+        "GoogLeNet of torchvision (Szegedy et al. 2015)",
+        ("conv3", "inception3b", "inception4e", "inception5b"),
+        aux_logits=False,
+        init_weights=True,
     ),
 }

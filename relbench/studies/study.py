@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ValidationError
 
@@ -12,6 +12,7 @@ from relbench.ledger import Role
 from relbench.names import known
 
 TERMS = "terms"  # begins the keys of settings that belong to a loss
+OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
 
 
 class Arm(Settings):
@@ -26,7 +27,7 @@ class Cell:
     """One run of a study, and what it is called in the table."""
 
     label: str
-    role: Role
+    role: Role | Literal["stage"]  # a stage is a part of a student's training, and has no line of its own
     experiment: Experiment
 
 
@@ -45,6 +46,8 @@ class Study(Settings):
     teacher_terms: tuple[Term, ...]
     student: Arm
     methods: dict[str, tuple[Term, ...]]
+    # methods in two stages: what the first half of the steps trains with
+    first_stages: Mapping[str, tuple[Term, ...]] = {}
     longer_teacher: str | None = None  # label of the control: the teacher's own recipe for as many steps as a student
 
     def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
@@ -59,10 +62,19 @@ class Study(Settings):
         teacher = self._experiment(self.teacher, self.teacher_terms, seed)
         yield Cell("teacher", "teacher", teacher)
         for label, terms in self.methods.items():
-            yield Cell(label, "student", self._experiment(self.student, terms, seed, teacher))
+            yield from self._stages(label, terms, seed, teacher)
         if self.longer_teacher:
             longer = changed(self.teacher.protocol, {"steps": self.student.protocol.steps})
             yield Cell(self.longer_teacher, "control", changed(teacher, {"protocol": longer}))
+
+    def _stages(self, label: str, terms: tuple[Term, ...], seed: int, teacher: Experiment) -> Iterator[Cell]:
+        if label not in self.first_stages:
+            yield Cell(label, "student", self._experiment(self.student, terms, seed, teacher))
+            return
+        half = changed(self.student, {"protocol": _halved(self.student.protocol)})
+        first = self._experiment(half, self.first_stages[label], seed, teacher)
+        yield Cell(f"{label}, first stage", "stage", first)
+        yield Cell(label, "student", changed(self._experiment(half, terms, seed, teacher), {"start": first}))
 
     def _experiment(
         self, arm: Arm, terms: tuple[Term, ...], seed: int, teacher: Experiment | None = None
@@ -87,15 +99,17 @@ class Study(Settings):
 
     def losses(self) -> list[str]:
         """Names of the losses that some run of the study is trained with."""
-        terms = (*self.teacher_terms, *(term for terms in self.methods.values() for term in terms))
+        given = (self.teacher_terms, *self.methods.values(), *self.first_stages.values())
+        terms = [term for terms in given for term in terms]
         return list(dict.fromkeys(term.loss for term in terms))
 
     def with_values(self, values: Mapping[str, Any]) -> "Study":
         """A copy with some settings changed, as `--set student.dim=64` says; the order of settings does not matter.
 
         Args:
-            values: by key: one of `places`; or `terms.LOSS.weight`, `terms.LOSS.OPTION` or `terms.LOSS.loss` (another
-                loss in its place, with its own options), which hold wherever the study has that loss.
+            values: by key: one of `places`; or `terms.LOSS.weight`, `terms.LOSS.layers`, `terms.LOSS.OPTION`, or
+                `terms.LOSS.loss` (another loss in its place, with its own options), which hold wherever the study has
+                that loss.
 
         Raises:
             ValueError: a key is unknown, its value of the wrong kind, or the values together impossible; one line, with
@@ -115,7 +129,7 @@ class Study(Settings):
         loss, dot, option = rest.rpartition(".")
         if start == TERMS and dot and loss in self.losses():
             return TERMS, loss, option
-        terms = [f"{TERMS}.{loss}.{name}" for loss in self.losses() for name in ("loss", "weight")]
+        terms = [f"{TERMS}.{loss}.{name}" for loss in self.losses() for name in OF_A_TERM]
         return self.places()[known(key, [*self.places(), *terms], "setting")]
 
 
@@ -145,12 +159,21 @@ def _with_terms(study: Study, loss: str, changes: Mapping[str, Any]) -> Study:
     def renewed(terms: tuple[Term, ...]) -> tuple[Term, ...]:
         return tuple(_changed_term(term, changes) if term.loss == loss else term for term in terms)
 
-    methods = {label: renewed(terms) for label, terms in study.methods.items()}
-    return changed(study, {"teacher_terms": renewed(study.teacher_terms), "methods": methods})
+    groups = {
+        name: {label: renewed(terms) for label, terms in getattr(study, name).items()}
+        for name in ("methods", "first_stages")
+    }
+    return changed(study, {"teacher_terms": renewed(study.teacher_terms), **groups})
+
+
+def _halved(protocol: Protocol) -> Protocol:
+    if protocol.steps % 2:
+        raise ValueError(f"student.steps = {protocol.steps}: a method in two stages needs an even number")
+    return changed(protocol, {"steps": protocol.steps // 2})
 
 
 def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
-    own = {name: value for name, value in changes.items() if name in ("loss", "weight")}
+    own = {name: value for name, value in changes.items() if name in OF_A_TERM}
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
     options = {name: value for name, value in given.items() if name not in own}
     try:

@@ -1,17 +1,28 @@
 """Training: objective, loop, checkpoints."""
 
-from relbench.training.checkpoint import CheckpointError, State, fits, load_checkpoint, selected_weights
+from relbench.training.checkpoint import (
+    CheckpointError,
+    State,
+    fits,
+    load_checkpoint,
+    selected_classifier,
+    selected_weights,
+)
 from relbench.training.loop import Task, Trainer
-from relbench.training.objective import DivergedError, Part
+from relbench.training.objective import DivergedError, Objective, Part, Seen, Teacher
 
 __all__ = [
     "CheckpointError",
     "DivergedError",
+    "Objective",
     "Part",
+    "Seen",
     "State",
     "Task",
+    "Teacher",
     "Trainer",
     "fits",
     "load_checkpoint",
+    "selected_classifier",
     "selected_weights",
 ]

@@ -96,3 +96,12 @@ def selected_weights(state: State) -> dict[str, torch.Tensor]:
     """Weights of the network at the step that counts."""
     weights: dict[str, torch.Tensor] = state["best"]["network"] if state["best"] else state["network"]
     return weights
+
+
+CLASSIFIER = "classifier."  # begins the names of the classifier's weights among those of the losses
+
+
+def selected_classifier(state: State) -> dict[str, torch.Tensor]:
+    """Weights of the classifier that was trained along, at the step that counts; empty where there was none."""
+    losses = state["best"]["losses"] if state["best"] else state["losses"]
+    return {name.removeprefix(CLASSIFIER): tensor for name, tensor in losses.items() if name.startswith(CLASSIFIER)}

@@ -1,8 +1,8 @@
 """The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,8 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from relbench.experiment import Protocol
-from relbench.training.checkpoint import State, fits, load_checkpoint, save_checkpoint
-from relbench.training.objective import DivergedError, Objective, Part
+from relbench.training.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.training.objective import DivergedError, Objective, Part, Teacher
 
 STREAMS = ("batches", "views", "losses", "global")
 LOG_ENTRIES = 100  # about so many points a curve, over the whole training
@@ -23,8 +23,10 @@ class Task:
     """What is trained on what: all that the loop does not make itself."""
 
     network: nn.Module  # from images to embeddings
-    teacher: nn.Module | None
-    parts: Mapping[str, Part]  # the loss terms by name
+    observed: nn.Module  # the same, from images to what is seen of them: embeddings, and maps by layer
+    parts: Sequence[Part]
+    classifier: nn.Module | None  # trained along, for losses that take logits
+    teacher: Teacher | None
     batches: Callable[[torch.Generator], Iterator[torch.Tensor]]  # endless: lines of images
     images: Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # lines -> views
     labels: torch.Tensor  # class number of every line that batches name
@@ -48,12 +50,22 @@ class Trainer:
         seed: of batches, views and losses; students that differ in their loss alone see the same images.
         fingerprint: of the experiment; a checkpoint of another one is refused.
         checkpoint: the file written at each validation, and resumed from if it is there.
+        start: the last state of another training, whose network is trained on: it goes on with the same batches and
+            views that would have come next.
 
     Raises:
         CheckpointError: the checkpoint is damaged or another experiment's.
     """
 
-    def __init__(self, task: Task, protocol: Protocol, seed: int, fingerprint: str, checkpoint: Path) -> None:
+    def __init__(
+        self,
+        task: Task,
+        protocol: Protocol,
+        seed: int,
+        fingerprint: str,
+        checkpoint: Path,
+        start: State | None = None,
+    ) -> None:
         self._task, self._protocol, self._fingerprint, self._checkpoint = task, protocol, fingerprint, checkpoint
         from lightning_fabric import Fabric  # noqa: PLC0415 - takes seconds to load; what does not train need not wait
 
@@ -64,7 +76,7 @@ class Trainer:
         optimizer = torch.optim.Adam(parameters, lr=protocol.learning_rate, weight_decay=protocol.weight_decay)
         milestones = [round(share * protocol.steps) for share in protocol.decay_at]
         self._scheduler = MultiStepLR(optimizer, milestones, gamma=protocol.decay)
-        self._module, self._optimizer = self._fabric.setup(task.network, optimizer)
+        self._module, self._optimizer = self._fabric.setup(task.observed, optimizer)
         self._generators = {name: make_generator(seed, number) for number, name in enumerate(STREAMS)}
         self._step = 0
         self._seconds, self._since = 0.0, time.perf_counter()
@@ -74,11 +86,22 @@ class Trainer:
         if checkpoint.exists():
             with fits(checkpoint):
                 self._restore(load_checkpoint(checkpoint, fingerprint, protocol.steps))
+        elif start:
+            self._begin_from(start)
 
     def _make_objective(self) -> Objective:
-        teacher = self._task.teacher
-        prepared = self._fabric.setup_module(teacher.eval()) if teacher else None
-        return Objective(self._task.parts, prepared).to(self._fabric.device)
+        teacher = self._prepared(self._task.teacher) if self._task.teacher else None
+        return Objective(self._task.parts, self._task.classifier, teacher).to(self._fabric.device)
+
+    def _prepared(self, teacher: Teacher) -> Teacher:
+        """On the device, and in the precision of the training."""
+        device = self._fabric.device
+        return replace(
+            teacher,
+            network=self._fabric.setup_module(teacher.network.eval()),
+            classifier=teacher.classifier.to(device) if teacher.classifier else None,
+            centres=None if teacher.centres is None else teacher.centres.to(device),
+        )
 
     def run(self, on_step: Callable[[int], None]) -> State:
         """Train to the last step.
@@ -139,7 +162,8 @@ class Trainer:
         self._history[-1].update(metrics)
         if self._protocol.selection == "validation" and self._is_best(metrics["recall@1"]):
             weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
-            self._best = {"step": self._step, "network": weights}
+            losses = {name: tensor.cpu().clone() for name, tensor in self._objective.state_dict().items()}
+            self._best = {"step": self._step, "network": weights, "losses": losses}
 
     def _is_best(self, recall: float) -> bool:
         return all(recall > entry["recall@1"] for entry in self._history[:-1] if "recall@1" in entry)
@@ -168,13 +192,20 @@ class Trainer:
             "best": self._best,
         }
 
+    def _begin_from(self, state: State) -> None:
+        self._network.load_state_dict(selected_weights(state))
+        self._restore_generators(state)
+
+    def _restore_generators(self, state: State) -> None:
+        for name, generator in self._generators.items():
+            generator.set_state(state["generators"][name])
+
     def _restore(self, state: State) -> None:
         self._network.load_state_dict(state["network"])
         self._objective.load_state_dict(state["losses"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
-        for name, generator in self._generators.items():
-            generator.set_state(state["generators"][name])
+        self._restore_generators(state)
         self._cuda_generator = state["cuda_generator"]
         self._step, self._seconds = state["step"], state["seconds"]
         self._history, self._best = state["history"], state["best"]

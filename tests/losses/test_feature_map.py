@@ -120,7 +120,9 @@ def test_a_trained_projection_is_a_parameter_that_learns_the_teacher():
 def test_an_untrained_projection_is_kept_and_saved_but_not_trained():
     module = FitNet(student_channels=3, teacher_channels=5, trained=False, seed=4)
     assert list(module.parameters()) == []
-    assert torch.equal(module.state_dict()["weight"], FitNet(student_channels=3, teacher_channels=5, seed=4).state_dict()["weight"])
+    assert torch.equal(
+        module.state_dict()["weight"], FitNet(student_channels=3, teacher_channels=5, seed=4).state_dict()["weight"]
+    )
     assert not module.weight.requires_grad
 
 
@@ -143,7 +145,10 @@ def test_drawing_the_projection_leaves_the_global_generator_alone():
     [
         (lambda: fitnet(random(2, 3, 1, 1), random(2, 4, 1, 1)), "channels, but have 3 and 4: project the student"),
         (lambda: fitnet(random(2, 3, 1, 1), random(2, 3)), "equally many dimensions, but have 4 and 2"),
-        (lambda: FitNet(student_channels=3, teacher_channels=4)(random(2, 4), random(2, 4)), "made for 3 and 4 channels, but got 4 and 4"),
+        (
+            lambda: FitNet(student_channels=3, teacher_channels=4)(random(2, 4), random(2, 4)),
+            "made for 3 and 4 channels, but got 4 and 4",
+        ),
         (lambda: FitNet(student_channels=0, teacher_channels=4), "channels must be positive numbers, not 0 and 4"),
         (lambda: attention_transfer(random(2, 3), random(2, 3)), r"student must be a floating map \(batch, channels"),
         (lambda: neuron_selectivity(random(2, 3, 1, 1), random(2, 3)), "teacher must be a floating map"),

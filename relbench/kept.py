@@ -1,0 +1,106 @@
+"""What a run keeps in its folder, and how another run reads it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from relbench.experiment import Experiment
+from relbench.ledger import Row, read_row
+from relbench.losses import find_loss
+from relbench.models import Embedder, build_embedder
+from relbench.training import CheckpointError, State, fits, load_checkpoint, selected_classifier, selected_weights
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what it has."""
+
+    runs: Path
+    experiment: Experiment
+
+    @property
+    def path(self) -> Path:
+        """The folder, named by the fingerprint alone."""
+        return self.runs / self.experiment.fingerprint
+
+    @property
+    def row(self) -> Path:
+        """Written last: a run that has it is finished."""
+        return self.path / "row.json"
+
+    @property
+    def checkpoint(self) -> Path:
+        """The training's last state."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def embeddings(self) -> Path:
+        """Embeddings, labels and names of the test images."""
+        return self.path / "embeddings.npz"
+
+    def finished(self) -> Row | None:
+        """The row, if the run is finished.
+
+        Raises:
+            ValueError: the row is damaged or another experiment's.
+        """
+        return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
+
+    def state(self) -> State:
+        """The training's last state, of the run itself.
+
+        Raises:
+            CheckpointError: the checkpoint is damaged or another experiment's.
+        """
+        return load_checkpoint(self.checkpoint, self.experiment.fingerprint, self.experiment.protocol.steps)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished run's network, at the step that counts."""
+
+    network: Embedder
+    classifier: nn.Linear | None  # from embeddings to logits, where one was trained along
+    state: State  # the training's last
+
+
+def has_classifier(experiment: Experiment) -> bool:
+    """Whether a classifier is trained along with the network."""
+    taken = {name for term in experiment.terms for name in find_loss(term.loss, term.source).takes}
+    return not taken.isdisjoint(("student_logits", "detached_logits"))
+
+
+def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -> Trained:
+    """What another run needs of a finished one.
+
+    Args:
+        experiment: the finished run.
+        runs: holds a folder for each run.
+        channels: of its images.
+        what: it is to the other one, such as "teacher".
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, gone, or another experiment's.
+    """
+    folder = RunFolder(runs, experiment)
+    if not folder.checkpoint.exists():
+        raise CheckpointError(
+            f"the {what}'s checkpoint {folder.checkpoint} is gone: delete {folder.row} too, and it is trained again"
+        )
+    network = build_embedder(experiment.net, channels, experiment.seed)
+    try:
+        with fits(folder.checkpoint):
+            state = folder.state()
+            network.load_state_dict(selected_weights(state))
+            classifier = _classifier(selected_classifier(state)) if has_classifier(experiment) else None
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; as it is a finished {what}'s, delete {folder.row} too") from None
+    return Trained(network, classifier, state)
+
+
+def _classifier(weights: State) -> nn.Linear:
+    classes, dim = weights["weight"].shape
+    classifier = nn.Linear(dim, classes)
+    classifier.load_state_dict(weights)
+    return classifier

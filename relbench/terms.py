@@ -1,0 +1,123 @@
+"""From the terms of an experiment to what is minimised."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from relbench.experiment import EMBEDDING, Experiment, Term
+from relbench.kept import has_classifier
+from relbench.losses import find_loss
+from relbench.models import Observed, build_embedder
+from relbench.training import Objective, Part, Seen, Teacher
+
+TRIAL_ROWS = 32  # a batch that no loss finds too small
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What the losses of a run can count on.
+
+    Attributes:
+        classes: of the training images.
+        student: shape of each observed layer's map of one image, the embedding's among them.
+        teacher: the same of the teacher; empty without one.
+    """
+
+    classes: int
+    student: Mapping[str, torch.Size]
+    teacher: Mapping[str, torch.Size]
+
+
+def layers_in(experiment: Experiment) -> tuple[str, ...]:
+    """Layers that some term compares, those of the student and of the teacher alike."""
+    return tuple(dict.fromkeys(layer for term in experiment.terms for layer in term.layers))
+
+
+def shapes_of(experiment: Experiment, channels: int, classes: int) -> Shapes:
+    """Found by showing one image of zeros to networks that are not trained yet.
+
+    Raises:
+        ValueError: a network lacks a layer that a term compares.
+    """
+    size, layers = experiment.data.size, layers_in(experiment)
+
+    def seen(one: Experiment) -> Mapping[str, torch.Size]:
+        return Observed(build_embedder(one.net, channels, one.seed), one.net, layers).shapes(channels, size)
+
+    return Shapes(classes, seen(experiment), seen(experiment.teacher) if experiment.teacher else {})
+
+
+def parts_of(experiment: Experiment, shapes: Shapes) -> tuple[Part, ...]:
+    """The summands of the loss: one for each term and layer, each with parameters of its own."""
+    return tuple(
+        _part(term, layer, experiment, shapes) for term in experiment.terms for layer in term.layers or (None,)
+    )
+
+
+def _part(term: Term, layer: str | None, experiment: Experiment, shapes: Shapes) -> Part:
+    entry = find_loss(term.loss, term.source)
+    given = {
+        "num_classes": shapes.classes,
+        "embedding_size": shapes.student[EMBEDDING][0],
+        "seed": experiment.seed,
+        **({"teacher_size": shapes.teacher[EMBEDDING][0]} if shapes.teacher else {}),
+        **(
+            {"student_channels": shapes.student[layer][0], "teacher_channels": shapes.teacher[layer][0]}
+            if layer
+            else {}
+        ),
+    }
+    loss = entry.build(**{name: given[name] for name in entry.needs if name in given} | term.options)
+    return Part(term.loss, term.weight, loss, entry.takes, layer)
+
+
+def classifier_of(experiment: Experiment, classes: int) -> nn.Linear | None:
+    """A new classifier on the embeddings, where some loss takes its logits; first values follow from the seed."""
+    if not has_classifier(experiment):
+        return None
+    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
+        torch.default_generator.manual_seed(experiment.seed)
+        return nn.Linear(experiment.net.dim, classes)
+
+
+def try_terms(experiment: Experiment, shapes: Shapes) -> None:
+    """Compute the loss of a made-up batch, so that what can't be is refused before any work.
+
+    Raises:
+        ValueError: a loss refuses what it would be given.
+    """
+    protocol, generator = experiment.protocol, torch.Generator().manual_seed(0)
+    rows = min(protocol.batch_size, max(TRIAL_ROWS, 2 * protocol.images_per_class))
+    teacher = _made_up_teacher(experiment.teacher, shapes, rows, generator) if experiment.teacher else None
+    objective = Objective(parts_of(experiment, shapes), classifier_of(experiment, shapes.classes), teacher)
+    labels = torch.arange(rows) // protocol.images_per_class
+    seen, no_images = _made_up(shapes.student, rows, generator), torch.zeros(rows, 0)
+    try:
+        objective(seen, no_images, labels, generator)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {error}") from None
+
+
+def _made_up(shapes: Mapping[str, torch.Size], rows: int, generator: torch.Generator) -> Seen:
+    maps = {name: torch.rand(rows, *shape, generator=generator) for name, shape in shapes.items()}
+    return maps[EMBEDDING], maps
+
+
+class _Given(nn.Module):
+    """Shows the same whatever it looks at."""
+
+    def __init__(self, seen: Seen) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def forward(self, images: torch.Tensor) -> Seen:
+        del images
+        return self._seen
+
+
+def _made_up_teacher(experiment: Experiment, shapes: Shapes, rows: int, generator: torch.Generator) -> Teacher:
+    centres = torch.rand(shapes.classes, *shapes.teacher[EMBEDDING], generator=generator)
+    seen = _Given(_made_up(shapes.teacher, rows, generator))
+    return Teacher(seen, classifier_of(experiment, shapes.classes), centres)
