@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from relbench.experiment import Experiment
 from relbench.ledger import Row, read_row
 from relbench.losses import find_loss
-from relbench.models import Embedder, build_embedder
+from relbench.models import Classifier, Embedder, build_classifier, build_embedder
 from relbench.training import CheckpointError, State, fits, load_checkpoint, selected_classifier, selected_weights
 
 
@@ -61,7 +59,7 @@ class Trained:
     """A finished run's network, at the step that counts."""
 
     network: Embedder
-    classifier: nn.Linear | None  # from embeddings to logits, where one was trained along
+    classifier: Classifier | None  # from embeddings to logits, where one was trained along
     state: State  # the training's last
 
 
@@ -93,14 +91,13 @@ def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -
         with fits(folder.checkpoint):
             state = folder.state()
             network.load_state_dict(selected_weights(state))
-            classifier = _classifier(selected_classifier(state)) if has_classifier(experiment) else None
+            classifier = _classifier(experiment, selected_classifier(state)) if has_classifier(experiment) else None
     except CheckpointError as error:
         raise CheckpointError(f"{error}; as it is a finished {what}'s, delete {folder.row} too") from None
     return Trained(network, classifier, state)
 
 
-def _classifier(weights: State) -> nn.Linear:
-    classes, dim = weights["weight"].shape
-    classifier = nn.Linear(dim, classes)
+def _classifier(experiment: Experiment, weights: State) -> Classifier:
+    classifier = build_classifier(experiment.net, len(weights["bias"]), experiment.seed)
     classifier.load_state_dict(weights)
     return classifier

@@ -9,7 +9,7 @@ from torch import nn
 from relbench.experiment import EMBEDDING, Experiment, Term
 from relbench.kept import has_classifier
 from relbench.losses import find_loss
-from relbench.models import Observed, build_embedder
+from relbench.models import Classifier, Observed, build_classifier, build_embedder
 from relbench.training import Objective, Part, Seen, Teacher
 
 TRIAL_ROWS = 32  # a batch that no loss finds too small
@@ -73,13 +73,9 @@ def _part(term: Term, layer: str | None, experiment: Experiment, shapes: Shapes)
     return Part(term.loss, term.weight, loss, entry.takes, layer)
 
 
-def classifier_of(experiment: Experiment, classes: int) -> nn.Linear | None:
-    """A new classifier on the embeddings, where some loss takes its logits; first values follow from the seed."""
-    if not has_classifier(experiment):
-        return None
-    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
-        torch.default_generator.manual_seed(experiment.seed)
-        return nn.Linear(experiment.net.dim, classes)
+def classifier_of(experiment: Experiment, classes: int) -> Classifier | None:
+    """A new classifier on the embeddings, where some loss takes its logits."""
+    return build_classifier(experiment.net, classes, experiment.seed) if has_classifier(experiment) else None
 
 
 def try_terms(experiment: Experiment, shapes: Shapes) -> None:

@@ -1,7 +1,18 @@
 """Embedding networks and their trunks."""
 
+from relbench.models.classifier import Classifier, build_classifier
 from relbench.models.embedder import Embedder, build_embedder, embed, evaluating
 from relbench.models.observed import Observed, layers_of
 from relbench.models.trunks import TRUNKS
 
-__all__ = ["TRUNKS", "Embedder", "Observed", "build_embedder", "embed", "evaluating", "layers_of"]
+__all__ = [
+    "TRUNKS",
+    "Classifier",
+    "Embedder",
+    "Observed",
+    "build_classifier",
+    "build_embedder",
+    "embed",
+    "evaluating",
+    "layers_of",
+]
