@@ -10,7 +10,11 @@ LAYERS = [
     {"geometry", "experiment", "files", "ledger", "comparison", "names", "cores"},
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training"},
-    {"run", "grid", "plan", "summarise", "benchmarks"},
+    {"kept"},
+    {"terms"},
+    {"checks"},
+    {"run"},
+    {"grid", "plan", "summarise", "benchmarks"},
     {"progress", "console"},
     {"data_commands"},
     {"cli"},
@@ -18,7 +22,6 @@ LAYERS = [
 INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason
     ("ledger", "experiment"),  # a row holds its experiment
     ("ledger", "files"),  # a row is written whole
-    ("grid", "run"),  # a grid is many runs
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 
