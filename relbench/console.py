@@ -40,3 +40,15 @@ def in_one_line() -> Iterator[None]:
 
 def _complain(what: str) -> None:
     errors.print(f"relbench: {' '.join(what.split())}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+
+def numbers(text: str, what: str) -> tuple[int, ...]:
+    """Whole numbers from an option of the command line.
+
+    Raises:
+        ValueError: it holds something else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{what} = {text!r}: give whole numbers with commas between, such as 0,1,2") from None

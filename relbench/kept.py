@@ -37,6 +37,11 @@ class RunFolder:
         """Embeddings, labels and names of the test images."""
         return self.path / "embeddings.npz"
 
+    @property
+    def files(self) -> tuple[Path, Path, Path]:
+        """All that a finished run has, the row last."""
+        return self.checkpoint, self.embeddings, self.row
+
     def finished(self) -> Row | None:
         """The row, if the run is finished.
 

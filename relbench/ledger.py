@@ -89,6 +89,7 @@ class Plan(Record):
     title: str
     notes: tuple[str, ...]  # what a reader of the table must know
     entries: tuple[Entry, ...]
+    pairs: tuple[tuple[str, str], ...] = ()  # labels of methods that are compared with another one than the teacher
 
 
 RecordType = TypeVar("RecordType", bound=Record)

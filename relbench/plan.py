@@ -144,4 +144,4 @@ def as_plan(study: Study, cells: Sequence[Cell], changes: Mapping[str, Any] | No
         for cell in cells
         if cell.role != "stage"
     )
-    return Plan(study=study.name, title=study.title, notes=notes, entries=tuple(entries))
+    return Plan(study=study.name, title=study.title, notes=notes, entries=tuple(entries), pairs=study.pairs)

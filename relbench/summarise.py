@@ -1,6 +1,6 @@
 """From rows to a summary: means, intervals, and each method against its teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from relbench.comparison import Comparison
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
 from relbench.ledger import Entry, Plan, Row, read_record, read_row
 from relbench.report.fairness import refuse_unfair
-from relbench.report.summary import Method, Summary
+from relbench.report.summary import Method, Pair, Summary
 
 BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
 
@@ -44,7 +44,8 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     finished = plan.model_copy(update={"entries": done, "notes": notes})
     labels = dict.fromkeys(entry.label for entry in done)
     methods = tuple(_method([entry for entry in done if entry.label == label], finished, rows) for label in labels)
-    return Summary(finished, _corrected(methods), tuple(sorted({entry.seed for entry in done})))
+    seeds = tuple(sorted({entry.seed for entry in done}))
+    return Summary(finished, _corrected(methods), seeds, _pairs(plan.pairs, methods))
 
 
 def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Method:
@@ -71,6 +72,19 @@ def _corrected(methods: Sequence[Method]) -> tuple[Method, ...]:
     students = {one.label: one.against_teacher for one in methods if one.role == "student" and one.against_teacher}
     judged = dict(zip(students, holm(list(students.values())), strict=True))
     return tuple(replace(one, against_teacher=judged.get(one.label, one.against_teacher)) for one in methods)
+
+
+def _pairs(asked: Sequence[tuple[str, str]], methods: Sequence[Method]) -> tuple[Pair, ...]:
+    """Comparisons of methods with each other, over the seeds that both have; corrected for all of them together."""
+    rows = {one.label: {row.experiment.seed: row for row in one.rows} for one in methods}
+    found = [pair for pair in asked if all(label in rows for label in pair) and rows[pair[0]].keys() & rows[pair[1]]]
+    comparisons = [_compare_seeds(rows[label], rows[other]) for label, other in found]
+    return tuple(Pair(*pair, judged) for pair, judged in zip(found, holm(comparisons), strict=True))
+
+
+def _compare_seeds(own: Mapping[int, Row], others: Mapping[int, Row]) -> Comparison:
+    shared = [seed for seed in own if seed in others]
+    return _compare([own[seed] for seed in shared], [others[seed] for seed in shared])
 
 
 def _counts(row: Row) -> RecallCounts:

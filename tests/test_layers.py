@@ -14,9 +14,9 @@ LAYERS = [
     {"terms"},
     {"checks"},
     {"run"},
-    {"grid", "plan", "summarise", "benchmarks"},
+    {"grid", "plan", "contenders", "reuse", "summarise", "benchmarks"},
     {"progress", "console"},
-    {"data_commands"},
+    {"data_commands", "study_commands"},
     {"cli"},
 ]
 INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason

@@ -23,9 +23,19 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Pair:
+    """A method against another one that is not the teacher: paired seeds, the same queries."""
+
+    label: str
+    other: str
+    comparison: Comparison  # of `label` with `other`, where that says student and teacher
+
+
+@dataclass(frozen=True)
 class Summary:
     """A study's whole result."""
 
     plan: Plan
     methods: tuple[Method, ...]  # in the plan's order, the teacher first
     seeds: tuple[int, ...]
+    pairs: tuple[Pair, ...] = ()

@@ -53,5 +53,7 @@ STUDY = Study(
         "rkd-a": (TRIPLET, ANGLE),
         "rkd-da": (TRIPLET, DISTANCE, ANGLE),
     },
+    beside=(TRIPLET,),
+    pairs=(("rkd-d", "triplet"), ("rkd-a", "triplet"), ("rkd-da", "triplet")),
     longer_teacher="teacher, student's steps",
 )

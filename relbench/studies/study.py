@@ -48,6 +48,8 @@ class Study(Settings):
     methods: dict[str, tuple[Term, ...]]
     # methods in two stages: what the first half of the steps trains with
     first_stages: Mapping[str, tuple[Term, ...]] = {}
+    beside: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
+    pairs: tuple[tuple[str, str], ...] = ()  # methods, and other ones that each of them is compared with as well
     longer_teacher: str | None = None  # label of the control: the teacher's own recipe for as many steps as a student
 
     def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:

@@ -1,0 +1,90 @@
+"""Losses that are put beside those of a study: yours, or relbench's own by name."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from relbench.experiment import Term, changed
+from relbench.losses import find_loss, read_own, try_loss
+from relbench.studies import Arm, Study
+
+FILE = ".py:"  # tells a loss in a file from one by name
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A loss, and what its line in the table is called."""
+
+    label: str
+    term: Term
+
+
+def find_contender(spec: str, weight: float) -> Contender:
+    """What a user named; a file is executed.
+
+    Args:
+        spec: "my_loss.py:MyLoss", or the name of a loss of relbench or pytorch-metric-learning.
+        weight: of the loss beside the study's other terms.
+
+    Raises:
+        ValueError: the file can't be used, or there is no such loss; one line.
+    """
+    name, source = read_own(spec) if FILE in spec else (find_loss(spec).name, "")
+    return Contender(spec.rpartition(":")[2], changed(Term(loss="", source=source), {"loss": name, "weight": weight}))
+
+
+def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: bool) -> Study:
+    """The study with a student more for each loss, each compared with every other student as well.
+
+    A loss that compares with the teacher stands beside the study's task loss, as the study's own do, unless it is to
+    stand alone; one that knows no teacher takes the task loss's place.
+
+    Raises:
+        ValueError: a label is taken; one line.
+    """
+    labels = [one.label for one in contenders]
+    taken = [*study.methods, "teacher", study.longer_teacher]
+    twice = [label for at, label in enumerate(labels) if label in taken or label in labels[:at]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} is the name of another method of the table: rename the loss")
+    methods = study.methods | {one.label: _terms(one.term, study, alone=alone) for one in contenders}
+    pairs = [(label, other) for label in labels for other in methods if other != label]
+    return changed(
+        study,
+        {
+            "name": "+".join((study.name, *labels)),
+            "title": f"{study.title}: {', '.join(labels)} beside its baselines",
+            "methods": methods,
+            "pairs": tuple(dict.fromkeys((*study.pairs, *pairs))),
+        },
+    )
+
+
+def _terms(term: Term, study: Study, *, alone: bool) -> tuple[Term, ...]:
+    needs_teacher = find_loss(term.loss, term.source).needs_teacher
+    return (*study.beside, term) if needs_teacher and not alone else (term,)
+
+
+def try_own_losses(study: Study) -> None:
+    """Try the losses from files in the shapes of the study's students.
+
+    Raises:
+        ValueError: one fails a check; one line that names it.
+    """
+    terms = (term for terms in study.methods.values() for term in terms if term.source)
+    for term in dict.fromkeys(terms):
+        _try(term, study.student, study.teacher.net.dim)
+
+
+def _try(term: Term, student: Arm, teacher_dim: int) -> None:
+    net, protocol = student.net, student.protocol
+    try_loss(
+        find_loss(term.loss, term.source),
+        term.options,
+        student_dim=net.dim,
+        teacher_dim=teacher_dim,
+        batch_size=protocol.batch_size,
+        images_per_class=protocol.images_per_class,
+        unit_length=net.unit_length,
+        num_classes=math.ceil(protocol.batch_size / protocol.images_per_class),
+    )

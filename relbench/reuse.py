@@ -1,0 +1,51 @@
+"""Finished runs of other studies, taken over where they are the same runs."""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from relbench.experiment import Experiment
+from relbench.files import written_whole
+from relbench.kept import RunFolder
+
+
+def take_over(experiments: Iterable[Experiment], runs: Path, results: Path) -> dict[Path, int]:
+    """Link what is finished elsewhere into a study's own folder; fingerprints tell which runs are the same.
+
+    Args:
+        experiments: the study's runs; only those that are not finished are looked for.
+        runs: the study's own folder of runs.
+        results: holds the folders of all studies.
+
+    Returns:
+        Folders of other studies, and how many runs each gave.
+
+    Raises:
+        ValueError: a row elsewhere is damaged.
+        OSError: a file can't be written.
+    """
+    others = [folder for folder in sorted(results.glob("*/runs")) if folder.resolve() != runs.resolve()]
+    given: dict[Path, int] = {}
+    for own in (RunFolder(runs, one) for one in experiments):
+        found = None if own.row.exists() else _finished_elsewhere(own, others)
+        if found:
+            _link(found, own)
+            given[found.runs] = given.get(found.runs, 0) + 1
+    return given
+
+
+def _finished_elsewhere(own: RunFolder, others: Iterable[Path]) -> RunFolder | None:
+    """The same run in another folder, with all its files; a row alone could teach nobody."""
+    candidates = (RunFolder(folder, own.experiment) for folder in others)
+    return next((one for one in candidates if all(path.exists() for path in one.files) and one.finished()), None)
+
+
+def _link(found: RunFolder, own: RunFolder) -> None:
+    """The row last: what has it is finished. Files are never changed in place, so two names may share one."""
+    for source, target in zip(found.files, own.files, strict=True):
+        target.unlink(missing_ok=True)
+        with written_whole(target) as temporary:
+            try:
+                temporary.hardlink_to(source)
+            except OSError:  # another disk, or one without links
+                shutil.copyfile(source, temporary)
