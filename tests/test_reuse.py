@@ -1,0 +1,80 @@
+"""Finished runs of other studies: taken over whole, or not at all."""
+
+import pytest
+
+from relbench.experiment import Experiment, Term, changed
+from relbench.kept import RunFolder
+from relbench.ledger import read_row
+from relbench.reuse import take_over
+
+
+@pytest.fixture
+def finished(monkeypatch):
+    """Make a finished run in a folder: files that only have to be there."""
+    monkeypatch.setattr(RunFolder, "finished", lambda folder: folder.row.read_text() or None)
+
+    def make(runs, experiment, files=("checkpoint.pt", "embeddings.npz", "row.json")):
+        folder = RunFolder(runs, experiment)
+        folder.path.mkdir(parents=True)
+        for name in files:
+            (folder.path / name).write_text(f"{runs.parent.name}: {name}")
+        return folder
+
+    return make
+
+
+TEACHER = Experiment(terms=(Term(loss="triplet"),))
+OTHER = changed(TEACHER, {"seed": 1})
+
+
+def test_all_files_of_a_finished_run_are_taken_over(tmp_path, finished):
+    there = finished(tmp_path / "first" / "runs", TEACHER)
+    own = RunFolder(tmp_path / "second" / "runs", TEACHER)
+    assert take_over([TEACHER, OTHER], own.runs, tmp_path) == {there.runs: 1}
+    assert [path.read_text() for path in own.files] == [path.read_text() for path in there.files]
+    assert not RunFolder(own.runs, OTHER).path.exists()
+    assert sorted(path.name for path in own.path.iterdir()) == ["checkpoint.pt", "embeddings.npz", "row.json"]
+
+
+def test_what_was_begun_is_replaced(tmp_path, finished):
+    there = finished(tmp_path / "first" / "runs", TEACHER)
+    own = finished(tmp_path / "second" / "runs", TEACHER, files=("checkpoint.pt",))
+    take_over([TEACHER], own.runs, tmp_path)
+    assert own.checkpoint.read_text() == "first: checkpoint.pt"
+    assert there.checkpoint.read_text() == "first: checkpoint.pt"
+
+
+def test_what_is_finished_here_stays(tmp_path, finished):
+    finished(tmp_path / "first" / "runs", TEACHER)
+    own = finished(tmp_path / "second" / "runs", TEACHER)
+    assert take_over([TEACHER], own.runs, tmp_path) == {}
+    assert own.row.read_text() == "second: row.json"
+
+
+@pytest.mark.parametrize("missing", ["checkpoint.pt", "embeddings.npz", "row.json"])
+def test_a_run_with_a_missing_file_is_not_taken(tmp_path, finished, missing):
+    files = {"checkpoint.pt", "embeddings.npz", "row.json"} - {missing}
+    finished(tmp_path / "first" / "runs", TEACHER, files)
+    assert take_over([TEACHER], tmp_path / "second" / "runs", tmp_path) == {}
+    assert not (tmp_path / "second").exists()
+
+
+def test_files_are_copied_where_links_are_not_possible(tmp_path, finished, monkeypatch):
+    there = finished(tmp_path / "first" / "runs", TEACHER)
+    own = RunFolder(tmp_path / "second" / "runs", TEACHER)
+
+    def refuse(*_):
+        raise OSError("no links here")
+
+    monkeypatch.setattr("pathlib.Path.hardlink_to", refuse)
+    take_over([TEACHER], own.runs, tmp_path)
+    assert own.row.read_text() == there.row.read_text()
+    assert own.row.stat().st_ino != there.row.stat().st_ino
+
+
+def test_a_damaged_row_elsewhere_is_told(tmp_path, finished, monkeypatch):
+    there = finished(tmp_path / "first" / "runs", TEACHER)
+    monkeypatch.setattr(RunFolder, "finished", lambda folder: read_row(folder.row, "0"))
+    with pytest.raises(ValueError, match=f"{there.row} is not a readable row"):
+        take_over([TEACHER], tmp_path / "second" / "runs", tmp_path)
+    assert not (tmp_path / "second").exists()
