@@ -12,7 +12,7 @@ from relbench.losses.entry import INPUTS, Loss, inputs_of, options_of, pure_loss
 from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
 from relbench.losses.logits import hinton_kd
 from relbench.losses.metric_learning import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
-from relbench.losses.own import own_loss
+from relbench.losses.own import own_loss, read_own
 from relbench.losses.ranking import check_ranking, hard_darkrank
 from relbench.losses.refilled import (
     REFILLED_PRESETS,
@@ -29,6 +29,7 @@ from relbench.losses.supervised import (
     positive_pairs,
     triplet_margin,
 )
+from relbench.losses.trial import try_loss
 from relbench.names import known
 
 __all__ = [
@@ -58,12 +59,14 @@ __all__ = [
     "pml_names",
     "positive_pairs",
     "probe",
+    "read_own",
     "refilled_classifier",
     "refilled_embedding",
     "rkd_angle",
     "rkd_distance",
     "similarity_preserving",
     "triplet_margin",
+    "try_loss",
     "validate_term",
 ]
 
