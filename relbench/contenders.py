@@ -71,8 +71,8 @@ def try_own_losses(study: Study) -> None:
     Raises:
         ValueError: one fails a check; one line that names it.
     """
-    terms = (term for terms in study.methods.values() for term in terms if term.source)
-    for term in dict.fromkeys(terms):
+    own = {term.loss: term for terms in study.methods.values() for term in terms if term.source}
+    for term in own.values():
         _try(term, study.student, study.teacher.net.dim)
 
 
