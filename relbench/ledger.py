@@ -11,7 +11,7 @@ from typing import Any, Literal, Self, TypeVar
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from relbench.experiment import Experiment, one_line
+from relbench.experiment import Experiment, Term, one_line
 from relbench.files import written_whole
 
 Role = Literal["teacher", "student", "control"]
@@ -158,15 +158,21 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     columns: dict[str, Any] = {"study_label": entry.label, "role": entry.role, "seed": entry.seed}
     columns["fingerprint"] = row.fingerprint
     columns["teacher"] = row.experiment.teacher.fingerprint if row.experiment.teacher else ""
+    columns |= {"start": row.experiment.start.fingerprint} if row.experiment.start else {}
     columns |= row.metrics
     columns |= {f"validation.{name}": value for name, value in row.validation.items()}
     for group in ("data", "net", "protocol"):
         settings = getattr(row.experiment, group).model_dump(mode="json")
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
-    columns["terms"] = json.dumps([term.model_dump() for term in row.experiment.terms])
+    columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
     plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
     columns |= {name: getattr(row, name) for name in plain}
     machine = row.machine
     columns |= {"recipe": row.experiment.recipe, "device_name": machine.device, "cores": machine.cores}
     columns |= {"system": machine.system, "git_commit": machine.git_commit}
     return columns | {f"version.{name}": version for name, version in machine.versions.items()}
+
+
+def _written(term: Term) -> dict[str, Any]:
+    """A term's settings; layers and source only where it has them."""
+    return term.model_dump(exclude={name for name in ("layers", "source") if not getattr(term, name)})

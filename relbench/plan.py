@@ -84,6 +84,8 @@ def _with_layers(term: Term) -> Term:
     entry = _entry(term)
     if term.layers and not entry.layers:
         raise ValueError(f"the loss {term.loss} compares embeddings, not layers: leave layers out")
+    if len(set(term.layers)) != len(term.layers):
+        raise ValueError(f"the loss {term.loss} has layers {', '.join(term.layers)}: name each once")
     return changed(term, {"layers": term.layers or entry.layers})
 
 
@@ -102,10 +104,10 @@ def check_experiment(experiment: Experiment) -> None:
     _check_net(experiment.net, experiment.data.size)
     if experiment.protocol.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
-    for term in experiment.terms:
-        _check_term(term, experiment)
     for one in experiment.foundations.values():
         check_experiment(one)
+    for term in experiment.terms:
+        _check_term(term, experiment)
 
 
 def _check_net(net: Net, size: int) -> None:

@@ -12,7 +12,7 @@ from relbench.losses import find_loss
 from relbench.models import Classifier, Observed, build_classifier, build_embedder
 from relbench.training import Objective, Part, Seen, Teacher
 
-TRIAL_ROWS = 32  # a batch that no loss finds too small
+TRIAL_ROWS = 32  # of maps, which are large; no loss of maps finds so many too few
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ def try_terms(experiment: Experiment, shapes: Shapes) -> None:
         ValueError: a loss refuses what it would be given.
     """
     protocol, generator = experiment.protocol, torch.Generator().manual_seed(0)
-    rows = min(protocol.batch_size, max(TRIAL_ROWS, 2 * protocol.images_per_class))
+    enough = max(TRIAL_ROWS, 2 * protocol.images_per_class) if layers_in(experiment) else protocol.batch_size
+    rows = min(protocol.batch_size, enough)
     teacher = _made_up_teacher(experiment.teacher, shapes, rows, generator) if experiment.teacher else None
     objective = Objective(parts_of(experiment, shapes), classifier_of(experiment, shapes.classes), teacher)
     labels = torch.arange(rows) // protocol.images_per_class

@@ -91,6 +91,29 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
         (["quickstart", "--set", "student.width=3000000"], ["student.width", "1024"]),
         (["quickstart", "--set", "terms.triplet.loss=tripled"], ["unknown loss 'tripled'", "did you mean triplet"]),
         (["quickstart", "--set", "terms.triplet.magrin=0.1"], ["'triplet'", "'magrin'", "margin"]),
+        (
+            ["quickstart", "--set", "terms.rkd_angle.loss=fitnet", "--set", 'terms.rkd_angle.layers=["stage9"]'],
+            ["'stage9'"],
+        ),
+        (
+            ["quickstart", "--set", 'terms.rkd_angle.layers=["stage4"]'],
+            ["rkd_angle", "compares embeddings, not layers"],
+        ),
+        (
+            [
+                "quickstart",
+                "--set",
+                "terms.rkd_angle.loss=attention_transfer",
+                "--set",
+                'terms.rkd_angle.layers=["embedding"]',
+            ],
+            ["attention_transfer: student must be a floating map"],
+        ),
+        (["quickstart", "--set", "terms.triplet.loss=pkt"], ["teacher: the loss pkt compares with a teacher, but"]),
+        (
+            ["quickstart", "--set", "terms.rkd_angle.loss=hinton_kd", "--set", "terms.rkd_angle.temperature=4"],
+            ["hinton_kd compares with what the teacher's classifier says", "add the loss probe"],
+        ),
         (["quickstart", "--seeds", "0,x"], ["--seeds", "whole numbers"]),
         (["quickstart", "--seeds", "0,0"], ["each once"]),
         (["quickstart", "--seeds", "-1"], ["seed"]),

@@ -29,7 +29,7 @@ OTHER = {  # for every setting a second value
     Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"}
     | {"hold_out": False, "resize": 40},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
-    Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}},
+    Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text"},
     Protocol: {
         "steps": 7,
         "learning_rate": 0.5,
@@ -44,7 +44,7 @@ OTHER = {  # for every setting a second value
         "device": "cuda",
         "threads": 2,
     },
-    Experiment: {"seed": 1, "teacher": TEACHER, "recipe": 2},
+    Experiment: {"seed": 1, "teacher": TEACHER, "start": TEACHER, "recipe": 2},
 }
 
 
@@ -83,8 +83,9 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
-    assert len(prints) == 2 * (8 + 5 + 12) + 3 * 3 + 2 * 2 + 1  # data, net, protocol; terms; seed and recipe; teacher
-    assert "teacher.protocol.decay_at." in prints
+    # data, net, protocol; terms; seed and recipe; the student's own start, the teacher's own teacher and start
+    assert len(prints) == 2 * (8 + 5 + 12) + 3 * 5 + 2 * 2 + 3
+    assert {"teacher.protocol.decay_at.", "start.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
 
@@ -93,6 +94,7 @@ def test_fingerprint_changes_with_every_single_setting():
     "values",
     [
         {"teacher": None},
+        {"start": STUDENT},
         {"terms": STUDENT.terms[:1]},
         {"terms": STUDENT.terms[::-1]},
         {"terms": (*STUDENT.terms, Term(loss="triplet"))},
@@ -100,6 +102,38 @@ def test_fingerprint_changes_with_every_single_setting():
 )
 def test_fingerprint_changes_with_the_shape(values):
     assert changed(STUDENT, values).fingerprint != STUDENT.fingerprint
+
+
+def test_fingerprint_names_what_a_run_goes_on_from():
+    """By that run's own fingerprint; and a teacher is not mistaken for a first stage."""
+    first = changed(STUDENT, {"protocol": Protocol(steps=7)})
+    second = changed(STUDENT, {"start": first})
+    prints = {one.fingerprint for one in (STUDENT, first, second, changed(first, {"start": first}))}
+    assert len(prints) == 4
+    alike = changed(TEACHER, {"start": TEACHER}), changed(TEACHER, {"teacher": TEACHER})
+    assert alike[0].fingerprint != alike[1].fingerprint
+    written = f'{{"recipe":1,"start":"{TEACHER.fingerprint}","terms":[{{"layers":["stage4"],"loss":"x"}}]}}'
+    staged = Experiment(terms=(Term(loss="x", layers=("stage4",)),), start=TEACHER)
+    assert staged.fingerprint == hashlib.sha256(written.encode()).hexdigest()[:16]
+
+
+def test_what_a_run_builds_on():
+    assert TEACHER.foundations == {}
+    assert STUDENT.foundations == {"teacher": TEACHER}
+    assert changed(STUDENT, {"start": STUDENT}).foundations == {"teacher": TEACHER, "first stage": STUDENT}
+
+
+def test_steps_of_earlier_stages_count():
+    first = changed(STUDENT, {"protocol": Protocol(steps=7)})
+    second = changed(STUDENT, {"protocol": Protocol(steps=5), "start": first})
+    third = changed(STUDENT, {"protocol": Protocol(steps=1), "start": second})
+    assert [one.total_steps for one in (first, second, third)] == [7, 12, 13]
+    assert second.protocol.steps == 5
+
+
+@pytest.mark.parametrize("values", [{"seed": 1}, {"net": Net(dim=64)}])
+def test_a_run_goes_on_with_its_own_network_and_seed(values):
+    assert "equal" in refusal(STUDENT, {"start": changed(STUDENT, values)})
 
 
 def test_fingerprint_is_the_same_for_equal_settings():
@@ -147,8 +181,9 @@ def test_defaults_are_pinned():
         "device": "cpu",
         "threads": 1,
     }
-    term = {"loss": "x", "weight": 1.0, "options": {}}
-    expected = {"data": data, "net": net, "terms": (term,), "protocol": protocol, "seed": 0, "teacher": None}
+    term = {"loss": "x", "weight": 1.0, "options": {}, "layers": (), "source": ""}
+    expected = {"data": data, "net": net, "terms": (term,), "protocol": protocol, "seed": 0}
+    expected |= {"teacher": None, "start": None}
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "recipe": RECIPE}
     assert RECIPE == 1
 

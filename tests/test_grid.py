@@ -15,6 +15,8 @@ from relbench.training import DivergedError
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
 STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
 GRANDCHILD = Experiment(terms=(Term(loss="rkd_distance"),), teacher=STUDENT)
+FIRST = Experiment(terms=(Term(loss="refilled_embedding"),), teacher=TEACHER)
+SECOND = Experiment(terms=(Term(loss="refilled_classifier"),), teacher=TEACHER, start=FIRST)
 ALONE = changed(TEACHER, {"seed": 1})
 
 
@@ -61,6 +63,42 @@ def test_a_teacher_comes_before_its_students(tmp_path, fake_run):
     assert [name for name in log.ended if name in order] == order
     assert set(schedule.rows) == {*order, ALONE.fingerprint}
     assert len(log.steps) == 4
+
+
+def test_a_second_stage_waits_for_the_teacher_and_the_first_stage(tmp_path):
+    schedule = Schedule.of([SECOND, FIRST, TEACHER, ALONE], tmp_path)
+    assert schedule.take_ready() == [TEACHER, ALONE]
+    assert schedule.take_ready() == []
+    schedule.rows[TEACHER.fingerprint] = "a row"
+    assert schedule.take_ready() == [FIRST]
+    schedule.rows[FIRST.fingerprint] = "a row"
+    assert schedule.take_ready() == [SECOND]
+    assert not schedule.waiting
+
+
+def test_a_second_stage_comes_last(tmp_path, fake_run):
+    fake_run(lambda experiment: experiment.fingerprint)
+    log = Log()
+    made([SECOND, FIRST, TEACHER], tmp_path, 1, log)
+    assert log.ended == [one.fingerprint for one in (TEACHER, FIRST, SECOND)]
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"), [(TEACHER, "its teacher failed"), (FIRST, "its first stage failed")], ids=["teacher", "first"]
+)
+def test_why_a_second_stage_can_not_start(tmp_path, fake_run, broken, why):
+    def happens(experiment):
+        if experiment == broken:
+            raise ValueError("bad")
+        return experiment.fingerprint
+
+    fake_run(happens)
+    log = Log()
+    schedule = made([TEACHER, FIRST, SECOND, ALONE], tmp_path, 1, log)
+    assert log.failures[SECOND.fingerprint] == why
+    assert log.failures[broken.fingerprint] == "bad"
+    assert ALONE.fingerprint in schedule.rows
+    assert schedule.failures == log.failures
 
 
 def test_equal_experiments_run_once(tmp_path, fake_run):

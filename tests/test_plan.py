@@ -9,9 +9,11 @@ import torch
 import relbench.data
 from relbench.data import find_data_set
 from relbench.experiment import Data, Net, Protocol, Term, changed
+from relbench.losses import LOSSES
+from relbench.models import TRUNKS
 from relbench.names import known
 from relbench.plan import as_plan, check_experiment, find_study, plan_cells, resolve_device
-from relbench.studies import STUDIES, Arm, Study
+from relbench.studies import STUDIES, Arm, Study, parse_value
 
 NOWHERE = Path("nowhere")
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
@@ -120,6 +122,26 @@ def with_method(*terms):
         ((Term(loss="triplet", options={"margin": "big"}),), "method: loss 'triplet': option 'margin' is 'big', but"),
         ((TRIPLET, Term(loss="triplet")), "settings: a loss may stand in `terms` once"),
         ((), "terms = (): Tuple should have at least 1 item"),
+        (
+            (TRIPLET, Term(loss="rkd_distance", layers=("stage4",))),
+            "method: the loss rkd_distance compares embeddings, not layers: leave layers out",
+        ),
+        (
+            (Term(loss="triplet", layers=("stage4",)),),
+            "method: the loss triplet compares embeddings, not layers: leave layers out",
+        ),
+        (
+            (TRIPLET, Term(loss="fitnet", layers=("stage4", "stage5"))),
+            "method: unknown layer of conv4 for the loss fitnet 'stage5': did you mean stage4",
+        ),
+        (
+            (TRIPLET, Term(loss="fitnet", layers=("stage4", "stage3", "stage4"))),
+            "method: the loss fitnet has layers stage4, stage3, stage4: name each once",
+        ),
+        (
+            (Term(loss="cross_entropy"), Term(loss="hinton_kd", options={"temperature": 4.0})),
+            "method: the loss hinton_kd compares with what the teacher's classifier says, but none is trained along",
+        ),
     ],
 )
 def test_refused_terms(terms, message):
@@ -133,10 +155,134 @@ def test_a_relational_loss_without_a_teacher():
     )
 
 
-def test_the_teacher_of_a_run_is_checked_too():
+@pytest.mark.parametrize("loss", [name for name, entry in LOSSES.items() if entry.needs_teacher])
+def test_no_loss_that_needs_a_teacher_is_given_to_one_that_has_none(loss):
+    options = {"temperature": 4.0} if loss == "hinton_kd" else {}
+    study = changed(STUDY, {"teacher_terms": (TRIPLET, Term(loss=loss, options=options))})
+    assert refusal(lambda: planned(study=study)).startswith(f"teacher: the loss {loss} compares with a teacher, but")
+
+
+@pytest.mark.parametrize("name", ["teacher", "start"])
+@pytest.mark.parametrize("term", [Term(loss="rkd_distance"), Term(loss="fitnet", layers=("stage4",))])
+def test_what_a_run_builds_on_is_checked_too(name, term):
     (student,) = (cell.experiment for cell in planned() if cell.label == "rkd-d")
-    broken = changed(student.teacher, {"net": Net(trunk="none")})
-    assert refusal(lambda: check_experiment(changed(student, {"teacher": broken}))).startswith("unknown trunk 'none'")
+    net = Net(trunk="none")
+    own = {"net": net} if name == "start" else {}
+    broken = changed(student.teacher, {"net": net})
+    changes = {"terms": (term,), name: broken, **own}
+    assert refusal(lambda: check_experiment(changed(student, changes))).startswith("unknown trunk 'none'")
+
+
+def method(*terms, values=None, first=()):
+    """The planned run of a method beside a teacher with a classifier."""
+    study = changed(with_method(*terms), {"teacher_terms": (TRIPLET, Term(loss="probe"))})
+    staged = changed(study, {"first_stages": {"method": first} if first else {}})
+    (cell,) = (cell for cell in planned(values, staged) if cell.label == "method")
+    return cell.experiment
+
+
+@pytest.mark.parametrize(
+    ("loss", "layers"),
+    [
+        ("triplet", ()),
+        ("rkd_angle", ()),
+        ("cross_entropy", ()),
+        ("refilled_classifier", ()),
+        ("similarity_preserving", ("stage4",)),
+        ("attention_transfer", ("stage2", "stage3", "stage4")),
+        ("fitnet", ("stage2", "stage3", "stage4", "embedding")),
+    ],
+)
+def test_layers_are_filled_in(loss, layers):
+    """So the fingerprint says what was compared, also after another list becomes the usual one."""
+    assert method(Term(loss=loss)).terms[0].layers == layers
+    assert method(Term(loss=loss, layers=layers)).fingerprint == method(Term(loss=loss)).fingerprint
+
+
+def test_layers_that_are_named_stay():
+    staged = method(Term(loss="fitnet", layers=("embedding",)), first=(Term(loss="fitnet"),))
+    assert staged.terms[0].layers == ("embedding",)
+    assert staged.start.terms[0].layers == ("stage2", "stage3", "stage4", "embedding")
+
+
+@pytest.mark.parametrize(
+    ("value", "layers"),
+    [('["stage4"]', ("stage4",)), ('["stage1", "embedding"]', ("stage1", "embedding")), ("[]", None)],
+)
+def test_layers_can_be_set(value, layers):
+    experiment = method(TRIPLET, Term(loss="fitnet"), values={"terms.fitnet.layers": parse_value(value)})
+    assert experiment.terms[1].layers == (layers or ("stage2", "stage3", "stage4", "embedding"))
+    assert experiment.terms[1].options == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("stage4", "terms.fitnet.layers = 'stage4': Input should be a valid tuple"),
+        ('["stage4", 3]', "terms.fitnet.layers.1 = 3: Input should be a valid string"),
+        ('["stage9"]', "method: unknown layer of conv4 for the loss fitnet 'stage9': did you mean stage4"),
+    ],
+)
+def test_layers_that_can_not_be_set(value, message):
+    values = {"terms.fitnet.layers": parse_value(value)}
+    assert refusal(lambda: method(Term(loss="fitnet"), values=values)).startswith(message)
+
+
+def test_a_layer_must_be_there_in_the_teacher_too(monkeypatch):
+    headless = replace(TRUNKS["resnet18"], layers={"stage1": "network.layer1"})
+    monkeypatch.setitem(TRUNKS, "resnet18", headless)
+    values = {"data.size": 32, "teacher.trunk": "resnet18"}
+    message = "method: unknown layer of resnet18 for the loss fitnet 'stage2': did you mean stage1?"
+    assert refusal(lambda: method(Term(loss="fitnet"), values=values)) == message
+
+
+@pytest.mark.parametrize("terms", [("hinton_kd", {"temperature": 4.0}), ("refilled_classifier", {"weighted": True})])
+def test_a_teacher_with_a_classifier_says_what_it_thinks(terms):
+    loss, options = terms
+    assert method(Term(loss=loss, options=options)).teacher.terms[1].loss == "probe"
+
+
+def test_a_second_stage_follows_the_first():
+    values = {"student.decay_at": (0.5,)}
+    second = method(Term(loss="refilled_classifier"), values=values, first=(Term(loss="refilled_embedding"),))
+    first = second.start
+    assert (first.protocol.steps, second.protocol.steps, second.total_steps) == (15, 15, 30)
+    assert first.teacher == second.teacher
+    assert first.protocol == second.protocol
+    assert [term.loss for term in first.terms] == ["refilled_embedding"]
+
+
+def test_each_stage_has_a_teacher_only_if_it_looks_at_one():
+    second = method(Term(loss="rkd_distance"), first=(TRIPLET,))
+    assert second.teacher
+    assert second.start.teacher is None
+    second = method(TRIPLET, first=(Term(loss="rkd_distance"),))
+    assert second.teacher is None
+    assert second.start.teacher
+
+
+def test_first_stages_are_runs_of_their_own_and_not_in_the_plan():
+    study = changed(with_method(TRIPLET), {"first_stages": {"method": (Term(loss="rkd_distance"),)}})
+    cells = planned(study=study)
+    assert [(cell.label, cell.role) for cell in cells] == [
+        ("teacher", "teacher"),
+        ("method, first stage", "stage"),
+        ("method", "student"),
+        ("longer", "control"),
+    ]
+    assert cells[2].experiment.start == cells[1].experiment
+    assert [entry.label for entry in as_plan(study, cells).entries] == ["teacher", "method", "longer"]
+
+
+def test_a_method_in_two_stages_needs_an_even_number_of_steps():
+    terms = {"first": (Term(loss="rkd_distance"),), "values": {"student.steps": 9}}
+    message = "student.steps = 9: a method in two stages needs an even number"
+    assert refusal(lambda: method(TRIPLET, **terms)) == message
+
+
+def test_a_first_stage_is_refused_like_any_other():
+    message = "method, first stage: loss 'rkd_distance' has no option 'x'"
+    assert refusal(lambda: method(TRIPLET, first=(Term(loss="rkd_distance", options={"x": 1}),))).startswith(message)
 
 
 @pytest.mark.parametrize(("seeds", "shown"), [((), "none"), ((0, 1, 0), "0, 1, 0")])

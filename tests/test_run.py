@@ -9,15 +9,36 @@ from tiny import TINY
 
 from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import changed
+from relbench.experiment import Term, changed
 from relbench.models import build_embedder
 from relbench.plan import find_study, plan_cells
 from relbench.run import RunFolder, run
-from relbench.training import load_checkpoint
 
-CELLS = {
-    cell.label: cell.experiment for cell in plan_cells(find_study("quickstart"), (0,), "cpu", TINY, Path("nowhere"))
-}
+QUICKSTART = find_study("quickstart")
+TRIPLET = QUICKSTART.teacher_terms[0]
+WITH_WEIGHTS = (  # losses with weights of their own, from maps and from a classifier
+    TRIPLET,
+    Term(loss="fitnet"),
+    Term(loss="correlation_congruence"),
+    Term(loss="cross_entropy"),
+    Term(loss="hinton_kd", options={"temperature": 4.0}),
+)
+WITH_CLASSIFIER = changed(
+    QUICKSTART,
+    {
+        "teacher_terms": (TRIPLET, Term(loss="probe")),
+        "methods": {"weights": WITH_WEIGHTS, "staged": (TRIPLET, Term(loss="refilled_classifier"))},
+        "first_stages": {"staged": (Term(loss="fitnet", layers=("stage4",)),)},
+    },
+)
+
+
+def planned(study, prefix="", **values):
+    cells = plan_cells(study, (0,), "cpu", TINY | values, Path("nowhere"))
+    return {prefix + cell.label: cell.experiment for cell in cells}
+
+
+CELLS = planned(QUICKSTART) | planned(WITH_CLASSIFIER, "probed, ", **{"student.steps": 18})
 
 
 class Stop(Exception):  # noqa: N818 - stands for a kill
@@ -30,9 +51,11 @@ def ignore(step):
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, data_folder):
-    """A finished teacher and student."""
+    """Finished teachers and students."""
     runs = tmp_path_factory.mktemp("runs")
-    rows = {label: run(CELLS[label], runs, data_folder, ignore) for label in ("teacher", "rkd-da")}
+    probed = ("teacher", "weights", "staged, first stage", "staged")
+    labels = ("teacher", "rkd-da", *(f"probed, {label}" for label in probed))
+    rows = {label: run(CELLS[label], runs, data_folder, ignore) for label in labels}
     return runs, rows
 
 
@@ -76,27 +99,78 @@ def test_parameters_are_the_networks(done):
     assert done[1]["rkd-da"].parameters == sum(parameter.numel() for parameter in network.parameters())
 
 
-def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder):
+@pytest.mark.parametrize("label", ["rkd-da", "probed, weights", "probed, staged"])
+def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder, label):
     """The student is stopped between two checkpoints; its weights, embeddings and metrics come out bit for bit."""
     runs, rows = done
-    teacher = RunFolder(runs, CELLS["teacher"]).path
-    (tmp_path / teacher.name).symlink_to(teacher)
+    experiment = CELLS[label]
+    for one in experiment.foundations.values():
+        (tmp_path / one.fingerprint).symlink_to(RunFolder(runs, one).path)
 
     def stop(step):
         if step == 5:
             raise Stop
 
     with pytest.raises(Stop):
-        run(CELLS["rkd-da"], tmp_path, data_folder, stop)
+        run(experiment, tmp_path, data_folder, stop)
     seen = []
-    again = run(CELLS["rkd-da"], tmp_path, data_folder, seen.append)
-    assert seen == [3, 4, 5, 6, 7, 8, 9]
-    first, second = (RunFolder(place, CELLS["rkd-da"]) for place in (runs, tmp_path))
+    again = run(experiment, tmp_path, data_folder, seen.append)
+    assert seen == list(range(3, experiment.protocol.steps + 1))
+    first, second = (RunFolder(place, experiment) for place in (runs, tmp_path))
     assert np.array_equal(np.load(first.embeddings)["embeddings"], np.load(second.embeddings)["embeddings"])
-    weights = [load_checkpoint(one.checkpoint, again.fingerprint, 9)["network"] for one in (first, second)]
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    for part in ("network", "losses"):
+        weights = [one.state()[part] for one in (first, second)]
+        assert weights[0].keys() == weights[1].keys()
+        assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     same = ("metrics", "history", "by_class", "validation", "data_hash", "selected_step")
-    assert all(getattr(again, name) == getattr(rows["rkd-da"], name) for name in same)
+    assert all(getattr(again, name) == getattr(rows[label], name) for name in same)
+
+
+def test_projections_and_classifier_are_kept_with_the_network(done):
+    kept = RunFolder(done[0], CELLS["probed, weights"]).state()["losses"]
+    assert {name: tuple(value.shape) for name, value in kept.items()} == {
+        "trainable.fitnet@stage2.weight": (8, 4),
+        "trainable.fitnet@stage3.weight": (16, 8),
+        "trainable.fitnet@stage4.weight": (32, 16),
+        "trainable.fitnet@embedding.weight": (16, 8),
+        "trainable.correlation_congruence.projection.weight": (16, 8),
+        "trainable.correlation_congruence.projection.bias": (16,),
+        "classifier.weight": (40, 8),
+        "classifier.bias": (40,),
+    }
+
+
+def test_a_teacher_with_a_probe_is_the_same_teacher(done):
+    """To the last bit: so the probe is no part of what a study compares."""
+    runs, rows = done
+    plain, probed = (RunFolder(runs, CELLS[label]).state() for label in ("teacher", "probed, teacher"))
+    assert all(torch.equal(value, plain["network"][name]) for name, value in probed["network"].items())
+    assert probed["losses"].keys() == {"classifier.weight", "classifier.bias"}
+    assert rows["probed, teacher"].metrics == rows["teacher"].metrics
+    assert rows["probed, teacher"].parameters == rows["teacher"].parameters  # it answers no query
+
+
+def test_a_second_stage_goes_on_where_the_first_one_ended(done):
+    """With the batches and views that a run of all the steps would have seen next."""
+    runs, rows = done
+    second = CELLS["probed, staged"]
+    assert (second.protocol.steps, second.start.protocol.steps, second.total_steps) == (9, 9, 18)
+    assert set(rows["probed, staged"].history[-1]) == {"step", "triplet", "refilled_classifier", "recall@1"}
+    assert set(rows["probed, staged, first stage"].history[-1]) == {"step", "fitnet", "recall@1"}
+    whole = RunFolder(runs, CELLS["probed, weights"]).state()["generators"]
+    assert RunFolder(runs, CELLS["probed, weights"]).state()["step"] == 18
+    ended = RunFolder(runs, second).state()["generators"]
+    for stream in ("batches", "views"):
+        assert torch.equal(ended[stream], whole[stream])
+    first = RunFolder(runs, second.start).state()["generators"]
+    assert not torch.equal(first["views"], ended["views"])
+
+
+def test_a_second_stage_needs_the_first(tmp_path, data_folder, done):
+    second = CELLS["probed, staged"]
+    (tmp_path / second.teacher.fingerprint).symlink_to(RunFolder(done[0], second.teacher).path)
+    with pytest.raises(ValueError, match=r"the first stage's checkpoint .* is gone"):
+        run(second, tmp_path, data_folder, ignore)
 
 
 def test_the_students_gradient_depends_on_the_teacher(done, data_folder, tmp_path):

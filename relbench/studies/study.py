@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 
 from relbench.experiment import Data, Experiment, Net, Protocol, Settings, Term, changed, one_line
 from relbench.ledger import Role
@@ -51,6 +51,12 @@ class Study(Settings):
     beside: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
     pairs: tuple[tuple[str, str], ...] = ()  # methods, and other ones that each of them is compared with as well
     longer_teacher: str | None = None  # label of the control: the teacher's own recipe for as many steps as a student
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for label in self.first_stages:
+            known(label, self.methods, "method")
+        return self
 
     def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
         """All runs, seed by seed, a teacher before its students.

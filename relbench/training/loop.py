@@ -199,6 +199,7 @@ class Trainer:
     def _restore_generators(self, state: State) -> None:
         for name, generator in self._generators.items():
             generator.set_state(state["generators"][name])
+        self._cuda_generator = state["cuda_generator"]
 
     def _restore(self, state: State) -> None:
         self._network.load_state_dict(state["network"])
@@ -206,7 +207,6 @@ class Trainer:
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
         self._restore_generators(state)
-        self._cuda_generator = state["cuda_generator"]
         self._step, self._seconds = state["step"], state["seconds"]
         self._history, self._best = state["history"], state["best"]
 

@@ -7,25 +7,34 @@ import torch
 from torch import Tensor
 
 from relbench.losses import (
+    INPUTS,
     LOSSES,
+    CorrelationCongruence,
     DistanceWeightedTriplet,
-    correlation_congruence,
+    FitNet,
+    attention_transfer,
+    cross_entropy,
     find_loss,
     hard_darkrank,
+    hinton_kd,
+    neuron_selectivity,
     pkt,
+    probe,
+    refilled_classifier,
+    refilled_embedding,
     rkd_angle,
     rkd_distance,
     similarity_preserving,
     validate_term,
 )
-from relbench.losses.entry import pure_loss
+from relbench.losses.entry import NEEDS, inputs_of, pure_loss
 
 
 def softened(student: Tensor, teacher: Tensor, *, temperature: float, hard: bool = False) -> Tensor:
     return ((student - teacher) / temperature).sum() * (2 if hard else 1)
 
 
-SOFTENED = pure_loss(softened, "relational", "a summary", "a source")
+SOFTENED = pure_loss(softened, "a summary", "a source")
 
 
 def test_every_entry_is_filled_in_and_found_by_its_name():
@@ -37,33 +46,117 @@ def test_every_entry_is_filled_in_and_found_by_its_name():
         assert "\n" not in loss.summary
 
 
-RELATIONAL = [
-    rkd_distance,
-    rkd_angle,
-    hard_darkrank,
-    pkt,
-    similarity_preserving,
-    correlation_congruence,
-]
+ROWS, MAPS, LOGITS = ("student", "teacher"), ("student_map", "teacher_map"), ("student_logits", "labels")
+SECOND_STAGE = ("student_logits", "teacher", "labels", "centres", "teacher_logits")
+TAKES: dict[Any, tuple[str, ...]] = {
+    rkd_distance: ROWS,
+    rkd_angle: ROWS,
+    hard_darkrank: ROWS,
+    pkt: ROWS,
+    similarity_preserving: MAPS,
+    attention_transfer: MAPS,
+    neuron_selectivity: MAPS,
+    cross_entropy: LOGITS,
+    probe: ("detached_logits", "labels"),
+    hinton_kd: ("student_logits", "teacher_logits"),
+    refilled_embedding: (*ROWS, "labels"),
+    refilled_classifier: SECOND_STAGE,
+}
+MODULES: dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]] = {
+    "correlation_congruence": (CorrelationCongruence, ROWS, {"embedding_size": 3, "teacher_size": 5}),
+    "fitnet": (FitNet, MAPS, {"student_channels": 3, "teacher_channels": 5}),
+    "triplet": (DistanceWeightedTriplet, ("embeddings", "labels", "generator"), {}),
+}
 
 
-def test_no_relational_loss_is_left_out():
-    assert {entry.name for entry in LOSSES.values() if entry.kind == "relational"} == {f.__name__ for f in RELATIONAL}
+def test_no_loss_is_left_out():
+    assert LOSSES.keys() == {function.__name__ for function in TAKES} | MODULES.keys()
 
 
-@pytest.mark.parametrize("function", RELATIONAL)
-def test_relational_losses_are_called_with_student_and_teacher(function: Any):
+def given(name: str) -> Tensor | torch.Generator:
+    """Something of the shape that `INPUTS` says."""
+    generator = torch.Generator().manual_seed(len(name))
+    shapes = {"centres": (4, 3)} | dict.fromkeys(MAPS, (6, 3, 2, 2))
+    others = {"labels": torch.arange(6) % 4, "generator": generator}
+    logits = (6, 4) if name.endswith("logits") else (6, 3)
+    return others[name] if name in others else torch.randn(shapes.get(name, logits), generator=generator)
+
+
+@pytest.mark.parametrize("function", TAKES, ids=lambda function: function.__name__)
+def test_functions_are_called_with_what_their_parameters_are_called(function: Any):
     entry = find_loss(function.__name__)
-    student, teacher = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0))
-    assert entry.kind == "relational"
-    assert torch.equal(entry.build()(student, teacher), function(student, teacher))
+    assert entry.takes == TAKES[function]
+    options = {"temperature": 3.0} if function is hinton_kd else {}
+    arguments = [given(name) for name in entry.takes]
+    assert torch.equal(entry.build(**options)(*arguments), function(*arguments, **options))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_what_is_made_first_is_called_like_its_method(name: str):
+    kind, takes, needed = MODULES[name]
+    entry = find_loss(name)
+    assert entry.takes == takes
+    assert isinstance(entry.build(**needed), kind)
+
+
+@pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES.keys())
+def test_every_loss_takes_what_there_is(loss: Any):
+    """Maps where it names layers, and nothing that may be missing but what it can do without."""
+    assert set(loss.takes) <= INPUTS.keys()
+    assert bool(loss.layers) == ("student_map" in loss.takes)
+    assert set(loss.optional) <= set(loss.takes)
+    assert loss.needs_teacher == any(name in loss.takes for name in ("teacher", "teacher_map", "teacher_logits"))
+    assert set(loss.needs) == set(loss.options) & set(NEEDS)
+
+
+def test_only_the_teachers_logits_may_be_missing():
+    assert {loss.name: loss.optional for loss in LOSSES.values() if loss.optional} == {
+        "refilled_classifier": ("teacher_logits",)
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "needs_teacher"),
+    [
+        ("embeddings, labels", False),
+        ("detached_logits, labels", False),
+        ("student_logits, labels", False),
+        ("student, teacher", True),
+        ("student_map, teacher_map", True),
+        ("student_logits, teacher_logits", True),
+        ("embeddings, centres", True),
+    ],
+)
+def test_the_names_say_whether_a_teacher_is_needed(names: str, needs_teacher: bool):  # noqa: FBT001
+    function = eval(f"lambda {names}: 0")
+    assert inputs_of(function) == tuple(names.split(", "))
+    assert pure_loss(function, "a summary", "a source").needs_teacher == needs_teacher
+
+
+def test_a_method_is_not_called_with_itself():
+    assert inputs_of(FitNet.forward) == MAPS
+
+
+def test_what_has_a_default_is_optional():
+    def loss(student: Tensor, teacher: Tensor, labels: Tensor | None = None, *, scale: float = 1.0) -> Tensor:
+        return (student - teacher).sum() * scale
+
+    entry = pure_loss(loss, "a summary", "a source")
+    assert (entry.takes, entry.optional) == (("student", "teacher", "labels"), ("labels",))
+    assert list(entry.options) == ["scale"]
 
 
 def test_the_triplet_loss_is_built_with_its_options():
     entry = find_loss("triplet")
-    assert entry.kind == "supervised"
     assert entry.build() == DistanceWeightedTriplet(margin=0.2, sampling="distance-weighted")
     assert entry.build(margin=1) == DistanceWeightedTriplet(margin=1)
+
+
+@pytest.mark.parametrize("name", ["fitnet", "correlation_congruence"])
+def test_what_the_run_knows_may_be_left_to_it(name: str):
+    validate_term(name, {})
+    with pytest.raises(ValueError, match=f"loss '{name}' needs a value for "):
+        find_loss(name).build()
 
 
 def test_options_of_a_function_are_its_keyword_only_parameters():
@@ -96,12 +189,15 @@ def test_wrong_options_are_refused_in_one_line(options: dict[str, object], messa
     ("name", "options", "message"),
     [
         ("rkd_angel", {}, "unknown loss 'rkd_angel': did you mean rkd_angle"),
-        ("???", {}, "unknown loss '???': known are correlation_congruence, hard_darkrank, pkt, pml:<name>, rkd_angle"),
+        ("???", {}, "unknown loss '???': known are attention_transfer, correlation_congruence, cross_entropy, fitnet"),
         ("hard_darkrank", {"alpha": 0.0}, "alpha must be a finite number above 0, not 0.0"),
         ("hard_darkrank", {"list_length": 1}, "list_length must be 2 or more, not 1"),
         ("hard_darkrank", {"list_length": 4.0}, "option 'list_length' is 4.0, but must be int"),
         ("rkd_angle", {"margin": 1.0}, "loss 'rkd_angle' has no option 'margin': there are none"),
         ("triplet", {"sampling": "hard"}, r"'sampling' is 'hard', but must be Literal\['distance-weighted'\]"),
+        ("hinton_kd", {}, "loss 'hinton_kd' needs a value for temperature"),
+        ("fitnet", {"trained": 1}, "loss 'fitnet': option 'trained' is 1, but must be bool"),
+        ("refilled_embedding", {"negatives": "some"}, "option 'negatives' is 'some', but must be"),
         ("triplet", {"margin": -1.0}, "margin must be a finite number above 0"),
     ],
 )

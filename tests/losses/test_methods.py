@@ -15,6 +15,7 @@ from torch import Tensor
 import relbench.losses
 from relbench.losses import (
     RKD_PRESETS,
+    CorrelationCongruence,
     FitNet,
     attention_transfer,
     class_centres,
@@ -78,10 +79,13 @@ CASES = {
     "similarity_preserving, maps": Case(similarity_preserving, MAP, LARGER_MAP),
     "similarity_preserving, both": Case(similarity_preserving, (8, 3), MAP),
     "correlation_congruence": Case(correlation_congruence, (8, 3), (8, 3), keeps_order=False),
+    "CorrelationCongruence": Case(
+        CorrelationCongruence(embedding_size=3, teacher_size=5, seed=1), (8, 3), (8, 5), keeps_order=False
+    ),
     "fitnet": Case(fitnet, (8, 5, 2, 4), LARGER_MAP),
     "fitnet, rows": Case(fitnet, (8, 5), (8, 5)),
-    "FitNet": Case(FitNet(3, 5, seed=1), MAP, LARGER_MAP),
-    "FitNet, untrained, rows": Case(FitNet(3, 5, trained=False), (8, 3), (8, 5)),
+    "FitNet": Case(FitNet(student_channels=3, teacher_channels=5, seed=1), MAP, LARGER_MAP),
+    "FitNet, untrained, rows": Case(FitNet(student_channels=3, teacher_channels=5, trained=False), (8, 3), (8, 5)),
     "attention_transfer": Case(attention_transfer, MAP, LARGER_MAP),
     "attention_transfer, one size": Case(partial(attention_transfer, pool=False), MAP, (8, 5, 2, 4)),
     "neuron_selectivity": Case(neuron_selectivity, MAP, LARGER_MAP),
@@ -120,7 +124,7 @@ def preset_of_rkd(given: Given) -> Tensor:
 
 
 def projected(given: Given) -> Tensor:
-    module = FitNet(6, 14, trained=False)
+    module = FitNet(student_channels=6, teacher_channels=14, trained=False)
     module.weight = given["weight"].flatten(1)
     return module(given["student"], given["teacher"])  # type: ignore[no-any-return]
 
@@ -347,8 +351,10 @@ def test_every_loss_names_its_source():
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.reads_labels])
 def test_a_gpu_gives_the_same(name: str):
     case = CASES[name]
-    method = FitNet(3, 5, seed=1).cuda() if name == "FitNet" else case.method
-    method = FitNet(3, 5, trained=False).cuda() if name.startswith("FitNet,") else method
+    method = FitNet(student_channels=3, teacher_channels=5, seed=1).cuda() if name == "FitNet" else case.method
+    method = (
+        FitNet(student_channels=3, teacher_channels=5, trained=False).cuda() if name.startswith("FitNet,") else method
+    )
     student, teacher = (rows.float() for rows in case.batch())
     expected, expected_gradient = value_and_gradient(case.method, student, teacher)
     value, gradient = value_and_gradient(method, student.cuda(), teacher.cuda())

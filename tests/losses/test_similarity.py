@@ -1,6 +1,7 @@
 """PKT, similarity-preserving, correlation congruence: definitions in loops, and what must not matter."""
 
 import math
+from collections.abc import Callable
 from itertools import chain, pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from relbench.losses import correlation_congruence, pkt, similarity_preserving
+from relbench.losses import CorrelationCongruence, correlation_congruence, pkt, similarity_preserving
 
 shapes = given(st.integers(2, 6), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**31))
 few = settings(max_examples=25, deadline=None)
@@ -108,3 +109,51 @@ def test_correlation_congruence_depends_on_the_order_of_the_batch():
 def test_correlation_congruence_needs_equal_dimensions():
     with pytest.raises(ValueError, match="equally many columns, but have 3 and 5: choose equal dimensions"):
         correlation_congruence(random(4, 3), random(4, 5))
+
+
+def projecting(seed: int = 0) -> CorrelationCongruence:
+    return CorrelationCongruence(embedding_size=3, teacher_size=5, seed=seed)
+
+
+def test_the_module_projects_the_student_and_leaves_the_teacher():
+    student, teacher = random(6, 3), random(6, 5, seed=1)
+    module = projecting().double()
+    weight, bias = (values.detach() for values in (module.projection.weight, module.projection.bias))
+    projected = [[dot(row, w) + float(b) for w, b in zip(weight, bias, strict=True)] for row in student]
+    expected = correlation_in_loops(torch.tensor(projected, dtype=torch.float64), teacher)
+    assert module(student, teacher).item() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_projection_learns_the_teacher():
+    student = random(64, 3).float()
+    teacher = student @ random(3, 5, seed=1).float() + 1
+    module = projecting()
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.1)
+    before = module(student, teacher).item()
+    for _ in range(300):
+        optimizer.zero_grad()
+        module(student, teacher).backward()
+        optimizer.step()
+    assert module(student, teacher).item() < 1e-2 * before
+
+
+def test_the_projection_comes_from_its_seed_alone():
+    before = torch.random.get_rng_state()
+    first, again, other = (projecting(seed).state_dict()["projection.weight"] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: projecting()(random(4, 4), random(4, 5)), "columns, but have 4 and 3: it was made for embeddings of"),
+        (lambda: projecting()(random(4, 3), random(4, 3)), "columns, but have 5 and 3"),
+        (lambda: projecting()(random(1, 3), random(1, 5)), "at least 2 rows"),
+        (lambda: CorrelationCongruence(embedding_size=3, teacher_size=0), "sizes must be positive numbers, not 3 and"),
+    ],
+)
+def test_the_module_refuses(call: Callable[[], object], message: str):
+    with pytest.raises(ValueError, match=message):
+        call()

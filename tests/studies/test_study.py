@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from relbench.experiment import Data, Net, Protocol, Term
 from relbench.losses import find_loss
+from relbench.losses.entry import NEEDS
 from relbench.models import build_embedder
 from relbench.plan import plan_cells
 from relbench.studies import STUDIES, Arm, Study, parse_value
@@ -33,7 +34,7 @@ def test_every_experiment_of_every_study_can_be_built(name):
     for net in {cell.experiment.net for cell in cells}:
         build_embedder(net, channels=1, seed=0)
     for term in (term for cell in cells for term in cell.experiment.terms):
-        known = {"num_classes": 5, "embedding_size": 4, "seed": 0}
+        known = dict.fromkeys(NEEDS, 5)
         loss = find_loss(term.loss)
         assert callable(loss.build(**{need: known[need] for need in loss.needs} | dict(term.options)))
 
@@ -74,6 +75,39 @@ def test_the_longer_teacher_is_the_teacher_with_the_students_steps():
 def test_no_longer_teacher():
     plain = STUDY.model_copy(update={"longer_teacher": None})
     assert [cell.role for cell in plain.cells((0,))] == ["teacher", "student", "student"]
+
+
+STAGED = STUDY.model_copy(update={"first_stages": {"rkd-d": (DISTANCE,)}})
+
+
+def test_a_method_in_two_stages_shares_the_steps():
+    teacher, plain, first, second, longer = STAGED.cells((3,))
+    assert [cell.label for cell in (first, second)] == ["rkd-d, first stage", "rkd-d"]
+    assert [cell.role for cell in (teacher, plain, first, second, longer)] == [
+        "teacher",
+        "student",
+        "stage",
+        "student",
+        "control",
+    ]
+    assert second.experiment.start == first.experiment
+    assert (first.experiment.terms, second.experiment.terms) == ((DISTANCE,), (TRIPLET, DISTANCE))
+    assert first.experiment.teacher == second.experiment.teacher == teacher.experiment
+    assert second.experiment.total_steps == plain.experiment.total_steps == 30
+    assert plain.experiment == STUDY.cells((3,))[1].experiment
+
+
+def test_a_first_stage_of_a_method_that_is_not_there():
+    with pytest.raises(ValidationError, match="unknown method 'rkd-dd': did you mean rkd-d"):
+        Study.model_validate({**dict(STUDY), "first_stages": {"rkd-dd": (DISTANCE,)}})
+
+
+def test_settings_of_a_loss_hold_in_first_stages_too():
+    alone = STUDY.model_copy(update={"methods": {"staged": (TRIPLET,)}, "first_stages": {"staged": (DISTANCE,)}})
+    assert alone.losses() == ["triplet", "rkd_distance"]
+    changed_study = alone.with_values({"terms.rkd_distance.weight": 3.0})
+    assert changed_study.first_stages == {"staged": (Term(loss="rkd_distance", weight=3.0),)}
+    assert changed_study.methods == alone.methods
 
 
 def refusal(call):

@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from relbench.training.checkpoint import CheckpointError, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.training.checkpoint import (
+    CheckpointError,
+    fits,
+    load_checkpoint,
+    save_checkpoint,
+    selected_classifier,
+    selected_weights,
+)
 
 STATE = {
     "fingerprint": "abc",
@@ -111,3 +118,12 @@ def test_selected_weights():
     assert selected_weights(STATE)["w"] is STATE["network"]["w"]
     best = {"step": 1, "network": {"w": torch.zeros(3)}}
     assert selected_weights({**STATE, "best": best})["w"] is best["network"]["w"]
+
+
+def test_selected_classifier():
+    losses = {"classifier.weight": torch.ones(2), "classifier.bias": torch.ones(1), "trainable.fitnet@x": torch.ones(3)}
+    state = {**STATE, "losses": losses}
+    assert selected_classifier(state) == {"weight": losses["classifier.weight"], "bias": losses["classifier.bias"]}
+    best = {"step": 2, "network": {}, "losses": {"classifier.bias": torch.zeros(1)}}
+    assert selected_classifier({**state, "best": best}) == {"bias": best["losses"]["classifier.bias"]}
+    assert selected_classifier({**STATE, "losses": {}}) == {}

@@ -5,9 +5,10 @@ import torch
 from torch import nn
 
 from relbench.experiment import Protocol
-from relbench.training.checkpoint import load_checkpoint, selected_weights
+from relbench.losses import FitNet, cross_entropy, hinton_kd, probe
+from relbench.training.checkpoint import load_checkpoint, selected_classifier, selected_weights
 from relbench.training.loop import Task, Trainer, make_generator
-from relbench.training.objective import DivergedError, Part
+from relbench.training.objective import DivergedError, Part, Teacher
 
 PROTOCOL = Protocol(steps=40, validate_every=10, batch_size=8, images_per_class=2, learning_rate=0.01)
 
@@ -16,13 +17,60 @@ class Stop(Exception):  # noqa: N818 - stands for a kill
     pass
 
 
-def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True):
+class Shown(nn.Module):
+    """What a toy network gives, and what its first layer does."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        embeddings = self.network(images)
+        return embeddings, {"first": self.network[0](images), "embedding": embeddings}
+
+
+def match(student, teacher):
+    return (student - teacher).square().mean()
+
+
+MATCH = Part("match", 1.0, match, ("student", "teacher"))
+PROBE = Part("probe", 0.5, probe, ("detached_logits", "labels"))
+SIZES = {"first": (8, 5), "embedding": (4, 4)}
+
+
+def parts_with_weights():
+    """Losses of two layers with projections, and losses of a classifier that learns along."""
+    fitnets = (
+        Part(
+            "fitnet",
+            1.0,
+            FitNet(student_channels=own, teacher_channels=its, seed=1),
+            ("student_map", "teacher_map"),
+            layer,
+        )
+        for layer, (own, its) in SIZES.items()
+    )
+    return (
+        *fitnets,
+        Part("cross_entropy", 1.0, cross_entropy, ("student_logits", "labels")),
+        Part(
+            "hinton_kd",
+            1.0,
+            lambda own, its: hinton_kd(own, its, temperature=4.0),
+            ("student_logits", "teacher_logits"),
+        ),
+    )
+
+
+def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=(), classifier=False, seen=None):
     """A task whose every part draws random numbers, so that a forgotten state shows."""
     table = torch.rand(50, 6, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 4))
-        its_teacher = nn.Linear(6, 4) if teacher else None
+        its_teacher = Shown(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.5), nn.Linear(5, 4)))
+        taught = Teacher(its_teacher, nn.Linear(4, 50)) if teacher else None
+        its_classifier = nn.Linear(4, 50) if classifier else None
     validations = iter(recalls or [0.5] * 1000)
     calls = iter(range(1, 10_000))
 
@@ -31,22 +79,32 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True):
             yield torch.randint(0, 50, (8,), generator=generator)
 
     def images(lines, generator):
-        return table[lines] + 0.01 * torch.randn(len(lines), 6, generator=generator)
+        views = table[lines] + 0.01 * torch.randn(len(lines), 6, generator=generator)
+        if seen is not None:
+            seen.append((lines, views))
+        return views
 
     def drawn(embeddings, labels, generator):
         factor = torch.nan if poisoned_at == next(calls) else 1.0
         return (embeddings.square().sum(dim=1) * torch.rand(len(labels), generator=generator)).mean() * factor
 
-    parts = {"drawn": Part(1.0, supervised=drawn)}
-    if teacher:
-        parts["match"] = Part(1.0, relational=lambda student, teacher: (student - teacher).square().mean())
+    parts = (Part("drawn", 1.0, drawn, ("embeddings", "labels", "generator")), *((MATCH,) if teacher else ()), *more)
     return Task(
-        network, its_teacher, parts, batches, images, torch.arange(50), lambda _: {"recall@1": next(validations)}
+        network=network,
+        observed=Shown(network),
+        parts=parts,
+        classifier=its_classifier,
+        teacher=taught,
+        batches=batches,
+        images=images,
+        labels=torch.arange(50),
+        validate=lambda _: {"recall@1": next(validations)},
     )
 
 
-def train(path, protocol=PROTOCOL, on_step=lambda step: None, **task):
-    return Trainer(toy_task(**task), protocol, seed=3, fingerprint="abc", checkpoint=path).run(on_step)
+def train(path, protocol=PROTOCOL, on_step=lambda step: None, start=None, **task):
+    task = toy_task(**task)
+    return Trainer(task, protocol, seed=3, fingerprint="abc", checkpoint=path, start=start).run(on_step)
 
 
 def assert_equal(first, second, path=""):
@@ -77,18 +135,124 @@ def test_another_seed_gives_another_state(tmp_path):
     assert not torch.equal(train(tmp_path / "a.pt")["network"]["0.weight"], other["network"]["0.weight"])
 
 
-@pytest.mark.parametrize("stop_at", [1, 10, 17, 39])
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, stop_at):
+def stop_at(last):
     def stop(step):
-        if step == stop_at:
+        if step == last:
             raise Stop
 
+    return stop
+
+
+@pytest.mark.parametrize("last", [1, 10, 17, 39])
+@pytest.mark.parametrize("weights", [False, True], ids=["plain", "losses with weights"])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, last, weights):
+    def task():
+        return {"more": parts_with_weights(), "classifier": True} if weights else {}
+
     with pytest.raises(Stop):
-        train(tmp_path / "a.pt", on_step=stop)
+        train(tmp_path / "a.pt", on_step=stop_at(last), **task())
     steps = []
-    resumed = train(tmp_path / "a.pt", on_step=steps.append)
-    assert steps[0] == stop_at // 10 * 10
-    assert_equal(resumed, train(tmp_path / "b.pt"))
+    resumed = train(tmp_path / "a.pt", on_step=steps.append, **task())
+    assert steps[0] == last // 10 * 10
+    assert_equal(resumed, train(tmp_path / "b.pt", **task()))
+    assert bool(resumed["losses"]) == weights
+
+
+def test_projections_and_the_classifier_are_trained_along(tmp_path):
+    before = toy_task(more=parts_with_weights(), classifier=True)
+    after = train(tmp_path / "a.pt", more=parts_with_weights(), classifier=True)["losses"]
+    first = {f"trainable.{part.key}.weight": part.loss.weight for part in before.parts[2:4]}
+    first |= {f"classifier.{name}": value for name, value in before.classifier.state_dict().items()}
+    assert after.keys() == first.keys()
+    assert not any(torch.equal(after[name], first[name]) for name in first)
+
+
+def test_a_teacher_with_a_probe_is_the_teacher_that_it_would_have_been(tmp_path):
+    """The classifier reads the embeddings, and the network's weights and batches stay as they are, to the last bit."""
+    with_probe = train(tmp_path / "a.pt", teacher=False, more=(PROBE,), classifier=True)
+    without = train(tmp_path / "b.pt", teacher=False)
+    assert_equal(with_probe["network"], without["network"])
+    assert_equal(with_probe["generators"], without["generators"])
+    fresh = toy_task(classifier=True).classifier.state_dict()
+    assert not torch.equal(selected_classifier(with_probe)["weight"], fresh["weight"])
+    learnt = train(
+        tmp_path / "c.pt",
+        teacher=False,
+        more=(Part("cross_entropy", 0.5, cross_entropy, ("student_logits", "labels")),),
+        classifier=True,
+    )
+    assert not torch.equal(learnt["network"]["0.weight"], without["network"]["0.weight"])
+
+
+def test_the_teacher_stays_in_evaluation_mode(tmp_path):
+    """Its dropout would change what it says of the same images."""
+    task = toy_task(more=(PROBE,), classifier=True)
+    table = torch.rand(3, 6)
+    expected = task.teacher.network.eval()(table)[0].detach()
+    said = []
+    task.teacher.network.train().register_forward_hook(lambda module, *_: said.append(module.training))
+    Trainer(task, PROTOCOL, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(lambda step: None)
+    assert said == [False] * 40
+    assert torch.equal(task.teacher.network(table)[0], expected)
+
+
+HALF = PROTOCOL.model_copy(update={"steps": 20})
+
+
+@pytest.mark.parametrize("last", [None, 1, 10, 13])
+def test_a_second_stage_sees_what_would_have_come_next(tmp_path, last):
+    """Two halves see the batches and the views of one whole, also where the second half was stopped on its way."""
+    whole, first, second = [], [], []
+    uninterrupted = train(tmp_path / "whole.pt", seen=whole)
+    start = train(tmp_path / "first.pt", HALF, seen=first)
+    if last is not None:
+        with pytest.raises(Stop):
+            train(tmp_path / "second.pt", HALF, stop_at(last), start, seen=second)
+        second = second[: last // 10 * 10]
+    end = train(tmp_path / "second.pt", HALF, start=start, seen=second)
+    assert_equal(first + second, whole)
+    assert_equal(end["generators"], uninterrupted["generators"])
+    assert end["step"] == 20
+    assert [entry["step"] for entry in end["history"]] == list(range(1, 21))
+
+
+def test_a_second_stage_begins_with_the_first_ones_weights(tmp_path):
+    start = train(tmp_path / "first.pt", HALF)
+    before = {name: tensor.clone() for name, tensor in start["network"].items()}
+    task = toy_task()
+    Trainer(task, HALF, seed=3, fingerprint="other", checkpoint=tmp_path / "second.pt", start=start)
+    assert_equal(dict(task.network.state_dict()), before)
+    train(tmp_path / "second.pt", HALF, start=start)
+    assert_equal(dict(start["network"]), before)  # what is trained on is a copy
+
+
+def test_a_second_stage_begins_with_the_weights_that_count(tmp_path):
+    chosen = HALF.model_copy(update={"selection": "validation"})
+    start = train(tmp_path / "first.pt", chosen, recalls=[0.6, 0.4])
+    assert start["best"]["step"] == 10
+    task = toy_task()
+    Trainer(task, HALF, seed=3, fingerprint="other", checkpoint=tmp_path / "second.pt", start=start)
+    assert_equal(dict(task.network.state_dict()), start["best"]["network"])
+    assert not torch.equal(task.network[0].weight, start["network"]["0.weight"])
+
+
+def test_a_second_stage_that_has_begun_goes_on_from_its_own_checkpoint(tmp_path):
+    start = train(tmp_path / "first.pt", HALF)
+    expected = train(tmp_path / "second.pt", HALF, start=start)
+    assert_equal(train(tmp_path / "second.pt", HALF, start=start), expected)
+    assert_equal(load_checkpoint(tmp_path / "second.pt", "abc", 20), expected)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_second_stage_goes_on_with_the_gpus_generator(tmp_path):
+    """Else the second stage would drop out what the first one has dropped out."""
+    states = [
+        train(tmp_path / "whole.pt", PROTOCOL.model_copy(update={"device": "cuda"})),
+        train(tmp_path / "first.pt", HALF.model_copy(update={"device": "cuda"})),
+    ]
+    end = train(tmp_path / "second.pt", HALF.model_copy(update={"device": "cuda"}), start=states[1])
+    assert torch.equal(end["cuda_generator"], states[0]["cuda_generator"])
+    assert not torch.equal(end["cuda_generator"], states[1]["cuda_generator"])
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -115,7 +279,7 @@ def test_one_step_is_adams(tmp_path):
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
     generators = [make_generator(3, stream) for stream in range(3)]
     images = task.images(next(task.batches(generators[0])), generators[1])
-    loss = task.parts["drawn"].supervised(task.network.train()(images), torch.zeros(8), generators[2])
+    loss = task.parts[0].loss(task.network.train()(images), torch.zeros(8), generators[2])
     gradient = torch.autograd.grad(loss, task.network[3].weight)[0]
     after = train(tmp_path / "a.pt", protocol, dropout=0.0, teacher=False)["network"]
     moved = after["3.weight"] - before["3.weight"]
@@ -151,6 +315,16 @@ def test_selection_on_validation_keeps_the_best_state(tmp_path):
     assert state["best"]["step"] == 20
     shorter = train(tmp_path / "b.pt", PROTOCOL.model_copy(update={"steps": 20}))
     assert_equal(selected_weights(state), dict(shorter["network"]))
+
+
+def test_the_classifier_of_the_best_step_is_kept_with_it(tmp_path):
+    protocol = PROTOCOL.model_copy(update={"selection": "validation"})
+    state = train(tmp_path / "a.pt", protocol, recalls=[0.2, 0.6, 0.6, 0.4], more=parts_with_weights(), classifier=True)
+    shorter = train(tmp_path / "b.pt", HALF, more=parts_with_weights(), classifier=True)
+    assert_equal(state["best"]["losses"], dict(shorter["losses"]))
+    assert_equal(selected_classifier(state), selected_classifier(shorter))
+    assert selected_classifier(state).keys() == {"weight", "bias"}
+    assert not torch.equal(selected_classifier(state)["weight"], state["losses"]["classifier.weight"])
 
 
 def test_selection_of_the_last_step(tmp_path):

@@ -1,8 +1,24 @@
+"""What is minimised: what each loss is given, where gradients go, what is trained and saved."""
+
 import pytest
 import torch
 from torch import nn
 
-from relbench.training.objective import DivergedError, Objective, Part
+from relbench.losses import INPUTS, FitNet, cross_entropy, probe
+from relbench.training.objective import DivergedError, Objective, Part, Teacher
+
+LABELS = torch.tensor([0, 1, 2, 0])
+
+
+class Shown(nn.Module):
+    """Embeddings and two maps of other widths, each from weights of its own."""
+
+    def __init__(self, dim=3):
+        super().__init__()
+        self.embed, self.low, self.high = nn.Linear(3, dim), nn.Linear(3, 2), nn.Linear(3, 5)
+
+    def forward(self, images):
+        return self.embed(images), {"low": self.low(images), "high": self.high(images)}
 
 
 def supervised(embeddings, labels, generator):
@@ -14,37 +30,136 @@ def relational(student, teacher):
 
 
 def make(teacher=None, weight=2.0):
-    return Objective({"a": Part(1.0, supervised=supervised), "b": Part(weight, relational=relational)}, teacher)
+    parts = (
+        Part("a", 1.0, supervised, ("embeddings", "labels", "generator")),
+        Part("b", weight, relational, ("student", "teacher")),
+    )
+    return Objective(parts, None, Teacher(teacher) if teacher else None)
 
 
 def batch():
+    """What the student shows, with gradients wanted; and images."""
     generator = torch.Generator().manual_seed(0)
-    return torch.rand(4, 3, generator=generator, requires_grad=True), torch.rand(4, 3, generator=generator)
+    embeddings, low, high, images = (torch.rand(4, size, generator=generator) for size in (3, 2, 5, 3))
+    for seen in (embeddings, low, high):
+        seen.requires_grad_()
+    return (embeddings, {"low": low, "high": high}), images
+
+
+def values_of(objective, seen=None, images=None):
+    first, second = batch()
+    return objective(seen or first, second if images is None else images, LABELS, torch.Generator().manual_seed(1))
 
 
 def test_total_is_the_weighted_sum():
-    embeddings, images = batch()
-    objective = make(nn.Linear(3, 3))
-    values = objective(embeddings, images, torch.arange(4), torch.Generator().manual_seed(1))
+    objective = make(Shown())
+    values = values_of(objective)
     expected = values["a"] + 2 * values["b"]
     assert objective.total(values, step=1) == expected
 
 
 def test_gradient_goes_to_the_student_alone():
-    teacher = nn.Linear(3, 3)
-    embeddings, images = batch()
+    teacher = Shown()
+    seen, images = batch()
     objective = make(teacher)
-    objective.total(objective(embeddings, images, torch.arange(4), torch.Generator()), 1).backward()
-    assert embeddings.grad.abs().sum() > 0
+    objective.total(values_of(objective, seen, images), 1).backward()
+    assert seen[0].grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+def test_each_loss_is_given_what_it_takes_in_its_order():
+    """One loss that takes all there is, in every rotation of the order."""
+    teacher = Teacher(Shown(), nn.Linear(3, 7), torch.rand(3, 3))
+    classifier, (seen, images) = nn.Linear(3, 6), batch()
+    own, shown = seen[0], teacher.network(images)
+    expected = {
+        "student": own,
+        "embeddings": own,
+        "teacher": shown[0],
+        "labels": LABELS,
+        "student_map": seen[1]["high"],
+        "teacher_map": shown[1]["high"],
+        "student_logits": classifier(own),
+        "detached_logits": classifier(own),
+        "teacher_logits": teacher.classifier(shown[0]),
+        "centres": teacher.centres,
+    }
+    assert expected.keys() == INPUTS.keys() - {"generator"}
+    for first in range(len(INPUTS)):
+        takes = (*list(INPUTS)[first:], *list(INPUTS)[:first])
+        given = {}
+
+        def remember(*arguments, takes=takes, given=given):
+            given.update(zip(takes, arguments, strict=True))
+            return arguments[takes.index("student")].sum()
+
+        values_of(Objective([Part("x", 1.0, remember, takes, "high")], classifier, teacher), seen, images)
+        assert isinstance(given.pop("generator"), torch.Generator)
+        for name, value in expected.items():
+            assert torch.equal(given[name], value), name
+
+
+def test_nothing_of_the_teacher_carries_a_gradient():
+    taken = ("teacher", "teacher_map", "teacher_logits", "centres")
+    teacher = Teacher(Shown(), nn.Linear(3, 7), torch.rand(3, 3))
+    given = []
+
+    def remember(student, *theirs):
+        given.extend(theirs)
+        return student.sum()
+
+    seen, images = batch()
+    part = Part("x", 1.0, remember, ("student", *taken), "low")
+    values_of(Objective([part], None, teacher), seen, images.requires_grad_())
+    assert len(given) == 4
+    assert not any(value.requires_grad for value in given)
+
+
 def test_teacher_is_neither_trained_nor_saved_and_stays_in_evaluation_mode():
-    teacher = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
-    objective = make(teacher).train()
-    assert not teacher.training
+    teacher = Teacher(Shown().train(), nn.Sequential(nn.Dropout(), nn.Linear(3, 7)).train(), torch.rand(3, 3))
+    objective = Objective((Part("b", 1.0, relational, ("student", "teacher")),), None, teacher).train()
+    assert not any(module.training for one in (teacher.network, teacher.classifier) for module in one.modules())
+    assert not any(
+        parameter.requires_grad for one in (teacher.network, teacher.classifier) for parameter in one.parameters()
+    )
     assert list(objective.parameters()) == []
     assert objective.state_dict() == {}
+
+
+def test_a_teacher_without_a_classifier_has_no_logits():
+    given = []
+
+    def remember(student, teacher_logits):
+        given.append(teacher_logits)
+        return student.sum()
+
+    values_of(Objective([Part("x", 1.0, remember, ("student", "teacher_logits"))], None, Teacher(Shown())))
+    assert given == [None]
+
+
+def test_a_term_is_the_sum_over_its_layers():
+    parts = [Part("maps", 3.0, lambda own: own.sum(), ("student_map",), layer) for layer in ("low", "high")]
+    seen, images = batch()
+    objective = Objective(parts, None, Teacher(Shown()))
+    values = values_of(objective, seen, images)
+    assert values.keys() == {"maps"}
+    assert values["maps"] == seen[1]["low"].sum() + seen[1]["high"].sum()
+    assert objective.total(values, 1) == 3 * values["maps"]  # the weight counts once
+
+
+def test_each_layer_has_parameters_of_its_own():
+    sizes = {"low": 2, "high": 5}
+    parts = [
+        Part("fitnet", 1.0, FitNet(student_channels=size, teacher_channels=size), ("student_map", "teacher_map"), layer)
+        for layer, size in sizes.items()
+    ]
+    objective = Objective(parts, None, Teacher(Shown()))
+    assert {name: value.shape for name, value in objective.state_dict().items()} == {
+        "trainable.fitnet@low.weight": (2, 2),
+        "trainable.fitnet@high.weight": (5, 5),
+    }
+    objective.total(values_of(objective), 1).backward()
+    assert all(parameter.grad.any() for parameter in objective.parameters())
 
 
 def test_a_loss_with_parameters_is_trained_and_saved():
@@ -53,18 +168,30 @@ def test_a_loss_with_parameters_is_trained_and_saved():
             super().__init__()
             self.scale = nn.Parameter(torch.ones(()))
 
-        def forward(self, embeddings, labels, generator):
+        def forward(self, embeddings):
             return embeddings.sum() * self.scale
 
-    objective = Objective({"pml:Scaled": Part(1.0, supervised=Scaled())}, None)
+    objective = Objective([Part("pml:Scaled", 1.0, Scaled(), ("embeddings",))], None, None)
     assert len(list(objective.parameters())) == 1
     assert len(objective.state_dict()) == 1
 
 
-def test_relational_without_teacher():
-    embeddings, images = batch()
-    with pytest.raises(ValueError, match="needs a teacher"):
-        make()(embeddings, images, torch.arange(4), torch.Generator())
+@pytest.mark.parametrize(("loss", "takes", "reaches"), [(cross_entropy, "student", True), (probe, "detached", False)])
+def test_a_probe_teaches_the_classifier_alone(loss, takes, reaches):
+    classifier = nn.Linear(3, 3)
+    seen, images = batch()
+    objective = Objective([Part("x", 1.0, loss, (f"{takes}_logits", "labels"))], classifier, None)
+    assert set(objective.state_dict()) == {"classifier.weight", "classifier.bias"}
+    value = values_of(objective, seen, images)["x"]
+    assert torch.equal(value, nn.functional.cross_entropy(classifier(seen[0]), LABELS))
+    value.backward()
+    assert classifier.weight.grad.any()
+    assert (seen[0].grad is not None and bool(seen[0].grad.any())) == reaches
+
+
+def test_a_loss_that_takes_a_teacher_is_not_computed_without_one():
+    with pytest.raises(KeyError, match="'teacher'"):
+        values_of(make())
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

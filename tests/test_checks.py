@@ -1,0 +1,120 @@
+"""What is checked before a run begins, on a table of images without images."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from test_kept import write
+from test_summarise import make_row
+
+from relbench.checks import check_run, class_batches
+from relbench.data.table import Shape
+from relbench.experiment import Experiment, Net, Protocol, Term, changed
+from relbench.kept import RunFolder
+from relbench.ledger import write_record
+
+NET = Net(width=2, dim=4)
+PROTOCOL = Protocol(steps=6, batch_size=8, images_per_class=2)
+TEACHER = Experiment(net=NET, protocol=PROTOCOL, terms=(Term(loss="triplet"),))
+FIRST = Experiment(net=NET, protocol=PROTOCOL, terms=(Term(loss="rkd_distance"),), teacher=TEACHER)
+SECOND = changed(FIRST, {"terms": (Term(loss="rkd_angle"),), "start": FIRST})
+
+
+GREY = Shape(channels=1, size=28)
+
+
+@dataclass
+class Table:
+    """All that is looked at of a source: its table, and the shape of its images."""
+
+    table: pd.DataFrame
+    shape: Shape = GREY
+
+
+def table(train=4, validation=2, test=3, images=2, **roles):
+    counts = {"train": train, "validation": validation, "test": test}
+    classes = [(f"{split}{number}", split) for split, count in counts.items() for number in range(count)]
+    lines = [(f"{label}/{image}", label, split) for label, split in classes for image in range(images)]
+    found = pd.DataFrame(lines, columns=["name", "label", "split"])
+    return Table(found.assign(**{name: [of(line) for line in lines] for name, of in roles.items()}))
+
+
+def refusal(source, experiment=TEACHER, runs=None, ks=(1,)):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        check_run(experiment, runs, source, ks)
+    return str(caught.value)
+
+
+def test_what_is_possible_passes(tmp_path):
+    for experiment in (TEACHER, FIRST, SECOND):
+        check_run(experiment, tmp_path, table(), (1, 5))
+    check_run(TEACHER, tmp_path, table(validation=0), (1,))
+
+
+def test_too_few_training_classes(tmp_path):
+    message = "a batch of 8 with 2 images per class needs 4 classes, but there are 3 for training"
+    assert refusal(table(train=3), runs=tmp_path).startswith(message)
+
+
+def test_too_few_others_for_the_largest_k(tmp_path):
+    check_run(TEACHER, tmp_path, table(), (5,))
+    message = "Recall@K is asked for K = 6, but a test image has 5 others: take more classes"
+    assert refusal(table(), runs=tmp_path, ks=(1, 6)) == message
+
+
+@pytest.mark.parametrize("split", ["test", "validation"])
+def test_no_two_images_of_a_class(tmp_path, split):
+    source = table()
+    lines = source.table["split"] == split
+    source.table.loc[lines, "label"] = source.table.loc[lines, "name"]
+    message = f"no {split} image has another one of its class to be found: take classes of more images"
+    assert refusal(source, runs=tmp_path) == message
+
+
+def test_queries_and_gallery(tmp_path):
+    """Half of each class's images ask for the other half: no image of the gallery is passed over."""
+    halves = {"query": lambda line: line[0].endswith("/0"), "gallery": lambda line: line[0].endswith("/1")}
+    check_run(TEACHER, tmp_path, table(**halves), (3,))
+    assert "K = 4, but a test image has 3 others" in refusal(table(**halves), runs=tmp_path, ks=(4,))
+    strangers = {
+        "query": lambda line: line[1] == "test0",
+        "gallery": lambda line: line[1] != "test0",
+    }
+    assert refusal(table(**strangers), runs=tmp_path).startswith("no test image has another one of its class")
+
+
+def test_a_loss_that_would_refuse_the_batch(tmp_path):
+    long = changed(TEACHER, {"terms": (Term(loss="hard_darkrank", options={"list_length": 8}),), "teacher": TEACHER})
+    assert refusal(table(), long, tmp_path).startswith("terms hard_darkrank: the loss needs at least 9 rows")
+
+
+def test_a_damaged_checkpoint_of_its_own(tmp_path):
+    folder = write(TEACHER, tmp_path)
+    check_run(TEACHER, tmp_path, table(), (1,))
+    folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
+    assert refusal(table(), runs=tmp_path).startswith(f"{folder.checkpoint} is not a readable checkpoint of this run")
+
+
+@pytest.mark.parametrize(("broken", "what"), [(TEACHER, "teacher"), (FIRST, "first stage")])
+def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken, what):
+    for one in (TEACHER, FIRST):
+        write_record(make_row(one, (1, 2, 3)), write(one, tmp_path).row)
+    check_run(SECOND, tmp_path, table(), (1,))
+    folder = RunFolder(tmp_path, broken)
+    folder.checkpoint.write_bytes(b"")
+    message = refusal(table(), SECOND, tmp_path)
+    assert message.startswith(str(folder.checkpoint))
+    assert f"as it is a finished {what}'s, delete {folder.row} too" in message
+    folder.checkpoint.unlink()
+    assert refusal(table(), SECOND, tmp_path).startswith(f"the {what}'s checkpoint {folder.checkpoint} is gone")
+    folder.row.unlink()  # then it is trained again, and nothing stands in the way
+    check_run(SECOND, tmp_path, table(), (1,))
+
+
+def test_batches_are_of_the_protocols_size():
+    batch = next(iter(class_batches(TEACHER, np.arange(30) // 3, torch.Generator())))
+    labels = batch // 3
+    assert len(batch) == 8
+    assert sorted(torch.bincount(labels, minlength=10).tolist()) == [0] * 6 + [2] * 4

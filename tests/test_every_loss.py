@@ -1,0 +1,111 @@
+"""Every loss of the table trains a student on Glyphs, through plan and grid; a new one is taken along by itself."""
+
+import math
+
+import pytest
+import torch
+from tiny import TINY
+
+from relbench.experiment import Term, changed
+from relbench.grid import prepare, run_grid
+from relbench.kept import RunFolder
+from relbench.losses import LOSSES
+from relbench.plan import find_study, plan_cells
+
+QUICKSTART = find_study("quickstart")
+(TRIPLET,) = QUICKSTART.teacher_terms
+OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_classifier": {"weighted": True}}
+ADDED = {name: Term(loss=name, options=OPTIONS.get(name, {})) for name in LOSSES.keys() - {"triplet"}}
+VARIANTS = {
+    "fitnet, untrained": Term(loss="fitnet", options={"trained": False}),
+    "similarity_preserving, embeddings": Term(loss="similarity_preserving", layers=("embedding",)),
+    "attention_transfer, stage1": Term(loss="attention_transfer", layers=("stage1",)),
+}
+METHODS = {"triplet": (TRIPLET,)} | {label: (TRIPLET, term) for label, term in (ADDED | VARIANTS).items()}
+STAGED = "REFILLED in two stages"
+FEW = {
+    "data.hold_out": False,
+    "teacher.steps": 4,
+    "teacher.validate_every": 4,
+    "student.steps": 4,
+    "student.validate_every": 4,
+}
+SMALL = {"steps": 1, "validate_every": 1, "batch_size": 10}
+WIDE = {"student.width": 3, "student.dim": 5}  # no shape of the student's is one of the teacher's
+
+
+class Log:
+    """Nothing may fail."""
+
+    def step(self, fingerprint, step):
+        pass
+
+    def finished(self, fingerprint, row):
+        pass
+
+    def failed(self, fingerprint, error):
+        raise AssertionError(error)
+
+
+def trained(methods, folder, data, values, first_stages=None):
+    """Rows, and weights of the networks, by label."""
+    terms = {"teacher_terms": (TRIPLET, Term(loss="probe")), "methods": methods, "longer_teacher": None}
+    study = changed(QUICKSTART, terms | {"first_stages": first_stages or {}})
+    cells = plan_cells(study, (0,), "cpu", TINY | FEW | values, data)
+    schedule = prepare([cell.experiment for cell in cells], folder, data, iter, print)
+    run_grid(schedule, folder, data, 1, Log())
+    rows = {cell.label: schedule.rows[cell.experiment.fingerprint] for cell in cells}
+    return rows, {cell.label: RunFolder(folder, cell.experiment).state()["network"] for cell in cells}
+
+
+@pytest.fixture(scope="module")
+def everything(tmp_path_factory, data_folder):
+    first = {STAGED: (ADDED["refilled_embedding"],)}
+    methods = METHODS | {STAGED: (ADDED["refilled_classifier"],)}
+    return trained(methods, tmp_path_factory.mktemp("runs"), data_folder, WIDE, first)
+
+
+def test_no_loss_is_left_out(everything):
+    used = {term.loss for row in everything[0].values() for term in row.experiment.terms}
+    assert used == LOSSES.keys()
+
+
+def differ(first, second):
+    return any(not torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("label", METHODS.keys() - {"triplet"})
+def test_a_loss_is_finite_and_moves_the_student(everything, label):
+    rows, weights = everything
+    row, term = rows[label], METHODS[label][1].loss
+    assert [entry["step"] for entry in row.history] == [1, 2, 3, 4]
+    values = [entry[term] for entry in row.history]
+    assert all(math.isfinite(value) and value > 0 for value in values)
+    assert len(set(values)) == 4
+    assert row.history[0]["triplet"] == rows["triplet"].history[0]["triplet"]  # the same network, images and triplets
+    assert differ(weights[label], weights["triplet"]) == (term != "probe")
+
+
+def test_methods_are_different_methods(everything):
+    """No two of them end with the same weights, but the probe with the plain student."""
+    weights = {label: one for label, one in everything[1].items() if label not in ("teacher", "probe")}
+    labels = list(weights)
+    pairs = [(a, b) for number, a in enumerate(labels) for b in labels[:number]]
+    assert not [(a, b) for a, b in pairs if not differ(weights[a], weights[b])]
+
+
+def test_two_stages(everything):
+    rows = everything[0]
+    first, second = rows[f"{STAGED}, first stage"], rows[STAGED]
+    assert [entry["step"] for entry in first.history] == [entry["step"] for entry in second.history] == [1, 2]
+    assert second.experiment.start == first.experiment
+    assert math.isfinite(second.history[-1]["refilled_classifier"])
+
+
+def test_maps_of_another_trunk(tmp_path):
+    """A residual network learns the maps of a small conv net."""
+    values = {f"{arm}.{key}": value for arm in ("student", "teacher") for key, value in SMALL.items()}
+    values |= {"data.size": 32, "student.trunk": "resnet18", "student.width": None}
+    maps = ("fitnet", "attention_transfer", "neuron_selectivity", "similarity_preserving")
+    rows, _ = trained({"all": (TRIPLET, *(ADDED[name] for name in maps))}, tmp_path, tmp_path, values)
+    assert all(rows["all"].history[-1][name] > 0 for name in maps)
