@@ -43,12 +43,19 @@ STUDY = (
     Sketch("rkd-da", "student", 0.523, Net(width=8, dim=32, unit_length=False), (TRIPLET, DISTANCE, ANGLE)),
     Sketch("teacher's recipe, student's budget", "control", 0.580, Net(width=16, dim=128), distilled=False),
 )
+OTHER_TERMS = (
+    *("hard_darkrank", "pkt", "similarity_preserving", "correlation_congruence", "fitnet", "attention_transfer"),
+    *("neuron_selectivity", "hinton_kd", "refilled_embedding", "refilled_classifier", "pml:MultiSimilarityLoss"),
+    *("pml:LiftedStructureLoss", "my_loss.py:MyLoss"),
+)
 MANY = (
-    TEACHER,
+    *STUDY[:-1],
     *(
-        Sketch(f"method {number}, with a label of two lines", "student", 0.40 + 0.008 * number)
-        for number in range(1, 20)
+        Sketch(f"triplet + {name}", "student", 0.43 + 0.008 * number, terms=(TRIPLET, Term(loss=name)))
+        for number, name in enumerate(OTHER_TERMS)
     ),
+    Sketch("teacher of the student's size", "control", 0.46, distilled=False),
+    STUDY[-1],
 )
 UNBROKEN = "conv4_width8_dim32_triplet_rkd_distance_rkd_angle_steps3000_rate3e-3"
 LONG = (TEACHER, Sketch(f"a student whose name tells its whole story: {UNBROKEN}", "student", 0.45))
