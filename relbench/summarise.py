@@ -1,6 +1,6 @@
 """From rows to a summary: means, intervals, and each method against its teacher."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 from relbench.comparison import Comparison
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
 from relbench.ledger import Entry, Plan, Row, read_record, read_row
+from relbench.losses import find_loss
 from relbench.report.fairness import refuse_unfair
 from relbench.report.summary import Method, Summary
 
@@ -44,7 +45,21 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     finished = plan.model_copy(update={"entries": done, "notes": notes})
     labels = dict.fromkeys(entry.label for entry in done)
     methods = tuple(_method([entry for entry in done if entry.label == label], finished, rows) for label in labels)
-    return Summary(finished, _corrected(methods), tuple(sorted({entry.seed for entry in done})))
+    seeds = tuple(sorted({entry.seed for entry in done}))
+    return Summary(finished, _corrected(methods), seeds, _sources(rows[entry.fingerprint] for entry in done))
+
+
+def _sources(rows: Iterable[Row]) -> dict[str, str]:
+    """By loss, where it comes from."""
+    return {name: _source(name) for name in dict.fromkeys(term.loss for row in rows for term in row.experiment.terms)}
+
+
+def _source(name: str) -> str:
+    """What relbench knows; old rows and a user's own file may have losses that it does not."""
+    try:
+        return find_loss(name).source
+    except ValueError:
+        return "not one of relbench's losses: its source is not known here"
 
 
 def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Method:

@@ -214,7 +214,7 @@ def _step(sizes: Sequence[int], most: int) -> float:
 def _draw_dot(axes: Axes, place: float, interval: Interval, look: dict[str, Any]) -> None:
     axes.plot(place, 100 * interval.mean, **look)
     if interval.low is not None and interval.high is not None:
-        axes.vlines(place, 100 * interval.low, 100 * interval.high, color=look["color"], linewidth=1.2)
+        axes.vlines(place, 100 * interval.low, 100 * interval.high, color=look["color"], linewidth=1.2, zorder=1.5)
 
 
 def _label_sizes(axes: Axes, sizes: Sequence[int]) -> None:
@@ -256,6 +256,7 @@ def _draw_terms(
         _draw_history(axes, frames, term, looks)
         axes.set_title(_plain(term), fontsize="small")
         axes.tick_params(labelsize="small")
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))  # the default's depend on a height that is not yet known
     for axes in panels[len(terms) :]:
         axes.remove()
 
