@@ -1,6 +1,7 @@
 """From rows to a summary: means, intervals, and each method against its teacher."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import numpy as np
 
 from relbench.comparison import Comparison
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
+from relbench.experiment import Experiment, Term
 from relbench.ledger import Entry, Plan, Row, read_record, read_row
+from relbench.losses import find_loss
 from relbench.report.fairness import refuse_unfair
 from relbench.report.summary import Method, Pair, Summary
 
@@ -45,7 +48,31 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     labels = dict.fromkeys(entry.label for entry in done)
     methods = tuple(_method([entry for entry in done if entry.label == label], finished, rows) for label in labels)
     seeds = tuple(sorted({entry.seed for entry in done}))
-    return Summary(finished, _corrected(methods), seeds, _pairs(plan.pairs, methods))
+    sources = _sources(rows[entry.fingerprint].experiment for entry in done)
+    return Summary(finished, _corrected(methods), seeds, _pairs(plan.pairs, methods), sources)
+
+
+def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:
+    """By loss, where it comes from; what one kept with its rows says is not executed for that."""
+    return {term.loss: _source(term) for one in experiments for term in _terms(one)}
+
+
+def _terms(experiment: Experiment) -> Iterator[Term]:
+    if experiment.start:
+        yield from _terms(experiment.start)
+    yield from experiment.terms
+
+
+def _source(term: Term) -> str:
+    """What relbench knows; old rows may have losses that it does not."""
+    if term.source:
+        return (
+            f"a file of the user's, kept with the rows, sha256 {hashlib.sha256(term.source.encode()).hexdigest()[:12]}"
+        )
+    try:
+        return find_loss(term.loss).source
+    except ValueError:
+        return "not one of relbench's losses: its source is not known here"
 
 
 def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Method:

@@ -144,6 +144,7 @@ FILES = {
     "table.tex",
     "recall_at_k.png",
     "recall_at_k.svg",
+    "recall_at_1.png",
     "training.png",
     "rows.csv",
     "report.html",

@@ -9,6 +9,7 @@ import pytest
 from relbench.comparison import Interval
 from relbench.experiment import Experiment, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Row, write_record
+from relbench.losses import LOSSES
 from relbench.report import write_report
 from relbench.summarise import read_results, summarise
 
@@ -181,3 +182,16 @@ def test_the_committed_reference_is_read_by_todays_code(tmp_path):
     write_report(summarise(plan, rows), tmp_path / "copy")
     for name in ("table.md", "table.csv", "table.tex", "rows.csv"):
         assert (tmp_path / "copy" / name).read_text() == (committed / name).read_text(), name
+
+
+def test_each_loss_comes_with_its_source():
+    rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
+    assert summarise(make_plan(0), rows).sources == {name: LOSSES[name].source for name in ("triplet", "rkd_angle")}
+
+
+def test_a_loss_that_relbench_does_not_know_is_said_to_have_no_known_source():
+    own = Experiment(terms=(Term(loss="mine"),))
+    entry = Entry(label="teacher", role="teacher", seed=0, fingerprint=own.fingerprint)
+    plan = Plan(study="s", title="t", notes=(), entries=(entry,))
+    (words,) = summarise(plan, {own.fingerprint: make_row(own, (5, 5, 10))}).sources.values()
+    assert words == "not one of relbench's losses: its source is not known here"

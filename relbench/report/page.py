@@ -1,8 +1,10 @@
 """The report as one HTML page that needs nothing but itself."""
 
 import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -10,7 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from relbench import __version__
 from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
-from relbench.report.plots import recall_plot, training_plot
+from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Method, Summary
 from relbench.report.tables import formatted
 from relbench.report.wording import (
@@ -22,12 +24,14 @@ from relbench.report.wording import (
     headline,
     listed,
     main_recall,
+    mean_cell,
     metric_name,
     notes,
     percent,
 )
 
 MEBIBYTE = 2**20
+CITED = re.compile(r"(arXiv:\d{4}\.\d{4,5})|([\w.-]+/[\w.-]+)@([0-9a-f]{7,40})")  # a paper, or code at a commit
 
 
 @dataclass(frozen=True)
@@ -68,21 +72,24 @@ def _content(summary: Summary) -> dict[str, Any]:
         "plan": summary.plan,
         "headline": headline(summary),
         "notes": notes(summary),
-        "table": _results(summary),
+        "compared": _results(summary, "Results on test classes", in_brief=True),
+        "further": _results(summary, "Size, batch and further metrics", in_brief=False),
         "recall": _picture(recall_plot, summary, _recall_in_words(summary)),
+        "size": _picture(size_plot, summary, _size_in_words(summary)),
         "training": _picture(training_plot, summary, _training_in_words(summary)),
         "seeds": _by_seed(summary),
         "same": same,
         "different": different,
         "runs": _runs(summary),
         "machines": _machines(summary),
+        "sources": [(name, _with_addresses(source)) for name, source in summary.sources.items()],
         "version": __version__,
     }
 
 
-def _results(summary: Summary) -> Grid:
-    table = formatted(summary)
-    return Grid("Results on test classes", table.header, table.rows, [column.is_number for column in table.columns])
+def _results(summary: Summary, name: str, *, in_brief: bool) -> Grid:
+    table = formatted(summary).part(in_brief=in_brief)
+    return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
 
 
 def _picture(draw: Callable[..., bytes], summary: Summary, text: str) -> Picture:
@@ -99,10 +106,26 @@ def _recall_in_words(summary: Summary) -> str:
 
 def _training_in_words(summary: Summary) -> str:
     terms = dict.fromkeys(term.loss for row in all_rows(summary) for term in row.experiment.terms)
+    values = "; ".join(f"{method.label} {_last_validation(method)}" for method in summary.methods)
     return (
         f"Curves over training steps, one for each method: a panel for each loss term ({listed(list(terms))}), "
-        "and one for Recall@1 on validation classes."
+        f"and one for Recall@1 on validation classes. Its last values: {values}."
     )
+
+
+def _last_validation(method: Method) -> str:
+    recorded = [[entry[MAIN] for entry in row.history if MAIN in entry] for row in method.rows]
+    last = [values[-1] for values in recorded if values]
+    return f"{percent(fmean(last))} %" if last else "not recorded"
+
+
+def _size_in_words(summary: Summary) -> str:
+    values = "; ".join(
+        f"{method.label}: {method.row.experiment.net.dim:,} dimensions, {method.row.parameters:,} parameters, "
+        f"{mean_cell(method.metrics[MAIN])} %"
+        for method in summary.methods
+    )
+    return f"Recall@1 over embedding dimensions, and over parameters, a marker for each method. {values}."
 
 
 def _by_seed(summary: Summary) -> Grid:
@@ -133,7 +156,7 @@ def _settings(summary: Summary) -> tuple[list[tuple[str, str]], Grid]:
 
 
 def _settings_of(experiment: Experiment) -> dict[str, str]:
-    settings = {"loss": " + ".join(_term_name(term) for term in experiment.terms)}
+    settings = {"recipe": str(experiment.recipe), "loss": " + ".join(_term_name(term) for term in experiment.terms)}
     settings["teacher"] = _teacher_name(experiment.teacher)
     for group in ("net", "protocol", "data"):
         values = getattr(experiment, group).model_dump(mode="json")
@@ -193,3 +216,14 @@ def _machines(summary: Summary) -> list[str]:
         + ", ".join(f"{package} {version}" for package, version in sorted(machine.versions.items()))
         for machine in _distinct_machines(summary)
     ]
+
+
+def _with_addresses(source: str) -> list[tuple[str, str]]:
+    """A source in parts, each with the address that it has, or none."""
+    parts, end = [], 0
+    for found in CITED.finditer(source):
+        paper, code, commit = found.groups()
+        address = f"github.com/{code}/tree/{commit}" if code else f"arxiv.org/abs/{paper.removeprefix('arXiv:')}"
+        parts += [(source[end : found.start()], ""), (found.group(), f"https://{address}")]
+        end = found.end()
+    return [*parts, (source[end:], "")]

@@ -1,25 +1,28 @@
 """The plots of a study, as bytes: drawn on figures of their own, never through pyplot's global state.
 
-Methods differ in colour, marker and line, so that they can be told apart without colour, and up to 84 of them. The
-colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), less yellow, which is too pale on white, and black, which
-is the teacher's.
+Methods differ in colour, marker and line (full markers on full lines, hollow ones on dashed lines), so that they can be
+told apart without colour, and up to 84 of them. The colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), less
+yellow, which is too pale on white, and black, which is the teacher's.
 """
 
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from typing import Any, Literal
 
 import matplotlib.style
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from relbench.comparison import Interval
 from relbench.report.summary import Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
 
@@ -27,8 +30,13 @@ DOTS_PER_INCH = 150
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)))
-TEACHER = {"color": "black", "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": ".", "markersize": 7, "zorder": 3}
+TEACHER = {"color": "black", "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": "o", "markersize": 3.5, "zorder": 3}
 LEGEND_LINE = 0.2  # inches
+SWAPPED = str.maketrans("-_", "_-")
+SIZES: dict[str, Callable[[Method], int]] = {
+    "Embedding dimensions (equal on a strip)": lambda method: method.row.experiment.net.dim,
+    "Parameters (equal on a strip)": lambda method: method.row.parameters,
+}
 STYLE = {
     "axes.grid": True,
     "axes.spines.right": False,
@@ -54,39 +62,63 @@ def recall_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool =
         narrow: Shaped for a telephone: the legend below the curves.
     """
     looks = _looks(summary)
-    ranked = sorted(summary.methods, key=main_recall, reverse=True)  # the legend in the order of the curves
-    legend = _legend(ranked, narrow=narrow)
+    legend = _legend(_ranked(summary), narrow=narrow)
     with _drawn((4.2, 4.0 + legend.height) if narrow else (8.0, max(4.5, legend.height)), kind) as (figure, content):
         axes = figure.add_subplot()
         for method in summary.methods:
             _draw_recall(axes, method, looks[method.label])
         _label_recall(axes, recall_ranks(summary.methods[0]))
-        _add_title(figure, summary, "Recall@K", "95 % interval over seeds")
+        _add_title(figure, summary, "Recall@K", "bands", "95 % interval over seeds")
         _add_legend(figure, legend, looks)
     return content.getvalue()
 
 
-def training_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """Every loss term, and recall@1 on validation classes, over steps: means, and bands from least to greatest seed.
+def size_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """Recall@1 against embedding dimensions and against parameters, a marker a method with its interval over seeds.
+
+    Methods of one size stand side by side on a strip, from least to greatest recall: most share a size, and on top of
+    each other none could be read.
 
     Args:
         summary: The study.
         kind: The file format.
         narrow: Shaped for a telephone: one panel below the other.
     """
+    looks, legend = _dots(_looks(summary)), _legend(_ranked(summary), narrow=narrow)
+    size = (4.2, 6.0 + legend.height) if narrow else (9.0, max(4.5, legend.height))
+    with _drawn(size, kind) as (figure, content):
+        panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
+        for axes, (name, size_of) in zip(panels, SIZES.items(), strict=True):
+            _draw_sizes(axes, summary, size_of, looks)
+            axes.set(xlabel=name, ylabel="Recall@1, %" if narrow or axes is panels[0] else "")
+        _add_title(figure, summary, "Recall@1 and size", "bars", "95 % interval over seeds")
+        _add_legend(figure, legend, looks)
+    return content.getvalue()
+
+
+def training_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """Recall@1 on validation classes, and below it every loss term, over steps; bands from least to greatest seed.
+
+    Args:
+        summary: The study.
+        kind: The file format.
+        narrow: Shaped for a telephone: the legend below the large panel, and two small panels in a line, not four.
+    """
     frames = {method.label: _history(method) for method in summary.methods}
     terms = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame if name not in ("step", MAIN)))
     looks, legend = _looks(summary), _legend(summary.methods, narrow=narrow)
-    tall, wide = (4.2, 4.0 + 1.7 * len(terms) + legend.height), (9.0, max(4.5, 1.6 * len(terms), legend.height))
-    with _drawn(tall if narrow else wide, kind) as (figure, content):
-        *term_axes, recall_axes = _panels(figure, len(terms), narrow=narrow)
-        for axes, term in zip(term_axes, terms, strict=True):
-            _draw_history(axes, frames, term, looks)
-            axes.set_title(f"Loss term {_plain(term)}")
-        _draw_history(recall_axes, frames, MAIN, looks, scale=100)
-        recall_axes.set(title="Recall@1 on validation classes, %", xlabel="Training step")
-        _add_title(figure, summary, "Training", "least to greatest seed")
-        _add_legend(figure, legend, looks)
+    lines, columns = _lines_and_columns(len(terms), at_most=2 if narrow else 4)
+    heights = [2.8 + legend.height if narrow else max(3.4, legend.height), *([0.3 + 1.6 * lines] if terms else [])]
+    with _drawn((4.2 if narrow else 9.0, sum(heights)), kind) as (figure, content):
+        above, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
+        axes = above.add_subplot()
+        _draw_history(axes, frames, MAIN, looks, scale=100)
+        axes.set(title="Recall@1 on validation classes, %", xlabel="Training step")
+        _add_title(above, summary, "Training", "bands", "least to greatest seed")
+        _add_legend(above, legend, looks)
+        for part in below:
+            _draw_terms(part.subplots(lines, columns, squeeze=False), frames, terms, looks)
+            part.suptitle("Loss terms", fontsize="medium", x=0.01, ha="left")
     return content.getvalue()
 
 
@@ -106,14 +138,30 @@ def _looks(summary: Summary) -> Looks:
     teacher, *others = summary.methods
     looks: Looks = {teacher.label: dict(TEACHER)}
     for index, method in enumerate(others):
+        dashed = index // len(COLOURS) % len(LINES)
         looks[method.label] = {
             "color": COLOURS[index % len(COLOURS)],
             "marker": MARKERS[index % len(MARKERS)],
-            "linestyle": LINES[index // len(COLOURS) % len(LINES)],
+            "linestyle": LINES[dashed],
             "markersize": 5,
             "linewidth": 1.6,
+            "markerfacecolor": "white" if dashed else COLOURS[index % len(COLOURS)],
         }
     return looks
+
+
+def _dots(looks: Looks) -> Looks:
+    """The same looks for single values: larger markers, and a line for the teacher alone, thin, to compare with."""
+    teacher, *_ = looks
+    return {
+        label: {**look, "markersize": 6, "linewidth": 1, "linestyle": look["linestyle"] if label == teacher else "none"}
+        for label, look in looks.items()
+    }
+
+
+def _ranked(summary: Summary) -> list[Method]:
+    """The methods in the order of their curves."""
+    return sorted(summary.methods, key=main_recall, reverse=True)
 
 
 def _draw_recall(axes: Axes, method: Method, look: dict[str, Any]) -> None:
@@ -132,13 +180,59 @@ def _label_recall(axes: Axes, ranks: Sequence[int]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
     axes.set_xticks(ranks, [f"{rank:,}" for rank in ranks])
     axes.set(xlabel="K", ylabel="Recall@K, %")
+    _keep_possible(axes)
+
+
+def _keep_possible(axes: Axes) -> None:
+    """An interval of few seeds reaches beyond what a share can be; the axis does not."""
     low, high = axes.get_ylim()
-    axes.set_ylim(max(low, 0), min(high, 101))  # an interval of few seeds reaches beyond what a share can be
+    axes.set_ylim(max(low, 0), min(high, 101))
 
 
-def _add_title(figure: Figure, summary: Summary, what: str, bands: str) -> None:
-    """Two lines: what on which data; how many seeds, and what the bands are."""
-    spread = f"mean of {seeds_in_words(summary)}, bands: {bands}" if len(summary.seeds) > 1 else "1 seed, no bands"
+def _draw_sizes(axes: Axes, summary: Summary, size_of: Callable[[Method], int], looks: Looks) -> None:
+    axes.set_xscale("log", base=2)
+    groups: dict[int, list[Method]] = {}
+    for method in reversed(_ranked(summary)):
+        groups.setdefault(size_of(method), []).append(method)
+    step = _step(sorted(groups), max(map(len, groups.values())))
+    for size, methods in groups.items():
+        half = step * len(methods) / 2
+        axes.axvspan(size * 2**-half, size * 2**half, color="0.94", zorder=0)
+        for place, method in enumerate(methods):
+            _draw_dot(axes, size * 2 ** (step * (place + 0.5) - half), method.metrics[MAIN], looks[method.label])
+    axes.axhline(100 * main_recall(summary.methods[0]), color="black", linestyle=TEACHER["linestyle"], linewidth=1)
+    _label_sizes(axes, sorted(groups))
+    _keep_possible(axes)
+
+
+def _step(sizes: Sequence[int], most: int) -> float:
+    """Octaves from one method to the next on a strip of so many at most, so that all strips stay apart."""
+    gaps = [math.log2(after / before) for before, after in pairwise(sizes)]
+    return min(0.2, *(0.8 * gap / most for gap in gaps or [2]))
+
+
+def _draw_dot(axes: Axes, place: float, interval: Interval, look: dict[str, Any]) -> None:
+    axes.plot(place, 100 * interval.mean, **look)
+    if interval.low is not None and interval.high is not None:
+        axes.vlines(place, 100 * interval.low, 100 * interval.high, color=look["color"], linewidth=1.2, zorder=1.5)
+
+
+def _label_sizes(axes: Axes, sizes: Sequence[int]) -> None:
+    """Ticks at the sizes that there are, less those whose labels would run into the one before."""
+    low, high = map(math.log2, axes.get_xlim())
+    shown: list[int] = []
+    for size in sizes:
+        if not shown or math.log2(size / shown[-1]) > (high - low) / 5:
+            shown.append(size)
+    axes.set_xticks(shown, [f"{size:,}" for size in shown])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def _add_title(figure: FigureBase, summary: Summary, what: str, marks: str, meaning: str) -> None:
+    """Two lines: what on which data; how many seeds, and what shows their spread."""
+    spread = (
+        f"mean of {seeds_in_words(summary)}, {marks}: {meaning}" if len(summary.seeds) > 1 else f"1 seed, no {marks}"
+    )
     data = _plain(summary.methods[0].row.experiment.data.name)
     figure.suptitle(f"{what} on {data}\n{spread}", fontsize="medium", x=0.01, ha="left")
 
@@ -148,15 +242,23 @@ def _history(method: Method) -> pd.DataFrame:
     return pd.DataFrame([entry for row in method.rows for entry in row.history])
 
 
-def _panels(figure: Figure, terms: int, *, narrow: bool) -> list[Axes]:
-    """One small panel a term, and last the large one: beside them, or below them where the figure is narrow."""
-    if narrow or not terms:
-        grid = figure.add_gridspec(terms + 1, 1, height_ratios=[1.0] * terms + [1.8])
-        return [figure.add_subplot(grid[row, 0]) for row in range(terms + 1)]
-    grid = figure.add_gridspec(terms, 2, width_ratios=(1.0, 1.3))
-    panels = [figure.add_subplot(grid[row, 0]) for row in range(terms)]
-    panels[-1].set_xlabel("Training step")
-    return [*panels, figure.add_subplot(grid[:, 1])]
+def _lines_and_columns(panels: int, *, at_most: int) -> tuple[int, int]:
+    """Of a grid whose lines are as full as can be: five panels in at most four columns are three and two."""
+    lines = math.ceil(panels / at_most)
+    return lines, math.ceil(panels / max(lines, 1))
+
+
+def _draw_terms(
+    grid: Sequence[Sequence[Axes]], frames: dict[str, pd.DataFrame], terms: Sequence[str], looks: Looks
+) -> None:
+    panels = [axes for line in grid for axes in line]
+    for axes, term in zip(panels, terms, strict=False):
+        _draw_history(axes, frames, term, looks)
+        axes.set_title(_plain(term), fontsize="small")
+        axes.tick_params(labelsize="small")
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))  # the default's depend on a height that is not yet known
+    for axes in panels[len(terms) :]:
+        axes.remove()
 
 
 def _draw_history(axes: Axes, frames: dict[str, pd.DataFrame], name: str, looks: Looks, scale: float = 1) -> None:
@@ -184,8 +286,8 @@ class _Legend:
     @property
     def height(self) -> float:
         """Inches that the figure must at least have for it."""
-        lines = sum(text.count("\n") + 1 for text in self.texts.values())
-        return LEGEND_LINE * (lines / self.columns + 2)
+        lines = [text.count("\n") + 1 for text in self.texts.values()]
+        return LEGEND_LINE * (max(map(sum, np.array_split(lines, self.columns))) + 2)  # as matplotlib parts them
 
 
 def _legend(methods: Sequence[Method], *, narrow: bool) -> _Legend:
@@ -194,10 +296,11 @@ def _legend(methods: Sequence[Method], *, narrow: bool) -> _Legend:
 
 
 def _wrapped(label: str, width: int) -> str:
-    return _plain("\n".join(textwrap.wrap(label, width)))
+    """In lines that end at spaces and, for names of losses, after underscores: textwrap knows hyphens alone."""
+    return _plain("\n".join(textwrap.wrap(label.translate(SWAPPED), width)).translate(SWAPPED))
 
 
-def _add_legend(figure: Figure, legend: _Legend, looks: Looks) -> None:
+def _add_legend(figure: FigureBase, legend: _Legend, looks: Looks) -> None:
     handles = [Line2D([], [], **looks[label]) for label in legend.texts]
     figure.legend(handles, list(legend.texts.values()), loc=legend.place, ncols=legend.columns, handlelength=3.2)
 

@@ -1,6 +1,7 @@
 """What a report says, ready to be drawn: numbers and words, no statistics."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from relbench.comparison import Comparison, Interval
 from relbench.ledger import Plan, Role, Row
@@ -39,3 +40,4 @@ class Summary:
     methods: tuple[Method, ...]  # in the plan's order, the teacher first
     seeds: tuple[int, ...]
     pairs: tuple[Pair, ...] = ()
+    sources: Mapping[str, str] = field(default_factory=dict)  # of every loss that was used: paper, code

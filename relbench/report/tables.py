@@ -161,25 +161,23 @@ LATEX = str.maketrans(
 
 
 def latex_text(summary: Summary) -> str:
-    r"""A float for \input, in booktabs' style; labels outside pdfLaTeX's letters need LuaLaTeX.
+    r"""Two floats for \input, in booktabs' style; labels outside pdfLaTeX's letters need LuaLaTeX.
 
-    Two tables stand one above the other, the comparison and the further metrics: one would be too wide for a page.
+    The comparison with the notes, and the further metrics: one table of all would be too wide for a page, and both in
+    one float too high where there are twenty methods.
     """
-    table = formatted(summary)
-    return "\n".join(
-        [
-            r"% needs \usepackage{booktabs,graphicx}",
-            r"\begin{table}",
-            rf"\centering\footnotesize\caption{{{summary.plan.title.translate(LATEX)}}}",
-            *_latex_table(table.part(in_brief=True)),
-            r"\par\medskip",
-            *_latex_table(table.part(in_brief=False)),
-            r"\par\medskip\raggedright",
-            *(note.translate(LATEX) for note in notes(summary)),
-            r"\end{table}",
-            "",
-        ]
-    )
+    table, title = formatted(summary), summary.plan.title.translate(LATEX)
+    words = [r"\par\medskip\raggedright", *(note.translate(LATEX) for note in notes(summary))]
+    floats = [
+        *_latex_float(title, [*_latex_table(table.part(in_brief=True)), *words]),
+        *_latex_float(f"{title}: size, batch and further metrics", _latex_table(table.part(in_brief=False))),
+    ]
+    return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, ""])
+
+
+def _latex_float(caption: str, body: Sequence[str]) -> list[str]:
+    head = rf"\centering\footnotesize\setlength{{\tabcolsep}}{{3pt}}\caption{{{caption}}}"
+    return [r"\begin{table}", head, r"\par\smallskip", *body, r"\end{table}"]
 
 
 def _latex_table(table: Table) -> list[str]:

@@ -16,6 +16,7 @@ VERDICTS = {
     "loses": "loses to the teacher",
 }
 NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
+LONGEST_NAMED = 5  # labels: a longer list in a note is read by nobody
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -273,8 +274,13 @@ def _unequal_seeds(summary: Summary) -> list[str]:
     """Means over different seeds are not of equal worth."""
     groups = _groups(summary.methods, lambda row: str(row.experiment.seed))
     everybody = [method.label for method in summary.methods]
-    partial = [f"seed {seed}: only {listed(labels)}" for seed, labels in groups.items() if labels != everybody]
+    partial = [f"seed {seed}: {_part(labels, everybody)}" for seed, labels in groups.items() if labels != everybody]
     return [f"Unequal seeds: {'; '.join(partial)}."] if partial else []
+
+
+def _part(labels: Sequence[str], everybody: Sequence[str]) -> str:
+    missing = [label for label in everybody if label not in labels]
+    return f"all but {listed(missing)}" if len(labels) > max(LONGEST_NAMED, len(missing)) else f"only {listed(labels)}"
 
 
 def _data(summary: Summary) -> str:
@@ -336,6 +342,13 @@ def _groups(methods: Sequence[Method], key: Callable[[Row], str]) -> dict[str, l
 
 
 def _shares(groups: dict[str, list[str]]) -> str:
+    """Who has what; the largest group last and unnamed, where naming it would only hide the others."""
     if len(groups) == 1:
         return next(iter(groups))
-    return "; ".join(f"{value} ({listed(labels)})" for value, labels in groups.items())
+    largest = max(groups, key=lambda value: len(groups[value]))
+    named = [(value, labels) for value, labels in groups.items() if value != largest]
+    if len(groups[largest]) <= LONGEST_NAMED or set(groups[largest]) & {
+        label for _, labels in named for label in labels
+    }:
+        return "; ".join(f"{value} ({listed(labels)})" for value, labels in groups.items())
+    return "; ".join([*(f"{value} ({listed(labels)})" for value, labels in named), f"{largest} (all others)"])

@@ -7,7 +7,7 @@ from relbench.files import written_whole
 from relbench.ledger import as_frame
 from relbench.report.checking import refuse_incomplete
 from relbench.report.page import page_text
-from relbench.report.plots import recall_plot, training_plot
+from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
 from relbench.report.tables import csv_text, latex_text, markdown_text, numbers
 from relbench.report.wording import all_rows
@@ -18,6 +18,7 @@ FILES: dict[str, Callable[[Summary], str | bytes]] = {
     "table.tex": latex_text,
     "recall_at_k.png": lambda summary: recall_plot(summary, "png"),
     "recall_at_k.svg": lambda summary: recall_plot(summary, "svg"),
+    "recall_at_1.png": lambda summary: size_plot(summary, "png"),
     "training.png": lambda summary: training_plot(summary, "png"),
     "rows.csv": lambda summary: csv_text(as_frame(summary.plan, {row.fingerprint: row for row in all_rows(summary)})),
     "report.html": page_text,

@@ -10,6 +10,7 @@ import pytest
 from relbench.comparison import Comparison, Interval
 from relbench.experiment import Data, Experiment, Net, Protocol, Term
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Role, Row
+from relbench.report.page import page_text
 from relbench.report.summary import Method, Summary
 
 RANKS = (1, 2, 4, 8, 16)
@@ -43,16 +44,36 @@ STUDY = (
     Sketch("rkd-da", "student", 0.523, Net(width=8, dim=32, unit_length=False), (TRIPLET, DISTANCE, ANGLE)),
     Sketch("teacher's recipe, student's budget", "control", 0.580, Net(width=16, dim=128), distilled=False),
 )
+OTHER_TERMS = (
+    *("hard_darkrank", "pkt", "similarity_preserving", "correlation_congruence", "fitnet", "attention_transfer"),
+    *("neuron_selectivity", "hinton_kd", "refilled_embedding", "refilled_classifier", "pml:MultiSimilarityLoss"),
+    *("pml:LiftedStructureLoss", "my_loss.py:MyLoss"),
+)
 MANY = (
-    TEACHER,
+    *STUDY[:-1],
     *(
-        Sketch(f"method {number}, with a label of two lines", "student", 0.40 + 0.008 * number)
-        for number in range(1, 20)
+        Sketch(f"triplet + {name}", "student", 0.43 + 0.008 * number, terms=(TRIPLET, Term(loss=name)))
+        for number, name in enumerate(OTHER_TERMS)
     ),
+    Sketch("teacher of the student's size", "control", 0.46, distilled=False),
+    STUDY[-1],
 )
 UNBROKEN = "conv4_width8_dim32_triplet_rkd_distance_rkd_angle_steps3000_rate3e-3"
 LONG = (TEACHER, Sketch(f"a student whose name tells its whole story: {UNBROKEN}", "student", 0.45))
+SIZES = (
+    TEACHER,
+    *(
+        Sketch(f"width {width}, {dim}-d", "student", 0.4 + 0.01 * width + 0.0001 * dim, Net(width=width, dim=dim))
+        for width, dim in ((4, 32), (4, 64), (8, 32), (8, 512), (9, 64), (32, 128))
+    ),
+)
 SPECIAL = (TEACHER, Sketch(HOSTILE, "student", 0.49), Sketch("_hidden", "control", 0.45, distilled=False))
+
+SOURCES = {
+    "triplet": "arXiv:1706.07567; lenscloth/RKD@0a6c3c0",
+    "rkd_angle": "arXiv:1904.05068",
+    "my_loss.py:MyLoss": "not known <b>here</b>",
+}
 
 MakeSummary = Callable[..., Summary]
 
@@ -93,6 +114,40 @@ def crowded_summary(request: pytest.FixtureRequest) -> Summary:
     return build(request.param)
 
 
+DOT = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 450"/>'
+
+
+@pytest.fixture(scope="session")
+def page_of() -> Callable[[Summary], str]:
+    """A function that makes the page with pictures that cost no time."""
+
+    def make(summary: Summary) -> str:
+        with pytest.MonkeyPatch.context() as patch:
+            for draw in ("recall_plot", "size_plot", "training_plot"):
+                patch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
+            return page_text(summary)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def page(any_summary: Summary, page_of: Callable[[Summary], str]) -> str:
+    """The page of each shape of a summary, with pictures that cost no time."""
+    return page_of(any_summary)
+
+
+@pytest.fixture(scope="session")
+def many() -> Summary:
+    """Twenty methods, sixteen loss terms."""
+    return build(MANY, (0,))
+
+
+@pytest.fixture(scope="session", params=[STUDY, MANY, SIZES], ids=["study", "twenty methods", "many sizes"])
+def sized_summary(request: pytest.FixtureRequest) -> Summary:
+    """Few sizes and many."""
+    return build(request.param, (0,))
+
+
 def build(sketches: Sequence[Sketch] = STUDY, seeds: tuple[int, ...] = (0, 1, 2)) -> Summary:
     rows = {sketch.label: tuple(_row(sketch, seed) for seed in seeds) for sketch in sketches}
     teacher_rows = rows[sketches[0].label]
@@ -106,7 +161,7 @@ def build(sketches: Sequence[Sketch] = STUDY, seeds: tuple[int, ...] = (0, 1, 2)
     plan = Plan(
         study="quickstart", title="Quick start: students & their teacher on Glyphs", notes=notes, entries=entries
     )
-    return Summary(plan, methods, seeds)
+    return Summary(plan, methods, seeds, SOURCES)
 
 
 def _experiment(sketch: Sketch, seed: int) -> Experiment:

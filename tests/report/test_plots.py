@@ -4,6 +4,7 @@ import dataclasses
 import io
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from itertools import pairwise
 
 import matplotlib as mpl
 import pytest
@@ -12,11 +13,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from relbench.report import plots
-from relbench.report.plots import recall_plot, training_plot
+from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
 
 Draw = Callable[..., bytes]
-both = pytest.mark.parametrize("draw", [recall_plot, training_plot])
+SIZES_OF_STUDY = ((32, 128), (56_000, 112_000))
+each = pytest.mark.parametrize("draw", [recall_plot, size_plot, training_plot])
 
 
 @pytest.fixture
@@ -33,7 +35,9 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     return drawn
 
 
-@pytest.mark.parametrize(("draw", "size"), [(recall_plot, (1200, 675)), (training_plot, (1350, 720))])
+@pytest.mark.parametrize(
+    ("draw", "size"), [(recall_plot, (1200, 675)), (size_plot, (1350, 675)), (training_plot, (1350, 795))]
+)
 def test_png_opens_with_its_size(study: Summary, draw: Draw, size: tuple[int, int]) -> None:
     with Image.open(io.BytesIO(draw(study, "png"))) as image:
         image.load()
@@ -41,7 +45,7 @@ def test_png_opens_with_its_size(study: Summary, draw: Draw, size: tuple[int, in
         assert image.convert("RGB").getpixel((2, image.height - 2)) == (255, 255, 255)
 
 
-@both
+@each
 def test_a_user_s_style_changes_nothing_and_is_left_alone(study: Summary, draw: Draw) -> None:
     plain = draw(study, "svg")
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "pink"}):
@@ -77,18 +81,62 @@ def test_training_panels_are_means_over_seeds(study: Summary, figures: list[Figu
     training_plot(study, "svg")
     axes = {panel.get_title(loc="left"): panel for panel in figures[0].axes}
     assert list(axes) == [
-        "Loss term triplet",
-        "Loss term rkd_distance",
-        "Loss term rkd_angle",
         "Recall@1 on validation classes, %",
+        "triplet",
+        "rkd_distance",
+        "rkd_angle",
     ]
-    recall = list(axes.values())[-1]
+    recall = next(iter(axes.values()))
     for line, method in zip(recall.lines, study.methods, strict=True):
         histories = [row.history for row in method.rows]
         means = [100 * sum(entry["recall@1"] for entry in step) / 3 for step in zip(*histories, strict=True)]
         assert list(line.get_xdata()) == [entry["step"] for entry in histories[0]]
         assert list(line.get_ydata()) == pytest.approx(means)
-    assert len(axes["Loss term rkd_angle"].lines) == 2
+    assert len(axes["rkd_angle"].lines) == 2
+
+
+def test_many_loss_terms_stand_in_a_grid(many: Summary, figures: list[Figure]) -> None:
+    terms = {term.loss for method in many.methods for term in method.row.experiment.terms}
+    for narrow, columns in ((False, 4), (True, 2)):
+        training_plot(many, "svg", narrow=narrow)
+        panels = figures[-1].axes[1:]
+        assert {panel.get_title(loc="left") for panel in panels} == terms
+        assert len({round(panel.get_position().x1, 3) for panel in panels}) == columns
+
+
+def test_dots_and_bars_are_the_summary_s_numbers(study: Summary, figures: list[Figure]) -> None:
+    size_plot(study, "svg")
+    for axes, sizes in zip(figures[0].axes, SIZES_OF_STUDY, strict=True):
+        *dots, reference = axes.lines
+        means = {100 * method.metrics["recall@1"].mean for method in study.methods}
+        assert {dot.get_ydata()[0] for dot in dots} == means
+        assert set(reference.get_ydata()) == {100 * study.methods[0].metrics["recall@1"].mean}
+        ends = {
+            round(float(y), 9) for bars in axes.collections for path in bars.get_paths() for y in path.vertices[:, 1]
+        }
+        bounds = [(method.metrics["recall@1"].low, method.metrics["recall@1"].high) for method in study.methods]
+        assert ends == {round(100 * bound, 9) for pair in bounds for bound in pair if bound is not None}
+        assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"{size:,}" for size in sizes]
+        assert axes.get_xscale() == "log"
+
+
+def test_every_dot_stands_alone_on_the_strip_of_its_size(sized_summary: Summary, figures: list[Figure]) -> None:
+    size_plot(sized_summary, "svg")
+    sizes_of = (lambda method: method.row.experiment.net.dim, lambda method: method.row.parameters)
+    for axes, size_of in zip(figures[0].axes, sizes_of, strict=True):
+        places = {dot.get_ydata()[0]: dot.get_xdata()[0] for dot in axes.lines[:-1]}
+        assert len(set(places.values())) == len(sized_summary.methods)
+        strips = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches)
+        assert all(left[1] < right[0] for left, right in pairwise(strips))
+        for method in sized_summary.methods:
+            (strip,) = [(low, high) for low, high in strips if low < size_of(method) < high]
+            assert strip[0] < places[100 * method.metrics["recall@1"].mean] < strip[1]
+
+
+def test_one_seed_has_dots_and_no_bars(make_summary: Callable[..., Summary], figures: list[Figure]) -> None:
+    size_plot(make_summary(seeds=(7,)), "svg")
+    assert figures[0].get_suptitle() == "Recall@1 and size on glyphs\n1 seed, no bars"
+    assert not any(axes.collections for axes in figures[0].axes)
 
 
 def test_the_teacher_stands_out_and_no_two_methods_look_alike(any_summary: Summary, figures: list[Figure]) -> None:
@@ -96,6 +144,8 @@ def test_the_teacher_stands_out_and_no_two_methods_look_alike(any_summary: Summa
     (legend,) = figures[0].legends
     looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in legend.get_lines()]
     assert len(set(looks)) == len(any_summary.methods)
+    markers = [(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in legend.get_lines()]
+    assert len(set(markers)) == len(any_summary.methods)  # where there are no lines
     teacher = figures[0].axes[0].lines[0]
     assert teacher.get_color() == "black"
     assert all(line.get_linewidth() < teacher.get_linewidth() for line in figures[0].axes[0].lines[1:])
@@ -110,7 +160,7 @@ def test_the_legend_shows_every_label_as_it_is_written(any_summary: Summary, fig
     assert shown == {"".join(method.label.split()) for method in any_summary.methods}
 
 
-@both
+@each
 @pytest.mark.parametrize("shape", ["wide", "narrow"])
 def test_it_is_an_svg_with_nothing_outside_its_frame(
     crowded_summary: Summary, draw: Draw, shape: str, figures: list[Figure]
@@ -119,7 +169,9 @@ def test_it_is_an_svg_with_nothing_outside_its_frame(
     assert ET.fromstring(content).tag == "{http://www.w3.org/2000/svg}svg"
     assert b"dc:date" not in content
     frame = figures[0].bbox
-    for artist in (*figures[0].legends, *figures[0].axes):
+    legends = [legend for part in (figures[0], *figures[0].subfigs) for legend in part.legends]
+    assert len(legends) == 1
+    for artist in (*legends, *figures[0].axes):
         box = artist.get_tightbbox()
         assert box is not None
         assert frame.x0 - 1 <= box.x0 <= box.x1 <= frame.x1 + 1

@@ -128,6 +128,7 @@ def test_latex_compiles(any_summary: Summary, tmp_path: Path) -> None:
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert ran.returncode == 0, ran.stdout[-2000:]
     assert "Overfull" not in ran.stdout
+    assert "Float too large" not in ran.stdout
 
 
 def test_csv_reads_back_to_the_same_floats(any_summary: Summary) -> None:

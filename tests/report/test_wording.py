@@ -254,3 +254,26 @@ def test_missing_runs_are_said(study: Summary) -> None:
 def test_different_data_are_said(study: Summary) -> None:
     other = edited(study, "rkd-d", lambda row: row.model_copy(update={"data_hash": "feed"}))
     assert any(note.startswith("Mixed: data: ") and "glyphs feed (rkd-d)" in note for note in notes(other))
+
+
+def with_seed(row: Row, seed: int) -> Row:
+    return row.model_copy(update={"experiment": changed(row.experiment, {"seed": seed})})
+
+
+def test_long_lists_name_the_exception(many: Summary) -> None:
+    assert "Students differ in more than their loss: net.unit_length: false (rkd-da); true (all others)." in notes(many)
+
+
+def test_all_others_is_not_said_where_a_method_stands_on_both_sides(many: Summary) -> None:
+    first, second, *rest = many.methods
+    rows = (second.row, second.row.model_copy(update={"data_hash": "feed"}))
+    mixed = dataclasses.replace(many, methods=(first, dataclasses.replace(second, rows=rows), *rest))
+    (note,) = [note for note in notes(mixed) if note.startswith("Mixed: data")]
+    assert all(method.label in note for method in many.methods)
+
+
+def test_a_seed_that_few_miss_is_told_by_them(many: Summary) -> None:
+    first, *others = many.methods
+    moved = dataclasses.replace(first, rows=(with_seed(first.row, 5),))
+    text = "\n".join(notes(dataclasses.replace(many, methods=(moved, *others))))
+    assert "Unequal seeds: seed 5: only teacher; seed 0: all but teacher." in text

@@ -11,7 +11,7 @@ from relbench.report.summary import Summary
 
 NAMES = [
     *("table.md", "table.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg"),
-    *("training.png", "rows.csv", "report.html"),
+    *("recall_at_1.png", "training.png", "rows.csv", "report.html"),
 ]
 
 
