@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 from tiny import TINY
+from tiny_photos import write_photos
 
+from relbench.data.added import add
 from relbench.experiment import Term, changed
 from relbench.grid import prepare, run_grid
 from relbench.kept import RunFolder
@@ -24,7 +26,6 @@ VARIANTS = {
 METHODS = {"triplet": (TRIPLET,)} | {label: (TRIPLET, term) for label, term in (ADDED | VARIANTS).items()}
 STAGED = "REFILLED in two stages"
 FEW = {
-    "data.hold_out": False,
     "teacher.steps": 4,
     "teacher.validate_every": 4,
     "student.steps": 4,
@@ -103,9 +104,14 @@ def test_two_stages(everything):
 
 
 def test_maps_of_another_trunk(tmp_path):
-    """A residual network learns the maps of a small conv net."""
-    values = {f"{arm}.{key}": value for arm in ("student", "teacher") for key, value in SMALL.items()}
-    values |= {"data.size": 32, "student.trunk": "resnet18", "student.width": None}
+    """A residual network learns the maps of a small conv net, on photos, as Glyphs are too small for it."""
+    photos = tmp_path / "photos"
+    write_photos(photos, classes=36).rename(columns={"name": "path"}).to_csv(photos / "table.csv", index=False)
+    add("photos", photos / "table.csv", tmp_path / "data")
+    values = {"data.name": "photos", "data.size": 32, "data.train_classes": None, "data.test_classes": None}
+    values |= {f"{arm}.{key}": value for arm in ("student", "teacher") for key, value in SMALL.items()}
+    values |= {"student.trunk": "resnet18", "student.width": None}
     maps = ("fitnet", "attention_transfer", "neuron_selectivity", "similarity_preserving")
-    rows, _ = trained({"all": (TRIPLET, *(ADDED[name] for name in maps))}, tmp_path, tmp_path, values)
+    methods = {"all": (TRIPLET, *(ADDED[name] for name in maps))}
+    rows, _ = trained(methods, tmp_path / "runs", tmp_path / "data", values)
     assert all(rows["all"].history[-1][name] > 0 for name in maps)

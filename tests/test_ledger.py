@@ -228,3 +228,15 @@ def test_frame():
     assert frame["seed"].tolist() == [3, 0]
     assert frame["peak_memory"].tolist() == [2**34 + 1] * 2
     assert json.loads(frame["terms"][0]) == [{"loss": "rkd_distance", "weight": 1 / 3, "options": {}}]
+
+
+def test_frame_of_a_second_stage():
+    """What it goes on from, and its layers; runs without such things have no such columns, as before they existed."""
+    term = Term(loss="fitnet", layers=("stage4",), source="text")
+    staged = changed(STUDENT, {"start": STUDENT, "terms": (term,)})
+    plan = Plan(study="s", title="t", notes=(), entries=(Entry(label="a", role="student", seed=3, fingerprint="x"),))
+    frame = as_frame(plan, {"x": row(staged)})
+    assert frame["start"].tolist() == [STUDENT.fingerprint]
+    (written,) = json.loads(frame["terms"][0])
+    assert (written["layers"], written["source"]) == (["stage4"], "text")
+    assert "start" not in as_frame(plan, {"x": row(STUDENT)})
