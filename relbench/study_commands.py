@@ -17,7 +17,7 @@ from relbench.kept import RunFolder
 from relbench.ledger import Plan, Row, write_record
 from relbench.plan import as_plan, find_study, plan_cells
 from relbench.progress import Bars
-from relbench.report import table_text, write_report
+from relbench.report import pairs_text, table_text, write_report
 from relbench.reuse import take_over
 from relbench.studies import STUDIES, Cell, Study, parse_value
 from relbench.summarise import read_results, summarise
@@ -185,4 +185,7 @@ def _report(folder: Path, results: tuple[Plan, dict[str, Row]]) -> None:
     summary = summarise(*results)
     paths = write_report(summary, folder)
     out.print(table_text(summary))
+    if pairs := pairs_text(summary):
+        out.print()
+        out.print(pairs)
     out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)

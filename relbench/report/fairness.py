@@ -19,17 +19,23 @@ GROUPS = ("data", "net", "protocol")
 
 
 def settings(experiment: Experiment) -> dict[str, str]:
-    """Everything but the seed, by dotted name, written as `--set` takes it; a teacher's begin with "teacher."."""
+    """Everything but the seed, by dotted name, written as `--set` takes it.
+
+    A teacher's begin with "teacher.", those of a first stage with "start."; steps are those of all stages.
+    """
     flat = {
         f"{group}.{name}": _written(value)
         for group in GROUPS
         for name, value in getattr(experiment, group).model_dump(mode="json").items()
     }
+    flat["protocol.steps"] = str(experiment.total_steps)
     flat["terms"] = _written([term.model_dump(mode="json") for term in experiment.terms])
     flat["recipe"] = _written(experiment.recipe)
     teacher = settings(experiment.teacher) if experiment.teacher else {}
     flat["teacher"] = "given" if teacher else "none"
-    return flat | {f"teacher.{name}": value for name, value in teacher.items()}
+    start = settings(experiment.start) if experiment.start else {}
+    earlier = {f"start.{name}": value for name, value in start.items()}
+    return flat | {f"teacher.{name}": value for name, value in teacher.items()} | earlier
 
 
 def _written(value: object) -> str:
@@ -39,7 +45,9 @@ def _written(value: object) -> str:
 def unequal_settings(students: Iterable[Experiment]) -> list[str]:
     """Names of the settings that students differ in, their losses and teachers aside."""
     every = [settings(student) for student in students]
-    compared = [name for name in (every[0] if every else {}) if name.partition(".")[0] not in ("terms", "teacher")]
+    compared = [
+        name for name in (every[0] if every else {}) if name.partition(".")[0] not in ("terms", "teacher", "start")
+    ]
     return [name for name in compared if len({one[name] for one in every}) > 1]
 
 

@@ -14,10 +14,11 @@ from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Method, Summary
-from relbench.report.tables import formatted
+from relbench.report.tables import formatted, formatted_pairs
 from relbench.report.wording import (
     MAIN,
     NOTHING,
+    PAIRS_TITLE,
     TIMES,
     all_rows,
     commit_of,
@@ -27,6 +28,7 @@ from relbench.report.wording import (
     mean_cell,
     metric_name,
     notes,
+    pair_note,
     percent,
 )
 
@@ -74,6 +76,9 @@ def _content(summary: Summary) -> dict[str, Any]:
         "notes": notes(summary),
         "compared": _results(summary, "Results on test classes", in_brief=True),
         "further": _results(summary, "Size, batch and further metrics", in_brief=False),
+        "pairs": _pairs(summary),
+        "pair_note": pair_note(summary),
+        "pairs_title": PAIRS_TITLE,
         "recall": _picture(recall_plot, summary, _recall_in_words(summary)),
         "size": _picture(size_plot, summary, _size_in_words(summary)),
         "training": _picture(training_plot, summary, _training_in_words(summary)),
@@ -83,6 +88,7 @@ def _content(summary: Summary) -> dict[str, Any]:
         "runs": _runs(summary),
         "machines": _machines(summary),
         "sources": [(name, _with_addresses(source)) for name, source in summary.sources.items()],
+        "own": {term.loss: term.source for row in all_rows(summary) for term in row.experiment.terms if term.source},
         "version": __version__,
     }
 
@@ -90,6 +96,15 @@ def _content(summary: Summary) -> dict[str, Any]:
 def _results(summary: Summary, name: str, *, in_brief: bool) -> Grid:
     table = formatted(summary).part(in_brief=in_brief)
     return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
+
+
+def _pairs(summary: Summary) -> Grid | None:
+    table = formatted_pairs(summary)
+    return (
+        Grid(PAIRS_TITLE, table.header, table.rows, [column.is_number for column in table.columns])
+        if table.rows
+        else None
+    )
 
 
 def _picture(draw: Callable[..., bytes], summary: Summary, text: str) -> Picture:
@@ -156,7 +171,7 @@ def _settings(summary: Summary) -> tuple[list[tuple[str, str]], Grid]:
 
 
 def _settings_of(experiment: Experiment) -> dict[str, str]:
-    settings = {"recipe": str(experiment.recipe), "loss": " + ".join(_term_name(term) for term in experiment.terms)}
+    settings = {"recipe": str(experiment.recipe), "loss": _loss(experiment)}
     settings["teacher"] = _teacher_name(experiment.teacher)
     for group in ("net", "protocol", "data"):
         values = getattr(experiment, group).model_dump(mode="json")
@@ -164,8 +179,14 @@ def _settings_of(experiment: Experiment) -> dict[str, str]:
     return settings
 
 
+def _loss(experiment: Experiment) -> str:
+    terms = " + ".join(_term_name(term) for term in experiment.terms)
+    return f"first {_loss(experiment.start)}, then {terms}" if experiment.start else terms
+
+
 def _term_name(term: Term) -> str:
-    options = ", ".join(f"{name} = {_shown(value)}" for name, value in term.options.items())
+    given = {**term.options, **({"layers": list(term.layers)} if term.layers else {})}
+    options = "; ".join(f"{name} = {_shown(value)}" for name, value in given.items())
     weight = "" if term.weight == 1 else f"{term.weight:g} {TIMES} "
     return f"{weight}{term.loss}{f' ({options})' if options else ''}"
 

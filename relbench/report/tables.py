@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 import pandas as pd
 from rich import box
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from relbench.comparison import Interval
-from relbench.report.summary import Method, Summary
+from relbench.comparison import Comparison, Interval
+from relbench.report.summary import Method, Pair, Summary
 from relbench.report.wording import (
     MAIN,
     MINUS,
     NOTHING,
+    PAIRS_TITLE,
     TIMES,
     bounds_cell,
     counted,
@@ -22,6 +24,8 @@ from relbench.report.wording import (
     metric_name,
     net_name,
     notes,
+    pair_note,
+    pair_verdict,
     signed,
     verdict,
 )
@@ -29,12 +33,15 @@ from relbench.report.wording import (
 P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
 
 
+Line = TypeVar("Line")  # what a line of a table is about
+
+
 @dataclass(frozen=True)
-class Column:
+class Column(Generic[Line]):
     """A column's title and what stands in it."""
 
     title: str
-    cell: Callable[[Method], str]
+    cell: Callable[[Line], str]
     is_number: bool = True
     in_brief: bool = False  # belongs to what the comparison needs: a terminal or a printed page is narrow
 
@@ -43,8 +50,8 @@ class Column:
 class Table:
     """Formatted cells, free of any syntax."""
 
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[str, ...], ...]  # one a method, one cell a column
+    columns: tuple[Column[Any], ...]
+    rows: tuple[tuple[str, ...], ...]  # one a line, one cell a column
 
     @property
     def header(self) -> list[str]:
@@ -62,26 +69,44 @@ def formatted(summary: Summary) -> Table:
     """The table that people read: percent, points and words."""
     main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != MAIN)
     compared = (_metric_column(main, in_brief=True), *_comparison_columns())
-    columns = (*_settings_columns(), *compared, *(_metric_column(metric) for metric in further))
-    return Table(columns, tuple(tuple(column.cell(method) for column in columns) for method in summary.methods))
+    return _filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
 
 
-def _settings_columns() -> list[Column]:
+def _filled(columns: tuple[Column[Line], ...], lines: Sequence[Line]) -> Table:
+    return Table(columns, tuple(tuple(column.cell(line) for column in columns) for line in lines))
+
+
+PAIRS = (
+    Column[Pair]("Method", lambda pair: pair.label, is_number=False),
+    Column[Pair]("Against", lambda pair: pair.other, is_number=False),
+    Column[Pair]("Difference, points", lambda pair: signed(pair.comparison.difference)),
+    Column[Pair]("95 % over queries", lambda pair: bounds_cell(pair.comparison.over_queries)),
+    Column[Pair]("95 % over seeds", lambda pair: bounds_cell(pair.comparison.over_seeds)),
+    Column[Pair]("Verdict", pair_verdict, is_number=False),
+)
+
+
+def formatted_pairs(summary: Summary) -> Table:
+    """Methods against each other; without lines where no such comparison was asked for."""
+    return _filled(PAIRS, summary.pairs)
+
+
+def _settings_columns() -> list[Column[Method]]:
     return [
         Column("Method", lambda method: method.label, is_number=False, in_brief=True),
         Column("Net", net_name, is_number=False, in_brief=True),
         Column("Parameters", lambda method: f"{method.row.parameters:,}"),
-        Column("Steps", lambda method: f"{method.row.experiment.protocol.steps:,}", in_brief=True),
+        Column("Steps", lambda method: f"{method.row.experiment.total_steps:,}", in_brief=True),
         Column("Batch", lambda method: f"{method.row.experiment.protocol.batch_size:,}"),
     ]
 
 
-def _metric_column(metric: str, *, in_brief: bool = False) -> Column:
+def _metric_column(metric: str, *, in_brief: bool = False) -> Column[Method]:
     title = f"{metric_name(metric)}, %"
     return Column(title, lambda method: mean_cell(method.metrics[metric]), in_brief=in_brief)
 
 
-def _comparison_columns() -> list[Column]:
+def _comparison_columns() -> list[Column[Method]]:
     return [
         Column("Difference, points", _difference, in_brief=True),
         Column("95 % over queries", lambda method: _bounds(method, "over_queries"), in_brief=True),
@@ -109,18 +134,27 @@ def _numbers_of(method: Method) -> dict[str, object]:
     columns: dict[str, object] = {"method": method.label, "role": method.role}
     columns |= {name: getattr(experiment.net, name) for name in ("trunk", "width", "dim", "unit_length")}
     columns["parameters"] = method.row.parameters
-    protocol = ("steps", "batch_size", "images_per_class", "selection")
+    columns["steps"] = experiment.total_steps
+    protocol = ("batch_size", "images_per_class", "selection")
     columns |= {name: getattr(experiment.protocol, name) for name in protocol}
     columns["seeds"] = len(method.rows)
     for metric, interval in method.metrics.items():
         columns |= {metric: interval.mean, **_bound_columns(metric, interval)}
-    return columns | _comparison_numbers(method)
+    return columns | _compared(method.against_teacher, "difference_to_teacher")
 
 
-def _comparison_numbers(method: Method) -> dict[str, object]:
-    comparison = method.against_teacher
+def pair_numbers(summary: Summary) -> pd.DataFrame:
+    """The same for methods against each other: a line a pair."""
+    lines = [
+        {"method": pair.label, "against": pair.other, **_compared(pair.comparison, "difference")}
+        for pair in summary.pairs
+    ]
+    return pd.DataFrame(lines or None, columns=None if lines else ["method", "against"])
+
+
+def _compared(comparison: Comparison | None, difference: str) -> dict[str, object]:
     return {
-        "difference_to_teacher": comparison.difference if comparison else None,
+        difference: comparison.difference if comparison else None,
         **_bound_columns("difference_over_queries", comparison.over_queries if comparison else None),
         **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
         **{name: getattr(comparison, name) if comparison else None for name in P_VALUES},
@@ -142,14 +176,24 @@ MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_<>|
 
 
 def markdown_text(summary: Summary) -> str:
-    """Title, headline, table and notes in GitHub's Markdown."""
-    table = formatted(summary)
-    rules = ["---:" if column.is_number else "---" for column in table.columns]
-    body = [[cell.translate(MARKDOWN) for cell in row] for row in table.rows]
-    lines = [f"| {' | '.join(cells)} |" for cells in [table.header, rules, *body]]
+    """Title, headline, tables and notes in GitHub's Markdown."""
     words = [text.translate(MARKDOWN) for text in (summary.plan.title, headline(summary))]
     listed = [f"- {note.translate(MARKDOWN)}" for note in notes(summary)]
-    return "\n".join([f"# {words[0]}", "", words[1], "", *lines, "", *listed, ""])
+    text = [f"# {words[0]}", "", words[1], "", *_markdown_table(formatted(summary)), "", *listed, ""]
+    return "\n".join([*text, *_markdown_pairs(summary)])
+
+
+def _markdown_pairs(summary: Summary) -> list[str]:
+    if not summary.pairs:
+        return []
+    table = _markdown_table(formatted_pairs(summary))
+    return [f"## {PAIRS_TITLE}", "", *table, "", f"- {pair_note(summary).translate(MARKDOWN)}", ""]
+
+
+def _markdown_table(table: Table) -> list[str]:
+    rules = ["---:" if column.is_number else "---" for column in table.columns]
+    body = [[cell.translate(MARKDOWN) for cell in row] for row in table.rows]
+    return [f"| {' | '.join(cells)} |" for cells in [table.header, rules, *body]]
 
 
 LATEX = str.maketrans(
@@ -161,18 +205,27 @@ LATEX = str.maketrans(
 
 
 def latex_text(summary: Summary) -> str:
-    r"""Two floats for \input, in booktabs' style; labels outside pdfLaTeX's letters need LuaLaTeX.
+    r"""Floats for \input, in booktabs' style; labels outside pdfLaTeX's letters need LuaLaTeX.
 
-    The comparison with the notes, and the further metrics: one table of all would be too wide for a page, and both in
-    one float too high where there are twenty methods.
+    The comparison with the notes, the further metrics, and methods against each other: one table of all would be too wide for a
+    page, and all in one float too high where there are twenty methods.
     """
     table, title = formatted(summary), summary.plan.title.translate(LATEX)
     words = [r"\par\medskip\raggedright", *(note.translate(LATEX) for note in notes(summary))]
     floats = [
         *_latex_float(title, [*_latex_table(table.part(in_brief=True)), *words]),
         *_latex_float(f"{title}: size, batch and further metrics", _latex_table(table.part(in_brief=False))),
+        *_latex_pairs(summary, title),
     ]
     return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, ""])
+
+
+def _latex_pairs(summary: Summary, title: str) -> list[str]:
+    if not summary.pairs:
+        return []
+    words = [r"\par\medskip\raggedright", pair_note(summary).translate(LATEX)]
+    caption = f"{title}: {PAIRS_TITLE.lower()}"
+    return _latex_float(caption, [*_latex_table(formatted_pairs(summary)), *words])
 
 
 def _latex_float(caption: str, body: Sequence[str]) -> list[str]:
@@ -210,9 +263,25 @@ def table_text(summary: Summary) -> ConsoleTable:
     return console
 
 
+def pairs_text(summary: Summary) -> ConsoleTable | None:
+    """Methods against each other, for a terminal; None where no such comparison was asked for."""
+    if not summary.pairs:
+        return None
+    table = formatted_pairs(summary)
+    caption = Text(pair_note(summary), justify="left")
+    console = ConsoleTable(title=Text(PAIRS_TITLE), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    console.pad_edge = console.show_edge = False
+    console.padding = (0, 1, 0, 0)
+    for column in table.columns:
+        console.add_column(column.title, justify="right" if column.is_number else "left", no_wrap=column.is_number)
+    for row in table.rows:
+        console.add_row(*map(Text, row))
+    return console
+
+
 def _console_cells(method: Method) -> list[Text]:
     """The method's name with net and budget below it, then numbers and verdict."""
-    budget = f"{net_name(method)}\n{counted(method.row.experiment.protocol.steps, 'step')}"
+    budget = f"{net_name(method)}\n{counted(method.row.experiment.total_steps, 'step')}"
     numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
     bounds = (_bounds(method, "over_queries"), _bounds(method, "over_seeds"))
     return [

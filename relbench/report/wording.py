@@ -6,7 +6,7 @@ from relbench.comparison import Comparison, Interval
 from relbench.experiment import Data, Protocol
 from relbench.ledger import Machine, Row
 from relbench.report.fairness import settings, unequal_settings
-from relbench.report.summary import Method, Summary
+from relbench.report.summary import Method, Pair, Summary
 
 RECALL = "recall@"
 MAIN = "recall@1"  # the metric that methods are compared by
@@ -78,6 +78,21 @@ def verdict(method: Method) -> str:
     """The verdict against the teacher as a phrase, with what it rests on."""
     comparison = method.against_teacher
     return f"{VERDICTS[comparison.verdict]} ({_rests_on(comparison)})" if comparison else NOTHING
+
+
+PAIRS_TITLE = "Methods against each other"
+
+
+def pair_verdict(pair: Pair) -> str:
+    """The verdict on one method against another, with what it rests on."""
+    return f"{pair.comparison.verdict} ({_rests_on(pair.comparison)})"
+
+
+def pair_note(summary: Summary) -> str:
+    """How methods are compared with each other."""
+    count = f" and corrected for {len(summary.pairs)} of them (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
+    pairing = "paired by seed, over the same queries"
+    return f"Recall@1 of a method less that of the other: {pairing}, judged like the rest{count}."
 
 
 def _rests_on(comparison: Comparison) -> str:
@@ -184,7 +199,7 @@ def _named(method: Method) -> str:
 
 def _budget(method: Method) -> str:
     """Net and steps, without which no two values should be compared."""
-    return f"{net_name(method)}, {counted(method.row.experiment.protocol.steps, 'step')}"
+    return f"{net_name(method)}, {counted(method.row.experiment.total_steps, 'step')}"
 
 
 def _reach(method: Method) -> str:

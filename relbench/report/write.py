@@ -9,12 +9,13 @@ from relbench.report.checking import refuse_incomplete
 from relbench.report.page import page_text
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
-from relbench.report.tables import csv_text, latex_text, markdown_text, numbers
+from relbench.report.tables import csv_text, latex_text, markdown_text, numbers, pair_numbers
 from relbench.report.wording import all_rows
 
 FILES: dict[str, Callable[[Summary], str | bytes]] = {
     "table.md": markdown_text,
     "table.csv": lambda summary: csv_text(numbers(summary)),
+    "pairs.csv": lambda summary: csv_text(pair_numbers(summary)),
     "table.tex": latex_text,
     "recall_at_k.png": lambda summary: recall_plot(summary, "png"),
     "recall_at_k.svg": lambda summary: recall_plot(summary, "svg"),
