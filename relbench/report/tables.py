@@ -207,8 +207,8 @@ LATEX = str.maketrans(
 def latex_text(summary: Summary) -> str:
     r"""Floats for \input, in booktabs' style; labels outside pdfLaTeX's letters need LuaLaTeX.
 
-    The comparison with the notes, the further metrics, and methods against each other: one table of all would be too wide for a
-    page, and all in one float too high where there are twenty methods.
+    The comparison with the notes, the further metrics, and methods against each other. One table of all would be too
+    wide for a page, and all in one float too high where there are twenty methods.
     """
     table, title = formatted(summary), summary.plan.title.translate(LATEX)
     words = [r"\par\medskip\raggedright", *(note.translate(LATEX) for note in notes(summary))]
