@@ -232,7 +232,7 @@ def _executed(name: str, source: str) -> ModuleType:
     """A fresh module from the text. Python finds it, and its lines, as if it had been imported."""
     file = _file(name, source)
     module = ModuleType(f"relbench_own_{file.split()[-1]}")
-    module.__file__ = f"<{file}>"
+    module.__file__, module.__package__ = f"<{file}>", ""
     linecache.cache[module.__file__] = (len(source), None, source.splitlines(keepends=True), module.__file__)
     sys.modules[module.__name__] = module
     with users_code(name, file):
