@@ -16,6 +16,7 @@ from relbench.benchmarks import tables as benchmark_tables
 from relbench.console import FAILED, in_one_line, out
 from relbench.data import data_set_names, find_data_set
 from relbench.evaluation import stored_metrics
+from relbench.examples import with_examples
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
 from relbench.ledger import Plan, Row, write_record
 from relbench.losses import LOSSES
@@ -87,7 +88,7 @@ def reproduce(  # noqa: PLR0913 - one argument an option
         with claimed(folder):
             schedule = _run(cells, as_plan(found, cells, changes), folder, data, jobs)
             if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
-                _report(folder, read_results(folder))
+                _report(folder, read_results(folder), data)
     if schedule.failures:
         raise typer.Exit(FAILED)
 
@@ -126,18 +127,24 @@ def _states(cells: Sequence[Cell], runs: Path) -> Table:
 @app.command()
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `reproduce` has written.")],
+    data: Data = Path("datasets"),
 ) -> None:
-    """Make table, plots and report.html anew from the rows in a results folder."""
+    """Make table, plots and report.html anew from the rows in a results folder.
+
+    The page also shows test images, where they and the runs' embeddings are there.
+    """
     with in_one_line():
         results = read_results(folder)
         with claimed(folder):
-            _report(folder, results)
+            _report(folder, results, data)
 
 
-def _report(folder: Path, results: tuple[Plan, dict[str, Row]]) -> None:
-    summary = summarise(*results)
+def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:
+    summary = with_examples(summarise(*results), folder, data, _preparing)
     paths = write_report(summary, folder)
     out.print(table_text(summary))
+    for note in summary.missing:
+        _hint(note)
     out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)
 
 

@@ -148,7 +148,7 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert json.loads(text) == {name: row["metrics"][name] for name in ("recall@1", "recall@2", "r_precision", "map@r")}
 
     (folder / "table.md").unlink()
-    code, _, _ = relbench_command("report", folder)
+    code, _, _ = relbench_command("report", folder, "--data", data_folder)
     assert code == 0
     assert (folder / "table.md").read_bytes() == before
 

@@ -10,7 +10,7 @@ LAYERS = [
     {"geometry", "experiment", "files", "ledger", "comparison", "names", "cores"},
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training"},
-    {"run", "grid", "plan", "summarise", "benchmarks"},
+    {"run", "grid", "plan", "summarise", "examples", "benchmarks"},
     {"progress", "console"},
     {"data_commands"},
     {"cli"},
@@ -19,6 +19,7 @@ INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its r
     ("ledger", "experiment"),  # a row holds its experiment
     ("ledger", "files"),  # a row is written whole
     ("grid", "run"),  # a grid is many runs
+    ("examples", "summarise"),  # examples are added to a summary, and drawn from its seed
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -10,6 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from relbench import __version__
 from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
+from relbench.report.distances import distances_in_words, distances_plot, how_measured
+from relbench.report.examples import examples_shown
 from relbench.report.plots import recall_plot, training_plot
 from relbench.report.summary import Method, Summary
 from relbench.report.tables import formatted
@@ -76,8 +78,18 @@ def _content(summary: Summary) -> dict[str, Any]:
         "different": different,
         "runs": _runs(summary),
         "machines": _machines(summary),
+        "examples": examples_shown(summary.examples),
+        **_distances(summary),
+        "missing": summary.missing,
         "version": __version__,
     }
+
+
+def _distances(summary: Summary) -> dict[str, Any]:
+    if summary.distances is None:
+        return {"distances": None}
+    picture = _picture(distances_plot, summary, distances_in_words(summary.distances))
+    return {"distances": picture, "distances_measured": how_measured(summary.distances)}
 
 
 def _results(summary: Summary) -> Grid:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from relbench.comparison import Comparison, Interval
 from relbench.ledger import Plan, Role, Row
+from relbench.report.images import Distances, Examples
 
 
 @dataclass(frozen=True)
@@ -29,3 +30,6 @@ class Summary:
     plan: Plan
     methods: tuple[Method, ...]  # in the plan's order, the teacher first
     seeds: tuple[int, ...]
+    examples: Examples | None = None
+    distances: Distances | None = None
+    missing: tuple[str, ...] = ()  # parts that the page can't show, a sentence each: which, why, and what to do
