@@ -35,7 +35,7 @@ def distances_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: boo
     lines = math.ceil(len(distances.spreads) / columns)
     size = (4.2, 1.1 + PANEL * lines) if narrow else (3.0 * max(columns, 2), 1.2 + 1.2 * PANEL * lines)
     with _drawn(size, kind) as (figure, content):
-        panels = figure.subplots(lines, columns, sharex=True, squeeze=False).ravel()
+        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, spread in zip(panels, distances.spreads, strict=False):
             _draw(axes, spread, distances)
         for axes in panels[len(distances.spreads) :]:
@@ -88,4 +88,4 @@ def how_measured(distances: Distances) -> str:
 def _share(share: Share) -> str:
     if share.measured == share.total:
         return f"all {counted(share.total, 'pair')}"
-    return f"{share.measured:,} of {counted(share.total, 'pair')}, drawn at random,"
+    return f"{share.measured:,} drawn at random from {counted(share.total, 'pair')}"

@@ -11,7 +11,8 @@ from relbench.report.images import Counts, Example, Examples, Image, Neighbour
 from relbench.report.wording import counted
 
 SIDE = 80  # pixels at most: some hundred pictures must stay a small part of the page
-QUALITY = 75  # of JPEG
+EXACT = 32  # pixels up to which pictures are shown as they are
+QUALITY = 75  # of JPEG, beyond
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,10 @@ def _neighbour(neighbour: Neighbour) -> Shown:
 
 
 def _address(image: Image) -> str:
-    """The picture in grey as PNG, in colour as JPEG."""
-    grey = image.pixels.shape[2] == 1
-    picture = PIL.Image.fromarray(image.pixels[:, :, 0] if grey else image.pixels)
+    """The picture itself, made small where it is large."""
+    height, width, channels = image.pixels.shape
+    picture = PIL.Image.fromarray(image.pixels[:, :, 0] if channels == 1 else image.pixels)
     picture.thumbnail((SIDE, SIDE), PIL.Image.Resampling.LANCZOS)
-    content, kind = BytesIO(), "png" if grey else "jpeg"
+    content, kind = BytesIO(), "png" if max(height, width) <= EXACT else "jpeg"
     picture.save(content, kind, optimize=True, quality=QUALITY)
     return f"data:image/{kind};base64,{base64.b64encode(content.getvalue()).decode()}"
