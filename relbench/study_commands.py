@@ -12,6 +12,7 @@ from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, numbers, out
 from relbench.contenders import find_contender, try_own_losses, with_contenders
+from relbench.examples import with_examples
 from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
 from relbench.kept import RunFolder
 from relbench.ledger import Plan, Row, write_record
@@ -134,7 +135,7 @@ def _make(study: Study, call: Call) -> bool:
     with claimed(folder):
         schedule = _run(cells, as_plan(study, cells, call.changes), folder, call)
         if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
-            _report(folder, read_results(folder))
+            _report(folder, read_results(folder), call.data)
     return bool(schedule.failures)
 
 
@@ -173,19 +174,25 @@ def _states(cells: Sequence[Cell], runs: Path) -> Table:
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `reproduce` has written.")],
+    data: Data = Path("datasets"),
 ) -> None:
-    """Make table, plots and report.html anew from the rows in a results folder."""
+    """Make table, plots and report.html anew from the rows in a results folder.
+
+    The page also shows test images, where they and the runs' embeddings are there.
+    """
     with in_one_line():
         results = read_results(folder)
         with claimed(folder):
-            _report(folder, results)
+            _report(folder, results, data)
 
 
-def _report(folder: Path, results: tuple[Plan, dict[str, Row]]) -> None:
-    summary = summarise(*results)
+def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:
+    summary = with_examples(summarise(*results), folder, data, _preparing)
     paths = write_report(summary, folder)
     out.print(table_text(summary))
     if pairs := pairs_text(summary):
         out.print()
         out.print(pairs)
+    for note in summary.missing:
+        _hint(note)
     out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)

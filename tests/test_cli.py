@@ -167,14 +167,14 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert {path: path.stat().st_mtime_ns for path in rows} == rows
 
     row = json.loads(next(iter(rows)).read_text(encoding="utf-8"))
-    code, text, _ = relbench_command("evaluate", next(iter(rows)).with_name("embeddings.npz"), "--k", "1,2", "--json")
-    assert code == 0
+    _, text, _ = relbench_command("evaluate", next(iter(rows)).with_name("embeddings.npz"), "--k", "1,2", "--json")
     assert json.loads(text) == {name: row["metrics"][name] for name in ("recall@1", "recall@2", "r_precision", "map@r")}
 
+    lost = lose_embeddings(relbench_command, folder, data_folder)
     (folder / "table.md").unlink()
-    code, _, _ = relbench_command("report", folder)
-    assert code == 0
+    assert f"{lost} of teacher is not there" in relbench_command("report", folder, "--data", data_folder)[1]
     assert (folder / "table.md").read_bytes() == before
+    assert f"{lost} of teacher is not there" in (folder / "report.html").read_text()
 
     plan = (folder / "plan.json").read_bytes()
     options = tiny_options(tmp_path, data_folder, "--seeds", "0,1", "--set", "student.batch_size=10000")
@@ -182,6 +182,23 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert (folder / "plan.json").read_bytes() == plan
 
     damage_and_mend(relbench_command, folder, tiny_options(tmp_path, data_folder, "--seeds", "0,1"), before)
+
+
+PARTS = ("Queries that the student fixes and breaks", "Distances of pairs")
+
+
+def lose_embeddings(relbench_command, folder, data_folder):
+    """Test images are on the page; embeddings that are damaged or another run's are refused; gives what went lost."""
+    page = (folder / "report.html").read_bytes()
+    assert all(f"<h2>{part}</h2>" in page.decode() for part in PARTS)
+    entries = json.loads((folder / "plan.json").read_text())["entries"]
+    teacher, student = (folder / "runs" / entries[at]["fingerprint"] / "embeddings.npz" for at in (0, 1))
+    for content in (teacher.read_bytes()[:-100], student.read_bytes()):
+        teacher.write_bytes(content)
+        refused(relbench_command("report", folder, "--data", data_folder), str(teacher), "delete it")
+        assert (folder / "report.html").read_bytes() == page
+    teacher.unlink()
+    return str(teacher.relative_to(folder))
 
 
 def damage_and_mend(relbench_command, folder, options, table):

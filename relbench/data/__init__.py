@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relbench.data.added import added_names, added_set, read_added
 from relbench.data.card import card_names, packaged_card
-from relbench.data.glyphs import Glyphs, content_hash
+from relbench.data.glyphs import Glyphs, character, content_hash
 from relbench.data.photo_sets import PhotoSet, published
 from relbench.data.table import ImageSource
 from relbench.experiment import Data
@@ -24,6 +24,7 @@ class DataSet:
     load: Callable[[Data, Path, Progress], ImageSource]
     hint: Callable[[Data, Path], str]  # what would make it faster; "" if nothing would
     ks: tuple[int, ...]  # the Ks of Recall@K that are usual for it
+    class_name: Callable[[str], str] = str  # a label as readers know it
 
 
 def photo_entry(photos: PhotoSet) -> DataSet:
@@ -49,6 +50,7 @@ GLYPHS = DataSet(
     load=_load_glyphs,
     hint=lambda _data, _root: "",
     ks=(1, 2, 4, 8, 16, 32),
+    class_name=character,
 )
 
 

@@ -22,6 +22,7 @@ the same on two machines is there shown by `data_hash`, which every row has.
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
@@ -63,6 +64,11 @@ def manifest() -> dict[str, Any]:
 def content_hash() -> str:
     """Names the data: the hash of the manifest."""
     return hashlib.sha256(json.dumps(manifest(), sort_keys=True).encode()).hexdigest()
+
+
+def character(label: str) -> str:
+    """A class as Unicode names it: 00E9 is U+00E9 LATIN SMALL LETTER E WITH ACUTE."""
+    return f"U+{label} {unicodedata.name(chr(int(label, 16)), '')}".strip()
 
 
 def glyph_counts() -> dict[str, int]:

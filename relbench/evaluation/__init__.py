@@ -1,6 +1,7 @@
 """How good are embeddings at retrieval, and is one model better than another?"""
 
 from relbench.evaluation.neighbours import nearest
+from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
     Answers,
     RecallCounts,
@@ -14,11 +15,13 @@ from relbench.evaluation.stored import read_embeddings, stored_metrics
 
 __all__ = [
     "Answers",
+    "PairDistances",
     "RecallCounts",
     "compare",
     "holm",
     "means",
     "nearest",
+    "pair_distances",
     "paired_class_bootstrap",
     "per_query",
     "read_embeddings",

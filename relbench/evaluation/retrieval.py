@@ -156,7 +156,7 @@ def per_query(
     """
     points = check_points(embeddings, query, gallery)
     depth = _check_ks(points, ks)
-    classes = Classes(points, _check_labels(labels, len(points.rows)))
+    classes = Classes(points, check_labels(labels, len(points.rows)))
     search = Search(points, choose_backend(backend, embeddings))
     found = Evaluation(search, classes, depth).run(progress)
     r_precision, average_precision = found.shares
@@ -173,7 +173,12 @@ def _check_ks(points: Points, ks: Sequence[int]) -> int:
     return int(max(ks))
 
 
-def _check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
+def check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
+    """Refuse labels of another length or kind, or with one missing.
+
+    Raises:
+        ValueError: one line that says what to do.
+    """
     array = as_array(labels)
     if array.shape != (rows,):
         raise ValueError(

@@ -17,7 +17,7 @@ from relbench.evaluation.retrieval import retrieval_metrics
 
 Array = NDArray[Any]
 
-_NAMES = ("embeddings", "labels")
+_NEEDED = ("embeddings", "labels")
 _MASKS = ("query", "gallery")  # kept where a data set tells them apart
 # what numpy and zipfile raise on damaged files; MemoryError where a header promises too much
 _DAMAGE = (
@@ -42,11 +42,13 @@ class Stored:
         embeddings: (n, dim)
         labels: (n,)
         masks: `query` and `gallery`, each (n,), where the file has them.
+        names: (n,) of the images, where the file has them.
     """
 
     embeddings: Array
     labels: Array
     masks: Mapping[str, Array]
+    names: Array | None = None
 
 
 def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
@@ -56,8 +58,8 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
     objects are refused.
 
     Args:
-        path: An .npz file with the arrays `embeddings` and `labels`, and perhaps `query` and
-            `gallery` (others are left alone), as each run keeps one; or an .npy file with the
+        path: An .npz file with the arrays `embeddings` and `labels`, and perhaps `query`, `gallery`
+            and `names` (others are left alone), as each run keeps one; or an .npy file with the
             embeddings alone.
         labels_path: An .npy file with the labels; None for an .npz, which holds them.
 
@@ -114,13 +116,14 @@ def _read_npz(path: Path) -> Stored:
     found: dict[str, Array] = {}
     with _readable(path), zipfile.ZipFile(path) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        for name in {*_NAMES, *_MASKS}.intersection(held):
+        for name in {*_NEEDED, *_MASKS, "names"}.intersection(held):
             with archive.open(f"{name}.npy") as file:
                 found[name] = np.lib.format.read_array(file, allow_pickle=False)
-    for name in _NAMES:
+    for name in _NEEDED:
         if name not in found:
             raise ValueError(f"{path} holds no array {name!r} (it holds {', '.join(held) or 'nothing'}): add it")
-    return Stored(found["embeddings"], found["labels"], {name: found[name] for name in _MASKS if name in found})
+    masks = {name: found[name] for name in _MASKS if name in found}
+    return Stored(found["embeddings"], found["labels"], masks, found.get("names"))
 
 
 @contextmanager

@@ -12,9 +12,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from relbench import __version__
 from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
+from relbench.report.distances import distances_in_words, distances_plot, how_measured
+from relbench.report.examples import examples_shown
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Method, Summary
-from relbench.report.tables import formatted, formatted_pairs
+from relbench.report.tables import Table, formatted, formatted_pairs
 from relbench.report.wording import (
     MAIN,
     NOTHING,
@@ -89,22 +91,30 @@ def _content(summary: Summary) -> dict[str, Any]:
         "machines": _machines(summary),
         "sources": [(name, _with_addresses(source)) for name, source in summary.sources.items()],
         "own": {term.loss: term.source for row in all_rows(summary) for term in row.experiment.terms if term.source},
+        "examples": examples_shown(summary.examples),
+        **_distances(summary),
+        "missing": summary.missing,
         "version": __version__,
     }
 
 
+def _distances(summary: Summary) -> dict[str, Any]:
+    if summary.distances is None:
+        return {"distances": None}
+    picture = _picture(distances_plot, summary, distances_in_words(summary.distances))
+    return {"distances": picture, "distances_measured": how_measured(summary.distances)}
+
+
 def _results(summary: Summary, name: str, *, in_brief: bool) -> Grid:
-    table = formatted(summary).part(in_brief=in_brief)
-    return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
+    return _grid(name, formatted(summary).part(in_brief=in_brief))
 
 
 def _pairs(summary: Summary) -> Grid | None:
-    table = formatted_pairs(summary)
-    return (
-        Grid(PAIRS_TITLE, table.header, table.rows, [column.is_number for column in table.columns])
-        if table.rows
-        else None
-    )
+    return _grid(PAIRS_TITLE, formatted_pairs(summary)) if summary.pairs else None
+
+
+def _grid(name: str, table: Table) -> Grid:
+    return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
 
 
 def _picture(draw: Callable[..., bytes], summary: Summary, text: str) -> Picture:

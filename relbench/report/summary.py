@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from relbench.comparison import Comparison, Interval
 from relbench.ledger import Plan, Role, Row
+from relbench.report.images import Distances, Examples
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,6 @@ class Summary:
     seeds: tuple[int, ...]
     pairs: tuple[Pair, ...] = ()
     sources: Mapping[str, str] = field(default_factory=dict)  # of every loss that was used: paper, code
+    examples: Examples | None = None
+    distances: Distances | None = None
+    missing: tuple[str, ...] = ()  # parts that the page can't show, a sentence each: which, why, and what to do

@@ -123,13 +123,22 @@ def headline(summary: Summary) -> str:
     students = [method for method in others if method.role == "student"]
     if not students:
         return f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."
-    winners = [student for student in students if _compared(student).verdict == "beats"]
-    best = max(winners or students, key=main_recall)
+    winners = _winners(students)
+    best = best_student(students)
     sentences = [_on_winner(best, teacher, len(winners), len(students)) if winners else _on_no_winner(best, teacher)]
     sentences += _on_no_distillation(best, students)
     sentences += [_on_control(method, best) for method in others if method.role == "control"]
     sentences += _on_single_seeds(others)
     return " ".join(sentences)
+
+
+def best_student(students: Sequence[Method]) -> Method:
+    """The one of the greatest mean recall@1 among those that beat the teacher, or among all where none does."""
+    return max(_winners(students) or students, key=main_recall)
+
+
+def _winners(students: Sequence[Method]) -> list[Method]:
+    return [student for student in students if _compared(student).verdict == "beats"]
 
 
 def _on_winner(best: Method, teacher: Method, winners: int, students: int) -> str:

@@ -62,6 +62,11 @@ def test_committed_manifest():
     assert len(FACES) == len(set(FACES)) == 12
 
 
+def test_a_class_is_called_by_its_unicode_name():
+    assert glyphs.character("00E9") == "U+00E9 LATIN SMALL LETTER E WITH ACUTE"
+    assert all(glyphs.character(label).startswith(f"U+{label} ") for label in all_classes(COMMITTED))
+
+
 def test_what_looks_the_same_is_one_class():
     kept, same = set(all_classes(COMMITTED)), COMMITTED["same"]
     assert same["0391"] == same["0410"] == "0041"  # Greek Alpha, Cyrillic A, Latin A

@@ -50,6 +50,11 @@ def one_line(error, *parts):
         assert part in str(error.value)
 
 
+def test_names_are_read_where_they_are_kept(files):
+    np.testing.assert_array_equal(read_embeddings(files / "both.npz").names, LABELS)
+    assert read_embeddings(files / "e.npy", files / "l.npy").names is None
+
+
 @pytest.mark.parametrize("names", [("e.npy", "l.npy"), ("both.npz",)])
 def test_what_was_saved_is_read(files, names):
     paths = [files / name for name in names]

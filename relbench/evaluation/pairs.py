@@ -1,0 +1,107 @@
+"""Distances of pairs of one class and of two: how well a network tells them apart, whatever its scale.
+
+Pairs are of a query and another gallery item. They are numbered, query by query, and only those whose numbers are drawn
+are ever made: memory does not grow with the number of pairs.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+
+from relbench.evaluation.points import Embeddings, Floats, Integers, Points, check_points, squared_distances
+from relbench.evaluation.ranking import Classes
+from relbench.evaluation.retrieval import check_labels
+
+
+@dataclass(frozen=True)
+class PairDistances:
+    """Euclidean distances, divided by their mean over all pairs: networks of any scale can be compared.
+
+    Attributes:
+        same: (pairs,) of pairs of one class; all of them, or a sample.
+        other: (pairs,) of pairs of two classes; likewise.
+        same_count: How many pairs of one class there are.
+        other_count: How many of two.
+    """
+
+    same: Floats
+    other: Floats
+    same_count: int
+    other_count: int
+
+    @property
+    def separation(self) -> float:
+        """How often a pair of one class is nearer than one of two; equal distances count half (the ROC's area)."""
+        ranks = rankdata(np.concatenate([self.same, self.other]))[: len(self.same)]
+        beaten = ranks.sum() - len(self.same) * (len(self.same) + 1) / 2
+        return float(1 - beaten / (len(self.same) * len(self.other)))
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """Pairs of one kind: for each query, places in the gallery sorted by class, from `first` on but for a gap."""
+
+    counts: Integers  # (queries,) how many pairs a query has
+    first: Integers
+    gap: Integers  # where places that are left out begin
+    width: Integers  # how many those are
+
+    def places(self, numbers: Integers) -> tuple[Integers, Integers]:
+        """Query and place of the pairs with these numbers."""
+        ends = np.cumsum(self.counts)
+        query = np.searchsorted(ends, numbers, side="right")
+        place = self.first[query] + numbers - (ends - self.counts)[query]
+        return query, place + np.where(place >= self.gap[query], self.width[query], 0)
+
+
+def pair_distances(
+    embeddings: Embeddings,
+    labels: ArrayLike,
+    *,
+    most: int,
+    generator: np.random.Generator,
+    query: ArrayLike | None = None,
+    gallery: ArrayLike | None = None,
+) -> PairDistances:
+    """Distances of queries to other gallery items of their own class, and of others.
+
+    Args:
+        embeddings: (n, dim) float16, float32 or float64 array or tensor; no gradient flows.
+        labels: (n,) integers or strings.
+        most: Pairs of a kind that are measured: all where there are no more, else as many drawn at random, none twice.
+        generator: For the draw. Networks that are given the same one are measured on the same pairs.
+        query: (n,) boolean mask of the rows that ask; None: all.
+        gallery: (n,) boolean mask of the rows that may be found; None: all.
+
+    Raises:
+        ValueError: What `retrieval_metrics` refuses; or no pair of a kind.
+        TypeError: Embeddings that are not floating-point.
+    """
+    points = check_points(embeddings, query, gallery)
+    classes = Classes(points, check_labels(labels, len(points.rows)))
+    totals = int(classes.partners.sum()), int((points.others - classes.partners).sum())
+    if not all(totals):
+        raise ValueError(f"{totals[0]} pairs are of one class and {totals[1]} of two: both kinds are needed")
+    by_class = np.argsort(classes.of_column, kind="stable")
+    same, other = (_measured(points, by_class, kind, most, generator) for kind in _kinds(classes, by_class))
+    mean = (same.mean() * totals[0] + other.mean() * totals[1]) / sum(totals)
+    return PairDistances(same / (mean or 1.0), other / (mean or 1.0), *totals)
+
+
+def _kinds(classes: Classes, by_class: Integers) -> tuple[_Kind, _Kind]:
+    """Pairs of one class, which leave out the query itself, and pairs of two, which leave out its class."""
+    own_column = classes.points.own_column
+    sorted_codes = classes.of_column[by_class]
+    start, stop = (np.searchsorted(sorted_codes, classes.of_query, side) for side in ("left", "right"))
+    own_place = np.where(own_column >= 0, np.argsort(by_class)[own_column], len(by_class))
+    same = _Kind(classes.partners, start, own_place, np.ones_like(start))
+    return same, _Kind(classes.points.others - classes.partners, np.zeros_like(start), start, stop - start)
+
+
+def _measured(points: Points, by_class: Integers, kind: _Kind, most: int, generator: np.random.Generator) -> Floats:
+    total = int(kind.counts.sum())
+    numbers = np.arange(total) if total <= most else generator.choice(total, most, replace=False, shuffle=False)
+    query, place = kind.places(numbers)
+    return np.sqrt(squared_distances(points, query, by_class[place]))

@@ -1,0 +1,91 @@
+"""How the distances of pairs are spread, a panel a network; and the same in words."""
+
+import math
+import textwrap
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+
+from relbench.report.images import Distances, Share, Spread
+from relbench.report.plots import COLOURS, _drawn, _plain
+from relbench.report.summary import Summary
+from relbench.report.wording import counted
+
+SAME: dict[str, Any] = {
+    "facecolor": COLOURS[4],
+    "edgecolor": COLOURS[0],
+    "linewidth": 1.4,
+    "alpha": 0.75,
+    "hatch": "////",
+}
+OTHER: dict[str, Any] = {"facecolor": "none", "edgecolor": COLOURS[1], "linewidth": 1.8, "linestyle": (0, (4, 1.5))}
+PANEL = 1.75  # inches
+
+
+def distances_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """Densities of the distances of pairs of one class (filled, hatched) and of two (dashed), a panel a network.
+
+    Args:
+        summary: The study; it has distances.
+        kind: The file format.
+        narrow: Shaped for a telephone: one panel below the other.
+    """
+    distances = _of(summary)
+    columns = 1 if narrow else min(3, len(distances.spreads))
+    lines = math.ceil(len(distances.spreads) / columns)
+    size = (4.2, 1.1 + PANEL * lines) if narrow else (3.0 * max(columns, 2), 1.2 + 1.2 * PANEL * lines)
+    with _drawn(size, kind) as (figure, content):
+        panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, spread in zip(panels, distances.spreads, strict=False):
+            _draw(axes, spread, distances)
+        for axes in panels[len(distances.spreads) :]:
+            axes.remove()
+        for axes in panels[len(distances.spreads) - columns : len(distances.spreads)]:
+            axes.set_xlabel("Distance, over the network's mean")
+            axes.tick_params(labelbottom=True)
+        title = f"Distances of pairs on test classes\nseed {distances.seed}, S: separation"
+        figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    return content.getvalue()
+
+
+def _of(summary: Summary) -> Distances:
+    if summary.distances is None:
+        raise ValueError(f"the summary of {summary.plan.study!r} has no distances of pairs: measure them first")
+    return summary.distances
+
+
+def _draw(axes: Axes, spread: Spread, distances: Distances) -> None:
+    axes.stairs(spread.same, distances.edges, fill=True, label="one class", **SAME)
+    axes.stairs(spread.other, distances.edges, fill=True, label="two classes", **OTHER)
+    axes.set_xlim(0, distances.edges[-1])
+    axes.set_ylim(bottom=0)
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    axes.set_title(f"{_plain(textwrap.shorten(spread.label, 32))}, S {spread.separation:.3f}")
+
+
+def distances_in_words(distances: Distances) -> str:
+    """For those who do not see the plot."""
+    values = "; ".join(f"{spread.label} {spread.separation:.3f}" for spread in distances.spreads)
+    return (
+        "A panel for each network: the distances of pairs of one class, filled and hatched, and of pairs of two "
+        f"classes, as a dashed line. Separation: {values}."
+    )
+
+
+def how_measured(distances: Distances) -> str:
+    """What the plot shows, and by how many pairs."""
+    return (
+        f"Distances between a query and another image, at seed {distances.seed}, divided by the mean over all such "
+        f"pairs of the network, so that networks of any scale can be compared: {_share(distances.same)} of one class, "
+        f"{_share(distances.other)} of two. Separation S: how often a random pair of one class is nearer than a random "
+        "pair of two, ties counting half (the area under the ROC curve): 0.5 is chance, 1 no overlap. At most the "
+        "farthest 0.1 % lie outside the plot."
+    )
+
+
+def _share(share: Share) -> str:
+    if share.measured == share.total:
+        return f"all {counted(share.total, 'pair')}"
+    return f"{share.measured:,} drawn at random from {counted(share.total, 'pair')}"
