@@ -7,6 +7,7 @@ import torch
 from tiny import TINY
 from tiny_photos import write_photos
 
+import relbench.data.glyphs
 from relbench.data.added import add
 from relbench.experiment import Term, changed
 from relbench.grid import prepare, run_grid
@@ -59,11 +60,20 @@ def trained(methods, folder, data, values, first_stages=None):
     return rows, {cell.label: RunFolder(folder, cell.experiment).state()["network"] for cell in cells}
 
 
+def without_most_validation_classes(*counts, table=relbench.data.glyphs._table):
+    """Validating on all of them takes longer than the training."""
+    whole = table(*counts)
+    held = whole["split"] == "validation"
+    return whole[~held | (held.cumsum() <= 60)].reset_index(drop=True)
+
+
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory, data_folder):
     first = {STAGED: (ADDED["refilled_embedding"],)}
     methods = METHODS | {STAGED: (ADDED["refilled_classifier"],)}
-    return trained(methods, tmp_path_factory.mktemp("runs"), data_folder, WIDE, first)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relbench.data.glyphs, "_table", without_most_validation_classes)
+        return trained(methods, tmp_path_factory.mktemp("runs"), data_folder, WIDE, first)
 
 
 def test_no_loss_is_left_out(everything):
