@@ -76,7 +76,7 @@ def _counts_in_words(examples: Examples) -> str:
     return (
         f"A query is right where its nearest neighbour is of its class. Of {counted(_total(counts), 'query image')} "
         f"(seed {examples.seed}), {teacher} and {student} both get {counts.both:,} right; {student} fixes "
-        f"{counts.fixed:,} that {teacher} gets wrong, and breaks {counts.broken:,} that it gets right; "
+        f"{counts.fixed:,} that {teacher} gets wrong, and breaks {counts.broken:,} that {teacher} gets right; "
         f"{counts.neither:,} are wrong by both."
     )
 
