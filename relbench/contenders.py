@@ -86,5 +86,6 @@ def _try(term: Term, student: Arm, teacher_dim: int) -> None:
         batch_size=protocol.batch_size,
         images_per_class=protocol.images_per_class,
         unit_length=net.unit_length,
-        num_classes=math.ceil(protocol.batch_size / protocol.images_per_class),
+        num_classes=math.ceil(protocol.batch_size / protocol.images_per_class),  # all there are is known with the data
+        device=protocol.device,
     )

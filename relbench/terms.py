@@ -8,7 +8,7 @@ from torch import nn
 
 from relbench.experiment import EMBEDDING, Experiment, Term
 from relbench.kept import has_classifier
-from relbench.losses import find_loss
+from relbench.losses import find_loss, guarded
 from relbench.models import Classifier, Observed, build_classifier, build_embedder
 from relbench.training import Objective, Part, Seen, Teacher
 
@@ -70,7 +70,7 @@ def _part(term: Term, layer: str | None, experiment: Experiment, shapes: Shapes)
         ),
     }
     loss = entry.build(**{name: given[name] for name in entry.needs if name in given} | term.options)
-    return Part(term.loss, term.weight, loss, entry.takes, layer)
+    return Part(term.loss, term.weight, guarded(entry, loss) if term.source else loss, entry.takes, layer)
 
 
 def classifier_of(experiment: Experiment, classes: int) -> Classifier | None:
@@ -89,7 +89,7 @@ def try_terms(experiment: Experiment, shapes: Shapes) -> None:
     rows = min(protocol.batch_size, enough)
     teacher = _made_up_teacher(experiment.teacher, shapes, rows, generator) if experiment.teacher else None
     objective = Objective(parts_of(experiment, shapes), classifier_of(experiment, shapes.classes), teacher)
-    labels = torch.arange(rows) // protocol.images_per_class
+    labels = shapes.classes - 1 - torch.arange(rows) // protocol.images_per_class  # the last ones: all must be allowed
     seen, no_images = _made_up(shapes.student, rows, generator), torch.zeros(rows, 0)
     try:
         objective(seen, no_images, labels, generator)

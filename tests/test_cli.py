@@ -45,7 +45,7 @@ def refused(result, *parts):
 def test_help_names_the_verbs(relbench_command):
     code, text, _ = relbench_command("--help")
     assert code == 0
-    for verb in ("reproduce", "evaluate", "list", "report", "bench", "--install-completion"):
+    for verb in ("reproduce", "compare", "evaluate", "list", "report", "bench", "--install-completion"):
         assert verb in text
 
 
@@ -141,6 +141,7 @@ def tiny_options(tmp_path, data_folder, *more):
 FILES = {
     "table.md",
     "table.csv",
+    "pairs.csv",
     "table.tex",
     "recall_at_k.png",
     "recall_at_k.svg",
@@ -250,6 +251,60 @@ TIMES = ("train_seconds", "evaluate_seconds", "peak_memory", "finished", "machin
 def strip_time(row):
     """A row without what may differ between two equal runs."""
     return {name: value for name, value in row.items() if name not in TIMES}
+
+
+OWN = """
+def shrink(student, teacher, *, power=2.0):
+    \"\"\"Match mean lengths.\"\"\"
+    return (student.norm(dim=1).mean() - teacher.detach().norm(dim=1).mean()).abs() ** power + student.mean() ** 2
+"""
+
+
+def test_compare_with_a_loss_from_a_file(relbench_command, tmp_path, data_folder):
+    path = tmp_path / "my_loss.py"
+    path.write_text(OWN)
+    reproduce, _, *rest = tiny_options(tmp_path, data_folder, "--seeds", "0")
+    assert relbench_command(reproduce, "quickstart", *rest)[0] == 0
+    option = ("--set", "terms.my_loss:shrink.power=1.5")
+    code, text, _ = relbench_command("compare", f"{path}:shrink", *rest, *option)
+    assert code == 0
+    assert "6 finished runs are taken over from" in text
+    assert "6 of 7 runs are finished already" in text
+    assert "Methods against each other" in text
+
+    folder = tmp_path / "quickstart+shrink"
+    entries = {entry["label"]: entry for entry in json.loads((folder / "plan.json").read_text())["entries"]}
+    row = read_record(Row, folder / "runs" / entries["shrink"]["fingerprint"] / "row.json")
+    assert [(term.loss, term.source) for term in row.experiment.terms[1:]] == [("my_loss:shrink", OWN)]
+    assert row.experiment.terms[1].options == {"power": 1.5}
+    assert "Match mean lengths" in (folder / "report.html").read_text()
+
+    path.write_text(OWN.replace("Match", "Make equal"))  # another source is another run
+    _, text, _ = relbench_command("compare", f"{path}:shrink", *rest, *option, "--dry-run")
+    assert [line.split("│")[-2].strip() for line in text.splitlines() if "shrink" in line] == ["to do"]
+    path.unlink()  # what is kept needs the file no more, and is not run for a report
+    assert relbench_command("report", folder, "--data", data_folder)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "spec", "parts"),
+    [
+        ("x = (", "my_loss.py:f", ["my_loss.py"]),
+        ("raise RuntimeError('no')", "my_loss.py:f", ["my_loss.py", "RuntimeError", "no"]),
+        ("def g(student, teacher): return student.sum()", "my_loss.py:f", ["'f'"]),
+        ("def f(student, teacher): return student", "my_loss.py:f", ["scalar"]),
+        ("def f(student, teacher): return student.sum() / 0 * 0", "my_loss.py:f", ["finite"]),
+        ("def f(student, teacher): return student.detach().sum()", "my_loss.py:f", ["gradient"]),
+        ("", "elsewhere.py:f", ["elsewhere.py"]),
+        ("", "pkd", ["unknown loss 'pkd': did you mean pkt"]),
+    ],
+)
+def test_compare_refuses_what_is_no_loss(relbench_command, tmp_path, data_folder, text, spec, parts):
+    (tmp_path / "my_loss.py").write_text(text)
+    place = f"{tmp_path}/{spec}" if ".py" in spec else spec
+    arguments = ("compare", place, "--results", tmp_path / "results", "--data", data_folder)
+    refused(relbench_command(*arguments), *parts)
+    assert not (tmp_path / "results").exists()
 
 
 def test_report_of_a_folder_without_results(relbench_command, tmp_path):

@@ -12,7 +12,7 @@ from relbench.losses.entry import INPUTS, Loss, inputs_of, options_of, pure_loss
 from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
 from relbench.losses.logits import hinton_kd
 from relbench.losses.metric_learning import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
-from relbench.losses.own import own_loss, read_own
+from relbench.losses.own import guarded, own_loss, read_own
 from relbench.losses.ranking import check_ranking, hard_darkrank
 from relbench.losses.refilled import (
     REFILLED_PRESETS,
@@ -50,6 +50,7 @@ __all__ = [
     "distance_weighted_probabilities",
     "find_loss",
     "fitnet",
+    "guarded",
     "hard_darkrank",
     "hinton_kd",
     "neuron_selectivity",

@@ -101,6 +101,26 @@ def own_loss(name: str, source: str) -> Loss:
     )
 
 
+def guarded(entry: Loss, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """An own loss for training, where whatever its code raises becomes one line as well.
+
+    Args:
+        entry: of the loss.
+        loss: as built by the entry.
+    """
+    call = loss.forward if isinstance(loss, nn.Module) else loss
+
+    def called(*inputs: Any) -> Tensor:
+        with users_code(entry.name, entry.source, " in training"):
+            value: Tensor = call(*inputs)
+            return value
+
+    if not isinstance(loss, nn.Module):
+        return called
+    loss.forward = called
+    return loss
+
+
 @contextmanager
 def users_code(name: str, file: str, when: str = "") -> Iterator[None]:
     """For the time of a `with`, whatever a user's code raises becomes one line that says where.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from relbench.losses import Loss, find_loss, own_loss, read_own
-from relbench.losses.own import LARGEST_FILE
+from relbench.losses.own import LARGEST_FILE, guarded
 
 README_EXAMPLE = """\
 from torch.nn.functional import kl_div, log_softmax
@@ -411,3 +411,30 @@ def test_a_class_that_cannot_be_built_is_refused_with_its_line():
 def test_a_name_from_elsewhere_is_checked_too():
     for name in ("f", "pml:f", "a.b:f", "a:b:c"):
         assert f"a loss cannot be called {name!r}" in refused(own_loss, name, "def f(student): ...")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(student, teacher):\n    return [][len(student)]\n",
+        "import torch\nclass f(torch.nn.Module):\n    def forward(self, student, teacher): return [][len(student)]\n",
+    ],
+)
+def test_what_a_guarded_loss_raises_in_training_is_one_line(source: str):
+    entry = own_loss("my_loss:f", source)
+    message = refused(guarded(entry, entry.build()), torch.ones(2, 3), torch.ones(2, 3))
+    line = len(source.splitlines())
+    assert message == f"loss 'my_loss:f' in training: my_loss.py, line {line}: IndexError: list index out of range"
+
+
+def test_a_guarded_module_is_the_same_module():
+    source = (
+        "import torch\nclass f(torch.nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.scale = torch.nn.Parameter(torch.ones(()))\n"
+        "    def forward(self, student): return (student * self.scale).sum()\n"
+    )
+    entry = own_loss("my_loss:f", source)
+    module = entry.build()
+    assert guarded(entry, module) is module
+    module(torch.ones(2, 3)).backward()
+    assert module.scale.grad == 6
