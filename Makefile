@@ -42,8 +42,8 @@ types: $(READY)
 bench: $(READY)  ## measure speed and memory beside the plain forms
 	$(BIN)/relbench bench
 
-reference: $(READY)  ## make the committed result of the quick start anew
-	$(BIN)/python scripts/make_reference.py
+reference: $(READY)  ## make a study's committed result anew: make reference STUDY=quickstart
+	$(BIN)/python scripts/make_reference.py $(or $(STUDY),quickstart)
 
 clean:  ## remove .venv (results and data stay)
 	rm -rf $(VENV)
