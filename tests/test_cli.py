@@ -253,35 +253,38 @@ def strip_time(row):
     return {name: value for name, value in row.items() if name not in TIMES}
 
 
-OWN = """
-def shrink(student, teacher, *, power=2.0):
-    \"\"\"Match mean lengths.\"\"\"
-    return (student.norm(dim=1).mean() - teacher.detach().norm(dim=1).mean()).abs() ** power + student.mean() ** 2
-"""
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
-def test_compare_with_a_loss_from_a_file(relbench_command, tmp_path, data_folder):
-    path = tmp_path / "my_loss.py"
-    path.write_text(OWN)
+def readmes_loss():
+    """The example of a loss of one's own, as it stands in the README."""
+    section = README.partition("## Your own loss")[2]
+    return section.partition("```python\n")[2].partition("```")[0]
+
+
+def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
+    path, loss = tmp_path / "my_loss.py", readmes_loss()
+    assert len([line for line in loss.splitlines() if line]) <= 5
+    path.write_text(loss)
     reproduce, _, *rest = tiny_options(tmp_path, data_folder, "--seeds", "0")
     assert relbench_command(reproduce, "quickstart", *rest)[0] == 0
-    option = ("--set", "terms.my_loss:shrink.power=1.5")
-    code, text, _ = relbench_command("compare", f"{path}:shrink", *rest, *option)
+    option = ("--set", "terms.my_loss:soft_neighbours.temperature=0.2")
+    code, text, _ = relbench_command("compare", f"{path}:soft_neighbours", *rest, *option)
     assert code == 0
     assert "6 finished runs are taken over from" in text
     assert "6 of 7 runs are finished already" in text
     assert "Methods against each other" in text
 
-    folder = tmp_path / "quickstart+shrink"
+    folder = tmp_path / "quickstart+soft_neighbours"
     entries = {entry["label"]: entry for entry in json.loads((folder / "plan.json").read_text())["entries"]}
-    row = read_record(Row, folder / "runs" / entries["shrink"]["fingerprint"] / "row.json")
-    assert [(term.loss, term.source) for term in row.experiment.terms[1:]] == [("my_loss:shrink", OWN)]
-    assert row.experiment.terms[1].options == {"power": 1.5}
-    assert "Match mean lengths" in (folder / "report.html").read_text()
+    row = read_record(Row, folder / "runs" / entries["soft_neighbours"]["fingerprint"] / "row.json")
+    assert [(term.loss, term.source) for term in row.experiment.terms[1:]] == [("my_loss:soft_neighbours", loss)]
+    assert row.experiment.terms[1].options == {"temperature": 0.2}
+    assert "def soft_neighbours(student, teacher" in (folder / "report.html").read_text()
 
-    path.write_text(OWN.replace("Match", "Make equal"))  # another source is another run
-    _, text, _ = relbench_command("compare", f"{path}:shrink", *rest, *option, "--dry-run")
-    assert [line.split("│")[-2].strip() for line in text.splitlines() if "shrink" in line] == ["to do"]
+    path.write_text(loss.replace("-99", "-98"))  # another source is another run
+    _, text, _ = relbench_command("compare", f"{path}:soft_neighbours", *rest, *option, "--dry-run")
+    assert [line.split("│")[-2].strip() for line in text.splitlines() if "soft_neighbours" in line] == ["to do"]
     path.unlink()  # what is kept needs the file no more, and is not run for a report
     assert relbench_command("report", folder, "--data", data_folder)[0] == 0
 
