@@ -81,6 +81,8 @@ class Schedule:
             for what, needed in one.foundations.items()
             if needed.fingerprint == fingerprint
         }
+        for name in lost:
+            del self.waiting[name]  # a second stage is lost once, though its teacher and its first stage both are
         return [*lost, *(name for one, reason in lost.items() for name in self.fail(one, reason))]
 
 

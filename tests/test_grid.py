@@ -204,3 +204,22 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
     with claimed(tmp_path):
         assert not left.exists()
     assert kept.exists()
+
+
+def test_a_second_stage_is_lost_once(tmp_path, fake_run):
+    first = changed(STUDENT, {"protocol": Protocol(steps=5)})
+    second = changed(STUDENT, {"start": first})
+
+    def happens(experiment):
+        raise DivergedError("too fast")
+
+    fake_run(happens)
+    told = []
+    log = Log()
+    log.failed = lambda fingerprint, error: told.append((fingerprint, error))
+    made([TEACHER, first, second], tmp_path, 1, log)
+    assert told == [
+        (TEACHER.fingerprint, "too fast"),
+        (first.fingerprint, "its teacher failed"),
+        (second.fingerprint, "its teacher failed"),
+    ]
