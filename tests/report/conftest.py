@@ -161,7 +161,7 @@ def build(sketches: Sequence[Sketch] = STUDY, seeds: tuple[int, ...] = (0, 1, 2)
     plan = Plan(
         study="quickstart", title="Quick start: students & their teacher on Glyphs", notes=notes, entries=entries
     )
-    return Summary(plan, methods, seeds, SOURCES)
+    return Summary(plan, methods, seeds, sources=SOURCES)
 
 
 def _experiment(sketch: Sketch, seed: int) -> Experiment:
