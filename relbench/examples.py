@@ -110,7 +110,7 @@ def _first_seed(teacher: Method, best: Method) -> int:
 def _chosen(summary: Summary, best: Method) -> list[Method]:
     """Teacher, best student, best one that never saw a teacher, controls, other students: the first few of these."""
     ranked = sorted(summary.methods[1:], key=main_recall, reverse=True)
-    alone = [method for method in ranked if method.role == "student" and method.row.experiment.teacher is None]
+    alone = [method for method in ranked if method.role == "student" and method.row.experiment.taught_by is None]
     controls = [method for method in ranked if method.role == "control"]
     order = [summary.methods[0], best, *alone[:1], *controls, *ranked]
     labels = list(dict.fromkeys(method.label for method in order))[:NETWORKS]

@@ -131,9 +131,19 @@ class Experiment(Settings):
         return {name: one for name, one in given.items() if one}
 
     @property
+    def stages(self) -> tuple["Experiment", ...]:
+        """The trainings that led to the result, this one last."""
+        return (*(self.start.stages if self.start else ()), self)
+
+    @property
     def total_steps(self) -> int:
         """Steps of training behind the result, those of earlier stages included."""
-        return self.protocol.steps + (self.start.total_steps if self.start else 0)
+        return sum(stage.protocol.steps for stage in self.stages)
+
+    @property
+    def taught_by(self) -> "Experiment | None":
+        """The teacher of the last stage that had one."""
+        return next((stage.teacher for stage in reversed(self.stages) if stage.teacher), None)
 
     @property
     def fingerprint(self) -> str:

@@ -157,13 +157,15 @@ def as_frame(plan: Plan, rows: dict[str, Row]) -> pd.DataFrame:
 def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     columns: dict[str, Any] = {"study_label": entry.label, "role": entry.role, "seed": entry.seed}
     columns["fingerprint"] = row.fingerprint
-    columns["teacher"] = row.experiment.teacher.fingerprint if row.experiment.teacher else ""
+    teacher = row.experiment.taught_by
+    columns["teacher"] = teacher.fingerprint if teacher else ""
     columns |= {"start": row.experiment.start.fingerprint} if row.experiment.start else {}
     columns |= row.metrics
     columns |= {f"validation.{name}": value for name, value in row.validation.items()}
     for group in ("data", "net", "protocol"):
         settings = getattr(row.experiment, group).model_dump(mode="json")
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
+    columns["total_steps"] = row.experiment.total_steps  # those of earlier stages included
     columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
     plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
     columns |= {name: getattr(row, name) for name in plain}

@@ -1,7 +1,7 @@
 """From rows to a summary: means, intervals, and each method against its teacher."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,13 +54,7 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
 
 def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:
     """By loss, where it comes from; what one kept with its rows says is not executed for that."""
-    return {term.loss: _source(term) for one in experiments for term in _terms(one)}
-
-
-def _terms(experiment: Experiment) -> Iterator[Term]:
-    if experiment.start:
-        yield from _terms(experiment.start)
-    yield from experiment.terms
+    return {term.loss: _source(term) for one in experiments for stage in one.stages for term in stage.terms}
 
 
 def _source(term: Term) -> str:

@@ -30,6 +30,7 @@ def _problems(summary: Summary) -> Iterator[str]:
     for method in summary.methods:
         for problem in _method_problems(method, expected):
             yield f"method {method.label!r} {problem}"
+    yield from _pair_problems(summary)
     missing = {entry.fingerprint for entry in summary.plan.entries} - {row.fingerprint for row in all_rows(summary)}
     if missing:
         yield f"the plan's run {min(missing)} has no row"
@@ -44,7 +45,10 @@ def _method_problems(method: Method, expected: tuple[str, ...]) -> Iterator[str]
         if not (_finite(interval) and 0 <= interval.mean <= 1):
             yield f"has {metric} = {interval}, which must be finite and its mean in [0, 1]"
     yield from _run_problems(method, expected)
-    yield from _comparison_problems(method)
+    if method.against_teacher:
+        yield from _comparison_problems(method.against_teacher)
+    elif method.role != "teacher":
+        yield "has no comparison with the teacher"
 
 
 def _run_problems(method: Method, expected: tuple[str, ...]) -> Iterator[str]:
@@ -56,12 +60,13 @@ def _run_problems(method: Method, expected: tuple[str, ...]) -> Iterator[str]:
             yield f"has a run, {row.fingerprint}, with a number that is not finite in its training history"
 
 
-def _comparison_problems(method: Method) -> Iterator[str]:
-    comparison = method.against_teacher
-    if comparison is None:
-        if method.role != "teacher":
-            yield "has no comparison with the teacher"
-        return
+def _pair_problems(summary: Summary) -> Iterator[str]:
+    for pair in summary.pairs:
+        for problem in _comparison_problems(pair.comparison):
+            yield f"pair {pair.label!r} against {pair.other!r} {problem}"
+
+
+def _comparison_problems(comparison: Comparison) -> Iterator[str]:
     if not (math.isfinite(comparison.difference) and _finite(comparison.over_queries, comparison.over_seeds)):
         yield f"has a comparison that is not finite: {comparison}"
     if not 0 <= comparison.p_value <= comparison.p_adjusted <= 1:

@@ -107,10 +107,11 @@ def _other_settings(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterat
 def _other_teachers(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:
     teachers = {entry.seed: entry.fingerprint for entry in entries if entry.role == "teacher"}
     for entry in entries:
-        taught_by = rows[entry.fingerprint].experiment.teacher
-        if taught_by and taught_by.fingerprint != teachers[entry.seed]:
-            names = f"{taught_by.fingerprint} taught {_called(entry)}, but the table's is {teachers[entry.seed]}"
-            yield f"a student is compared with its own teacher, and {names}"
+        stages = rows[entry.fingerprint].experiment.stages
+        names = [stage.teacher.fingerprint for stage in stages if stage.teacher]
+        for name in [name for name in names if name != teachers[entry.seed]]:
+            both = f"{name} taught {_called(entry)}, but the table's is {teachers[entry.seed]}"
+            yield f"a student is compared with its own teacher, and {both}"
 
 
 def _called(entry: Entry) -> str:

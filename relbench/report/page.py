@@ -32,6 +32,7 @@ from relbench.report.wording import (
     notes,
     pair_note,
     percent,
+    stage_steps,
 )
 
 MEBIBYTE = 2**20
@@ -90,12 +91,18 @@ def _content(summary: Summary) -> dict[str, Any]:
         "runs": _runs(summary),
         "machines": _machines(summary),
         "sources": [(name, _with_addresses(source)) for name, source in summary.sources.items()],
-        "own": {term.loss: term.source for row in all_rows(summary) for term in row.experiment.terms if term.source},
+        "own": _own(summary),
         "examples": examples_shown(summary.examples),
         **_distances(summary),
         "missing": summary.missing,
         "version": __version__,
     }
+
+
+def _own(summary: Summary) -> dict[str, str]:
+    """Losses that are not relbench's, as text."""
+    stages = [stage for row in all_rows(summary) for stage in row.experiment.stages]
+    return {term.loss: term.source for stage in stages for term in stage.terms if term.source}
 
 
 def _distances(summary: Summary) -> dict[str, Any]:
@@ -182,11 +189,11 @@ def _settings(summary: Summary) -> tuple[list[tuple[str, str]], Grid]:
 
 def _settings_of(experiment: Experiment) -> dict[str, str]:
     settings = {"recipe": str(experiment.recipe), "loss": _loss(experiment)}
-    settings["teacher"] = _teacher_name(experiment.teacher)
+    settings["teacher"] = _teacher_name(experiment.taught_by)
     for group in ("net", "protocol", "data"):
         values = getattr(experiment, group).model_dump(mode="json")
         settings |= {f"{group}.{name}": _shown(value) for name, value in values.items()}
-    return settings
+    return settings | {"protocol.steps": stage_steps(experiment)}
 
 
 def _loss(experiment: Experiment) -> str:
@@ -226,7 +233,7 @@ def _runs(summary: Summary) -> Grid:
 
 
 def _run_line(method: Method, row: Row, machine: int) -> list[str]:
-    teacher = row.experiment.teacher
+    teacher = row.experiment.taught_by
     names = [row.fingerprint, teacher.fingerprint if teacher else NOTHING, row.data_hash, str(machine)]
     costs = [f"{row.train_seconds:,.1f}", f"{row.evaluate_seconds:,.1f}", f"{row.peak_memory / MEBIBYTE:,.0f}"]
     return [method.label, str(row.experiment.seed), *names, *costs, row.finished]

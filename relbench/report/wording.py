@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from relbench.comparison import Comparison, Interval
-from relbench.experiment import Data, Protocol
+from relbench.experiment import Data, Experiment, Protocol
 from relbench.ledger import Machine, Row
 from relbench.report.fairness import settings, unequal_settings
 from relbench.report.summary import Method, Pair, Summary
@@ -89,10 +89,16 @@ def pair_verdict(pair: Pair) -> str:
 
 
 def pair_note(summary: Summary) -> str:
-    """How methods are compared with each other."""
-    count = f" and corrected for {len(summary.pairs)} of them (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
+    """How methods are compared with each other, and which verdicts the correction changed."""
+    count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
+    back = [
+        f"{pair.label} against {pair.other} ({_p_values(pair.comparison)})"
+        for pair in summary.pairs
+        if pair.comparison.taken_back
+    ]
     pairing = "paired by seed, over the same queries"
-    return f"Recall@1 of a method less that of the other: {pairing}, judged like the rest{count}."
+    words = f"Recall@1 of a method less that of the other: {pairing}, judged as against the teacher{count}."
+    return f"{words} Taken back by the correction: {listed(back)}." if back else words
 
 
 def _rests_on(comparison: Comparison) -> str:
@@ -155,7 +161,7 @@ def _on_no_winner(best: Method, teacher: Method) -> str:
 
 def _on_no_distillation(best: Method, students: Sequence[Method]) -> list[str]:
     """How far the best distilled student stands from the best one that never saw a teacher."""
-    alone = [student for student in students if student.row.experiment.teacher is None]
+    alone = [student for student in students if student.row.experiment.taught_by is None]
     if not alone or best in alone:
         return []
     other = max(alone, key=main_recall)
@@ -224,6 +230,7 @@ def notes(summary: Summary) -> list[str]:
     return [
         _checkpoints(summary),
         _start(summary),
+        *_staged(summary),
         *_intervals(summary),
         *_verdicts(summary),
         *_unequal_seeds(summary),
@@ -244,6 +251,19 @@ def _start(summary: Summary) -> str:
     weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
     batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
     return f"Weights at the start: {_shares(weights)}. Batch: {_shares(batches)}."
+
+
+def _staged(summary: Summary) -> list[str]:
+    """Whose training has an earlier part, of which a row says nothing but the settings."""
+    parts = _groups(summary.methods, lambda row: stage_steps(row.experiment))
+    named = [f"{listed(labels)} ({steps})" for steps, labels in parts.items() if "+" in steps]
+    said = "steps are those of all stages; training curves, times and the step that counts are those of the last"
+    return [f"In stages: {'; '.join(named)}. Their {said}."] if named else []
+
+
+def stage_steps(experiment: Experiment) -> str:
+    """1000, or 500 + 500 in two stages."""
+    return " + ".join(str(stage.protocol.steps) for stage in experiment.stages)
 
 
 def _batch(protocol: Protocol) -> str:
@@ -268,7 +288,7 @@ def _intervals(summary: Summary) -> list[str]:
 def _verdicts(summary: Summary) -> list[str]:
     """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
     taken_back = [
-        f"{method.label} (p {_p(comparison.p_value)}, corrected {_p(comparison.p_adjusted)})"
+        f"{method.label} ({_p_values(comparison)})"
         for method in summary.methods
         if (comparison := method.against_teacher) and comparison.taken_back
     ]
@@ -287,6 +307,10 @@ def _correction(summary: Summary) -> list[str]:
     tests = "p over queries" if len(summary.seeds) == 1 else "p the larger of those over queries and over seeds"
     correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
     return [f"{correction} Intervals are 95 % each, uncorrected; table.csv has every p."]
+
+
+def _p_values(comparison: Comparison) -> str:
+    return f"p {_p(comparison.p_value)}, corrected {_p(comparison.p_adjusted)}"
 
 
 def _p(value: float) -> str:

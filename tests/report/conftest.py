@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from relbench.comparison import Comparison, Interval
-from relbench.experiment import Data, Experiment, Net, Protocol, Term
+from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Role, Row
 from relbench.report.page import page_text
-from relbench.report.summary import Method, Summary
+from relbench.report.summary import Method, Pair, Summary
 
 RANKS = (1, 2, 4, 8, 16)
 CLASSES = 40
@@ -31,6 +31,7 @@ class Sketch:
     terms: tuple[Term, ...] = (Term(loss="triplet", options={"margin": 0.2}),)
     steps: int = 3000
     distilled: bool = True
+    first: tuple[Term, ...] = ()  # of a method in two stages: what half of the steps train with
 
 
 TEACHER = Sketch("teacher", "teacher", 0.474, Net(width=16, dim=128), steps=1000, distilled=False)
@@ -44,10 +45,16 @@ STUDY = (
     Sketch("rkd-da", "student", 0.523, Net(width=8, dim=32, unit_length=False), (TRIPLET, DISTANCE, ANGLE)),
     Sketch("teacher's recipe, student's budget", "control", 0.580, Net(width=16, dim=128), distilled=False),
 )
+HOSTILE_SOURCE = (
+    '"""</pre><script>document.title = "seized"</script><img src="//x.invalid/y">&lt;"""\n'
+    f"# {'a line that is longer than any telephone is wide; ' * 4}\n{'_' * 300} = 1\n"
+    'raise RuntimeError("a report executes no loss")\n'
+)
+OWN = Term(loss="my_loss:MyLoss", source=HOSTILE_SOURCE)
 OTHER_TERMS = (
-    *("hard_darkrank", "pkt", "similarity_preserving", "correlation_congruence", "fitnet", "attention_transfer"),
+    *("hard_darkrank", "pkt", "similarity_preserving", "correlation_congruence", "attention_transfer"),
     *("neuron_selectivity", "hinton_kd", "refilled_embedding", "refilled_classifier", "pml:MultiSimilarityLoss"),
-    *("pml:LiftedStructureLoss", "my_loss.py:MyLoss"),
+    "pml:LiftedStructureLoss",
 )
 MANY = (
     *STUDY[:-1],
@@ -55,6 +62,8 @@ MANY = (
         Sketch(f"triplet + {name}", "student", 0.43 + 0.008 * number, terms=(TRIPLET, Term(loss=name)))
         for number, name in enumerate(OTHER_TERMS)
     ),
+    Sketch("triplet + my_loss:MyLoss", "student", 0.51, terms=(TRIPLET, OWN)),
+    Sketch("fitnet-2-stages", "student", 0.49, first=(Term(loss="fitnet", weight=3.0),)),
     Sketch("teacher of the student's size", "control", 0.46, distilled=False),
     STUDY[-1],
 )
@@ -72,7 +81,7 @@ SPECIAL = (TEACHER, Sketch(HOSTILE, "student", 0.49), Sketch("_hidden", "control
 SOURCES = {
     "triplet": "arXiv:1706.07567; lenscloth/RKD@0a6c3c0",
     "rkd_angle": "arXiv:1904.05068",
-    "my_loss.py:MyLoss": "not known <b>here</b>",
+    "my_loss:MyLoss": "not known <b>here</b>",
 }
 
 MakeSummary = Callable[..., Summary]
@@ -123,7 +132,7 @@ def page_of() -> Callable[[Summary], str]:
 
     def make(summary: Summary) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            for draw in ("recall_plot", "size_plot", "training_plot"):
+            for draw in ("recall_plot", "size_plot", "training_plot", "distances_plot"):
                 patch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
             return page_text(summary)
 
@@ -142,6 +151,12 @@ def many() -> Summary:
     return build(MANY, (0,))
 
 
+@pytest.fixture(scope="session")
+def many_seeds() -> Summary:
+    """The same, three seeds."""
+    return build(MANY)
+
+
 @pytest.fixture(scope="session", params=[STUDY, MANY, SIZES], ids=["study", "twenty methods", "many sizes"])
 def sized_summary(request: pytest.FixtureRequest) -> Summary:
     """Few sizes and many."""
@@ -158,14 +173,25 @@ def build(sketches: Sequence[Sketch] = STUDY, seeds: tuple[int, ...] = (0, 1, 2)
         for row in method.rows
     )
     notes = ("Each student is trained with the triplet loss & the terms that its name says.",)
-    plan = Plan(
-        study="quickstart", title="Quick start: students & their teacher on Glyphs", notes=notes, entries=entries
+    pairs = tuple(
+        Pair(one.label, other, _comparison(one.rows, rows[other]))
+        for other in [("triplet" if "triplet" in rows else sketches[-1].label)]
+        for one in methods
+        if one.role == "student" and one.label != other
     )
-    return Summary(plan, methods, seeds, SOURCES)
+    plan = Plan(
+        study="quickstart",
+        title="Quick start: students & their teacher on Glyphs",
+        notes=notes,
+        entries=entries,
+        pairs=tuple((pair.label, pair.other) for pair in pairs),
+    )
+    return Summary(plan, methods, seeds, pairs, SOURCES)
 
 
 def _experiment(sketch: Sketch, seed: int) -> Experiment:
-    return Experiment(
+    """The one that counts; of two stages the second has no teacher, since triplet alone looks at none."""
+    one = Experiment(
         data=Data(content="0123456789abcdef"),
         net=sketch.net,
         terms=sketch.terms,
@@ -173,26 +199,31 @@ def _experiment(sketch: Sketch, seed: int) -> Experiment:
         seed=seed,
         teacher=_experiment(TEACHER, seed) if sketch.distilled else None,
     )
+    if not sketch.first:
+        return one
+    half = changed(one, {"protocol": changed(one.protocol, {"steps": sketch.steps // 2})})
+    return changed(half, {"teacher": None, "start": changed(half, {"terms": sketch.first})})
 
 
 def _row(sketch: Sketch, seed: int) -> Row:
     experiment = _experiment(sketch, seed)
+    steps = experiment.protocol.steps
     random = np.random.default_rng([seed, *sketch.label.encode()])
     recall = sketch.recall + 0.004 * random.standard_normal()
     metrics = {f"recall@{rank}": 1 - (1 - recall) * 0.78 ** np.log2(rank) for rank in RANKS}
     metrics |= {"r_precision": 0.55 * recall, "map@r": 0.41 * recall}
-    history = _history(sketch, recall + 0.05, random)
+    history = _history(sketch, steps, recall + 0.05, random)
     return Row(
         fingerprint=_fingerprint(experiment, sketch.label),
         experiment=experiment,
         data_hash="5f0c9d1e77aa4b32",
         parameters=7000 * (sketch.net.width or 1),
-        selected_step=sketch.steps,
+        selected_step=steps,
         metrics={name: float(value) for name, value in metrics.items()},
         validation={"recall@1": history[-1]["recall@1"]},
         by_class=_counts(recall, random),
         history=history,
-        train_seconds=31.4 * sketch.steps / 1000,
+        train_seconds=31.4 * steps / 1000,
         evaluate_seconds=1.25,
         peak_memory=512 * 2**20,
         finished="2026-01-02T03:04:05+00:00",
@@ -211,9 +242,9 @@ def _fingerprint(experiment: Experiment, label: str) -> str:
     return f"{experiment.fingerprint[:12]}{sum(label.encode()) % 0xFFFF:04x}"
 
 
-def _history(sketch: Sketch, end: float, random: np.random.Generator) -> tuple[dict[str, float], ...]:
+def _history(sketch: Sketch, steps: int, end: float, random: np.random.Generator) -> tuple[dict[str, float], ...]:
     entries = []
-    for step in range(250, sketch.steps + 1, 250):
+    for step in range(250, steps + 1, 250):
         entry = {
             "step": float(step),
             "recall@1": float(end * (1 - np.exp(-step / 400)) + 0.003 * random.standard_normal()),

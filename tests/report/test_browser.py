@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
+from shown import distances, examples
 
 from relbench.report.page import page_text
 from relbench.report.summary import Summary
@@ -66,16 +67,19 @@ def opened(browser: Any, page: str, request: pytest.FixtureRequest, tmp_path_fac
 
 
 @pytest.fixture(scope="module")
-def study_text(study: Summary) -> str:
-    return page_text(study)
+def full_text(many_seeds: Summary) -> str:
+    """All that a page can hold: twenty methods, pairs, queries, distances, a hostile loss file, what is missing."""
+    missing = ("Distances of pairs are not shown for rkd-a (runs/0123456789abcdef/embeddings.npz is not there).",)
+    summary = replace(many_seeds, examples=examples(), distances=distances(6), missing=missing)
+    return page_text(summary)
 
 
 @pytest.fixture(scope="module", params=VIEWS)
-def study_opened(
-    browser: Any, study_text: str, request: pytest.FixtureRequest, tmp_path_factory: TempPaths
+def full_opened(
+    browser: Any, full_text: str, request: pytest.FixtureRequest, tmp_path_factory: TempPaths
 ) -> Iterator[Opened]:
-    """The quick start with its own pictures."""
-    yield from _opened(browser, study_text, VIEWS[request.param], tmp_path_factory.mktemp("page"))
+    """Everything, with its own pictures."""
+    yield from _opened(browser, full_text, VIEWS[request.param], tmp_path_factory.mktemp("page"))
 
 
 def _opened(browser: Any, text: str, view: View, folder: Path) -> Iterator[Opened]:
@@ -95,20 +99,36 @@ def _opened(browser: Any, text: str, view: View, folder: Path) -> Iterator[Opene
     page.close()
 
 
-def test_it_asks_for_nothing_else_and_complains_of_nothing(study_opened: Opened) -> None:
-    assert study_opened.complaints == []
-    asked = [address for address in study_opened.requests if not address.startswith("data:")]
-    assert asked == [study_opened.page.url]
+def test_it_asks_for_nothing_else_and_complains_of_nothing(full_opened: Opened) -> None:
+    assert full_opened.complaints == []
+    asked = [address for address in full_opened.requests if not address.startswith("data:")]
+    assert asked == [full_opened.page.url]
+    assert full_opened.page.title() == "Quick start: students & their teacher on Glyphs"
 
 
-def test_every_picture_is_shown_and_told(study_opened: Opened) -> None:
-    images = study_opened.page.evaluate(
-        "[...document.images].map(i => [i.complete, i.naturalWidth, i.currentSrc, i.alt])"
+def test_every_picture_is_shown_and_told(full_opened: Opened) -> None:
+    images = full_opened.page.eval_on_selector_all(
+        "picture img", "every => every.map(i => [i.complete, i.naturalWidth, i.currentSrc, i.alt])"
     )
-    assert len(images) == 3
+    assert len(images) == 4
     assert all(complete and width > 0 and len(text) > 40 for complete, width, _, text in images)
-    narrow = study_opened.page.eval_on_selector_all("source", "every => every.map(one => one.srcset)")
-    assert [address in narrow for *_, address, _ in images] == [study_opened.view.width <= 600] * 3
+    narrow = full_opened.page.eval_on_selector_all("source", "every => every.map(one => one.srcset)")
+    assert [address in narrow for *_, address, _ in images] == [full_opened.view.width <= 600] * 4
+
+
+def test_every_query_and_neighbour_is_shown_square_and_large_enough_to_be_seen(full_opened: Opened) -> None:
+    sizes = full_opened.page.eval_on_selector_all(
+        ".example img", "every => every.map(i => [i.naturalWidth, i.clientWidth, i.clientHeight])"
+    )
+    assert len(sizes) == 12 * 9
+    assert all(natural == 28 and width >= 28 and abs(width - height) <= 1 for natural, width, height in sizes)
+
+
+def test_the_contents_lead_to_every_section_that_is_there(full_opened: Opened) -> None:
+    led_to = full_opened.page.eval_on_selector_all("nav a", "every => every.map(e => e.hash.slice(1))")
+    there = full_opened.page.eval_on_selector_all("section", "every => every.map(e => e.id)")
+    assert {"examples", "distances", "missing", "own"} <= set(there)
+    assert led_to == [place for place in there if place != "missing"]
 
 
 OUTSIDE = """inside => {
@@ -125,6 +145,10 @@ def test_nothing_is_wider_than_the_view(opened: Opened) -> None:
     assert opened.page.evaluate(OUTSIDE, opened.view.media == "print") == [0, []]
 
 
+def test_nothing_of_everything_is_wider_than_the_view(full_opened: Opened) -> None:
+    assert full_opened.page.evaluate(OUTSIDE, full_opened.view.media == "print") == [0, []]
+
+
 def test_headings_stand_in_order(opened: Opened) -> None:
     levels = opened.page.eval_on_selector_all("h1, h2, h3, h4, h5, h6", "every => every.map(e => Number(e.tagName[1]))")
     assert levels[0] == 1
@@ -139,9 +163,11 @@ COLOURS = """every => every.map(e => {
 })"""
 
 
-def test_letters_stand_out_from_their_ground(study_opened: Opened) -> None:
+def test_letters_stand_out_from_their_ground(full_opened: Opened) -> None:
     """At least 4.5 : 1, as WCAG 2.1 asks for at level AA."""
-    pairs = study_opened.page.eval_on_selector_all("h1, p, a, li, th, td, dt, dd, pre", COLOURS)
+    pairs = full_opened.page.eval_on_selector_all(
+        "h1, p, a, li, th, td, dt, dd, pre, figcaption, small, .mark", COLOURS
+    )
     assert len(pairs) > 100
     for ink, ground in {(tuple(map(int, ink)), tuple(map(int, ground))) for ink, ground in pairs}:
         dark, light = sorted((luminance(ink), luminance(ground)))

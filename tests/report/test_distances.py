@@ -3,31 +3,21 @@
 import io
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import PIL.Image
 import pytest
+from shown import distances
 
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
-from relbench.report.images import Distances, Share, Spread
-from relbench.report.page import page_text
 from relbench.report.summary import Summary
 
-LONG = "a label that is longer than any panel is wide, with $dollars$ and _more_"
-
-
-def spread(label: str, number: int) -> Spread:
-    bins = np.arange(20)
-    same, other = (np.exp(-0.5 * ((bins - middle) / 3) ** 2) for middle in (5, 10 + number))
-    return Spread(label, tuple(same.tolist()), tuple(other.tolist()), 0.9 + 0.01 * number)
+PageOf = Callable[[Summary], str]
 
 
 def with_distances(study: Summary, count: int) -> Summary:
-    labels = ["teacher", LONG, "rkd-d", "rkd-a", "rkd-da", "control"][:count]
-    spreads = tuple(spread(label, number) for number, label in enumerate(labels))
-    edges = tuple(np.linspace(0, 2, 21).tolist())
-    return replace(study, distances=Distances(3, edges, Share(1234, 1234), Share(100_000, 165_945_888), spreads))
+    return replace(study, distances=distances(count))
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -60,21 +50,17 @@ def test_kinds_differ_in_form_too(study: Summary) -> None:
     assert "stroke-dasharray" in drawing
 
 
-def test_words_name_values_seed_and_samples(study: Summary) -> None:
-    distances = with_distances(study, 6).distances
-    assert distances
-    assert "teacher 0.900" in distances_in_words(distances)
-    assert "control 0.950" in distances_in_words(distances)
-    words = how_measured(distances)
+def test_words_name_values_seed_and_samples() -> None:
+    assert "teacher 0.900" in distances_in_words(distances(6))
+    assert "control 0.950" in distances_in_words(distances(6))
+    words = how_measured(distances(6))
     assert "seed 3" in words
     assert "all 1,234 pairs of one class" in words
     assert "100,000 drawn at random from 165,945,888 pairs of two" in words
 
 
-def test_the_page_shows_it(study: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
-    for draw in ("recall_plot", "training_plot"):
-        monkeypatch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: b"<svg/>")
-    page = page_text(with_distances(study, 2))
+def test_the_page_shows_it(study: Summary, page_of: PageOf) -> None:
+    page = page_of(with_distances(study, 2))
     assert "<h2>Distances of pairs</h2>" in page
     assert 'alt="A panel for each network' in page
 

@@ -3,47 +3,30 @@
 import base64
 import io
 import re
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import PIL.Image
 import pytest
+from shown import HOSTILE, examples, noise
 
 from relbench.report.examples import examples_shown
-from relbench.report.images import Counts, Example, Examples, Image, Neighbour
-from relbench.report.page import page_text
 from relbench.report.summary import Summary
 
-HOSTILE = '<b>"R&D"</b>'
-DOT = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 450"/>'
-
-
-def noise(number: int, side: int, channels: int) -> Image:
-    pixels = np.random.default_rng(number).integers(0, 256, (side, side, channels), np.uint8)
-    return Image(f"{HOSTILE} {number}", f"class {number} {HOSTILE}", pixels)
-
-
-def example(number: int, side: int = 28, channels: int = 1) -> Example:
-    images = [noise(9 * number + place, side, channels) for place in range(9)]
-    found = [Neighbour(image, right=place % 3 == 0) for place, image in enumerate(images[1:])]
-    return Example(images[0], tuple(found[:4]), tuple(found[4:]))
-
-
-def examples(**options: int) -> Examples:
-    drawn = [example(number, **options) for number in range(12)]
-    return Examples("teacher", "rkd-da", 3, Counts(1000, 20, 10, 5), 0, tuple(drawn[:6]), tuple(drawn[6:]))
+PageOf = Callable[[Summary], str]
 
 
 @pytest.fixture
-def page(study: Summary, monkeypatch: pytest.MonkeyPatch) -> str:
+def page(study: Summary, page_of: PageOf) -> str:
     """A page with examples, and with plots that cost no time."""
-    for draw in ("recall_plot", "training_plot"):
-        monkeypatch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
-    return page_text(replace(study, examples=examples(), missing=(f"Not here: {HOSTILE}.",)))
+    return page_of(replace(study, examples=examples(), missing=(f"Not here: {HOSTILE}.",)))
 
 
 def section(page: str) -> str:
-    found = re.search(r"<section>\s*<h2>Queries that the student fixes and breaks</h2>.*?</section>", page, re.DOTALL)
+    found = re.search(
+        r"<section id=\"examples\">\s*<h2>Queries that the student fixes and breaks</h2>.*?</section>", page, re.DOTALL
+    )
     assert found
     return found.group()
 
@@ -83,18 +66,14 @@ def test_the_notes_say_what_is_missing(page: str) -> None:
     assert "<h2>Not on this page</h2>" in page
 
 
-def test_a_page_without_has_no_such_section(study: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
-    for draw in ("recall_plot", "training_plot"):
-        monkeypatch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
-    page = page_text(study)
+def test_a_page_without_has_no_such_section(study: Summary, page_of: PageOf) -> None:
+    page = page_of(study)
     for title in ("Queries that the student", "Distances of pairs", "Not on this page"):
         assert title not in page
 
 
-def test_none_of_a_kind(study: Summary, monkeypatch: pytest.MonkeyPatch) -> None:
-    for draw in ("recall_plot", "training_plot"):
-        monkeypatch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
-    assert "<p>There are none.</p>" in page_text(replace(study, examples=replace(examples(), broken=())))
+def test_none_of_a_kind(study: Summary, page_of: PageOf) -> None:
+    assert "<p>There are none.</p>" in page_of(replace(study, examples=replace(examples(), broken=())))
 
 
 def pictures(**options: int) -> list[PIL.Image.Image]:

@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from relbench.experiment import Term, changed
 from relbench.report.page import page_text
 from relbench.report.summary import Summary
-from relbench.report.tables import formatted
-from relbench.report.wording import headline, notes
+from relbench.report.tables import formatted, formatted_pairs
+from relbench.report.wording import PAIRS_TITLE, all_rows, headline, notes, pair_note
 
 PageOf = Callable[[Summary], str]
 VOID = {"meta", "img", "source", "br", "link"}
@@ -99,9 +100,10 @@ def test_it_says_its_language_width_and_title(study: Summary, study_page: Outlin
 
 
 def test_the_first_tables_hold_the_same_cells(any_summary: Summary, page: str) -> None:
-    for cells, in_brief in zip(outline(page).tables, (True, False), strict=False):
-        part = formatted(any_summary).part(in_brief=in_brief)
-        assert cells == [part.header, *map(list, part.rows)]
+    table, pairs = formatted(any_summary), [formatted_pairs(any_summary)] if any_summary.pairs else []
+    parts = [table.part(in_brief=True), table.part(in_brief=False), *pairs]
+    assert outline(page).tables[: len(parts)] == [[part.header, *map(list, part.rows)] for part in parts]
+    assert (PAIRS_TITLE in page) == (pair_note(any_summary) in outline(page).text) == bool(pairs)
 
 
 def test_labels_are_text_never_tags(any_summary: Summary, page: str) -> None:
@@ -118,8 +120,8 @@ def test_headline_and_notes_are_there(any_summary: Summary, page: str) -> None:
 
 def test_every_run_is_there_with_its_values_and_its_origin(study: Summary, study_page: Outline) -> None:
     tables = study_page.tables
-    by_seed = {(line[0], line[1]): line for line in tables[2][1:]}
-    runs = {(line[0], line[1]): line for line in tables[4][1:]}
+    by_seed = {(line[0], line[1]): line for line in tables[3][1:]}
+    runs = {(line[0], line[1]): line for line in tables[5][1:]}
     for method in study.methods:
         for row in method.rows:
             key = (method.label, str(row.experiment.seed))
@@ -131,7 +133,7 @@ def test_every_run_is_there_with_its_values_and_its_origin(study: Summary, study
 
 
 def test_settings_are_parted_into_same_and_different(study: Summary, study_page: Outline) -> None:
-    header, *lines = study_page.tables[3]
+    header, *lines = study_page.tables[4]
     assert header[:3] == ["Method", "loss", "teacher"]
     assert set(header[3:]) == {
         *("net.width", "net.dim", "net.unit_length"),
@@ -153,11 +155,52 @@ def test_machine_and_citation_are_there(study: Summary, study_page: Outline) -> 
 def test_each_loss_names_its_source_with_addresses(study_page: Outline) -> None:
     text = "".join(study_page.text)
     assert "triplet: arXiv:1706.07567; lenscloth/RKD@0a6c3c0\n" in text
-    assert "my_loss.py:MyLoss: not known <b>here</b>\n" in text
+    assert "my_loss:MyLoss: not known <b>here</b>\n" in text
 
 
 def test_without_sources_no_loss_is_credited(study: Summary, page_of: PageOf) -> None:
     assert "whoever made the losses" not in page_of(dataclasses.replace(study, sources={}))
+
+
+@pytest.fixture(scope="session")
+def many_page(many: Summary, page_of: PageOf) -> Outline:
+    """A page with a loss of the user's and a method in two stages."""
+    return outline(page_of(many))
+
+
+def test_a_loss_from_a_file_is_shown_as_text_never_as_tags(many: Summary, many_page: Outline) -> None:
+    (source,) = {term.source for row in all_rows(many) for term in row.experiment.terms if term.source}
+    assert "</pre><script>" in source
+    assert source in "".join(many_page.text)
+    assert not {"script", "x"} & {tag for tag, _ in many_page.tags}
+    assert all((given.get("src") or "data:").startswith("data:") for _, given in many_page.tags)
+
+
+def test_a_loss_from_a_file_in_a_first_stage_is_shown_too(many: Summary, page_of: PageOf) -> None:
+    own = Term(loss="mine:f", source="# the text of an earlier stage\n")
+    first = many.methods[1].row.experiment
+    staged = changed(first, {"start": changed(first, {"terms": (own,)})})
+    rows = (many.methods[1].row.model_copy(update={"experiment": staged}),)
+    methods = (many.methods[0], dataclasses.replace(many.methods[1], rows=rows))
+    text = page_of(dataclasses.replace(many, methods=methods, pairs=()))
+    assert "<h3>mine:f</h3>\n<pre># the text of an earlier stage\n</pre>" in text
+
+
+def test_without_losses_from_files_there_is_no_such_section(study_page: Outline) -> None:
+    assert "Losses from files" not in study_page.text
+
+
+def test_two_stages_are_told_with_both_losses_their_steps_and_the_teacher(many: Summary, many_page: Outline) -> None:
+    different = next(table for table in many_page.tables if table[0][:3] == ["Method", "loss", "teacher"])
+    line = next(line for line in different if line[0] == "fitnet-2-stages")
+    settings = dict(zip(different[0], line, strict=True))
+    assert settings["loss"] == "first 3 \N{MULTIPLICATION SIGN} fitnet, then triplet (margin = 0.2)"
+    assert settings["protocol.steps"] == "1500 + 1500"
+    assert settings["teacher"] == "conv4, 128-d"
+    runs = next(table for table in many_page.tables if "Run of its teacher" in table[0])
+    taught_by = {line[0]: line[3] for line in runs}
+    assert taught_by["fitnet-2-stages"] == taught_by["rkd-d"] != "\N{EN DASH}"
+    assert taught_by["triplet"] == "\N{EN DASH}"
 
 
 def test_pictures_are_told_with_their_values(study: Summary, study_page: Outline) -> None:

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,19 +14,33 @@ from rich.console import Console
 
 from relbench.comparison import Comparison, Interval
 from relbench.experiment import Net
-from relbench.report import table_text
+from relbench.report import pairs_text, table_text
 from relbench.report.summary import Summary
-from relbench.report.tables import csv_text, formatted, latex_text, markdown_text, numbers
-from relbench.report.wording import notes
+from relbench.report.tables import (
+    Table,
+    csv_text,
+    formatted,
+    formatted_pairs,
+    latex_text,
+    markdown_text,
+    numbers,
+    pair_numbers,
+)
+from relbench.report.wording import PAIRS_TITLE, notes, pair_note
 
+MakeSummary = Callable[..., Summary]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 
 
-def markdown_cells(text: str) -> list[list[str]]:
-    """The table's cells as a reader sees them, its ruler left out."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    rows = [[cell.strip() for cell in UNESCAPED_PIPE.split(line)[1:-1]] for line in lines]
-    return [[re.sub(r"\\(.)", r"\1", cell) for cell in row] for row in (rows[0], *rows[2:])]
+def markdown_cells(text: str) -> list[list[list[str]]]:
+    """The cells of every table as a reader sees them, rulers left out."""
+    blocks = [block.splitlines() for block in text.split("\n\n") if block.startswith("|")]
+    tables = [[UNESCAPED_PIPE.split(line)[1:-1] for line in (lines[0], *lines[2:])] for lines in blocks]
+    return [[[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in row] for row in table] for table in tables]
+
+
+def cells_of(table: Table) -> list[list[str]]:
+    return [table.header, *map(list, table.rows)]
 
 
 def latex_cells(text: str) -> list[list[list[str]]]:
@@ -77,8 +92,8 @@ def test_parts_hold_every_column_once_beside_the_method(study: Summary) -> None:
 
 
 def test_markdown_holds_the_same_cells(any_summary: Summary) -> None:
-    table = formatted(any_summary)
-    assert markdown_cells(markdown_text(any_summary)) == [table.header, *map(list, table.rows)]
+    tables = [formatted(any_summary), *([formatted_pairs(any_summary)] if any_summary.pairs else [])]
+    assert markdown_cells(markdown_text(any_summary)) == [cells_of(table) for table in tables]
 
 
 def test_markdown_has_no_live_html(any_summary: Summary) -> None:
@@ -87,15 +102,14 @@ def test_markdown_has_no_live_html(any_summary: Summary) -> None:
 
 def test_markdown_carries_every_note(study: Summary) -> None:
     lines = markdown_text(study).replace("\\", "").splitlines()
-    assert [line.removeprefix("- ") for line in lines if line.startswith("- ")] == notes(study)
+    assert [line.removeprefix("- ") for line in lines if line.startswith("- ")] == [*notes(study), pair_note(study)]
 
 
 def test_latex_holds_the_same_cells(study: Summary) -> None:
     table = formatted(study)
-    for cells, part in zip(latex_cells(latex_text(study)), (True, False), strict=True):
-        kept = table.part(in_brief=part)
-        plain = [[latex_to_text(cell) for cell in row] for row in cells]
-        assert plain == [kept.header, *map(list, kept.rows)]
+    tables = [table.part(in_brief=True), table.part(in_brief=False), formatted_pairs(study)]
+    for cells, kept in zip(latex_cells(latex_text(study)), tables, strict=True):
+        assert [[latex_to_text(cell) for cell in row] for row in cells] == cells_of(kept)
 
 
 def latex_to_text(cell: str) -> str:
@@ -169,6 +183,78 @@ def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -
     lines = list(csv.DictReader(io.StringIO(csv_text(numbers(changed)))))
     assert [line["width"] for line in lines[:2]] == ["", "8"]
     assert formatted(changed).rows[0][1] == "resnet18/128"
+
+
+def test_pairs_are_the_summary_s_numbers(study: Summary) -> None:
+    table = formatted_pairs(study)
+    assert len(table.rows) == len(study.pairs) == 3
+    line = dict(zip(table.header, table.rows[2], strict=True))
+    comparison = study.pairs[2].comparison
+    assert (line["Method"], line["Against"]) == ("rkd-da", "triplet")
+    assert line["Difference, points"] == f"{100 * comparison.difference:+.1f}"
+    assert line["95 % over queries"] == bounds(comparison.over_queries)
+    assert line["95 % over seeds"] == bounds(comparison.over_seeds)
+    assert line["Verdict"] == "beats (3 seeds)"
+
+
+def test_a_pair_at_one_seed_has_no_interval_over_seeds(make_summary: MakeSummary) -> None:
+    for line in formatted_pairs(make_summary(seeds=(7,))).rows:
+        assert line[-2] == "one seed"
+        assert line[-1].endswith(" (1 seed, queries alone)")
+
+
+def test_csv_of_pairs_reads_back_to_the_same_floats(any_summary: Summary) -> None:
+    lines = list(csv.DictReader(io.StringIO(csv_text(pair_numbers(any_summary)))))
+    for line, pair in zip(lines, any_summary.pairs, strict=True):
+        assert (line["method"], line["against"]) == (pair.label, pair.other)
+        assert (float(line["difference"]), line["verdict"]) == (pair.comparison.difference, pair.comparison.verdict)
+        assert_bounds(line, "difference_over_queries", pair.comparison.over_queries)
+        assert_bounds(line, "difference_over_seeds", pair.comparison.over_seeds)
+        assert_p_values(line, pair.comparison)
+
+
+def test_without_pairs_nothing_is_said_of_them(study: Summary) -> None:
+    alone = dataclasses.replace(study, pairs=())
+    assert PAIRS_TITLE not in markdown_text(alone)
+    assert latex_text(alone).count(r"\begin{table}") == 2
+    assert pairs_text(alone) is None
+    assert csv_text(pair_numbers(alone)) == "method,against\n"
+
+
+def test_steps_are_those_of_all_stages(many: Summary) -> None:
+    """1,500 and 1,500 are what the other students have at once."""
+    table = formatted(many)
+    steps = {row[0]: row[table.header.index("Steps")] for row in table.rows}
+    staged = next(method for method in many.methods if method.label == "fitnet-2-stages")
+    assert staged.row.experiment.protocol.steps == 1500
+    assert steps["fitnet-2-stages"] == steps["triplet"] == "3,000"
+    frame = numbers(many).set_index("method")
+    assert frame.loc["fitnet-2-stages", "steps"] == frame.loc["triplet", "steps"] == 3000
+    assert re.search(r"fitnet-2-stages\n.*conv4-8/32\n.*3,000 steps", columns_on_console(many)[0])
+
+
+def columns_on_console(summary: Summary) -> list[str]:
+    """Each column's lines, wide enough to break none."""
+    table = table_text(summary)
+    return ["\n".join(str(cell) for cell in column.cells) for column in table.columns]
+
+
+def test_the_console_shows_pairs_and_their_note(study: Summary) -> None:
+    console = Console(file=io.StringIO(), width=160, color_system=None, record=True)
+    console.print(pairs_text(study))
+    shown = console.export_text()
+    assert PAIRS_TITLE in shown
+    assert all(cell in shown for row in formatted_pairs(study).rows for cell in row)
+    assert pair_note(study) in " ".join(shown.split())
+
+
+def test_a_narrow_console_breaks_no_number_of_a_pair(many: Summary, make_summary: MakeSummary) -> None:
+    for summary in (many, make_summary()):
+        console = Console(file=io.StringIO(), width=80, color_system=None, record=True)
+        console.print(pairs_text(summary))
+        shown = console.export_text()
+        assert max(map(len, shown.splitlines())) <= 80
+        assert all(cell in shown for row in formatted_pairs(summary).rows for cell in row[2:5])
 
 
 def on_console(summary: Summary, width: int = 160) -> str:

@@ -10,7 +10,7 @@ from relbench.report import write, write_report
 from relbench.report.summary import Summary
 
 NAMES = [
-    *("table.md", "table.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg"),
+    *("table.md", "table.csv", "pairs.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg"),
     *("recall_at_1.png", "training.png", "rows.csv", "report.html"),
 ]
 
