@@ -151,7 +151,8 @@ def _contradictions(row: Row) -> Iterator[str]:
 
 def as_frame(plan: Plan, rows: dict[str, Row]) -> pd.DataFrame:
     """The plan's finished runs, one a line, settings and metrics in columns with dotted names."""
-    return pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in plan.entries])
+    frame = pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in plan.entries])
+    return frame.astype({"total_steps": "Int64"}) if "total_steps" in frame else frame  # whole beside empty cells
 
 
 def _flat(entry: Entry, row: Row) -> dict[str, Any]:
@@ -159,13 +160,12 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     columns["fingerprint"] = row.fingerprint
     teacher = row.experiment.taught_by
     columns["teacher"] = teacher.fingerprint if teacher else ""
-    columns |= {"start": row.experiment.start.fingerprint} if row.experiment.start else {}
+    columns |= _earlier(row.experiment)
     columns |= row.metrics
     columns |= {f"validation.{name}": value for name, value in row.validation.items()}
     for group in ("data", "net", "protocol"):
         settings = getattr(row.experiment, group).model_dump(mode="json")
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
-    columns["total_steps"] = row.experiment.total_steps  # those of earlier stages included
     columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
     plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
     columns |= {name: getattr(row, name) for name in plain}
@@ -173,6 +173,12 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     columns |= {"recipe": row.experiment.recipe, "device_name": machine.device, "cores": machine.cores}
     columns |= {"system": machine.system, "git_commit": machine.git_commit}
     return columns | {f"version.{name}": version for name, version in machine.versions.items()}
+
+
+def _earlier(experiment: Experiment) -> dict[str, Any]:
+    """Of a run that goes on from another: which, and the steps of both."""
+    start = experiment.start
+    return {"start": start.fingerprint, "total_steps": experiment.total_steps} if start else {}
 
 
 def _written(term: Term) -> dict[str, Any]:

@@ -128,7 +128,17 @@ def test_steps_of_earlier_stages_count():
     second = changed(STUDENT, {"protocol": Protocol(steps=5), "start": first})
     third = changed(STUDENT, {"protocol": Protocol(steps=1), "start": second})
     assert [one.total_steps for one in (first, second, third)] == [7, 12, 13]
+    assert third.stages == (first, second, third)
     assert second.protocol.steps == 5
+
+
+def test_a_teacher_of_an_earlier_stage_counts():
+    """The last one that there was."""
+    alone = changed(STUDENT, {"teacher": None})
+    assert alone.taught_by is TEACHER.taught_by is None
+    assert STUDENT.taught_by == changed(alone, {"start": STUDENT}).taught_by == TEACHER
+    other = changed(TEACHER, {"seed": 5})
+    assert changed(STUDENT, {"start": changed(STUDENT, {"teacher": other})}).taught_by == TEACHER
 
 
 @pytest.mark.parametrize("values", [{"seed": 1}, {"net": Net(dim=64)}])

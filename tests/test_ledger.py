@@ -239,4 +239,16 @@ def test_frame_of_a_second_stage():
     assert frame["start"].tolist() == [STUDENT.fingerprint]
     (written,) = json.loads(frame["terms"][0])
     assert (written["layers"], written["source"]) == (["stage4"], "text")
-    assert "start" not in as_frame(plan, {"x": row(STUDENT)})
+    assert not {"start", "total_steps"} & set(as_frame(plan, {"x": row(STUDENT)}))
+
+
+def test_frame_of_a_second_stage_names_steps_and_teacher_of_the_first():
+    """Though the second has no teacher; steps stay whole beside runs that have only one stage."""
+    staged = changed(STUDENT, {"start": STUDENT, "teacher": None})
+    entries = [Entry(label=name, role="student", seed=3, fingerprint=name) for name in ("staged", "other")]
+    frame = as_frame(
+        Plan(study="s", title="t", notes=(), entries=entries), {"staged": row(staged), "other": row(STUDENT)}
+    )
+    assert frame["teacher"].tolist() == [TEACHER.fingerprint] * 2
+    assert frame["protocol.steps"].tolist() == [1000, 1000]
+    assert frame["total_steps"].to_csv(index=False).split() == ["total_steps", "2000", '""']

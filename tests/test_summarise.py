@@ -1,12 +1,16 @@
 """From rows to a summary, by hand."""
 
+import hashlib
 import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from relbench.comparison import Interval
+from relbench.evaluation import RecallCounts, compare
+from relbench.examples import with_examples
 from relbench.experiment import Experiment, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Row, write_record
 from relbench.losses import LOSSES
@@ -195,3 +199,120 @@ def test_a_loss_that_relbench_does_not_know_is_said_to_have_no_known_source():
     plan = Plan(study="s", title="t", notes=(), entries=(entry,))
     (words,) = summarise(plan, {own.fingerprint: make_row(own, (5, 5, 10))}).sources.values()
     assert words == "not one of relbench's losses: its source is not known here"
+
+
+def test_losses_of_a_first_stage_are_credited():
+    first = changed(STUDENT, {"terms": (Term(loss="fitnet", layers=("stage2",)),)})
+    staged = changed(STUDENT, {"start": first})
+    sources = summarise(*table_of(("rkd", "student", staged, GAINS))).sources
+    assert sources == {name: LOSSES[name].source for name in ("triplet", "fitnet", "rkd_angle")}
+
+
+BASE = Experiment(terms=(Term(loss="triplet"), Term(loss="pkt")), teacher=TEACHER)
+COUNTS = {
+    ("teacher", 0): (4, 4, 8),
+    ("teacher", 1): (4, 5, 8),
+    ("teacher", 2): (5, 4, 8),
+    ("base", 0): (5, 5, 10),
+    ("base", 1): (5, 6, 9),
+    ("rkd", 0): (7, 7, 13),
+    ("rkd", 1): (7, 7, 12),
+    ("rkd", 2): (8, 6, 14),
+    ("other", 0): (5, 6, 11),
+    ("other", 1): (6, 6, 9),
+    ("other", 2): (9, 9, 18),
+}
+KINDS = {"teacher": TEACHER, "base": BASE, "rkd": STUDENT, "other": OTHER}
+ASKED = (("rkd", "base"), ("other", "base"), ("other", "rkd"))
+
+
+def paired(counts, pairs=ASKED):
+    """The summary of such a study where these runs are finished."""
+    runs = {(label, seed): of_seed(KINDS[label], seed) for label, seed in COUNTS}
+    entries = tuple(
+        Entry(label=label, role="teacher" if label == "teacher" else "student", seed=seed, fingerprint=run.fingerprint)
+        for (label, seed), run in runs.items()
+    )
+    plan = Plan(study="s", title="t", notes=(), entries=entries, pairs=pairs)
+    return summarise(plan, {runs[key].fingerprint: make_row(runs[key], correct) for key, correct in counts.items()})
+
+
+def by_hand(label, other, seeds):
+    own, others = (
+        [RecallCounts(np.array(["a", "b", "c"]), np.array(QUERIES), np.array(COUNTS[name, seed])) for seed in seeds]
+        for name in (label, other)
+    )
+    return compare(own, others, generator=np.random.default_rng(0))
+
+
+def test_pairs_are_compared_over_the_seeds_that_both_have():
+    """The base lacks seed 2, at which its rivals are at their best."""
+    found = {(pair.label, pair.other): pair.comparison for pair in paired(COUNTS).pairs}
+    assert tuple(found) == ASKED
+    for pair, seeds in zip(ASKED, ((0, 1), (0, 1), (0, 1, 2)), strict=True):
+        alone = by_hand(*pair, seeds)
+        assert found[pair].seeds == len(seeds)
+        assert found[pair].difference == pytest.approx(
+            np.mean([sum(COUNTS[pair[0], seed]) - sum(COUNTS[pair[1], seed]) for seed in seeds]) / sum(QUERIES)
+        )
+        for name in ("difference", "over_queries", "over_seeds", "p_over_queries", "p_over_seeds"):
+            assert getattr(found[pair], name) == getattr(alone, name), name
+
+
+def test_pairs_are_corrected_for_all_of_them_together():
+    """Holm by hand: the smallest of three p times 3, the next times 2, the last as it is; none below one before it."""
+    pairs = paired(COUNTS).pairs
+    least = 0.0
+    for rank, pair in enumerate(sorted(pairs, key=lambda pair: pair.comparison.p_value)):
+        least = max(least, min(1.0, (3 - rank) * pair.comparison.p_value))
+        assert pair.comparison.p_adjusted == pytest.approx(least)
+        assert (pair.comparison.verdict == "does not differ") == (least >= 0.05)
+    (alone,) = paired(COUNTS, ASKED[:1]).pairs
+    assert alone.comparison.p_adjusted == alone.comparison.p_value
+
+
+def test_pairs_leave_what_is_said_against_the_teacher_as_it_is():
+    assert paired(COUNTS).methods == paired(COUNTS, ()).methods
+    assert paired(COUNTS, ()).pairs == ()
+
+
+def test_a_pair_whose_method_is_not_finished_is_left_out():
+    without = {key: counts for key, counts in COUNTS.items() if key[0] != "base"}
+    summary = paired(without)
+    assert [(pair.label, pair.other) for pair in summary.pairs] == [("other", "rkd")]
+    (pair,) = summary.pairs
+    assert pair.comparison.p_adjusted == pair.comparison.p_value
+    assert "base (seed 0), base (seed 1)" in summary.plan.notes[-1]
+
+
+def test_a_pair_without_a_seed_that_both_have_is_left_out():
+    gone = {("base", 1), ("rkd", 0), ("rkd", 1)}
+    assert paired({key: counts for key, counts in COUNTS.items() if key not in gone}, ASKED[:1]).pairs == ()
+
+
+def test_a_pair_with_one_seed_in_common_has_no_interval_over_seeds():
+    gone = {("base", 1)}
+    (pair,) = paired({key: counts for key, counts in COUNTS.items() if key not in gone}, ASKED[:1]).pairs
+    assert (pair.comparison.seeds, pair.comparison.over_seeds.low, pair.comparison.p_over_seeds) == (1, None, None)
+
+
+def test_a_loss_from_a_file_is_never_executed_for_a_report(tmp_path):
+    """Not from a student, nor from a first stage, nor from the teacher: reading, summing up and writing all go well."""
+    trace = tmp_path / "trace"
+    source = f"open({str(trace)!r}, 'w').write('run')\nraise RuntimeError('run')\n"
+    own = Term(loss="mine:f", source=source)
+    teacher = changed(TEACHER, {"terms": (*TEACHER.terms, own)})
+    first = changed(STUDENT, {"teacher": teacher, "terms": (own,)})
+    staged = changed(STUDENT, {"teacher": teacher, "terms": (*STUDENT.terms, own), "start": first})
+    entries = tuple(
+        Entry(label=role, role=role, seed=0, fingerprint=one.fingerprint)
+        for role, one in (("teacher", teacher), ("student", staged))
+    )
+    write_record(Plan(study="s", title="t", notes=(), entries=entries), tmp_path / "plan.json")
+    for one, correct in ((teacher, (4, 4, 8)), (staged, GAINS)):
+        write_record(make_row(one, correct), tmp_path / "runs" / one.fingerprint / "row.json")
+    summary = with_examples(summarise(*read_results(tmp_path)), tmp_path, tmp_path / "datasets")
+    write_report(summary, tmp_path)
+    assert not trace.exists()
+    assert "sha256 " + hashlib.sha256(source.encode()).hexdigest()[:12] in summary.sources["mine:f"]
+    assert "raise RuntimeError(&#39;run&#39;)" in (tmp_path / "report.html").read_text()

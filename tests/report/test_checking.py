@@ -77,6 +77,13 @@ def test_a_bad_method_is_refused(study: Summary, edit: Edit, said: str, tmp_path
     assert not (tmp_path / "report").exists()
 
 
+def test_a_bad_pair_is_refused(study: Summary) -> None:
+    broken = dataclasses.replace(study.pairs[1].comparison, over_queries=Interval(NAN))
+    pairs = (study.pairs[0], dataclasses.replace(study.pairs[1], comparison=broken), study.pairs[2])
+    with pytest.raises(ValueError, match=r"pair 'rkd-a' against 'triplet' has a comparison that is not finite"):
+        refuse_incomplete(dataclasses.replace(study, pairs=pairs))
+
+
 def test_the_first_method_is_the_teacher(study: Summary) -> None:
     for methods in ((), study.methods[1:]):
         with pytest.raises(ValueError, match="the first method must be the teacher"):

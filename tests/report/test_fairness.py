@@ -166,3 +166,58 @@ def test_unequal_settings_leave_out_loss_teacher_and_seed() -> None:
     assert unequal_settings([]) == []
     unequal = with_setting(with_setting(student(2), "net.dim", 32), "protocol.steps", 7)
     assert unequal_settings([*students, unequal]) == ["net.dim", "protocol.steps"]
+
+
+def staged(first: Experiment, steps: int, seed: int = 0) -> Experiment:
+    """So many steps by the triplet loss, after a first stage."""
+    one = Experiment(net=SMALL, terms=TRIPLET, seed=seed, start=first)
+    return with_setting(one, "protocol.steps", steps)
+
+
+def stage(seed: int = 0, steps: int = 600) -> Experiment:
+    """A first stage with a teacher; with 400 steps after it, as long as any other student."""
+    return with_setting(student(seed), "protocol.steps", steps)
+
+
+def test_unequal_settings_count_the_steps_of_all_stages() -> None:
+    assert unequal_settings([student(0), staged(stage(), 400)]) == []
+    assert unequal_settings([staged(stage(), 400), student(0)]) == []
+    assert unequal_settings([student(0), staged(stage(), 500)]) == ["protocol.steps"]
+    assert settings(staged(stage(), 500))["protocol.steps"] == "1100"
+
+
+def test_a_fair_table_with_a_method_in_two_stages_passes() -> None:
+    check(staged_cells())
+
+
+def staged_cells() -> list[Cell]:
+    return [*fair_cells(), *(("staged", "student", as_row(staged(stage(seed), 400, seed))) for seed in (0, 1))]
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("start.terms", changed(stage(1), {"terms": (*TRIPLET, Term(loss="rkd_distance"))})),
+        ("start.protocol.batch_size", with_setting(stage(1), "protocol.batch_size", 64)),
+        ("start.teacher", changed(stage(1), {"teacher": None})),
+        ("start.teacher.net.dim", changed(stage(1), {"teacher": with_setting(teacher(1), "net.dim", 64)})),
+    ],
+)
+def test_another_first_stage_at_another_seed_is_refused(name: str, other: Experiment) -> None:
+    cells = staged_cells()
+    cells[-1] = ("staged", "student", as_row(staged(other, 400, 1)))
+    assert f"rows of a method may differ in the seed alone, but {name} is " in refused(cells)
+
+
+def test_no_first_stage_at_another_seed_is_refused() -> None:
+    """Though the steps add up to as many."""
+    cells = staged_cells()
+    cells[-1] = ("staged", "student", as_row(Experiment(net=SMALL, terms=TRIPLET, seed=1)))
+    assert "for staged (seed 0), None for staged (seed 1)" in refused(cells)
+
+
+def test_a_first_stage_taught_by_another_teacher_is_refused() -> None:
+    cells = staged_cells()[:-1]
+    other = with_setting(teacher(0), "net.dim", 64)
+    cells[-1] = ("staged", "student", as_row(staged(changed(stage(), {"teacher": other}), 400)))
+    assert f"{other.fingerprint} taught staged (seed 0), but the table's is " in refused(cells)

@@ -17,6 +17,7 @@ from relbench.report.wording import (
     mean_cell,
     metric_name,
     notes,
+    pair_note,
     percent,
     signed,
     verdict,
@@ -277,3 +278,44 @@ def test_a_seed_that_few_miss_is_told_by_them(many: Summary) -> None:
     moved = dataclasses.replace(first, rows=(with_seed(first.row, 5),))
     text = "\n".join(notes(dataclasses.replace(many, methods=(moved, *others))))
     assert "Unequal seeds: seed 5: only teacher; seed 0: all but teacher." in text
+
+
+def test_what_is_trained_in_stages_is_said(many: Summary, study: Summary) -> None:
+    assert (
+        "In stages: fitnet-2-stages (1500 + 1500). Their steps are those of all stages; training curves, times and the "
+        "step that counts are those of the last."
+    ) in notes(many)
+    assert not any(note.startswith("In stages") for note in notes(study))
+
+
+def test_stages_that_add_up_to_the_steps_of_the_others_are_no_difference(many: Summary) -> None:
+    assert not any("more than their loss: protocol.steps" in note for note in notes(many))
+    longer = edited(many, "fitnet-2-stages", lambda row: with_steps(row, 1501))
+    assert "Students differ in more than their loss: protocol.steps: 3001 (fitnet-2-stages); 3000 (all others)." in [
+        note.replace(",", "") for note in notes(longer)
+    ]
+
+
+def with_steps(row: Row, steps: int) -> Row:
+    protocol = changed(row.experiment.protocol, {"steps": steps})
+    return row.model_copy(update={"experiment": changed(row.experiment, {"protocol": protocol})})
+
+
+def test_a_student_whose_first_stage_had_a_teacher_is_not_said_to_have_had_none(many: Summary) -> None:
+    """Though its last stage had none, and it is better than triplet."""
+    kept = [method for method in many.methods if method.label in ("teacher", "triplet", "rkd-da", "fitnet-2-stages")]
+    said = headline(dataclasses.replace(many, methods=tuple(kept), pairs=()))
+    assert "the student trained without a teacher, triplet (" in said
+
+
+def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary) -> None:
+    note = pair_note(study)
+    assert "paired by seed, over the same queries" in note
+    assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
+    assert "corrected" not in pair_note(dataclasses.replace(study, pairs=study.pairs[:1]))
+    sides = Interval(0.01, 0.001, 0.019)
+    back = Comparison(0.01, sides, sides, 3, "does not differ", 0.03, 0.02, 0.06)
+    taken = (dataclasses.replace(study.pairs[0], comparison=back), *study.pairs[1:])
+    assert "Taken back by the correction: rkd-d against triplet (p 0.030, corrected 0.060)." in pair_note(
+        dataclasses.replace(study, pairs=taken)
+    )
