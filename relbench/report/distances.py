@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from matplotlib.axes import Axes
 
+from relbench.report.canvas import COLOURS, drawn, plain
 from relbench.report.images import Distances, Share, Spread
-from relbench.report.plots import COLOURS, _drawn, _plain
 from relbench.report.summary import Summary
 from relbench.report.wording import counted
 
@@ -34,7 +34,7 @@ def distances_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: boo
     columns = 1 if narrow else min(3, len(distances.spreads))
     lines = math.ceil(len(distances.spreads) / columns)
     size = (4.2, 1.1 + PANEL * lines) if narrow else (3.0 * max(columns, 2), 1.2 + 1.2 * PANEL * lines)
-    with _drawn(size, kind) as (figure, content):
+    with drawn(size, kind) as (figure, content):
         panels = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, spread in zip(panels, distances.spreads, strict=False):
             _draw(axes, spread, distances)
@@ -62,7 +62,7 @@ def _draw(axes: Axes, spread: Spread, distances: Distances) -> None:
     axes.set_ylim(bottom=0)
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_title(f"{_plain(textwrap.shorten(spread.label, 32))}, S {spread.separation:.3f}")
+    axes.set_title(f"{plain(textwrap.shorten(spread.label, 32))}, S {spread.separation:.3f}")
 
 
 def distances_in_words(distances: Distances) -> str:

@@ -1,33 +1,28 @@
 """The plots of a study, as bytes: drawn on figures of their own, never through pyplot's global state.
 
 Methods differ in colour, marker and line (full markers on full lines, hollow ones on dashed lines), so that they can be
-told apart without colour, and up to 84 of them. The colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), less
-yellow, which is too pale on white, and black, which is the teacher's.
+told apart without colour, and up to 84 of them.
 """
 
 import math
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import pairwise
 from typing import Any, Literal
 
-import matplotlib.style
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
+from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from relbench.comparison import Interval
+from relbench.report.canvas import COLOURS, drawn, plain
 from relbench.report.summary import Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
 
-DOTS_PER_INCH = 150
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)))
 TEACHER = {"color": "black", "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": "o", "markersize": 3.5, "zorder": 3}
@@ -36,18 +31,6 @@ SWAPPED = str.maketrans("-_", "_-")
 SIZES: dict[str, Callable[[Method], int]] = {
     "Embedding dimensions (equal on a strip)": lambda method: method.row.experiment.net.dim,
     "Parameters (equal on a strip)": lambda method: method.row.parameters,
-}
-STYLE = {
-    "axes.grid": True,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "axes.titlelocation": "left",
-    "axes.titlesize": "medium",
-    "font.size": 9.5,
-    "grid.alpha": 0.3,
-    "legend.frameon": False,
-    "svg.fonttype": "path",  # the same picture where the font is missing
-    "svg.hashsalt": "relbench",  # names inside the file that do not change from one run to the next
 }
 
 Looks = dict[str, dict[str, Any]]  # label -> line properties
@@ -63,7 +46,7 @@ def recall_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool =
     """
     looks = _looks(summary)
     legend = _legend(_ranked(summary), narrow=narrow)
-    with _drawn((4.2, 4.0 + legend.height) if narrow else (8.0, max(4.5, legend.height)), kind) as (figure, content):
+    with drawn((4.2, 4.0 + legend.height) if narrow else (8.0, max(4.5, legend.height)), kind) as (figure, content):
         axes = figure.add_subplot()
         for method in summary.methods:
             _draw_recall(axes, method, looks[method.label])
@@ -86,7 +69,7 @@ def size_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = F
     """
     looks, legend = _dots(_looks(summary)), _legend(_ranked(summary), narrow=narrow)
     size = (4.2, 6.0 + legend.height) if narrow else (9.0, max(4.5, legend.height))
-    with _drawn(size, kind) as (figure, content):
+    with drawn(size, kind) as (figure, content):
         panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
         for axes, (name, size_of) in zip(panels, SIZES.items(), strict=True):
             _draw_sizes(axes, summary, size_of, looks)
@@ -109,7 +92,7 @@ def training_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool
     looks, legend = _looks(summary), _legend(summary.methods, narrow=narrow)
     lines, columns = _lines_and_columns(len(terms), at_most=2 if narrow else 4)
     heights = [2.8 + legend.height if narrow else max(3.4, legend.height), *([0.3 + 1.6 * lines] if terms else [])]
-    with _drawn((4.2 if narrow else 9.0, sum(heights)), kind) as (figure, content):
+    with drawn((4.2 if narrow else 9.0, sum(heights)), kind) as (figure, content):
         above, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
         axes = above.add_subplot()
         _draw_history(axes, frames, MAIN, looks, scale=100)
@@ -120,17 +103,6 @@ def training_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool
             _draw_terms(part.subplots(lines, columns, squeeze=False), frames, terms, looks)
             part.suptitle("Loss terms", fontsize="medium", x=0.01, ha="left")
     return content.getvalue()
-
-
-@contextmanager
-def _drawn(size: tuple[float, float], kind: str) -> Iterator[tuple[Figure, BytesIO]]:
-    """A figure of so many inches, whose picture is in the buffer after the block; a user's matplotlibrc has no say."""
-    content = BytesIO()
-    with matplotlib.style.context(["default", STYLE], after_reset=True):
-        figure = Figure(figsize=size, layout="constrained", facecolor="white")
-        yield figure, content
-        metadata = {"Date": None} if kind == "svg" else {}
-        figure.savefig(content, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
 
 
 def _looks(summary: Summary) -> Looks:
@@ -233,7 +205,7 @@ def _add_title(figure: FigureBase, summary: Summary, what: str, marks: str, mean
     spread = (
         f"mean of {seeds_in_words(summary)}, {marks}: {meaning}" if len(summary.seeds) > 1 else f"1 seed, no {marks}"
     )
-    data = _plain(summary.methods[0].row.experiment.data.name)
+    data = plain(summary.methods[0].row.experiment.data.name)
     figure.suptitle(f"{what} on {data}\n{spread}", fontsize="medium", x=0.01, ha="left")
 
 
@@ -254,7 +226,7 @@ def _draw_terms(
     panels = [axes for line in grid for axes in line]
     for axes, term in zip(panels, terms, strict=False):
         _draw_history(axes, frames, term, looks)
-        axes.set_title(_plain(term), fontsize="small")
+        axes.set_title(plain(term), fontsize="small")
         axes.tick_params(labelsize="small")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))  # the default's depend on a height that is not yet known
     for axes in panels[len(terms) :]:
@@ -297,15 +269,9 @@ def _legend(methods: Sequence[Method], *, narrow: bool) -> _Legend:
 
 def _wrapped(label: str, width: int) -> str:
     """In lines that end at spaces and, for names of losses, after underscores: textwrap knows hyphens alone."""
-    return _plain("\n".join(textwrap.wrap(label.translate(SWAPPED), width)).translate(SWAPPED))
+    return plain("\n".join(textwrap.wrap(label.translate(SWAPPED), width)).translate(SWAPPED))
 
 
 def _add_legend(figure: FigureBase, legend: _Legend, looks: Looks) -> None:
     handles = [Line2D([], [], **looks[label]) for label in legend.texts]
     figure.legend(handles, list(legend.texts.values()), loc=legend.place, ncols=legend.columns, handlelength=3.2)
-
-
-def _plain(text: str) -> str:
-    """Text that matplotlib shows as it is: no mathematics between dollar signs, no line hidden by an underscore."""
-    shown = text.replace("$", r"\$")
-    return f" {shown}" if shown.startswith("_") else shown
