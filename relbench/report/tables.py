@@ -250,32 +250,36 @@ def _latex_line(cells: Sequence[str]) -> str:
 
 def table_text(summary: Summary) -> ConsoleTable:
     """What the comparison needs, with the notes below; fits a terminal of 80 letters without breaking a number."""
-    caption = Text("\n".join(notes(summary)), justify="left")
-    console = ConsoleTable(title=Text(summary.plan.title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
-    console.pad_edge = console.show_edge = False
-    console.padding = (0, 1, 0, 0)
-    console.add_column("Method", overflow="fold")
-    for title in (f"{metric_name(MAIN)},\n%", "Diff.,\npoints", "95 % over\nqueries", "95 % over\nseeds"):
-        console.add_column(title, justify="right", no_wrap=True)
-    console.add_column("Verdict", width=len("does not"))
+    console = _console(summary.plan.title, notes(summary), [f"{metric_name(MAIN)},\n%", *COMPARED])
     for method in summary.methods:
         console.add_row(*_console_cells(method))
     return console
 
 
 def pairs_text(summary: Summary) -> ConsoleTable | None:
-    """Methods against each other, for a terminal; None where no such comparison was asked for."""
+    """Methods against each other, likewise; None where no such comparison was asked for."""
     if not summary.pairs:
         return None
-    table = formatted_pairs(summary)
-    caption = Text(pair_note(summary), justify="left")
-    console = ConsoleTable(title=Text(PAIRS_TITLE), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    console = _console(PAIRS_TITLE, [pair_note(summary)], COMPARED)
+    for pair, (label, other, *numbers, _) in zip(summary.pairs, formatted_pairs(summary).rows, strict=True):
+        name = Text.assemble(f"{label}\n", (f"against {other}", "dim"))
+        console.add_row(name, *map(Text, numbers), _console_verdict(pair.comparison))
+    return console
+
+
+COMPARED = ("Diff.,\npoints", "95 % over\nqueries", "95 % over\nseeds")
+
+
+def _console(title: str, below: Sequence[str], numbers: Sequence[str]) -> ConsoleTable:
+    """An empty table of methods, such numbers, and verdicts."""
+    caption = Text("\n".join(below), justify="left")
+    console = ConsoleTable(title=Text(title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
     console.pad_edge = console.show_edge = False
     console.padding = (0, 1, 0, 0)
-    for column in table.columns:
-        console.add_column(column.title, justify="right" if column.is_number else "left", no_wrap=column.is_number)
-    for row in table.rows:
-        console.add_row(*map(Text, row))
+    console.add_column("Method", overflow="fold")
+    for number in numbers:
+        console.add_column(number, justify="right", no_wrap=True)
+    console.add_column("Verdict", width=len("does not"))
     return console
 
 
@@ -287,12 +291,11 @@ def _console_cells(method: Method) -> list[Text]:
     return [
         Text.assemble(f"{method.label}\n", (budget, "dim")),
         *map(Text, (*numbers, *bounds)),
-        _console_verdict(method),
+        _console_verdict(method.against_teacher),
     ]
 
 
-def _console_verdict(method: Method) -> Text:
-    comparison = method.against_teacher
+def _console_verdict(comparison: Comparison | None) -> Text:
     if comparison is None:
         return Text(NOTHING)
     return Text.assemble(f"{comparison.verdict}\n", (counted(comparison.seeds, "seed"), "dim"))

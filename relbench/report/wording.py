@@ -262,8 +262,8 @@ def _staged(summary: Summary) -> list[str]:
 
 
 def stage_steps(experiment: Experiment) -> str:
-    """1000, or 500 + 500 in two stages."""
-    return " + ".join(str(stage.protocol.steps) for stage in experiment.stages)
+    """1,000, or 500 + 500 in two stages."""
+    return " + ".join(f"{stage.protocol.steps:,}" for stage in experiment.stages)
 
 
 def _batch(protocol: Protocol) -> str:

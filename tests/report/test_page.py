@@ -195,7 +195,7 @@ def test_two_stages_are_told_with_both_losses_their_steps_and_the_teacher(many: 
     line = next(line for line in different if line[0] == "fitnet-2-stages")
     settings = dict(zip(different[0], line, strict=True))
     assert settings["loss"] == "first 3 \N{MULTIPLICATION SIGN} fitnet, then triplet (margin = 0.2)"
-    assert settings["protocol.steps"] == "1500 + 1500"
+    assert settings["protocol.steps"] == "1,500 + 1,500"
     assert settings["teacher"] == "conv4, 128-d"
     runs = next(table for table in many_page.tables if "Run of its teacher" in table[0])
     taught_by = {line[0]: line[3] for line in runs}

@@ -244,7 +244,9 @@ def test_the_console_shows_pairs_and_their_note(study: Summary) -> None:
     console.print(pairs_text(study))
     shown = console.export_text()
     assert PAIRS_TITLE in shown
-    assert all(cell in shown for row in formatted_pairs(study).rows for cell in row)
+    for label, other, *values, verdict in formatted_pairs(study).rows:
+        assert all(cell in shown for cell in (label, f"against {other}", *values, verdict.split()[0]))
+    assert shown.count("3 seeds") == 3
     assert pair_note(study) in " ".join(shown.split())
 
 
@@ -255,6 +257,7 @@ def test_a_narrow_console_breaks_no_number_of_a_pair(many: Summary, make_summary
         shown = console.export_text()
         assert max(map(len, shown.splitlines())) <= 80
         assert all(cell in shown for row in formatted_pairs(summary).rows for cell in row[2:5])
+        assert "\N{HORIZONTAL ELLIPSIS}" not in shown  # labels are broken, never cut
 
 
 def on_console(summary: Summary, width: int = 160) -> str:
