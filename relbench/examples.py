@@ -19,9 +19,10 @@ from relbench.evaluation import PairDistances, nearest, pair_distances, read_emb
 from relbench.evaluation.points import check_points
 from relbench.evaluation.retrieval import check_labels
 from relbench.ledger import ClassCounts, Row
+from relbench.report.headline import best_student
 from relbench.report.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
 from relbench.report.summary import Method, Summary
-from relbench.report.wording import best_student, listed, main_recall
+from relbench.report.wording import listed, main_recall
 from relbench.summarise import BOOTSTRAP_SEED
 
 NEIGHBOURS = 4  # shown of each network

@@ -14,6 +14,8 @@ from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
 from relbench.report.examples import examples_shown
+from relbench.report.headline import headline
+from relbench.report.notes import notes, pair_note
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Method, Summary
 from relbench.report.tables import Table, formatted, formatted_pairs
@@ -24,13 +26,10 @@ from relbench.report.wording import (
     TIMES,
     all_rows,
     commit_of,
-    headline,
     listed,
     main_recall,
     mean_cell,
     metric_name,
-    notes,
-    pair_note,
     percent,
     stage_steps,
 )

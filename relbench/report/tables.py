@@ -10,6 +10,8 @@ from rich.table import Table as ConsoleTable
 from rich.text import Text
 
 from relbench.comparison import Comparison, Interval
+from relbench.report.headline import headline
+from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Method, Pair, Summary
 from relbench.report.wording import (
     MAIN,
@@ -19,12 +21,9 @@ from relbench.report.wording import (
     TIMES,
     bounds_cell,
     counted,
-    headline,
     mean_cell,
     metric_name,
     net_name,
-    notes,
-    pair_note,
     pair_verdict,
     signed,
     verdict,

@@ -56,6 +56,8 @@ class Study(Settings):
     def _possible(self) -> Self:
         for label in self.first_stages:
             known(label, self.methods, "method")
+        for label in dict.fromkeys(label for pair in self.pairs for label in pair):
+            known(label, self.methods, "method of a pair")
         return self
 
     def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:

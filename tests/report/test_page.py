@@ -9,10 +9,12 @@ from html.parser import HTMLParser
 import pytest
 
 from relbench.experiment import Term, changed
+from relbench.report.headline import headline
+from relbench.report.notes import notes, pair_note
 from relbench.report.page import page_text
 from relbench.report.summary import Summary
 from relbench.report.tables import formatted, formatted_pairs
-from relbench.report.wording import PAIRS_TITLE, all_rows, headline, notes, pair_note
+from relbench.report.wording import PAIRS_TITLE, all_rows
 
 PageOf = Callable[[Summary], str]
 VOID = {"meta", "img", "source", "br", "link"}

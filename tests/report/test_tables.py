@@ -15,6 +15,7 @@ from rich.console import Console
 from relbench.comparison import Comparison, Interval
 from relbench.experiment import Net
 from relbench.report import pairs_text, table_text
+from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Summary
 from relbench.report.tables import (
     Table,
@@ -26,7 +27,7 @@ from relbench.report.tables import (
     numbers,
     pair_numbers,
 )
-from relbench.report.wording import PAIRS_TITLE, notes, pair_note
+from relbench.report.wording import PAIRS_TITLE
 
 MakeSummary = Callable[..., Summary]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")

@@ -8,20 +8,10 @@ import pytest
 from relbench.comparison import Comparison, Interval
 from relbench.experiment import Protocol, changed
 from relbench.ledger import Row
+from relbench.report.headline import gap, headline
+from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Method, Summary
-from relbench.report.wording import (
-    bounds_cell,
-    gap,
-    headline,
-    listed,
-    mean_cell,
-    metric_name,
-    notes,
-    pair_note,
-    percent,
-    signed,
-    verdict,
-)
+from relbench.report.wording import bounds_cell, listed, mean_cell, metric_name, percent, signed, verdict
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -1,0 +1,109 @@
+"""What came out, in sentences."""
+
+from collections.abc import Sequence
+
+from relbench.comparison import Comparison
+from relbench.report.summary import Method, Summary
+from relbench.report.wording import VERDICTS, counted, listed, main_recall, net_name, percent
+
+
+def headline(summary: Summary) -> str:
+    """What came out, in sentences that also hold where no student wins."""
+    teacher, *others = summary.methods
+    students = [method for method in others if method.role == "student"]
+    if not students:
+        return f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."
+    winners = _winners(students)
+    best = best_student(students)
+    sentences = [_on_winner(best, teacher, len(winners), len(students)) if winners else _on_no_winner(best, teacher)]
+    sentences += _on_no_distillation(best, students)
+    sentences += [_on_control(method, best) for method in others if method.role == "control"]
+    sentences += _on_single_seeds(others)
+    return " ".join(sentences)
+
+
+def best_student(students: Sequence[Method]) -> Method:
+    """The one of the greatest mean recall@1 among those that beat the teacher, or among all where none does."""
+    return max(_winners(students) or students, key=main_recall)
+
+
+def _winners(students: Sequence[Method]) -> list[Method]:
+    return [student for student in students if _compared(student).verdict == "beats"]
+
+
+def _on_winner(best: Method, teacher: Method, winners: int, students: int) -> str:
+    gain = f"{percent(_compared(best).difference)} points of Recall@1"
+    values = f"{percent(main_recall(best))} % against {percent(main_recall(teacher))} %, {_seeds_of(best)}"
+    count = f" {winners} of {counted(students, 'student')} beat{'s' if winners == 1 else ''} the teacher."
+    return f"{_named(best)} beats its teacher ({_budget(teacher)}) by {gain} ({values}).{count if students > 1 else ''}"
+
+
+def _on_no_winner(best: Method, teacher: Method) -> str:
+    start = f"No student is shown to beat the teacher ({_budget(teacher)}), which reaches {_reach(teacher)}"
+    return f"{start}; the best, {_named(best)}, reaches {_reach(best)} and {_against(_compared(best))}."
+
+
+def _on_no_distillation(best: Method, students: Sequence[Method]) -> list[str]:
+    """How far the best distilled student stands from the best one that never saw a teacher."""
+    alone = [student for student in students if student.row.experiment.taught_by is None]
+    if not alone or best in alone:
+        return []
+    other = max(alone, key=main_recall)
+    distance = gap(main_recall(best) - main_recall(other))
+    best_of = "the best student" if len(alone) > 1 else "the student"
+    values = f"({percent(main_recall(other))} %)"
+    return [f"{best.label} is {distance} {best_of} trained without a teacher, {other.label} {values}."]
+
+
+def _on_control(control: Method, best: Method) -> str:
+    comparison, winner = _compared(control), _compared(best)
+    opening = "But the control" if comparison.verdict == winner.verdict == "beats" else "The control"
+    to_best = f"{gap(main_recall(control) - main_recall(best))} {best.label}"
+    values = f"{percent(main_recall(control))} %: it {_against(comparison)}"
+    return f"{opening} “{control.label}” ({_budget(control)}) reaches {values}, and is {to_best}."
+
+
+def _on_single_seeds(others: Sequence[Method]) -> list[str]:
+    single = [method.label for method in others if _compared(method).seeds == 1]
+    if not single:
+        return []
+    who = "Verdicts rest" if len(single) == len(others) else f"The verdict on {listed(single)} rests"
+    return [f"{who} on 1 seed, and so on queries alone: new training runs may give others."]
+
+
+def _against(comparison: Comparison) -> str:
+    """Verdict and size: "beats the teacher by 4.9 points"."""
+    phrase = VERDICTS[comparison.verdict]
+    if comparison.verdict == "does not differ":
+        return f"{phrase} ({gap(comparison.difference)} it)"
+    return f"{phrase} by {percent(abs(comparison.difference))} points"
+
+
+def _compared(method: Method) -> Comparison:
+    if method.against_teacher is None:
+        raise ValueError(f"method {method.label!r} has no comparison with the teacher: compare it before reporting")
+    return method.against_teacher
+
+
+def gap(difference: float) -> str:
+    """Where a method stands, before the other's name: "4.9 points above"."""
+    if abs(difference) < 0.0005:
+        return "within 0.05 points of"
+    return f"{percent(abs(difference))} points {'above' if difference > 0 else 'below'}"
+
+
+def _named(method: Method) -> str:
+    return f"{method.label} ({_budget(method)})"
+
+
+def _budget(method: Method) -> str:
+    """Net and steps, without which no two values should be compared."""
+    return f"{net_name(method)}, {counted(method.row.experiment.total_steps, 'step')}"
+
+
+def _reach(method: Method) -> str:
+    return f"{percent(main_recall(method))} % Recall@1 ({_seeds_of(method)})"
+
+
+def _seeds_of(method: Method) -> str:
+    return counted(len(method.rows), "seed")

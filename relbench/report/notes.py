@@ -1,0 +1,187 @@
+"""What a reader of a table must know, each sentence true for whatever came out."""
+
+from collections.abc import Callable, Sequence
+
+from relbench.comparison import Comparison
+from relbench.experiment import Data, Protocol
+from relbench.ledger import Row
+from relbench.report.fairness import settings, unequal_settings
+from relbench.report.summary import Method, Summary
+from relbench.report.wording import all_rows, commit_of, counted, listed, seeds_in_words, stage_steps
+
+LONGEST_NAMED = 5  # labels: a longer list in a note is read by nobody
+
+
+def notes(summary: Summary) -> list[str]:
+    """What a reader of the table must know, a sentence or two each: first how to read it, then the plan's own notes."""
+    return [
+        _checkpoints(summary),
+        _start(summary),
+        *_staged(summary),
+        *_intervals(summary),
+        *_verdicts(summary),
+        *_unequal_seeds(summary),
+        _data(summary),
+        *_unequal_students(summary),
+        *_mixed(summary),
+        *summary.plan.notes,
+    ]
+
+
+def _checkpoints(summary: Summary) -> str:
+    meanings = {"last": "last step", "validation": "best recall@1 on validation classes"}
+    groups = _groups(summary.methods, lambda row: meanings[row.experiment.protocol.selection])
+    return f"Checkpoint that counts: {_shares(groups)}."
+
+
+def _start(summary: Summary) -> str:
+    weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
+    batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
+    return f"Weights at the start: {_shares(weights)}. Batch: {_shares(batches)}."
+
+
+def _staged(summary: Summary) -> list[str]:
+    """Whose training has an earlier part, of which a row says nothing but the settings."""
+    parts = _groups(summary.methods, lambda row: stage_steps(row.experiment))
+    named = [f"{listed(labels)} ({steps})" for steps, labels in parts.items() if "+" in steps]
+    said = "steps are those of all stages; training curves, times and the step that counts are those of the last"
+    return [f"In stages: {'; '.join(named)}. Their {said}."] if named else []
+
+
+def _batch(protocol: Protocol) -> str:
+    return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} of a class"
+
+
+def _intervals(summary: Summary) -> list[str]:
+    seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
+    difference = (
+        "Difference: Recall@1 less the teacher's. Over queries: its 95 % interval when test classes are resampled; "
+        "the trained networks are held fixed."
+    )
+    if len(summary.seeds) == 1:
+        return [f"{seeds}: no interval over seeds; verdicts rest on queries alone.", difference]
+    return [
+        f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
+        difference,
+        "Over seeds: the difference's 95 % interval when networks are trained anew (Student's t over the seeds).",
+    ]
+
+
+def _verdicts(summary: Summary) -> list[str]:
+    """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
+    taken_back = [
+        f"{method.label} ({_p_values(comparison)})"
+        for method in summary.methods
+        if (comparison := method.against_teacher) and comparison.taken_back
+    ]
+    return [
+        "Verdict: beats or loses only where every interval shown lies on that side of zero.",
+        *_correction(summary),
+        *([f"Taken back by the correction: {listed(taken_back)}."] if taken_back else []),
+    ]
+
+
+def _correction(summary: Summary) -> list[str]:
+    roles = [method.role for method in summary.methods]
+    if roles.count("student") < 2:
+        return []
+    controls = "; controls are judged alone" if "control" in roles else ""
+    tests = "p over queries" if len(summary.seeds) == 1 else "p the larger of those over queries and over seeds"
+    correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
+    return [f"{correction} Intervals are 95 % each, uncorrected; table.csv has every p."]
+
+
+def _p_values(comparison: Comparison) -> str:
+    return f"p {_p(comparison.p_value)}, corrected {_p(comparison.p_adjusted)}"
+
+
+def _p(value: float) -> str:
+    """As many digits as a decision at 0.05 needs."""
+    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
+
+
+def _unequal_seeds(summary: Summary) -> list[str]:
+    """Means over different seeds are not of equal worth."""
+    groups = _groups(summary.methods, lambda row: str(row.experiment.seed))
+    everybody = [method.label for method in summary.methods]
+    partial = [f"seed {seed}: {_part(labels, everybody)}" for seed, labels in groups.items() if labels != everybody]
+    return [f"Unequal seeds: {'; '.join(partial)}."] if partial else []
+
+
+def _part(labels: Sequence[str], everybody: Sequence[str]) -> str:
+    missing = [label for label in everybody if label not in labels]
+    return f"all but {listed(missing)}" if len(labels) > max(LONGEST_NAMED, len(missing)) else f"only {listed(labels)}"
+
+
+def _data(summary: Summary) -> str:
+    row = summary.methods[0].row
+    size = f"{counted(sum(row.by_class.queries), 'query image')} of {counted(len(row.by_class.classes), 'test class')}"
+    return f"Data: {row.experiment.data.name}, {_shown_at(row.experiment.data)}, {size}, hash {row.data_hash}."
+
+
+def _shown_at(data: Data) -> str:
+    crop = "the data set's own" if data.resize is None else f"from {data.resize} px"
+    return f"{data.size} px (crop: {crop})"
+
+
+def _unequal_students(summary: Summary) -> list[str]:
+    """One note for each setting that belies the claim that students differ in their loss alone."""
+    students = [method for method in summary.methods if method.role == "student"]
+    names = unequal_settings(row.experiment for method in students for row in method.rows)
+    groups = {name: _groups(students, _setting(name)) for name in names}
+    return [f"Students differ in more than their loss: {name}: {_shares(groups[name])}." for name in names]
+
+
+def _setting(name: str) -> Callable[[Row], str]:
+    return lambda row: settings(row.experiment)[name]
+
+
+def _mixed(summary: Summary) -> list[str]:
+    """One note for each circumstance in which the runs differ: such a difference may be in the results too."""
+    packages = sorted({name for row in all_rows(summary) for name in row.machine.versions})
+    circumstances = {
+        "data": _groups(summary.methods, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
+        "device": _groups(summary.methods, lambda row: row.machine.device),
+        "git commit": _groups(summary.methods, lambda row: commit_of(row.machine)),
+        **{name: _groups(summary.methods, _version_of(name)) for name in packages},
+    }
+    return [f"Mixed: {name}: {_shares(groups)}." for name, groups in circumstances.items() if len(groups) > 1]
+
+
+def _version_of(package: str) -> Callable[[Row], str]:
+    return lambda row: row.machine.versions.get(package, "absent")
+
+
+def _groups(methods: Sequence[Method], key: Callable[[Row], str]) -> dict[str, list[str]]:
+    """Labels of the methods by what their runs have, in the table's order."""
+    groups: dict[str, list[str]] = {}
+    for method in methods:
+        for value in dict.fromkeys(key(row) for row in method.rows):
+            groups.setdefault(value, []).append(method.label)
+    return groups
+
+
+def _shares(groups: dict[str, list[str]]) -> str:
+    """Who has what; the largest group last and unnamed, where naming it would only hide the others."""
+    if len(groups) == 1:
+        return next(iter(groups))
+    largest = max(groups, key=lambda value: len(groups[value]))
+    named = [(value, labels) for value, labels in groups.items() if value != largest]
+    if len(groups[largest]) <= LONGEST_NAMED or set(groups[largest]) & {
+        label for _, labels in named for label in labels
+    }:
+        return "; ".join(f"{value} ({listed(labels)})" for value, labels in groups.items())
+    return "; ".join([*(f"{value} ({listed(labels)})" for value, labels in named), f"{largest} (all others)"])
+
+
+def pair_note(summary: Summary) -> str:
+    """How methods are compared with each other, and which verdicts the correction changed."""
+    count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
+    back = [
+        f"{pair.label} against {pair.other} ({_p_values(pair.comparison)})"
+        for pair in summary.pairs
+        if pair.comparison.taken_back
+    ]
+    pairing = "paired by seed, over the same queries"
+    words = f"Recall@1 of a method less that of the other: {pairing}, judged as against the teacher{count}."
+    return f"{words} Taken back by the correction: {listed(back)}." if back else words
