@@ -48,14 +48,17 @@ def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: boo
     if twice:
         raise ValueError(f"{twice[0]!r} is the name of another method of the table: rename the loss")
     methods = study.methods | {one.label: _terms(one.term, study, alone=alone) for one in contenders}
-    pairs = [(label, other) for label in labels for other in methods if other != label]
+    own = ((label, other) for label in labels for other in methods if other != label)
+    pairs = {frozenset(pair): pair for pair in (*own, *study.pairs)}  # each two once, whichever way round
+    words = ", ".join(f"{one.label} (weight {one.term.weight:g})" for one in contenders)
     return changed(
         study,
         {
             "name": "+".join((study.name, *labels)),
             "title": f"{study.title}: {', '.join(labels)} beside its baselines",
             "methods": methods,
-            "pairs": tuple(dict.fromkeys((*study.pairs, *pairs))),
+            "pairs": tuple(pairs.values()),
+            "notes": (*study.notes, f"Put beside the study by hand, so that its notes do not cover them: {words}."),
         },
     )
 

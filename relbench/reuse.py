@@ -1,9 +1,10 @@
 """Finished runs of other studies, taken over where they are the same runs."""
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from relbench.evaluation import read_embeddings
 from relbench.experiment import Experiment
 from relbench.files import written_whole
 from relbench.kept import RunFolder
@@ -21,23 +22,47 @@ def take_over(experiments: Iterable[Experiment], runs: Path, results: Path) -> d
         Folders of other studies, and how many runs each gave.
 
     Raises:
-        ValueError: a row elsewhere is damaged.
+        ValueError: a file of such a run is damaged.
         OSError: a file can't be written.
     """
-    others = [folder for folder in sorted(results.glob("*/runs")) if folder.resolve() != runs.resolve()]
     given: dict[Path, int] = {}
+    for found, own in _found(experiments, runs, results):
+        _link(found, own)
+        given[found.runs] = given.get(found.runs, 0) + 1
+    return given
+
+
+def to_be_taken_over(experiments: Iterable[Experiment], runs: Path, results: Path) -> dict[str, Path]:
+    """Fingerprints of what `take_over` would link, and the folder of runs where each is."""
+    return {own.experiment.fingerprint: found.runs for found, own in _found(experiments, runs, results)}
+
+
+def _found(experiments: Iterable[Experiment], runs: Path, results: Path) -> Iterator[tuple[RunFolder, RunFolder]]:
+    """What is finished elsewhere and not here, and where it belongs here."""
+    others = [folder for folder in sorted(results.glob("*/runs")) if folder.resolve() != runs.resolve()]
     for own in (RunFolder(runs, one) for one in experiments):
         found = None if own.row.exists() else _finished_elsewhere(own, others)
         if found:
-            _link(found, own)
-            given[found.runs] = given.get(found.runs, 0) + 1
-    return given
+            yield found, own
 
 
 def _finished_elsewhere(own: RunFolder, others: Iterable[Path]) -> RunFolder | None:
     """The same run in another folder, with all its files; a row alone could teach nobody."""
     candidates = (RunFolder(folder, own.experiment) for folder in others)
-    return next((one for one in candidates if all(path.exists() for path in one.files) and one.finished()), None)
+    found = next((one for one in candidates if all(path.exists() for path in one.files)), None)
+    if found:
+        _check(found)
+    return found
+
+
+def _check(found: RunFolder) -> None:
+    """Nothing damaged is taken over: its own folder must be mended."""
+    try:
+        found.finished()
+        found.state()
+        read_embeddings(found.embeddings)
+    except ValueError as error:
+        raise ValueError(f"{error} (to make that run anew, delete {found.path})") from None
 
 
 def _link(found: RunFolder, own: RunFolder) -> None:
@@ -46,6 +71,6 @@ def _link(found: RunFolder, own: RunFolder) -> None:
         target.unlink(missing_ok=True)
         with written_whole(target) as temporary:
             try:
-                temporary.hardlink_to(source)
+                temporary.hardlink_to(source.resolve())
             except OSError:  # another disk, or one without links
                 shutil.copyfile(source, temporary)

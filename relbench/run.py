@@ -27,7 +27,7 @@ from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.models import Embedder, Observed, build_embedder, embed
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
-from relbench.training import State, Task, Teacher, Trainer, selected_weights
+from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights
 
 EVALUATION_BATCH = 500  # images
 KEPT_BYTES = 2**28  # validation images up to this size are made once and kept
@@ -77,6 +77,7 @@ def _train(
 ) -> tuple[State, Embedder]:
     """Train to the last step; the network comes back with the weights of the step that counts."""
     channels, start = source.shape.channels, experiment.start
+    _begin_anew_with_own_losses(experiment, folder)
     network = build_embedder(experiment.net, channels, experiment.seed)
     trainer = Trainer(
         _task(experiment, folder.runs, source, network),
@@ -86,9 +87,31 @@ def _train(
         folder.checkpoint,
         load_trained(start, folder.runs, channels, "first stage").state if start else None,
     )
-    state = trainer.run(on_step)
+    with _own_losses_named(experiment):
+        state = trainer.run(on_step)
     network.load_state_dict(selected_weights(state))
     return state, network
+
+
+def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:
+    """Nobody knows what a user's loss remembers beside its parameters: its unfinished training is not gone on with."""
+    own = any(term.source for term in experiment.terms)
+    if own and folder.checkpoint.exists() and folder.state()["step"] < experiment.protocol.steps:
+        folder.checkpoint.unlink()
+
+
+@contextmanager
+def _own_losses_named(experiment: Experiment) -> Iterator[None]:
+    """What nobody expects to go wrong in a training, such as in a backward pass, is put down to a user's loss."""
+    own = [term.loss for term in experiment.terms if term.source]
+    try:
+        yield
+    except (DivergedError, ValueError, OSError):
+        raise
+    except Exception as error:
+        if not own:
+            raise
+        raise ValueError(f"training with {', '.join(own)} failed: {type(error).__name__}: {error}") from error
 
 
 def _task(experiment: Experiment, runs: Path, source: ImageSource, network: Embedder) -> Task:

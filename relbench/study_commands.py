@@ -19,7 +19,7 @@ from relbench.ledger import Plan, Row, write_record
 from relbench.plan import as_plan, find_study, plan_cells
 from relbench.progress import Bars
 from relbench.report import pairs_text, table_text, write_report
-from relbench.reuse import take_over
+from relbench.reuse import take_over, to_be_taken_over
 from relbench.studies import STUDIES, Cell, Study, parse_value
 from relbench.summarise import read_results, summarise
 
@@ -130,7 +130,7 @@ def _make(study: Study, call: Call) -> bool:
     cells = plan_cells(study, call.seeds, call.device, call.changes, call.data)
     folder = call.results / study.name
     if call.dry_run:
-        out.print(_states(cells, folder / "runs"))
+        out.print(_states(cells, folder / "runs", call.results))
         return False
     with claimed(folder):
         schedule = _run(cells, as_plan(study, cells, call.changes), folder, call)
@@ -163,11 +163,14 @@ def _preparing(items: Iterable[str]) -> Iterable[str]:
     return track(list(items), description="preparing the data set", console=out)
 
 
-def _states(cells: Sequence[Cell], runs: Path) -> Table:
+def _states(cells: Sequence[Cell], runs: Path, results: Path) -> Table:
+    elsewhere = to_be_taken_over([cell.experiment for cell in cells], runs, results)
     table = Table("run", "role", "seed", "steps", "fingerprint", "state")
     for cell in cells:
         one, folder = cell.experiment, RunFolder(runs, cell.experiment)
         state = "finished" if folder.finished() else "begun" if folder.checkpoint.exists() else "to do"
+        if one.fingerprint in elsewhere:
+            state = f"finished in {elsewhere[one.fingerprint].parent.name}"
         table.add_row(cell.label, cell.role, str(one.seed), str(one.protocol.steps), one.fingerprint, state)
     return table
 

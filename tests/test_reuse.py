@@ -2,16 +2,20 @@
 
 import pytest
 
+import relbench.reuse
 from relbench.experiment import Experiment, Term, changed
 from relbench.kept import RunFolder
 from relbench.ledger import read_row
-from relbench.reuse import take_over
+from relbench.reuse import take_over, to_be_taken_over
+from relbench.training import load_checkpoint
 
 
 @pytest.fixture
 def finished(monkeypatch):
     """Make a finished run in a folder: files that only have to be there."""
     monkeypatch.setattr(RunFolder, "finished", lambda folder: folder.row.read_text() or None)
+    monkeypatch.setattr(RunFolder, "state", lambda folder: folder.checkpoint.read_text())
+    monkeypatch.setattr(relbench.reuse, "read_embeddings", lambda path: path.read_text())
 
     def make(runs, experiment, files=("checkpoint.pt", "embeddings.npz", "row.json")):
         folder = RunFolder(runs, experiment)
@@ -75,6 +79,21 @@ def test_files_are_copied_where_links_are_not_possible(tmp_path, finished, monke
 def test_a_damaged_row_elsewhere_is_told(tmp_path, finished, monkeypatch):
     there = finished(tmp_path / "first" / "runs", TEACHER)
     monkeypatch.setattr(RunFolder, "finished", lambda folder: read_row(folder.row, "0"))
-    with pytest.raises(ValueError, match=f"{there.row} is not a readable row"):
+    with pytest.raises(ValueError, match=f"{there.row} is not a readable row.*delete {there.path}"):
         take_over([TEACHER], tmp_path / "second" / "runs", tmp_path)
     assert not (tmp_path / "second").exists()
+
+
+def test_a_damaged_checkpoint_elsewhere_is_told(tmp_path, finished, monkeypatch):
+    there = finished(tmp_path / "first" / "runs", TEACHER)
+    monkeypatch.setattr(RunFolder, "state", lambda folder: load_checkpoint(folder.checkpoint, "0", 1))
+    with pytest.raises(ValueError, match=f"{there.checkpoint} is not a readable checkpoint.*delete {there.path}"):
+        take_over([TEACHER], tmp_path / "second" / "runs", tmp_path)
+    assert not (tmp_path / "second").exists()
+
+
+def test_what_would_be_taken_over_is_known_before(tmp_path, finished):
+    there = finished(tmp_path / "first" / "runs", TEACHER)
+    own = tmp_path / "second" / "runs"
+    assert to_be_taken_over([TEACHER, OTHER], own, tmp_path) == {TEACHER.fingerprint: there.runs}
+    assert not own.exists()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from relbench.names import hint
@@ -25,6 +25,9 @@ INPUTS = {
     "centres": "the teacher's class centres, (classes, teacher_dim)",
 }
 """What a loss can be called with: the names of its positional parameters say which, and in which order."""
+
+RESERVED = ("layers", "loss", "source", "weight")
+"""What a term says of any loss: no option can have such a name, or `--set` could not tell which is meant."""
 
 NEEDS = ("num_classes", "embedding_size", "teacher_size", "student_channels", "teacher_channels", "seed")
 """Options that follow from the run: whoever builds a loss fills them in, nobody needs to write them down."""
@@ -144,7 +147,7 @@ def _fits(value: object, annotation: Any) -> bool:
     settings = ConfigDict(strict=True, allow_inf_nan=False, arbitrary_types_allowed=True)
     try:
         TypeAdapter(annotation, config=settings).validate_python(value)
-    except ValidationError:
+    except (ValidationError, PydanticUserError):  # wrong; or a type that no plain value has
         return False
     return True
 

@@ -10,7 +10,7 @@ import linecache
 import re
 import sys
 from ast import AST, Import, ImportFrom, parse, walk
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from typing import Any, TypeGuard, cast
 import torch
 from torch import Tensor, nn
 
-from relbench.losses.entry import Loss
+from relbench.losses.entry import RESERVED, Loss
 from relbench.losses.metric_learning import PREFIX
 from relbench.names import hint
 
@@ -32,6 +32,25 @@ LARGEST_FILE = 2**20
 
 OWN_INPUTS = ("student", "embeddings", "teacher", "labels", "generator")
 """Which of `INPUTS` the parameters of an own loss can be: what needs neither layers nor a classifier."""
+
+
+def _flag(holder: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], object]]:
+    return partial(getattr, holder, name), partial(setattr, holder, name)
+
+
+_TORCH: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
+    "the default device": (torch.get_default_device, torch.set_default_device),
+    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
+    "the gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
+    "the precision of products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    "the choice of algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+    "the use of oneDNN": _flag(torch.backends.mkldnn, "enabled"),
+    "the use of cuDNN": _flag(torch.backends.cudnn, "enabled"),
+    "cuDNN's benchmark": _flag(torch.backends.cudnn, "benchmark"),
+    "cuDNN's precision": _flag(torch.backends.cudnn, "allow_tf32"),
+}
+"""What code can change for everybody in a process: how it is read, and set."""
 
 _FORMS = "(student, teacher), (student, teacher, labels) or (embeddings, labels), and for draws generator after them"
 _ONE_FILE = "with a run only this one file is kept, so it can import what is installed, but nothing that lies beside it"
@@ -91,6 +110,7 @@ def own_loss(name: str, source: str) -> Loss:
     takes = _takes(name, parameters)
     with users_code(name, file):
         options = _options(thing, takes)
+    _refuse_reserved(name, options)
     return Loss(
         name=name,
         summary=_first_line(thing.__doc__) or f"loss of {_label(file)}",
@@ -255,9 +275,32 @@ def _executed(name: str, source: str) -> ModuleType:
     module.__file__, module.__package__ = f"<{file}>", ""
     linecache.cache[module.__file__] = (len(source), None, source.splitlines(keepends=True), module.__file__)
     sys.modules[module.__name__] = module
-    with users_code(name, file):
+    with torch_left_alone(name, file), users_code(name, file):
         exec(compile(source, module.__file__, "exec"), vars(module))  # noqa: S102 - the user named the file to be run
     return module
+
+
+@contextmanager
+def torch_left_alone(name: str, file: str) -> Iterator[None]:
+    """Refuse code that changes what torch does for everybody: other runs are computed in the same process.
+
+    Args:
+        name: of the loss.
+        file: its file, as `Loss.source` names it.
+
+    Raises:
+        ValueError: the code did so; it is undone.
+    """
+    before = {what: get() for what, (get, _) in _TORCH.items()}
+    yield
+    changed = [what for what, (get, _) in _TORCH.items() if get() != before[what]]
+    for what in changed:
+        _TORCH[what][1](before[what])
+    if changed:
+        raise ValueError(
+            f"loss {name!r}: {_label(file)} changes {' and '.join(changed)} of torch, which other runs in the same "
+            "process would compute with: leave it as it is"
+        )
 
 
 def _called_with(thing: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -286,6 +329,11 @@ def _options(thing: Callable[..., Any], takes: Collection[str]) -> dict[str, ins
     parameters = inspect.signature(thing, eval_str=True).parameters.values()
     named = [option for option in parameters if option.kind in (option.KEYWORD_ONLY, option.POSITIONAL_OR_KEYWORD)]
     return {option.name: _option(option) for option in named if _is_module(thing) or option.name not in takes}
+
+
+def _refuse_reserved(name: str, options: Iterable[str]) -> None:
+    for option in sorted(set(options).intersection(RESERVED)):
+        raise ValueError(f"loss {name!r} has an option {option!r}, which every loss has in another sense: rename it")
 
 
 def _option(parameter: inspect.Parameter) -> inspect.Parameter:

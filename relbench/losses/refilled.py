@@ -48,25 +48,25 @@ _GKD_EMBEDDING = {"temperature": 4.0, "margin": 0.2, "negatives": "fewest", "sca
 REFILLED_PRESETS: dict[str, RefilledPreset] = {
     "cvpr2020": RefilledPreset(
         embedding={"temperature": 4.0, "negatives": "nearest", "scale": 500.0},
-        classifier={"weight": 1000.0, "temperature": 2.0, "student_temperature": 2.0, "average": "entry"},
+        classifier={"divergence_weight": 1000.0, "temperature": 2.0, "student_temperature": 2.0, "average": "entry"},
         centres="batch",
         note="njulus/ReFilled, June 2020: the code multiplies the second stage's weight by exp(-0.05) every epoch",
     ),
     "refilled2021": RefilledPreset(
         embedding={"temperature": 4.0, "margin": 0.2, "negatives": "each", "scale": 500.0},
-        classifier={"weight": 100.0, "temperature": 2.0, "student_temperature": 2.0},
+        classifier={"divergence_weight": 100.0, "temperature": 2.0, "student_temperature": 2.0},
         centres="training set",
         note="njulus/ReFilled@be649aa, without its option flag_merge",
     ),
     "gkd2021": RefilledPreset(
         embedding=_GKD_EMBEDDING,
-        classifier={"weight": 1.0, "temperature": 1.0, "student_temperature": 1.0},
+        classifier={"divergence_weight": 1.0, "temperature": 1.0, "student_temperature": 1.0},
         centres="training set",
         note='njulus/GKD@a37fc79, model \'gkd\'; "fewest" leaves one negative in most batches, "all" repairs it',
     ),
     "wgkd2021": RefilledPreset(
         embedding=_GKD_EMBEDDING,
-        classifier={"weight": 1.0, "temperature": 1.0, "student_temperature": 1.0, "weighted": True},
+        classifier={"divergence_weight": 1.0, "temperature": 1.0, "student_temperature": 1.0, "weighted": True},
         centres="training set",
         note="njulus/GKD@a37fc79, model 'wgkd': as gkd2021, images weighted by how sure the teacher's classifier is",
     ),
@@ -219,7 +219,7 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
     centres: Tensor,
     teacher_logits: Tensor | None = None,
     *,
-    weight: float = 1.0,
+    divergence_weight: float = 1.0,
     temperature: float = 1.0,
     student_temperature: float = 1.0,
     weighted: bool = False,
@@ -231,7 +231,7 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
     its embedding (not at unit length) with the class's centre (at unit length). The loss is
 
         cross_entropy(student_logits, labels)
-            +  weight * mean over images of  w KL( softmax(teacher's / temperature)
+            +  divergence_weight * mean over images of  w KL( softmax(teacher's / temperature)
                                                    || softmax(student's, on C only, / student_temperature) ).
 
     Where `weighted`, an image counts less the less sure the teacher's own classifier is of any class: with e the
@@ -245,7 +245,7 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
         centres: ``(classes, dim)``, floating, see `class_centres`. A constant.
         teacher_logits: ``(batch, teacher_classes)``, floating: what the teacher's own classifier says, over whatever
             classes it was trained on. A constant; needed where `weighted`, and not looked at elsewhere.
-        weight: of the divergence, above 0.
+        divergence_weight: above 0.
         temperature: of the teacher, above 0.
         student_temperature: of the student, above 0.
         weighted: whether images have weights.
@@ -265,7 +265,9 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
         "entry" is the mean reduction of the code of June 2020 (cvpr2020). Departure: where the teacher is equally sure
         of all images of a batch, the code divides 0 by 0; here e is 0 and w is 1.
     """
-    _check_options(weight=weight, temperature=temperature, student_temperature=student_temperature)
+    _check_options(
+        divergence_weight=divergence_weight, temperature=temperature, student_temperature=student_temperature
+    )
     _check_choice("average", average, Average)
     logits, embeddings = operands(student_logits, teacher)
     _check_labels(labels, len(logits), logits.shape[1])
@@ -280,7 +282,7 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
     if weighted:
         divergences = divergences * _instance_weights(logits, teacher_logits)
     shares = len(present) if average == "entry" else 1
-    return cross_entropy(logits, labels) + weight * divergences.mean() / shares
+    return cross_entropy(logits, labels) + divergence_weight * divergences.mean() / shares
 
 
 def _centre_logits(embeddings: Tensor, centres: Tensor) -> Tensor:

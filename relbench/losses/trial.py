@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from relbench.losses.entry import Loss
-from relbench.losses.own import seeded, users_code
+from relbench.losses.own import seeded, torch_left_alone, users_code
 
 _RANDOM = "random embeddings"
 _REACHES = "gradient to the student"
@@ -62,7 +62,7 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     for case, ours, theirs in _cases(student, teacher, images_per_class):
         batch = {"student": ours, "embeddings": ours, "teacher": theirs, "labels": labels}
         loss = entry.build(**given)
-        with seeded(0):
+        with seeded(0), torch_left_alone(entry.name, entry.source):
             _Trial(entry, case, loss.to(device) if isinstance(loss, nn.Module) else loss).run(batch, device)
 
 

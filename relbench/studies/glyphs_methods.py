@@ -1,14 +1,15 @@
-"""Every relational method on Glyphs: the quick start's networks, budgets and task loss, and seventeen ways to distil.
+"""Every relational method on Glyphs: the quick start's networks, budgets and task loss, and sixteen ways to distil.
 
     relbench reproduce glyphs-methods
 
 66 runs (3 seeds), about 20 minutes on two cores that do nothing else.
 
 Networks, steps, rates and batches are the quick start's: conv4 of width 16 with 128 dimensions teaches one of half the
-width with 32 dimensions; students get 1,000 steps at a rate that was chosen for the triplet loss. Every method stands
-beside the triplet loss, but REFILLED's two stages, which are as published: its own loss first, then a classifier. A
-method in two stages has half of the steps for each. `probe` gives the teacher the logits that two methods ask for, and
-leaves it the network that the triplet loss alone would have made. cross-entropy distils nothing: it is what kd adds to.
+width with 32 dimensions; students get 1,000 steps at a rate that was chosen for the triplet loss. Methods stand beside
+the triplet loss, but for two that come in stages, with half of the steps for each (Adam begins anew): REFILLED has its
+own loss first, then a classifier; FitNet, once, its loss first, then the triplet loss. `probe` gives the teacher the
+logits that two methods ask for, and leaves it the network that the triplet loss alone would have made. cross-entropy
+distils nothing: it is what kd adds to.
 
 Each method's weight is the best of three by Recall@1 on validation classes, one training each with seed 0: the weight
 at which its gradient to a student, 300 steps into the training by the triplet loss, is about as long as that loss's
@@ -32,7 +33,8 @@ like stayed at their usual values. In percent, in the order of the weights; the 
 
 Not tuned: rkd-crd-zoo has the weights by which a widely used library knows RKD; fitnet-untrained has fitnet's weight
 and the projection that the RKD authors' code never trains; fitnet-2-stages is their way to train FitNet, for which a
-weight says nothing; refilled has its preset gkd2021.
+weight says nothing; refilled has the settings of its preset gkd2021, but all mined
+negatives.
 """
 
 from relbench.experiment import Data, Net, Protocol, Term
@@ -59,14 +61,14 @@ METHODS = {
     "kd": (Term(loss="cross_entropy", weight=0.25), Term(loss="hinton_kd", weight=0.4, options={"temperature": 4.0})),
     "refilled-1": (Term(loss="refilled_embedding", weight=0.25),),
 }
-REFILLED = Term(loss="refilled_classifier", options={"weight": 1.0})
+REFILLED = Term(loss="refilled_classifier")
 
 STUDY = Study(
     name="glyphs-methods",
     title="Every relational method on Glyphs",
     notes=(
-        "Every student but refilled is trained with the triplet loss, and its method beside it.",
-        "Two stages of half the steps: fitnet-2-stages (FitNet, then triplet), refilled (embedding, then classifier).",
+        "Students are trained with the triplet loss and, beside it, their method; cross-entropy distils nothing.",
+        "In two stages of half the steps instead: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",
         "Each weight is the best of three on validation classes, by one seed.",
         "Not tuned: rkd-crd-zoo, fitnet-untrained, fitnet-2-stages and refilled.",
     ),

@@ -184,6 +184,8 @@ def _halved(protocol: Protocol) -> Protocol:
 
 def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
     own = {name: value for name, value in changes.items() if name in OF_A_TERM}
+    if "loss" in own:  # nothing of the other loss stays but its weight
+        own = {"layers": (), "source": "", **own}
     given = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
     options = {name: value for name, value in given.items() if name not in own}
     try:

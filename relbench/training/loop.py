@@ -147,17 +147,27 @@ class Trainer:
             self._module(images), images, labels, self._generators["losses"]
         )
         self._optimizer.zero_grad()
-        self._fabric.backward(self._objective.total(values, self._step + 1))
+        self._fabric.backward(self._total(values))
         self._optimizer.step()
         self._scheduler.step()
         return {name: value.detach() for name, value in values.items()}
+
+    def _total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
+        try:
+            return self._objective.total(values, self._step + 1)
+        except DivergedError:
+            self._check_weights(self._step + 1, f"a gradient of an earlier step was not: of {', '.join(values)}; ")
+            raise
+
+    def _check_weights(self, step: int, why: str = "") -> None:
+        if not all(torch.isfinite(tensor).all() for tensor in self._network.state_dict().values()):
+            raise DivergedError(f"step {step}: a weight is not finite; {why}try a lower learning rate")
 
     def _is_due(self, every: int) -> bool:
         return self._step % every == 0 or self._step == self._protocol.steps
 
     def _validate(self) -> None:
-        if not all(torch.isfinite(tensor).all() for tensor in self._network.state_dict().values()):
-            raise DivergedError(f"step {self._step}: a weight is not finite; try a lower learning rate")
+        self._check_weights(self._step)
         metrics = self._task.validate(self._network)
         self._history[-1].update(metrics)
         if self._protocol.selection == "validation" and self._is_best(metrics["recall@1"]):

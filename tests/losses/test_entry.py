@@ -27,7 +27,7 @@ from relbench.losses import (
     similarity_preserving,
     validate_term,
 )
-from relbench.losses.entry import NEEDS, inputs_of, pure_loss
+from relbench.losses.entry import NEEDS, RESERVED, inputs_of, pure_loss
 
 
 def softened(student: Tensor, teacher: Tensor, *, temperature: float, hard: bool = False) -> Tensor:
@@ -157,6 +157,10 @@ def test_what_the_run_knows_may_be_left_to_it(name: str):
     validate_term(name, {})
     with pytest.raises(ValueError, match=f"loss '{name}' needs a value for "):
         find_loss(name).build()
+
+
+def test_no_option_is_called_like_what_every_term_has():
+    assert not [entry.name for entry in LOSSES.values() if set(RESERVED) & set(entry.options)]
 
 
 def test_options_of_a_function_are_its_keyword_only_parameters():

@@ -147,7 +147,7 @@ def second_stage(given: Given) -> Tensor:
         given["labels"],
         given["class_centres"],
         given["teacher_logits"],
-        weight=float(given["lam"]),
+        divergence_weight=float(given["lam"]),
         temperature=float(given["tau_teacher"]),
         student_temperature=float(given["tau_student"]),
         weighted=bool(given["weighted"]),

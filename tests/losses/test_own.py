@@ -115,7 +115,7 @@ FORMS = {
         "generator",
     ),
     "f = lambda embeddings: embeddings.square().mean()": ("embeddings",),
-    "def f(embeddings, labels, weight=2.0):\n    return weight * embeddings.square().mean()": ("embeddings", "labels"),
+    "def f(embeddings, labels, factor=2.0):\n    return factor * embeddings.square().mean()": ("embeddings", "labels"),
     "def plain(factor, embeddings):\n    return factor * embeddings.square().mean()\n"
     "from functools import partial\nf = partial(plain, 3)": ("embeddings",),
     MODULE.replace("Projected", "f"): ("student", "teacher", "labels"),
@@ -438,3 +438,40 @@ def test_a_guarded_module_is_the_same_module():
     assert guarded(entry, module) is module
     module(torch.ones(2, 3)).backward()
     assert module.scale.grad == 6
+
+
+GLOBALS = {
+    "torch.set_default_dtype(torch.float64)": "the default dtype",
+    "torch.backends.mkldnn.enabled = False": "the use of oneDNN",
+    "torch.set_num_threads(2)": "the number of threads",
+    "torch.set_grad_enabled(False)": "the gradient mode",
+    "torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark": "cuDNN's benchmark",
+}
+
+
+@pytest.mark.parametrize(("line", "what"), GLOBALS.items())
+def test_what_torch_does_for_everybody_is_left_alone(line: str, what: str):
+    before = (
+        torch.get_default_dtype(),
+        torch.backends.mkldnn.enabled,
+        torch.get_num_threads(),
+        torch.is_grad_enabled(),
+    )
+    source = f"import torch\n{line}\ndef f(student, teacher): return student.sum()\n"
+    assert f"my_loss.py changes {what} of torch" in refused(own_loss, "my_loss:f", source)
+    after = (torch.get_default_dtype(), torch.backends.mkldnn.enabled, torch.get_num_threads(), torch.is_grad_enabled())
+    assert after == before
+
+
+@pytest.mark.parametrize("option", ["weight", "layers", "loss", "source"])
+def test_options_that_every_loss_has_in_another_sense(option: str):
+    source = f"def f(student, teacher, *, {option}=1): return student.sum()\n"
+    assert f"has an option {option!r}, which every loss has in another sense" in refused(own_loss, "my_loss:f", source)
+
+
+def test_an_option_of_a_type_that_no_plain_value_has():
+    source = (
+        "from dataclasses import dataclass\n@dataclass\nclass P:\n    x: int = 0\n"
+        "def f(student, teacher, *, p: P = P()): return student.sum()\n"
+    )
+    assert "option 'p' is 3, but must be P" in refused(own_loss("my_loss:f", source).check, {"p": 3})

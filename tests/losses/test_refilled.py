@@ -150,15 +150,20 @@ def classifier_in_loops(logits: Tensor, teacher: Tensor, labels: Tensor, centres
 def test_second_stage_equals_its_definition_in_loops(weighted: bool):  # noqa: FBT001
     logits, teacher, said = random(9, 6), random(9, 4, seed=1), random(9, 3, seed=2)
     centres = class_centres(random(20, 4, seed=3), torch.arange(20) % 6, 6)
-    options: dict[str, Any] = {"weight": 3.0, "temperature": 2.0, "student_temperature": 1.5, "weighted": weighted}
+    options: dict[str, Any] = {
+        "divergence_weight": 3.0,
+        "temperature": 2.0,
+        "student_temperature": 1.5,
+        "weighted": weighted,
+    }
     expected = classifier_in_loops(logits, teacher, LABELS, centres, said if weighted else None)
     assert refilled_classifier(logits, teacher, LABELS, centres, said, **options).item() == pytest.approx(expected)
 
 
 def test_the_average_over_entries_divides_by_the_classes_of_the_batch():
     logits, teacher, centres = random(9, 6), random(9, 4, seed=1), unit(6, 4, seed=2)
-    by_entry = refilled_classifier(logits, teacher, LABELS, centres, weight=4.0, average="entry")
-    torch.testing.assert_close(by_entry, refilled_classifier(logits, teacher, LABELS, centres, weight=1.0))
+    by_entry = refilled_classifier(logits, teacher, LABELS, centres, divergence_weight=4.0, average="entry")
+    torch.testing.assert_close(by_entry, refilled_classifier(logits, teacher, LABELS, centres, divergence_weight=1.0))
 
 
 def test_second_stage_does_not_depend_on_the_order_of_classes():
