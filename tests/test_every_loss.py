@@ -51,7 +51,7 @@ class Log:
 
 def trained(methods, folder, data, values, first_stages=None):
     """Rows, and weights of the networks, by label."""
-    terms = {"teacher_terms": (TRIPLET, Term(loss="probe")), "methods": methods, "longer_teacher": None}
+    terms = {"teacher_terms": (TRIPLET, Term(loss="probe")), "methods": methods, "pairs": (), "longer_teacher": None}
     study = changed(QUICKSTART, terms | {"first_stages": first_stages or {}})
     cells = plan_cells(study, (0,), "cpu", TINY | FEW | values, data)
     schedule = prepare([cell.experiment for cell in cells], folder, data, iter, print)

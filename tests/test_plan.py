@@ -110,7 +110,7 @@ def test_refused_values(no_gpu, values, message):
 
 
 def with_method(*terms):
-    return changed(STUDY, {"methods": {"method": terms}})
+    return changed(STUDY, {"methods": {"method": terms}, "pairs": ()})
 
 
 @pytest.mark.parametrize(

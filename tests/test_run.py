@@ -7,12 +7,14 @@ import pytest
 import torch
 from tiny import TINY
 
+import relbench.run
 from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Term, changed
 from relbench.models import build_embedder
 from relbench.plan import find_study, plan_cells
 from relbench.run import RunFolder, run
+from relbench.training import DivergedError
 
 QUICKSTART = find_study("quickstart")
 TRIPLET = QUICKSTART.teacher_terms[0]
@@ -28,6 +30,7 @@ WITH_CLASSIFIER = changed(
     {
         "teacher_terms": (TRIPLET, Term(loss="probe")),
         "methods": {"weights": WITH_WEIGHTS, "staged": (TRIPLET, Term(loss="refilled_classifier"))},
+        "pairs": (),
         "first_stages": {"staged": (Term(loss="fitnet", layers=("stage4",)),)},
     },
 )
@@ -171,6 +174,37 @@ def test_a_second_stage_needs_the_first(tmp_path, data_folder, done):
     (tmp_path / second.teacher.fingerprint).symlink_to(RunFolder(done[0], second.teacher).path)
     with pytest.raises(ValueError, match=r"the first stage's checkpoint .* is gone"):
         run(second, tmp_path, data_folder, ignore)
+
+
+OWN = "def f(student, teacher): return (student.mean() - teacher.detach().mean()).square()\n"
+
+
+@pytest.mark.parametrize(
+    ("term", "step", "kept"),
+    [
+        (Term(loss="my_loss:f", source=OWN), 3, False),
+        (Term(loss="my_loss:f", source=OWN), 9, True),  # finished but for the evaluation
+        (Term(loss="rkd_distance"), 3, True),
+    ],
+)
+def test_an_interrupted_training_with_an_own_loss_begins_anew(tmp_path, monkeypatch, term, step, kept):
+    folder = RunFolder(tmp_path, changed(CELLS["rkd-d"], {"terms": (term,)}))
+    folder.path.mkdir()
+    folder.checkpoint.write_text("")
+    monkeypatch.setattr(RunFolder, "state", lambda _: {"step": step})
+    relbench.run._begin_anew_with_own_losses(folder.experiment, folder)
+    assert folder.checkpoint.exists() == kept
+
+
+def test_what_an_own_loss_breaks_in_training_is_one_line():
+    own = changed(CELLS["rkd-d"], {"terms": (Term(loss="my_loss:f", source=OWN),)})
+    words = "training with my_loss:f failed: KeyError: 'x'"
+    with pytest.raises(ValueError, match=words), relbench.run._own_losses_named(own):
+        raise KeyError("x")
+    with pytest.raises(DivergedError), relbench.run._own_losses_named(own):
+        raise DivergedError("too fast")
+    with pytest.raises(KeyError), relbench.run._own_losses_named(CELLS["rkd-d"]):
+        raise KeyError("x")
 
 
 def test_the_students_gradient_depends_on_the_teacher(done, data_folder, tmp_path):

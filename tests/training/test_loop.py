@@ -340,6 +340,29 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path)
     assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
 
 
+class Poison(torch.autograd.Function):
+    """A finite value whose gradient is not."""
+
+    @staticmethod
+    def forward(ctx, embeddings):
+        ctx.save_for_backward(embeddings)
+        return embeddings.sum()
+
+    @staticmethod
+    def backward(ctx, _):
+        (embeddings,) = ctx.saved_tensors
+        return torch.full_like(embeddings, torch.nan)
+
+
+def test_a_gradient_that_is_not_finite_is_not_put_down_to_the_term_that_is_computed_next(tmp_path):
+    poison = Part("poison", 1.0, Poison.apply, ("embeddings",))
+    with pytest.raises(
+        DivergedError, match="step 2: a weight is not finite; a gradient of an earlier step was not: of"
+    ):
+        train(tmp_path / "a.pt", more=(poison,))
+    assert not (tmp_path / "a.pt").exists()
+
+
 def test_weights_that_are_not_finite_are_never_kept(tmp_path):
     protocol = PROTOCOL.model_copy(update={"learning_rate": 1e30, "steps": 10})
     with pytest.raises(DivergedError, match=r"step \d+"):
