@@ -13,7 +13,7 @@ from relbench.benchmarks import tables as benchmark_tables
 from relbench.console import in_one_line, numbers, out
 from relbench.data import data_set_names, find_data_set
 from relbench.evaluation import stored_metrics
-from relbench.losses import LOSSES
+from relbench.losses import LOSSES, Loss
 from relbench.models import TRUNKS
 from relbench.studies import STUDIES
 from relbench.study_commands import Data
@@ -64,10 +64,15 @@ def list_all(data: Data = Path("datasets")) -> None:
         _print_lists(data)
 
 
+def _told(loss: Loss) -> str:
+    """What a loss does, and which layers it compares if nothing else is said."""
+    return f"{loss.summary} ({', '.join(loss.layers)})" if loss.layers else loss.summary
+
+
 def _print_lists(data: Path) -> None:
     groups = {
         "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
-        "losses": {name: entry.summary for name, entry in LOSSES.items()}
+        "losses": {name: _told(entry) for name, entry in LOSSES.items()}
         | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
         "studies": {name: study.title for name, study in STUDIES.items()},
