@@ -12,7 +12,7 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from PIL import Image
 
-from relbench.report import plots
+from relbench.report import canvas
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
 
@@ -31,7 +31,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
             super().__init__(**settings)  # type: ignore[arg-type]
             drawn.append(self)
 
-    monkeypatch.setattr(plots, "Figure", Kept)
+    monkeypatch.setattr(canvas, "Figure", Kept)
     return drawn
 
 
