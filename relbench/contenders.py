@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from relbench.experiment import Term, changed
 from relbench.losses import find_loss, read_own, try_loss
+from relbench.losses.operands import check_positive
 from relbench.studies import Arm, Study
 
+TRAINS = {"student", "embeddings", "student_map", "student_logits"}  # what passes a gradient to the student
 FILE = ".py:"  # tells a loss in a file from one by name
 
 
@@ -29,7 +31,10 @@ def find_contender(spec: str, weight: float) -> Contender:
     Raises:
         ValueError: the file can't be used, or there is no such loss; one line.
     """
+    check_positive("--weight", weight)
     name, source = read_own(spec) if FILE in spec else (find_loss(spec).name, "")
+    if not TRAINS & set(find_loss(name, source).takes):
+        raise ValueError(f"the loss {name} trains no student: compare one that looks at its embeddings")
     return Contender(spec.rpartition(":")[2], changed(Term(loss="", source=source), {"loss": name, "weight": weight}))
 
 

@@ -43,7 +43,8 @@ def test_a_loss_by_name(spec, label, name):
     [
         ("pkd", 1.0, "unknown loss 'pkd': did you mean pkt"),
         ("nowhere.py:pull", 1.0, "nowhere.py"),
-        ("pkt", 0.0, "weight"),
+        ("probe", 1.0, "the loss probe trains no student"),
+        ("pkt", 0.0, "--weight must be a finite number above 0, not 0.0"),
         ("pkt", float("nan"), "weight"),
     ],
 )
