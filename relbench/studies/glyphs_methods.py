@@ -2,7 +2,7 @@
 
     relbench reproduce glyphs-methods
 
-66 runs (3 seeds), about 20 minutes on two cores that do nothing else.
+66 runs (3 seeds): 36 minutes on two cores that had other work beside it.
 
 Networks, steps, rates and batches are the quick start's: conv4 of width 16 with 128 dimensions teaches one of half the
 width with 32 dimensions; students get 1,000 steps at a rate that was chosen for the triplet loss. Methods stand beside
