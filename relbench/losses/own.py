@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from relbench.losses.entry import RESERVED, Loss
 from relbench.losses.metric_learning import PREFIX
 from relbench.names import hint
+from relbench.seeding import seeded
 
 LARGEST_FILE = 2**20
 """Bytes of a loss file: more is no loss, and would stand in every row."""
@@ -340,11 +341,3 @@ def _option(parameter: inspect.Parameter) -> inspect.Parameter:
     """As an option: by name only, and of any type if none is written."""
     annotation = Any if parameter.annotation is parameter.empty else parameter.annotation
     return parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=annotation)
-
-
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """For the time of a `with`, torch's global generator on the CPU is a freshly seeded one."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        yield

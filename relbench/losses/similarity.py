@@ -10,6 +10,7 @@ from torch.linalg import vector_norm
 from torch.nn.functional import linear, mse_loss
 
 from relbench.losses.operands import ROWS_OR_MAPS, check_equal, operands, unit_rows
+from relbench.seeding import seeded
 
 PKT_EPSILON = 1e-7
 """What the authors of PKT add to lengths and to probabilities."""
@@ -151,8 +152,7 @@ class CorrelationCongruence(nn.Module):
         super().__init__()
         if min(embedding_size, teacher_size) < 1:
             raise ValueError(f"sizes must be positive numbers, not {embedding_size} and {teacher_size}")
-        with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
-            torch.default_generator.manual_seed(seed)
+        with seeded(seed):
             self.projection = nn.Linear(embedding_size, teacher_size)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:

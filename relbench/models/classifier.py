@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from relbench.experiment import Net
+from relbench.seeding import seeded
 
 
 class Classifier(nn.Linear):
@@ -31,6 +32,5 @@ class Classifier(nn.Linear):
 def build_classifier(net: Net, classes: int, seed: int) -> Classifier:
     """A new classifier for the embeddings of a network; its first values follow from the seed."""
     scale = net.dim**0.5 if net.unit_length else 1.0
-    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
-        torch.default_generator.manual_seed(seed)
+    with seeded(seed):
         return Classifier(net.dim, classes, scale)

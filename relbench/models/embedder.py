@@ -11,6 +11,7 @@ from torch.nn.functional import normalize
 
 from relbench.experiment import Net
 from relbench.models.trunks import TRUNKS
+from relbench.seeding import seeded
 
 
 class Embedder(nn.Module):
@@ -45,8 +46,7 @@ def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
     Raises:
         ValueError: pretrained weights are neither on disk nor to be fetched.
     """
-    with torch.random.fork_rng(devices=[]):  # layers draw from torch's global generator: it is put back afterwards
-        torch.default_generator.manual_seed(seed)  # not torch.manual_seed: that would reseed the GPUs' too
+    with seeded(seed):
         trunk = TRUNKS[net.trunk].build(net.width, channels, net.weights == "imagenet")
         return Embedder(trunk, net.dim, unit_length=net.unit_length)
 
