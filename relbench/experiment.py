@@ -90,7 +90,9 @@ class Protocol(Settings):
     images_per_class: Annotated[int, Field(ge=2)] = 5
     validate_every: PositiveInt = 250  # steps; also how often a checkpoint is written
     selection: Literal["last", "validation"] = "last"  # or the best recall@1 on validation classes
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "tf32", "bf16-mixed"] = "32-true"  # "32-true": no TF32 in products or convolutions
+    channels_last: bool = False  # memory layout of images and weights; faster with some GPUs and precisions
+    watch_test: bool = False  # measure test classes, too, at each validation: to show what choosing by them would give
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1, le=256)] = 1  # on the CPU: sums are split differently for another number
 
@@ -113,6 +115,7 @@ class Experiment(Settings):
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     teacher: "Experiment | None" = None
     start: "Experiment | None" = None  # the run that this one goes on from: its weights, and its place in the batches
+    scale: Literal["full", "toy"] = "full"  # toy: tiny networks and few steps, to see that everything runs
     recipe: PositiveInt = RECIPE  # that of the code which ran it
 
     @model_validator(mode="after")

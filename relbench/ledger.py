@@ -15,6 +15,7 @@ from relbench.experiment import Experiment, Term, one_line
 from relbench.files import written_whole
 
 Role = Literal["teacher", "student", "control"]
+Selection = Literal["last", "validation", "test"]  # the step that counts: the last; the best on these classes
 
 
 class Record(BaseModel):
