@@ -1,8 +1,39 @@
-"""Studies: one file each, one table each."""
+"""Studies: one file each, one table each. Ours compare students with their teacher; others are tables of papers."""
 
-from relbench.studies import glyphs_methods, quickstart
+from relbench.studies import (
+    glyphs_methods,
+    glyphs_table1,
+    quickstart,
+    rkd_fig3,
+    rkd_table1,
+    rkd_table2,
+    rkd_table3,
+)
+from relbench.studies.printed import Network, Number, PrintedTable
+from relbench.studies.rkd_protocol import PROTOCOLS, SCALES, SELECTIONS, TUNING_SEED, ProtocolName, Scale, Setup
 from relbench.studies.study import Arm, Cell, Study, parse_value
 
 STUDIES = {study.name: study for study in (quickstart.STUDY, glyphs_methods.STUDY)}
+TABLES = {
+    table.name: table
+    for table in (rkd_table1.TABLE, rkd_table2.TABLE, rkd_table3.TABLE, rkd_fig3.TABLE, glyphs_table1.TABLE)
+}
 
-__all__ = ["STUDIES", "Arm", "Cell", "Study", "parse_value"]
+__all__ = [
+    "PROTOCOLS",
+    "SCALES",
+    "SELECTIONS",
+    "STUDIES",
+    "TABLES",
+    "TUNING_SEED",
+    "Arm",
+    "Cell",
+    "Network",
+    "Number",
+    "PrintedTable",
+    "ProtocolName",
+    "Scale",
+    "Setup",
+    "Study",
+    "parse_value",
+]

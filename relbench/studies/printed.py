@@ -81,8 +81,9 @@ class PrintedTable(Settings):
         for key in {key for claim in self.claims for pair in claim.better for key in pair}:
             known(key, keys, "number of a claim")
         for at, network in enumerate(self.networks):
-            for path in {network.teacher, network.tuned_at} - {"", network.path}:
-                known(path, paths[:at], f"earlier network for {network.path}")
+            if network.teacher:
+                known(network.teacher, paths[:at], f"teacher, before its student {network.path},")
+            known(network.tuned_at or network.path, paths, f"network to share the rate of {network.path}")
         return self
 
     @property

@@ -27,7 +27,7 @@ class Cell:
     """One run of a study, and what it is called in the table."""
 
     label: str
-    role: Role | Literal["stage"]  # a stage is a part of a student's training, and has no line of its own
+    role: Role | Literal["stage", "tuning"]  # a stage is part of a training, tuning chooses a setting: no lines
     experiment: Experiment
 
 
