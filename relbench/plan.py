@@ -59,10 +59,15 @@ def plan_cells(
     study = study.with_values(here | dict(values))
     content = find_data_set(study.data.name, data).content(data)
     pinned = changed(study, {"data": changed(study.data, {"content": content})})
-    return tuple(_possible(cell) for cell in pinned.cells(tuple(seeds)))
+    return tuple(possible(cell) for cell in pinned.cells(tuple(seeds)))
 
 
-def _possible(cell: Cell) -> Cell:
+def possible(cell: Cell) -> Cell:
+    """The run with what its losses look at filled in, and without a teacher that none of them looks at.
+
+    Raises:
+        ValueError: it can't be; one line with the run's label.
+    """
     try:
         experiment = _planned(cell.experiment)
         check_experiment(experiment)

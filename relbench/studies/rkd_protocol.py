@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from relbench.experiment import Data, Net, Protocol, changed
+from relbench.experiment import Data, Net, Protocol, SettingsType, changed
 from relbench.ledger import Selection
 from relbench.names import known
 from relbench.studies.printed import Network, Schedule
@@ -161,7 +161,7 @@ class Setup:
         toy = {"steps": 4, "batch_size": 8, "images_per_class": 2, "validate_every": 2}
         return changed(protocol, here | (toy if self.scale == "toy" else {}))
 
-    def _changed(self, settings: Any, group: str) -> Any:
+    def _changed(self, settings: SettingsType, group: str) -> SettingsType:
         mine = {key.partition(".")[2]: value for key, value in self.changes.items() if key.startswith(f"{group}.")}
         try:
             return changed(settings, mine) if mine else settings

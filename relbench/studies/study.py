@@ -30,6 +30,11 @@ class Cell:
     role: Role | Literal["stage", "tuning"]  # a stage is part of a training, tuning chooses a setting: no lines
     experiment: Experiment
 
+    @property
+    def name(self) -> str:
+        """Of this run alone."""
+        return self.experiment.fingerprint
+
 
 class Study(Settings):
     """The runs of one table, for any seeds.

@@ -141,6 +141,8 @@ ARM = {
     "validate_every": 7,
     "selection": "validation",
     "precision": "bf16-mixed",
+    "channels_last": True,
+    "watch_test": True,
     "device": "cuda",
     "threads": 2,
 }
