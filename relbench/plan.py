@@ -14,15 +14,17 @@ from relbench.ledger import Entry, Plan
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.models import TRUNKS, layers_of
 from relbench.names import known
-from relbench.studies import STUDIES, Cell, Study
+from relbench.studies import STUDIES, TABLES, Cell, Study
 
 
 def find_study(name: str) -> Study:
-    """A study by its name.
+    """A study of ours by its name.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or it is a table of a paper.
     """
+    if name in TABLES:
+        raise ValueError(f"{name} is a table of a paper, and takes no further losses: choose {' or '.join(STUDIES)}")
     return STUDIES[known(name, STUDIES, "study")]
 
 

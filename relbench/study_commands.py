@@ -1,31 +1,27 @@
 """The commands that make and show a study: `relbench reproduce`, `compare`, `report`."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
-from rich.progress import track
-from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, numbers, out
 from relbench.contenders import find_contender, try_own_losses, with_contenders
 from relbench.examples import with_examples
-from relbench.grid import Schedule, claimed, jobs_for, prepare, run_grid
-from relbench.kept import RunFolder
+from relbench.grid import claimed
 from relbench.ledger import Plan, Row, write_record
+from relbench.making import Call, make_runs, preparing, tell, written
+from relbench.names import known
 from relbench.plan import as_plan, find_study, plan_cells
-from relbench.progress import Bars
 from relbench.report import pairs_text, table_text, write_report
-from relbench.reuse import take_over, to_be_taken_over
-from relbench.studies import STUDIES, Cell, Study, parse_value
+from relbench.studies import STUDIES, TABLES, Study, parse_value
 from relbench.summarise import read_results, summarise
+from relbench.table_commands import Asked, is_table, make_table, report_table
 
 
 def _study_names(incomplete: str) -> list[str]:
-    return [name for name in STUDIES if name.startswith(incomplete)]
+    return [name for name in (*STUDIES, *TABLES) if name.startswith(incomplete)]
 
 
 STUDY_HELP = "Which study; `relbench list` names them."
@@ -39,20 +35,13 @@ Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the runs and what state they are in; do nothing.")]
-
-
-@dataclass(frozen=True)
-class Call:
-    """What the commands that run something are told alike."""
-
-    seeds: tuple[int, ...]
-    device: str
-    results: Path
-    data: Path
-    jobs: int | None
-    changes: Mapping[str, Any]
-    dry_run: bool
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show the runs, their state, and how long they would take; make none.")
+]
+SelectionOption = Annotated[
+    str | None,
+    typer.Option(help="Printed tables: last (usual), val or test (best step on these classes; test is peeking), all."),
+]
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -75,13 +64,32 @@ def reproduce(  # noqa: PLR0913 - one argument an option
     data: Data = Path("datasets"),
     jobs: Jobs = None,
     settings: Changes = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Printed tables: these data sets alone, with commas between, such as cub200.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Printed tables: only these cells, such as 'cub200/*/64'.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Printed tables: paper (the authors' code; usual) or fair (equal budgets).")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Printed tables: full, or toy: tiny networks, to see that everything runs.")
+    ] = None,
+    selection: SelectionOption = None,
     *,
     dry_run: DryRun = False,
 ) -> None:
     """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
     with in_one_line():
         call = Call(numbers(seeds, "--seeds"), device, results, data, jobs, _settings(settings or []), dry_run)
-        failed = _make(find_study(study), call)
+        given = {"data_sets": dataset, "only": only, "protocol": protocol, "scale": scale, "selection": selection}
+        asked = {name: value for name, value in given.items() if value is not None}
+        if known(study, (*STUDIES, *TABLES), "study") in TABLES:
+            failed = make_table(TABLES[study], call, Asked(**asked))
+        else:
+            _refuse_for_studies(asked, study)
+            failed = _make(STUDIES[study], call)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -125,77 +133,57 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
         raise typer.Exit(FAILED)
 
 
+FOR_TABLES = {"data_sets": "--dataset", "only": "--only", "protocol": "--protocol", "scale": "--scale"}
+
+
+def _refuse_for_studies(asked: Mapping[str, Any], name: str) -> None:
+    """What is said of printed tables alone."""
+    for option in asked:
+        words = FOR_TABLES.get(option, f"--{option}")
+        raise ValueError(f"{words} is for printed tables ({', '.join(TABLES)}), and {name} is none: leave it out")
+
+
 def _make(study: Study, call: Call) -> bool:
     """Plan, run, report; gives whether a run failed."""
     cells = plan_cells(study, call.seeds, call.device, call.changes, call.data)
     folder = call.results / study.name
     if call.dry_run:
-        out.print(_states(cells, folder / "runs", call.results))
+        show_plan(cells, folder / "runs", call)
         return False
+    plan = as_plan(study, cells, call.changes)
     with claimed(folder):
-        schedule = _run(cells, as_plan(study, cells, call.changes), folder, call)
+        schedule = make_runs(cells, folder, call, lambda: write_record(plan, folder / "plan.json"))
         if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
             _report(folder, read_results(folder), call.data)
     return bool(schedule.failures)
 
 
-def _run(cells: Sequence[Cell], plan: Plan, folder: Path, call: Call) -> Schedule:
-    """Make the runs that are not finished. The plan is written once nothing can be refused any more."""
-    runs, experiments = folder / "runs", [cell.experiment for cell in cells]
-    for other, count in take_over(experiments, runs, call.results).items():
-        out.print(f"{count} finished runs are taken over from {escape(str(other))}", highlight=False)
-    schedule = prepare(experiments, runs, call.data, _preparing, _hint)
-    finished, waiting = list(schedule.rows), list(schedule.waiting.values())
-    out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
-    write_record(plan, folder / "plan.json")
-    if waiting:
-        jobs = call.jobs or jobs_for(waiting)
-        with Bars(cells, finished, jobs, out) as bars:
-            run_grid(schedule, runs, call.data, jobs, bars)
-    return schedule
-
-
-def _hint(words: str) -> None:
-    out.print(words, markup=False, highlight=False, soft_wrap=True)
-
-
-def _preparing(items: Iterable[str]) -> Iterable[str]:
-    return track(list(items), description="preparing the data set", console=out)
-
-
-def _states(cells: Sequence[Cell], runs: Path, results: Path) -> Table:
-    elsewhere = to_be_taken_over([cell.experiment for cell in cells], runs, results)
-    table = Table("run", "role", "seed", "steps", "fingerprint", "state")
-    for cell in cells:
-        one, folder = cell.experiment, RunFolder(runs, cell.experiment)
-        state = "finished" if folder.finished() else "begun" if folder.checkpoint.exists() else "to do"
-        if one.fingerprint in elsewhere:
-            state = f"finished in {elsewhere[one.fingerprint].parent.name}"
-        table.add_row(cell.label, cell.role, str(one.seed), str(one.protocol.steps), one.fingerprint, state)
-    return table
-
-
 def report(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `reproduce` has written.")],
     data: Data = Path("datasets"),
+    selection: SelectionOption = None,
 ) -> None:
     """Make table, plots and report.html anew from the rows in a results folder.
 
     The page also shows test images, where they and the runs' embeddings are there.
     """
     with in_one_line():
+        if is_table(folder):
+            report_table(folder, selection or "last")
+            return
+        _refuse_for_studies({"selection": selection} if selection else {}, folder.name)
         results = read_results(folder)
         with claimed(folder):
             _report(folder, results, data)
 
 
 def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:
-    summary = with_examples(summarise(*results), folder, data, _preparing)
+    summary = with_examples(summarise(*results), folder, data, preparing)
     paths = write_report(summary, folder)
     out.print(table_text(summary))
     if pairs := pairs_text(summary):
         out.print()
         out.print(pairs)
     for note in summary.missing:
-        _hint(note)
-    out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)
+        tell(note)
+    written(folder, paths)

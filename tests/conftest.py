@@ -1,8 +1,16 @@
 """What all tests share."""
 
+from dataclasses import dataclass
+
 import pytest
 import torch
+from data.tiny_cards import write_card
+from typer.testing import CliRunner
 
+import relbench.console
+import relbench.data.card
+import relbench.data.fetch
+from relbench.cli import app
 from relbench.data.glyphs import Glyphs
 
 
@@ -18,3 +26,43 @@ def data_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("datasets")
     Glyphs(size=28, train_classes=None, test_classes=None, distortion=1.0, folder=folder / "glyphs")
     return folder
+
+
+@dataclass
+class Result:
+    """What a command gave."""
+
+    code: int
+    out: str
+    error: str
+
+
+@pytest.fixture
+def call(monkeypatch):
+    """Call the command."""
+    for console in (relbench.console.out, relbench.console.errors):
+        monkeypatch.setattr(console, "width", 300)
+
+    def call(*arguments):
+        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="relbench")
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return call
+
+
+@pytest.fixture
+def cards(tmp_path, monkeypatch):
+    """Use cards of the tests in place of the packaged ones."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(relbench.data.fetch, "TIMEOUT", (2.0, 2.0))
+    folder = tmp_path / "cards"
+    folder.mkdir()
+
+    def use(*some):
+        for card in some:
+            write_card(card, folder)
+        monkeypatch.setattr(relbench.data.card, "_folder", lambda: folder)
+
+    return use

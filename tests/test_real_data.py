@@ -2,7 +2,6 @@
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +9,8 @@ import pandas as pd
 import pytest
 from data.archives import MAKERS, pack, write_image
 from data.misbehaving_server import good, page, serving, truncated
-from data.tiny_cards import KS, tiny_card, write_card
-from typer.testing import CliRunner
+from data.tiny_cards import KS, tiny_card
 
-import relbench.console
-import relbench.data.card
-import relbench.data.fetch
-from relbench.cli import app
 from relbench.data import find_data_set
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data
@@ -41,45 +35,6 @@ SETTINGS = {
 SERVED = {"cub200": "CUB_200_2011.tgz", "sop": "Stanford_Online_Products.zip"}  # these can be downloaded
 PLACED = ["cars196-A", "cars196-B", "cars196-C", "inshop-beside"]  # archives that the user puts into the folder
 UNPACKED = ["cars196-B-inside", "inshop"]  # unpacked by the user
-
-
-@dataclass
-class Result:
-    """What a command gave."""
-
-    code: int
-    out: str
-    error: str
-
-
-@pytest.fixture
-def call(monkeypatch):
-    """Call the command."""
-    for console in (relbench.console.out, relbench.console.errors):
-        monkeypatch.setattr(console, "width", 300)
-
-    def call(*arguments):
-        result = CliRunner().invoke(app, [str(argument) for argument in arguments], prog_name="relbench")
-        if result.exception and not isinstance(result.exception, SystemExit):
-            raise result.exception
-        return Result(result.exit_code, result.stdout, result.stderr)
-
-    return call
-
-
-@pytest.fixture
-def cards(tmp_path, monkeypatch):
-    """Use a card of the tests in place of the packaged one."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(relbench.data.fetch, "TIMEOUT", (2.0, 2.0))
-    folder = tmp_path / "cards"
-    folder.mkdir()
-
-    def use(card):
-        write_card(card, folder)
-        monkeypatch.setattr(relbench.data.card, "_folder", lambda: folder)
-
-    return use
 
 
 def make(layout, folder, images=IMAGES):

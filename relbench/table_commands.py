@@ -1,0 +1,143 @@
+"""How `relbench reproduce` and `relbench report` make a printed table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relbench.console import out
+from relbench.data import find_data_set
+from relbench.grid import claimed
+from relbench.kept import RunFolder
+from relbench.ledger import Selection, read_record, write_record
+from relbench.making import Call, make_runs, preparing, tell, written
+from relbench.names import known
+from relbench.plan import resolve_device
+from relbench.report import printed_text, write_printed
+from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable
+from relbench.table_plan import Request, Unfolding, selected, transfers_of
+from relbench.table_summary import check_rule, results_of, summarise_table
+from relbench.transfer import transfer
+
+REQUEST = "request.json"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a printed table is asked for, as written on the command line."""
+
+    data_sets: str = ""  # with commas between; "": all of the table's
+    only: tuple[str, ...] = ()
+    protocol: str = "paper"
+    scale: str = "full"
+    selection: str = "last"
+
+
+def rules(selection: str) -> tuple[Selection, ...]:
+    """The rules of selection that are to be shown.
+
+    Raises:
+        ValueError: there is no such rule.
+    """
+    if selection == "all":
+        return SELECTIONS
+    name = {"val": "validation"}.get(selection, selection)
+    return tuple(rule for rule in SELECTIONS if rule == known(name, (*SELECTIONS, "val", "all"), "selection"))
+
+
+def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
+    """Make the runs of a table that are not finished, and the table; gives whether one failed.
+
+    Raises:
+        ValueError: what is asked for can't be; one line.
+    """
+    shown = rules(asked.selection)
+    request = _request(table, call, asked)
+    check_rule(request, shown)
+    paths = selected(table, list(request.contents), asked.only)
+    folder = call.results / folder_name(request)
+    if call.dry_run:
+        show_plan(table, request, paths, folder, call)
+        return False
+    with claimed(folder):
+        merged, failed = _make(table, _joined(request, folder), paths, folder, call)
+        _show(table, merged, folder, shown)
+    return bool(failed)
+
+
+def folder_name(request: Request) -> str:
+    """A table's folder: protocols and scales never share one."""
+    return f"{request.study}-{request.protocol}{'-toy' if request.scale == 'toy' else ''}"
+
+
+def is_table(folder: Path) -> bool:
+    """Whether a results folder is a printed table's."""
+    return (folder / REQUEST).is_file()
+
+
+def report_table(folder: Path, selection: str) -> None:
+    """Make a table anew from the rows that are there.
+
+    Raises:
+        ValueError: the folder's request or a row is damaged, or the rule of selection can't be applied.
+    """
+    request = read_record(Request, folder / REQUEST)
+    with claimed(folder):
+        _show(TABLES[known(request.study, TABLES, "printed table")], request, folder, rules(selection))
+
+
+def _request(table: PrintedTable, call: Call, asked: Asked) -> Request:
+    data_sets = [name.strip() for name in asked.data_sets.split(",")] if asked.data_sets else table.data_sets
+    for name in data_sets:
+        known(name, table.data_sets, f"data set of {table.name}")
+    if not call.seeds or len(set(call.seeds)) != len(call.seeds):
+        raise ValueError(f"seeds = {', '.join(map(str, call.seeds)) or 'none'}: name at least one, each once")
+    return Request(
+        study=table.name,
+        protocol=known(asked.protocol, PROTOCOLS, "protocol"),
+        scale=known(asked.scale, SCALES, "scale"),
+        device=resolve_device(call.device),
+        changes={key: list(value) if isinstance(value, tuple) else value for key, value in call.changes.items()},
+        contents={name: _content(name, call) for name in data_sets},
+        seeds=call.seeds,
+    )
+
+
+def _content(name: str, call: Call) -> str:
+    """What a data set holds; a plan can be shown before it is there."""
+    try:
+        return find_data_set(name, call.data).content(call.data)
+    except ValueError as error:
+        if not call.dry_run:
+            raise
+        tell(f"planned without its data: {error}")
+        return ""
+
+
+def _joined(request: Request, folder: Path) -> Request:
+    """With what was asked of the same table before."""
+    if not is_table(folder):
+        return request
+    merged = request.merged(read_record(Request, folder / REQUEST))
+    if merged is None:
+        tell("the settings are not those of the table that was here: it is made anew; its runs stay in the folder")
+    return merged or request
+
+
+def _make(
+    table: PrintedTable, request: Request, paths: Sequence[str], folder: Path, call: Call
+) -> tuple[Request, dict[str, str]]:
+    """Make what can be made, until nothing more is known that is not finished."""
+    failed: dict[str, str] = {}
+    runs = folder / "runs"
+    while True:
+        unfolding = Unfolding(
+            table, request.setup, lambda run: RunFolder(runs, run).finished(), request.rates, failed
+        )
+        cells = [cell for cell in unfolding.cells(paths, call.seeds) if isinstance(cell, Cell)]
+        request = request.model_copy(update={"rates": unfolding.rates})
+        write = lambda: write_record(request, folder / REQUEST)
+        todo = [cell for cell in cells if cell.name not in failed]
+        if all(RunFolder(runs, cell.experiment).row.exists() for cell in todo):
+            write()
+            return request, failed
+        failed |= make_runs(todo, folder, call, write).failures

@@ -1,0 +1,234 @@
+"""From a printed table to the runs that answer to its numbers.
+
+Under some protocols a run's learning rate is not known before others are finished, so a plan grows: `Unfolding` tells
+the runs that can be told from what is finished, and what must still be decided.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from pydantic import JsonValue
+
+from relbench.experiment import Experiment
+from relbench.ledger import Record, Row
+from relbench.names import hint
+from relbench.plan import possible
+from relbench.studies import TUNING_SEED, Cell, Network, PrintedTable, ProtocolName, Scale, Setup
+
+Finished = Callable[[Experiment], Row | None]  # the row of a run, if it is finished
+
+
+class Choice(Record):
+    """A learning rate that was chosen on validation classes."""
+
+    rate: float
+    recalls: tuple[tuple[float, float], ...]  # rate, Recall@1 on validation classes after the last step
+
+    @property
+    def at_an_end(self) -> bool:
+        """Whether a rate beyond those tried might be better still."""
+        tried = [rate for rate, _ in self.recalls]
+        return self.rate in {min(tried), max(tried)}
+
+
+class Request(Record):
+    """What was asked of a table so far: enough to find its rows again."""
+
+    study: str
+    protocol: ProtocolName
+    scale: Scale
+    device: str
+    changes: dict[str, JsonValue]
+    contents: dict[str, str]  # of the data sets that runs were asked for: which images, which split
+    seeds: tuple[int, ...]
+    rates: Mapping[str, Choice] = {}  # by the path of the network that they were chosen with
+
+    @property
+    def setup(self) -> Setup:
+        """The conditions that all runs share."""
+        changes = {key: tuple(value) if isinstance(value, list) else value for key, value in self.changes.items()}
+        return Setup(self.protocol, self.scale, self.device, changes, self.contents)
+
+    def merged(self, earlier: "Request") -> "Request | None":
+        """Both requests as one; None where they are not of one table."""
+        same = ("study", "protocol", "scale", "device", "changes")
+        shared = self.contents.keys() & earlier.contents.keys()
+        if any(getattr(self, name) != getattr(earlier, name) for name in same):
+            return None
+        if any(self.contents[name] != earlier.contents[name] for name in shared):
+            return None
+        together = {"contents": earlier.contents | self.contents, "rates": {**earlier.rates, **self.rates}}
+        return self.model_copy(update={**together, "seeds": tuple(sorted({*earlier.seeds, *self.seeds}))})
+
+
+def selected(table: PrintedTable, data: Collection[str], only: Sequence[str]) -> tuple[str, ...]:
+    """Paths of the networks that answer to the numbers asked for.
+
+    Args:
+        table: where they stand.
+        data: names of data sets that are trained on.
+        only: patterns such as "cub200/*/64"; without any, all.
+
+    Raises:
+        ValueError: a pattern matches nothing; one line.
+    """
+    paths = dict.fromkeys(number.path for number in table.numbers if number.path)
+    here = [path for path in paths if table.network(path).data in data]
+    for pattern in only:
+        if not any(fnmatchcase(path, pattern) for path in here):
+            raise ValueError(f"--only {pattern!r} matches no cell of {table.name}: {hint(pattern, here)}")
+    return tuple(path for path in here if not only or any(fnmatchcase(path, pattern) for pattern in only))
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A run whose learning rate, or whose teacher's, is not chosen yet."""
+
+    network: Network
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of this run alone; no fingerprint has a space."""
+        return f"{self.network.path} {self.seed}"
+
+
+class Unfolding:
+    """What is known of a table's runs.
+
+    Args:
+        table: the table.
+        setup: the conditions.
+        finished: gives the row of a finished run.
+        rates: learning rates that were chosen earlier, by the path of the network that they were chosen with.
+        failed: fingerprints of runs that can't be finished; as candidates they are out.
+    """
+
+    def __init__(
+        self,
+        table: PrintedTable,
+        setup: Setup,
+        finished: Finished,
+        rates: Mapping[str, Choice],
+        failed: Collection[str] = (),
+    ) -> None:
+        self._table, self._setup, self._finished, self._failed = table, setup, finished, failed
+        self.rates = dict(rates)
+        self._known: dict[tuple[str, int, float | None], Experiment] = {}
+
+    def run(self, path: str, seed: int) -> Experiment | None:
+        """The run that answers for a network; None where it is not known yet, or nothing is trained."""
+        network = self._table.network(path)
+        if network.recipe is None or not self._decided(network):
+            return None
+        choice = self.rates.get(_tuned(network))
+        return self._trained(network, seed, choice.rate if choice else None)
+
+    def cells(self, paths: Sequence[str], seeds: Sequence[int]) -> list[Cell | Undecided]:
+        """These networks' runs and all that they need, each once, what others build on before them."""
+        found: dict[str, Cell | Undecided] = {}
+        for seed in seeds:
+            for path in paths:
+                for cell in self._needed(self._table.network(path), seed):
+                    found.setdefault(cell.name, cell)
+        return list(found.values())
+
+    def names(self, paths: Sequence[str], seeds: Sequence[int]) -> set[str]:
+        """Of all runs that these networks ever needed: those that learning rates were chosen by among them."""
+        needed = {cell.name for cell in self.cells(paths, seeds)}
+        for tuned in {_tuned(self._table.network(path)) for path in paths}:
+            runs = self._candidates(self._table.network(tuned)).values()
+            needed |= {stage.fingerprint for run in runs for stage in run.stages}
+        return needed
+
+    def _needed(self, network: Network, seed: int) -> Iterator[Cell | Undecided]:
+        if network.recipe is None:
+            return
+        yield from self._tuning(self._table.network(_tuned(network)))
+        if network.teacher:
+            yield from self._needed(self._table.network(network.teacher), seed)
+        run = self.run(network.path, seed)
+        if run:
+            teaches = any(one.teacher == network.path for one in self._table.networks)
+            yield from _stages(network.path, "teacher" if teaches else "student", run)
+        else:
+            yield Undecided(network, seed)
+
+    def _tuning(self, tuned: Network) -> Iterator[Cell | Undecided]:
+        """The runs that a learning rate is still to be chosen by, with what they need."""
+        if self._decided(tuned):
+            return
+        if tuned.teacher:
+            yield from self._needed(self._table.network(tuned.teacher), TUNING_SEED)
+        for rate, run in self._candidates(tuned).items():
+            yield from _stages(f"{tuned.path} at {rate:g}", "tuning", run)
+
+    def _decided(self, network: Network) -> bool:
+        """Whether the learning rate is known; it is chosen now, if the runs to choose by are finished."""
+        tuned = self._table.network(_tuned(network))
+        if not self._setup.rates(tuned) or tuned.path in self.rates:
+            return True
+        candidates = self._candidates(tuned)
+        rows = {rate: self._finished(run) for rate, run in candidates.items() if run.fingerprint not in self._failed}
+        finished = {rate: row for rate, row in rows.items() if row}
+        if not finished or len(finished) < len(rows):
+            return False
+        self.rates[tuned.path] = _chosen(finished)
+        return True
+
+    def _candidates(self, tuned: Network) -> dict[float, Experiment]:
+        """By learning rate, the runs to choose from; none while the teacher's is not chosen."""
+        runs = {rate: self._trained(tuned, TUNING_SEED, rate) for rate in self._setup.rates(tuned)}
+        return {rate: run for rate, run in runs.items() if run}
+
+    def _trained(self, network: Network, seed: int, rate: float | None) -> Experiment | None:
+        """A network's run with a learning rate; None while its teacher's is not chosen."""
+        name = (network.path, seed, rate)
+        if name not in self._known:
+            teacher = self.run(network.teacher, seed) if network.teacher else None
+            if network.teacher and not teacher:
+                return None
+            self._known[name] = _experiment(network, self._setup, seed, rate, teacher)
+        return self._known[name]
+
+
+def _tuned(network: Network) -> str:
+    """Path of the network that its learning rate is chosen with."""
+    return network.tuned_at or network.path
+
+
+def _stages(label: str, role: Literal["teacher", "student", "tuning"], run: Experiment) -> Iterator[Cell]:
+    """A run, after the training that it goes on from."""
+    if run.start:
+        yield Cell(f"{label}, first stage", "stage", run.start)
+    yield Cell(label, role, run)
+
+
+def _chosen(rows: Mapping[float, Row]) -> Choice:
+    """The rate with the best Recall@1 on validation classes after the last step; of equal ones, the lowest."""
+    recalls = {rate: rows[rate].validation["recall@1"] for rate in sorted(rows)}
+    return Choice(rate=max(recalls, key=lambda rate: recalls[rate]), recalls=tuple(recalls.items()))
+
+
+def _experiment(
+    network: Network, setup: Setup, seed: int, rate: float | None, teacher: Experiment | None
+) -> Experiment:
+    """As it is run: checked, and with what its losses look at filled in."""
+    assert network.recipe is not None
+    terms = [some for some in (network.recipe.first, network.recipe.terms) if some]
+    run: Experiment | None = None
+    for own, protocol in zip(terms, setup.stages(network, rate), strict=True):
+        run = Experiment(
+            data=setup.data(network.data),
+            net=setup.net(network.net),
+            terms=own,
+            protocol=protocol,
+            seed=seed,
+            teacher=teacher,
+            start=run,
+            scale=setup.scale,
+        )
+    assert run is not None
+    return possible(Cell(network.path, "student", run)).experiment

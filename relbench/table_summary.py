@@ -1,0 +1,205 @@
+"""From rows to a printed table with our numbers in it, and to answers to the paper's claims."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from relbench.evaluation import seed_interval
+from relbench.kept import RunFolder
+from relbench.ledger import Row, Selection
+from relbench.report.printed import AnsweredClaim, Answer, Cell, Ours, PrintedSummary
+from relbench.studies import Number, PrintedTable
+from relbench.studies.printed import Claim
+from relbench.table_plan import Choice, Request, Unfolding, transfers_of
+from relbench.transfer import Transfer, finished_transfer
+
+Measured = tuple[int, Mapping[str, float]]  # step, metrics
+
+MAIN = "recall@1"  # what claims are about
+PROTOCOL_NOTES = {
+    "paper": "Protocol paper: steps, rates and crops of the authors' code, trained on all training classes.",
+    "fair": "Protocol fair: as many steps for every network, the learning rate of each method chosen on validation "
+    "classes, which are a fifth of the training classes and not trained on.",
+}
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is finished of a table.
+
+    Attributes:
+        rows: by path and seed.
+        transfers: by a number's key and seed, where it is measured on another data set than the network's.
+        rates: that were chosen, by the path of the network that they were chosen with.
+        strangers: how many finished runs of the folder are not the table's.
+    """
+
+    rows: Mapping[tuple[str, int], Row]
+    transfers: Mapping[tuple[str, int], Transfer]
+    rates: Mapping[str, Choice]
+    strangers: int
+
+    def measured(self, number: Number, seed: int, rule: Selection) -> Measured | None:
+        """What answers to a number, under a rule of selection; None where nothing does."""
+        if number.on:
+            found = self.transfers.get((number.key, seed))
+            return (found.step, found.metrics) if found and rule == "last" else None
+        row = self.rows.get((number.path, seed))
+        return row.measured(rule) if row else None
+
+
+def results_of(table: PrintedTable, request: Request, folder: Path) -> Results:
+    """Look for the rows that the table asks for, by their names: so that no other row can get in.
+
+    Raises:
+        ValueError: a row is damaged, or rows are of different images.
+    """
+    runs = folder / "runs"
+    unfolding = Unfolding(table, request.setup, lambda run: RunFolder(runs, run).finished(), request.rates)
+    paths = [network.path for network in table.networks if network.data in request.contents]
+    asked = {(path, seed): unfolding.run(path, seed) for path in paths for seed in request.seeds}
+    found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
+    rows = {place: row for place, row in found.items() if row}
+    _refuse_other_images(rows)
+    transfers = {
+        place: transfer
+        for place, one in transfers_of(table, request, unfolding)
+        if (transfer := finished_transfer(one, folder))
+    }
+    own = unfolding.names(paths, request.seeds)
+    strangers = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
+    return Results(rows, transfers, unfolding.rates, len(strangers))
+
+
+def _refuse_other_images(rows: Mapping[tuple[str, int], Row]) -> None:
+    """Rows of one data set must be of the same images; fingerprints know the lists, not the files."""
+    first: dict[str, tuple[str, str]] = {}
+    for (path, seed), row in rows.items():
+        here = f"{path}, seed {seed} ({row.fingerprint})"
+        there, expected = first.setdefault(row.experiment.data.name, (here, row.data_hash))
+        if row.data_hash != expected:
+            raise ValueError(f"{here} was made with other images than {there}: delete the one with the wrong images")
+
+
+def summarise_table(
+    table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]
+) -> PrintedSummary:
+    """The table of the data sets that were asked for, with what is finished; the rest is empty.
+
+    Raises:
+        ValueError: a rule of selection needs validation classes, and there are none.
+    """
+    _refuse_rule(request, shown)
+    cells = tuple(_cell(number, table, request, results, shown) for number in _kept(table, request))
+    claims = (claim for claim in table.claims if _data_sets(claim, table) <= request.contents.keys())
+    return PrintedSummary(
+        name=table.name,
+        title=table.title,
+        source=table.source,
+        protocol=request.protocol,
+        scale=request.scale,
+        shown=tuple(shown),
+        cells=cells,
+        claims=tuple(_answered(claim, table, request, results, shown[0]) for claim in claims),
+        notes=tuple(_notes(table, request, results)),
+    )
+
+
+def _refuse_rule(request: Request, shown: Sequence[Selection]) -> None:
+    held_out = any(request.setup.data(name).hold_out for name in request.contents)
+    if list(shown) == ["validation"] and not held_out:
+        raise ValueError(
+            f"--selection val: under protocol {request.protocol} all training classes are trained on, so that none are "
+            "left to validate on: use --protocol fair, or --set data.hold_out=true"
+        )
+
+
+def _kept(table: PrintedTable, request: Request) -> list[Number]:
+    """Numbers of the data sets that were asked for, and other papers' beside them."""
+    asked = {network.path for network in table.networks if network.data in request.contents}
+    parts = {number.part for number in table.numbers if number.path in asked}
+    return [number for number in table.numbers if number.path in asked or (not number.path and number.part in parts)]
+
+
+def _cell(
+    number: Number, table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]
+) -> Cell:
+    ours = {rule: one for rule in shown if (one := _ours(number, request.seeds, results, rule))}
+    return Cell(
+        part=number.part,
+        row=number.row,
+        column=number.column,
+        metric=number.metric,
+        path=number.path,
+        on=number.on,
+        printed=number.printed,
+        ours=ours,
+        note=table.network(number.path).note if number.path else "",
+    )
+
+
+def _ours(number: Number, seeds: Sequence[int], results: Results, rule: Selection) -> Ours | None:
+    found = {seed: results.measured(number, seed, rule) for seed in seeds}
+    finished = {seed: one for seed, one in found.items() if one and number.metric in one[1]}
+    if not finished:
+        return None
+    values = tuple(metrics[number.metric] for _, metrics in finished.values())
+    return Ours(values, tuple(finished), seed_interval(values), tuple(step for step, _ in finished.values()))
+
+
+def _data_sets(claim: Claim, table: PrintedTable) -> set[str]:
+    """That the claim's networks are trained on."""
+    return {table.network(key.partition("@")[0]).data for pair in claim.better for key in pair}
+
+
+def _answered(
+    claim: Claim, table: PrintedTable, request: Request, results: Results, rule: Selection
+) -> AnsweredClaim:
+    """A claim holds where every comparison's 95 % interval over seeds lies above zero; one below refutes it."""
+    numbers = {number.key: number for number in table.numbers if number.metric == MAIN}
+
+    def values(key: str) -> dict[int, float]:
+        ours = _ours(numbers[key], request.seeds, results, rule)
+        return dict(zip(ours.seeds, ours.values, strict=True)) if ours else {}
+
+    sides = [_side(values(better), values(worse)) for better, worse in claim.better]
+    counts = {side: sides.count(side) for side in (1, -1, 0, None)}
+    return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)))
+
+
+def _side(better: Mapping[int, float], worse: Mapping[int, float]) -> int | None:
+    """Where the interval of the paired differences lies; None with fewer than two seeds that both have."""
+    differences = [value - worse[seed] for seed, value in better.items() if seed in worse]
+    return seed_interval(differences).side if differences else None
+
+
+def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
+    if counts[-1]:
+        return "does not"
+    return "holds" if counts[1] == comparisons else "not enough runs"
+
+
+def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
+    words = {1: "as claimed", -1: "the other way round", 0: "not to be told apart yet", None: "with too few runs"}
+    told = [f"{count} {words[side]}" for side, count in counts.items() if count]
+    return f"{comparisons} comparison{'s' if comparisons > 1 else ''}: {', '.join(told)}"
+
+
+def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[str]:
+    yield PROTOCOL_NOTES[request.protocol]
+    yield from table.notes
+    if request.changes:
+        words = ", ".join(f"{key} = {value}" for key, value in request.changes.items())
+        yield f"Not as the protocol says, and so not covered by these notes: {words}."
+    for path, choice in results.rates.items():
+        if table.network(path).data in request.contents:
+            yield _rate_note(path, choice)
+    if results.strangers:
+        count = f"{results.strangers} finished runs of this folder are" if results.strangers > 1 else "1 finished run is"
+        yield f"{count} of other settings, seeds or protocols, and not in this table."
+
+
+def _rate_note(path: str, choice: Choice) -> str:
+    tried = ", ".join(f"{100 * recall:.1f} at {rate:g}" for rate, recall in choice.recalls)
+    end = "; it lies at an end of those tried" if choice.at_an_end else ""
+    return f"Learning rate of {path}: {choice.rate:g}{end} (Recall@1 on validation classes, %: {tried})."

@@ -1,0 +1,415 @@
+"""The tables of a paper as a user makes them, at toy scale: tiny archives of the real layouts, every command."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pandas as pd
+import pytest
+from data.archives import MAKERS
+from data.tiny_cards import tiny_card
+
+from relbench.experiment import changed
+from relbench.ledger import Row, read_record
+from relbench.studies import TABLES
+from relbench.table_plan import Request, Unfolding
+
+CLASSES, IMAGES = 8, {"cub200": 4, "cars196": 4, "sop": 130}
+LAYOUTS = {"cub200": "cub200", "cars196": "cars196-A", "sop": "sop"}
+KS = {"cub200": (1, 2, 4, 8), "cars196": (1, 2, 4, 8), "sop": (1, 10, 100, 1000)}
+TOY = ("--scale", "toy", "--jobs", "1", "--seeds", "0")
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """The three data sets, unpacked in place, and what their lists must give."""
+    root = tmp_path_factory.mktemp("real")
+    truths = {
+        name: MAKERS[layout](_made(root / name), classes=CLASSES, images=IMAGES[name])
+        for name, layout in LAYOUTS.items()
+    }
+    return root, truths
+
+
+def _made(folder):
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def data(world, cards):
+    """The folder of data sets, with cards that say what is in it."""
+    root, truths = world
+    files = {name: {file.name: file for file in (root / name).glob("*.mat")} for name in truths}
+    cards(*(changed(tiny_card(name, truth, files[name]), {"ks": KS[name]}) for name, truth in truths.items()))
+    return root
+
+
+@pytest.fixture
+def make(call, data, tmp_path):
+    """Make a table at toy scale."""
+
+    def make(table, *options, results=tmp_path / "results"):
+        return call("reproduce", table, *TOY, "--data", data, "--results", results, *options)
+
+    return make
+
+
+def cells(folder):
+    return pd.read_csv(folder / "cells.csv", keep_default_na=False, na_values=[""])
+
+
+def rows(folder):
+    found = [read_record(Row, path) for path in folder.glob("runs/*/row.json")]
+    return {row.fingerprint: row for row in found}
+
+
+def told(folder):
+    """What rows say that must not depend on when and how a run was made."""
+    plain = ("metrics", "validation", "by_class", "history", "selected_step", "data_hash")
+    return {name: [getattr(row, field) for field in plain] for name, row in rows(folder).items()}
+
+
+FILES = ("table.md", "table.tex", "cells.csv", "claims.csv", "cells.png", "report.html")
+
+
+def check_files(folder, name, numbers):
+    """The files are there, say what scale they are of, and print the paper's numbers."""
+    assert all((folder / file).stat().st_size for file in FILES)
+    frame = cells(folder)
+    assert len(frame) == numbers
+    assert set(frame["scale"]) == {"toy"}
+    assert frame["paper"].tolist() == [number.printed for number in TABLES[name].numbers]
+    assert "toy" in (folder / "table.md").read_text().splitlines()[0].lower()
+    return frame
+
+
+@pytest.mark.slow
+def test_table_1_whole_then_nothing_again(make, tmp_path):
+    made = make("rkd-table1")
+    assert made.code == 0, made.error
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    frame = check_files(folder, "rkd-table1", 82)
+    assert frame.filter(like="last_mean").notna().all(axis=None)
+    found = rows(folder)
+    assert len(found) == 82 + 8
+    assert {row.experiment.scale for row in found.values()} == {"toy"}
+    before = {file: (folder / file).read_bytes() for file in FILES}
+    times = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*")}
+    again = make("rkd-table1")
+    assert "90 of 90 runs are finished already" in again.out
+    assert times == {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/*")}
+    assert before == {file: (folder / file).read_bytes() for file in FILES}
+    shutil.rmtree(folder / "runs" / next(iter(found)))
+    one_more = make("rkd-table1")
+    assert "89 of 90 runs are finished already" in one_more.out
+    assert told(folder).keys() == found.keys()
+
+
+@pytest.mark.slow
+def test_table_1_cell_by_cell_is_the_same_table(make, tmp_path):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    selections = ("cub200/rkd-da/16", "cub200/fitnet/16", "cub200/teacher/512")
+    only = [part for path in selections for part in ("--only", path)]
+    assert make("rkd-table1", "--dataset", "cub200", *only, results=whole).code == 0
+    for path in selections:
+        made = make("rkd-table1", "--dataset", "cub200", "--only", path, results=parts)
+        assert made.code == 0, made.error
+        folder = parts / "rkd-table1-paper-toy"
+        filled = cells(folder).set_index("path")["last_mean"].notna()
+        assert filled[path]
+        assert len(filled) == 41  # the other data set was not asked for
+    assert told(whole / folder.name) == told(folder)
+    assert (whole / folder.name / "cells.csv").read_bytes() == (folder / "cells.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_seeds_add_up_and_make_intervals_and_answers(make, tmp_path):
+    options = ("--dataset", "cars196", "--only", "cars196/rkd-da/64", "--only", "cars196/rkd-da/128")
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    assert make("rkd-table1", *options).code == 0
+    assert cells(folder).set_index("path").loc["cars196/rkd-da/64", "last_seeds"] == 1
+    claims = pd.read_csv(folder / "claims.csv")
+    assert set(claims["answer"]) == {"not enough runs"}
+    assert make("rkd-table1", *options, "--seeds", "1,2").code == 0
+    line = cells(folder).set_index("path").loc["cars196/rkd-da/64"]
+    assert line["last_seeds"] == 3
+    assert line["last_95_low"] < line["last_mean"] < line["last_95_high"]
+    by_seed = {row.experiment.seed: row for row in rows(folder).values() if row.experiment.net.dim == 64}
+    assert line["last_mean"] == pytest.approx(sum(row.metrics["recall@1"] for row in by_seed.values()) / 3)
+
+
+@pytest.mark.slow
+def test_fair_chooses_rates_on_validation_classes(make, tmp_path):
+    made = make(*("rkd-table1", "--protocol", "fair"), *("--only", "cub200/rkd-da/16", "--only", "cub200/fitnet/64"))
+    assert made.code == 0, made.error
+    folder = tmp_path / "results" / "rkd-table1-fair-toy"
+    request = read_record(Request, folder / "request.json")
+    assert set(request.rates) == {"cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"}
+    found = rows(folder)
+    for path, choice in request.rates.items():
+        tuned = [row for row in found.values() if row.fingerprint in names_of(path, request, folder)]
+        best = max(tuned, key=lambda row: (row.validation["recall@1"], -row.experiment.protocol.learning_rate))
+        assert choice.rate == best.experiment.protocol.learning_rate
+    assert {row.experiment.total_steps for row in found.values() if not is_first_stage(row, found)} == {4}
+    assert all(row.experiment.data.hold_out for row in found.values())
+    assert "Learning rate of cub200/rkd-da/64" in (folder / "table.md").read_text()
+    before = told(folder)
+    again = make(*("rkd-table1", "--protocol", "fair"), *("--only", "cub200/rkd-da/16", "--only", "cub200/fitnet/64"))
+    assert again.code == 0
+    assert told(folder) == before
+
+
+def names_of(path, request, folder):
+    """Fingerprints of the runs that the rate of a network is chosen from."""
+    without = {other: choice for other, choice in request.rates.items() if other != path}
+    candidates = Unfolding(TABLES[request.study], request.setup, lambda _: None, without).cells([path], (0,))
+    return {cell.name for cell in candidates if cell.role == "tuning"}
+
+
+def is_first_stage(row, found):
+    starts = {other.experiment.start.fingerprint for other in found.values() if other.experiment.start}
+    return row.fingerprint in starts
+
+
+@pytest.mark.slow
+def test_three_rules_of_selection(make, call, tmp_path):
+    options = ("--only", "cub200/rkd-d/16")
+    made = make("rkd-table1", *options, "--set", "data.hold_out=true", "--selection", "all")
+    assert made.code == 0, made.error
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    line = cells(folder).set_index("path").loc["cub200/rkd-d/16"]
+    row = next(row for row in rows(folder).values() if row.experiment.teacher)
+    assert line["last_mean"] == row.metrics["recall@1"]
+    assert line["validation_mean"] == row.measured("validation")[1]["recall@1"]
+    assert line["test_peeking_mean"] == max(one.get("test.recall@1", 0) for one in row.history)
+    assert line["test_peeking_mean"] >= line["last_mean"]
+    text = (folder / "table.md").read_text()
+    assert "peeking" in text
+    assert "data.hold\\_out = True" in text
+    assert call("report", folder, "--selection", "test").code == 0
+    assert "test_peeking_mean" in cells(folder)
+    assert "last_mean" not in cells(folder)
+
+
+@pytest.mark.slow
+def test_table_2_teaches_itself(make, tmp_path):
+    made = make("rkd-table2")
+    assert made.code == 0, made.error
+    frame = check_files(tmp_path / "results" / "rkd-table2-paper-toy", "rkd-table2", 12)
+    assert frame["last_mean"].notna().all()
+
+
+@pytest.mark.slow
+def test_table_3_has_other_papers_rows_and_every_k(make, tmp_path):
+    made = make("rkd-table3")
+    assert made.code == 0, made.error
+    frame = check_files(tmp_path / "results" / "rkd-table3-paper-toy", "rkd-table3", 108)
+    ours = frame["path"].notna()
+    assert frame.loc[ours, "last_mean"].notna().all()
+    assert frame.loc[~ours, "last_mean"].isna().all()
+    assert frame.loc[ours & (frame["metric"] == "recall@1000"), "last_mean"].between(0.5, 1).all()
+    google = frame["path"].fillna("").str.contains("googlenet")
+    assert frame.loc[google, "note"].str.contains("another training").all()
+
+
+@pytest.mark.slow
+def test_figure_3_measures_finished_runs_elsewhere(make, call, data, tmp_path):
+    assert make("rkd-table1", "--only", "cars196/rkd-da/128").code == 0
+    made = make("rkd-fig3")
+    assert made.code == 0, made.error
+    assert "2 finished runs are taken over" in made.out
+    folder = tmp_path / "results" / "rkd-fig3-paper-toy"
+    frame = check_files(folder, "rkd-fig3", 12)
+    measured = frame.set_index(["row", "column"])["last_mean"].unstack()
+    assert measured.loc[["Cars 196", "CUB-200-2011"]].notna().all(axis=None)
+    assert measured.loc[["Stanford Dog", "CIFAR-100"]].isna().all(axis=None)
+    assert "dogs" in made.out
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json") if path.name != "request.json"}
+    images = tmp_path / "dogs"
+    MAKERS["cub200"](_made(images), classes=6, images=4)
+    added = call("data", "add", "dogs", images / "CUB_200_2011" / "images", "--data", data)
+    assert added.code == 0, added.error
+    assert make("rkd-fig3").code == 0
+    measured = cells(folder).set_index(["row", "column"])["last_mean"].unstack()
+    assert measured.loc["Stanford Dog"].notna().all()
+    assert all(path.stat().st_mtime_ns == then for path, then in times.items())
+
+
+def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
+    options = ("--only", "cub200/triplet/16")
+    assert make("rkd-table1", *options).code == 0
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    others = ("data.resize=40", "protocol.steps=6", "data.size=28")
+    for change in others:
+        elsewhere = tmp_path / change
+        assert make("rkd-table1", *options, "--set", change, results=elsewhere).code == 0
+        for path in (elsewhere / folder.name / "runs").iterdir():
+            shutil.copytree(path, folder / "runs" / path.name)
+    own = cells(folder)
+    assert call("report", folder).code == 0
+    assert cells(folder).equals(own)
+    assert "3 finished runs of this folder are of other settings" in (folder / "table.md").read_text()
+    (mine,) = (path for path in folder.glob("runs/*") if path.name in told_of(folder, own))
+    other = next(path for path in folder.glob("runs/*") if path != mine)
+    shutil.copyfile(other / "row.json", mine / "row.json")  # under the name of the right one
+    refused = call("report", folder)
+    assert refused.code == 2
+    assert "is the row of another experiment" in refused.error
+
+
+def told_of(folder, frame):
+    """Fingerprints of the runs whose numbers stand in the table."""
+    request = read_record(Request, folder / "request.json")
+    unfolding = Unfolding(TABLES[request.study], request.setup, lambda _: None, {})
+    return {unfolding.run(path, 0).fingerprint for path in frame.loc[frame["last_mean"].notna(), "path"]}
+
+
+def test_other_images_are_refused(make, call, tmp_path):
+    assert make("rkd-table1", "--only", "cub200/triplet/16", "--only", "cub200/triplet/32").code == 0
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    row = next(folder.glob("runs/*/row.json"))
+    text = row.read_text()
+    ours = read_record(Row, row).data_hash
+    row.write_text(text.replace(ours, "0" * len(ours)))
+    refused = call("report", folder)
+    assert refused.code == 2
+    assert "was made with other images than" in refused.error
+
+
+def test_the_plan_comes_before_the_work(make, tmp_path):
+    planned = make("rkd-table1", "--dataset", "cub200", "--only", "cub200/fitnet/16", "--dry-run")
+    assert planned.code == 0, planned.error
+    for words in ("cub200/teacher/512", "cub200/fitnet/16, first stage", "to do", "after"):
+        assert words in planned.out
+    assert not (tmp_path / "results").exists()
+    assert make("rkd-table1", "--only", "cub200/teacher/512").code == 0
+    planned = make("rkd-table1", "--dataset", "cub200", "--only", "cub200/fitnet/16", "--dry-run")
+    assert "finished" in planned.out
+
+
+def test_a_plan_needs_no_data(call, cards, world, tmp_path):
+    planned = call("reproduce", "rkd-table2", *TOY, "--data", tmp_path, "--results", tmp_path, "--dry-run")
+    assert planned.code == 0, planned.error
+    assert "relbench data fetch" in planned.out
+    assert "sop/gen3/512" in planned.out
+
+
+def test_a_plan_under_fair_says_what_is_not_known_yet(make):
+    planned = make("rkd-table1", "--protocol", "fair", "--only", "cub200/rkd-a/16", "--dry-run")
+    assert planned.code == 0, planned.error
+    assert "cub200/teacher/512 at 1e-05" in planned.out
+    assert "once its learning rate is chosen" in planned.out
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--only", "cub200/*/65"), "--only 'cub200/*/65' matches no cell of rkd-table1: did you mean"),
+        (("--dataset", "sop"), "unknown data set of rkd-table1 'sop'"),
+        (("--dataset", "cub2000"), "did you mean cub200"),
+        (("--protocol", "fare"), "unknown protocol 'fare': did you mean fair"),
+        (("--scale", "tiny"), "unknown scale 'tiny'"),
+        (("--selection", "best"), "unknown selection 'best'"),
+        (("--selection", "val"), "use --protocol fair, or --set data.hold_out=true"),
+        (("--set", "student.dim=64"), "unknown setting of a printed table 'student.dim'"),
+        (("--set", "protocol.steps=-1"), "protocol.steps = -1"),
+        (("--seeds", "0,0"), "seeds = 0, 0: name at least one, each once"),
+    ],
+)
+def test_bad_input_is_one_line(make, tmp_path, options, told):
+    refused = make("rkd-table1", *options)
+    assert refused.code == 2
+    assert told in refused.error
+    assert len(refused.error.strip().splitlines()) == 1
+    assert not list(tmp_path.glob("results/*/runs/*"))
+
+
+def test_a_missing_data_set_says_which_command_brings_it(call, tmp_path):
+    refused = call("reproduce", "rkd-table1", *TOY, "--data", tmp_path, "--results", tmp_path)
+    assert refused.code == 2
+    assert "relbench data fetch cub200" in refused.error
+    assert len(refused.error.strip().splitlines()) == 1
+
+
+def test_missing_weights_say_where_to_put_them(call, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    options = ("--set", "data.size=32", "--set", "protocol.batch_size=8", "--set", "protocol.images_per_class=2")
+    where = ("--data", data, "--results", tmp_path / "results", "--only", "cub200/teacher/512", "--seeds", "0")
+    refused = call("reproduce", "rkd-table1", *options, *where)
+    assert refused.code == 2
+    assert f"put that file into {tmp_path / 'torch'}/hub/checkpoints" in refused.error
+    assert len(refused.error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("damage", ["{", '{"study": "rkd-table1", "version": 0}'])
+def test_a_folder_of_an_older_format_is_one_line(make, call, tmp_path, damage):
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    folder.mkdir(parents=True)
+    (folder / "request.json").write_text(damage)
+    for refused in (make("rkd-table1", "--only", "cub200/triplet/16"), call("report", folder)):
+        assert refused.code == 2
+        assert f"{folder / 'request.json'} is not a readable request" in refused.error
+        assert len(refused.error.strip().splitlines()) == 1
+
+
+def test_rows_of_an_older_format_are_one_line(make, call, tmp_path):
+    assert make("rkd-table1", "--only", "cub200/triplet/16").code == 0
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    (row,) = folder.glob("runs/*/row.json")
+    row.write_text(row.read_text().replace('"metrics"', '"scores"'))
+    for refused in (make("rkd-table1", "--only", "cub200/triplet/16"), call("report", folder)):
+        assert refused.code == 2
+        assert f"{row} is not a readable row" in refused.error
+        assert len(refused.error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("option", [("--dataset", "cub200"), ("--protocol", "fair"), ("--only", "*")])
+def test_options_of_printed_tables_are_refused_elsewhere(call, option):
+    refused = call("reproduce", "quickstart", *option)
+    assert refused.code == 2
+    assert f"{option[0]} is for printed tables (rkd-table1" in refused.error
+
+
+def test_losses_are_not_put_beside_a_printed_table(call):
+    refused = call("compare", "pkt", "--study", "rkd-table1")
+    assert refused.code == 2
+    assert "rkd-table1 is a table of a paper" in refused.error
+
+
+TEXTURED = ("glyphs-table1", "--scale", "toy", "--seeds", "0", "--only", "*/rkd-da/*", "--only", "*/fitnet/16")
+
+
+@pytest.mark.slow
+def test_killed_and_restarted_it_repeats_nothing_and_changes_nothing(call, tmp_path):
+    data, name = ("--data", tmp_path / "data"), "glyphs-table1-paper-toy"
+    assert call("reproduce", *TEXTURED, "--jobs", "1", *data, "--results", tmp_path / "whole").code == 0
+    command = [sys.executable, "-m", "relbench", "reproduce", *TEXTURED, "--jobs", "2"]
+    where = ["--data", str(tmp_path / "data"), "--results", str(tmp_path / "killed")]
+    folder = tmp_path / "killed" / name
+    process = subprocess.Popen([*command, *where], stdout=subprocess.DEVNULL, start_new_session=True)
+    while len(list(folder.glob("runs/*/row.json"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/row.json")}
+    assert len(finished) < 7
+    assert call("reproduce", *TEXTURED, "--jobs", "1", *data, "--results", tmp_path / "killed").code == 0
+    assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
+    assert told(folder) == told(tmp_path / "whole" / name)
+    assert (folder / "cells.csv").read_bytes() == (tmp_path / "whole" / name / "cells.csv").read_bytes()
+
+
+@pytest.mark.slow
+def test_glyphs_table_1_prints_nobodys_numbers(call, tmp_path):
+    where = ("--data", tmp_path / "data", "--results", tmp_path / "results")
+    made = call("reproduce", *TEXTURED[:5], *("--only", "*/teacher/*"), *("--jobs", "1"), *where)
+    assert made.code == 0, made.error
+    frame = cells(tmp_path / "results" / "glyphs-table1-paper-toy")
+    assert frame["paper"].isna().all()
+    assert frame.set_index("path")["last_mean"].notna().sum() == 1
