@@ -19,7 +19,7 @@ from relbench.checks import check_run, class_batches
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
-from relbench.experiment import Experiment
+from relbench.experiment import Experiment, Precision
 from relbench.files import written_whole
 from relbench.kept import RunFolder, load_trained
 from relbench.ledger import ClassCounts, Row, write_record
@@ -31,6 +31,14 @@ from relbench.training import DivergedError, State, Task, Teacher, Trainer, sele
 
 EVALUATION_BATCH = 500  # images
 KEPT_BYTES = 2**28  # validation images up to this size are made once and kept
+
+# By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
+# autocast leaves in float32 goes as torch has it by default.
+TF32: Mapping[Precision, tuple[str, bool]] = {
+    "32-true": ("highest", False),
+    "tf32": ("high", True),
+    "bf16-mixed": ("highest", True),
+}
 
 
 def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable[[int], None]) -> Row:
@@ -49,7 +57,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     """
     folder = RunFolder(runs, experiment)
     device = torch.device(experiment.protocol.device)
-    with _threads(experiment.protocol.threads):
+    with computing(experiment.protocol.threads, experiment.protocol.precision):
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = data_set.load(experiment.data, data_folder, iter)
@@ -58,6 +66,18 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
     write_record(row, folder.row)
     return row
+
+
+@contextmanager
+def computing(threads: int, precision: Precision) -> Iterator[None]:
+    """Compute on so many threads and in such a precision, as torch's switches have it for the whole process.
+
+    Args:
+        threads: on the CPU.
+        precision: of float32 products and convolutions on a GPU.
+    """
+    with _threads(threads), _precision(precision):
+        yield
 
 
 @contextmanager
@@ -70,6 +90,22 @@ def _threads(count: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _precision(precision: Precision) -> Iterator[None]:
+    """Allow TF32 in products and in convolutions, or forbid it; torch's own default is to allow it in the latter."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    _allow_tf32(*TF32[precision])
+    try:
+        yield
+    finally:
+        _allow_tf32(*before)
+
+
+def _allow_tf32(products: str, convolutions: bool) -> None:  # noqa: FBT001 - as torch's switches are
+    torch.set_float32_matmul_precision(products)
+    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def _train(

@@ -239,3 +239,58 @@ def test_a_torchvision_trunk(tmp_path, data_folder):
     protocol = changed(CELLS["teacher"].protocol, {"steps": 1, "batch_size": 10})
     small = changed(CELLS["teacher"], {"net": net, "protocol": protocol})
     assert run(small, tmp_path, data_folder, ignore).parameters > 11_000_000
+
+
+def switches():
+    """Torch's, for the whole process."""
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("32-true", ("highest", False)), ("tf32", ("high", True)), ("bf16-mixed", ("highest", True))],
+)
+@pytest.mark.parametrize("before", [("highest", True), ("medium", False)])
+def test_switches_for_tf32_are_set_and_put_back(precision, expected, before):
+    ours = switches()
+    try:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+        with relbench.run.computing(1, precision):
+            assert switches() == expected
+        assert switches() == before
+        with pytest.raises(Stop), relbench.run.computing(1, precision):
+            raise Stop
+        assert switches() == before
+    finally:
+        torch.set_float32_matmul_precision(ours[0])
+        torch.backends.cudnn.allow_tf32 = ours[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("what", ["product", "convolution"])
+def test_float32_on_a_gpu_is_float32(what):
+    """TF32 has 10 bits for the fraction, float32 has 23: their errors differ by three orders of magnitude."""
+    rows, weights = torch.rand(64, 256, 8, 8, generator=torch.Generator().manual_seed(0)).split(32)
+
+    def computed(of, weight):
+        if what == "product":
+            return of.flatten(1) @ weight.flatten(1).T
+        return torch.nn.functional.conv2d(of, weight)
+
+    exact = computed(rows.double(), weights.double())
+    errors = {}
+    for precision in ("32-true", "tf32"):
+        with relbench.run.computing(1, precision):
+            found = computed(rows.cuda(), weights.cuda()).cpu().double()
+        errors[precision] = ((found - exact).abs().max() / exact.abs().max()).item()
+    assert errors["32-true"] < 1e-6
+    if torch.cuda.get_device_capability() >= (8, 0):  # older ones have no TF32
+        assert errors["tf32"] > 10 * errors["32-true"]
+
+
+def test_a_run_computes_in_its_own_precision(tmp_path, data_folder):
+    seen = []
+    assert switches() != relbench.run.TF32["32-true"]  # torch's own default
+    run(CELLS["teacher"], tmp_path, data_folder, lambda _: seen.append(switches()))
+    assert set(seen) == {relbench.run.TF32["32-true"]}
