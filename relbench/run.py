@@ -19,7 +19,7 @@ from relbench.checks import check_run, class_batches
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
-from relbench.experiment import Experiment, Precision
+from relbench.experiment import Experiment, Precision, Protocol
 from relbench.files import written_whole
 from relbench.kept import RunFolder, load_trained
 from relbench.ledger import ClassCounts, Row, write_record
@@ -114,7 +114,7 @@ def _train(
     """Train to the last step; the network comes back with the weights of the step that counts."""
     channels, start = source.shape.channels, experiment.start
     _begin_anew_with_own_losses(experiment, folder)
-    network = build_embedder(experiment.net, channels, experiment.seed)
+    network = _laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.protocol)
     trainer = Trainer(
         _task(experiment, folder.runs, source, network),
         experiment.protocol,
@@ -127,6 +127,10 @@ def _train(
         state = trainer.run(on_step)
     network.load_state_dict(selected_weights(state))
     return state, network
+
+
+def _laid_out(network: Embedder, protocol: Protocol) -> Embedder:
+    return network.with_channels_last() if protocol.channels_last else network
 
 
 def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:
@@ -174,9 +178,10 @@ def _task(experiment: Experiment, runs: Path, source: ImageSource, network: Embe
 def _teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Teacher:
     assert experiment.teacher is not None
     trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
+    network = _laid_out(trained.network, experiment.protocol)
     takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
-    centres = _centres(trained.network, source, torch.device(experiment.protocol.device)) if takes_centres else None
-    seen = Observed(trained.network, experiment.teacher.net, layers_in(experiment))
+    centres = _centres(network, source, torch.device(experiment.protocol.device)) if takes_centres else None
+    seen = Observed(network, experiment.teacher.net, layers_in(experiment))
     return Teacher(seen, trained.classifier, centres)
 
 

@@ -11,7 +11,7 @@ import relbench.run
 from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Term, changed
-from relbench.models import build_embedder
+from relbench.models import Embedder, build_embedder
 from relbench.plan import find_study, plan_cells
 from relbench.run import RunFolder, run
 from relbench.training import DivergedError
@@ -294,3 +294,19 @@ def test_a_run_computes_in_its_own_precision(tmp_path, data_folder):
     assert switches() != relbench.run.TF32["32-true"]  # torch's own default
     run(CELLS["teacher"], tmp_path, data_folder, lambda _: seen.append(switches()))
     assert set(seen) == {relbench.run.TF32["32-true"]}
+
+
+def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monkeypatch):
+    """Student and teacher both; the row is another one, as its settings are."""
+    runs, rows = done
+    plain, given = CELLS["rkd-da"], []
+    other = changed(plain, {"protocol": changed(plain.protocol, {"channels_last": True})})
+    assert other.fingerprint != plain.fingerprint
+    (tmp_path / plain.teacher.fingerprint).symlink_to(RunFolder(runs, plain.teacher).path)
+    turned = Embedder.with_channels_last
+    monkeypatch.setattr(Embedder, "with_channels_last", lambda network: given.append(network) or turned(network))
+    row = run(other, tmp_path, data_folder, ignore)
+    assert sorted(network.linear.out_features for network in given) == [8, 16]
+    embeddings = [np.load(RunFolder(*one).embeddings)["embeddings"] for one in ((runs, plain), (tmp_path, other))]
+    np.testing.assert_allclose(*embeddings, atol=1e-3)
+    assert row.history[0]["triplet"] == pytest.approx(rows["rkd-da"].history[0]["triplet"], rel=1e-4)
