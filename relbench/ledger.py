@@ -15,6 +15,7 @@ from relbench.experiment import Experiment, Term, one_line
 from relbench.files import written_whole
 
 Role = Literal["teacher", "student", "control"]
+WATCHED = "test."  # begins the names of what a history says of test classes; names of validation classes have no prefix
 Selection = Literal["last", "validation", "test"]  # the step that counts: the last; the best on these classes
 
 
@@ -66,7 +67,8 @@ class Row(Record):
     metrics: dict[str, float]  # on test classes, in [0, 1]
     validation: dict[str, float]  # on validation classes, at the selected step
     by_class: ClassCounts
-    history: tuple[dict[str, float], ...]  # "step", mean loss terms since the last entry, "recall@1" of validation
+    # "step", mean loss terms since the last entry, "recall@1" of validation, metrics of test classes where watched
+    history: tuple[dict[str, float], ...]
     train_seconds: float
     evaluate_seconds: float
     peak_memory: int  # bytes, of the process (CPU) or the allocator (CUDA)

@@ -1,5 +1,6 @@
 """One run, from images to a row."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -310,3 +311,62 @@ def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monke
     embeddings = [np.load(RunFolder(*one).embeddings)["embeddings"] for one in ((runs, plain), (tmp_path, other))]
     np.testing.assert_allclose(*embeddings, atol=1e-3)
     assert row.history[0]["triplet"] == pytest.approx(rows["rkd-da"].history[0]["triplet"], rel=1e-4)
+
+
+def watched(experiment, **protocol):
+    return changed(experiment, {"protocol": changed(experiment.protocol, {"watch_test": True, **protocol})})
+
+
+def unwatched(row):
+    return [{name: value for name, value in entry.items() if not name.startswith("test.")} for entry in row.history]
+
+
+@pytest.mark.parametrize("label", ["rkd-da", "probed, weights"])
+def test_watching_the_test_classes_changes_no_number_that_counts(done, tmp_path, data_folder, label):
+    """To the last bit; and what was seen last is what the row says."""
+    runs, rows = done
+    plain, experiment = CELLS[label], watched(CELLS[label])
+    (tmp_path / plain.teacher.fingerprint).symlink_to(RunFolder(runs, plain.teacher).path)
+    row = run(experiment, tmp_path, data_folder, ignore)
+    first, second = (RunFolder(*one).state() for one in ((runs, plain), (tmp_path, experiment)))
+    for part in ("network", "losses", "generators"):
+        assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
+    same = ("metrics", "by_class", "validation", "selected_step")
+    assert all(getattr(row, name) == getattr(rows[label], name) for name in same)
+    assert unwatched(row) == list(rows[label].history)
+    seen = {entry["step"]: {name for name in entry if name.startswith("test.")} for entry in row.history}
+    every = experiment.protocol.validate_every
+    names = {f"test.{name}" for name in row.metrics}
+    assert seen == {step: names if step % every == 0 else set() for step in seen}
+    assert {name: row.history[-1][f"test.{name}"] for name in row.metrics} == row.metrics
+
+
+def test_watching_the_test_classes_chooses_nothing(tmp_path, data_folder, monkeypatch):
+    """Though another step than the chosen one is best on them."""
+    recalls = iter([0.5, 0.9, 0.7])
+    monkeypatch.setattr(relbench.run, "retrieval_metrics", lambda *_, **__: {"recall@1": next(recalls)})
+    seen, measure = iter([0.9, 0.3, 0.95, 0.3]), relbench.run.measure_test
+
+    def fake(*arguments):
+        measured = measure(*arguments)
+        return replace(measured, metrics=measured.metrics | {"r_precision": next(seen)})
+
+    monkeypatch.setattr(relbench.run, "measure_test", fake)
+    row = run(watched(CELLS["teacher"], selection="validation", validate_every=2), tmp_path, data_folder, ignore)
+    assert row.selected_step == 4
+    assert row.validation == {"recall@1": 0.9}
+    (chosen,) = [entry for entry in row.history if entry["step"] == 4]
+    assert {name: chosen[f"test.{name}"] for name in row.metrics} == row.metrics
+
+
+def test_a_watched_run_resumed_equals_an_uninterrupted_one(tmp_path, data_folder):
+    experiment = watched(CELLS["teacher"])
+
+    def stop(step):
+        if step == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(experiment, tmp_path / "a", data_folder, stop)
+    rows = [run(experiment, tmp_path / name, data_folder, ignore) for name in ("a", "b")]
+    assert rows[0].history == rows[1].history

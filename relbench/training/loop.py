@@ -31,7 +31,8 @@ class Task:
     batches: Callable[[torch.Generator], Iterator[torch.Tensor]]  # endless: lines of images
     images: Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # lines -> views
     labels: torch.Tensor  # class number of every line that batches name
-    validate: Callable[[nn.Module], dict[str, float]]  # on validation classes: "recall@1", or nothing without such
+    # on validation classes: "recall@1", or nothing without such; what else it gives is only written down
+    validate: Callable[[nn.Module], dict[str, float]]
 
 
 def make_generator(seed: int, stream: int) -> torch.Generator:
