@@ -30,6 +30,7 @@ LONGEST_SHOWN = 80  # characters of a refused value
 
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
+Precision = Literal["32-true", "tf32", "bf16-mixed"]
 
 
 class Settings(BaseModel):
@@ -90,7 +91,7 @@ class Protocol(Settings):
     images_per_class: Annotated[int, Field(ge=2)] = 5
     validate_every: PositiveInt = 250  # steps; also how often a checkpoint is written
     selection: Literal["last", "validation"] = "last"  # or the best recall@1 on validation classes
-    precision: Literal["32-true", "tf32", "bf16-mixed"] = "32-true"  # "32-true": no TF32 in products or convolutions
+    precision: Precision = "32-true"  # "32-true": no TF32 in products or convolutions
     channels_last: bool = False  # memory layout of images and weights; faster with some GPUs and precisions
     watch_test: bool = False  # measure test classes, too, at each validation: to show what choosing by them would give
     device: Literal["cpu", "cuda"] = "cpu"

@@ -15,6 +15,7 @@ from relbench.experiment import Experiment, Term, one_line
 from relbench.files import written_whole
 
 Role = Literal["teacher", "student", "control"]
+WATCHED = "test."  # begins the names of what a history says of test classes; names of validation classes have no prefix
 Selection = Literal["last", "validation", "test"]  # the step that counts: the last; the best on these classes
 
 
@@ -66,12 +67,48 @@ class Row(Record):
     metrics: dict[str, float]  # on test classes, in [0, 1]
     validation: dict[str, float]  # on validation classes, at the selected step
     by_class: ClassCounts
-    history: tuple[dict[str, float], ...]  # "step", mean loss terms since the last entry, "recall@1" of validation
+    # "step", mean loss terms since the last entry, "recall@1" of validation, metrics of test classes where watched
+    history: tuple[dict[str, float], ...]
     train_seconds: float
     evaluate_seconds: float
     peak_memory: int  # bytes, of the process (CPU) or the allocator (CUDA)
     finished: str  # time in UTC, ISO 8601
     machine: Machine
+
+    def measured(self, rule: Selection) -> tuple[int, dict[str, float]] | None:
+        """The step that a rule chooses, and the metrics on test classes there.
+
+        "last" is the last step; "validation" and "test" are the step with the best Recall@1 on these classes, the first
+        of equal ones. Of the rule that the run itself has followed (`protocol.selection`) it is what the row says:
+        `selected_step` and `metrics`. Of another rule it is known only where test classes were watched
+        (`protocol.watch_test`), even if both rules choose the same step: else some seeds would be left out by how they
+        came out.
+
+        The rule "test" is peeking: what it gives is too good, and no result. It is here to be compared with numbers
+        that were made so.
+
+        Args:
+            rule: how the step is chosen.
+
+        Returns:
+            None where the row can't tell: no validation classes, or test classes that were not watched.
+
+        Source:
+            The rule "test" is that of the code of Relational Knowledge Distillation, lenscloth/RKD@0a6c3c0, run.py and
+            run_distill.py, which keep the network with the best Recall@1 on the test images as best.pth.
+        """
+        if rule == self.experiment.protocol.selection:
+            return self.selected_step, self.metrics
+        entry = self._entry(rule)
+        seen = {name.removeprefix(WATCHED): entry[name] for name in entry if name.startswith(WATCHED)}
+        return (int(entry["step"]), seen) if seen else None
+
+    def _entry(self, rule: Selection) -> dict[str, float]:
+        """The history's entry of the step that a rule chooses; empty where there is none."""
+        if rule == "last":
+            return self.history[-1]
+        name = "recall@1" if rule == "validation" else f"{WATCHED}recall@1"
+        return max((one for one in self.history if name in one), key=lambda one: one[name], default={})
 
 
 class Entry(Record):

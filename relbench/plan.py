@@ -105,9 +105,11 @@ def check_experiment(experiment: Experiment) -> None:
 
     Raises:
         ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small
-            for the trunk; a GPU where there is none; a loss that needs a teacher where there is none.
+            for the trunk; a GPU where there is none; TF32 without one; a loss that needs a teacher where there is none.
     """
     resolve_device(experiment.protocol.device)
+    if (experiment.protocol.precision, experiment.protocol.device) == ("tf32", "cpu"):
+        raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
     _check_net(experiment.net, experiment.data.size)
     if experiment.protocol.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation classes: set data.hold_out to true")

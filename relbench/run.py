@@ -18,19 +18,27 @@ from threadpoolctl import threadpool_limits
 from relbench.checks import check_run, class_batches
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
-from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
-from relbench.experiment import Experiment
+from relbench.evaluation import retrieval_metrics
+from relbench.experiment import Experiment, Precision, Protocol
 from relbench.files import written_whole
 from relbench.kept import RunFolder, load_trained
-from relbench.ledger import ClassCounts, Row, write_record
+from relbench.ledger import WATCHED, Row, write_record
 from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
+from relbench.measure import evaluation_batches, measure_test
 from relbench.models import Embedder, Observed, build_embedder, embed
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights
 
-EVALUATION_BATCH = 500  # images
 KEPT_BYTES = 2**28  # validation images up to this size are made once and kept
+
+# By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
+# autocast leaves in float32 goes as torch has it by default.
+TF32: Mapping[Precision, tuple[str, bool]] = {
+    "32-true": ("highest", False),
+    "tf32": ("high", True),
+    "bf16-mixed": ("highest", True),
+}
 
 
 def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable[[int], None]) -> Row:
@@ -49,15 +57,27 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     """
     folder = RunFolder(runs, experiment)
     device = torch.device(experiment.protocol.device)
-    with _threads(experiment.protocol.threads):
+    with computing(experiment.protocol.threads, experiment.protocol.precision):
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = data_set.load(experiment.data, data_folder, iter)
         check_run(experiment, runs, source, data_set.ks)
-        state, network = _train(experiment, folder, source, on_step)
+        state, network = _train(experiment, folder, source, data_set.ks, on_step)
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
     write_record(row, folder.row)
     return row
+
+
+@contextmanager
+def computing(threads: int, precision: Precision) -> Iterator[None]:
+    """Compute on so many threads and in such a precision, as torch's switches have it for the whole process.
+
+    Args:
+        threads: on the CPU.
+        precision: of float32 products and convolutions on a GPU.
+    """
+    with _threads(threads), _precision(precision):
+        yield
 
 
 @contextmanager
@@ -72,15 +92,35 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@contextmanager
+def _precision(precision: Precision) -> Iterator[None]:
+    """Allow TF32 in products and in convolutions, or forbid it; torch's own default is to allow it in the latter."""
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    _allow_tf32(*TF32[precision])
+    try:
+        yield
+    finally:
+        _allow_tf32(*before)
+
+
+def _allow_tf32(products: str, convolutions: bool) -> None:  # noqa: FBT001 - as torch's switches are
+    torch.set_float32_matmul_precision(products)
+    torch.backends.cudnn.allow_tf32 = convolutions
+
+
 def _train(
-    experiment: Experiment, folder: RunFolder, source: ImageSource, on_step: Callable[[int], None]
+    experiment: Experiment,
+    folder: RunFolder,
+    source: ImageSource,
+    ks: Sequence[int],
+    on_step: Callable[[int], None],
 ) -> tuple[State, Embedder]:
     """Train to the last step; the network comes back with the weights of the step that counts."""
     channels, start = source.shape.channels, experiment.start
     _begin_anew_with_own_losses(experiment, folder)
-    network = build_embedder(experiment.net, channels, experiment.seed)
+    network = _laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.protocol)
     trainer = Trainer(
-        _task(experiment, folder.runs, source, network),
+        _task(experiment, folder.runs, source, ks, network),
         experiment.protocol,
         experiment.seed,
         experiment.fingerprint,
@@ -91,6 +131,10 @@ def _train(
         state = trainer.run(on_step)
     network.load_state_dict(selected_weights(state))
     return state, network
+
+
+def _laid_out(network: Embedder, protocol: Protocol) -> Embedder:
+    return network.with_channels_last() if protocol.channels_last else network
 
 
 def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:
@@ -114,7 +158,7 @@ def _own_losses_named(experiment: Experiment) -> Iterator[None]:
         raise ValueError(f"training with {', '.join(own)} failed: {type(error).__name__}: {error}") from error
 
 
-def _task(experiment: Experiment, runs: Path, source: ImageSource, network: Embedder) -> Task:
+def _task(experiment: Experiment, runs: Path, source: ImageSource, ks: Sequence[int], network: Embedder) -> Task:
     lines = lines_of(source.table, "train")
     labels, names = labels_of(source.table, lines)
     by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
@@ -131,16 +175,17 @@ def _task(experiment: Experiment, runs: Path, source: ImageSource, network: Embe
         batches=batches,
         images=source.train_batch,
         labels=by_line,
-        validate=_validation(source, torch.device(experiment.protocol.device)),
+        validate=_validation(source, ks, experiment.protocol),
     )
 
 
 def _teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Teacher:
     assert experiment.teacher is not None
     trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
+    network = _laid_out(trained.network, experiment.protocol)
     takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
-    centres = _centres(trained.network, source, torch.device(experiment.protocol.device)) if takes_centres else None
-    seen = Observed(trained.network, experiment.teacher.net, layers_in(experiment))
+    centres = _centres(network, source, torch.device(experiment.protocol.device)) if takes_centres else None
+    seen = Observed(network, experiment.teacher.net, layers_in(experiment))
     return Teacher(seen, trained.classifier, centres)
 
 
@@ -148,33 +193,38 @@ def _centres(teacher: Embedder, source: ImageSource, device: torch.device) -> to
     """The teacher's class centres, from the test views of all training images."""
     lines = lines_of(source.table, "train")
     labels, names = labels_of(source.table, lines)
-    embeddings = embed(teacher.to(device), _test_batches(source, lines), device)
+    embeddings = embed(teacher.to(device), evaluation_batches(source, lines), device)
     return class_centres(torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
 
 
-def _validation(source: ImageSource, device: torch.device) -> Callable[[torch.nn.Module], dict[str, float]]:
-    """Gives recall@1 on the validation classes, or nothing where there are none; few images are made once."""
-    lines = lines_of(source.table, "validation")
+def _validation(
+    source: ImageSource, ks: Sequence[int], protocol: Protocol
+) -> Callable[[torch.nn.Module], dict[str, float]]:
+    """What is measured on the way: recall@1 on the validation classes, where there are any; the test's where watched.
+
+    The test's metrics are written down, and nothing else is done with them.
+    """
+    device, lines = torch.device(protocol.device), lines_of(source.table, "validation")
     labels, _ = labels_of(source.table, lines)
-    kept = list(_test_batches(source, lines)) if _bytes_of(source, lines) <= KEPT_BYTES else None
+    kept = list(evaluation_batches(source, lines)) if _bytes_of(source, lines) <= KEPT_BYTES else None
 
     def validate(network: torch.nn.Module) -> dict[str, float]:
         if not len(lines):
             return {}
-        batches = iter(kept) if kept else _test_batches(source, lines)
+        batches = iter(kept) if kept else evaluation_batches(source, lines)
         metrics = retrieval_metrics(embed(network, batches, device), labels, ks=(1,))
         return {"recall@1": metrics["recall@1"]}
 
-    return validate
+    def watch(network: torch.nn.Module) -> dict[str, float]:
+        metrics = measure_test(network, source, ks, device).metrics if protocol.watch_test else {}
+        return {f"{WATCHED}{name}": value for name, value in metrics.items()}
+
+    return lambda network: validate(network) | watch(network)
 
 
 def _bytes_of(source: ImageSource, lines: NDArray[np.int64]) -> int:
     """Memory of the images as floats."""
     return 4 * len(lines) * source.shape.channels * source.shape.size**2
-
-
-def _test_batches(source: ImageSource, lines: NDArray[np.int64]) -> Iterator[torch.Tensor]:
-    return (source.test_batch(part) for part in torch.split(torch.from_numpy(lines), EVALUATION_BATCH))
 
 
 def _evaluate(
@@ -185,18 +235,11 @@ def _evaluate(
     network: Embedder,
     state: State,
 ) -> Row:
-    """Embed the test classes, keep the embeddings, measure, and make the row."""
+    """Embed the test classes, measure, keep the embeddings, and make the row."""
     device = torch.device(experiment.protocol.device)
     start = time.perf_counter()
-    lines = lines_of(source.table, "test")
-    labels = source.table["label"].to_numpy(dtype=str)[lines]
-    embeddings = embed(network, _test_batches(source, lines), device)
-    query, gallery = roles_of(source.table, lines)
-    names = source.table["name"].to_numpy(dtype=str)[lines]
-    kept = {"embeddings": embeddings, "labels": labels, "names": names}
-    _keep(folder.embeddings, kept | ({} if query.all() and gallery.all() else {"query": query, "gallery": gallery}))
-    answers = per_query(embeddings, labels, ks, query=query, gallery=gallery)
-    counts = recall_by_class(answers)
+    measured = measure_test(network, source, ks, device)
+    _keep(folder.embeddings, source, measured.embeddings)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(
         fingerprint=experiment.fingerprint,
@@ -204,13 +247,9 @@ def _evaluate(
         data_hash=source.data_hash,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
         selected_step=selected,
-        metrics=means(answers, ks),
+        metrics=measured.metrics,
         validation=_validated(state["history"], selected),
-        by_class=ClassCounts(
-            classes=tuple(counts.labels.tolist()),
-            queries=tuple(counts.queries.tolist()),
-            correct=tuple(counts.correct.tolist()),
-        ),
+        by_class=measured.by_class,
         history=tuple(state["history"]),
         train_seconds=state["seconds"],
         evaluate_seconds=time.perf_counter() - start,
@@ -226,7 +265,13 @@ def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, f
     return {name: value for name, value in entry.items() if name == "recall@1"}
 
 
-def _keep(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
+def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> None:
     """Store test embeddings, so that a new metric needs no new training."""
+    lines = lines_of(source.table, "test")
+    arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
+    arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[lines] for column in ("label", "name")}
+    query, gallery = roles_of(source.table, lines)
+    if not (query.all() and gallery.all()):
+        arrays |= {"query": query, "gallery": gallery}
     with written_whole(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)

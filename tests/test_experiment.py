@@ -41,10 +41,12 @@ OTHER = {  # for every setting a second value
         "validate_every": 7,
         "selection": "validation",
         "precision": "bf16-mixed",
+        "channels_last": True,
+        "watch_test": True,
         "device": "cuda",
         "threads": 2,
     },
-    Experiment: {"seed": 1, "teacher": TEACHER, "start": TEACHER, "recipe": 2},
+    Experiment: {"seed": 1, "teacher": TEACHER, "start": TEACHER, "scale": "toy", "recipe": 2},
 }
 
 
@@ -83,8 +85,8 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
-    # data, net, protocol; terms; seed and recipe; the student's own start, the teacher's own teacher and start
-    assert len(prints) == 2 * (8 + 5 + 12) + 3 * 5 + 2 * 2 + 3
+    # data, net, protocol; terms; seed, scale and recipe; the student's own start, the teacher's own teacher and start
+    assert len(prints) == 2 * (8 + 5 + 14) + 3 * 5 + 2 * 3 + 3
     assert {"teacher.protocol.decay_at.", "start.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -188,12 +190,14 @@ def test_defaults_are_pinned():
         "validate_every": 250,
         "selection": "last",
         "precision": "32-true",
+        "channels_last": False,
+        "watch_test": False,
         "device": "cpu",
         "threads": 1,
     }
     term = {"loss": "x", "weight": 1.0, "options": {}, "layers": (), "source": ""}
     expected = {"data": data, "net": net, "terms": (term,), "protocol": protocol, "seed": 0}
-    expected |= {"teacher": None, "start": None}
+    expected |= {"teacher": None, "start": None, "scale": "full"}
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "recipe": RECIPE}
     assert RECIPE == 1
 

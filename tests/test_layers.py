@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
     {"geometry", "experiment", "files", "ledger", "comparison", "names", "cores", "seeding"},
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
-    {"training"},
+    {"training", "measure"},
     {"kept"},
     {"terms"},
     {"checks"},

@@ -252,3 +252,53 @@ def test_frame_of_a_second_stage_names_steps_and_teacher_of_the_first():
     assert frame["teacher"].tolist() == [TEACHER.fingerprint] * 2
     assert frame["protocol.steps"].tolist() == [1000, 1000]
     assert frame["total_steps"].to_csv(index=False).split() == ["total_steps", "2000", '""']
+
+
+def trained(selection, history, selected):
+    """A row of a run whose history has these (recall@1 on validation classes, on test classes) at steps 2, 4, ..."""
+    entries = [{"step": float(step), "loss": 1.0} for step in range(1, 2 * len(history) + 1)]
+    for entry, (validation, test) in zip(entries[1::2], history, strict=True):
+        entry.update({} if validation is None else {"recall@1": validation})
+        entry.update({} if test is None else {"test.recall@1": test, "test.map@r": test / 2})
+    protocol = changed(TEACHER.protocol, {"selection": selection, "watch_test": history[0][1] is not None})
+    values = {"selected_step": selected, "history": tuple(entries), "metrics": {"recall@1": 0.5, "map@r": 0.25}}
+    return row(changed(TEACHER, {"protocol": protocol})).model_copy(update=values)
+
+
+WATCHED = ((0.3, 0.7), (0.6, 0.4), (0.6, 0.8), (0.1, 0.8), (0.2, 0.5))
+OWN = {"recall@1": 0.5, "map@r": 0.25}
+
+
+def at(step):
+    test = WATCHED[step // 2 - 1][1]
+    return step, {"recall@1": test, "map@r": test / 2}
+
+
+@pytest.mark.parametrize(
+    ("selection", "selected", "expected"),
+    [
+        ("last", 10, {"last": (10, OWN), "validation": at(4), "test": at(6)}),
+        ("validation", 4, {"last": at(10), "validation": (4, OWN), "test": at(6)}),
+    ],
+)
+def test_measured_by_each_rule(selection, selected, expected):
+    """The first of equal ones."""
+    found = trained(selection, WATCHED, selected)
+    assert {rule: found.measured(rule) for rule in expected} == expected
+    assert type(found.measured("test")[0]) is int
+
+
+@pytest.mark.parametrize(
+    ("selection", "history", "selected", "known"),
+    [
+        ("last", [(validation, None) for validation, _ in WATCHED], 10, {"last"}),
+        ("last", [(0.5, None), (0.6, None)], 4, {"last"}),  # the same step, but the row of another seed could not tell
+        ("validation", [(0.5, None), (0.6, None)], 4, {"validation"}),
+        ("last", [(None, test) for _, test in WATCHED], 10, {"last", "test"}),
+        ("last", [(None, None)], 2, {"last"}),
+    ],
+)
+def test_what_a_row_can_not_tell(selection, history, selected, known):
+    found = trained(selection, history, selected)
+    assert {rule for rule in ("last", "validation", "test") if found.measured(rule)} == known
+    assert found.measured(selection) == (selected, OWN)

@@ -103,10 +103,17 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
         ({"student.dimm": 3}, "unknown setting 'student.dimm': did you mean student.dim"),
         ({"student.device": "tpu"}, "student.device = 'tpu': Input should be 'cpu' or 'cuda'"),
         ({"student.device": "cuda"}, "triplet: device cuda: torch sees no GPU here; choose cpu or auto"),
+        ({"student.precision": "tf32"}, "triplet: precision = tf32 is for a GPU: on the CPU choose 32-true"),
+        ({"teacher.precision": "tf32"}, "teacher: precision = tf32 is for a GPU: on the CPU choose 32-true"),
     ],
 )
 def test_refused_values(no_gpu, values, message):
     assert refusal(lambda: planned(values)).startswith(message)
+
+
+def test_precisions_that_a_device_has(gpu):
+    assert planned({"student.precision": "bf16-mixed"}, device="cpu")
+    assert planned({"student.precision": "tf32", "teacher.precision": "tf32"}, device="cuda")
 
 
 def with_method(*terms):

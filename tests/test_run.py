@@ -1,5 +1,6 @@
 """One run, from images to a row."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import relbench.run
 from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Term, changed
-from relbench.models import build_embedder
+from relbench.models import Embedder, build_embedder
 from relbench.plan import find_study, plan_cells
 from relbench.run import RunFolder, run
 from relbench.training import DivergedError
@@ -239,3 +240,133 @@ def test_a_torchvision_trunk(tmp_path, data_folder):
     protocol = changed(CELLS["teacher"].protocol, {"steps": 1, "batch_size": 10})
     small = changed(CELLS["teacher"], {"net": net, "protocol": protocol})
     assert run(small, tmp_path, data_folder, ignore).parameters > 11_000_000
+
+
+def switches():
+    """Torch's, for the whole process."""
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [("32-true", ("highest", False)), ("tf32", ("high", True)), ("bf16-mixed", ("highest", True))],
+)
+@pytest.mark.parametrize("before", [("highest", True), ("medium", False)])
+def test_switches_for_tf32_are_set_and_put_back(precision, expected, before):
+    ours = switches()
+    try:
+        torch.set_float32_matmul_precision(before[0])
+        torch.backends.cudnn.allow_tf32 = before[1]
+        with relbench.run.computing(1, precision):
+            assert switches() == expected
+        assert switches() == before
+        with pytest.raises(Stop), relbench.run.computing(1, precision):
+            raise Stop
+        assert switches() == before
+    finally:
+        torch.set_float32_matmul_precision(ours[0])
+        torch.backends.cudnn.allow_tf32 = ours[1]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("what", ["product", "convolution"])
+def test_float32_on_a_gpu_is_float32(what):
+    """TF32 has 10 bits for the fraction, float32 has 23: their errors differ by three orders of magnitude."""
+    rows, weights = torch.rand(64, 256, 8, 8, generator=torch.Generator().manual_seed(0)).split(32)
+
+    def computed(of, weight):
+        if what == "product":
+            return of.flatten(1) @ weight.flatten(1).T
+        return torch.nn.functional.conv2d(of, weight)
+
+    exact = computed(rows.double(), weights.double())
+    errors = {}
+    for precision in ("32-true", "tf32"):
+        with relbench.run.computing(1, precision):
+            found = computed(rows.cuda(), weights.cuda()).cpu().double()
+        errors[precision] = ((found - exact).abs().max() / exact.abs().max()).item()
+    assert errors["32-true"] < 1e-6
+    if torch.cuda.get_device_capability() >= (8, 0):  # older ones have no TF32
+        assert errors["tf32"] > 10 * errors["32-true"]
+
+
+def test_a_run_computes_in_its_own_precision(tmp_path, data_folder):
+    seen = []
+    assert switches() != relbench.run.TF32["32-true"]  # torch's own default
+    run(CELLS["teacher"], tmp_path, data_folder, lambda _: seen.append(switches()))
+    assert set(seen) == {relbench.run.TF32["32-true"]}
+
+
+def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monkeypatch):
+    """Student and teacher both; the row is another one, as its settings are."""
+    runs, rows = done
+    plain, given = CELLS["rkd-da"], []
+    other = changed(plain, {"protocol": changed(plain.protocol, {"channels_last": True})})
+    assert other.fingerprint != plain.fingerprint
+    (tmp_path / plain.teacher.fingerprint).symlink_to(RunFolder(runs, plain.teacher).path)
+    turned = Embedder.with_channels_last
+    monkeypatch.setattr(Embedder, "with_channels_last", lambda network: given.append(network) or turned(network))
+    row = run(other, tmp_path, data_folder, ignore)
+    assert sorted(network.linear.out_features for network in given) == [8, 16]
+    embeddings = [np.load(RunFolder(*one).embeddings)["embeddings"] for one in ((runs, plain), (tmp_path, other))]
+    np.testing.assert_allclose(*embeddings, atol=1e-3)
+    assert row.history[0]["triplet"] == pytest.approx(rows["rkd-da"].history[0]["triplet"], rel=1e-4)
+
+
+def watched(experiment, **protocol):
+    return changed(experiment, {"protocol": changed(experiment.protocol, {"watch_test": True, **protocol})})
+
+
+def unwatched(row):
+    return [{name: value for name, value in entry.items() if not name.startswith("test.")} for entry in row.history]
+
+
+@pytest.mark.parametrize("label", ["rkd-da", "probed, weights"])
+def test_watching_the_test_classes_changes_no_number_that_counts(done, tmp_path, data_folder, label):
+    """To the last bit; and what was seen last is what the row says."""
+    runs, rows = done
+    plain, experiment = CELLS[label], watched(CELLS[label])
+    (tmp_path / plain.teacher.fingerprint).symlink_to(RunFolder(runs, plain.teacher).path)
+    row = run(experiment, tmp_path, data_folder, ignore)
+    first, second = (RunFolder(*one).state() for one in ((runs, plain), (tmp_path, experiment)))
+    for part in ("network", "losses", "generators"):
+        assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
+    same = ("metrics", "by_class", "validation", "selected_step")
+    assert all(getattr(row, name) == getattr(rows[label], name) for name in same)
+    assert unwatched(row) == list(rows[label].history)
+    seen = {entry["step"]: {name for name in entry if name.startswith("test.")} for entry in row.history}
+    every = experiment.protocol.validate_every
+    names = {f"test.{name}" for name in row.metrics}
+    assert seen == {step: names if step % every == 0 else set() for step in seen}
+    assert {name: row.history[-1][f"test.{name}"] for name in row.metrics} == row.metrics
+
+
+def test_watching_the_test_classes_chooses_nothing(tmp_path, data_folder, monkeypatch):
+    """Though another step than the chosen one is best on them."""
+    recalls = iter([0.5, 0.9, 0.7])
+    monkeypatch.setattr(relbench.run, "retrieval_metrics", lambda *_, **__: {"recall@1": next(recalls)})
+    seen, measure = iter([0.9, 0.3, 0.95, 0.3]), relbench.run.measure_test
+
+    def fake(*arguments):
+        measured = measure(*arguments)
+        return replace(measured, metrics=measured.metrics | {"r_precision": next(seen)})
+
+    monkeypatch.setattr(relbench.run, "measure_test", fake)
+    row = run(watched(CELLS["teacher"], selection="validation", validate_every=2), tmp_path, data_folder, ignore)
+    assert row.selected_step == 4
+    assert row.validation == {"recall@1": 0.9}
+    (chosen,) = [entry for entry in row.history if entry["step"] == 4]
+    assert {name: chosen[f"test.{name}"] for name in row.metrics} == row.metrics
+
+
+def test_a_watched_run_resumed_equals_an_uninterrupted_one(tmp_path, data_folder):
+    experiment = watched(CELLS["teacher"])
+
+    def stop(step):
+        if step == 5:
+            raise Stop
+
+    with pytest.raises(Stop):
+        run(experiment, tmp_path / "a", data_folder, stop)
+    rows = [run(experiment, tmp_path / name, data_folder, ignore) for name in ("a", "b")]
+    assert rows[0].history == rows[1].history

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Self
 
 import numpy as np
 import torch
@@ -28,6 +29,12 @@ class Embedder(nn.Module):
         self.trunk = trunk
         self.linear = nn.Linear(int(trunk.features), dim)  # type: ignore[arg-type]
         self.unit_length = unit_length
+        self._layout = torch.contiguous_format
+
+    def with_channels_last(self) -> Self:
+        """Keep weights and images in memory with their channels last; changes no number beyond rounding."""
+        self._layout = torch.channels_last
+        return self.to(memory_format=self._layout)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images, shape (batch, channels, size, size) -> embeddings, shape (batch, dim).
@@ -36,7 +43,7 @@ class Embedder(nn.Module):
         quarter of the size.
         """
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
-        embeddings: torch.Tensor = self.linear(self.trunk(scaled))
+        embeddings: torch.Tensor = self.linear(self.trunk(scaled.contiguous(memory_format=self._layout)))
         return normalize(embeddings.float(), dim=1) if self.unit_length else embeddings
 
 

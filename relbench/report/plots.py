@@ -19,6 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from relbench.comparison import Interval
+from relbench.ledger import WATCHED
 from relbench.report.canvas import COLOURS, drawn, plain
 from relbench.report.summary import Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
@@ -88,7 +89,8 @@ def training_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool
         narrow: Shaped for a telephone: the legend below the large panel, and two small panels in a line, not four.
     """
     frames = {method.label: _history(method) for method in summary.methods}
-    terms = list(dict.fromkeys(str(name) for frame in frames.values() for name in frame if name not in ("step", MAIN)))
+    names = dict.fromkeys(str(name) for frame in frames.values() for name in frame)
+    terms = [name for name in names if name not in ("step", MAIN) and not name.startswith(WATCHED)]
     looks, legend = _looks(summary), _legend(summary.methods, narrow=narrow)
     lines, columns = _lines_and_columns(len(terms), at_most=2 if narrow else 4)
     heights = [2.8 + legend.height if narrow else max(3.4, legend.height), *([0.3 + 1.6 * lines] if terms else [])]

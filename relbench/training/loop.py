@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -30,7 +31,8 @@ class Task:
     batches: Callable[[torch.Generator], Iterator[torch.Tensor]]  # endless: lines of images
     images: Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # lines -> views
     labels: torch.Tensor  # class number of every line that batches name
-    validate: Callable[[nn.Module], dict[str, float]]  # on validation classes: "recall@1", or nothing without such
+    # on validation classes: "recall@1", or nothing without such; what else it gives is only written down
+    validate: Callable[[nn.Module], dict[str, float]]
 
 
 def make_generator(seed: int, stream: int) -> torch.Generator:
@@ -69,7 +71,9 @@ class Trainer:
         self._task, self._protocol, self._fingerprint, self._checkpoint = task, protocol, fingerprint, checkpoint
         from lightning_fabric import Fabric  # noqa: PLC0415 - takes seconds to load; what does not train need not wait
 
-        self._fabric = Fabric(accelerator=protocol.device, devices=1, precision=protocol.precision)
+        # TF32 is no matter of Fabric's: torch's switches for it are set for the whole process, by who calls this.
+        precision: Literal["32-true", "bf16-mixed"] = "32-true" if protocol.precision == "tf32" else protocol.precision
+        self._fabric = Fabric(accelerator=protocol.device, devices=1, precision=precision)
         self._fabric.launch()
         self._network, self._objective = task.network, self._make_objective()
         parameters = [*task.network.parameters(), *self._objective.parameters()]

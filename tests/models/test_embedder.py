@@ -134,6 +134,25 @@ def test_embed_gives_single_precision():
     assert embed(Half(), iter([images()]), CPU).dtype == np.float32
 
 
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_channels_last(as_bytes):
+    """Weights and images lie so in memory, and the numbers stay."""
+    given = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    given = (255 * given).byte() if as_bytes else given
+    plain, other = (build_embedder(SMALL, channels=3, seed=0) for _ in range(2))
+    assert other.with_channels_last() is other
+    seen = []
+    other.trunk.register_forward_pre_hook(lambda _, images: seen.append(images[0]))
+    torch.testing.assert_close(other(given), plain(given), rtol=1e-4, atol=1e-5)
+    (images,) = seen
+    assert images.is_contiguous(memory_format=torch.channels_last)
+    assert not images.is_contiguous()
+    convolutions = [module.weight for module in other.modules() if isinstance(module, nn.Conv2d)]
+    assert all(weight.is_contiguous(memory_format=torch.channels_last) for weight in convolutions)
+    other.load_state_dict(plain.state_dict())
+    assert not convolutions[0].is_contiguous()  # what is read from a checkpoint comes into the same layout
+
+
 def test_a_trunk_of_ones_own():
     """Whatever has `features` will do."""
 

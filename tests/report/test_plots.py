@@ -12,6 +12,7 @@ from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
 from PIL import Image
 
+from relbench.ledger import Row
 from relbench.report import canvas
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
@@ -93,6 +94,20 @@ def test_training_panels_are_means_over_seeds(study: Summary, figures: list[Figu
         assert list(line.get_xdata()) == [entry["step"] for entry in histories[0]]
         assert list(line.get_ydata()) == pytest.approx(means)
     assert len(axes["rkd_angle"].lines) == 2
+
+
+def test_what_was_watched_of_test_classes_is_no_loss_term(study: Summary, figures: list[Figure]) -> None:
+    def seen(row: Row) -> Row:
+        return row.model_copy(update={"history": tuple({**one, "test.recall@1": 0.1} for one in row.history)})
+
+    methods = (dataclasses.replace(method, rows=tuple(map(seen, method.rows))) for method in study.methods)
+    for summary in (study, dataclasses.replace(study, methods=tuple(methods))):
+        training_plot(summary, "svg")
+    drawn = [
+        {panel.get_title(loc="left"): [list(line.get_ydata()) for line in panel.lines] for panel in figure.axes}
+        for figure in figures
+    ]
+    assert drawn[0] == drawn[1]
 
 
 def test_many_loss_terms_stand_in_a_grid(many: Summary, figures: list[Figure]) -> None:

@@ -376,6 +376,11 @@ def test_bf16(tmp_path):
     assert not torch.equal(state["network"]["0.weight"], train(tmp_path / "b.pt")["network"]["0.weight"])
 
 
+def test_tf32_is_float32_where_there_is_no_gpu(tmp_path):
+    """It is a matter of torch's switches, which the trainer leaves alone."""
+    assert_equal(train(tmp_path / "a.pt", PROTOCOL.model_copy(update={"precision": "tf32"})), train(tmp_path / "b.pt"))
+
+
 def test_streams_differ():
     draws = {torch.rand(1, generator=make_generator(seed, stream)).item() for seed in range(3) for stream in range(4)}
     assert len(draws) == 12

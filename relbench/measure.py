@@ -1,0 +1,61 @@
+"""What a network gives on the test classes of a data set: embeddings, metrics, counts by class."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from relbench.data.table import ImageSource, lines_of, roles_of
+from relbench.evaluation import Answers, means, per_query, recall_by_class
+from relbench.ledger import ClassCounts
+from relbench.models import embed
+
+EVALUATION_BATCH = 500  # images
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a network gives on the test classes.
+
+    Attributes:
+        embeddings: (images, dim), in the order of the table's lines.
+        metrics: Recall@K, R-precision and MAP@R, in [0, 1].
+        by_class: Recall@1 as counts.
+    """
+
+    embeddings: NDArray[np.float32]
+    metrics: dict[str, float]
+    by_class: ClassCounts
+
+
+def measure_test(network: torch.nn.Module, source: ImageSource, ks: Sequence[int], device: torch.device) -> Measured:
+    """Embed the test images in batches and measure retrieval among them.
+
+    Args:
+        network: from images to embeddings, on the device.
+        source: of the images; some may only ask, or only be found.
+        ks: the Ks of Recall@K.
+        device: where the network is.
+    """
+    lines = lines_of(source.table, "test")
+    labels = source.table["label"].to_numpy(dtype=str)[lines]
+    query, gallery = roles_of(source.table, lines)
+    embeddings = embed(network, evaluation_batches(source, lines), device)
+    answers = per_query(embeddings, labels, ks, query=query, gallery=gallery)
+    return Measured(embeddings, means(answers, ks), _by_class(answers))
+
+
+def evaluation_batches(source: ImageSource, lines: NDArray[np.int64]) -> Iterator[torch.Tensor]:
+    """The views for evaluation of these lines of the table, as many at a time as memory has room for."""
+    return (source.test_batch(part) for part in torch.split(torch.from_numpy(lines), EVALUATION_BATCH))
+
+
+def _by_class(answers: Answers) -> ClassCounts:
+    counts = recall_by_class(answers)
+    return ClassCounts(
+        classes=tuple(counts.labels.tolist()),
+        queries=tuple(counts.queries.tolist()),
+        correct=tuple(counts.correct.tolist()),
+    )
