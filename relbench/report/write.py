@@ -9,7 +9,8 @@ from relbench.report.checking import refuse_incomplete
 from relbench.report.page import page_text
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
-from relbench.report.tables import csv_text, latex_text, markdown_text, numbers, pair_numbers
+from relbench.report.syntax import csv_text
+from relbench.report.tables import latex_text, markdown_text, numbers, pair_numbers
 from relbench.report.wording import all_rows
 
 FILES: dict[str, Callable[[Summary], str | bytes]] = {
