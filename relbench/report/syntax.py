@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
-from relbench.report.wording import MINUS, NOTHING, TIMES
+from relbench.report.wording import MINUS, NOTHING, ONE_SEED, RAISED, TIMES
 
 Line = TypeVar("Line")  # what a line of a table is about
 
@@ -64,6 +64,8 @@ LATEX = str.maketrans(
     {character: f"\\{character}" for character in "%&_#${}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
     | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "\n": " ", MINUS: "$-$", TIMES: r"$\times$"}
+    | {ONE_SEED: r"$\dagger$"}
+    | {raised: rf"\textsuperscript{{{letter}}}" for letter, raised in RAISED.items()}
     | {"±": r"$\pm$", NOTHING: "--", "\N{EM DASH}": "---", "“": "``", "”": "''"}
 )
 

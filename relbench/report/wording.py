@@ -18,6 +18,8 @@ NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+ONE_SEED = "\N{DAGGER}"
+RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))  # there is no raised q
 
 
 def metric_name(metric: str) -> str:

@@ -1,6 +1,6 @@
 """From a summary to the files of a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from relbench.files import written_whole
@@ -42,6 +42,11 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
     """
     refuse_incomplete(summary)
     contents = {name: render(summary) for name, render in FILES.items()}
+    return write_all(contents, directory)
+
+
+def write_all(contents: Mapping[str, str | bytes], directory: Path) -> list[Path]:
+    """Write files by name, each whole, when all of them are made."""
     return [_write(directory / name, content) for name, content in contents.items()]
 
 
