@@ -1,7 +1,9 @@
 """A printed table as readers see it: for each of its rows a line of the paper's numbers, of ours, of the difference."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from relbench.ledger import Selection
@@ -41,6 +43,19 @@ class Part:
     title: str
     columns: tuple[str, ...]
     blocks: tuple[Block, ...]
+
+    def split(self, most: int) -> list["Part"]:
+        """Itself in pieces of at most so many columns, about as many each, without blocks that have nothing there."""
+        pieces = math.ceil(len(self.columns) / most)
+        bounds = [len(self.columns) * piece // pieces for piece in range(pieces + 1)]
+        return [self._piece(*bound) for bound in pairwise(bounds)] if pieces > 1 else [self]
+
+    def _piece(self, start: int, end: int) -> "Part":
+        cut = [[Line(line.what, line.cells[start:end]) for line in block.lines] for block in self.blocks]
+        blocks = [Block(block.row, tuple(lines)) for block, lines in zip(self.blocks, cut, strict=True)]
+        kept = tuple(block for block in blocks if any(any(line.cells) for line in block.lines))
+        title = f"{self.title}, columns {start + 1} to {end} of {len(self.columns)}"
+        return Part(title, self.columns[start:end], kept)
 
     @property
     def table(self) -> Table:

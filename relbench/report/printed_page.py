@@ -6,7 +6,7 @@ from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_grid import decimals, formatted_parts, parts
 from relbench.report.printed_plot import printed_in_words, printed_plot
 from relbench.report.printed_words import (
-    RULES,
+    BRIEF,
     TOY,
     footnotes,
     full_title,
@@ -46,7 +46,7 @@ def _by_seed(summary: PrintedSummary) -> Grid | None:
             ", ".join((cell.part, cell.row, cell.column)),
             cell.path,
             cell.on or NOTHING,
-            RULES[rule],
+            BRIEF[rule],
             *_lists(ours, places),
         ]
         for cells in parts(summary).values()

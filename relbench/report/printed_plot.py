@@ -20,9 +20,10 @@ from relbench.report.printed_grid import parts, rows
 from relbench.report.printed_words import RULES, TOY, full_title, is_toy, outcome
 from relbench.report.wording import metric_name
 
-LINE = 0.17  # inches
+LINE = 0.12  # inches of a line, and in addition of each rule on it
+RULE = 0.05
 LONGEST = 30  # letters of a name
-PAPER: dict[str, Any] = {"color": "black", "marker": "D", "markerfacecolor": "white", "markersize": 5, "zorder": 3}
+PAPER: dict[str, Any] = {"color": "black", "marker": "|", "markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
 OURS: dict[Selection, dict[str, Any]] = {
     "last": {"color": COLOURS[0], "marker": "o", "markersize": 5, "zorder": 4},
     "validation": {"color": COLOURS[2], "marker": "^", "markersize": 5, "zorder": 4},
@@ -39,7 +40,7 @@ class _Place:
 
 
 def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """A panel for each sub-table: hollow diamonds for the paper's numbers, ours with 95 % intervals over seeds.
+    """A panel for each sub-table: black strokes for the paper's numbers, ours with 95 % intervals over seeds.
 
     Args:
         summary: The table.
@@ -49,9 +50,10 @@ def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow
     panels = {title: _places(cells) for title, cells in parts(summary).items()}
     columns = 1 if narrow else min(2, len(panels))
     counts = [len(places) for places in panels.values()]
-    heights = [0.6 + LINE * max(counts[start : start + columns]) for start in range(0, len(counts), columns)]
+    line = LINE + RULE * len(summary.shown)
+    heights = [0.6 + line * max(counts[start : start + columns]) for start in range(0, len(counts), columns)]
     title = _title(summary, 46 if narrow else 52 * columns)
-    legend = 0.25 * (1 + len(summary.shown))
+    legend = 0.25 * (2 + len(summary.shown))
     size = (4.2 if narrow else 4.8 * columns, sum(heights) + 0.2 * (title.count("\n") + 1) + legend)
     with drawn(size, kind) as (figure, content):
         grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
@@ -108,7 +110,7 @@ def _draw_number(axes: Axes, height: int, cell: Cell, shown: Sequence[Selection]
         axes.hlines(height, 100 * cell.printed, 100 * (cell.printed + difference), color="0.6", linewidth=1, zorder=1)
     for at, rule in enumerate(shown):
         if rule in cell.ours:
-            _draw_ours(axes, height + 0.25 * (at - (len(shown) - 1) / 2), cell.ours[rule], OURS[rule])
+            _draw_ours(axes, height + 0.7 * ((at + 0.5) / len(shown) - 0.5), cell.ours[rule], OURS[rule])
 
 
 def _draw_ours(axes: Axes, height: float, ours: Ours, look: dict[str, Any]) -> None:
@@ -124,14 +126,15 @@ def _keep_possible(axes: Axes) -> None:
 
 
 def _add_legend(figure: Figure, shown: Sequence[Selection]) -> None:
-    entries = {"paper": PAPER} | {f"ours, {RULES[rule]}; bar: 95 % over seeds": OURS[rule] for rule in shown}
+    entries = {"paper": PAPER} | {f"ours, {RULES[rule]}": OURS[rule] for rule in shown}
     handles = [Line2D([], [], **{**look, "linestyle": "none"}) for look in entries.values()]
-    figure.legend(handles, list(entries), loc="outside lower left", ncols=1)
+    meaning = "Bars: 95 % interval over seeds"
+    figure.legend(handles, list(entries), loc="outside lower left", title=meaning, alignment="left")
 
 
 def printed_in_words(summary: PrintedSummary) -> str:
     """For those who do not see the picture."""
     return (
-        "A panel for each sub-table and a line for each of its numbers: the paper's as a hollow diamond, ours filled, "
+        "A panel for each sub-table and a line for each of its numbers: the paper's as a black stroke, ours as a mark, "
         f"with its interval over seeds. {outcome(summary)} The tables above hold the values."
     )

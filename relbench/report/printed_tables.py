@@ -9,7 +9,6 @@ from rich.text import Text
 
 from relbench.report.printed import AnsweredClaim, Cell, PrintedSummary
 from relbench.report.printed_grid import (
-    Part,
     decimals,
     difference_text,
     formatted_parts,
@@ -38,6 +37,9 @@ CLAIMS = (
 )
 
 
+PAGE = 6  # columns of numbers that can be read on a printed page
+
+
 def markdown_printed(summary: PrintedSummary) -> str:
     """Title, tables, claims and notes in GitHub's Markdown."""
     toy = [f"> **{TOY}**", ""] if is_toy(summary) else []
@@ -59,25 +61,25 @@ def _md(words: str) -> str:
 
 
 def latex_printed(summary: PrintedSummary) -> str:
-    r"""Floats for \input, one a sub-table, in booktabs' style; claims and notes below, in the text.
+    r"""Floats for \input, one a sub-table, in booktabs' style; all sentences below, in the text.
 
     Below, since a float can't break over pages, and there is no limit to what they say.
     """
-    below = [*reading(summary), how_measured(summary), *([TOY] if is_toy(summary) else [])]
-    floats = [line for part in formatted_parts(summary) for line in _latex_part(part, summary)]
-    claims = [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims]
-    lists = {"Claims": claims, "Notes": summary.notes}
-    words = [line for title, texts in lists.items() if texts for line in _latex_list(title, texts)]
-    reading_list = _latex_list(f"How to read {full_title(summary)}", [f"Source: {summary.source}", *below])
-    return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, *reading_list, *words, ""])
-
-
-def _latex_part(part: Part, summary: PrintedSummary) -> list[str]:
-    noted = {cell.note for cell in parts(summary)[part.title]}
-    below = [f"{mark} {text}" for text, mark in marks(summary).items() if text in noted]
-    words = [r"\par\medskip\raggedright", r"\par ".join(text.translate(LATEX) for text in below)] if below else []
-    caption = f"{full_title(summary)}: {part.title}".translate(LATEX)
-    return latex_float(caption, [*latex_table(part.table), *words])
+    title = full_title(summary)
+    floats = [
+        line
+        for part in formatted_parts(summary)
+        for piece in part.split(PAGE)
+        for line in latex_float(f"{title}: {piece.title}".translate(LATEX), latex_table(piece.table))
+    ]
+    measured = [*([TOY] if is_toy(summary) else []), how_measured(summary), f"Source: {summary.source}"]
+    lists = {
+        title: [*measured, *footnotes(summary), *reading(summary)],
+        "Claims": [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims],
+        "Notes": summary.notes,
+    }
+    words = [line for name, texts in lists.items() if texts for line in _latex_list(name, texts)]
+    return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, *words, ""])
 
 
 def _latex_list(title: str, texts: Sequence[str]) -> Iterator[str]:

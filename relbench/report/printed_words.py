@@ -23,7 +23,7 @@ def is_toy(summary: PrintedSummary) -> bool:
 
 def full_title(summary: PrintedSummary) -> str:
     """The title, with what no number must be read without."""
-    return f"{summary.title} ({summary.protocol} protocol{', toy scale' if is_toy(summary) else ''})"
+    return f"{summary.title}, {summary.protocol} protocol{', toy scale' if is_toy(summary) else ''}"
 
 
 def how_measured(summary: PrintedSummary) -> str:
