@@ -1,24 +1,18 @@
 """The report as one HTML page that needs nothing but itself."""
 
-import base64
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
-from relbench import __version__
 from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
 from relbench.report.examples import examples_shown
 from relbench.report.headline import headline
+from relbench.report.markup import Grid, grid_of, picture_of, rendered, with_addresses
 from relbench.report.notes import notes, pair_note
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Method, Summary
-from relbench.report.tables import Table, formatted, formatted_pairs
+from relbench.report.tables import formatted, formatted_pairs
 from relbench.report.wording import (
     MAIN,
     NOTHING,
@@ -35,39 +29,11 @@ from relbench.report.wording import (
 )
 
 MEBIBYTE = 2**20
-CITED = re.compile(r"(arXiv:\d{4}\.\d{4,5})|([\w.-]+/[\w.-]+)@([0-9a-f]{7,40})")  # a paper, or code at a commit
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A plain table of the page."""
-
-    name: str  # what a screen reader announces
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    is_number: Sequence[bool]  # by column
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A plot in its two shapes, as addresses that hold the picture itself."""
-
-    wide: str
-    narrow: str
-    text: str  # for those who do not see it
 
 
 def page_text(summary: Summary) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=PackageLoader("relbench.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("report.html").render(_content(summary))
+    return rendered("report.html", _content(summary))
 
 
 def _content(summary: Summary) -> dict[str, Any]:
@@ -81,20 +47,19 @@ def _content(summary: Summary) -> dict[str, Any]:
         "pairs": _pairs(summary),
         "pair_note": pair_note(summary),
         "pairs_title": PAIRS_TITLE,
-        "recall": _picture(recall_plot, summary, _recall_in_words(summary)),
-        "size": _picture(size_plot, summary, _size_in_words(summary)),
-        "training": _picture(training_plot, summary, _training_in_words(summary)),
+        "recall": picture_of(recall_plot, summary, _recall_in_words(summary)),
+        "size": picture_of(size_plot, summary, _size_in_words(summary)),
+        "training": picture_of(training_plot, summary, _training_in_words(summary)),
         "seeds": _by_seed(summary),
         "same": same,
         "different": different,
         "runs": _runs(summary),
         "machines": _machines(summary),
-        "sources": [(name, _with_addresses(source)) for name, source in summary.sources.items()],
+        "sources": [(name, with_addresses(source)) for name, source in summary.sources.items()],
         "own": _own(summary),
         "examples": examples_shown(summary.examples),
         **_distances(summary),
         "missing": summary.missing,
-        "version": __version__,
     }
 
 
@@ -107,25 +72,16 @@ def _own(summary: Summary) -> dict[str, str]:
 def _distances(summary: Summary) -> dict[str, Any]:
     if summary.distances is None:
         return {"distances": None}
-    picture = _picture(distances_plot, summary, distances_in_words(summary.distances))
+    picture = picture_of(distances_plot, summary, distances_in_words(summary.distances))
     return {"distances": picture, "distances_measured": how_measured(summary.distances)}
 
 
 def _results(summary: Summary, name: str, *, in_brief: bool) -> Grid:
-    return _grid(name, formatted(summary).part(in_brief=in_brief))
+    return grid_of(name, formatted(summary).part(in_brief=in_brief))
 
 
 def _pairs(summary: Summary) -> Grid | None:
-    return _grid(PAIRS_TITLE, formatted_pairs(summary)) if summary.pairs else None
-
-
-def _grid(name: str, table: Table) -> Grid:
-    return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
-
-
-def _picture(draw: Callable[..., bytes], summary: Summary, text: str) -> Picture:
-    wide, narrow = (base64.b64encode(draw(summary, "svg", narrow=narrow)).decode() for narrow in (False, True))
-    return Picture(f"data:image/svg+xml;base64,{wide}", f"data:image/svg+xml;base64,{narrow}", text)
+    return grid_of(PAIRS_TITLE, formatted_pairs(summary)) if summary.pairs else None
 
 
 def _recall_in_words(summary: Summary) -> str:
@@ -253,14 +209,3 @@ def _machines(summary: Summary) -> list[str]:
         + ", ".join(f"{package} {version}" for package, version in sorted(machine.versions.items()))
         for machine in _distinct_machines(summary)
     ]
-
-
-def _with_addresses(source: str) -> list[tuple[str, str]]:
-    """A source in parts, each with the address that it has, or none."""
-    parts, end = [], 0
-    for found in CITED.finditer(source):
-        paper, code, commit = found.groups()
-        address = f"github.com/{code}/tree/{commit}" if code else f"arxiv.org/abs/{paper.removeprefix('arXiv:')}"
-        parts += [(source[end : found.start()], ""), (found.group(), f"https://{address}")]
-        end = found.end()
-    return [*parts, (source[end:], "")]

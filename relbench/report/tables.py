@@ -1,8 +1,6 @@
 """The table of a study: one set of formatted cells, written in several syntaxes; and its numbers, unformatted."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
 
 import pandas as pd
 from rich import box
@@ -13,12 +11,20 @@ from relbench.comparison import Comparison, Interval
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Method, Pair, Summary
+from relbench.report.syntax import (
+    LATEX,
+    MARKDOWN,
+    Column,
+    Table,
+    filled,
+    latex_float,
+    latex_table,
+    markdown_table,
+)
 from relbench.report.wording import (
     MAIN,
-    MINUS,
     NOTHING,
     PAIRS_TITLE,
-    TIMES,
     bounds_cell,
     counted,
     mean_cell,
@@ -32,47 +38,11 @@ from relbench.report.wording import (
 P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
 
 
-Line = TypeVar("Line")  # what a line of a table is about
-
-
-@dataclass(frozen=True)
-class Column(Generic[Line]):
-    """A column's title and what stands in it."""
-
-    title: str
-    cell: Callable[[Line], str]
-    is_number: bool = True
-    in_brief: bool = False  # belongs to what the comparison needs: a terminal or a printed page is narrow
-
-
-@dataclass(frozen=True)
-class Table:
-    """Formatted cells, free of any syntax."""
-
-    columns: tuple[Column[Any], ...]
-    rows: tuple[tuple[str, ...], ...]  # one a line, one cell a column
-
-    @property
-    def header(self) -> list[str]:
-        """The columns' titles."""
-        return [column.title for column in self.columns]
-
-    def part(self, *, in_brief: bool) -> "Table":
-        """What the comparison needs, or the methods and everything else."""
-        kept = [index for index, column in enumerate(self.columns) if column.in_brief == in_brief or index == 0]
-        rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
-        return Table(tuple(self.columns[index] for index in kept), rows)
-
-
 def formatted(summary: Summary) -> Table:
     """The table that people read: percent, points and words."""
     main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != MAIN)
     compared = (_metric_column(main, in_brief=True), *_comparison_columns())
-    return _filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
-
-
-def _filled(columns: tuple[Column[Line], ...], lines: Sequence[Line]) -> Table:
-    return Table(columns, tuple(tuple(column.cell(line) for column in columns) for line in lines))
+    return filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
 
 
 PAIRS = (
@@ -87,7 +57,7 @@ PAIRS = (
 
 def formatted_pairs(summary: Summary) -> Table:
     """Methods against each other; without lines where no such comparison was asked for."""
-    return _filled(PAIRS, summary.pairs)
+    return filled(PAIRS, summary.pairs)
 
 
 def _settings_columns() -> list[Column[Method]]:
@@ -166,41 +136,19 @@ def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
     return {f"{name}_95_low": low, f"{name}_95_high": high}
 
 
-def csv_text(frame: pd.DataFrame) -> str:
-    """Comma-separated, with every float's shortest text that reads back to the same float."""
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
-MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_<>|&~$"} | {"\n": " "})
-
-
 def markdown_text(summary: Summary) -> str:
     """Title, headline, tables and notes in GitHub's Markdown."""
     words = [text.translate(MARKDOWN) for text in (summary.plan.title, headline(summary))]
     listed = [f"- {note.translate(MARKDOWN)}" for note in notes(summary)]
-    text = [f"# {words[0]}", "", words[1], "", *_markdown_table(formatted(summary)), "", *listed, ""]
+    text = [f"# {words[0]}", "", words[1], "", *markdown_table(formatted(summary)), "", *listed, ""]
     return "\n".join([*text, *_markdown_pairs(summary)])
 
 
 def _markdown_pairs(summary: Summary) -> list[str]:
     if not summary.pairs:
         return []
-    table = _markdown_table(formatted_pairs(summary))
+    table = markdown_table(formatted_pairs(summary))
     return [f"## {PAIRS_TITLE}", "", *table, "", f"- {pair_note(summary).translate(MARKDOWN)}", ""]
-
-
-def _markdown_table(table: Table) -> list[str]:
-    rules = ["---:" if column.is_number else "---" for column in table.columns]
-    body = [[cell.translate(MARKDOWN) for cell in row] for row in table.rows]
-    return [f"| {' | '.join(cells)} |" for cells in [table.header, rules, *body]]
-
-
-LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "%&_#${}"}
-    | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
-    | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "\n": " ", MINUS: "$-$", TIMES: r"$\times$"}
-    | {"±": r"$\pm$", NOTHING: "--", "\N{EM DASH}": "---", "“": "``", "”": "''"}
-)
 
 
 def latex_text(summary: Summary) -> str:
@@ -212,8 +160,8 @@ def latex_text(summary: Summary) -> str:
     table, title = formatted(summary), summary.plan.title.translate(LATEX)
     words = [r"\par\medskip\raggedright", *(note.translate(LATEX) for note in notes(summary))]
     floats = [
-        *_latex_float(title, [*_latex_table(table.part(in_brief=True)), *words]),
-        *_latex_float(f"{title}: size, batch and further metrics", _latex_table(table.part(in_brief=False))),
+        *latex_float(title, [*latex_table(table.part(in_brief=True)), *words]),
+        *latex_float(f"{title}: size, batch and further metrics", latex_table(table.part(in_brief=False))),
         *_latex_pairs(summary, title),
     ]
     return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, ""])
@@ -224,27 +172,7 @@ def _latex_pairs(summary: Summary, title: str) -> list[str]:
         return []
     words = [r"\par\medskip\raggedright", pair_note(summary).translate(LATEX)]
     caption = f"{title}: {PAIRS_TITLE.lower()}"
-    return _latex_float(caption, [*_latex_table(formatted_pairs(summary)), *words])
-
-
-def _latex_float(caption: str, body: Sequence[str]) -> list[str]:
-    head = rf"\centering\footnotesize\setlength{{\tabcolsep}}{{3pt}}\caption{{{caption}}}"
-    return [r"\begin{table}", head, r"\par\smallskip", *body, r"\end{table}"]
-
-
-def _latex_table(table: Table) -> list[str]:
-    kinds = "".join("r" if column.is_number else "l" for column in table.columns)
-    head, *body = [_latex_line(cells) for cells in [table.header, *table.rows]]
-    return [
-        r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{kinds}}}",
-        *(r"\toprule", head, r"\midrule", *body, r"\bottomrule"),
-        r"\end{tabular}}",
-    ]
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return rf"{' & '.join(cell.translate(LATEX) for cell in cells)} \\"
+    return latex_float(caption, [*latex_table(formatted_pairs(summary)), *words])
 
 
 def table_text(summary: Summary) -> ConsoleTable:

@@ -18,6 +18,8 @@ NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
+ONE_SEED = "\N{DAGGER}"
+RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))  # there is no raised q
 
 
 def metric_name(metric: str) -> str:
@@ -35,28 +37,29 @@ def main_recall(method: Method) -> float:
     return method.metrics[MAIN].mean
 
 
-def percent(value: float) -> str:
+def percent(value: float, decimals: int = 1) -> str:
     """0.523 is 52.3."""
-    return f"{_tenths(value):.1f}".replace("-", MINUS)
+    return f"{_rounded(value, decimals):.{decimals}f}".replace("-", MINUS)
 
 
-def signed(value: float) -> str:
+def signed(value: float, decimals: int = 1) -> str:
     """A difference in points, with its sign: 0.049 is +4.9."""
-    return f"{_tenths(value):+.1f}".replace("-", MINUS)
+    return f"{_rounded(value, decimals):+.{decimals}f}".replace("-", MINUS)
 
 
-def _tenths(value: float) -> float:
-    return round(100 * value, 1) + 0.0  # the sum turns -0.0 into 0.0
+def _rounded(value: float, decimals: int) -> float:
+    return round(100 * value, decimals) + 0.0  # the sum turns -0.0 into 0.0
 
 
-def mean_cell(interval: Interval) -> str:
+def mean_cell(interval: Interval, decimals: int = 1) -> str:
     """Mean and 95 % interval in percent: with ± where both arms are equal, else with both bounds."""
+    mean = percent(interval.mean, decimals)
     if interval.low is None or interval.high is None:
-        return percent(interval.mean)
+        return mean
     below, above = interval.mean - interval.low, interval.high - interval.mean
     if abs(below - above) < 1e-9:
-        return f"{percent(interval.mean)} ± {percent(above)}"
-    return f"{percent(interval.mean)} [{percent(interval.low)}, {percent(interval.high)}]"
+        return f"{mean} ± {percent(above, decimals)}"
+    return f"{mean} [{percent(interval.low, decimals)}, {percent(interval.high, decimals)}]"
 
 
 def bounds_cell(interval: Interval) -> str:

@@ -1,6 +1,6 @@
 """From a summary to the files of a report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from relbench.files import written_whole
@@ -9,7 +9,8 @@ from relbench.report.checking import refuse_incomplete
 from relbench.report.page import page_text
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Summary
-from relbench.report.tables import csv_text, latex_text, markdown_text, numbers, pair_numbers
+from relbench.report.syntax import csv_text
+from relbench.report.tables import latex_text, markdown_text, numbers, pair_numbers
 from relbench.report.wording import all_rows
 
 FILES: dict[str, Callable[[Summary], str | bytes]] = {
@@ -41,6 +42,11 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
     """
     refuse_incomplete(summary)
     contents = {name: render(summary) for name, render in FILES.items()}
+    return write_all(contents, directory)
+
+
+def write_all(contents: Mapping[str, str | bytes], directory: Path) -> list[Path]:
+    """Write files by name, each whole, when all of them are made."""
     return [_write(directory / name, content) for name, content in contents.items()]
 
 

@@ -17,9 +17,8 @@ from relbench.experiment import Net
 from relbench.report import pairs_text, table_text
 from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Summary
+from relbench.report.syntax import Table, csv_text
 from relbench.report.tables import (
-    Table,
-    csv_text,
     formatted,
     formatted_pairs,
     latex_text,

@@ -1,0 +1,70 @@
+"""What every page is made of: templates, grids, pictures, addresses."""
+
+import base64
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from relbench import __version__
+from relbench.report.syntax import Table
+
+CITED = re.compile(r"(arXiv:\d{4}\.\d{4,5})|([\w.-]+/[\w.-]+)@([0-9a-f]{7,40})")  # a paper, or code at a commit
+
+Drawn = TypeVar("Drawn")  # what a plot is of
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A plain table of the page."""
+
+    name: str  # what a screen reader announces
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    is_number: Sequence[bool]  # by column
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot in its two shapes, as addresses that hold the picture itself."""
+
+    wide: str
+    narrow: str
+    text: str  # for those who do not see it
+
+
+def rendered(template: str, content: dict[str, Any]) -> str:
+    """The page that a template makes of its content and relbench's version."""
+    environment = Environment(
+        loader=PackageLoader("relbench.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(content, version=__version__)
+
+
+def grid_of(name: str, table: Table) -> Grid:
+    """A table for the page."""
+    return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
+
+
+def picture_of(draw: Callable[..., bytes], summary: Drawn, text: str) -> Picture:
+    """A plot of a summary in both shapes."""
+    wide, narrow = (base64.b64encode(draw(summary, "svg", narrow=narrow)).decode() for narrow in (False, True))
+    return Picture(f"data:image/svg+xml;base64,{wide}", f"data:image/svg+xml;base64,{narrow}", text)
+
+
+def with_addresses(source: str) -> list[tuple[str, str]]:
+    """A source in parts, each with the address that it has, or none."""
+    parts, end = [], 0
+    for found in CITED.finditer(source):
+        paper, code, commit = found.groups()
+        address = f"github.com/{code}/tree/{commit}" if code else f"arxiv.org/abs/{paper.removeprefix('arXiv:')}"
+        parts += [(source[end : found.start()], ""), (found.group(), f"https://{address}")]
+        end = found.end()
+    return [*parts, (source[end:], "")]

@@ -1,0 +1,140 @@
+"""A printed table as readers see it: for each of its rows a line of the paper's numbers, of ours, of the difference."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from relbench.ledger import Selection
+from relbench.report.printed import Cell, PrintedSummary
+from relbench.report.printed_words import marks
+from relbench.report.syntax import Column, Table, filled
+from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, percent, signed
+
+PAPER, DIFFERENCE = "paper", "difference"
+OURS: dict[Selection, str] = {
+    "last": "ours, last step",
+    "validation": "ours, best on validation",
+    "test": "ours, best on test: peeking",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of numbers."""
+
+    what: str  # the paper's, ours, their difference
+    cells: tuple[str, ...]  # by column; empty where there is no such number
+
+
+@dataclass(frozen=True)
+class Block:
+    """A row of the paper's table: in the tables here, several lines."""
+
+    row: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A sub-table."""
+
+    title: str
+    columns: tuple[str, ...]
+    blocks: tuple[Block, ...]
+
+    def split(self, most: int) -> list["Part"]:
+        """Itself in pieces of at most so many columns, about as many each, without blocks that have nothing there."""
+        pieces = math.ceil(len(self.columns) / most)
+        bounds = [len(self.columns) * piece // pieces for piece in range(pieces + 1)]
+        return [self._piece(*bound) for bound in pairwise(bounds)] if pieces > 1 else [self]
+
+    def _piece(self, start: int, end: int) -> "Part":
+        cut = [[Line(line.what, line.cells[start:end]) for line in block.lines] for block in self.blocks]
+        blocks = [Block(block.row, tuple(lines)) for block, lines in zip(self.blocks, cut, strict=True)]
+        kept = tuple(block for block in blocks if any(any(line.cells) for line in block.lines))
+        title = f"{self.title}, columns {start + 1} to {end} of {len(self.columns)}"
+        return Part(title, self.columns[start:end], kept)
+
+    @property
+    def table(self) -> Table:
+        """Its lines, a row's name before the first of them."""
+        names = (
+            Column[tuple[str, Line]]("", lambda line: line[0], is_number=False),
+            Column[tuple[str, Line]]("", lambda line: line[1].what, is_number=False),
+        )
+        numbers = tuple(_column(title, index) for index, title in enumerate(self.columns))
+        lines = [("" if at else block.row, line) for block in self.blocks for at, line in enumerate(block.lines)]
+        return filled((*names, *numbers), lines)
+
+
+def _column(title: str, index: int) -> Column[tuple[str, Line]]:
+    return Column(title, lambda line: line[1].cells[index])
+
+
+def parts(summary: PrintedSummary) -> dict[str, list[Cell]]:
+    """The numbers of each sub-table."""
+    return {title: [cell for cell in summary.cells if cell.part == title] for title in _names(summary.cells, "part")}
+
+
+def rows(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+    """The numbers of each row of a sub-table, which need not stand beside each other."""
+    return {row: [cell for cell in cells if cell.row == row] for row in _names(cells, "row")}
+
+
+def _names(cells: Iterable[Cell], where: Literal["part", "row", "column"]) -> list[str]:
+    """In the table's order, each once."""
+    return list(dict.fromkeys(getattr(cell, where) for cell in cells))
+
+
+def formatted_parts(summary: PrintedSummary) -> list[Part]:
+    """The sub-tables that people read, in percent and points."""
+    marked = marks(summary)
+    return [_part(title, cells, summary.shown, marked) for title, cells in parts(summary).items()]
+
+
+def _part(title: str, cells: Sequence[Cell], shown: Sequence[Selection], marked: Mapping[str, str]) -> Part:
+    columns, places = tuple(_names(cells, "column")), decimals(cells)
+    blocks = []
+    for row, numbers in rows(cells).items():
+        there = {cell.column: _texts(cell, shown, places, marked) for cell in numbers}
+        names = dict.fromkeys(name for texts in there.values() for name in texts)
+        lines = [Line(name, tuple(there.get(column, {}).get(name, "") for column in columns)) for name in names]
+        blocks.append(Block(row, tuple(lines)))
+    return Part(title, columns, tuple(blocks))
+
+
+def _texts(cell: Cell, shown: Sequence[Selection], places: int, marked: Mapping[str, str]) -> dict[str, str]:
+    """What a number has on each of its row's lines; another paper's has the first alone."""
+    texts = {PAPER: paper_text(cell, places)}
+    if cell.path:
+        texts |= {OURS[rule]: ours_text(cell, rule, places) for rule in shown}
+        texts[OURS[shown[0]]] += marked.get(cell.note, "")
+        texts[DIFFERENCE] = difference_text(cell, shown[0], places)
+    return texts
+
+
+def decimals(cells: Iterable[Cell]) -> int:
+    """As many as the paper prints in a sub-table: two where any of its numbers has two."""
+    printed = [100 * cell.printed for cell in cells if cell.printed is not None]
+    return 2 if any(abs(value - round(value, 1)) > 1e-6 for value in printed) else 1
+
+
+def paper_text(cell: Cell, places: int) -> str:
+    """The paper's number, in percent."""
+    return NOTHING if cell.printed is None else percent(cell.printed, places)
+
+
+def ours_text(cell: Cell, rule: Selection, places: int) -> str:
+    """Our mean and interval, in percent; a single seed is marked."""
+    if rule not in cell.ours:
+        return NOTHING
+    single = len(cell.ours[rule].seeds) == 1
+    return mean_cell(cell.ours[rule].interval, places) + (ONE_SEED if single else "")
+
+
+def difference_text(cell: Cell, rule: Selection, places: int) -> str:
+    """Ours less the paper's, in points."""
+    difference = cell.difference(rule)
+    return NOTHING if difference is None else signed(difference, places)

@@ -1,0 +1,44 @@
+"""The numbers and claims of a printed table for programs: in [0, 1], never percent."""
+
+import pandas as pd
+
+from relbench.ledger import Selection
+from relbench.report.printed import Cell, Ours, PrintedSummary
+
+PREFIXES: dict[Selection, str] = {"last": "last", "validation": "validation", "test": "test_peeking"}
+
+
+def cell_numbers(summary: PrintedSummary) -> pd.DataFrame:
+    """A line a number: where it stands, the paper's, and by rule of selection ours with seeds and chosen steps."""
+    frame = pd.DataFrame([_study(summary) | _numbers_of(cell, summary) for cell in summary.cells])
+    return frame.astype({f"{PREFIXES[rule]}_seeds": "Int64" for rule in summary.shown})  # whole also with gaps
+
+
+def _study(summary: PrintedSummary) -> dict[str, object]:
+    return {"study": summary.name, "protocol": summary.protocol, "scale": summary.scale}
+
+
+def _numbers_of(cell: Cell, summary: PrintedSummary) -> dict[str, object]:
+    columns: dict[str, object] = {"part": cell.part, "row": cell.row, "column": cell.column, "metric": cell.metric}
+    columns |= {"path": cell.path, "measured_on": cell.on, "paper": cell.printed}
+    for rule in summary.shown:
+        numbers = _ours(cell.ours.get(rule)) | {"difference": cell.difference(rule)}
+        columns |= {f"{PREFIXES[rule]}_{name}": value for name, value in numbers.items()}
+    return columns | {"note": cell.note}
+
+
+def _ours(ours: Ours | None) -> dict[str, object]:
+    """Lists, by seed, have spaces between their entries."""
+    names = ("mean", "95_low", "95_high", "seeds", "seed_list", "values", "steps")
+    if ours is None:
+        return dict.fromkeys(names)
+    lists = (" ".join(map(repr, numbers)) for numbers in (ours.seeds, ours.values, ours.steps))
+    values = (ours.interval.mean, ours.interval.low, ours.interval.high, len(ours.seeds), *lists)
+    return dict(zip(names, values, strict=True))
+
+
+def claim_numbers(summary: PrintedSummary) -> pd.DataFrame:
+    """A line a claim; the rules of selection are those that the table shows."""
+    rules = " ".join(PREFIXES[rule] for rule in summary.shown)
+    lines = [[*_study(summary).values(), rules, claim.text, claim.answer, claim.detail] for claim in summary.claims]
+    return pd.DataFrame(lines, columns=["study", "protocol", "scale", "rules_shown", "claim", "answer", "detail"])

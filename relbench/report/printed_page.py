@@ -1,0 +1,65 @@
+"""The report of a printed table as one HTML page that needs nothing but itself."""
+
+from relbench.ledger import Selection
+from relbench.report.markup import Grid, picture_of, rendered, with_addresses
+from relbench.report.printed import Cell, Ours, PrintedSummary
+from relbench.report.printed_grid import decimals, formatted_parts, parts
+from relbench.report.printed_plot import printed_in_words, printed_plot
+from relbench.report.printed_words import (
+    BRIEF,
+    TOY,
+    footnotes,
+    full_title,
+    how_measured,
+    is_toy,
+    outcome,
+    reading,
+)
+from relbench.report.wording import NOTHING, percent
+
+
+def printed_page(summary: PrintedSummary) -> str:
+    """The whole page."""
+    content = {
+        "study": summary.name,
+        "title": full_title(summary),
+        "toy": TOY if is_toy(summary) else "",
+        "source": with_addresses(summary.source),
+        "measured": how_measured(summary),
+        "outcome": outcome(summary),
+        "parts": formatted_parts(summary),
+        "footnotes": footnotes(summary),
+        "reading": reading(summary),
+        "picture": picture_of(printed_plot, summary, printed_in_words(summary)),
+        "claims": summary.claims,
+        "notes": summary.notes,
+        "seeds": _by_seed(summary),
+    }
+    return rendered("printed.html", content)
+
+
+def _by_seed(summary: PrintedSummary) -> Grid | None:
+    """What stands behind each of our means."""
+    header = ["Number", "Network", "Measured on", "Step that counts", "Seeds", "Values, %", "Steps"]
+    rows = [
+        [
+            ", ".join((cell.part, cell.row, cell.column)),
+            cell.path,
+            cell.on or NOTHING,
+            BRIEF[rule],
+            *_lists(ours, places),
+        ]
+        for cells in parts(summary).values()
+        for places in [decimals(cells)]
+        for cell, rule, ours in _finished(cells, summary.shown)
+    ]
+    return Grid("Values by seed", header, rows, [False] * len(header)) if rows else None
+
+
+def _finished(cells: list[Cell], shown: tuple[Selection, ...]) -> list[tuple[Cell, Selection, Ours]]:
+    return [(cell, rule, cell.ours[rule]) for cell in cells for rule in shown if rule in cell.ours]
+
+
+def _lists(ours: Ours, places: int) -> list[str]:
+    values = ", ".join(percent(value, places) for value in ours.values)
+    return [", ".join(map(str, ours.seeds)), values, ", ".join(f"{step}" for step in ours.steps)]

@@ -1,0 +1,140 @@
+"""A printed table as a picture: on a line for each number, the paper's and ours.
+
+Marks on a line rather than bars: differences of a point are small beside the numbers themselves, a bar would have to
+begin at zero, and names stand level however many there are.
+"""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from relbench.ledger import Selection
+from relbench.report.canvas import COLOURS, drawn, plain
+from relbench.report.printed import Cell, Ours, PrintedSummary
+from relbench.report.printed_grid import parts, rows
+from relbench.report.printed_words import RULES, TOY, full_title, is_toy, outcome
+from relbench.report.wording import metric_name
+
+LINE = 0.12  # inches of a line, and in addition of each rule on it
+RULE = 0.05
+LONGEST = 30  # letters of a name
+PAPER: dict[str, Any] = {"color": "black", "marker": "|", "markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
+OURS: dict[Selection, dict[str, Any]] = {
+    "last": {"color": COLOURS[0], "marker": "o", "markersize": 5, "zorder": 4},
+    "validation": {"color": COLOURS[2], "marker": "^", "markersize": 5, "zorder": 4},
+    "test": {"color": COLOURS[1], "marker": "X", "markersize": 5, "zorder": 4},
+}
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A line of a panel: a row's name, or a number."""
+
+    name: str
+    cell: Cell | None
+
+
+def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """A panel for each sub-table: black strokes for the paper's numbers, ours with 95 % intervals over seeds.
+
+    Args:
+        summary: The table.
+        kind: The file format.
+        narrow: Shaped for a telephone: one panel below the other.
+    """
+    panels = {title: _places(cells) for title, cells in parts(summary).items()}
+    columns = 1 if narrow else min(2, len(panels))
+    counts = [len(places) for places in panels.values()]
+    line = LINE + RULE * len(summary.shown)
+    heights = [0.6 + line * max(counts[start : start + columns]) for start in range(0, len(counts), columns)]
+    title = _title(summary, 46 if narrow else 52 * columns)
+    legend = 0.25 * (2 + len(summary.shown))
+    size = (4.2 if narrow else 4.8 * columns, sum(heights) + 0.2 * (title.count("\n") + 1) + legend)
+    with drawn(size, kind) as (figure, content):
+        grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
+        for axes, (name, places) in zip(grid, panels.items(), strict=False):
+            _draw(axes, name, places, summary.shown)
+        for axes in grid[len(panels) :]:
+            axes.remove()
+        figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
+        _add_legend(figure, summary.shown)
+    return content.getvalue()
+
+
+def _title(summary: PrintedSummary, width: int) -> str:
+    words = [full_title(summary), *([TOY] if is_toy(summary) else [])]
+    return plain("\n".join(line for text in words for line in textwrap.wrap(text, width)))
+
+
+def _places(cells: Sequence[Cell]) -> list[_Place]:
+    """The lines of a panel, from above: a row's name, then its numbers; on one line where each row has one number."""
+    by_row = rows(cells)
+    if len(by_row) == len(cells):
+        same = len({cell.column for cell in cells}) == 1
+        return [_Place(cell.row if same else f"{cell.row}, {cell.column}", cell) for cell in cells]
+    places = []
+    for row, numbers in by_row.items():
+        places += [*([_Place(row, None)] if len(by_row) > 1 else []), *(_Place(cell.column, cell) for cell in numbers)]
+    return places
+
+
+def _draw(axes: Axes, title: str, places: Sequence[_Place], shown: Sequence[Selection]) -> None:
+    for height, place in enumerate(places):
+        if place.cell:
+            _draw_number(axes, height, place.cell, shown)
+    axes.set_title("\n".join(textwrap.wrap(plain(title), 44)), fontsize="medium")
+    axes.set_ylim(len(places) - 0.4, -0.6)
+    axes.set_yticks(range(len(places)), [plain(textwrap.shorten(place.name, LONGEST)) for place in places])
+    axes.tick_params("y", length=0, labelsize="small")
+    for label, place in zip(axes.get_yticklabels(), places, strict=True):
+        label.set_fontweight("normal" if place.cell else "bold")
+    axes.set_xlabel(_metrics(places))
+    _keep_possible(axes)
+
+
+def _metrics(places: Sequence[_Place]) -> str:
+    metrics = dict.fromkeys(metric_name(place.cell.metric) for place in places if place.cell)
+    return f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
+
+
+def _draw_number(axes: Axes, height: int, cell: Cell, shown: Sequence[Selection]) -> None:
+    """Rules above each other where there are several, so that their intervals do not cover each other."""
+    if cell.printed is not None:
+        axes.plot(100 * cell.printed, height, **PAPER)
+    if (difference := cell.difference(shown[0])) is not None and cell.printed is not None:
+        axes.hlines(height, 100 * cell.printed, 100 * (cell.printed + difference), color="0.6", linewidth=1, zorder=1)
+    for at, rule in enumerate(shown):
+        if rule in cell.ours:
+            _draw_ours(axes, height + 0.7 * ((at + 0.5) / len(shown) - 0.5), cell.ours[rule], OURS[rule])
+
+
+def _draw_ours(axes: Axes, height: float, ours: Ours, look: dict[str, Any]) -> None:
+    axes.plot(100 * ours.interval.mean, height, **look)
+    if ours.interval.low is not None and ours.interval.high is not None:
+        axes.hlines(height, 100 * ours.interval.low, 100 * ours.interval.high, color=look["color"], linewidth=1.8)
+
+
+def _keep_possible(axes: Axes) -> None:
+    """Where nothing is drawn, all that a share can be; else what is drawn, less what no share can be."""
+    low, high = axes.get_xlim() if axes.lines else (0, 100)
+    axes.set_xlim(max(low, -1), min(high, 101))
+
+
+def _add_legend(figure: Figure, shown: Sequence[Selection]) -> None:
+    entries = {"paper": PAPER} | {f"ours, {RULES[rule]}": OURS[rule] for rule in shown}
+    handles = [Line2D([], [], **{**look, "linestyle": "none"}) for look in entries.values()]
+    meaning = "Bars: 95 % interval over seeds"
+    figure.legend(handles, list(entries), loc="outside lower left", title=meaning, alignment="left")
+
+
+def printed_in_words(summary: PrintedSummary) -> str:
+    """For those who do not see the picture."""
+    return (
+        "A panel for each sub-table and a line for each of its numbers: the paper's as a black stroke, ours as a mark, "
+        f"with its interval over seeds. {outcome(summary)} The tables above hold the values."
+    )

@@ -1,0 +1,125 @@
+"""The tables of a printed table in Markdown, in LaTeX and for the terminal."""
+
+from collections.abc import Iterator, Sequence
+
+from rich import box
+from rich.console import Group
+from rich.table import Table as ConsoleTable
+from rich.text import Text
+
+from relbench.report.printed import AnsweredClaim, Cell, PrintedSummary
+from relbench.report.printed_grid import (
+    decimals,
+    difference_text,
+    formatted_parts,
+    ours_text,
+    paper_text,
+    parts,
+    rows,
+)
+from relbench.report.printed_words import (
+    BRIEF,
+    TOY,
+    footnotes,
+    full_title,
+    how_measured,
+    is_toy,
+    marks,
+    outcome,
+    reading,
+)
+from relbench.report.syntax import LATEX, MARKDOWN, Column, filled, latex_float, latex_table, markdown_table
+
+CLAIMS = (
+    Column[AnsweredClaim]("Claim of the paper", lambda claim: claim.text, is_number=False),
+    Column[AnsweredClaim]("Our runs", lambda claim: claim.answer, is_number=False),
+    Column[AnsweredClaim]("Detail", lambda claim: claim.detail, is_number=False),
+)
+
+
+PAGE = 6  # columns of numbers that can be read on a printed page
+
+
+def markdown_printed(summary: PrintedSummary) -> str:
+    """Title, tables, claims and notes in GitHub's Markdown."""
+    toy = [f"> **{TOY}**", ""] if is_toy(summary) else []
+    text = [f"# {_md(full_title(summary))}", "", *toy]
+    for words in (f"Source: {summary.source}", how_measured(summary), outcome(summary)):
+        text += [_md(words), ""]
+    for part in formatted_parts(summary):
+        text += [f"## {_md(part.title)}", "", *markdown_table(part.table), ""]
+    text += [f"- {_md(words)}" for words in [*footnotes(summary), *reading(summary)]]
+    if summary.claims:
+        text += ["", "## Claims", "", *markdown_table(filled(CLAIMS, summary.claims))]
+    if summary.notes:
+        text += ["", "## Notes", "", *(f"- {_md(note)}" for note in summary.notes)]
+    return "\n".join([*text, ""])
+
+
+def _md(words: str) -> str:
+    return words.translate(MARKDOWN)
+
+
+def latex_printed(summary: PrintedSummary) -> str:
+    r"""Floats for \input, one a sub-table, in booktabs' style; all sentences below, in the text.
+
+    Below, since a float can't break over pages, and there is no limit to what they say.
+    """
+    title = full_title(summary)
+    floats = [
+        line
+        for part in formatted_parts(summary)
+        for piece in part.split(PAGE)
+        for line in latex_float(f"{title}: {piece.title}".translate(LATEX), latex_table(piece.table))
+    ]
+    measured = [*([TOY] if is_toy(summary) else []), how_measured(summary), f"Source: {summary.source}"]
+    lists = {
+        title: [*measured, *footnotes(summary), *reading(summary)],
+        "Claims": [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims],
+        "Notes": summary.notes,
+    }
+    words = [line for name, texts in lists.items() if texts for line in _latex_list(name, texts)]
+    return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, *words, ""])
+
+
+def _latex_list(title: str, texts: Sequence[str]) -> Iterator[str]:
+    yield rf"\par\medskip{{\footnotesize\raggedright\noindent\textbf{{{title.translate(LATEX)}}}"
+    yield from (rf"\par {text.translate(LATEX)}" for text in texts)
+    yield r"\par}"
+
+
+def printed_text(summary: PrintedSummary) -> Group:
+    """What fits a terminal of 80 letters: a line a number, under the names of its sub-table and row."""
+    toy = [Text(TOY, style="bold")] if is_toy(summary) else []
+    head = [Text(full_title(summary), style="bold"), *toy, Text(how_measured(summary)), Text(outcome(summary))]
+    tables = [_console(title, cells, summary) for title, cells in parts(summary).items()]
+    below = "\n".join([*footnotes(summary), *reading(summary), *summary.notes])
+    return Group(*head, *tables, *map(_console_claim, summary.claims), Text(below, style="dim"))
+
+
+def _console(title: str, cells: list[Cell], summary: PrintedSummary) -> ConsoleTable:
+    console = ConsoleTable(title=Text(f"\n{title}"), box=box.SIMPLE_HEAD, title_justify="left")
+    console.pad_edge = console.show_edge = False
+    console.padding = (0, 1, 0, 0)
+    console.add_column("", overflow="fold")
+    for name in ("Paper", *(f"Ours,\n{BRIEF[rule]}" for rule in summary.shown), "Diff.,\npoints"):
+        console.add_column(name, justify="right", no_wrap=True)
+    for row, numbers in rows(cells).items():
+        console.add_row(Text(row, style="bold"))
+        for cell in numbers:
+            console.add_row(*_console_cells(cell, summary, decimals(cells)))
+    return console
+
+
+def _console_cells(cell: Cell, summary: PrintedSummary, places: int) -> list[Text]:
+    name, paper = f"  {cell.column}", paper_text(cell, places)
+    if not cell.path:
+        return [Text(name), Text(paper)]
+    first, *others = (ours_text(cell, rule, places) for rule in summary.shown)
+    mark = marks(summary).get(cell.note, "")
+    difference = difference_text(cell, summary.shown[0], places)
+    return [Text(text) for text in (name, paper, first + mark, *others, difference)]
+
+
+def _console_claim(claim: AnsweredClaim) -> Text:
+    return Text.assemble((claim.answer, "bold"), f": {claim.text} ", (claim.detail, "dim"))

@@ -1,0 +1,110 @@
+"""What the report of a printed table says in sentences, the same in every format."""
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from relbench.ledger import Selection
+from relbench.report.printed import AnsweredClaim, PrintedSummary
+from relbench.report.wording import NOTHING, ONE_SEED, RAISED, counted, listed, metric_name, signed
+
+RULES: Mapping[Selection, str] = {
+    "last": "last step",
+    "validation": "best on validation classes",
+    "test": "best on test classes: peeking",
+}
+BRIEF: Mapping[Selection, str] = {"last": "last", "validation": "validation", "test": "test: peeking"}
+TOY = "Toy scale: these numbers say only that everything runs."
+
+
+def is_toy(summary: PrintedSummary) -> bool:
+    """Whether its numbers mean nothing."""
+    return summary.scale == "toy"
+
+
+def full_title(summary: PrintedSummary) -> str:
+    """The title, with what no number must be read without."""
+    return f"{summary.title}, {summary.protocol} protocol{', toy scale' if is_toy(summary) else ''}"
+
+
+def how_measured(summary: PrintedSummary) -> str:
+    """Protocol, scale, rules of selection, metrics and seeds, in one sentence."""
+    first, *others = (RULES[rule] for rule in summary.shown)
+    further = f" (further lines: {'; '.join(others)})" if others else ""
+    metrics = listed([metric_name(metric) for metric in dict.fromkeys(cell.metric for cell in summary.cells)])
+    return (
+        f"Protocol: {summary.protocol}; scale: {summary.scale}; step that counts: {first}{further}; "
+        f"{_seeds(summary)}; {metrics} in percent."
+    )
+
+
+def _seeds(summary: PrintedSummary) -> str:
+    """How many stand behind a number, and which."""
+    finished = [ours.seeds for cell in summary.cells for ours in cell.ours.values()]
+    if not finished:
+        return "no run is finished"
+    fewest, most = min(map(len, finished)), max(map(len, finished))
+    named = ", ".join(map(str, sorted({seed for seeds in finished for seed in seeds})))
+    return f"{'' if fewest == most else f'{fewest} to '}{counted(most, 'seed')} ({named})"
+
+
+def outcome(summary: PrintedSummary) -> str:
+    """How much is finished, how far it lies from the paper, and what became of the claims."""
+    return " ".join([_progress(summary), *_distance(summary), *_claims(summary.claims)])
+
+
+def _progress(summary: PrintedSummary) -> str:
+    asked = [cell for cell in summary.cells if cell.path]
+    finished = [cell for cell in asked if summary.shown[0] in cell.ours]
+    others = len(summary.cells) - len(asked)
+    beside = f" {counted(others, 'number')} of other papers stand{'s' if others == 1 else ''} beside." if others else ""
+    return f"Of {counted(len(asked), 'number')} to measure, {len(finished):,} have runs of ours.{beside}"
+
+
+def _distance(summary: PrintedSummary) -> list[str]:
+    differences = [
+        difference for cell in summary.cells if (difference := cell.difference(summary.shown[0])) is not None
+    ]
+    if not differences:
+        return []
+    spread = f"from {signed(min(differences))} to {signed(max(differences))}"
+    rule = RULES[summary.shown[0]]
+    return [f"Ours ({rule}) less the paper's: {signed(fmean(differences))} points in the mean, {spread}."]
+
+
+def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
+    if not claims:
+        return []
+    answers = [claim.answer for claim in claims]
+    holds, fails, open_ = (answers.count(answer) for answer in ("holds", "does not", "not enough runs"))
+    verbs = f"{holds} hold{'s' if holds == 1 else ''}, {fails} {'does' if fails == 1 else 'do'} not"
+    return [f"Of {counted(len(claims), 'claim')}, {verbs}, {open_} {'has' if open_ == 1 else 'have'} not enough runs."]
+
+
+def reading(summary: PrintedSummary) -> list[str]:
+    """How to read the tables, a sentence each."""
+    single = any(len(ours.seeds) == 1 for cell in summary.cells for ours in cell.ours.values())
+    return [
+        "Ours: mean over seeds ± half of its 95 % interval (Student's t), which covers new training runs alone.",
+        *([f"{ONE_SEED}: one seed, no interval."] if single else []),
+        f"Difference: ours ({RULES[summary.shown[0]]}) less the paper's, in points.",
+        *([PEEKING] if "test" in summary.shown else []),
+        f"{NOTHING}: no run is finished, or no number was published. Blank: nothing to measure.",
+    ]
+
+
+PEEKING = (
+    "Best on test classes: peeking, since the step is chosen on the very images that it is then measured on; "
+    "such numbers are too high."
+)
+
+
+def marks(summary: PrintedSummary) -> dict[str, str]:
+    """A raised letter for each distinct note of a network, in the table's order."""
+    letters = list(RAISED.values())
+    texts = dict.fromkeys(cell.note for cell in summary.cells if cell.note)
+    return {text: letters[index % len(letters)] * (index // len(letters) + 1) for index, text in enumerate(texts)}
+
+
+def footnotes(summary: PrintedSummary) -> list[str]:
+    """The networks' notes, each once, behind its letter."""
+    return [f"{mark} {text}" for text, mark in marks(summary).items()]
