@@ -31,7 +31,7 @@ from relbench.data.card import Card, card_names, packaged_card
 from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
 from relbench.data.fetch import ManualStepsError, fetch, state
 from relbench.data.gallery import gallery
-from relbench.data.glyphs import glyph_counts
+from relbench.data.glyphs import NAMES, glyph_counts
 from relbench.data.photo_sets import PhotoSet
 from relbench.data.verify import faults
 from relbench.files import written_whole
@@ -52,8 +52,8 @@ Item = TypeVar("Item")
 
 def _find(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
     """A data set of photos, and its card if it is a published one."""
-    if name == "glyphs":
-        raise ValueError("glyphs are rendered on first use and compared with their hash: this is for photos")
+    if name in NAMES:
+        raise ValueError(f"{name} is rendered on first use and compared with its hash: this is for photos")
     return find_photos(name, root), packaged_card(name) if name in card_names() else None
 
 
@@ -63,13 +63,14 @@ def list_all(root: Root = Path("datasets")) -> None:
     with in_one_line():
         cards = [packaged_card(name) for name in card_names()]
         table = Table("data set", "train:\nclasses, images", "test:\nclasses, images", "state", "download", box=PLAIN)
-        table.add_row("glyphs", *_sides(glyph_counts()), "ready", "none")
+        for name in NAMES:
+            table.add_row(name, *_sides(glyph_counts()), "ready", "none")
         for card in cards:
             table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card))
         for name in added_names(root):
             table.add_row(name, *_added(name, root), "none")
         out.print(table)
-        licences = {"glyphs": "free, that of the DejaVu fonts"} | {card.name: card.licence for card in cards}
+        licences = dict.fromkeys(NAMES, "free, that of the DejaVu fonts") | {card.name: card.licence for card in cards}
         for name, licence in licences.items():
             out.print(f"  licence of {name}: {licence}", markup=False, highlight=False)
 

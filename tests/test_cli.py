@@ -54,6 +54,7 @@ def test_list(relbench_command):
     assert code == 0
     for name in (
         "glyphs",
+        "glyphs-textured",
         "triplet",
         "rkd_distance",
         "rkd_angle",

@@ -84,7 +84,10 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
     ("values", "message"),
     [
         ({"data.name": "glyph"}, "unknown data set 'glyph': did you mean glyphs?"),
-        ({"data.name": "mnist"}, "unknown data set 'mnist': known are cars196, cub200, glyphs, inshop, sop"),
+        (
+            {"data.name": "mnist"},
+            "unknown data set 'mnist': known are cars196, cub200, glyphs, glyphs-textured, inshop, sop",
+        ),
         ({"student.trunk": "resnet81"}, "triplet: unknown trunk 'resnet81': did you mean resnet18"),
         ({"teacher.trunk": "vgg"}, "teacher: unknown trunk 'vgg': known are conv4, googlenet, resnet18, resnet50"),
         (

@@ -433,11 +433,13 @@ def test_another_place_for_decoded_images(call, cards, tmp_path):
     ("arguments", "parts"),
     [
         (("data", "fetch", "cub"), ["unknown data set 'cub'", "did you mean cub200"]),
-        (("data", "fetch", "glyphs"), ["rendered on first use"]),
+        (("data", "fetch", "glyphs"), ["glyphs is rendered on first use"]),
+        (("data", "verify", "glyphs-textured"), ["glyphs-textured is rendered on first use"]),
         (("data", "verify", "cubs200"), ["unknown data set"]),
         (("data", "add", "a b", "x.csv"), ["the name 'a b' is impossible"]),
         (("data", "add", "mine", "x.csv"), ["x.csv"]),
         (("data", "add", "sop", "x.csv"), ["the name 'sop' is taken"]),
+        (("data", "add", "glyphs-textured", "x.csv"), ["the name 'glyphs-textured' is taken"]),
     ],
 )
 def test_impossible_requests(call, tmp_path, arguments, parts):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from relbench.data.added import added_names, added_set, read_added
 from relbench.data.card import card_names, packaged_card
-from relbench.data.glyphs import Glyphs, character, content_hash
+from relbench.data.glyphs import NAMES, Glyphs, character, content_hash
 from relbench.data.photo_sets import PhotoSet, published
 from relbench.data.table import ImageSource
+from relbench.data.textured import TexturedGlyphs, textured_content
 from relbench.experiment import Data
 from relbench.names import known
 
@@ -38,25 +39,40 @@ def photo_entry(photos: PhotoSet) -> DataSet:
     )
 
 
-def _load_glyphs(data: Data, root: Path, progress: Progress) -> ImageSource:
-    if data.resize is not None or not data.hold_out:
-        raise ValueError("data.resize and data.hold_out are for photos: glyphs have no such choice")
-    return Glyphs(data.size, data.train_classes, data.test_classes, data.distortion, root / "glyphs", progress)
+def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]) -> DataSet:
+    """The entry of a data set made of rendered glyphs; all keep them in one folder, as some can share them."""
+
+    def load(data: Data, root: Path, progress: Progress) -> ImageSource:
+        if data.resize is not None:
+            raise ValueError(f"data.resize = {data.resize} is for photos: {data.name} has no such thing")
+        classes = data.train_classes, data.test_classes
+        return source(data.size, *classes, data.distortion, root / "glyphs", progress, hold_out=data.hold_out)
+
+    return DataSet(
+        summary=summary,
+        content=lambda _: content(),
+        load=load,
+        hint=lambda _data, _root: "",
+        ks=(1, 2, 4, 8, 16, 32),
+        class_name=character,
+    )
 
 
-GLYPHS = DataSet(
-    summary="letters and signs in the twelve DejaVu faces; rendered on first use, no download",
-    content=lambda _: content_hash(),
-    load=_load_glyphs,
-    hint=lambda _data, _root: "",
-    ks=(1, 2, 4, 8, 16, 32),
-    class_name=character,
+GLYPHS = _glyphs_entry(
+    "letters and signs in the twelve DejaVu faces; rendered on first use, no download", content_hash, Glyphs
+)
+TEXTURED = _glyphs_entry(
+    "glyphs filled with coloured textures, on others; for large networks, no download", textured_content, TexturedGlyphs
 )
 
 
 def data_set_names(root: Path) -> list[str]:
-    """The one that needs no files, those with a card, and those that were added to a folder."""
-    return ["glyphs", *card_names(), *added_names(root)]
+    """Those that need no files, those with a card, and those that were added to a folder."""
+    return [*NAMES, *_photo_names(root)]
+
+
+def _photo_names(root: Path) -> list[str]:
+    return [*card_names(), *added_names(root)]
 
 
 def find_data_set(name: str, root: Path) -> DataSet:
@@ -65,8 +81,8 @@ def find_data_set(name: str, root: Path) -> DataSet:
     Raises:
         ValueError: there is none, or what is remembered of an added one is damaged.
     """
-    if known(name, data_set_names(root), "data set") == "glyphs":
-        return GLYPHS
+    if known(name, data_set_names(root), "data set") in NAMES:
+        return dict(zip(NAMES, (GLYPHS, TEXTURED), strict=True))[name]
     return photo_entry(find_photos(name, root))
 
 
@@ -76,6 +92,6 @@ def find_photos(name: str, root: Path) -> PhotoSet:
     Raises:
         ValueError: there is none, or what is remembered of an added one is damaged.
     """
-    if known(name, data_set_names(root)[1:], "data set") in card_names():
+    if known(name, _photo_names(root), "data set") in card_names():
         return published(packaged_card(name))
     return added_set(read_added(name, root))

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 from pydantic import PositiveInt, ValidationError
 
+from relbench.data import glyphs
 from relbench.data.card import card_names
 from relbench.data.own import read_image_folder, read_table
 from relbench.data.photo_sets import PhotoSet
@@ -58,7 +59,7 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"the name {name!r} is impossible: take letters, digits, - and _")
-    if name in ("glyphs", *card_names()):
+    if name in (*glyphs.NAMES, *card_names()):
         raise ValueError(f"the name {name!r} is taken: take another one")
     folder = root / name
     if folder.exists() and not _is_left_over(folder):

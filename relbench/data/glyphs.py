@@ -47,8 +47,9 @@ FACES = tuple(
     for style in ("", "-Bold", f"-{slanted}", f"-Bold{slanted}")
 )
 WINDOW, BOTTOM = 1.4, -0.36  # ems: the picture's side, and its lower edge above the baseline
-OVERSIZE = 2  # pictures are kept at twice the network's input, so that a distorted view stays sharp
 MANIFEST_SIZE = 56
+
+NAMES = ("glyphs", "glyphs-textured")  # the data sets that are made of these pictures
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
@@ -82,6 +83,8 @@ def glyph_counts() -> dict[str, int]:
 class Glyphs:
     """The data set as a source of images.
 
+    Pictures are kept at twice the network's input (`oversize`), so that a distorted view stays sharp.
+
     Args:
         size: side of the network's input in pixels.
         train_classes: only the first so many training classes of the manifest (None: all).
@@ -89,11 +92,14 @@ class Glyphs:
         distortion: strength of the views' distortion; 1 is the standard.
         folder: where the rendered pictures are kept.
         progress: wraps the code points being rendered, for a progress bar.
+        hold_out: False makes validation classes training classes, after all others.
 
     Raises:
         ValueError: more classes are asked for than there are; or the fonts or the pixels differ from the manifest; or
             the file of kept pictures is damaged.
     """
+
+    oversize = 2
 
     def __init__(
         self,
@@ -103,9 +109,11 @@ class Glyphs:
         distortion: float,
         folder: Path,
         progress: Progress = iter,
+        *,
+        hold_out: bool = True,
     ) -> None:
-        side = size * OVERSIZE
-        self.table = _table(train_classes, test_classes)
+        side = size * self.oversize
+        self.table = _table(train_classes, test_classes, hold_out)
         classes = _all_classes() if side == MANIFEST_SIZE else sorted(set(self.table["label"]))
         kept = _kept(classes, side, folder, progress)
         _check(kept, len(classes), side)
@@ -129,14 +137,16 @@ class Glyphs:
         return torch.from_numpy(self._pictures[self._places[lines.numpy()]])
 
 
-def _table(train_classes: int | None, test_classes: int | None) -> pd.DataFrame:
+def _table(train_classes: int | None, test_classes: int | None, hold_out: bool) -> pd.DataFrame:  # noqa: FBT001
     splits = dict(manifest()["classes"])
+    if not hold_out:
+        splits["train"] = splits["train"] + splits.pop("validation")
     splits["train"] = first_classes(splits["train"], train_classes, "train")
     splits["test"] = first_classes(splits["test"], test_classes, "test")
     lines = [
         (f"{label}/{face}", label, split) for split, labels in splits.items() for label in labels for face in FACES
     ]
-    return checked(pd.DataFrame(lines, columns=list(COLUMNS)))
+    return checked(pd.DataFrame(lines, columns=list(COLUMNS)), needs_validation=hold_out)
 
 
 def _places(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:

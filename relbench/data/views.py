@@ -10,6 +10,7 @@ SCALE = 0.3  # natural logarithm
 SHEAR = 0.3
 SHIFT = 0.15  # of half the picture's side
 NOISE = 0.15  # standard deviation, grey levels being in [0, 1]
+MOVES = 6  # random numbers that a view takes, beside noise
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Distortion:
             Views, float32 in [0, 1], shape (batch, channels, size, size).
         """
         count, channels = pictures.shape[:2]
-        numbers = torch.rand(count, 6, generator=generator)
+        numbers = torch.rand(count, MOVES, generator=generator)
         noise = torch.randn(count, channels, self.size, self.size, generator=generator)
         return self._views(pictures, numbers, noise)
 
@@ -51,15 +52,26 @@ class Distortion:
         """
         shape = (pictures.shape[1], self.size, self.size)
         generators = [torch.Generator().manual_seed(int(key)) for key in keys]
-        numbers = torch.stack([torch.rand(6, generator=generator) for generator in generators])
+        numbers = torch.stack([torch.rand(MOVES, generator=generator) for generator in generators])
         noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
         return self._views(pictures, numbers, noise)
 
-    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+    def moved(self, pictures: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        """Rotate, scale, shear and shift each picture by given random numbers; add no noise.
+
+        Args:
+            pictures: uint8, shape (batch, channels, height, width).
+            numbers: in [0, 1), shape (batch, MOVES), in the order of `affine_maps`.
+
+        Returns:
+            Views, float32 in [0, 1], shape (batch, channels, size, size).
+        """
         maps = affine_maps((2 * numbers - 1) * self.strength)
         grid = affine_grid(maps, [len(pictures), 1, self.size, self.size], align_corners=False)
-        views = grid_sample(pictures.float() / 255, grid, align_corners=False)
-        return (views + NOISE * self.strength * noise).clamp_(0, 1)
+        return grid_sample(pictures.float() / 255, grid, align_corners=False)
+
+    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
+        return (self.moved(pictures, numbers) + NOISE * self.strength * noise).clamp_(0, 1)
 
 
 def affine_maps(numbers: torch.Tensor) -> torch.Tensor:

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from relbench.data import GLYPHS, glyphs
+from relbench.data import GLYPHS, find_data_set, glyphs
 from relbench.data.glyphs import FACES, Glyphs, content_hash, draw
 from relbench.data.outline import Face
 from relbench.data.table import lines_of, table_hash
 from relbench.data.views import Distortion
-from relbench.experiment import Data
+from relbench.experiment import Data, changed
 
 COMMITTED = glyphs.manifest()
 COUNTS = {"train": 8, "validation": 2, "test": 6}
@@ -399,10 +399,33 @@ def test_entry(folder):
     assert all(split in set(loaded.table["split"]) for split in COUNTS)
 
 
-@pytest.mark.parametrize("settings", [{"resize": 64}, {"hold_out": False}])
-def test_settings_of_photos_are_refused(folder, settings):
-    with pytest.raises(ValueError, match="are for photos"):
-        GLYPHS.load(Data(**settings), folder.parent, iter)
+@pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
+def test_resize_is_refused(folder, name):
+    message = refusal(lambda: find_data_set(name, folder).load(Data(name=name, resize=64), folder.parent, iter))
+    assert message == f"data.resize = 64 is for photos: {name} has no such thing"
+
+
+@pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
+@pytest.mark.parametrize(("asked", "expected"), [(None, 10), (9, 9)])
+def test_training_on_all_classes(folder, few_classes, name, asked, expected):
+    """Validation classes are training classes, after all others; what is shown of a line stays the same."""
+    data, entry = Data(name=name, train_classes=asked), find_data_set(name, folder)
+    held, whole = (entry.load(changed(data, {"hold_out": out}), folder.parent, iter) for out in (asked is None, False))
+    classes = few_classes["classes"]
+    labels = {split: whole.table["label"][lines_of(whole.table, split)].unique().tolist() for split in COUNTS}
+    assert labels["train"] == [*classes["train"], *classes["validation"]][:expected]
+    assert labels["validation"] == []
+    assert labels["test"] == classes["test"]
+    assert whole.content == held.content
+    assert (whole.data_hash != held.data_hash) == (asked is None)
+    views = dict(zip(held.table["name"], held.test_batch(all_lines(held)), strict=True))
+    for line, view in zip(whole.table["name"], whole.test_batch(all_lines(whole)), strict=True):
+        assert torch.equal(view, views[line])
+
+
+def test_more_classes_than_there_are_with_those_of_validation(folder):
+    message = refusal(lambda: Glyphs(28, 11, None, 1.0, folder, hold_out=False))
+    assert message == "data.train_classes = 11, but there are 10: ask for fewer"
 
 
 def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
