@@ -49,7 +49,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     """
     folder = RunFolder(runs, experiment)
     device = torch.device(experiment.protocol.device)
-    with _threads(experiment.protocol.threads):
+    with threads_limited(experiment.protocol.threads):
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = data_set.load(experiment.data, data_folder, iter)
@@ -61,7 +61,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[None]:
+def threads_limited(count: int) -> Iterator[None]:
     """Compute on so many threads, in torch and in the libraries below numpy and faiss."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
