@@ -1,0 +1,284 @@
+"""What a training step and an embedding take on the machine at hand: measured on made-up images and random weights."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from relbench.data.glyphs import OVERSIZE
+from relbench.data.views import Distortion
+from relbench.estimate.image_counts import ImageCounts
+from relbench.evaluation import retrieval_metrics
+from relbench.experiment import Experiment, changed
+from relbench.kept import has_classifier
+from relbench.models import Embedder, Observed, build_embedder, embed
+from relbench.measure import EVALUATION_BATCH
+from relbench.run import computing
+from relbench.terms import Shapes, classifier_of, layers_in, parts_of, shapes_of
+from relbench.training import Task, Teacher, Trainer
+
+ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
+REPEATS = 5  # of work that is shorter
+SEARCHED = 2000  # made-up embeddings
+ENDLESS = 10**8  # steps, the first few of which are made
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a kind of run takes, in seconds.
+
+    Attributes:
+        step: of training, a whole batch.
+        image: embedding one.
+        view: making one to be tested with; 0 where images are read, which is not measured.
+        pair: comparing a query with one other image.
+        measured: how, in a few words.
+    """
+
+    step: float
+    image: float
+    view: float
+    pair: float
+    measured: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the time of a step depends on, but for what matters little: dimensions, options, the number of classes."""
+
+    student: tuple[str, int | None]  # trunk, width
+    teacher: tuple[str, int | None] | None
+    size: int
+    channels: int
+    batch_size: int
+    images_per_class: int
+    precision: str
+    channels_last: bool
+    device: str
+    threads: int
+    losses: tuple[tuple[str, tuple[str, ...], str], ...]  # name, layers, source
+
+    def __str__(self) -> str:
+        """A few words, to be shown while it is measured."""
+        losses = ", ".join(name for name, _, _ in self.losses)
+        return f"{self.student[0]}{f' taught by {self.teacher[0]}' if self.teacher else ''}: {losses}"
+
+
+def kind_of(experiment: Experiment, channels: int) -> Kind:
+    """Which kind of run an experiment is."""
+    net, protocol, teacher = experiment.net, experiment.protocol, experiment.teacher
+    return Kind(
+        student=(net.trunk, net.width),
+        teacher=(teacher.net.trunk, teacher.net.width) if teacher else None,
+        size=experiment.data.size,
+        channels=channels,
+        batch_size=protocol.batch_size,
+        images_per_class=protocol.images_per_class,
+        precision=protocol.precision,
+        channels_last=protocol.channels_last,
+        device=protocol.device,
+        threads=protocol.threads,
+        losses=tuple((term.loss, term.layers, term.source) for term in experiment.terms),
+    )
+
+
+class Stopwatch:
+    """Names how many images to work on next, and times the work until it is asked again.
+
+    The number is doubled until the work takes `ENOUGH` seconds. Work on so many images for the first time is not timed:
+    it takes memory and chooses its way.
+
+    Args:
+        first: images to begin with.
+        most: images to end with.
+        finish: waits until the device has done what it was told to.
+        clock: seconds.
+
+    Attributes:
+        images: the number that was timed at last; 0 before.
+        seconds: that they took.
+    """
+
+    def __init__(
+        self, first: int, most: int, finish: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._first, self._most, self._finish, self._clock = first, most, finish, clock
+        self.images, self.seconds = 0, 0.0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield numbers of images, until enough is known."""
+        size = min(self._first, self._most)
+        yield size
+        times = [(yield from self._timed(size))]
+        while times[0] < ENOUGH and size < self._most:
+            size = min(2 * size, self._most)
+            yield size
+            times = [(yield from self._timed(size))]
+        while times[0] < ENOUGH and len(times) < REPEATS:
+            times.append((yield from self._timed(size)))
+        self.images, self.seconds = size, median(times)
+
+    def _timed(self, size: int) -> Generator[int, None, float]:
+        self._finish()
+        start = self._clock()
+        yield size
+        self._finish()
+        return self._clock() - start
+
+    @property
+    def rate(self) -> float:
+        """Seconds an image."""
+        return self.seconds / self.images
+
+
+class _Enough(Exception):  # noqa: N818 - nothing is wrong
+    """Ends a training of which enough is known."""
+
+
+def calibrated(experiment: Experiment, counts: ImageCounts) -> Rates:
+    """Measure what a run takes, with its own training loop, in seconds rather than hours.
+
+    On a GPU with whole batches. On the CPU from a batch of two classes on, no more images than take `ENOUGH` seconds;
+    what a whole batch takes is then in proportion. Nothing is loaded, downloaded or written.
+
+    Args:
+        experiment: the run; its teacher need not be there.
+        counts: of its images.
+    """
+    sample = untrained(experiment)
+    device, batch = torch.device(sample.protocol.device), sample.protocol.batch_size
+    with computing(sample.protocol.threads, sample.protocol.precision):
+        images = _Images(sample, counts.channels)
+        network = build_embedder(sample.net, counts.channels, sample.seed)
+        step = _stopwatch(device, 2 * sample.protocol.images_per_class, batch)
+        _train(_task(sample, counts, network, images), sample, step)
+        return Rates(
+            step=step.rate * batch,
+            image=_embedding(network, images, device),
+            view=_viewing(images),
+            pair=_searching(sample.net.dim),
+            measured="full batch" if step.images == batch else f"from {step.images} of {batch} images",
+        )
+
+
+def untrained(experiment: Experiment) -> Experiment:
+    """The same run with weights that need no file, alone, and without an end."""
+    changes = {"steps": ENDLESS, "validate_every": ENDLESS, "learning_rate": 1e-6, "selection": "last"}
+    return changed(
+        experiment,
+        {
+            "net": changed(experiment.net, {"weights": "random"}),
+            "protocol": changed(experiment.protocol, changes),
+            "teacher": untrained(experiment.teacher) if experiment.teacher else None,
+            "start": None,
+        },
+    )
+
+
+def shapes_without_work(sample: Experiment, counts: ImageCounts) -> Shapes:
+    """What the losses of a run can count on, found without computing an image.
+
+    Raises:
+        ValueError: a network lacks a layer that a term compares.
+    """
+    with torch.device("meta"):
+        return shapes_of(sample, counts.channels, counts.classes)
+
+
+class _Images:
+    """Made-up images: those of one channel distorted as Glyphs are, others as they come from a file."""
+
+    def __init__(self, sample: Experiment, channels: int) -> None:
+        size, self.most = sample.data.size, max(sample.protocol.batch_size, EVALUATION_BATCH)
+        side = OVERSIZE * size if channels == 1 else size
+        shape, generator = (self.most, channels, side, side), np.random.default_rng(sample.seed)
+        self._pictures = torch.from_numpy(generator.integers(256, size=shape, dtype=np.uint8))  # torch's take seconds
+        self._distortion = Distortion(size, sample.data.distortion) if channels == 1 else None
+
+    def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        pictures = self._pictures[lines]
+        return self._distortion.random(pictures, generator) if self._distortion else pictures
+
+    def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
+        pictures = self._pictures[lines]
+        return self._distortion.fixed(pictures, lines) if self._distortion else pictures
+
+    @property
+    def are_read(self) -> bool:
+        return self._distortion is None
+
+
+def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
+    """A GPU is at its own speed with whole batches only."""
+    if device.type == "cuda":
+        return Stopwatch(most, most, torch.cuda.synchronize)
+    return Stopwatch(first, most, lambda: None)
+
+
+def _task(sample: Experiment, counts: ImageCounts, network: Embedder, images: _Images) -> Task:
+    classes = counts.classes
+    return Task(
+        network=network,
+        observed=Observed(network, sample.net, layers_in(sample)),
+        parts=parts_of(sample, shapes_without_work(sample, counts)),
+        classifier=classifier_of(sample, classes),
+        teacher=_teacher(sample, counts) if sample.teacher else None,
+        batches=lambda _: iter(()),
+        images=images.train_batch,
+        labels=torch.arange(images.most) // sample.protocol.images_per_class % classes,
+        validate=lambda _: {},
+    )
+
+
+def _teacher(sample: Experiment, counts: ImageCounts) -> Teacher:
+    assert sample.teacher is not None
+    network = build_embedder(sample.teacher.net, counts.channels, sample.teacher.seed)
+    centres = torch.rand(counts.classes, sample.teacher.net.dim, generator=torch.Generator().manual_seed(0))
+    classifier = classifier_of(sample.teacher, counts.classes) if has_classifier(sample.teacher) else None
+    return Teacher(Observed(network, sample.teacher.net, layers_in(sample)), classifier, centres)
+
+
+def _train(task: Task, sample: Experiment, stopwatch: Stopwatch) -> None:
+    """Make as many steps as the stopwatch asks for."""
+
+    def batches(_: torch.Generator) -> Iterator[torch.Tensor]:
+        yield from (torch.arange(count) for count in stopwatch)
+        raise _Enough
+
+    with TemporaryDirectory() as folder, suppress(_Enough):
+        task = replace(task, batches=batches)
+        Trainer(task, sample.protocol, sample.seed, sample.fingerprint, Path(folder) / "unwritten").run(lambda _: None)
+
+
+def _embedding(network: Embedder, images: _Images, device: torch.device) -> float:
+    """Seconds an image, from images that are there."""
+    stopwatch = _stopwatch(device, 2, EVALUATION_BATCH)
+    views = images.train_batch(torch.arange(EVALUATION_BATCH), torch.Generator().manual_seed(0))
+    for count in stopwatch:
+        embed(network, iter([views[:count]]), device)
+    return stopwatch.rate
+
+
+def _viewing(images: _Images) -> float:
+    """Seconds a view."""
+    if images.are_read:
+        return 0.0
+    stopwatch = Stopwatch(EVALUATION_BATCH, EVALUATION_BATCH, lambda: None)
+    for count in stopwatch:
+        images.test_batch(torch.arange(count))
+    return stopwatch.rate
+
+
+def _searching(dim: int) -> float:
+    """Seconds a pair of images."""
+    rows = torch.rand(SEARCHED, dim, generator=torch.Generator().manual_seed(0)).numpy()
+    stopwatch = Stopwatch(SEARCHED, SEARCHED, lambda: None)
+    for count in stopwatch:
+        retrieval_metrics(rows, torch.arange(count).numpy() // 5, ks=(1,))
+    return stopwatch.seconds / SEARCHED**2

@@ -1,0 +1,109 @@
+"""How many images a run sees: from the data set's table, or before it is there from the published counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from relbench.data import find_photos
+from relbench.data.card import Card, card_names, packaged_card
+from relbench.data.fetch import state
+from relbench.data.glyphs import FACES, manifest
+from relbench.data.photo_sets import in_use
+from relbench.data.table import labels_of, lines_of
+from relbench.experiment import Data
+
+TEXT = (
+    400  # bytes of an image's name and label, where they are not known yet: those of the published photos take so many
+)
+CHARACTER = 4  # bytes, as numpy keeps text
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What a run's settings take of a data set.
+
+    Attributes:
+        classes: of the training images.
+        train: images.
+        validation: images; 0 where training takes them, too.
+        test: images.
+        test_classes: of the test images.
+        channels: of each image.
+        text: bytes that the name and the label of a test image take beside its embedding.
+    """
+
+    classes: int
+    train: int
+    validation: int
+    test: int
+    test_classes: int
+    channels: int
+    text: int
+
+
+def image_counts(data: Data, folder: Path) -> ImageCounts:
+    """Count the images; of a published data set that is not there yet, as its card says.
+
+    Where only the card is known and a run takes the first classes alone, these are taken to be of the usual size.
+
+    Args:
+        data: the settings.
+        folder: where data sets live.
+
+    Raises:
+        ValueError: there is no such data set, or it is damaged.
+    """
+    if data.name == "glyphs":
+        return _of_glyphs(data)
+    if data.name in card_names() and state(card := packaged_card(data.name), folder) != "ready":
+        return _of_card(card, data)
+    return _of_table(in_use(find_photos(data.name, folder).read(folder), data))
+
+
+def _of_glyphs(data: Data) -> ImageCounts:
+    classes = {split: len(labels) for split, labels in manifest()["classes"].items()}
+    train, test = _first(data.train_classes, classes["train"]), _first(data.test_classes, classes["test"])
+    label = max(len(label) for label in manifest()["classes"]["test"])
+    return ImageCounts(
+        classes=train,
+        train=train * len(FACES),
+        validation=classes["validation"] * len(FACES),
+        test=test * len(FACES),
+        test_classes=test,
+        channels=1,
+        text=CHARACTER * (2 * label + len("/") + max(map(len, FACES))),
+    )
+
+
+def _of_card(card: Card, data: Data) -> ImageCounts:
+    there = card.expected
+    held_out = max(1, round(card.validation.share * there.train_classes)) if data.hold_out else 0
+    train = _first(data.train_classes, there.train_classes - held_out)
+    test = _first(data.test_classes, there.test_classes)
+    return ImageCounts(
+        classes=train,
+        train=round(there.train_images * train / there.train_classes),
+        validation=round(there.train_images * held_out / there.train_classes),
+        test=round(there.test_images * test / there.test_classes),
+        test_classes=test,
+        channels=3,
+        text=TEXT,
+    )
+
+
+def _of_table(table: pd.DataFrame) -> ImageCounts:
+    train, validation, test = (lines_of(table, split) for split in ("train", "validation", "test"))
+    return ImageCounts(
+        classes=len(labels_of(table, train)[1]),
+        train=len(train),
+        validation=len(validation),
+        test=len(test),
+        test_classes=len(labels_of(table, test)[1]),
+        channels=3,
+        text=CHARACTER * int(sum(table[column].iloc[test].str.len().max() for column in ("name", "label"))),
+    )
+
+
+def _first(asked: int | None, there: int) -> int:
+    return there if asked is None else min(asked, there)
