@@ -61,6 +61,11 @@ def preparing(items: Iterable[str]) -> Iterable[str]:
     return track(list(items), description="preparing the data set", console=out)
 
 
+def measuring(items: Iterable[str]) -> Iterable[str]:
+    """The items, with a progress bar that goes away."""
+    return track(list(items), description="measuring how long runs take", console=out, transient=True)
+
+
 def written(folder: Path, paths: Sequence[Path]) -> None:
     """Say which files of a report were written."""
     out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)

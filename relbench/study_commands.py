@@ -8,6 +8,7 @@ import typer
 
 from relbench.console import FAILED, in_one_line, numbers, out
 from relbench.contenders import find_contender, try_own_losses, with_contenders
+from relbench.dry_run import show_plan
 from relbench.examples import with_examples
 from relbench.grid import claimed
 from relbench.ledger import Plan, Row, write_record
@@ -56,7 +57,7 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def reproduce(  # noqa: PLR0913 - one argument an option
+def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     study: StudyName,
     seeds: Seeds = "0,1,2",
     device: Device = "auto",
@@ -84,7 +85,7 @@ def reproduce(  # noqa: PLR0913 - one argument an option
     with in_one_line():
         call = Call(numbers(seeds, "--seeds"), device, results, data, jobs, _settings(settings or []), dry_run)
         given = {"data_sets": dataset, "only": only, "protocol": protocol, "scale": scale, "selection": selection}
-        asked = {name: value for name, value in given.items() if value is not None}
+        asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         if known(study, (*STUDIES, *TABLES), "study") in TABLES:
             failed = make_table(TABLES[study], call, Asked(**asked))
         else:
@@ -148,7 +149,7 @@ def _make(study: Study, call: Call) -> bool:
     cells = plan_cells(study, call.seeds, call.device, call.changes, call.data)
     folder = call.results / study.name
     if call.dry_run:
-        show_plan(cells, folder / "runs", call)
+        show_plan(cells, folder, call)
         return False
     plan = as_plan(study, cells, call.changes)
     with claimed(folder):

@@ -1,22 +1,24 @@
 """How `relbench reproduce` and `relbench report` make a printed table."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 from relbench.console import out
 from relbench.data import find_data_set
+from relbench.dry_run import show_plan
 from relbench.grid import claimed
 from relbench.kept import RunFolder
 from relbench.ledger import Selection, read_record, write_record
-from relbench.making import Call, make_runs, preparing, tell, written
+from relbench.making import Call, make_runs, tell, written
 from relbench.names import known
 from relbench.plan import resolve_device
 from relbench.report import printed_text, write_printed
-from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable
-from relbench.table_plan import Request, Unfolding, selected, transfers_of
+from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
+from relbench.table_plan import Request, Undecided, Unfolding, selected
 from relbench.table_summary import check_rule, results_of, summarise_table
-from relbench.transfer import transfer
 
 REQUEST = "request.json"
 
@@ -56,7 +58,7 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
     paths = selected(table, list(request.contents), asked.only)
     folder = call.results / folder_name(request)
     if call.dry_run:
-        show_plan(table, request, paths, folder, call)
+        show_plan(_unfolding(table, request, folder).cells(paths, call.seeds), folder, call)
         return False
     with claimed(folder):
         merged, failed = _make(table, _joined(request, folder), paths, folder, call)
@@ -93,8 +95,8 @@ def _request(table: PrintedTable, call: Call, asked: Asked) -> Request:
         raise ValueError(f"seeds = {', '.join(map(str, call.seeds)) or 'none'}: name at least one, each once")
     return Request(
         study=table.name,
-        protocol=known(asked.protocol, PROTOCOLS, "protocol"),
-        scale=known(asked.scale, SCALES, "scale"),
+        protocol=cast("ProtocolName", known(asked.protocol, PROTOCOLS, "protocol")),
+        scale=cast("Scale", known(asked.scale, SCALES, "scale")),
         device=resolve_device(call.device),
         changes={key: list(value) if isinstance(value, tuple) else value for key, value in call.changes.items()},
         contents={name: _content(name, call) for name in data_sets},
@@ -113,6 +115,13 @@ def _content(name: str, call: Call) -> str:
         return ""
 
 
+def _show(table: PrintedTable, request: Request, folder: Path, shown: Sequence[Selection]) -> None:
+    summary = summarise_table(table, request, results_of(table, request, folder), shown)
+    paths = write_printed(summary, folder)
+    out.print(printed_text(summary))
+    written(folder, paths)
+
+
 def _joined(request: Request, folder: Path) -> Request:
     """With what was asked of the same table before."""
     if not is_table(folder):
@@ -126,18 +135,20 @@ def _joined(request: Request, folder: Path) -> Request:
 def _make(
     table: PrintedTable, request: Request, paths: Sequence[str], folder: Path, call: Call
 ) -> tuple[Request, dict[str, str]]:
-    """Make what can be made, until nothing more is known that is not finished."""
+    """Make what can be made, until nothing more is known that is not finished; gives what failed, too."""
     failed: dict[str, str] = {}
-    runs = folder / "runs"
     while True:
-        unfolding = Unfolding(
-            table, request.setup, lambda run: RunFolder(runs, run).finished(), request.rates, failed
-        )
-        cells = [cell for cell in unfolding.cells(paths, call.seeds) if isinstance(cell, Cell)]
+        unfolding = _unfolding(table, request, folder, failed)
+        planned = unfolding.cells(paths, call.seeds)
         request = request.model_copy(update={"rates": unfolding.rates})
-        write = lambda: write_record(request, folder / REQUEST)
-        todo = [cell for cell in cells if cell.name not in failed]
-        if all(RunFolder(runs, cell.experiment).row.exists() for cell in todo):
-            write()
+        cells = [cell for cell in planned if isinstance(cell, Cell) and cell.name not in failed]
+        finished = all(RunFolder(folder / "runs", cell.experiment).row.exists() for cell in cells)
+        failed |= make_runs(cells, folder, call, partial(write_record, request, folder / REQUEST)).failures
+        if finished or not any(isinstance(one, Undecided) for one in planned):
             return request, failed
-        failed |= make_runs(todo, folder, call, write).failures
+
+
+def _unfolding(table: PrintedTable, request: Request, folder: Path, failed: Collection[str] = ()) -> Unfolding:
+    return Unfolding(
+        table, request.setup, lambda run: RunFolder(folder / "runs", run).finished(), request.rates, failed
+    )

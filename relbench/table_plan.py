@@ -84,15 +84,20 @@ def selected(table: PrintedTable, data: Collection[str], only: Sequence[str]) ->
 
 @dataclass(frozen=True)
 class Undecided:
-    """A run whose learning rate, or whose teacher's, is not chosen yet."""
+    """A run whose learning rate, or whose teacher's, is not chosen yet.
 
-    network: Network
-    seed: int
+    Attributes:
+        label: what it is called.
+        experiment: one of those that it may turn out to be.
+    """
+
+    label: str
+    experiment: Experiment
 
     @property
     def name(self) -> str:
         """Of this run alone; no fingerprint has a space."""
-        return f"{self.network.path} {self.seed}"
+        return f"{self.label} {self.experiment.seed}"
 
 
 class Unfolding:
@@ -154,7 +159,7 @@ class Unfolding:
             teaches = any(one.teacher == network.path for one in self._table.networks)
             yield from _stages(network.path, "teacher" if teaches else "student", run)
         else:
-            yield Undecided(network, seed)
+            yield Undecided(network.path, self._like(network, seed))
 
     def _tuning(self, tuned: Network) -> Iterator[Cell | Undecided]:
         """The runs that a learning rate is still to be chosen by, with what they need."""
@@ -162,8 +167,13 @@ class Unfolding:
             return
         if tuned.teacher:
             yield from self._needed(self._table.network(tuned.teacher), TUNING_SEED)
-        for rate, run in self._candidates(tuned).items():
-            yield from _stages(f"{tuned.path} at {rate:g}", "tuning", run)
+        known = self._candidates(tuned)
+        for rate in self._setup.rates(tuned):
+            label = f"{tuned.path} at {rate:g}"
+            if rate in known:
+                yield from _stages(label, "tuning", known[rate])
+            else:
+                yield Undecided(label, self._like(tuned, TUNING_SEED, rate))
 
     def _decided(self, network: Network) -> bool:
         """Whether the learning rate is known; it is chosen now, if the runs to choose by are finished."""
@@ -182,6 +192,15 @@ class Unfolding:
         """By learning rate, the runs to choose from; none while the teacher's is not chosen."""
         runs = {rate: self._trained(tuned, TUNING_SEED, rate) for rate in self._setup.rates(tuned)}
         return {rate: run for rate, run in runs.items() if run}
+
+    def _like(self, network: Network, seed: int, rate: float | None = None) -> Experiment:
+        """A run as it may turn out to be, with the first learning rates of those there are."""
+        run = self.run(network.path, seed)
+        if run:
+            return run
+        teacher = self._like(self._table.network(network.teacher), seed) if network.teacher else None
+        rates = self._setup.rates(self._table.network(_tuned(network)))
+        return _experiment(network, self._setup, seed, rate or next(iter(rates), None), teacher)
 
     def _trained(self, network: Network, seed: int, rate: float | None) -> Experiment | None:
         """A network's run with a learning rate; None while its teacher's is not chosen."""

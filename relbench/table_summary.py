@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any as Transfer
 
 from relbench.evaluation import seed_interval
 from relbench.kept import RunFolder
 from relbench.ledger import Row, Selection
-from relbench.report.printed import AnsweredClaim, Answer, Cell, Ours, PrintedSummary
+from relbench.report.printed import Answer, AnsweredClaim, Cell, Ours, PrintedSummary
 from relbench.studies import Number, PrintedTable
 from relbench.studies.printed import Claim
-from relbench.table_plan import Choice, Request, Unfolding, transfers_of
-from relbench.transfer import Transfer, finished_transfer
+from relbench.table_plan import Choice, Request, Unfolding
 
 Measured = tuple[int, Mapping[str, float]]  # step, metrics
 
@@ -61,11 +61,7 @@ def results_of(table: PrintedTable, request: Request, folder: Path) -> Results:
     found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
     rows = {place: row for place, row in found.items() if row}
     _refuse_other_images(rows)
-    transfers = {
-        place: transfer
-        for place, one in transfers_of(table, request, unfolding)
-        if (transfer := finished_transfer(one, folder))
-    }
+    transfers: dict[tuple[str, int], Transfer] = {}
     own = unfolding.names(paths, request.seeds)
     strangers = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
     return Results(rows, transfers, unfolding.rates, len(strangers))
@@ -89,7 +85,7 @@ def summarise_table(
     Raises:
         ValueError: a rule of selection needs validation classes, and there are none.
     """
-    _refuse_rule(request, shown)
+    check_rule(request, shown)
     cells = tuple(_cell(number, table, request, results, shown) for number in _kept(table, request))
     claims = (claim for claim in table.claims if _data_sets(claim, table) <= request.contents.keys())
     return PrintedSummary(
@@ -105,7 +101,12 @@ def summarise_table(
     )
 
 
-def _refuse_rule(request: Request, shown: Sequence[Selection]) -> None:
+def check_rule(request: Request, shown: Sequence[Selection]) -> None:
+    """Refuse to show what no row can tell.
+
+    Raises:
+        ValueError: the rule needs validation classes, and there are none.
+    """
     held_out = any(request.setup.data(name).hold_out for name in request.contents)
     if list(shown) == ["validation"] and not held_out:
         raise ValueError(
@@ -121,9 +122,7 @@ def _kept(table: PrintedTable, request: Request) -> list[Number]:
     return [number for number in table.numbers if number.path in asked or (not number.path and number.part in parts)]
 
 
-def _cell(
-    number: Number, table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]
-) -> Cell:
+def _cell(number: Number, table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]) -> Cell:
     ours = {rule: one for rule in shown if (one := _ours(number, request.seeds, results, rule))}
     return Cell(
         part=number.part,
@@ -152,9 +151,7 @@ def _data_sets(claim: Claim, table: PrintedTable) -> set[str]:
     return {table.network(key.partition("@")[0]).data for pair in claim.better for key in pair}
 
 
-def _answered(
-    claim: Claim, table: PrintedTable, request: Request, results: Results, rule: Selection
-) -> AnsweredClaim:
+def _answered(claim: Claim, table: PrintedTable, request: Request, results: Results, rule: Selection) -> AnsweredClaim:
     """A claim holds where every comparison's 95 % interval over seeds lies above zero; one below refutes it."""
     numbers = {number.key: number for number in table.numbers if number.metric == MAIN}
 
@@ -195,7 +192,9 @@ def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[
         if table.network(path).data in request.contents:
             yield _rate_note(path, choice)
     if results.strangers:
-        count = f"{results.strangers} finished runs of this folder are" if results.strangers > 1 else "1 finished run is"
+        count = (
+            f"{results.strangers} finished runs of this folder are" if results.strangers > 1 else "1 finished run is"
+        )
         yield f"{count} of other settings, seeds or protocols, and not in this table."
 
 

@@ -105,6 +105,7 @@ def test_rates_are_chosen_teacher_first():
     first = unfolding(setup=FAIR, rows=rows).cells([OTHER], (0, 1))
     assert labels(first) == [f"{TEACHER} at {rate}" for rate in ("1e-05", "3e-05", "0.0001", "0.0003")] + [
         f"?{TEACHER} 0",
+        *(f"?{STUDENT} at {rate} 0" for rate in ("1e-05", "3e-05", "0.0001", "0.0003")),
         f"?{OTHER} 0",
         f"?{TEACHER} 1",
         f"?{OTHER} 1",
@@ -232,6 +233,9 @@ def test_a_request_is_kept(tmp_path):
     assert read_record(Request, tmp_path / "request.json") == kept
 
 
-def test_undecided_runs_have_names_of_their_own():
-    network = TABLE1.network(TEACHER)
-    assert Undecided(network, 0).name != Undecided(network, 1).name
+def test_what_is_not_decided_yet_looks_like_what_it_will_be():
+    undecided = [cell for cell in unfolding(setup=FAIR).cells([OTHER], (0, 1)) if isinstance(cell, Undecided)]
+    assert len({cell.name for cell in undecided}) == len(undecided) == 8
+    student = undecided[-1].experiment
+    assert (student.net.dim, student.seed, student.teacher.net.trunk) == (16, 1, "resnet50")
+    assert [cell.experiment.protocol.learning_rate for cell in undecided[1:5]] == [1e-5, 3e-5, 1e-4, 3e-4]

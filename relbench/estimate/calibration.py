@@ -11,14 +11,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from relbench.data.glyphs import OVERSIZE
+from relbench.data.glyphs import Glyphs
 from relbench.data.views import Distortion
 from relbench.estimate.image_counts import ImageCounts
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Experiment, changed
 from relbench.kept import has_classifier
-from relbench.models import Embedder, Observed, build_embedder, embed
 from relbench.measure import EVALUATION_BATCH
+from relbench.models import Embedder, Observed, build_embedder, embed
 from relbench.run import computing
 from relbench.terms import Shapes, classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import Task, Teacher, Trainer
@@ -196,7 +196,7 @@ class _Images:
 
     def __init__(self, sample: Experiment, channels: int) -> None:
         size, self.most = sample.data.size, max(sample.protocol.batch_size, EVALUATION_BATCH)
-        side = OVERSIZE * size if channels == 1 else size
+        side = Glyphs.oversize * size if channels == 1 else size
         shape, generator = (self.most, channels, side, side), np.random.default_rng(sample.seed)
         self._pictures = torch.from_numpy(generator.integers(256, size=shape, dtype=np.uint8))  # torch's take seconds
         self._distortion = Distortion(size, sample.data.distortion) if channels == 1 else None
