@@ -48,8 +48,9 @@ def measure_test(network: torch.nn.Module, source: ImageSource, ks: Sequence[int
 
 
 def evaluation_batches(source: ImageSource, lines: NDArray[np.int64]) -> Iterator[torch.Tensor]:
-    """The views for evaluation of these lines of the table, as many at a time as memory has room for."""
-    return (source.test_batch(part) for part in torch.split(torch.from_numpy(lines), EVALUATION_BATCH))
+    """The views for evaluation of these lines of the table, as many at a time as memory has room for; none of none."""
+    parts = torch.split(torch.from_numpy(lines), EVALUATION_BATCH) if len(lines) else ()
+    return (source.test_batch(part) for part in parts)
 
 
 def _by_class(answers: Answers) -> ClassCounts:

@@ -14,7 +14,7 @@ from data.tiny_cards import tiny_card
 
 from relbench.experiment import changed
 from relbench.ledger import Row, read_record
-from relbench.studies import TABLES
+from relbench.studies import TABLES, Cell
 from relbench.table_plan import Request, Unfolding
 
 CLASSES, IMAGES = 8, {"cub200": 4, "cars196": 4, "sop": 130}
@@ -167,7 +167,7 @@ def names_of(path, request, folder):
     """Fingerprints of the runs that the rate of a network is chosen from."""
     without = {other: choice for other, choice in request.rates.items() if other != path}
     candidates = Unfolding(TABLES[request.study], request.setup, lambda _: None, without).cells([path], (0,))
-    return {cell.name for cell in candidates if cell.role == "tuning"}
+    return {cell.name for cell in candidates if isinstance(cell, Cell) and cell.role == "tuning"}
 
 
 def is_first_stage(row, found):
@@ -283,7 +283,7 @@ def test_other_images_are_refused(make, call, tmp_path):
 def test_the_plan_comes_before_the_work(make, tmp_path):
     planned = make("rkd-table1", "--dataset", "cub200", "--only", "cub200/fitnet/16", "--dry-run")
     assert planned.code == 0, planned.error
-    for words in ("cub200/teacher/512", "cub200/fitnet/16, first stage", "to do", "after"):
+    for words in ("cub200/teacher/512", "cub200/fitnet/16, first stage", "to do", "3 runs to make: about"):
         assert words in planned.out
     assert not (tmp_path / "results").exists()
     assert make("rkd-table1", "--only", "cub200/teacher/512").code == 0
