@@ -30,7 +30,7 @@ class Outline(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in {"td", "th"}:
+        if {"td", "th"} & set(self.open):
             self.tables[-1][-1][-1] += data
         if self.open and self.open[-1] != "style":
             self.text.append(data)

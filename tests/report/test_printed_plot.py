@@ -20,13 +20,13 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
     return found
 
 
-@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("shape", ["wide", "narrow"])
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_number_of_paper_and_ours_is_marked_where_it_is(
-    name: str, narrow: bool, figures: list[matplotlib.figure.Figure]
+    name: str, shape: str, figures: list[matplotlib.figure.Figure]
 ) -> None:
     made = SHAPES[name]()
-    printed_plot(made, "png", narrow=narrow)
+    printed_plot(made, "png", narrow=shape == "narrow")
     for axes, cells in zip(figures[0].axes, parts(made).values(), strict=True):
         drawn = sorted(round(float(line.get_xdata()[0]), 6) for line in axes.lines)
         means = [cell.ours[rule].interval.mean for cell in cells for rule in made.shown if rule in cell.ours]
