@@ -15,7 +15,7 @@ from relbench.report.printed_words import (
     outcome,
     reading,
 )
-from relbench.report.wording import NOTHING, percent
+from relbench.report.wording import NOTHING, metric_name, percent
 
 
 def printed_page(summary: PrintedSummary) -> str:
@@ -40,15 +40,9 @@ def printed_page(summary: PrintedSummary) -> str:
 
 def _by_seed(summary: PrintedSummary) -> Grid | None:
     """What stands behind each of our means."""
-    header = ["Number", "Network", "Measured on", "Step that counts", "Seeds", "Values, %", "Steps"]
+    header = ["Network", "Measured on", "Metric", "Step that counts", "Seeds", "Values, %", "Steps"]
     rows = [
-        [
-            ", ".join((cell.part, cell.row, cell.column)),
-            cell.path,
-            cell.on or NOTHING,
-            BRIEF[rule],
-            *_lists(ours, places),
-        ]
+        [cell.path, cell.on or NOTHING, metric_name(cell.metric), BRIEF[rule], *_lists(ours, places)]
         for cells in parts(summary).values()
         for places in [decimals(cells)]
         for cell, rule, ours in _finished(cells, summary.shown)

@@ -56,8 +56,8 @@ MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_<>|
 def markdown_table(table: Table) -> list[str]:
     """Its lines in GitHub's Markdown."""
     rules = ["---:" if column.is_number else "---" for column in table.columns]
-    body = [[cell.translate(MARKDOWN) for cell in row] for row in table.rows]
-    return [f"| {' | '.join(cells)} |" for cells in [table.header, rules, *body]]
+    head, *body = [[cell.translate(MARKDOWN) for cell in row] for row in [table.header, *table.rows]]
+    return [f"| {' | '.join(cells)} |" for cells in [head, rules, *body]]
 
 
 LATEX = str.maketrans(

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from printed_tables import SHAPES, hostile
 from shown import distances, examples
 
 from relbench.report.page import page_text
+from relbench.report.printed_page import printed_page
 from relbench.report.summary import Summary
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright, of the group dev, is not installed")
@@ -80,6 +82,12 @@ def full_opened(
 ) -> Iterator[Opened]:
     """Everything, with its own pictures."""
     yield from _opened(browser, full_text, VIEWS[request.param], tmp_path_factory.mktemp("page"))
+
+
+@pytest.fixture(scope="module", params=VIEWS)
+def printed_opened(browser: Any, request: pytest.FixtureRequest, tmp_path_factory: TempPaths) -> Iterator[Opened]:
+    """A printed table at toy scale, eleven columns wide."""
+    yield from _opened(browser, printed_page(SHAPES["toy"]()), VIEWS[request.param], tmp_path_factory.mktemp("page"))
 
 
 def _opened(browser: Any, text: str, view: View, folder: Path) -> Iterator[Opened]:
@@ -165,8 +173,12 @@ COLOURS = """every => every.map(e => {
 
 def test_letters_stand_out_from_their_ground(full_opened: Opened) -> None:
     """At least 4.5 : 1, as WCAG 2.1 asks for at level AA."""
-    pairs = full_opened.page.eval_on_selector_all(
-        "h1, p, a, li, th, td, dt, dd, pre, figcaption, small, .mark", COLOURS
+    assert_letters_stand_out(full_opened)
+
+
+def assert_letters_stand_out(opened: Opened) -> None:
+    pairs = opened.page.eval_on_selector_all(
+        "h1, p, a, li, th, td, dt, dd, pre, figcaption, small, .mark, .faint", COLOURS
     )
     assert len(pairs) > 100
     for ink, ground in {(tuple(map(int, ink)), tuple(map(int, ground))) for ink, ground in pairs}:
@@ -179,3 +191,18 @@ def luminance(colour: tuple[int, ...]) -> float:
     shares = [level / 255 for level in colour]
     linear = [share / 12.92 if share <= 0.03928 else ((share + 0.055) / 1.055) ** 2.4 for share in shares]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_printed_table_fits_complains_of_nothing_and_can_be_read(printed_opened: Opened) -> None:
+    assert printed_opened.complaints == []
+    assert printed_opened.page.evaluate(OUTSIDE, printed_opened.view.media == "print") == [0, []]
+    assert_letters_stand_out(printed_opened)
+    led_to = printed_opened.page.eval_on_selector_all("nav a", "every => every.map(e => e.hash.slice(1))")
+    assert led_to == printed_opened.page.eval_on_selector_all("section", "every => every.map(e => e.id)")
+    assert printed_opened.page.locator(".banner").is_visible()
+
+
+@pytest.mark.parametrize("view", ["telephone", "paper"])
+def test_a_printed_table_of_long_names_fits(browser: Any, view: str, tmp_path: Path) -> None:
+    for opened in _opened(browser, printed_page(hostile()), VIEWS[view], tmp_path):
+        assert opened.page.evaluate(OUTSIDE, view == "paper") == [0, []]

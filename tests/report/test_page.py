@@ -4,9 +4,9 @@ import base64
 import dataclasses
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from html.parser import HTMLParser
 
 import pytest
+from outlined import Outline, outline
 
 from relbench.experiment import Term, changed
 from relbench.report.headline import headline
@@ -17,7 +17,6 @@ from relbench.report.tables import formatted, formatted_pairs
 from relbench.report.wording import PAIRS_TITLE, all_rows
 
 PageOf = Callable[[Summary], str]
-VOID = {"meta", "img", "source", "br", "link"}
 SOURCES = {
     "https://arxiv.org/abs/1706.07567",
     "https://github.com/lenscloth/RKD/tree/0a6c3c0",
@@ -25,49 +24,10 @@ SOURCES = {
 }
 
 
-class Outline(HTMLParser):
-    """Tags with their attributes, visible text, tables of cells; notices tags that do not match."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text: list[str] = []
-        self.tables: list[list[list[str]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in {"td", "th"}:
-            self.tables[-1][-1].append("")
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] in {"td", "th"}:
-            self.tables[-1][-1][-1] += data
-        if self.open and self.open[-1] != "style":
-            self.text.append(data)
-
-
 @pytest.fixture(scope="session")
 def study_page(study: Summary) -> Outline:
     """The page with its own pictures, read."""
     return outline(page_text(study))
-
-
-def outline(page: str) -> Outline:
-    parser = Outline()
-    parser.feed(page)
-    parser.close()
-    assert parser.open == []
-    return parser
 
 
 def test_it_is_well_formed_and_needs_nothing_else(page: str) -> None:

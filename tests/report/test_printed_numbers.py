@@ -1,0 +1,68 @@
+"""Numbers for programs read back to the same floats, in [0, 1]."""
+
+import csv
+import io
+
+import pandas as pd
+from printed_tables import CLAIMS, SHAPES, figure3, hostile, summary, table1, table1_cells
+
+from relbench.report.printed import PrintedSummary
+from relbench.report.printed_numbers import cell_numbers, claim_numbers
+from relbench.report.syntax import csv_text
+
+
+def read(frame: pd.DataFrame) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(csv_text(frame))))
+
+
+def number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def test_every_number_reads_back() -> None:
+    for made in (table1(), figure3(), hostile(), summary(table1_cells())):
+        got = read(cell_numbers(made))
+        assert len(got) == len(made.cells)
+        for line, cell in zip(got, made.cells, strict=True):
+            place = (cell.part, cell.row, cell.column, cell.metric, cell.path, cell.on, cell.note)
+            assert (
+                tuple(line[name] for name in ("part", "row", "column", "metric", "path", "measured_on", "note"))
+                == place
+            )
+            assert number(line["paper"]) == cell.printed
+            assert_ours(line, made)
+
+
+def assert_ours(line: dict[str, str], made: PrintedSummary) -> None:
+    cell = next(c for c in made.cells if (c.part, c.row, c.column) == (line["part"], line["row"], line["column"]))
+    for rule in made.shown:
+        name = "test_peeking" if rule == "test" else rule
+        assert number(line[f"{name}_difference"]) == cell.difference(rule)
+        ours = cell.ours.get(rule)
+        if ours is None:
+            assert {line[f"{name}_{what}"] for what in ("mean", "95_low", "seeds", "seed_list", "steps")} == {""}
+            continue
+        assert float(line[f"{name}_mean"]) == ours.interval.mean
+        assert (number(line[f"{name}_95_low"]), number(line[f"{name}_95_high"])) == (
+            ours.interval.low,
+            ours.interval.high,
+        )
+        assert line[f"{name}_seeds"] == str(len(ours.seeds))
+        assert tuple(map(int, line[f"{name}_seed_list"].split())) == ours.seeds
+        assert tuple(map(float, line[f"{name}_values"].split())) == ours.values
+        assert tuple(map(int, line[f"{name}_steps"].split())) == ours.steps
+
+
+def test_every_line_says_protocol_and_scale() -> None:
+    made = SHAPES["toy"]()
+    for line in [*read(cell_numbers(made)), *read(claim_numbers(made))]:
+        assert (line["study"], line["protocol"], line["scale"]) == ("rkd-table1", "fair", "toy")
+
+
+def test_claims_are_a_line_each_with_the_rules_of_the_table() -> None:
+    got = read(claim_numbers(table1()))
+    assert [(line["claim"], line["answer"], line["detail"]) for line in got] == [
+        (claim.text, claim.answer, claim.detail) for claim in CLAIMS
+    ]
+    assert {line["rules_shown"] for line in got} == {"last test_peeking"}
+    assert list(claim_numbers(summary(table1_cells(), claims=())).columns) == list(claim_numbers(table1()).columns)

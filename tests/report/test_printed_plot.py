@@ -1,0 +1,75 @@
+"""The picture: a line for each number, whatever the table's shape; the same each time."""
+
+import re
+import xml.etree.ElementTree as ET
+
+import matplotlib.figure
+import pytest
+from printed_tables import SHAPES, figure3, summary, table1, table1_cells, table3
+
+from relbench.report.printed import PrintedSummary
+from relbench.report.printed_grid import parts
+from relbench.report.printed_plot import printed_in_words, printed_plot
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
+    """The figures that are saved, without drawing them."""
+    found: list[matplotlib.figure.Figure] = []
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", lambda figure, *_, **__: found.append(figure))
+    return found
+
+
+@pytest.mark.parametrize("shape", ["wide", "narrow"])
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_number_of_paper_and_ours_is_marked_where_it_is(
+    name: str, shape: str, figures: list[matplotlib.figure.Figure]
+) -> None:
+    made = SHAPES[name]()
+    printed_plot(made, "png", narrow=shape == "narrow")
+    for axes, cells in zip(figures[0].axes, parts(made).values(), strict=True):
+        drawn = sorted(round(float(line.get_xdata()[0]), 6) for line in axes.lines)
+        means = [cell.ours[rule].interval.mean for cell in cells for rule in made.shown if rule in cell.ours]
+        printed = [cell.printed for cell in cells if cell.printed is not None]
+        assert drawn == sorted(round(100 * value, 6) for value in [*means, *printed])
+        low, high = axes.get_xlim()
+        assert -1 <= low < high <= 101
+
+
+def test_lines_are_named_by_row_and_column(figures: list[matplotlib.figure.Figure]) -> None:
+    for made in (table1(), table3(), figure3()):
+        printed_plot(made, "png")
+    labels = [[label.get_text() for label in figure.axes[0].get_yticklabels()] for figure in figures]
+    assert labels[0][:4] == ["ResNet50-512", "Triplet (teacher)", "ResNet18-16", "Baseline (Triplet)"]
+    assert labels[1][:2] == ["LiftedStruct, GoogLeNet-128", "K = 1"]
+    assert labels[2] == ["RKD-DA (student)", "Triplet (teacher)", "Pretrained"]
+    assert figures[0].axes[0].get_xlabel() == "Recall@1, %"
+    assert figures[1].axes[0].get_xlabel() == "%"
+
+
+def test_the_legend_tells_rules_and_peeking(figures: list[matplotlib.figure.Figure]) -> None:
+    printed_plot(figure3(), "png")
+    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == [
+        *("paper", "ours, last step", "ours, best on validation classes", "ours, best on test classes: peeking")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["png", "svg"])
+def test_the_same_table_gives_the_same_bytes(kind: str) -> None:
+    made = figure3()
+    first, second = (printed_plot(made, kind) for _ in range(2))  # type: ignore[arg-type]
+    assert first == second
+    assert first.startswith(b"\x89PNG") if kind == "png" else len(ET.fromstring(first)) > 1
+
+
+def test_toy_scale_is_in_the_title(figures: list[matplotlib.figure.Figure]) -> None:
+    printed_plot(SHAPES["toy"](), "png")
+    printed_plot(table1(), "png")
+    titles = [re.sub(r"\s+", " ", figure.get_suptitle()) for figure in figures]
+    assert "toy scale Toy scale: these numbers say only that everything runs." in titles[0]
+    assert titles[1].endswith("paper protocol")
+
+
+def test_words_tell_what_the_picture_shows() -> None:
+    empty: PrintedSummary = summary(table1_cells(), claims=())
+    assert "0 have runs of ours" in printed_in_words(empty)

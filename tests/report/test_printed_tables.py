@@ -1,0 +1,98 @@
+"""One set of cells in Markdown, LaTeX and on a terminal; protocol, rules and toy scale in each."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from printed_tables import CLAIMS, NOTES, SHAPES, WEIGHTS, summary, table1, table1_cells
+from rich.console import Console
+
+from relbench.report import printed_text
+from relbench.report.printed import PrintedSummary
+from relbench.report.printed_grid import formatted_parts
+from relbench.report.printed_tables import latex_printed, markdown_printed
+from relbench.report.printed_words import TOY
+
+Written = Callable[[PrintedSummary], str]
+UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
+
+
+def on_terminal(made: PrintedSummary) -> str:
+    file = StringIO()
+    Console(width=80, file=file, color_system=None).print(printed_text(made))
+    return file.getvalue()
+
+
+FORMATS: dict[str, Written] = {"markdown": markdown_printed, "latex": latex_printed, "terminal": on_terminal}
+
+
+@pytest.fixture(params=FORMATS)
+def written(request: pytest.FixtureRequest) -> Written:
+    return FORMATS[request.param]
+
+
+@pytest.fixture(params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> PrintedSummary:
+    return SHAPES[request.param]()
+
+
+def in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_head_says_protocol_scale_rules_and_seeds(written: Written) -> None:
+    text = in_one_line(written(table1()))
+    for words in ("paper protocol", "scale: full", "last step", "best on test classes: peeking", "seeds (0, 1, 2)"):
+        assert words in text
+    assert "oy scale" not in text
+
+
+def test_toy_scale_is_said_in_the_title_and_above_the_numbers(written: Written) -> None:
+    text = in_one_line(written(SHAPES["toy"]()))
+    assert "fair protocol, toy scale" in text
+    assert TOY in text
+
+
+def test_claims_notes_and_footnotes_are_there_once(written: Written) -> None:
+    text = in_one_line(written(table1()))
+    for words in (*NOTES, *(claim.text for claim in CLAIMS), *(claim.detail for claim in CLAIMS), WEIGHTS):
+        assert text.count(words) == 1
+
+
+def test_an_empty_table_is_written_without_claims(written: Written) -> None:
+    text = in_one_line(written(summary(table1_cells(), claims=(), notes=())))
+    assert "no run is finished" in text
+    assert "Claim" not in text
+    assert "61.24" in text
+
+
+def test_markdown_holds_the_cells(shape: PrintedSummary) -> None:
+    blocks = [block.splitlines() for block in markdown_printed(shape).split("\n\n") if block.startswith("|")]
+    tables = [[UNESCAPED_PIPE.split(line)[1:-1] for line in (lines[0], *lines[2:])] for lines in blocks]
+    read = [[[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in row] for row in table] for table in tables]
+    expected = [[part.table.header, *map(list, part.table.rows)] for part in formatted_parts(shape)]
+    assert read[: len(expected)] == expected
+
+
+def test_the_terminal_breaks_no_line_and_no_number(shape: PrintedSummary) -> None:
+    text = on_terminal(shape)
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    for part in formatted_parts(shape):
+        for text_of_cell in (cell for block in part.blocks for line in block.lines for cell in line.cells):
+            assert text_of_cell in text
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_compiles(shape: PrintedSummary, tmp_path: Path) -> None:
+    (tmp_path / "table.tex").write_text(latex_printed(shape), encoding="utf-8")
+    document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table}\end{document}"
+    (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert ran.returncode == 0, ran.stdout[-2000:]
+    assert "Overfull" not in ran.stdout
+    assert "Float too large" not in ran.stdout

@@ -1,0 +1,75 @@
+"""Sentences that are true for whatever came out."""
+
+from dataclasses import replace
+
+import pytest
+from printed_tables import SHAPES, ours, summary, table1_cells, table3
+
+from relbench.comparison import Interval
+from relbench.report.printed import AnsweredClaim, Ours
+from relbench.report.printed_words import footnotes, full_title, how_measured, marks, outcome, reading
+
+EMPTY = table1_cells()
+
+
+def exact(value: float) -> Ours:
+    return Ours((value,), (4,), Interval(value), (1,))
+
+
+def test_the_title_says_protocol_and_toy_scale() -> None:
+    assert full_title(SHAPES["table 1"]()).endswith(", paper protocol")
+    assert full_title(SHAPES["toy"]()).endswith(", fair protocol, toy scale")
+
+
+def test_how_it_was_measured() -> None:
+    assert how_measured(SHAPES["table 1"]()) == (
+        "Protocol: paper; scale: full; step that counts: last step (further lines: best on test classes: peeking); "
+        "1 to 3 seeds (0, 1, 2); Recall@1 in percent."
+    )
+    assert how_measured(summary(EMPTY)).endswith("last step; no run is finished; Recall@1 in percent.")
+    assert "3 seeds (0, 1, 2); Recall@1, Recall@2," in how_measured(table3())
+
+
+def test_the_outcome_counts_numbers_and_tells_distances() -> None:
+    done = [replace(EMPTY[1], ours={"last": exact(0.3871)}), replace(EMPTY[2], ours={"last": exact(0.4174)})]
+    other = replace(EMPTY[3], path="")
+    assert outcome(summary([*done, other, EMPTY[4]], claims=())) == (
+        "Of 3 numbers to measure, 2 have runs of ours. 1 number of other papers stands beside. "
+        "Ours (last step) less the paper's: +0.0 points in the mean, from \N{MINUS SIGN}1.0 to +1.0."
+    )
+    assert outcome(summary(EMPTY, claims=())) == "Of 82 numbers to measure, 0 have runs of ours."
+
+
+@pytest.mark.parametrize(
+    ("answers", "words"),
+    [
+        (("holds",), "Of 1 claim, 1 holds, 0 do not, 0 have not enough runs."),
+        (("does not", "not enough runs", "holds", "holds"), "Of 4 claims, 2 hold, 1 does not, 1 has not enough runs."),
+    ],
+)
+def test_the_outcome_counts_claims(answers: tuple[str, ...], words: str) -> None:
+    claims = tuple(AnsweredClaim("It is so.", answer, "") for answer in answers)  # type: ignore[arg-type]
+    assert outcome(summary(EMPTY, claims=claims)).endswith(words)
+
+
+def test_what_does_not_occur_is_not_explained() -> None:
+    words = " ".join(reading(summary(EMPTY)))
+    assert "†" not in words
+    assert "peeking" not in words
+    words = " ".join(reading(SHAPES["table 1"]()))
+    assert "†: one seed" in words
+    assert "peeking, since" in words
+
+
+def test_more_notes_than_letters_have_marks_of_their_own() -> None:
+    cells = [replace(cell, note=f"note {number}") for number, cell in enumerate(EMPTY)]
+    found = marks(summary(cells))
+    assert len(set(found.values())) == 82
+    assert [found["note 0"], found["note 24"], found["note 25"]] == ["ᵃ", "ᶻ", "ᵃᵃ"]
+    assert footnotes(summary(cells))[0] == "ᵃ note 0"
+
+
+def test_a_rule_without_its_first_runs_gives_no_distance() -> None:
+    cell = replace(EMPTY[1], ours={"test": ours(0.4, 1, 3)})
+    made = summary([cell], shown=("last", "test"), claims=())
+    assert outcome(made) == "Of 1 number to measure, 0 have runs of ours."
