@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
+from relbench.estimate import in_words
 from relbench.ledger import Row
 from relbench.studies import Cell
 
@@ -110,7 +111,7 @@ class Bars:
     def _show_total(self) -> None:
         paces = list(self._paces.values())
         left, done = remaining_seconds(paces, self._jobs), sum(pace.done for pace in paces)
-        words = f"about {_clock(left)} left" if left else ""
+        words = f"about {in_words(left)} left" if left else ""
         self._progress.update(self._total, completed=done, total=sum(pace.steps for pace in paces), left=words)
 
     def finished(self, fingerprint: str, row: Row) -> None:
@@ -133,7 +134,3 @@ class Bars:
             self._show_total()
         name = escape(self._names[fingerprint])
         self._progress.console.print(f"[{len(self._ended)}/{len(self._paces)}] {name}: {how}")
-
-
-def _clock(seconds: float) -> str:
-    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"

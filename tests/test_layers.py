@@ -14,7 +14,7 @@ LAYERS = [
     {"terms"},
     {"checks"},
     {"run"},
-    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks"},
+    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks", "estimate"},
     {"progress", "console"},
     {"data_commands", "study_commands"},
     {"cli"},

@@ -5,7 +5,6 @@ import io
 import pytest
 from rich.console import Console
 
-from relbench import progress
 from relbench.experiment import Experiment, Protocol, Term
 from relbench.ledger import Row
 from relbench.progress import Bars, Pace, remaining_seconds
@@ -57,11 +56,6 @@ def test_pace():
 )
 def test_remaining_seconds(paces, jobs, seconds):
     assert remaining_seconds(paces, jobs) == seconds
-
-
-@pytest.mark.parametrize(("seconds", "words"), [(3.4, "3 s"), (89.0, "89 s"), (90.0, "2 min"), (605.0, "10 min")])
-def test_clock(seconds, words):
-    assert progress._clock(seconds) == words
 
 
 def experiment(seed, steps=10):

@@ -52,8 +52,7 @@ class Rates:
 class Kind:
     """What the time of a step depends on, but for what matters little: dimensions, options, the number of classes."""
 
-    student: tuple[str, int | None]  # trunk, width
-    teacher: tuple[str, int | None] | None
+    nets: tuple[tuple[str, int | None], ...]  # trunk and width of the student, then of its teacher, if it has one
     size: int
     channels: int
     batch_size: int
@@ -66,16 +65,15 @@ class Kind:
 
     def __str__(self) -> str:
         """A few words, to be shown while it is measured."""
-        losses = ", ".join(name for name, _, _ in self.losses)
-        return f"{self.student[0]}{f' taught by {self.teacher[0]}' if self.teacher else ''}: {losses}"
+        nets = [trunk if width is None else f"{trunk}-{width}" for trunk, width in self.nets]
+        return f"{' taught by '.join(nets)}: {', '.join(name for name, _, _ in self.losses)}"
 
 
 def kind_of(experiment: Experiment, channels: int) -> Kind:
     """Which kind of run an experiment is."""
-    net, protocol, teacher = experiment.net, experiment.protocol, experiment.teacher
+    protocol, ones = experiment.protocol, [one for one in (experiment, experiment.teacher) if one]
     return Kind(
-        student=(net.trunk, net.width),
-        teacher=(teacher.net.trunk, teacher.net.width) if teacher else None,
+        nets=tuple((one.net.trunk, one.net.width) for one in ones),
         size=experiment.data.size,
         channels=channels,
         batch_size=protocol.batch_size,
