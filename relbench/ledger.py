@@ -74,6 +74,9 @@ class Row(Record):
     peak_memory: int  # bytes, of the process (CPU) or the allocator (CUDA)
     finished: str  # time in UTC, ISO 8601
     machine: Machine
+    weights: str = (
+        ""  # where the trunk's first weights come from; "" for random ones, and in rows before this was noted
+    )
 
     def measured(self, rule: Selection) -> tuple[int, dict[str, float]] | None:
         """The step that a rule chooses, and the metrics on test classes there.
@@ -205,7 +208,16 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
         settings = getattr(row.experiment, group).model_dump(mode="json")
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
     columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
-    plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
+    plain = (
+        "data_hash",
+        "weights",
+        "parameters",
+        "selected_step",
+        "train_seconds",
+        "evaluate_seconds",
+        "peak_memory",
+        "finished",
+    )
     columns |= {name: getattr(row, name) for name in plain}
     machine = row.machine
     columns |= {"recipe": row.experiment.recipe, "device_name": machine.device, "cores": machine.cores}

@@ -116,7 +116,7 @@ def _check_net(net: Net, size: int) -> None:
     trunk = TRUNKS[known(net.trunk, TRUNKS, "trunk")]
     if net.width is not None and not trunk.scalable:
         raise ValueError(f"width = {net.width}, but the trunk {net.trunk} has a fixed one: set it to null")
-    if net.weights == "imagenet" and not trunk.has_weights:
+    if net.weights == "imagenet" and not trunk.weights:
         raise ValueError(f"weights = imagenet, but there are none for the trunk {net.trunk}: choose random")
     if size < trunk.smallest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")

@@ -26,7 +26,7 @@ from relbench.ledger import WATCHED, Row, write_record
 from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.measure import evaluation_batches, measure_test
-from relbench.models import Embedder, Observed, build_embedder, embed
+from relbench.models import Embedder, Observed, build_embedder, embed, weights_of
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights
 
@@ -256,6 +256,7 @@ def _evaluate(
         peak_memory=peak_memory(device),
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         machine=describe_machine(device),
+        weights=weights_of(experiment.net),
     )
 
 

@@ -3,7 +3,7 @@
 from relbench.models.classifier import Classifier, build_classifier
 from relbench.models.embedder import Embedder, build_embedder, embed, evaluating
 from relbench.models.observed import Observed, layers_of
-from relbench.models.trunks import TRUNKS
+from relbench.models.trunks import TRUNKS, weights_of
 
 __all__ = [
     "TRUNKS",
@@ -15,4 +15,5 @@ __all__ = [
     "embed",
     "evaluating",
     "layers_of",
+    "weights_of",
 ]

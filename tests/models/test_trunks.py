@@ -8,7 +8,8 @@ import torch
 import torchvision
 from torch import nn
 
-from relbench.models import TRUNKS
+from relbench.experiment import Net
+from relbench.models import TRUNKS, weights_of
 from relbench.models.trunks import IMAGENET_DEVIATION, IMAGENET_MEAN, Conv4, TorchvisionTrunk
 
 TORCHVISION = ("resnet18", "resnet50", "googlenet")
@@ -125,7 +126,15 @@ def test_normalisation_is_not_in_the_weights(built):
 def test_entries(name, entry):
     assert entry.summary
     assert entry.scalable == (name == "conv4")
-    assert entry.has_weights == (name in TORCHVISION)
+    assert bool(entry.weights) == (name in TORCHVISION)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_weights_in_words(name):
+    net = Net(trunk=name, weights="imagenet")
+    assert weights_of(net).startswith(f"torchvision {name} IMAGENET1K_V1 ({file_of(name)})")
+    assert ("the papers' GoogLeNet had Caffe's" in weights_of(net)) == (name == "googlenet")
+    assert weights_of(Net(trunk=name)) == ""
 
 
 @pytest.fixture
