@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from relbench.checks import check_run
+from relbench.checks import check_runs
 from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
@@ -103,7 +103,8 @@ def prepare(
         hear: is told what would make the runs faster.
 
     Raises:
-        ValueError: a row or checkpoint is damaged, or a data set is too small for its run.
+        ValueError: a row or checkpoint is damaged, a data set is too small for its run, or pretrained weights can't be
+            had.
     """
     schedule = Schedule.of(experiments, runs)
     for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
@@ -111,9 +112,7 @@ def prepare(
         source = data_set.load(settings, data, progress)
         if hint := data_set.hint(settings, data):
             hear(hint)
-        for one in schedule.waiting.values():
-            if one.data == settings:
-                check_run(one, runs, source, data_set.ks)
+        check_runs([one for one in schedule.waiting.values() if one.data == settings], runs, source, data_set.ks)
     return schedule
 
 

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from relbench.checks import check_run, class_batches
+from relbench.checks import check_runs, class_batches
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.evaluation import retrieval_metrics
@@ -61,7 +61,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = data_set.load(experiment.data, data_folder, iter)
-        check_run(experiment, runs, source, data_set.ks)
+        check_runs([experiment], runs, source, data_set.ks)
         state, network = _train(experiment, folder, source, data_set.ks, on_step)
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
     write_record(row, folder.row)

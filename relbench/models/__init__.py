@@ -3,7 +3,7 @@
 from relbench.models.classifier import Classifier, build_classifier
 from relbench.models.embedder import Embedder, build_embedder, embed, evaluating
 from relbench.models.observed import Observed, layers_of
-from relbench.models.trunks import TRUNKS, weights_of
+from relbench.models.trunks import TRUNKS, check_weights, weights_of
 
 __all__ = [
     "TRUNKS",
@@ -12,6 +12,7 @@ __all__ = [
     "Observed",
     "build_classifier",
     "build_embedder",
+    "check_weights",
     "embed",
     "evaluating",
     "layers_of",

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pickle import UnpicklingError
 from typing import Any, Protocol
@@ -126,6 +127,21 @@ def _pretrained(name: str) -> nn.Module:
             f"put that file into {folder}, or choose weights = random"
         ) from None
     return network
+
+
+def check_weights(net: Net) -> None:
+    """Refuse a network whose pretrained weights can't be had; each trunk's are read once in a process.
+
+    Raises:
+        ValueError: they are neither on disk nor to be fetched, or damaged; one line that says where to put them.
+    """
+    if net.weights == "imagenet":
+        _had(net.trunk)
+
+
+@cache
+def _had(trunk: str) -> None:
+    _pretrained(trunk)
 
 
 def _from_torchvision(name: str, summary: str, weights: str, layers: Sequence[str], **fresh: Any) -> TrunkEntry:
