@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -273,6 +273,11 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         for name in ("row.json", "checkpoint.pt", "embeddings.npz"):  # see files.written_whole
-            for half_written in folder.glob(f"runs/*/.{name}.[0-9]*"):
-                half_written.unlink()
+            _delete(folder.glob(f"runs/*/.{name}.[0-9]*"))
+        _delete(folder.glob("transfers/.*.json.[0-9]*"))
         yield
+
+
+def _delete(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink()

@@ -14,7 +14,7 @@ LAYERS = [
     {"terms"},
     {"checks"},
     {"run"},
-    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks"},
+    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks", "transfer"},
     {"progress", "console"},
     {"data_commands", "study_commands"},
     {"cli"},
@@ -22,6 +22,7 @@ LAYERS = [
 INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason
     ("ledger", "experiment"),  # a row holds its experiment
     ("ledger", "files"),  # a row is written whole
+    ("transfer", "plan"),  # its settings are checked as a run's are
     ("examples", "summarise"),  # examples are added to a summary, and drawn from its seed
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}

@@ -23,6 +23,7 @@ class DataSet:
     content: Callable[[Path], str]  # hash of which images, which classes, which split
     load: Callable[[Data, Path, Progress], ImageSource]
     hint: Callable[[Data, Path], str]  # what would make it faster; "" if nothing would
+    channels: int  # of its images
     ks: tuple[int, ...]  # the Ks of Recall@K that are usual for it
     class_name: Callable[[str], str] = str  # a label as readers know it
 
@@ -34,6 +35,7 @@ def photo_entry(photos: PhotoSet) -> DataSet:
         content=photos.content,
         load=lambda data, root, _: photos.load(data, root),
         hint=photos.hint,
+        channels=3,
         ks=photos.ks,
     )
 
@@ -49,6 +51,7 @@ GLYPHS = DataSet(
     content=lambda _: content_hash(),
     load=_load_glyphs,
     hint=lambda _data, _root: "",
+    channels=1,
     ks=(1, 2, 4, 8, 16, 32),
     class_name=character,
 )

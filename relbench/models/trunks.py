@@ -30,14 +30,16 @@ class Trunk(Protocol):
 class TrunkEntry:
     """An entry of `TRUNKS`.
 
-    `build(width, channels, pretrained)` gives the trunk; `weights` says where pretrained ones come from, "" where there
-    are none; `smallest` is the least input side in pixels; `layers` are the parts of the trunk whose maps can be
-    compared with those of another one, by stage, each half as large as the last.
+    `build(width, channels, pretrained)` gives the trunk; `any_channels`: it takes grey images as well as coloured ones;
+    `weights` says where pretrained ones come from, "" where there are none; `smallest` is the least input side in
+    pixels; `layers` are the parts of the trunk whose maps can be compared with those of another one, by stage, each
+    half as large as the last.
     """
 
     summary: str
     build: Callable[[int | None, int, bool], nn.Module]
     scalable: bool
+    any_channels: bool
     weights: str
     smallest: int
     layers: Mapping[str, str]
@@ -146,7 +148,8 @@ def _had(trunk: str) -> None:
 
 def _from_torchvision(name: str, summary: str, weights: str, layers: Sequence[str], **fresh: Any) -> TrunkEntry:
     build, words = _torchvision(name, **fresh), f"torchvision {name} IMAGENET1K_V1 {weights}"
-    return TrunkEntry(summary, build, scalable=False, weights=words, smallest=32, layers=_stages("network", layers))
+    stages = _stages("network", layers)
+    return TrunkEntry(summary, build, scalable=False, any_channels=True, weights=words, smallest=32, layers=stages)
 
 
 def _stages(prefix: str, layers: Sequence[str]) -> dict[str, str]:
@@ -161,6 +164,7 @@ TRUNKS = {
         "four convolution blocks; `width` channels in the first, doubling",
         _conv4,
         scalable=True,
+        any_channels=False,
         weights="",
         smallest=8,
         layers=_stages("blocks", "0123"),
