@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 
@@ -11,38 +12,65 @@ from relbench.data.batches import ClassBatches
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.experiment import Experiment
 from relbench.kept import RunFolder, load_trained
+from relbench.models import check_weights
 from relbench.terms import shapes_of, try_terms
 
 
-def check_run(experiment: Experiment, runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
-    """Refuse what would stop a run at its first step or its last.
+def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
+    """Refuse what would stop a run at its first step or its last; runs that differ in nothing that matters, once.
 
     Args:
-        experiment: the run.
+        experiments: runs on the same images.
         runs: holds a folder for each run.
-        source: of its images.
+        source: of the images.
         ks: the Ks of Recall@K.
 
     Raises:
         ValueError: fewer training classes than a batch needs, fewer test images than the largest K asks for, or no two
-            test (or validation) images of one class; a loss that refuses what it would be given.
-        CheckpointError: the run's own checkpoint, or that of its finished teacher or first stage, is damaged or gone.
+            test (or validation) images of one class; pretrained weights that can't be had; a loss that refuses what it
+            would be given.
+        CheckpointError: a run's own checkpoint, or that of its finished teacher or first stage, is damaged or gone.
     """
     labels, classes = labels_of(source.table, lines_of(source.table, "train"))
-    class_batches(experiment, labels, torch.Generator())
-    _check_retrieval(source, "test", ks)
-    _check_retrieval(source, "validation", (1,))
-    _check_checkpoints(experiment, runs, source.shape.channels)
-    try_terms(experiment, shapes_of(experiment, source.shape.channels, len(classes)))
+    kinds = {_kind(one): one for one in experiments}.values()
+    for one in kinds:
+        class_batches(one, labels, torch.Generator())
+    check_retrieval(source.table, "test", ks)
+    check_retrieval(source.table, "validation", (1,))
+    _check_checkpoints(experiments, runs, source.shape.channels)
+    for one in kinds:
+        _check_weights(one)
+        try_terms(one, shapes_of(one, source.shape.channels, len(classes)))
 
 
-def _check_retrieval(source: ImageSource, split: str, ks: Sequence[int]) -> None:
-    """Refuse a split where Recall@K can't be measured; one without images is fine."""
-    lines = lines_of(source.table, split)
+def _kind(experiment: Experiment) -> str:
+    """All that decides whether a run can begin on given images, such as neither seed nor steps."""
+    protocol, teacher = experiment.protocol, experiment.teacher
+    networks = [(one.net, one.terms) for one in (experiment, teacher) if one]
+    return repr((networks, protocol.batch_size, protocol.images_per_class))
+
+
+def _check_weights(experiment: Experiment) -> None:
+    for one in (experiment, *experiment.foundations.values()):
+        check_weights(one.net)
+
+
+def check_retrieval(table: pd.DataFrame, split: str, ks: Sequence[int]) -> None:
+    """Refuse a split where Recall@K can't be measured; one without images is fine.
+
+    Args:
+        table: of the images.
+        split: its name.
+        ks: the Ks of Recall@K.
+
+    Raises:
+        ValueError: fewer images than the largest K asks for, or no two of one class.
+    """
+    lines = lines_of(table, split)
     if not len(lines):
         return
-    query, gallery = roles_of(source.table, lines)
-    labels = source.table["label"].to_numpy(dtype=str)[lines]
+    query, gallery = roles_of(table, lines)
+    labels = table["label"].to_numpy(dtype=str)[lines]
     found, counts = np.unique(labels[gallery], return_counts=True)
     sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
     if not any(sizes.get(labels[at], 0) > gallery[at] for at in np.flatnonzero(query)):
@@ -54,11 +82,12 @@ def _check_retrieval(source: ImageSource, split: str, ks: Sequence[int]) -> None
         )
 
 
-def _check_checkpoints(experiment: Experiment, runs: Path, channels: int) -> None:
-    folder = RunFolder(runs, experiment)
-    if folder.checkpoint.exists():
-        folder.state()
-    for what, one in experiment.foundations.items():
+def _check_checkpoints(experiments: Sequence[Experiment], runs: Path, channels: int) -> None:
+    for folder in (RunFolder(runs, one) for one in experiments):
+        if folder.checkpoint.exists():
+            folder.state()
+    needed = {(what, one.fingerprint): one for each in experiments for what, one in each.foundations.items()}
+    for (what, _), one in needed.items():
         if RunFolder(runs, one).row.exists():
             load_trained(one, runs, channels, what)
 

@@ -162,8 +162,13 @@ class Experiment(Settings):
             settings["teacher"] = self.teacher.fingerprint
         if self.start:
             settings["start"] = self.start.fingerprint
-        text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return short_hash(settings)
+
+
+def short_hash(settings: Mapping[str, Any]) -> str:
+    """16 hexadecimal digits of the hash of settings that JSON can hold; the order of names does not matter."""
+    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def one_line(error: ValidationError) -> str:

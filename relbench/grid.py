@@ -8,7 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from relbench.checks import check_run
+from relbench.checks import check_runs
 from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
@@ -103,7 +103,8 @@ def prepare(
         hear: is told what would make the runs faster.
 
     Raises:
-        ValueError: a row or checkpoint is damaged, or a data set is too small for its run.
+        ValueError: a row or checkpoint is damaged, a data set is too small for its run, or pretrained weights can't be
+            had.
     """
     schedule = Schedule.of(experiments, runs)
     for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
@@ -111,9 +112,7 @@ def prepare(
         source = data_set.load(settings, data, progress)
         if hint := data_set.hint(settings, data):
             hear(hint)
-        for one in schedule.waiting.values():
-            if one.data == settings:
-                check_run(one, runs, source, data_set.ks)
+        check_runs([one for one in schedule.waiting.values() if one.data == settings], runs, source, data_set.ks)
     return schedule
 
 
@@ -274,6 +273,11 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.write(f"{os.getpid()}\n")
         lock.flush()
         for name in ("row.json", "checkpoint.pt", "embeddings.npz"):  # see files.written_whole
-            for half_written in folder.glob(f"runs/*/.{name}.[0-9]*"):
-                half_written.unlink()
+            _delete(folder.glob(f"runs/*/.{name}.[0-9]*"))
+        _delete(folder.glob("transfers/.*.json.[0-9]*"))
         yield
+
+
+def _delete(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink()

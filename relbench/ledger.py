@@ -4,7 +4,7 @@ Tables, plots and reports are built from rows and from the plan that names them,
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -74,6 +74,9 @@ class Row(Record):
     peak_memory: int  # bytes, of the process (CPU) or the allocator (CUDA)
     finished: str  # time in UTC, ISO 8601
     machine: Machine
+    weights: str = (
+        ""  # where the trunk's first weights come from; "" for random ones, and in rows before this was noted
+    )
 
     def measured(self, rule: Selection) -> tuple[int, dict[str, float]] | None:
         """The step that a rule chooses, and the metrics on test classes there.
@@ -161,30 +164,57 @@ def read_row(path: Path, fingerprint: str) -> Row:
         ValueError: the file is truncated, or holds another experiment's row.
     """
     row = read_record(Row, path)
-    if row.fingerprint != fingerprint:
+    refuse_strange("row", path, (row.fingerprint, fingerprint), _contradictions(row))
+    return row
+
+
+def refuse_strange(what: str, path: Path, fingerprints: tuple[str, str], contradictions: Iterable[str]) -> None:
+    """Refuse a record that is another one's, or that says two things at once.
+
+    Args:
+        what: it is, such as "row".
+        path: of its file.
+        fingerprints: what it has, and what it should have.
+        contradictions: in it; the first is named.
+
+    Raises:
+        ValueError: one line with what to do.
+    """
+    found, expected = fingerprints
+    if found != expected:
         raise ValueError(
-            f"{path} is the row of another experiment ({row.fingerprint}, expected {fingerprint}): "
+            f"{path} is the {what} of another experiment ({found}, expected {expected}): "
             "delete it, and run the study again to restore it"
         )
-    contradiction = next(_contradictions(row), None)
+    contradiction = next(iter(contradictions), None)
     if contradiction:
         raise ValueError(
             f"{path} contradicts itself: {contradiction}; delete it, and run the study again to restore it"
         )
-    return row
 
 
 def _contradictions(row: Row) -> Iterator[str]:
     """What is said twice must be said alike: a row that was edited or mixed up is not believed."""
     if row.experiment.fingerprint != row.fingerprint:
         yield f"its settings have the fingerprint {row.experiment.fingerprint}"
-    for name, value in (row.metrics | row.validation).items():
-        if not 0 <= value <= 1:
-            yield f"{name} = {value} is not in [0, 1]"
-    if abs(row.metrics.get("recall@1", -1) - row.by_class.recall) > 1e-9:
-        yield f"recall@1 is not what its counts by class add up to, {row.by_class.recall}"
+    yield from impossible_metrics(row.metrics, row.by_class)
+    yield from not_shares(row.validation)
     if row.selected_step not in [entry.get("step") for entry in row.history]:
         yield f"step {row.selected_step}, which counts, is missing in its history"
+
+
+def impossible_metrics(metrics: Mapping[str, float], by_class: ClassCounts) -> Iterator[str]:
+    """In what metrics are no shares, or not what the counts say."""
+    yield from not_shares(metrics)
+    if abs(metrics.get("recall@1", -1) - by_class.recall) > 1e-9:
+        yield f"recall@1 is not what its counts by class add up to, {by_class.recall}"
+
+
+def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:
+    """Which numbers are not in [0, 1]."""
+    for name, value in metrics.items():
+        if not 0 <= value <= 1:
+            yield f"{name} = {value} is not in [0, 1]"
 
 
 def as_frame(plan: Plan, rows: dict[str, Row]) -> pd.DataFrame:
@@ -205,7 +235,16 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
         settings = getattr(row.experiment, group).model_dump(mode="json")
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
     columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
-    plain = ("data_hash", "parameters", "selected_step", "train_seconds", "evaluate_seconds", "peak_memory", "finished")
+    plain = (
+        "data_hash",
+        "weights",
+        "parameters",
+        "selected_step",
+        "train_seconds",
+        "evaluate_seconds",
+        "peak_memory",
+        "finished",
+    )
     columns |= {name: getattr(row, name) for name in plain}
     machine = row.machine
     columns |= {"recipe": row.experiment.recipe, "device_name": machine.device, "cores": machine.cores}

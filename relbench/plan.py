@@ -110,7 +110,7 @@ def check_experiment(experiment: Experiment) -> None:
     resolve_device(experiment.protocol.device)
     if (experiment.protocol.precision, experiment.protocol.device) == ("tf32", "cpu"):
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
-    _check_net(experiment.net, experiment.data.size)
+    check_net(experiment.net, experiment.data.size)
     if experiment.protocol.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
     for one in experiment.foundations.values():
@@ -119,11 +119,16 @@ def check_experiment(experiment: Experiment) -> None:
         _check_term(term, experiment)
 
 
-def _check_net(net: Net, size: int) -> None:
+def check_net(net: Net, size: int) -> None:
+    """Refuse a network that can't be built, or not for images of so many pixels a side.
+
+    Raises:
+        ValueError: an unknown trunk; a width or weights that it doesn't have; an image too small for it.
+    """
     trunk = TRUNKS[known(net.trunk, TRUNKS, "trunk")]
     if net.width is not None and not trunk.scalable:
         raise ValueError(f"width = {net.width}, but the trunk {net.trunk} has a fixed one: set it to null")
-    if net.weights == "imagenet" and not trunk.has_weights:
+    if net.weights == "imagenet" and not trunk.weights:
         raise ValueError(f"weights = imagenet, but there are none for the trunk {net.trunk}: choose random")
     if size < trunk.smallest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from relbench.checks import check_run, class_batches
+from relbench.checks import check_runs, class_batches
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.evaluation import retrieval_metrics
@@ -26,7 +26,7 @@ from relbench.ledger import WATCHED, Row, write_record
 from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.measure import evaluation_batches, measure_test
-from relbench.models import Embedder, Observed, build_embedder, embed
+from relbench.models import Embedder, Observed, build_embedder, embed, weights_of
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights
 
@@ -61,7 +61,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = data_set.load(experiment.data, data_folder, iter)
-        check_run(experiment, runs, source, data_set.ks)
+        check_runs([experiment], runs, source, data_set.ks)
         state, network = _train(experiment, folder, source, data_set.ks, on_step)
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
     write_record(row, folder.row)
@@ -256,6 +256,7 @@ def _evaluate(
         peak_memory=peak_memory(device),
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         machine=describe_machine(device),
+        weights=weights_of(experiment.net),
     )
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import nn
 
-from relbench.experiment import EMBEDDING, Experiment, Term
+from relbench.experiment import EMBEDDING, Experiment, Net, Term, changed
 from relbench.kept import has_classifier
 from relbench.losses import find_loss, guarded
 from relbench.models import Classifier, Observed, build_classifier, build_embedder
@@ -36,17 +37,22 @@ def layers_in(experiment: Experiment) -> tuple[str, ...]:
 
 
 def shapes_of(experiment: Experiment, channels: int, classes: int) -> Shapes:
-    """Found by showing one image of zeros to networks that are not trained yet.
+    """Found without any weights: those of pretrained networks are not read, nor is memory taken for others.
 
     Raises:
         ValueError: a network lacks a layer that a term compares.
     """
     size, layers = experiment.data.size, layers_in(experiment)
+    student, *teacher = (_shapes(one.net, layers, channels, size) for one in (experiment, experiment.teacher) if one)
+    return Shapes(classes, student, teacher[0] if teacher else {})
 
-    def seen(one: Experiment) -> Mapping[str, torch.Size]:
-        return Observed(build_embedder(one.net, channels, one.seed), one.net, layers).shapes(channels, size)
 
-    return Shapes(classes, seen(experiment), seen(experiment.teacher) if experiment.teacher else {})
+@cache
+def _shapes(net: Net, layers: tuple[str, ...], channels: int, size: int) -> Mapping[str, torch.Size]:
+    """By showing one image to a network on torch's device for shapes alone; weights of any kind have the same."""
+    with torch.device("meta"):
+        network = build_embedder(changed(net, {"weights": "random"}), channels, seed=0)
+    return Observed(network, net, layers).shapes(channels, size)
 
 
 def parts_of(experiment: Experiment, shapes: Shapes) -> tuple[Part, ...]:

@@ -1,6 +1,7 @@
 """What is checked before a run begins, on a table of images without images."""
 
 from dataclasses import dataclass
+from urllib.error import URLError
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,11 @@ import torch
 from test_kept import write
 from test_summarise import make_row
 
-from relbench.checks import check_run, class_batches
+import relbench.checks
+import relbench.models.trunks
+from relbench.checks import check_runs, class_batches
 from relbench.data.table import Shape
-from relbench.experiment import Experiment, Net, Protocol, Term, changed
+from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.kept import RunFolder
 from relbench.ledger import write_record
 
@@ -43,14 +46,14 @@ def table(train=4, validation=2, test=3, images=2, **roles):
 
 def refusal(source, experiment=TEACHER, runs=None, ks=(1,)):
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
-        check_run(experiment, runs, source, ks)
+        check_runs([experiment], runs, source, ks)
     return str(caught.value)
 
 
 def test_what_is_possible_passes(tmp_path):
     for experiment in (TEACHER, FIRST, SECOND):
-        check_run(experiment, tmp_path, table(), (1, 5))
-    check_run(TEACHER, tmp_path, table(validation=0), (1,))
+        check_runs([experiment], tmp_path, table(), (1, 5))
+    check_runs([TEACHER], tmp_path, table(validation=0), (1,))
 
 
 def test_too_few_training_classes(tmp_path):
@@ -59,7 +62,7 @@ def test_too_few_training_classes(tmp_path):
 
 
 def test_too_few_others_for_the_largest_k(tmp_path):
-    check_run(TEACHER, tmp_path, table(), (5,))
+    check_runs([TEACHER], tmp_path, table(), (5,))
     message = "Recall@K is asked for K = 6, but a test image has 5 others: take more classes"
     assert refusal(table(), runs=tmp_path, ks=(1, 6)) == message
 
@@ -76,7 +79,7 @@ def test_no_two_images_of_a_class(tmp_path, split):
 def test_queries_and_gallery(tmp_path):
     """Half of each class's images ask for the other half: no image of the gallery is passed over."""
     halves = {"query": lambda line: line[0].endswith("/0"), "gallery": lambda line: line[0].endswith("/1")}
-    check_run(TEACHER, tmp_path, table(**halves), (3,))
+    check_runs([TEACHER], tmp_path, table(**halves), (3,))
     assert "K = 4, but a test image has 3 others" in refusal(table(**halves), runs=tmp_path, ks=(4,))
     strangers = {
         "query": lambda line: line[1] == "test0",
@@ -92,7 +95,7 @@ def test_a_loss_that_would_refuse_the_batch(tmp_path):
 
 def test_a_damaged_checkpoint_of_its_own(tmp_path):
     folder = write(TEACHER, tmp_path)
-    check_run(TEACHER, tmp_path, table(), (1,))
+    check_runs([TEACHER], tmp_path, table(), (1,))
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
     assert refusal(table(), runs=tmp_path).startswith(f"{folder.checkpoint} is not a readable checkpoint of this run")
 
@@ -101,7 +104,7 @@ def test_a_damaged_checkpoint_of_its_own(tmp_path):
 def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken, what):
     for one in (TEACHER, FIRST):
         write_record(make_row(one, (1, 2, 3)), write(one, tmp_path).row)
-    check_run(SECOND, tmp_path, table(), (1,))
+    check_runs([SECOND], tmp_path, table(), (1,))
     folder = RunFolder(tmp_path, broken)
     folder.checkpoint.write_bytes(b"")
     message = refusal(table(), SECOND, tmp_path)
@@ -110,7 +113,7 @@ def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken,
     folder.checkpoint.unlink()
     assert refusal(table(), SECOND, tmp_path).startswith(f"the {what}'s checkpoint {folder.checkpoint} is gone")
     folder.row.unlink()  # then it is trained again, and nothing stands in the way
-    check_run(SECOND, tmp_path, table(), (1,))
+    check_runs([SECOND], tmp_path, table(), (1,))
 
 
 def test_batches_are_of_the_protocols_size():
@@ -118,3 +121,67 @@ def test_batches_are_of_the_protocols_size():
     labels = batch // 3
     assert len(batch) == 8
     assert sorted(torch.bincount(labels, minlength=10).tolist()) == [0] * 6 + [2] * 4
+
+
+def tried(monkeypatch, experiments, runs):
+    """Terms of the runs that are tried."""
+    seen = []
+    monkeypatch.setattr(relbench.checks, "try_terms", lambda one, _: seen.append(one))
+    check_runs(experiments, runs, table(), (1,))
+    return seen
+
+
+def test_seeds_steps_and_rates_are_not_tried_again(tmp_path, monkeypatch):
+    protocols = (PROTOCOL, changed(PROTOCOL, {"steps": 60, "learning_rate": 0.5}))
+    teachers = [changed(TEACHER, {"seed": seed, "protocol": one}) for seed in range(3) for one in protocols]
+    students = [changed(FIRST, {"seed": one.seed, "teacher": one}) for one in teachers]
+    assert tried(monkeypatch, [*teachers, *students], tmp_path) == [teachers[-1], students[-1]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed(FIRST, {"net": Net(width=2, dim=5)}),
+        changed(FIRST, {"terms": (Term(loss="rkd_distance", weight=2.0), Term(loss="triplet"))}),
+        changed(FIRST, {"protocol": changed(PROTOCOL, {"batch_size": 6})}),
+        changed(FIRST, {"teacher": changed(TEACHER, {"net": Net(width=2, dim=5)})}),
+        changed(FIRST, {"teacher": changed(TEACHER, {"terms": (Term(loss="triplet"), Term(loss="probe"))})}),
+    ],
+)
+def test_what_makes_another_run_is_tried(tmp_path, monkeypatch, other):
+    assert tried(monkeypatch, [FIRST, other], tmp_path) == [FIRST, other]
+
+
+def test_one_bad_run_among_good_ones(tmp_path):
+    bad = changed(FIRST, {"terms": (Term(loss="hard_darkrank", options={"list_length": 8}),), "seed": 2})
+    with pytest.raises(ValueError, match="terms hard_darkrank: the loss needs at least 9 rows"):
+        check_runs([FIRST, TEACHER, bad], tmp_path, table(), (1,))
+    large = changed(TEACHER, {"protocol": changed(PROTOCOL, {"batch_size": 10})})
+    with pytest.raises(ValueError, match="a batch of 10 with 2 images per class needs 5 classes"):
+        check_runs([TEACHER, large], tmp_path, table(), (1,))
+
+
+def test_a_finished_teacher_is_read_once(tmp_path, monkeypatch):
+    write_record(make_row(TEACHER, (1, 2, 3)), write(TEACHER, tmp_path).row)
+    read, load = [], relbench.checks.load_trained
+    monkeypatch.setattr(relbench.checks, "load_trained", lambda *given: read.append(given[0]) or load(*given))
+    check_runs([changed(FIRST, {"seed": seed}) for seed in range(3)], tmp_path, table(), (1,))
+    assert read == [TEACHER]
+
+
+@pytest.mark.parametrize("whose", ["its own", "its teacher's"])
+def test_pretrained_weights_that_are_missing(tmp_path, monkeypatch, whose):
+    """Refused before any work, though shapes are found without them."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+
+    def no_network(*_, **__):
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "urlopen", no_network)
+    monkeypatch.setattr(relbench.models.trunks, "_had", relbench.models.trunks._had.__wrapped__)
+    net = Net(trunk="resnet18", dim=4, weights="imagenet")
+    pretrained = changed(TEACHER, {"net": net, "data": Data(size=32)})
+    experiment = pretrained if whose == "its own" else changed(FIRST, {"teacher": pretrained})
+    message = refusal(table(), experiment, tmp_path)
+    assert message.startswith("the ImageNet weights of resnet18 could not be had (<urlopen error no route to host>; ")
+    assert message.endswith(f"put that file into {tmp_path}/hub/checkpoints, or choose weights = random")

@@ -218,7 +218,7 @@ def test_frame():
     protocol = [f"protocol.{name}" for name in type(TEACHER.protocol).model_fields]
     assert list(frame.columns) == [
         *("study_label", "role", "seed", "fingerprint", "teacher", "recall@1", "map@r", "validation.recall@1"),
-        *(*data, *net, *protocol, "terms", "data_hash", "parameters", "selected_step"),
+        *(*data, *net, *protocol, "terms", "data_hash", "weights", "parameters", "selected_step"),
         *("train_seconds", "evaluate_seconds", "peak_memory", "finished"),
         *("recipe", "device_name", "cores", "system", "git_commit", "version.torch"),
     ]
@@ -228,6 +228,17 @@ def test_frame():
     assert frame["seed"].tolist() == [3, 0]
     assert frame["peak_memory"].tolist() == [2**34 + 1] * 2
     assert json.loads(frame["terms"][0]) == [{"loss": "rkd_distance", "weight": 1 / 3, "options": {}}]
+
+
+def test_a_row_from_before_weights_were_noted(path):
+    edit(path, lambda content: content.pop("weights"))
+    assert read_row(path, STUDENT.fingerprint) == row(STUDENT)
+
+
+def test_frame_says_where_weights_come_from():
+    rows = {one.fingerprint: row(one) for one in (TEACHER, STUDENT)}
+    rows[TEACHER.fingerprint] = row(TEACHER).model_copy(update={"weights": "somewhere (file.pth)"})
+    assert as_frame(PLAN, rows)["weights"].tolist() == ["", "somewhere (file.pth)"]
 
 
 def test_frame_of_a_second_stage():

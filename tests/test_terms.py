@@ -6,9 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+import relbench.models.trunks
+import relbench.terms
 from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.losses import LOSSES, FitNet
 from relbench.losses.entry import NEEDS, Loss, options_of
+from relbench.models import TRUNKS, Observed, build_embedder
 from relbench.plan import plan_cells
 from relbench.studies import Arm, Study
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of, try_terms
@@ -53,6 +56,37 @@ def test_shapes(size):
 def test_shapes_without_teacher_and_layers():
     assert shapes(run_of(TRIPLET, teacher=None)).teacher == {}
     assert shapes(run_of(TRIPLET)).student == {"embedding": (8,)}
+
+
+@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_shapes_are_those_of_a_network_with_weights(trunk, channels):
+    layers = ("stage2", "stage4", "embedding")
+    net = Net(trunk=trunk, dim=6)
+    experiment = run_of(Term(loss="pkt", layers=layers), net=net, data=Data(size=40), teacher=None)
+    expected = Observed(build_embedder(net, channels, 0), net, layers).shapes(channels, 40)
+    assert shapes_of(experiment, channels, CLASSES).student == expected
+
+
+def test_shapes_are_found_once_and_without_weights(monkeypatch):
+    """Pretrained weights would be read, and random ones drawn, for each of hundreds of runs."""
+    built, build = [], relbench.terms.build_embedder
+
+    def spied(*given, **named):
+        built.append(build(*given, **named))
+        return built[-1]
+
+    monkeypatch.setattr(relbench.terms, "build_embedder", spied)
+    monkeypatch.setattr(relbench.models.trunks, "_pretrained", None)  # not to be called
+    relbench.terms._shapes.cache_clear()
+    before = torch.get_rng_state()
+    net = Net(trunk="resnet18", dim=7, weights="imagenet")
+    for seed in range(3):
+        experiment = run_of(TRIPLET, net=net, data=Data(size=32), seed=seed)
+        assert shapes(experiment).student == {"embedding": (7,)}
+    assert len(built) == 2  # student and teacher
+    assert all(weight.is_meta for network in built for weight in network.state_dict().values())
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_shapes_of_a_layer_that_is_not_there():

@@ -24,6 +24,7 @@ class DataSet:
     content: Callable[[Path], str]  # hash of which images, which classes, which split
     load: Callable[[Data, Path, Progress], ImageSource]
     hint: Callable[[Data, Path], str]  # what would make it faster; "" if nothing would
+    channels: int  # of its images
     ks: tuple[int, ...]  # the Ks of Recall@K that are usual for it
     class_name: Callable[[str], str] = str  # a label as readers know it
 
@@ -35,11 +36,12 @@ def photo_entry(photos: PhotoSet) -> DataSet:
         content=photos.content,
         load=lambda data, root, _: photos.load(data, root),
         hint=photos.hint,
+        channels=3,
         ks=photos.ks,
     )
 
 
-def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]) -> DataSet:
+def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs], channels: int) -> DataSet:
     """The entry of a data set made of rendered glyphs; all keep them in one folder, as some can share them."""
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
@@ -53,16 +55,20 @@ def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]
         content=lambda _: content(),
         load=load,
         hint=lambda _data, _root: "",
+        channels=channels,
         ks=(1, 2, 4, 8, 16, 32),
         class_name=character,
     )
 
 
 GLYPHS = _glyphs_entry(
-    "letters and signs in the twelve DejaVu faces; rendered on first use, no download", content_hash, Glyphs
+    "letters and signs in the twelve DejaVu faces; rendered on first use, no download", content_hash, Glyphs, 1
 )
 TEXTURED = _glyphs_entry(
-    "glyphs filled with coloured textures, on others; for large networks, no download", textured_content, TexturedGlyphs
+    "glyphs filled with coloured textures, on others; for large networks, no download",
+    textured_content,
+    TexturedGlyphs,
+    3,
 )
 
 

@@ -27,7 +27,7 @@ class Embedder(nn.Module):
     def __init__(self, trunk: nn.Module, dim: int, *, unit_length: bool) -> None:
         super().__init__()
         self.trunk = trunk
-        self.linear = nn.Linear(int(trunk.features), dim)  # type: ignore[arg-type]
+        self.linear: nn.Module = nn.Linear(int(trunk.features), dim)  # type: ignore[arg-type]
         self.unit_length = unit_length
         self._layout = torch.contiguous_format
 
@@ -56,6 +56,19 @@ def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
     with seeded(seed):
         trunk = TRUNKS[net.trunk].build(net.width, channels, net.weights == "imagenet")
         return Embedder(trunk, net.dim, unit_length=net.unit_length)
+
+
+def build_features(net: Net, channels: int, seed: int) -> Embedder:
+    """Make the network without its last steps: its embeddings are the trunk's features as they are.
+
+    For a network that is not trained: there, the linear layer's numbers would be random.
+
+    Raises:
+        ValueError: pretrained weights are neither on disk nor to be fetched.
+    """
+    network = build_embedder(net, channels, seed)
+    network.linear, network.unit_length = nn.Identity(), False
+    return network
 
 
 @contextmanager

@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
 from torch import nn
+
+from relbench.experiment import Net
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
@@ -27,14 +30,17 @@ class Trunk(Protocol):
 class TrunkEntry:
     """An entry of `TRUNKS`.
 
-    `build(width, channels, pretrained)` gives the trunk; `smallest` is the least input side in pixels; `layers` are the
-    parts of the trunk whose maps can be compared with those of another one, by stage, each half as large as the last.
+    `build(width, channels, pretrained)` gives the trunk; `any_channels`: it takes grey images as well as coloured ones;
+    `weights` says where pretrained ones come from, "" where there are none; `smallest` is the least input side in
+    pixels; `layers` are the parts of the trunk whose maps can be compared with those of another one, by stage, each
+    half as large as the last.
     """
 
     summary: str
     build: Callable[[int | None, int, bool], nn.Module]
     scalable: bool
-    has_weights: bool
+    any_channels: bool
+    weights: str
     smallest: int
     layers: Mapping[str, str]
 
@@ -88,7 +94,7 @@ class TorchvisionTrunk(nn.Module):
 
 
 def _conv4(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001 - one of three facts
-    del pretrained  # refused before: has_weights is False
+    del pretrained  # refused before: there are no weights
     return Conv4(width or 16, channels)
 
 
@@ -125,9 +131,25 @@ def _pretrained(name: str) -> nn.Module:
     return network
 
 
-def _from_torchvision(name: str, summary: str, layers: Sequence[str], **fresh: Any) -> TrunkEntry:
-    build = _torchvision(name, **fresh)
-    return TrunkEntry(summary, build, scalable=False, has_weights=True, smallest=32, layers=_stages("network", layers))
+def check_weights(net: Net) -> None:
+    """Refuse a network whose pretrained weights can't be had; each trunk's are read once in a process.
+
+    Raises:
+        ValueError: they are neither on disk nor to be fetched, or damaged; one line that says where to put them.
+    """
+    if net.weights == "imagenet":
+        _had(net.trunk)
+
+
+@cache
+def _had(trunk: str) -> None:
+    _pretrained(trunk)
+
+
+def _from_torchvision(name: str, summary: str, weights: str, layers: Sequence[str], **fresh: Any) -> TrunkEntry:
+    build, words = _torchvision(name, **fresh), f"torchvision {name} IMAGENET1K_V1 {weights}"
+    stages = _stages("network", layers)
+    return TrunkEntry(summary, build, scalable=False, any_channels=True, weights=words, smallest=32, layers=stages)
 
 
 def _stages(prefix: str, layers: Sequence[str]) -> dict[str, str]:
@@ -142,17 +164,28 @@ TRUNKS = {
         "four convolution blocks; `width` channels in the first, doubling",
         _conv4,
         scalable=True,
-        has_weights=False,
+        any_channels=False,
+        weights="",
         smallest=8,
         layers=_stages("blocks", "0123"),
     ),
-    "resnet18": _from_torchvision("resnet18", "ResNet-18 of torchvision (He et al. 2016)", RESNET_LAYERS),
-    "resnet50": _from_torchvision("resnet50", "ResNet-50 of torchvision (He et al. 2016)", RESNET_LAYERS),
+    "resnet18": _from_torchvision(
+        "resnet18", "ResNet-18 of torchvision (He et al. 2016)", "(resnet18-f37072fd.pth)", RESNET_LAYERS
+    ),
+    "resnet50": _from_torchvision(
+        "resnet50", "ResNet-50 of torchvision (He et al. 2016)", "(resnet50-0676ba61.pth)", RESNET_LAYERS
+    ),
     "googlenet": _from_torchvision(
         "googlenet",
         "GoogLeNet of torchvision (Szegedy et al. 2015)",
+        "(googlenet-1378be20.pth), which come from TensorFlow's training: the papers' GoogLeNet had Caffe's",
         ("conv3", "inception3b", "inception4e", "inception5b"),
         aux_logits=False,
         init_weights=True,
     ),
 }
+
+
+def weights_of(net: Net) -> str:
+    """Where the trunk's first weights come from; "" where they are random."""
+    return TRUNKS[net.trunk].weights if net.weights == "imagenet" else ""

@@ -1,5 +1,6 @@
 """Trunks: shapes, grey and coloured input, parameters, pretrained weights without a network."""
 
+from functools import cache
 from pathlib import Path
 from urllib.error import URLError
 
@@ -8,7 +9,8 @@ import torch
 import torchvision
 from torch import nn
 
-from relbench.models import TRUNKS
+from relbench.experiment import Net
+from relbench.models import TRUNKS, check_weights, trunks, weights_of
 from relbench.models.trunks import IMAGENET_DEVIATION, IMAGENET_MEAN, Conv4, TorchvisionTrunk
 
 TORCHVISION = ("resnet18", "resnet50", "googlenet")
@@ -125,7 +127,15 @@ def test_normalisation_is_not_in_the_weights(built):
 def test_entries(name, entry):
     assert entry.summary
     assert entry.scalable == (name == "conv4")
-    assert entry.has_weights == (name in TORCHVISION)
+    assert bool(entry.weights) == (name in TORCHVISION)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_weights_in_words(name):
+    net = Net(trunk=name, weights="imagenet")
+    assert weights_of(net).startswith(f"torchvision {name} IMAGENET1K_V1 ({file_of(name)})")
+    assert ("the papers' GoogLeNet had Caffe's" in weights_of(net)) == (name == "googlenet")
+    assert weights_of(Net(trunk=name)) == ""
 
 
 @pytest.fixture
@@ -170,6 +180,21 @@ def test_damaged_weights(weights_folder, content):
 def test_weights_of_another_network(weights_folder):
     torch.save({"weight": torch.zeros(3)}, weights_folder / file_of("resnet18"))
     assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
+
+
+def test_weights_are_looked_at_once(weights_folder, monkeypatch):
+    """Those that can't be had are looked for each time: they may have been put there meanwhile."""
+    monkeypatch.setattr(trunks, "_had", cache(trunks._had.__wrapped__))
+    net = Net(trunk="resnet18", weights="imagenet")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"\Athe ImageNet weights of resnet18 could not be had .+\Z"):
+            check_weights(net)
+    file = weights_folder / file_of("resnet18")
+    torch.save(torchvision.models.get_model("resnet18", weights=None).state_dict(), file)
+    check_weights(net)
+    file.unlink()
+    check_weights(net)
+    check_weights(Net(trunk="resnet50"))  # random: nothing to be had
 
 
 @pytest.mark.parametrize(("name", "options"), [("resnet18", {}), ("googlenet", {"init_weights": False})])

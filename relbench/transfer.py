@@ -1,0 +1,230 @@
+"""Finished networks, and networks that were never trained, measured on other data sets than their own.
+
+As in Fig. 3 of Relational Knowledge Distillation (arXiv:1904.05068): how well does what was learnt on one data set
+serve retrieval on another one?
+"""
+
+import datetime as dt
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import Field, PositiveInt, model_validator
+
+from relbench.checks import check_retrieval
+from relbench.data import DataSet, Progress, find_data_set
+from relbench.experiment import RECIPE, Data, Experiment, Net, Settings, changed, short_hash
+from relbench.kept import RunFolder, load_trained
+from relbench.ledger import (
+    ClassCounts,
+    Machine,
+    Record,
+    impossible_metrics,
+    read_record,
+    refuse_strange,
+    write_record,
+)
+from relbench.machine import describe_machine
+from relbench.measure import measure_test
+from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
+from relbench.plan import check_net, resolve_device
+from relbench.run import computing
+
+
+class Asked(Settings):
+    """Which network is to be measured on which images: all that can change what comes out.
+
+    It is measured in float32, whatever it was trained in.
+    """
+
+    experiment: Experiment | None  # of the run that trained it; None: never trained, and its trunk's features are taken
+    net: Net
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: Data  # measured on: its test classes
+    device: Literal["cpu", "cuda"] = "cpu"
+    threads: Annotated[int, Field(ge=1, le=256)] = 1  # on the CPU
+    scale: Literal["full", "toy"] = "full"
+    recipe: PositiveInt = RECIPE  # that of the code which measured
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        run = self.experiment
+        if run and (run.net, run.seed, run.scale) != (self.net, self.seed, self.scale):
+            raise ValueError("net, seed and scale must be those of the run that trained the network")
+        return self
+
+    @classmethod
+    def of(cls, experiment: Experiment, data: Data) -> Self:
+        """What asks for the network of a run on other images, on the device where it was trained."""
+        protocol = experiment.protocol
+        return cls(
+            experiment=experiment,
+            net=experiment.net,
+            seed=experiment.seed,
+            data=data,
+            device=protocol.device,
+            threads=protocol.threads,
+            scale=experiment.scale,
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the file, as a run's names its folder; what has its default value is left out."""
+        settings = self.model_dump(mode="json", exclude={"experiment", "recipe"}, exclude_defaults=True)
+        settings["recipe"] = self.recipe
+        if self.experiment:
+            settings["experiment"] = self.experiment.fingerprint
+        return short_hash(settings)
+
+
+class Transfer(Record):
+    """What a network gave on another data set."""
+
+    fingerprint: str
+    asked: Asked
+    data_hash: str  # as in a row
+    weights: str  # where the trunk's first weights come from; "" for random ones
+    metrics: dict[str, float]  # on test classes, in [0, 1]
+    by_class: ClassCounts
+    seconds: float
+    finished: str  # time in UTC, ISO 8601
+    machine: Machine
+
+
+def plan_transfer(asked: Asked, data: Path) -> Asked:
+    """The same with the data set's content filled in, so that other data give another file.
+
+    Args:
+        asked: what is to be measured.
+        data: holds the data sets.
+
+    Raises:
+        ValueError: an unknown trunk or data set; an image too small for the trunk, or of channels that it can't take; a
+            GPU where there is none.
+    """
+    resolve_device(asked.device)
+    check_net(asked.net, asked.data.size)
+    data_set = find_data_set(asked.data.name, data)
+    _channels(asked, data_set, data)
+    return changed(asked, {"data": changed(asked.data, {"content": data_set.content(data)})})
+
+
+def finished_transfer(asked: Asked, folder: Path) -> Transfer | None:
+    """What was measured, if it was.
+
+    Args:
+        asked: from `plan_transfer`.
+        folder: the study's results.
+
+    Raises:
+        ValueError: the file is damaged or another one's.
+    """
+    path = _path(asked, folder)
+    if not path.exists():
+        return None
+    found = read_record(Transfer, path)
+    refuse_strange("transfer", path, (found.fingerprint, asked.fingerprint), _contradictions(found))
+    return found
+
+
+def check_transfers(asked: Sequence[Asked], folder: Path, data: Path, progress: Progress) -> tuple[Asked, ...]:
+    """Refuse what could not be measured, before any work.
+
+    Args:
+        asked: from `plan_transfer`.
+        folder: the study's results: runs in `runs`, what is measured here in `transfers`.
+        data: holds the data sets.
+        progress: wraps what is made ready, for a progress bar.
+
+    Returns:
+        What is not measured yet.
+
+    Raises:
+        ValueError: a finished one is damaged; pretrained weights can't be had; Recall@K can't be measured.
+    """
+    distinct = {one.fingerprint: one for one in asked}.values()
+    waiting = tuple(one for one in distinct if not finished_transfer(one, folder))
+    for one in waiting:
+        check_weights(one.net)
+    for settings in dict.fromkeys(one.data for one in waiting):
+        data_set = find_data_set(settings.name, data)
+        check_retrieval(data_set.load(settings, data, progress).table, "test", data_set.ks)
+    return waiting
+
+
+def transfer(asked: Asked, folder: Path, data: Path) -> Transfer:
+    """Measure a network on the test classes of a data set, or read what was measured before.
+
+    Args:
+        asked: from `plan_transfer`; its run must be finished.
+        folder: the study's results: runs in `runs`, what is measured here in `transfers`.
+        data: holds the data sets.
+
+    Raises:
+        CheckpointError: the run's checkpoint is damaged or gone.
+        OSError: the file can't be written.
+        ValueError: a finished file is damaged, the data are not those planned for, or Recall@K can't be measured.
+    """
+    found = finished_transfer(asked, folder)
+    if found:
+        return found
+    with computing(asked.threads, "32-true"):
+        measured = _measured(asked, folder, data)
+    write_record(measured, _path(asked, folder))
+    return measured
+
+
+def _measured(asked: Asked, folder: Path, data: Path) -> Transfer:
+    start, device = time.perf_counter(), torch.device(asked.device)
+    data_set = find_data_set(asked.data.name, data)
+    source = data_set.load(asked.data, data, iter)
+    if asked.data.content != source.content:
+        raise ValueError(f"the data set {asked.data.name} is not the one that was planned for: plan the transfer anew")
+    check_retrieval(source.table, "test", data_set.ks)
+    network = _network(asked, folder, _channels(asked, data_set, data)).to(device)
+    measured = measure_test(network, source, data_set.ks, device)
+    return Transfer(
+        fingerprint=asked.fingerprint,
+        asked=asked,
+        data_hash=source.data_hash,
+        weights=weights_of(asked.net),
+        metrics=measured.metrics,
+        by_class=measured.by_class,
+        seconds=time.perf_counter() - start,
+        finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        machine=describe_machine(device),
+    )
+
+
+def _network(asked: Asked, folder: Path, channels: int) -> Embedder:
+    if asked.experiment is None:
+        return build_features(asked.net, channels, asked.seed)
+    if not RunFolder(folder / "runs", asked.experiment).row.exists():
+        raise ValueError(f"the run {asked.experiment.fingerprint} is not finished: run the study first")
+    return load_trained(asked.experiment, folder / "runs", channels, "network").network
+
+
+def _channels(asked: Asked, data_set: DataSet, data: Path) -> int:
+    """That the network is built for: those of the images that it was trained on."""
+    if asked.experiment is None:
+        return data_set.channels
+    trained_on = asked.experiment.data.name
+    channels = find_data_set(trained_on, data).channels
+    if channels != data_set.channels and not TRUNKS[asked.net.trunk].any_channels:
+        raise ValueError(
+            f"{asked.net.trunk} trained on {trained_on} takes images of {channels} channels, but those of "
+            f"{asked.data.name} have {data_set.channels}: choose another data set, or another trunk"
+        )
+    return channels
+
+
+def _contradictions(found: Transfer) -> Iterator[str]:
+    if found.asked.fingerprint != found.fingerprint:
+        yield f"its settings have the fingerprint {found.asked.fingerprint}"
+    yield from impossible_metrics(found.metrics, found.by_class)
+
+
+def _path(asked: Asked, folder: Path) -> Path:
+    return folder / "transfers" / f"{asked.fingerprint}.json"
