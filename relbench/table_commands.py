@@ -4,7 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
+
+from rich.progress import track
 
 from relbench.console import out
 from relbench.data import find_data_set
@@ -12,13 +14,15 @@ from relbench.dry_run import show_plan
 from relbench.grid import claimed
 from relbench.kept import RunFolder
 from relbench.ledger import Selection, read_record, write_record
-from relbench.making import Call, make_runs, tell, written
+from relbench.making import Call, make_runs, preparing, tell, written
 from relbench.names import known
 from relbench.plan import resolve_device
 from relbench.report import printed_text, write_printed
 from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
-from relbench.table_plan import Request, Undecided, Unfolding, selected
+from relbench.table_plan import Request, Undecided, Unfolding, selected, transfers_of
 from relbench.table_summary import check_rule, results_of, summarise_table
+from relbench.transfer import Asked as Transferred
+from relbench.transfer import check_transfers, transfer
 
 REQUEST = "request.json"
 
@@ -62,6 +66,7 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
         return False
     with claimed(folder):
         merged, failed = _make(table, _joined(request, folder), paths, folder, call)
+        _measure_elsewhere(table, merged, paths, folder, call)
         _show(table, merged, folder, shown)
     return bool(failed)
 
@@ -97,9 +102,10 @@ def _request(table: PrintedTable, call: Call, asked: Asked) -> Request:
         study=table.name,
         protocol=cast("ProtocolName", known(asked.protocol, PROTOCOLS, "protocol")),
         scale=cast("Scale", known(asked.scale, SCALES, "scale")),
-        device=resolve_device(call.device),
+        device=cast(Literal["cpu", "cuda"], resolve_device(call.device)),
         changes={key: list(value) if isinstance(value, tuple) else value for key, value in call.changes.items()},
         contents={name: _content(name, call) for name in data_sets},
+        elsewhere=_elsewhere(table, data_sets, call),
         seeds=call.seeds,
     )
 
@@ -120,6 +126,18 @@ def _show(table: PrintedTable, request: Request, folder: Path, shown: Sequence[S
     paths = write_printed(summary, folder)
     out.print(printed_text(summary))
     written(folder, paths)
+
+
+def _elsewhere(table: PrintedTable, data_sets: Collection[str], call: Call) -> dict[str, str]:
+    """Data sets that networks are only measured on, as far as they are there: the others' cells stay empty."""
+    contents: dict[str, str] = {}
+    trained = [number for number in table.numbers if number.on and table.network(number.path).data in data_sets]
+    for name in dict.fromkeys(number.on for number in trained):
+        try:
+            contents[name] = find_data_set(name, call.data).content(call.data)
+        except ValueError as error:
+            tell(f"nothing can be measured on {name}, and its cells stay empty: {error}")
+    return contents
 
 
 def _joined(request: Request, folder: Path) -> Request:
@@ -146,6 +164,20 @@ def _make(
         failed |= make_runs(cells, folder, call, partial(write_record, request, folder / REQUEST)).failures
         if finished or not any(isinstance(one, Undecided) for one in planned):
             return request, failed
+
+
+def _measure_elsewhere(table: PrintedTable, request: Request, paths: Sequence[str], folder: Path, call: Call) -> None:
+    """Measure finished networks on the other data sets that are there."""
+    unfolding = _unfolding(table, request, folder)
+    asked = transfers_of(table, request, unfolding, call.seeds).items()
+    ready = [one for (key, _), one in asked if key.partition("@")[0] in paths and _is_ready(one, folder)]
+    waiting = check_transfers(ready, folder, call.data, preparing)
+    for one in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
+        transfer(one, folder, call.data)
+
+
+def _is_ready(asked: Transferred, folder: Path) -> bool:
+    return asked.experiment is None or RunFolder(folder / "runs", asked.experiment).row.exists()
 
 
 def _unfolding(table: PrintedTable, request: Request, folder: Path, failed: Collection[str] = ()) -> Unfolding:

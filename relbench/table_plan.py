@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from relbench.experiment import Experiment
 from relbench.ledger import Record, Row
 from relbench.names import hint
 from relbench.plan import possible
-from relbench.studies import TUNING_SEED, Cell, Network, PrintedTable, ProtocolName, Scale, Setup
+from relbench.studies import TUNING_SEED, Cell, Network, Number, PrintedTable, ProtocolName, Scale, Setup
+from relbench.transfer import Asked
 
 Finished = Callable[[Experiment], Row | None]  # the row of a run, if it is finished
 
@@ -39,17 +40,18 @@ class Request(Record):
     study: str
     protocol: ProtocolName
     scale: Scale
-    device: str
+    device: Literal["cpu", "cuda"]
     changes: dict[str, JsonValue]
     contents: dict[str, str]  # of the data sets that runs were asked for: which images, which split
+    elsewhere: dict[str, str] = Field(default_factory=dict)  # likewise, of those that networks are only measured on
     seeds: tuple[int, ...]
-    rates: Mapping[str, Choice] = {}  # by the path of the network that they were chosen with
+    rates: Mapping[str, Choice] = Field(default_factory=dict)  # by the path of the network that they were chosen with
 
     @property
     def setup(self) -> Setup:
         """The conditions that all runs share."""
         changes = {key: tuple(value) if isinstance(value, list) else value for key, value in self.changes.items()}
-        return Setup(self.protocol, self.scale, self.device, changes, self.contents)
+        return Setup(self.protocol, self.scale, self.device, changes, self.elsewhere | self.contents)
 
     def merged(self, earlier: "Request") -> "Request | None":
         """Both requests as one; None where they are not of one table."""
@@ -59,8 +61,13 @@ class Request(Record):
             return None
         if any(self.contents[name] != earlier.contents[name] for name in shared):
             return None
-        together = {"contents": earlier.contents | self.contents, "rates": {**earlier.rates, **self.rates}}
-        return self.model_copy(update={**together, "seeds": tuple(sorted({*earlier.seeds, *self.seeds}))})
+        together = {
+            "contents": earlier.contents | self.contents,
+            "elsewhere": earlier.elsewhere | self.elsewhere,
+            "seeds": tuple(sorted({*earlier.seeds, *self.seeds})),
+            "rates": {**earlier.rates, **self.rates},
+        }
+        return self.model_copy(update=together)
 
 
 def selected(table: PrintedTable, data: Collection[str], only: Sequence[str]) -> tuple[str, ...]:
@@ -251,3 +258,29 @@ def _experiment(
         )
     assert run is not None
     return possible(Cell(network.path, "student", run)).experiment
+
+
+def transfers_of(
+    table: PrintedTable, request: Request, unfolding: Unfolding, seeds: Sequence[int]
+) -> dict[tuple[str, int], Asked]:
+    """What is to be measured on other data sets than its own, by the number's key and the seed.
+
+    Networks that are not trained are the same for all seeds, and are measured once.
+    """
+    asked: dict[tuple[str, int], Asked] = {}
+    for number in table.numbers:
+        network = table.network(number.path) if number.on in request.elsewhere else None
+        if network and network.data in request.contents:
+            for seed in seeds if network.recipe else (TUNING_SEED,):
+                one = _asked(number, network, request.setup, unfolding, seed)
+                if one:
+                    asked[number.key, seed] = one
+    return asked
+
+
+def _asked(number: Number, network: Network, setup: Setup, unfolding: Unfolding, seed: int) -> Asked | None:
+    data, run = setup.data(number.on), unfolding.run(network.path, seed)
+    if network.recipe:
+        return Asked.of(run, data) if run else None
+    net, device = setup.net(network.net), setup.device
+    return Asked(experiment=None, net=net, seed=seed, data=data, device=device, scale=setup.scale)

@@ -3,15 +3,15 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any as Transfer
 
 from relbench.evaluation import seed_interval
 from relbench.kept import RunFolder
 from relbench.ledger import Row, Selection
 from relbench.report.printed import Answer, AnsweredClaim, Cell, Ours, PrintedSummary
-from relbench.studies import Number, PrintedTable
+from relbench.studies import TUNING_SEED, Number, PrintedTable
 from relbench.studies.printed import Claim
-from relbench.table_plan import Choice, Request, Unfolding
+from relbench.table_plan import Choice, Request, Unfolding, transfers_of
+from relbench.transfer import Transfer, finished_transfer
 
 Measured = tuple[int, Mapping[str, float]]  # step, metrics
 
@@ -42,8 +42,9 @@ class Results:
     def measured(self, number: Number, seed: int, rule: Selection) -> Measured | None:
         """What answers to a number, under a rule of selection; None where nothing does."""
         if number.on:
-            found = self.transfers.get((number.key, seed))
-            return (found.step, found.metrics) if found and rule == "last" else None
+            found = self.transfers.get((number.key, seed)) if rule == "last" else None
+            trained = found.asked.experiment if found else None
+            return (trained.protocol.steps if trained else 0, found.metrics) if found else None
         row = self.rows.get((number.path, seed))
         return row.measured(rule) if row else None
 
@@ -61,7 +62,8 @@ def results_of(table: PrintedTable, request: Request, folder: Path) -> Results:
     found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
     rows = {place: row for place, row in found.items() if row}
     _refuse_other_images(rows)
-    transfers: dict[tuple[str, int], Transfer] = {}
+    measured = transfers_of(table, request, unfolding, request.seeds).items()
+    transfers = {place: one for place, asked in measured if (one := finished_transfer(asked, folder))}
     own = unfolding.names(paths, request.seeds)
     strangers = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
     return Results(rows, transfers, unfolding.rates, len(strangers))
@@ -138,7 +140,7 @@ def _cell(number: Number, table: PrintedTable, request: Request, results: Result
 
 
 def _ours(number: Number, seeds: Sequence[int], results: Results, rule: Selection) -> Ours | None:
-    found = {seed: results.measured(number, seed, rule) for seed in seeds}
+    found = {seed: results.measured(number, seed, rule) for seed in dict.fromkeys((TUNING_SEED, *seeds))}
     finished = {seed: one for seed, one in found.items() if one and number.metric in one[1]}
     if not finished:
         return None
@@ -157,7 +159,11 @@ def _answered(claim: Claim, table: PrintedTable, request: Request, results: Resu
 
     def values(key: str) -> dict[int, float]:
         ours = _ours(numbers[key], request.seeds, results, rule)
-        return dict(zip(ours.seeds, ours.values, strict=True)) if ours else {}
+        if not ours:
+            return {}
+        if table.network(numbers[key].path).recipe is None:  # not trained: the same for every seed
+            return dict.fromkeys(request.seeds, ours.values[0])
+        return dict(zip(ours.seeds, ours.values, strict=True))
 
     sides = [_side(values(better), values(worse)) for better, worse in claim.better]
     counts = {side: sides.count(side) for side in (1, -1, 0, None)}

@@ -101,7 +101,7 @@ class Setup:
 
     protocol: ProtocolName = "paper"
     scale: Scale = "full"
-    device: str = "cpu"
+    device: Literal["cpu", "cuda"] = "cpu"
     changes: Mapping[str, Any] = field(default_factory=dict)
     contents: Mapping[str, str] = field(default_factory=dict)
 
