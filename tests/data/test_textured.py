@@ -153,7 +153,7 @@ def test_what_is_painted_is_pinned(whole):
     """Coarsely, as rounding differs between machines: who changes this counts VERSION up."""
     found = whole.test_batch(torch.tensor([0, 40, 107])).float().mean(dim=(2, 3)) / 255
     torch.testing.assert_close(
-        found, torch.tensor([[0.504, 0.872, 0.443], [0.162, 0.203, 0.911], [0.110, 0.200, 0.253]]), atol=2e-3, rtol=0
+        found, torch.tensor([[0.380, 0.780, 0.399], [0.130, 0.143, 0.908], [0.062, 0.194, 0.205]]), atol=2e-3, rtol=0
     )
 
 
