@@ -102,7 +102,7 @@ def _request(table: PrintedTable, call: Call, asked: Asked) -> Request:
         study=table.name,
         protocol=cast("ProtocolName", known(asked.protocol, PROTOCOLS, "protocol")),
         scale=cast("Scale", known(asked.scale, SCALES, "scale")),
-        device=cast(Literal["cpu", "cuda"], resolve_device(call.device)),
+        device=cast("Literal['cpu', 'cuda']", resolve_device(call.device)),
         changes={key: list(value) if isinstance(value, tuple) else value for key, value in call.changes.items()},
         contents={name: _content(name, call) for name in data_sets},
         elsewhere=_elsewhere(table, data_sets, call),

@@ -41,7 +41,7 @@ def photo_entry(photos: PhotoSet) -> DataSet:
     )
 
 
-def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs], channels: int) -> DataSet:
+def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]) -> DataSet:
     """The entry of a data set made of rendered glyphs; all keep them in one folder, as some can share them."""
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
@@ -55,21 +55,22 @@ def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]
         content=lambda _: content(),
         load=load,
         hint=lambda _data, _root: "",
-        channels=channels,
+        channels=source.views.channels,
         ks=(1, 2, 4, 8, 16, 32),
         class_name=character,
     )
 
 
 GLYPHS = _glyphs_entry(
-    "letters and signs in the twelve DejaVu faces; rendered on first use, no download", content_hash, Glyphs, 1
+    "letters and signs in the twelve DejaVu faces; rendered on first use, no download", content_hash, Glyphs
 )
 TEXTURED = _glyphs_entry(
     "glyphs filled with coloured textures, on others; for large networks, no download",
     textured_content,
     TexturedGlyphs,
-    3,
 )
+RENDERED: dict[str, type[Glyphs]] = dict(zip(NAMES, (Glyphs, TexturedGlyphs), strict=True))
+"""Data sets that make their images, by name."""
 
 
 def data_set_names(root: Path) -> list[str]:

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 
 from relbench.data.outline import Face, rasterise
 from relbench.data.table import COLUMNS, Shape, checked, first_classes, table_hash
-from relbench.data.views import Distortion
+from relbench.data.views import Distortion, Views
 from relbench.files import written_whole
 
 FACES = tuple(
@@ -100,6 +100,7 @@ class Glyphs:
     """
 
     oversize = 2
+    views: type[Views] = Distortion
 
     def __init__(
         self,
@@ -113,31 +114,32 @@ class Glyphs:
         hold_out: bool = True,
     ) -> None:
         side = size * self.oversize
-        self.table = _table(train_classes, test_classes, hold_out)
+        self.table = glyph_table(train_classes, test_classes, hold_out)
         classes = _all_classes() if side == MANIFEST_SIZE else sorted(set(self.table["label"]))
         kept = _kept(classes, side, folder, progress)
         _check(kept, len(classes), side)
         self._pictures = np.memmap(kept, np.uint8, "r", shape=(len(classes) * len(FACES), 1, side, side))
         self._places = _places(self.table, classes)
         self._keys = torch.from_numpy(_places(self.table, _all_classes()))
-        self.shape = Shape(channels=1, size=size)
+        self.shape = Shape(channels=self.views.channels, size=size)
         self.content = content_hash()
         self.data_hash = table_hash(self.table, _pixels(kept, self._places[:: len(FACES)] // len(FACES), side))
-        self._distortion = Distortion(size=size, strength=distortion)
+        self._views = self.views(size, distortion)
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Randomly distorted views, float32 in [0, 1], shape (len(lines), 1, size, size)."""
-        return self._distortion.random(self._pictures_of(lines), generator)
+        """Randomly distorted views, float32 in [0, 1], shape (len(lines), channels, size, size)."""
+        return self._views.random(self._pictures_of(lines), generator)
 
     def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
         """Views distorted alike, but for each picture always in the same way, whatever subset of classes is in use."""
-        return self._distortion.fixed(self._pictures_of(lines), self._keys[lines])
+        return self._views.fixed(self._pictures_of(lines), self._keys[lines])
 
     def _pictures_of(self, lines: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self._pictures[self._places[lines.numpy()]])
 
 
-def _table(train_classes: int | None, test_classes: int | None, hold_out: bool) -> pd.DataFrame:  # noqa: FBT001
+def glyph_table(train_classes: int | None, test_classes: int | None, hold_out: bool) -> pd.DataFrame:  # noqa: FBT001
+    """The table of the pictures; arguments and errors as those of `Glyphs`."""
     splits = dict(manifest()["classes"])
     if not hold_out:
         splits["train"] = splits["train"] + splits.pop("validation")

@@ -8,13 +8,13 @@ The rendered glyphs are kept at the size of the view, not at twice of it: 1.3 GB
 
 import hashlib
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 
 from relbench.data.glyphs import Glyphs, Progress, content_hash
-from relbench.data.table import Shape
 from relbench.data.textures import NUMBERS, VERSION, painted, tiles
-from relbench.data.views import MOVES
+from relbench.data.views import MOVES, Distortion, Views
 
 
 def textured_content() -> str:
@@ -22,10 +22,40 @@ def textured_content() -> str:
     return hashlib.sha256(f"{content_hash()} textured {VERSION}".encode()).hexdigest()
 
 
+class Painting:
+    """Distorts pictures of glyphs and paints them.
+
+    Args:
+        size: side of the view in pixels.
+        strength: multiplies every amount of distortion.
+    """
+
+    channels: ClassVar = 3
+
+    def __init__(self, size: int, strength: float) -> None:
+        self._distortion, self.tiles = Distortion(size, strength), tiles(size)
+
+    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Randomly distorted and painted views of grey pictures, uint8, shape (batch, 3, size, size)."""
+        return self._views(pictures, torch.rand(len(pictures), MOVES + NUMBERS, generator=generator))
+
+    def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """Likewise, by random numbers that depend on each picture's key alone."""
+        generators = (torch.Generator().manual_seed(int(key)) for key in keys)
+        return self._views(pictures, torch.stack([torch.rand(MOVES + NUMBERS, generator=each) for each in generators]))
+
+    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        # A few at a time: at 224 px they stay in the cache, and a batch doesn't.
+        pairs = zip(torch.split(pictures, 8), torch.split(numbers[:, :MOVES], 8), strict=True)
+        masks = torch.cat([self._distortion.moved(*pair)[:, 0] for pair in pairs])
+        return torch.from_numpy(painted(masks.numpy(), numbers[:, MOVES:], self.tiles))
+
+
 class TexturedGlyphs(Glyphs):
-    """The data set as a source of images; arguments and errors are those of `Glyphs`."""
+    """The data set as a source of images, bytes in three channels; arguments and errors are those of `Glyphs`."""
 
     oversize = 1
+    views: type[Views] = Painting
 
     def __init__(
         self,
@@ -39,23 +69,6 @@ class TexturedGlyphs(Glyphs):
         hold_out: bool = True,
     ) -> None:
         super().__init__(size, train_classes, test_classes, distortion, folder, progress, hold_out=hold_out)
-        self.shape = Shape(channels=3, size=size)
         self.content = textured_content()
-        self._tiles = tiles(size)
-        painting = hashlib.sha256(self._tiles.tobytes()).hexdigest()
+        painting = hashlib.sha256(tiles(size).tobytes()).hexdigest()
         self.data_hash = hashlib.sha256(f"{self.data_hash} {painting} {VERSION}".encode()).hexdigest()
-
-    def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Randomly distorted and painted views, uint8, shape (len(lines), 3, size, size)."""
-        return self._painted(lines, torch.rand(len(lines), MOVES + NUMBERS, generator=generator))
-
-    def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
-        """Likewise, but for each picture always in the same way, whatever subset of classes is in use."""
-        generators = (torch.Generator().manual_seed(int(key)) for key in self._keys[lines])
-        return self._painted(lines, torch.stack([torch.rand(MOVES + NUMBERS, generator=each) for each in generators]))
-
-    def _painted(self, lines: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        # A few at a time: at 224 px they stay in the cache, and a batch doesn't.
-        pairs = zip(*(torch.split(whole, 8) for whole in (self._pictures_of(lines), numbers[:, :MOVES])), strict=True)
-        masks = torch.cat([self._distortion.moved(*pair)[:, 0] for pair in pairs])
-        return torch.from_numpy(painted(masks.numpy(), numbers[:, MOVES:], self._tiles))

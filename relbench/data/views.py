@@ -1,6 +1,7 @@
 """Random views of pictures: rotation, scale, shear, shift and noise, a whole batch at a time."""
 
 from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
 import torch
 from torch.nn.functional import affine_grid, grid_sample
@@ -11,6 +12,22 @@ SHEAR = 0.3
 SHIFT = 0.15  # of half the picture's side
 NOISE = 0.15  # standard deviation, grey levels being in [0, 1]
 MOVES = 6  # random numbers that a view takes, beside noise
+
+
+class Views(Protocol):
+    """Makes views of pictures; see `Distortion`."""
+
+    channels: ClassVar[int]  # of the views
+
+    def __init__(self, size: int, strength: float) -> None: ...
+
+    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Views made by fresh random numbers."""
+        ...
+
+    def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """Views that depend on each picture's key alone."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,6 +41,7 @@ class Distortion:
 
     size: int
     strength: float
+    channels: ClassVar = 1
 
     def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Distort each picture by fresh random numbers.

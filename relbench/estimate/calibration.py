@@ -11,8 +11,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from relbench.data.glyphs import Glyphs
-from relbench.data.views import Distortion
+from relbench.data import RENDERED
 from relbench.estimate.image_counts import ImageCounts
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Experiment, changed
@@ -53,6 +52,7 @@ class Kind:
     """What the time of a step depends on, but for what matters little: dimensions, options, the number of classes."""
 
     nets: tuple[tuple[str, int | None], ...]  # trunk and width of the student, then of its teacher, if it has one
+    images: str  # the data set, where it makes its images; "" where they come from files
     size: int
     channels: int
     batch_size: int
@@ -74,6 +74,7 @@ def kind_of(experiment: Experiment, channels: int) -> Kind:
     protocol, ones = experiment.protocol, [one for one in (experiment, experiment.teacher) if one]
     return Kind(
         nets=tuple((one.net.trunk, one.net.width) for one in ones),
+        images=experiment.data.name if experiment.data.name in RENDERED else "",
         size=experiment.data.size,
         channels=channels,
         batch_size=protocol.batch_size,
@@ -190,26 +191,27 @@ def shapes_without_work(sample: Experiment, counts: ImageCounts) -> Shapes:
 
 
 class _Images:
-    """Made-up images: those of one channel distorted as Glyphs are, others as they come from a file."""
+    """Made-up images: views of rendered pictures where the data set makes such, others as they come from a file."""
 
     def __init__(self, sample: Experiment, channels: int) -> None:
         size, self.most = sample.data.size, max(sample.protocol.batch_size, EVALUATION_BATCH)
-        side = Glyphs.oversize * size if channels == 1 else size
-        shape, generator = (self.most, channels, side, side), np.random.default_rng(sample.seed)
+        rendered = RENDERED.get(sample.data.name)
+        of_picture = (1, *[size * rendered.oversize] * 2) if rendered else (channels, size, size)
+        shape, generator = (self.most, *of_picture), np.random.default_rng(sample.seed)
         self._pictures = torch.from_numpy(generator.integers(256, size=shape, dtype=np.uint8))  # torch's take seconds
-        self._distortion = Distortion(size, sample.data.distortion) if channels == 1 else None
+        self._views = rendered.views(size, sample.data.distortion) if rendered else None
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         pictures = self._pictures[lines]
-        return self._distortion.random(pictures, generator) if self._distortion else pictures
+        return self._views.random(pictures, generator) if self._views else pictures
 
     def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
         pictures = self._pictures[lines]
-        return self._distortion.fixed(pictures, lines) if self._distortion else pictures
+        return self._views.fixed(pictures, lines) if self._views else pictures
 
     @property
     def are_read(self) -> bool:
-        return self._distortion is None
+        return self._views is None
 
 
 def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data import find_photos
+from relbench.data import RENDERED, find_photos
 from relbench.data.card import Card, card_names, packaged_card
 from relbench.data.fetch import state
-from relbench.data.glyphs import FACES, manifest
+from relbench.data.glyphs import glyph_table
 from relbench.data.photo_sets import in_use
 from relbench.data.table import labels_of, lines_of
 from relbench.experiment import Data
@@ -54,26 +54,12 @@ def image_counts(data: Data, folder: Path) -> ImageCounts:
     Raises:
         ValueError: there is no such data set, or it is damaged.
     """
-    if data.name == "glyphs":
-        return _of_glyphs(data)
+    if data.name in RENDERED:
+        table = glyph_table(data.train_classes, data.test_classes, data.hold_out)
+        return _of_table(table, RENDERED[data.name].views.channels)
     if data.name in card_names() and state(card := packaged_card(data.name), folder) != "ready":
         return _of_card(card, data)
-    return _of_table(in_use(find_photos(data.name, folder).read(folder), data))
-
-
-def _of_glyphs(data: Data) -> ImageCounts:
-    classes = {split: len(labels) for split, labels in manifest()["classes"].items()}
-    train, test = _first(data.train_classes, classes["train"]), _first(data.test_classes, classes["test"])
-    label = max(len(label) for label in manifest()["classes"]["test"])
-    return ImageCounts(
-        classes=train,
-        train=train * len(FACES),
-        validation=classes["validation"] * len(FACES),
-        test=test * len(FACES),
-        test_classes=test,
-        channels=1,
-        text=CHARACTER * (2 * label + len("/") + max(map(len, FACES))),
-    )
+    return _of_table(in_use(find_photos(data.name, folder).read(folder), data), channels=3)
 
 
 def _of_card(card: Card, data: Data) -> ImageCounts:
@@ -92,7 +78,7 @@ def _of_card(card: Card, data: Data) -> ImageCounts:
     )
 
 
-def _of_table(table: pd.DataFrame) -> ImageCounts:
+def _of_table(table: pd.DataFrame, channels: int) -> ImageCounts:
     train, validation, test = (lines_of(table, split) for split in ("train", "validation", "test"))
     return ImageCounts(
         classes=len(labels_of(table, train)[1]),
@@ -100,7 +86,7 @@ def _of_table(table: pd.DataFrame) -> ImageCounts:
         validation=len(validation),
         test=len(test),
         test_classes=len(labels_of(table, test)[1]),
-        channels=3,
+        channels=channels,
         text=CHARACTER * int(sum(table[column].iloc[test].str.len().max() for column in ("name", "label"))),
     )
 

@@ -184,7 +184,8 @@ def test_a_part_of_a_batch_says_so(monkeypatch):
 
 def test_photos_are_not_made_to_be_tested_with(monkeypatch):
     monkeypatch.setattr("relbench.estimate.calibration.EVALUATION_BATCH", 20)
-    assert calibrated(STUDENT, changed_counts(channels=3)).view == 0
+    photos = changed(STUDENT, {"data": changed(STUDENT.data, {"name": "cub200"})})
+    assert calibrated(photos, changed_counts(channels=3)).view == 0
 
 
 def changed_counts(**values):

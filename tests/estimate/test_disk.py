@@ -54,7 +54,7 @@ def test_parts_have_the_weights_of_a_real_run(tmp_path, data_folder):
 def test_counts_of_a_network_that_is_not_made(monkeypatch, trunk):
     """Also of one whose weights would have to be loaded."""
     monkeypatch.setattr(trunks, "_pretrained", None)
-    weights = "imagenet" if trunks.TRUNKS[trunk].has_weights else "random"
+    weights = "imagenet" if trunks.TRUNKS[trunk].weights else "random"
     experiment = Experiment(data=Data(size=64), net=Net(trunk=trunk, dim=8, weights=weights), terms=(TRIPLET,))
     network, _ = trained_parts(experiment, COUNTS)
     real = build_embedder(Net(trunk=trunk, dim=8), channels=3, seed=0)
