@@ -198,11 +198,13 @@ def test_schedule_refuses_a_damaged_row(tmp_path):
 
 def test_what_a_killed_process_left_is_cleared(tmp_path):
     left, kept = tmp_path / "runs" / "abc" / ".row.json.4711", tmp_path / "runs" / "abc" / "row.json"
-    left.parent.mkdir(parents=True)
-    left.write_text("{")
-    kept.write_text("{}")
+    transfers = tmp_path / "transfers"
+    for path in (left, kept, transfers / ".0123abcd.json.4711", transfers / "0123abcd.json"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
     with claimed(tmp_path):
         assert not left.exists()
+        assert [path.name for path in transfers.iterdir()] == ["0123abcd.json"]
     assert kept.exists()
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torchvision
 from tiny import TINY
 
+import relbench.models.trunks
 import relbench.run
 from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
@@ -73,6 +75,7 @@ def test_the_row_says_what_was_run(done):
     assert [entry["step"] for entry in row.history if "recall@1" in entry] == [3, 6, 9]
     assert set(row.history[-1]) == {"step", "triplet", "rkd_distance", "rkd_angle", "recall@1"}
     assert row.validation == {"recall@1": row.history[-1]["recall@1"]}
+    assert row.weights == ""
     assert row.train_seconds > 0
     assert 10**8 < row.peak_memory < 10**11
     assert row.machine.versions["torch"] == torch.__version__.partition("+")[0]
@@ -235,11 +238,18 @@ def test_losses_of_pytorch_metric_learning(tmp_path, data_folder, loss):
     assert row.history[-1][loss] > 0
 
 
-def test_a_torchvision_trunk(tmp_path, data_folder):
-    net = changed(CELLS["teacher"].net, {"trunk": "resnet18", "width": None})
+def test_a_pretrained_trunk_of_torchvision(tmp_path, data_folder, monkeypatch):
+    """The row says where its weights come from; those of this test are random ones that lie in that place."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(relbench.models.trunks, "_had", relbench.models.trunks._had.__wrapped__)
+    file = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
+    file.parent.mkdir(parents=True)
+    torch.save(torchvision.models.get_model("resnet18", weights=None).state_dict(), file)
+    net = changed(CELLS["teacher"].net, {"trunk": "resnet18", "width": None, "weights": "imagenet"})
     protocol = changed(CELLS["teacher"].protocol, {"steps": 1, "batch_size": 10})
-    small = changed(CELLS["teacher"], {"net": net, "protocol": protocol})
-    assert run(small, tmp_path, data_folder, ignore).parameters > 11_000_000
+    row = run(changed(CELLS["teacher"], {"net": net, "protocol": protocol}), tmp_path, data_folder, ignore)
+    assert row.parameters > 11_000_000
+    assert row.weights == "torchvision resnet18 IMAGENET1K_V1 (resnet18-f37072fd.pth)"
 
 
 def switches():
