@@ -15,7 +15,7 @@ from relbench.data import data_set_names, find_data_set
 from relbench.evaluation import stored_metrics
 from relbench.losses import LOSSES, Loss
 from relbench.models import TRUNKS
-from relbench.studies import STUDIES
+from relbench.studies import STUDIES, TABLES
 from relbench.study_commands import Data
 
 app = typer.Typer(no_args_is_help=True, help=relbench.__doc__, pretty_exceptions_enable=False)
@@ -76,6 +76,7 @@ def _print_lists(data: Path) -> None:
         | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
         "studies": {name: study.title for name, study in STUDIES.items()},
+        "tables of papers": {name: table.title for name, table in TABLES.items()},
     }
     for group, entries in groups.items():
         table = Table(box=None, title=group, title_justify="left", show_header=False)

@@ -35,7 +35,7 @@ def find_contender(spec: str, weight: float) -> Contender:
     name, source = read_own(spec) if FILE in spec else (find_loss(spec).name, "")
     if not TRAINS & set(find_loss(name, source).takes):
         raise ValueError(f"the loss {name} trains no student: compare one that looks at its embeddings")
-    return Contender(spec.rpartition(":")[2], changed(Term(loss="", source=source), {"loss": name, "weight": weight}))
+    return Contender(spec.rpartition(":")[2], Term(loss=name, weight=weight, source=source))
 
 
 def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: bool) -> Study:

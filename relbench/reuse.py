@@ -27,6 +27,7 @@ def take_over(experiments: Iterable[Experiment], runs: Path, results: Path) -> d
     """
     given: dict[Path, int] = {}
     for found, own in _found(experiments, runs, results):
+        _check(found)
         _link(found, own)
         given[found.runs] = given.get(found.runs, 0) + 1
     return given
@@ -49,10 +50,7 @@ def _found(experiments: Iterable[Experiment], runs: Path, results: Path) -> Iter
 def _finished_elsewhere(own: RunFolder, others: Iterable[Path]) -> RunFolder | None:
     """The same run in another folder, with all its files; a row alone could teach nobody."""
     candidates = (RunFolder(folder, own.experiment) for folder in others)
-    found = next((one for one in candidates if all(path.exists() for path in one.files)), None)
-    if found:
-        _check(found)
-    return found
+    return next((one for one in candidates if all(path.exists() for path in one.files)), None)
 
 
 def _check(found: RunFolder) -> None:

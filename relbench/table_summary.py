@@ -125,7 +125,8 @@ def _kept(table: PrintedTable, request: Request) -> list[Number]:
 
 
 def _cell(number: Number, table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]) -> Cell:
-    ours = {rule: one for rule in shown if (one := _ours(number, request.seeds, results, rule))}
+    seeds = _seeds(number, table, request)
+    ours = {rule: one for rule in shown if (one := _ours(number, seeds, results, rule))}
     return Cell(
         part=number.part,
         row=number.row,
@@ -139,8 +140,17 @@ def _cell(number: Number, table: PrintedTable, request: Request, results: Result
     )
 
 
+def _seeds(number: Number, table: PrintedTable, request: Request) -> tuple[int, ...]:
+    return (TUNING_SEED,) if _is_untrained(number, table) else request.seeds
+
+
+def _is_untrained(number: Number, table: PrintedTable) -> bool:
+    """Whether the number is of a network that is the same for every seed."""
+    return bool(number.path) and table.network(number.path).recipe is None
+
+
 def _ours(number: Number, seeds: Sequence[int], results: Results, rule: Selection) -> Ours | None:
-    found = {seed: results.measured(number, seed, rule) for seed in dict.fromkeys((TUNING_SEED, *seeds))}
+    found = {seed: results.measured(number, seed, rule) for seed in seeds}
     finished = {seed: one for seed, one in found.items() if one and number.metric in one[1]}
     if not finished:
         return None
@@ -158,10 +168,10 @@ def _answered(claim: Claim, table: PrintedTable, request: Request, results: Resu
     numbers = {number.key: number for number in table.numbers if number.metric == MAIN}
 
     def values(key: str) -> dict[int, float]:
-        ours = _ours(numbers[key], request.seeds, results, rule)
+        ours = _ours(numbers[key], _seeds(numbers[key], table, request), results, rule)
         if not ours:
             return {}
-        if table.network(numbers[key].path).recipe is None:  # not trained: the same for every seed
+        if _is_untrained(numbers[key], table):
             return dict.fromkeys(request.seeds, ours.values[0])
         return dict(zip(ours.seeds, ours.values, strict=True))
 

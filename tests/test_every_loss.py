@@ -60,7 +60,7 @@ def trained(methods, folder, data, values, first_stages=None):
     return rows, {cell.label: RunFolder(folder, cell.experiment).state()["network"] for cell in cells}
 
 
-def without_most_validation_classes(*counts, table=relbench.data.glyphs._table):
+def without_most_validation_classes(*counts, table=relbench.data.glyphs.glyph_table):
     """Validating on all of them takes longer than the training."""
     whole = table(*counts)
     held = whole["split"] == "validation"
@@ -72,7 +72,7 @@ def everything(tmp_path_factory, data_folder):
     first = {STAGED: (ADDED["refilled_embedding"],)}
     methods = METHODS | {STAGED: (ADDED["refilled_classifier"],)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relbench.data.glyphs, "_table", without_most_validation_classes)
+        patch.setattr(relbench.data.glyphs, "glyph_table", without_most_validation_classes)
         return trained(methods, tmp_path_factory.mktemp("runs"), data_folder, WIDE, first)
 
 
