@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 from rich.table import Table
+from rich.text import Text
 
 from relbench.console import out
 from relbench.estimate import Estimate, estimated, image_counts, in_words, total
@@ -14,12 +15,13 @@ from relbench.grid import jobs_for
 from relbench.kept import RunFolder
 from relbench.ledger import Row
 from relbench.making import Call, measuring, tell
+from relbench.report.wording import counted
 from relbench.reuse import to_be_taken_over
 from relbench.studies import Cell
 from relbench.table_plan import Undecided
 
 FINISHED = "finished"
-UNDECIDED = "once its learning rate is chosen"
+UNDECIDED = "once a rate is chosen"
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def show_plan(planned: Sequence[Cell | Undecided], folder: Path, call: Call) -> 
     waiting = {one.name: one.experiment for one in planned if states[one.name].row is None}
     estimates = _estimates(waiting, states, call)
     labels = {cell.name: cell.label for cell in planned}
-    table = Table("run", "seed", "steps", "builds on", "fingerprint", "state", "time", "disk", box=None)
+    table = Table("run", "state", "time", "disk", box=None)
     for one in planned:
         table.add_row(*_line(one, states[one.name], labels, estimates.get(one.name)))
     out.print(table)
@@ -83,12 +85,17 @@ def _estimates(waiting: dict[str, Experiment], states: dict[str, State], call: C
     return {name: found[run.fingerprint] for name, run in waiting.items()}
 
 
-def _line(one: Cell | Undecided, state: State, labels: dict[str, str], estimate: Estimate | None) -> tuple[str, ...]:
+def _line(
+    one: Cell | Undecided, state: State, labels: dict[str, str], estimate: Estimate | None
+) -> tuple[Text, str, str, str]:
     run = one.experiment
-    grounds = ", ".join(labels.get(ground.fingerprint, ground.fingerprint) for ground in run.foundations.values())
-    name = "" if isinstance(one, Undecided) else one.name
-    left = (in_words(estimate.seconds), decimal(estimate.disk)) if estimate else ("", "")
-    return one.label, str(run.seed), f"{run.protocol.steps:,}", grounds, name, state.words, *left
+    grounds = [labels.get(ground.fingerprint, ground.fingerprint) for ground in run.foundations.values()]
+    told = [one.name]
+    if isinstance(one, Undecided):  # what it is like is not what it will be, not even its teacher
+        told, grounds = [], [ground.partition(" at ")[0] for ground in grounds]
+    told += [counted(run.protocol.steps, "step"), *([f"after {' and '.join(grounds)}"] if grounds else [])]
+    name = Text.assemble(f"{one.label}, seed {run.seed}\n", ("  " + ", ".join(told), "dim"), overflow="fold")
+    return name, state.words, *((in_words(estimate.seconds), decimal(estimate.disk)) if estimate else ("", ""))
 
 
 def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: Call) -> None:

@@ -1,7 +1,7 @@
 """How `relbench reproduce` and `relbench report` make a printed table."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal, cast
@@ -10,19 +10,21 @@ from rich.progress import track
 
 from relbench.console import out
 from relbench.data import find_data_set
+from relbench.data.card import card_names
 from relbench.dry_run import show_plan
+from relbench.experiment import Experiment
 from relbench.grid import claimed
 from relbench.kept import RunFolder
-from relbench.ledger import Selection, read_record, write_record
+from relbench.ledger import Row, Selection, read_record, write_record
 from relbench.making import Call, make_runs, preparing, tell, written
 from relbench.names import known
 from relbench.plan import resolve_device
 from relbench.report import printed_text, write_printed
 from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
-from relbench.table_plan import Request, Undecided, Unfolding, selected, transfers_of
+from relbench.table_plan import Choice, Request, Undecided, Unfolding, selected, transfers_of
 from relbench.table_summary import check_rule, results_of, summarise_table
 from relbench.transfer import Asked as Transferred
-from relbench.transfer import check_transfers, transfer
+from relbench.transfer import check_transfers, finished_transfer, transfer
 
 REQUEST = "request.json"
 
@@ -50,6 +52,34 @@ def rules(selection: str) -> tuple[Selection, ...]:
     return tuple(rule for rule in SELECTIONS if rule == known(name, (*SELECTIONS, "val", "all"), "selection"))
 
 
+@dataclass(frozen=True)
+class Job:
+    """What is to be done for a table: which networks, under what conditions, where."""
+
+    table: PrintedTable
+    request: Request
+    paths: tuple[str, ...]
+    folder: Path
+    call: Call
+
+    def unfolding(self, failed: Collection[str] = ()) -> Unfolding:
+        """What is known of the runs by what is finished now."""
+
+        def finished(run: Experiment) -> Row | None:
+            return RunFolder(self.folder / "runs", run).finished()
+
+        return Unfolding(self.table, self.request.setup, finished, self.request.rates, failed)
+
+    def planned(self, failed: Collection[str] = ()) -> list[Cell | Undecided]:
+        """The runs, as far as they are known."""
+        return self.unfolding(failed).cells(self.paths, self.call.seeds)
+
+    def transfers(self) -> list[Transferred]:
+        """What is to be measured on other data sets, as far as it is known."""
+        asked = transfers_of(self.table, self.request, self.unfolding(), self.call.seeds).items()
+        return [one for (key, _), one in asked if key.partition("@")[0] in self.paths]
+
+
 def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
     """Make the runs of a table that are not finished, and the table; gives whether one failed.
 
@@ -57,17 +87,22 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
         ValueError: what is asked for can't be; one line.
     """
     shown = rules(asked.selection)
-    request = _request(table, call, asked)
+    paths = selected(table, _data_sets(table, asked), asked.only)
+    request = _request(table, paths, call, asked)
     check_rule(request, shown)
-    paths = selected(table, list(request.contents), asked.only)
     folder = call.results / folder_name(request)
+    job = Job(table, _joined(request, folder), paths, folder, call)
+    planned = job.planned()  # refuses impossible settings
     if call.dry_run:
-        show_plan(_unfolding(table, request, folder).cells(paths, call.seeds), folder, call)
+        show_plan(planned, folder, call)
+        _tell_transfers(job)
         return False
     with claimed(folder):
-        merged, failed = _make(table, _joined(request, folder), paths, folder, call)
-        _measure_elsewhere(table, merged, paths, folder, call)
-        _show(table, merged, folder, shown)
+        job = replace(job, request=_joined(request, folder, tell))
+        rates, failed = _make(job)
+        made = replace(job, request=job.request.model_copy(update={"rates": rates}))
+        _measure_elsewhere(made)
+        _show(table, made.request, folder, shown)
     return bool(failed)
 
 
@@ -92,10 +127,15 @@ def report_table(folder: Path, selection: str) -> None:
         _show(TABLES[known(request.study, TABLES, "printed table")], request, folder, rules(selection))
 
 
-def _request(table: PrintedTable, call: Call, asked: Asked) -> Request:
-    data_sets = [name.strip() for name in asked.data_sets.split(",")] if asked.data_sets else table.data_sets
-    for name in data_sets:
-        known(name, table.data_sets, f"data set of {table.name}")
+def _data_sets(table: PrintedTable, asked: Asked) -> tuple[str, ...]:
+    if not asked.data_sets:
+        return table.data_sets
+    names = (name.strip() for name in asked.data_sets.split(","))
+    return tuple(known(name, table.data_sets, f"data set of {table.name}") for name in names)
+
+
+def _request(table: PrintedTable, paths: Sequence[str], call: Call, asked: Asked) -> Request:
+    data_sets = tuple(dict.fromkeys(table.network(path).data for path in paths))
     if not call.seeds or len(set(call.seeds)) != len(call.seeds):
         raise ValueError(f"seeds = {', '.join(map(str, call.seeds)) or 'none'}: name at least one, each once")
     return Request(
@@ -136,51 +176,48 @@ def _elsewhere(table: PrintedTable, data_sets: Collection[str], call: Call) -> d
         try:
             contents[name] = find_data_set(name, call.data).content(call.data)
         except ValueError as error:
-            tell(f"nothing can be measured on {name}, and its cells stay empty: {error}")
+            advice = "" if name in card_names() else f" (relbench data add {name} FOLDER brings it)"
+            tell(f"nothing can be measured on {name}, and its cells stay empty: {error}{advice}")
     return contents
 
 
-def _joined(request: Request, folder: Path) -> Request:
+def _joined(request: Request, folder: Path, hear: Callable[[str], None] = lambda _: None) -> Request:
     """With what was asked of the same table before."""
     if not is_table(folder):
         return request
     merged = request.merged(read_record(Request, folder / REQUEST))
     if merged is None:
-        tell("the settings are not those of the table that was here: it is made anew; its runs stay in the folder")
+        hear("the settings are not those of the table that was here: it is made anew, and its runs stay in the folder")
     return merged or request
 
 
-def _make(
-    table: PrintedTable, request: Request, paths: Sequence[str], folder: Path, call: Call
-) -> tuple[Request, dict[str, str]]:
-    """Make what can be made, until nothing more is known that is not finished; gives what failed, too."""
+def _make(job: Job) -> tuple[dict[str, Choice], dict[str, str]]:
+    """Make what can be made, until nothing more is known that is not finished; gives rates chosen, and what failed."""
     failed: dict[str, str] = {}
     while True:
-        unfolding = _unfolding(table, request, folder, failed)
-        planned = unfolding.cells(paths, call.seeds)
-        request = request.model_copy(update={"rates": unfolding.rates})
+        unfolding = job.unfolding(failed)
+        planned = unfolding.cells(job.paths, job.call.seeds)
+        request = job.request.model_copy(update={"rates": unfolding.rates})
         cells = [cell for cell in planned if isinstance(cell, Cell) and cell.name not in failed]
-        finished = all(RunFolder(folder / "runs", cell.experiment).row.exists() for cell in cells)
-        failed |= make_runs(cells, folder, call, partial(write_record, request, folder / REQUEST)).failures
+        finished = all(RunFolder(job.folder / "runs", cell.experiment).row.exists() for cell in cells)
+        begin = partial(write_record, request, job.folder / REQUEST)
+        failed |= make_runs(cells, job.folder, job.call, begin).failures
         if finished or not any(isinstance(one, Undecided) for one in planned):
-            return request, failed
+            return unfolding.rates, failed
 
 
-def _measure_elsewhere(table: PrintedTable, request: Request, paths: Sequence[str], folder: Path, call: Call) -> None:
+def _measure_elsewhere(job: Job) -> None:
     """Measure finished networks on the other data sets that are there."""
-    unfolding = _unfolding(table, request, folder)
-    asked = transfers_of(table, request, unfolding, call.seeds).items()
-    ready = [one for (key, _), one in asked if key.partition("@")[0] in paths and _is_ready(one, folder)]
-    waiting = check_transfers(ready, folder, call.data, preparing)
+    runs = job.folder / "runs"
+    ready = [one for one in job.transfers() if not one.experiment or RunFolder(runs, one.experiment).row.exists()]
+    waiting = check_transfers(ready, job.folder, job.call.data, preparing)
     for one in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
-        transfer(one, folder, call.data)
+        transfer(one, job.folder, job.call.data)
 
 
-def _is_ready(asked: Transferred, folder: Path) -> bool:
-    return asked.experiment is None or RunFolder(folder / "runs", asked.experiment).row.exists()
-
-
-def _unfolding(table: PrintedTable, request: Request, folder: Path, failed: Collection[str] = ()) -> Unfolding:
-    return Unfolding(
-        table, request.setup, lambda run: RunFolder(folder / "runs", run).finished(), request.rates, failed
-    )
+def _tell_transfers(job: Job) -> None:
+    asked = job.transfers()
+    for name in dict.fromkeys(one.data.name for one in asked):
+        here = [one for one in asked if one.data.name == name]
+        done = sum(finished_transfer(one, job.folder) is not None for one in here)
+        tell(f"after that, {len(here)} networks are measured on {name} ({done} of them are already)")

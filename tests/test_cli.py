@@ -285,7 +285,8 @@ def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
 
     path.write_text(loss.replace("-99", "-98"))  # another source is another run
     _, text, _ = relbench_command("compare", f"{path}:soft_neighbours", *rest, *option, "--dry-run")
-    assert [line.split("│")[-2].strip() for line in text.splitlines() if "soft_neighbours" in line] == ["to do"]
+    (line,) = [line for line in text.splitlines() if "soft_neighbours" in line]
+    assert "to do" in line
     path.unlink()  # what is kept needs the file no more, and is not run for a report
     assert relbench_command("report", folder, "--data", data_folder)[0] == 0
 

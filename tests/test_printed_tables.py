@@ -243,7 +243,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
     options = ("--only", "cub200/triplet/16")
     assert make("rkd-table1", *options).code == 0
     folder = tmp_path / "results" / "rkd-table1-paper-toy"
-    others = ("data.resize=40", "protocol.steps=6", "data.size=28")
+    others = ("data.resize=40", "protocol.steps=6")
     for change in others:
         elsewhere = tmp_path / change
         assert make("rkd-table1", *options, "--set", change, results=elsewhere).code == 0
@@ -252,7 +252,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
     own = cells(folder)
     assert call("report", folder).code == 0
     assert cells(folder).equals(own)
-    assert "3 finished runs of this folder are of other settings" in (folder / "table.md").read_text()
+    assert "2 finished runs of this folder are of other settings" in (folder / "table.md").read_text()
     (mine,) = (path for path in folder.glob("runs/*") if path.name in told_of(folder, own))
     other = next(path for path in folder.glob("runs/*") if path != mine)
     shutil.copyfile(other / "row.json", mine / "row.json")  # under the name of the right one
@@ -302,7 +302,7 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
     planned = make("rkd-table1", "--protocol", "fair", "--only", "cub200/rkd-a/16", "--dry-run")
     assert planned.code == 0, planned.error
     assert "cub200/teacher/512 at 1e-05" in planned.out
-    assert "once its learning rate is chosen" in planned.out
+    assert "once a rate is chosen" in planned.out
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_losses_are_not_put_beside_a_printed_table(call):
     assert "rkd-table1 is a table of a paper" in refused.error
 
 
-TEXTURED = ("glyphs-table1", "--scale", "toy", "--seeds", "0", "--only", "*/rkd-da/*", "--only", "*/fitnet/16")
+TEXTURED = ("glyphs-table1", "--scale", "toy", "--seeds", "0", "--only", "*/rkd-d?/16", "--only", "*/fitnet/16")
 
 
 @pytest.mark.slow
@@ -398,7 +398,7 @@ def test_killed_and_restarted_it_repeats_nothing_and_changes_nothing(call, tmp_p
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     finished = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/row.json")}
-    assert len(finished) < 7
+    assert len(finished) < 4
     assert call("reproduce", *TEXTURED, "--jobs", "1", *data, "--results", tmp_path / "killed").code == 0
     assert all(path.stat().st_mtime_ns == then for path, then in finished.items())
     assert told(folder) == told(tmp_path / "whole" / name)
