@@ -21,6 +21,9 @@ PROTOCOL_NOTES = {
     "fair": "Protocol fair: as many steps for every network, the learning rate of each method chosen on validation "
     "classes, which are a fifth of the training classes and not trained on.",
 }
+TOY_NOTE = (
+    "Scale toy: tiny images, networks and batches, and a few steps; nothing of the protocol but its order of runs."
+)
 
 
 @dataclass(frozen=True)
@@ -199,7 +202,11 @@ def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
 
 
 def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[str]:
-    yield PROTOCOL_NOTES[request.protocol]
+    if request.scale == "toy":
+        yield TOY_NOTE
+    else:
+        yield PROTOCOL_NOTES[request.protocol]
+        yield from table.paper_notes if request.protocol == "paper" else ()
     yield from table.notes
     if request.changes:
         words = ", ".join(f"{key} = {value}" for key, value in request.changes.items())

@@ -12,7 +12,7 @@ import pytest
 from test_cli import FILES, strip_time
 from tiny import TINY
 
-LONGER = {"teacher.steps": 40, "student.steps": 60, "teacher.validate_every": 10, "student.validate_every": 10}
+LONGER = {"teacher.steps": 40, "student.steps": 60, "teacher.validate_every": 20, "student.validate_every": 20}
 
 
 def command(results, data_folder, *more):

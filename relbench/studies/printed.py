@@ -66,6 +66,7 @@ class PrintedTable(Settings):
     title: str
     source: str
     notes: tuple[str, ...]  # what a reader of the table must know; deviations from the paper among them
+    paper_notes: tuple[str, ...] = ()  # likewise, but true under the protocol `paper` alone
     networks: tuple[Network, ...]  # a teacher before those that it teaches
     numbers: tuple[Number, ...]
     claims: tuple[Claim, ...] = ()

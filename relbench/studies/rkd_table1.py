@@ -108,8 +108,8 @@ TABLE = PrintedTable(
     name="rkd-table1",
     title="Relational Knowledge Distillation, Table 1: Recall@1 of ResNet18 students",
     source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Table 1",
-    notes=(
-        *NOTES,
+    notes=NOTES,
+    paper_notes=(
         "The triplet students are trained by the script for teachers: a tenth of the students' rate, half their steps.",
     ),
     networks=tuple(network(data, told) for data, told in TOLD),
