@@ -12,6 +12,7 @@ from relbench.data.batches import ClassBatches
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.experiment import Experiment
 from relbench.kept import RunFolder, load_trained
+from relbench.ledger import Row
 from relbench.models import check_weights
 from relbench.terms import shapes_of, try_terms
 
@@ -37,7 +38,7 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         class_batches(one, labels, torch.Generator())
     check_retrieval(source.table, "test", ks)
     check_retrieval(source.table, "validation", (1,))
-    _check_checkpoints(experiments, runs, source.shape.channels)
+    _check_checkpoints(experiments, runs, source)
     for one in kinds:
         _check_weights(one)
         try_terms(one, shapes_of(one, source.shape.channels, len(classes)))
@@ -82,14 +83,25 @@ def check_retrieval(table: pd.DataFrame, split: str, ks: Sequence[int]) -> None:
         )
 
 
-def _check_checkpoints(experiments: Sequence[Experiment], runs: Path, channels: int) -> None:
+def _check_checkpoints(experiments: Sequence[Experiment], runs: Path, source: ImageSource) -> None:
     for folder in (RunFolder(runs, one) for one in experiments):
         if folder.checkpoint.exists():
             folder.state()
     needed = {(what, one.fingerprint): one for each in experiments for what, one in each.foundations.items()}
     for (what, _), one in needed.items():
-        if RunFolder(runs, one).row.exists():
-            load_trained(one, runs, channels, what)
+        row = RunFolder(runs, one).finished()
+        if row:
+            load_trained(one, runs, source.shape.channels, what)
+            _check_images(row, one, what, experiments[0], source)
+
+
+def _check_images(row: Row, one: Experiment, what: str, experiment: Experiment, source: ImageSource) -> None:
+    """What is taught on other images than the teacher was trained on would compare nothing."""
+    if one.data == experiment.data and row.data_hash != source.data_hash:
+        raise ValueError(
+            f"the {what} {row.fingerprint} was trained on other images than {one.data.name} has now: "
+            "restore them, or delete the folder of that run"
+        )
 
 
 def class_batches(experiment: Experiment, labels: NDArray[np.int64], generator: torch.Generator) -> ClassBatches:

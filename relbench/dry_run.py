@@ -100,7 +100,7 @@ def _line(
 
 def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: Call) -> None:
     if not waiting:
-        tell("nothing is left to do")
+        tell("no run is left to make")
         return
     jobs = call.jobs or jobs_for(waiting)
     whole = total(estimates, jobs)

@@ -51,6 +51,7 @@ class Schedule:
     waiting: dict[str, Experiment]
     rows: dict[str, Row] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    diverged: set[str] = field(default_factory=set)  # of those that failed: their training did; they would again
 
     @classmethod
     def of(cls, experiments: Sequence[Experiment], runs: Path) -> "Schedule":
@@ -131,6 +132,8 @@ def run_grid(schedule: Schedule, runs: Path, data: Path, jobs: int, watcher: Wat
         while schedule.waiting or pending:
             for one in schedule.take_ready():
                 pending[_submitted(executor, one, runs, data)] = one.fingerprint
+            if not pending:
+                raise ValueError(f"what {', '.join(schedule.waiting)} build on is neither finished nor planned")
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
                 _settle(schedule, pending.pop(future), future, watcher)
@@ -164,6 +167,8 @@ def _settle(schedule: Schedule, fingerprint: str, future: Future[Row], watcher: 
         return
     if not isinstance(error, EXPECTED):
         raise error
+    if isinstance(error, DivergedError):
+        schedule.diverged.add(fingerprint)
     for failed in (fingerprint, *schedule.fail(fingerprint, _words(error))):
         watcher.failed(failed, schedule.failures[failed])
 

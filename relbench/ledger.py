@@ -5,6 +5,7 @@ Tables, plots and reports are built from rows and from the plan that names them,
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -15,6 +16,7 @@ from relbench.experiment import Experiment, Term, one_line
 from relbench.files import written_whole
 
 Role = Literal["teacher", "student", "control"]
+WATCHED_AGAIN = 1e-3  # by how much measuring twice may differ: on a GPU sums need not be the same twice
 WATCHED = "test."  # begins the names of what a history says of test classes; names of validation classes have no prefix
 Selection = Literal["last", "validation", "test"]  # the step that counts: the last; the best on these classes
 
@@ -199,6 +201,14 @@ def _contradictions(row: Row) -> Iterator[str]:
         yield f"its settings have the fingerprint {row.experiment.fingerprint}"
     yield from impossible_metrics(row.metrics, row.by_class)
     yield from not_shares(row.validation)
+    for entry in row.history:
+        watched = {name: value for name, value in entry.items() if name.startswith(WATCHED)}
+        yield from not_shares(watched)
+        if entry.get("step") == row.selected_step and any(
+            abs(value - row.metrics.get(name.removeprefix(WATCHED), -1)) > WATCHED_AGAIN
+            for name, value in watched.items()
+        ):
+            yield f"its metrics are not what its history says of step {row.selected_step}"
     if row.selected_step not in [entry.get("step") for entry in row.history]:
         yield f"step {row.selected_step}, which counts, is missing in its history"
 
@@ -206,6 +216,9 @@ def _contradictions(row: Row) -> Iterator[str]:
 def impossible_metrics(metrics: Mapping[str, float], by_class: ClassCounts) -> Iterator[str]:
     """In what metrics are no shares, or not what the counts say."""
     yield from not_shares(metrics)
+    recalls = sorted((int(name.removeprefix("recall@")), value) for name, value in metrics.items() if "recall@" in name)
+    if any(less > more for (_, less), (_, more) in pairwise(recalls)):
+        yield "Recall@K falls where K grows"
     if abs(metrics.get("recall@1", -1) - by_class.recall) > 1e-9:
         yield f"recall@1 is not what its counts by class add up to, {by_class.recall}"
 

@@ -1,6 +1,6 @@
 """How `relbench reproduce` and `relbench report` make a printed table."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from relbench.names import known
 from relbench.plan import resolve_device
 from relbench.report import printed_text, write_printed
 from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
-from relbench.table_plan import Choice, Request, Undecided, Unfolding, selected, transfers_of
+from relbench.table_plan import Request, Undecided, Unfolding, selected, transfers_of
 from relbench.table_summary import check_rule, results_of, summarise_table
 from relbench.transfer import Asked as Transferred
 from relbench.transfer import check_transfers, finished_transfer, transfer
@@ -33,7 +33,7 @@ REQUEST = "request.json"
 class Asked:
     """What a printed table is asked for, as written on the command line."""
 
-    data_sets: str = ""  # with commas between; "": all of the table's
+    data_sets: str | None = None  # with commas between; None: all of the table's
     only: tuple[str, ...] = ()
     protocol: str = "paper"
     scale: str = "full"
@@ -61,23 +61,25 @@ class Job:
     paths: tuple[str, ...]
     folder: Path
     call: Call
+    there: Collection[str]  # data sets that networks can be measured on
 
-    def unfolding(self, failed: Collection[str] = ()) -> Unfolding:
+    def unfolding(self) -> Unfolding:
         """What is known of the runs by what is finished now."""
 
         def finished(run: Experiment) -> Row | None:
             return RunFolder(self.folder / "runs", run).finished()
 
-        return Unfolding(self.table, self.request.setup, finished, self.request.rates, failed)
+        return Unfolding(self.table, self.request.setup, finished, self.request.diverged)
 
-    def planned(self, failed: Collection[str] = ()) -> list[Cell | Undecided]:
+    def planned(self) -> list[Cell | Undecided]:
         """The runs, as far as they are known."""
-        return self.unfolding(failed).cells(self.paths, self.call.seeds)
+        return self.unfolding().cells(self.paths, self.call.seeds)
 
     def transfers(self) -> list[Transferred]:
-        """What is to be measured on other data sets, as far as it is known."""
+        """What is to be measured on other data sets that are there now, as far as it is known."""
         asked = transfers_of(self.table, self.request, self.unfolding(), self.call.seeds).items()
-        return [one for (key, _), one in asked if key.partition("@")[0] in self.paths]
+        mine = [one for (key, _), one in asked if key.partition("@")[0] in self.paths]
+        return [one for one in mine if one.data.name in self.there]
 
 
 def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
@@ -91,7 +93,7 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
     request = _request(table, paths, call, asked)
     check_rule(request, shown)
     folder = call.results / folder_name(request)
-    job = Job(table, _joined(request, folder), paths, folder, call)
+    job = Job(table, _joined(request, folder), paths, folder, call, request.elsewhere)
     planned = job.planned()  # refuses impossible settings
     if call.dry_run:
         show_plan(planned, folder, call)
@@ -99,11 +101,11 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
         return False
     with claimed(folder):
         job = replace(job, request=_joined(request, folder, tell))
-        rates, failed = _make(job)
-        made = replace(job, request=job.request.model_copy(update={"rates": rates}))
-        _measure_elsewhere(made)
-        _show(table, made.request, folder, shown)
-    return bool(failed)
+        check_transfers(job.transfers(), folder, call.data, preparing)
+        made, failed = _make(job)
+        not_measured = _measure_elsewhere(replace(job, request=made))
+        _show(table, made, folder, shown)
+    return bool(failed) or not_measured
 
 
 def folder_name(request: Request) -> str:
@@ -128,7 +130,7 @@ def report_table(folder: Path, selection: str) -> None:
 
 
 def _data_sets(table: PrintedTable, asked: Asked) -> tuple[str, ...]:
-    if not asked.data_sets:
+    if asked.data_sets is None:
         return table.data_sets
     names = (name.strip() for name in asked.data_sets.split(","))
     return tuple(known(name, table.data_sets, f"data set of {table.name}") for name in names)
@@ -191,28 +193,49 @@ def _joined(request: Request, folder: Path, hear: Callable[[str], None] = lambda
     return merged or request
 
 
-def _make(job: Job) -> tuple[dict[str, Choice], dict[str, str]]:
-    """Make what can be made, until nothing more is known that is not finished; gives rates chosen, and what failed."""
+def _make(job: Job) -> tuple[Request, dict[str, str]]:
+    """Make what can be made, until nothing more is known that is not finished; gives what failed, too."""
     failed: dict[str, str] = {}
     while True:
-        unfolding = job.unfolding(failed)
-        planned = unfolding.cells(job.paths, job.call.seeds)
-        request = job.request.model_copy(update={"rates": unfolding.rates})
-        cells = [cell for cell in planned if isinstance(cell, Cell) and cell.name not in failed]
+        planned = job.planned()
+        cells = _without_failed([cell for cell in planned if isinstance(cell, Cell)], failed)
         finished = all(RunFolder(job.folder / "runs", cell.experiment).row.exists() for cell in cells)
-        begin = partial(write_record, request, job.folder / REQUEST)
-        failed |= make_runs(cells, job.folder, job.call, begin).failures
+        schedule = make_runs(cells, job.folder, job.call, partial(write_record, job.request, job.folder / REQUEST))
+        failed |= schedule.failures
+        job = _with_diverged(job, {cell.name for cell in cells if cell.role == "tuning"} & schedule.diverged)
         if finished or not any(isinstance(one, Undecided) for one in planned):
-            return unfolding.rates, failed
+            return job.request, failed
 
 
-def _measure_elsewhere(job: Job) -> None:
-    """Measure finished networks on the other data sets that are there."""
-    runs = job.folder / "runs"
+def _without_failed(cells: Sequence[Cell], failed: Mapping[str, str]) -> list[Cell]:
+    """Cells that did not fail, and build on none that did."""
+    lost = set(failed)
+    for cell in cells:  # what others build on stands before them
+        if lost & {one.fingerprint for one in cell.experiment.foundations.values()}:
+            lost.add(cell.name)
+    return [cell for cell in cells if cell.name not in lost]
+
+
+def _with_diverged(job: Job, diverged: Collection[str]) -> Job:
+    """From now on these are no candidates any more; a failure for other reasons may be mended."""
+    known = tuple(sorted({*job.request.diverged, *diverged}))
+    if diverged:
+        write_record(job.request.model_copy(update={"diverged": known}), job.folder / REQUEST)
+    return replace(job, request=job.request.model_copy(update={"diverged": known}))
+
+
+def _measure_elsewhere(job: Job) -> bool:
+    """Measure finished networks on the other data sets that are there; gives whether that failed."""
+    runs, failed = job.folder / "runs", False
     ready = [one for one in job.transfers() if not one.experiment or RunFolder(runs, one.experiment).row.exists()]
-    waiting = check_transfers(ready, job.folder, job.call.data, preparing)
+    waiting = [one for one in ready if not finished_transfer(one, job.folder)]
     for one in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
-        transfer(one, job.folder, job.call.data)
+        try:
+            transfer(one, job.folder, job.call.data)
+        except (ValueError, OSError) as error:  # the table is made without it
+            tell(f"failed on {one.data.name}: {error}")
+            failed = True
+    return failed
 
 
 def _tell_transfers(job: Job) -> None:

@@ -6,14 +6,14 @@ the runs that can be told from what is finished, and what must still be decided.
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import Field, JsonValue, ValidationError
 
-from relbench.experiment import Experiment
+from relbench.experiment import Experiment, one_line
 from relbench.ledger import Record, Row
-from relbench.names import hint
 from relbench.plan import possible
 from relbench.studies import TUNING_SEED, Cell, Network, Number, PrintedTable, ProtocolName, Scale, Setup
 from relbench.transfer import Asked
@@ -21,17 +21,24 @@ from relbench.transfer import Asked
 Finished = Callable[[Experiment], Row | None]  # the row of a run, if it is finished
 
 
-class Choice(Record):
-    """A learning rate that was chosen on validation classes."""
+@dataclass(frozen=True)
+class Choice:
+    """A learning rate that was chosen on validation classes.
+
+    Attributes:
+        rate: the one that was chosen.
+        recalls: by rate, Recall@1 on validation classes after the last step.
+        diverged: rates at which the training failed.
+    """
 
     rate: float
-    recalls: tuple[tuple[float, float], ...]  # rate, Recall@1 on validation classes after the last step
+    recalls: Mapping[float, float]
+    diverged: tuple[float, ...] = ()
 
     @property
     def at_an_end(self) -> bool:
-        """Whether a rate beyond those tried might be better still."""
-        tried = [rate for rate, _ in self.recalls]
-        return self.rate in {min(tried), max(tried)}
+        """Whether a rate beyond those tried might be better still; one where training fails would not."""
+        return self.rate == min((*self.recalls, *self.diverged)) or self.rate == max((*self.recalls, *self.diverged))
 
 
 class Request(Record):
@@ -45,7 +52,7 @@ class Request(Record):
     contents: dict[str, str]  # of the data sets that runs were asked for: which images, which split
     elsewhere: dict[str, str] = Field(default_factory=dict)  # likewise, of those that networks are only measured on
     seeds: tuple[int, ...]
-    rates: Mapping[str, Choice] = Field(default_factory=dict)  # by the path of the network that they were chosen with
+    diverged: tuple[str, ...] = ()  # fingerprints of runs by which rates should have been chosen, but that diverged
 
     @property
     def setup(self) -> Setup:
@@ -65,7 +72,7 @@ class Request(Record):
             "contents": earlier.contents | self.contents,
             "elsewhere": earlier.elsewhere | self.elsewhere,
             "seeds": tuple(sorted({*earlier.seeds, *self.seeds})),
-            "rates": {**earlier.rates, **self.rates},
+            "diverged": tuple(sorted({*earlier.diverged, *self.diverged})),
         }
         return self.model_copy(update=together)
 
@@ -85,7 +92,9 @@ def selected(table: PrintedTable, data: Collection[str], only: Sequence[str]) ->
     here = [path for path in paths if table.network(path).data in data]
     for pattern in only:
         if not any(fnmatchcase(path, pattern) for path in here):
-            raise ValueError(f"--only {pattern!r} matches no cell of {table.name}: {hint(pattern, here)}")
+            near = get_close_matches(pattern, here, n=3)
+            advice = f"did you mean {' or '.join(near)}?" if near else f"write {here[0]}, or a pattern such as */64"
+            raise ValueError(f"--only {pattern!r} matches no cell of {table.name}: {advice}")
     return tuple(path for path in here if not only or any(fnmatchcase(path, pattern) for pattern in only))
 
 
@@ -114,8 +123,10 @@ class Unfolding:
         table: the table.
         setup: the conditions.
         finished: gives the row of a finished run.
-        rates: learning rates that were chosen earlier, by the path of the network that they were chosen with.
-        failed: fingerprints of runs that can't be finished; as candidates they are out.
+        diverged: fingerprints of runs whose training fails: no rate is chosen by them.
+
+    Attributes:
+        rates: learning rates that were chosen, by the path of the network that they were chosen with.
     """
 
     def __init__(
@@ -123,11 +134,10 @@ class Unfolding:
         table: PrintedTable,
         setup: Setup,
         finished: Finished,
-        rates: Mapping[str, Choice],
-        failed: Collection[str] = (),
+        diverged: Collection[str] = (),
     ) -> None:
-        self._table, self._setup, self._finished, self._failed = table, setup, finished, failed
-        self.rates = dict(rates)
+        self._table, self._setup, self._finished, self._diverged = table, setup, finished, diverged
+        self.rates: dict[str, Choice] = {}
         self._known: dict[tuple[str, int, float | None], Experiment] = {}
 
     def run(self, path: str, seed: int) -> Experiment | None:
@@ -150,10 +160,12 @@ class Unfolding:
     def names(self, paths: Sequence[str], seeds: Sequence[int]) -> set[str]:
         """Of all runs that these networks ever needed: those that learning rates were chosen by among them."""
         needed = {cell.name for cell in self.cells(paths, seeds)}
-        for tuned in {_tuned(self._table.network(path)) for path in paths}:
-            runs = self._candidates(self._table.network(tuned)).values()
-            needed |= {stage.fingerprint for run in runs for stage in run.stages}
-        return needed
+        return needed | {stage.fingerprint for run in self.choosing(paths) for stage in run.stages}
+
+    def choosing(self, paths: Sequence[str]) -> list[Experiment]:
+        """The runs by which these networks' learning rates were chosen, or are to be."""
+        tuned = dict.fromkeys(_tuned(self._table.network(path)) for path in paths)
+        return [run for path in tuned for run in self._candidates(self._table.network(path)).values()]
 
     def _needed(self, network: Network, seed: int) -> Iterator[Cell | Undecided]:
         if network.recipe is None:
@@ -188,11 +200,12 @@ class Unfolding:
         if not self._setup.rates(tuned) or tuned.path in self.rates:
             return True
         candidates = self._candidates(tuned)
-        rows = {rate: self._finished(run) for rate, run in candidates.items() if run.fingerprint not in self._failed}
+        diverged = tuple(rate for rate, run in candidates.items() if run.fingerprint in self._diverged)
+        rows = {rate: self._finished(run) for rate, run in candidates.items() if rate not in diverged}
         finished = {rate: row for rate, row in rows.items() if row}
         if not finished or len(finished) < len(rows):
             return False
-        self.rates[tuned.path] = _chosen(finished)
+        self.rates[tuned.path] = _chosen(finished, diverged)
         return True
 
     def _candidates(self, tuned: Network) -> dict[float, Experiment]:
@@ -232,10 +245,10 @@ def _stages(label: str, role: Literal["teacher", "student", "tuning"], run: Expe
     yield Cell(label, role, run)
 
 
-def _chosen(rows: Mapping[float, Row]) -> Choice:
+def _chosen(rows: Mapping[float, Row], diverged: tuple[float, ...]) -> Choice:
     """The rate with the best Recall@1 on validation classes after the last step; of equal ones, the lowest."""
     recalls = {rate: rows[rate].validation["recall@1"] for rate in sorted(rows)}
-    return Choice(rate=max(recalls, key=lambda rate: recalls[rate]), recalls=tuple(recalls.items()))
+    return Choice(max(recalls, key=lambda rate: recalls[rate]), recalls, diverged)
 
 
 def _experiment(
@@ -245,17 +258,12 @@ def _experiment(
     assert network.recipe is not None
     terms = [some for some in (network.recipe.first, network.recipe.terms) if some]
     run: Experiment | None = None
+    shared: dict[str, Any] = {"data": setup.data(network.data), "net": setup.net(network.net), "scale": setup.scale}
     for own, protocol in zip(terms, setup.stages(network, rate), strict=True):
-        run = Experiment(
-            data=setup.data(network.data),
-            net=setup.net(network.net),
-            terms=own,
-            protocol=protocol,
-            seed=seed,
-            teacher=teacher,
-            start=run,
-            scale=setup.scale,
-        )
+        try:
+            run = Experiment(terms=own, protocol=protocol, seed=seed, teacher=teacher, start=run, **shared)
+        except ValidationError as error:
+            raise ValueError(one_line(error)) from None
     assert run is not None
     return possible(Cell(network.path, "student", run)).experiment
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from relbench.evaluation import seed_interval
+from relbench.evaluation import claimed_sides, seed_interval
 from relbench.kept import RunFolder
 from relbench.ledger import Row, Selection
 from relbench.report.printed import Answer, AnsweredClaim, Cell, Ours, PrintedSummary
@@ -17,9 +17,10 @@ Measured = tuple[int, Mapping[str, float]]  # step, metrics
 
 MAIN = "recall@1"  # what claims are about
 PROTOCOL_NOTES = {
-    "paper": "Protocol paper: steps, rates and crops of the authors' code, trained on all training classes.",
-    "fair": "Protocol fair: as many steps for every network, the learning rate of each method chosen on validation "
-    "classes, which are a fifth of the training classes and not trained on.",
+    "paper": "Protocol paper: steps, rates and crops of the authors' code, trained on all training classes; rates fall "
+    "when PyTorch 1.0, as far as known, let them fall, an epoch later than in later versions.",
+    "fair": "Protocol fair: as many steps for every network; for each method a learning rate, chosen with one of its "
+    "networks on validation classes, which are a fifth of the training classes and not trained on.",
 }
 TOY_NOTE = (
     "Scale toy: tiny images, networks and batches, and a few steps; nothing of the protocol but its order of runs."
@@ -59,27 +60,29 @@ def results_of(table: PrintedTable, request: Request, folder: Path) -> Results:
         ValueError: a row is damaged, or rows are of different images.
     """
     runs = folder / "runs"
-    unfolding = Unfolding(table, request.setup, lambda run: RunFolder(runs, run).finished(), request.rates)
+    unfolding = Unfolding(table, request.setup, lambda run: RunFolder(runs, run).finished(), request.diverged)
     paths = [network.path for network in table.networks if network.data in request.contents]
     asked = {(path, seed): unfolding.run(path, seed) for path in paths for seed in request.seeds}
     found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
     rows = {place: row for place, row in found.items() if row}
-    _refuse_other_images(rows)
     measured = transfers_of(table, request, unfolding, request.seeds).items()
     transfers = {place: one for place, asked in measured if (one := finished_transfer(asked, folder))}
+    chose = [row for run in unfolding.choosing(paths) if (row := RunFolder(runs, run).finished())]
+    _refuse_other_images([*rows.values(), *chose], list(transfers.values()))
     own = unfolding.names(paths, request.seeds)
     strangers = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
     return Results(rows, transfers, unfolding.rates, len(strangers))
 
 
-def _refuse_other_images(rows: Mapping[tuple[str, int], Row]) -> None:
-    """Rows of one data set must be of the same images; fingerprints know the lists, not the files."""
+def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer]) -> None:
+    """What is of one data set must be of the same images; fingerprints know the lists, not the files."""
     first: dict[str, tuple[str, str]] = {}
-    for (path, seed), row in rows.items():
-        here = f"{path}, seed {seed} ({row.fingerprint})"
-        there, expected = first.setdefault(row.experiment.data.name, (here, row.data_hash))
-        if row.data_hash != expected:
-            raise ValueError(f"{here} was made with other images than {there}: delete the one with the wrong images")
+    told = [(f"the run {row.fingerprint}", row.experiment.data.name, row.data_hash) for row in rows]
+    told += [(f"the transfer {one.fingerprint}", one.asked.data.name, one.data_hash) for one in transfers]
+    for here, data, images in told:
+        there, expected = first.setdefault(data, (here, images))
+        if images != expected:
+            raise ValueError(f"{here} was made with other images of {data} than {there}: delete the wrong one")
 
 
 def summarise_table(
@@ -110,8 +113,10 @@ def check_rule(request: Request, shown: Sequence[Selection]) -> None:
     """Refuse to show what no row can tell.
 
     Raises:
-        ValueError: the rule needs validation classes, and there are none.
+        ValueError: a rule needs validation classes, or that test classes are watched, and they are not there or not.
     """
+    if shown[0] != "last" and request.changes.get("protocol.watch_test") is False:
+        raise ValueError("protocol.watch_test = false: runs then know of no step but the last: leave --selection out")
     held_out = any(request.setup.data(name).hold_out for name in request.contents)
     if list(shown) == ["validation"] and not held_out:
         raise ValueError(
@@ -167,7 +172,7 @@ def _data_sets(claim: Claim, table: PrintedTable) -> set[str]:
 
 
 def _answered(claim: Claim, table: PrintedTable, request: Request, results: Results, rule: Selection) -> AnsweredClaim:
-    """A claim holds where every comparison's 95 % interval over seeds lies above zero; one below refutes it."""
+    """A claim holds where every comparison is as claimed; one the other way round refutes it."""
     numbers = {number.key: number for number in table.numbers if number.metric == MAIN}
 
     def values(key: str) -> dict[int, float]:
@@ -178,15 +183,14 @@ def _answered(claim: Claim, table: PrintedTable, request: Request, results: Resu
             return dict.fromkeys(request.seeds, ours.values[0])
         return dict(zip(ours.seeds, ours.values, strict=True))
 
-    sides = [_side(values(better), values(worse)) for better, worse in claim.better]
+    sides = claimed_sides([_differences(values(better), values(worse)) for better, worse in claim.better])
     counts = {side: sides.count(side) for side in (1, -1, 0, None)}
     return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)))
 
 
-def _side(better: Mapping[int, float], worse: Mapping[int, float]) -> int | None:
-    """Where the interval of the paired differences lies; None with fewer than two seeds that both have."""
-    differences = [value - worse[seed] for seed, value in better.items() if seed in worse]
-    return seed_interval(differences).side if differences else None
+def _differences(better: Mapping[int, float], worse: Mapping[int, float]) -> list[float]:
+    """By seed that both have."""
+    return [value - worse[seed] for seed, value in better.items() if seed in worse]
 
 
 def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
@@ -222,6 +226,7 @@ def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[
 
 
 def _rate_note(path: str, choice: Choice) -> str:
-    tried = ", ".join(f"{100 * recall:.1f} at {rate:g}" for rate, recall in choice.recalls)
+    tried = ", ".join(f"{100 * recall:.1f} at {rate:g}" for rate, recall in choice.recalls.items())
+    tried += "".join(f", training failed at {rate:g}" for rate in choice.diverged)
     end = "; it lies at an end of those tried" if choice.at_an_end else ""
     return f"Learning rate of {path}: {choice.rate:g}{end} (Recall@1 on validation classes, %: {tried})."

@@ -1,6 +1,6 @@
 """What is checked before a run begins, on a table of images without images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.error import URLError
 
 import numpy as np
@@ -30,10 +30,11 @@ GREY = Shape(channels=1, size=28)
 
 @dataclass
 class Table:
-    """All that is looked at of a source: its table, and the shape of its images."""
+    """All that is looked at of a source: its table, the shape of its images, and which they are."""
 
     table: pd.DataFrame
     shape: Shape = GREY
+    data_hash: str = make_row(TEACHER, (1, 2, 3)).data_hash
 
 
 def table(train=4, validation=2, test=3, images=2, **roles):
@@ -114,6 +115,15 @@ def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken,
     assert refusal(table(), SECOND, tmp_path).startswith(f"the {what}'s checkpoint {folder.checkpoint} is gone")
     folder.row.unlink()  # then it is trained again, and nothing stands in the way
     check_runs([SECOND], tmp_path, table(), (1,))
+
+
+def test_a_teacher_of_other_images_teaches_nobody(tmp_path):
+    write_record(make_row(TEACHER, (1, 2, 3)), write(TEACHER, tmp_path).row)
+    other = replace(table(), data_hash="other")
+    told = f"the teacher {TEACHER.fingerprint} was trained on other images than glyphs has now"
+    assert refusal(other, FIRST, tmp_path).startswith(told)
+    elsewhere = changed(FIRST, {"data": changed(FIRST.data, {"size": 32})})  # they must be others there
+    check_runs([elsewhere], tmp_path, other, (1,))
 
 
 def test_batches_are_of_the_protocols_size():

@@ -1,6 +1,7 @@
 """The tables of a paper as a user makes them, at toy scale: tiny archives of the real layouts, every command."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -12,9 +13,10 @@ import pytest
 from data.archives import MAKERS
 from data.tiny_cards import tiny_card
 
-from relbench.experiment import changed
+from relbench.data import find_data_set
+from relbench.experiment import Data, changed
 from relbench.ledger import Row, read_record
-from relbench.studies import TABLES, Cell
+from relbench.studies import TABLES, Setup
 from relbench.table_plan import Request, Unfolding
 
 CLASSES, IMAGES = 8, {"cub200": 4, "cars196": 4, "sop": 130}
@@ -147,11 +149,14 @@ def test_fair_chooses_rates_on_validation_classes(make, tmp_path):
     made = make(*("rkd-table1", "--protocol", "fair"), *("--only", "cub200/rkd-da/16", "--only", "cub200/fitnet/64"))
     assert made.code == 0, made.error
     folder = tmp_path / "results" / "rkd-table1-fair-toy"
-    request = read_record(Request, folder / "request.json")
-    assert set(request.rates) == {"cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"}
     found = rows(folder)
-    for path, choice in request.rates.items():
-        tuned = [row for row in found.values() if row.fingerprint in names_of(path, request, folder)]
+    request = read_record(Request, folder / "request.json")
+    unfolding = Unfolding(TABLES["rkd-table1"], request.setup, lambda run: found.get(run.fingerprint))
+    unfolding.cells([network.path for network in TABLES["rkd-table1"].networks if network.data == "cub200"], (0,))
+    assert set(unfolding.rates) == {"cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"}
+    for path, choice in unfolding.rates.items():
+        tuned = [found[run.fingerprint] for run in unfolding.choosing([path])]
+        assert len(tuned) == 2
         best = max(tuned, key=lambda row: (row.validation["recall@1"], -row.experiment.protocol.learning_rate))
         assert choice.rate == best.experiment.protocol.learning_rate
     assert {row.experiment.total_steps for row in found.values() if not is_first_stage(row, found)} == {4}
@@ -163,16 +168,52 @@ def test_fair_chooses_rates_on_validation_classes(make, tmp_path):
     assert told(folder) == before
 
 
-def names_of(path, request, folder):
-    """Fingerprints of the runs that the rate of a network is chosen from."""
-    without = {other: choice for other, choice in request.rates.items() if other != path}
-    candidates = Unfolding(TABLES[request.study], request.setup, lambda _: None, without).cells([path], (0,))
-    return {cell.name for cell in candidates if isinstance(cell, Cell) and cell.role == "tuning"}
-
-
 def is_first_stage(row, found):
     starts = {other.experiment.start.fingerprint for other in found.values() if other.experiment.start}
     return row.fingerprint in starts
+
+
+def in_the_way(folder, run):
+    """A file where the run's folder belongs: it fails, as it would on a broken disk."""
+    (folder / "runs").mkdir(parents=True, exist_ok=True)
+    (folder / "runs" / run.fingerprint).touch()
+    return folder / "runs" / run.fingerprint
+
+
+FAIR = ("rkd-table1", "--protocol", "fair", "--only", "cub200/rkd-d/64")
+
+
+@pytest.fixture
+def candidates(data):
+    """The first runs under fair: the teacher's rates."""
+    contents = {"cub200": find_data_set("cub200", data).content(data)}
+    unfolding = Unfolding(TABLES["rkd-table1"], Setup("fair", "toy", contents=contents), lambda _: None)
+    return unfolding.choosing(["cub200/teacher/512"])
+
+
+@pytest.mark.slow
+def test_a_candidate_that_failed_by_chance_is_made_again(make, candidates, tmp_path):
+    folder = tmp_path / "results" / "rkd-table1-fair-toy"
+    stone = in_the_way(folder, candidates[0])
+    failed = make(*FAIR)
+    assert failed.code == 1
+    assert cells(folder)["last_mean"].isna().all()  # no rate was chosen from what is left
+    stone.unlink()
+    assert make(*FAIR).code == 0
+    (note,) = [
+        line for line in (folder / "table.md").read_text().splitlines() if "Learning rate of cub200/teacher" in line
+    ]
+    assert all(f"at {run.protocol.learning_rate:g}" in note for run in candidates)
+
+
+@pytest.mark.slow
+def test_a_teacher_of_a_later_seed_that_fails_takes_its_students_along(make, candidates, tmp_path):
+    folder = tmp_path / "results" / "rkd-table1-fair-toy"
+    for run in candidates:
+        in_the_way(folder, changed(run, {"seed": 1}))
+    made = make(*FAIR, "--seeds", "0,1")
+    assert made.code == 1
+    assert cells(folder).set_index("path").loc["cub200/rkd-d/64", "last_seeds"] == 1
 
 
 @pytest.mark.slow
@@ -237,6 +278,41 @@ def test_figure_3_measures_finished_runs_elsewhere(make, call, data, tmp_path):
     measured = cells(folder).set_index(["row", "column"])["last_mean"].unstack()
     assert measured.loc["Stanford Dog"].notna().all()
     assert all(path.stat().st_mtime_ns == then for path, then in times.items())
+    shutil.rmtree(data / "dogs")
+    check_without_dogs(make, call, folder)
+
+
+def check_without_dogs(make, call, folder):
+    """What was measured stays, what can't be any more is left out; what is of other images is refused."""
+    assert make("rkd-fig3", "--seeds", "1").code == 0
+    assert cells(folder).set_index(["row", "column"])["last_seeds"].unstack().loc["Stanford Dog"].tolist() == [1, 1, 1]
+    edited = next(folder.glob("transfers/*.json"))
+    edited.write_text(re.sub(r'"data_hash": ?"[0-9a-f]+"', '"data_hash": "0"', edited.read_text()))
+    refused = call("report", folder)
+    assert refused.code == 2
+    assert "was made with other images of" in refused.error
+
+
+@pytest.mark.slow
+def test_an_image_that_cannot_be_read_leaves_its_cells_empty(make, data, tmp_path):
+    assert make("rkd-fig3").code == 0
+    folder = tmp_path / "results" / "rkd-fig3-paper-toy"
+    for transfer in folder.glob("transfers/*.json"):
+        transfer.unlink()
+    image = (
+        data
+        / "cub200"
+        / str(find_data_set("cub200", data).load(Data(name="cub200", size=32), data, iter).table["name"].iloc[-1])
+    )
+    content = image.read_bytes()
+    image.write_bytes(content[:200])
+    made = make("rkd-fig3")
+    image.write_bytes(content)
+    assert made.code == 1
+    assert f"failed on cub200: {image} can't be decoded" in made.out
+    measured = cells(folder).set_index(["row", "column"])["last_mean"].unstack()
+    assert measured.loc["Cars 196"].notna().all()
+    assert measured.loc["CUB-200-2011"].isna().all()
 
 
 def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
@@ -264,7 +340,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
 def told_of(folder, frame):
     """Fingerprints of the runs whose numbers stand in the table."""
     request = read_record(Request, folder / "request.json")
-    unfolding = Unfolding(TABLES[request.study], request.setup, lambda _: None, {})
+    unfolding = Unfolding(TABLES[request.study], request.setup, lambda _: None)
     return {unfolding.run(path, 0).fingerprint for path in frame.loc[frame["last_mean"].notna(), "path"]}
 
 
@@ -277,7 +353,7 @@ def test_other_images_are_refused(make, call, tmp_path):
     row.write_text(text.replace(ours, "0" * len(ours)))
     refused = call("report", folder)
     assert refused.code == 2
-    assert "was made with other images than" in refused.error
+    assert "was made with other images of cub200 than" in refused.error
 
 
 def test_the_plan_comes_before_the_work(make, tmp_path):
@@ -289,6 +365,22 @@ def test_the_plan_comes_before_the_work(make, tmp_path):
     assert make("rkd-table1", "--only", "cub200/teacher/512").code == 0
     planned = make("rkd-table1", "--dataset", "cub200", "--only", "cub200/fitnet/16", "--dry-run")
     assert "finished" in planned.out
+
+
+def test_a_whole_table_can_be_planned(make):
+    planned = make("rkd-table1", "--dry-run")
+    assert planned.code == 0, planned.error
+    assert "90 runs to make: about" in planned.out
+
+
+def test_data_that_no_selected_cell_needs_may_be_missing(call, cards, world, tmp_path):
+    root, truths = world
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cub200").symlink_to(root / "cub200")
+    cards(*(tiny_card(name, truths[name], {}) for name in ("cub200", "cars196")))
+    where = ("--data", tmp_path / "data", "--results", tmp_path / "results")
+    made = call("reproduce", "rkd-table1", *TOY, *where, "--only", "cub200/triplet/16")
+    assert made.code == 0, made.error
 
 
 def test_a_plan_needs_no_data(call, cards, world, tmp_path):
@@ -318,6 +410,10 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
         (("--set", "student.dim=64"), "unknown setting of a printed table 'student.dim'"),
         (("--set", "protocol.steps=-1"), "protocol.steps = -1"),
         (("--seeds", "0,0"), "seeds = 0, 0: name at least one, each once"),
+        (("--seeds", "-1"), "seed = -1: Input should be greater than or equal to 0"),
+        (("--dataset", ""), "unknown data set of rkd-table1 ''"),
+        (("--protocol", "fair", "--set", "data.hold_out=false"), "protocol fair chooses rates on the classes"),
+        (("--selection", "test", "--set", "protocol.watch_test=false"), "leave --selection out"),
     ],
 )
 def test_bad_input_is_one_line(make, tmp_path, options, told):
@@ -325,7 +421,7 @@ def test_bad_input_is_one_line(make, tmp_path, options, told):
     assert refused.code == 2
     assert told in refused.error
     assert len(refused.error.strip().splitlines()) == 1
-    assert not list(tmp_path.glob("results/*/runs/*"))
+    assert not (tmp_path / "results").exists()
 
 
 def test_a_missing_data_set_says_which_command_brings_it(call, tmp_path):

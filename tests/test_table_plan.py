@@ -26,7 +26,7 @@ class Rows:
 
 
 def unfolding(table=TABLE1, setup=None, rows=None, **given):
-    return Unfolding(table, setup or Setup(), rows or Rows(), given.pop("rates", {}), **given)
+    return Unfolding(table, setup or Setup(), rows or Rows(), **given)
 
 
 def labels(cells):
@@ -138,14 +138,15 @@ def test_nothing_is_chosen_while_a_candidate_is_missing():
     cells = unfolding(setup=FAIR, rows=rows).cells([TEACHER], (0,))
     finish_candidates(rows, cells[1:], 1e-4)
     assert unfolding(setup=FAIR, rows=rows).run(TEACHER, 0) is None
-    failed = unfolding(setup=FAIR, rows=rows, failed={cells[0].name})
+    failed = unfolding(setup=FAIR, rows=rows, diverged={cells[0].name})
     assert failed.run(TEACHER, 0).protocol.learning_rate == 1e-4
-    assert [rate for rate, _ in failed.rates[TEACHER].recalls] == [3e-5, 1e-4, 3e-4]
+    assert list(failed.rates[TEACHER].recalls) == [3e-5, 1e-4, 3e-4]
+    assert failed.rates[TEACHER].diverged == (1e-5,)
 
 
 def test_where_every_candidate_failed_nothing_is_chosen():
     cells = unfolding(setup=FAIR).cells([TEACHER], (0,))
-    failed = unfolding(setup=FAIR, failed={cell.name for cell in cells})
+    failed = unfolding(setup=FAIR, diverged={cell.name for cell in cells})
     assert failed.run(TEACHER, 0) is None
 
 
@@ -153,11 +154,6 @@ def test_of_equal_recalls_the_lowest_rate_wins():
     rows = Rows()
     finish_candidates(rows, unfolding(setup=FAIR, rows=rows).cells([TEACHER], (0,)), best=None)
     assert unfolding(setup=FAIR, rows=rows).run(TEACHER, 0).protocol.learning_rate == 1e-5
-
-
-def test_a_choice_is_kept():
-    kept = {TEACHER: Choice(rate=3e-4, recalls=((3e-4, 0.5),))}
-    assert unfolding(setup=FAIR, rates=kept).run(TEACHER, 0).protocol.learning_rate == 3e-4
 
 
 def test_names_know_those_that_chose():
@@ -168,9 +164,12 @@ def test_names_know_those_that_chose():
     assert set(rows.by_name) <= names
 
 
-@pytest.mark.parametrize(("rate", "at_an_end"), [(1e-5, True), (3e-5, False), (1e-4, True)])
-def test_a_rate_at_an_end_is_told(rate, at_an_end):
-    assert Choice(rate=rate, recalls=((1e-5, 0.1), (3e-5, 0.2), (1e-4, 0.3))).at_an_end is at_an_end
+@pytest.mark.parametrize(
+    ("rate", "diverged", "at_an_end"),
+    [(1e-5, (), True), (3e-5, (), False), (1e-4, (), True), (1e-4, (3e-4,), False), (1e-5, (3e-4,), True)],
+)
+def test_a_rate_at_an_end_is_told(rate, diverged, at_an_end):
+    assert Choice(rate, {1e-5: 0.1, 3e-5: 0.2, 1e-4: 0.3}, diverged).at_an_end is at_an_end
 
 
 def test_cells_are_selected_by_pattern():
@@ -189,6 +188,7 @@ def test_cells_are_selected_by_pattern():
     ("pattern", "told"),
     [
         ("cub200/rdk-da/64", r"--only 'cub200/rdk-da/64' matches no cell of rkd-table1: did you mean cub200/rkd-da/64"),
+        ("CARS196/*", r"matches no cell of rkd-table1: write cub200/teacher/512, or a pattern such as \*/64"),
         ("cars196/*/64", "matches no cell"),  # of another data set than those asked for
         ("", "matches no cell"),
     ],
@@ -212,11 +212,9 @@ def request(**given):
 
 
 def test_requests_of_one_table_are_joined():
-    choice = Choice(rate=1e-4, recalls=((1e-4, 0.5),))
-    earlier = request(contents={"cars196": "b"}, seeds=(2, 1), rates={"x": choice})
-    assert request().merged(earlier) == request(
-        contents={"cars196": "b", "cub200": "a"}, seeds=(0, 1, 2), rates={"x": choice}
-    )
+    earlier = request(contents={"cars196": "b"}, seeds=(2, 1), diverged=("x",))
+    joined = {"contents": {"cars196": "b", "cub200": "a"}, "seeds": (0, 1, 2), "diverged": ("x", "y")}
+    assert request(diverged=("y",)).merged(earlier) == request(**joined)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +226,7 @@ def test_requests_of_other_conditions_are_not(given):
 
 
 def test_a_request_is_kept(tmp_path):
-    kept = request(changes={"protocol.steps": 5, "protocol.decay_at": [0.5]}, rates={"x": Choice(rate=1.0, recalls=())})
+    kept = request(changes={"protocol.steps": 5, "protocol.decay_at": [0.5]}, diverged=("x",))
     write_record(kept, tmp_path / "request.json")
     assert read_record(Request, tmp_path / "request.json") == kept
 
@@ -239,3 +237,28 @@ def test_what_is_not_decided_yet_looks_like_what_it_will_be():
     student = undecided[-1].experiment
     assert (student.net.dim, student.seed, student.teacher.net.trunk) == (16, 1, "resnet50")
     assert [cell.experiment.protocol.learning_rate for cell in undecided[1:5]] == [1e-5, 3e-5, 1e-4, 3e-4]
+
+
+def test_a_seed_that_cannot_be_is_told():
+    with pytest.raises(ValueError, match=r"^seed = -1: Input should be greater than or equal to 0$"):
+        unfolding().cells([TEACHER], (-1,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"data.hold_out": False},
+            "data.hold_out = false: protocol fair chooses rates on the classes that it holds out",
+        ),
+        ({"protocol.learning_rate": 1e-3}, "protocol.learning_rate: protocol fair chooses it"),
+    ],
+)
+def test_what_fair_cannot_be_with_is_refused(changes, told):
+    with pytest.raises(ValueError, match=told):
+        Setup(protocol="fair", changes=changes)
+
+
+def test_two_stages_of_an_odd_number_of_steps_are_refused_under_fair():
+    with pytest.raises(ValueError, match=r"protocol\.steps = 5: a method in two stages needs an even number"):
+        unfolding(setup=Setup(protocol="fair", changes={"protocol.steps": 5})).cells(["cub200/fitnet/64"], (0,))

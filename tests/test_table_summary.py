@@ -67,6 +67,7 @@ def answer(values, *pairs):
 
 
 BETTER, WORSE, NOISY = [0.6, 0.61, 0.62], [0.5, 0.512, 0.52], [0.4, 0.55, 0.71]
+A_LITTLE_WORSE = [0.55, 0.571, 0.594]  # than BETTER: p of 0.03 alone
 
 
 @pytest.mark.parametrize(
@@ -81,6 +82,9 @@ BETTER, WORSE, NOISY = [0.6, 0.61, 0.62], [0.5, 0.512, 0.52], [0.4, 0.55, 0.71]
         ({"a": BETTER, "b": WORSE, "c": NOISY}, [("a", "b"), ("a", "c")], "not enough runs"),
         ({"a": BETTER, "b": WORSE, "c": BETTER}, [("a", "b"), ("b", "c")], "does not"),
         ({"a": BETTER, "b": WORSE, "c": WORSE}, [("a", "b"), ("a", "c")], "holds"),
+        ({"a": BETTER, "b": A_LITTLE_WORSE}, [("b", "a")], "does not"),
+        ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, [("b", "a"), ("a", "c")], "not enough runs"),  # Holm
+        ({"a": [0.6, 0.7], "b": [0.5, 0.6]}, [("a", "b")], "not enough runs"),  # equal gains by chance: no spread
     ],
 )
 def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
@@ -130,14 +134,14 @@ def test_metrics_are_those_of_the_number():
 
 
 def test_notes_tell_changes_choices_and_strangers():
-    choice = Choice(rate=1e-5, recalls=((1e-5, 0.4), (1e-4, 0.3)))
+    choice = Choice(1e-5, {1e-5: 0.4, 1e-4: 0.3}, (1e-3,))
     some = results({}, rates={"cub200/a/8": choice}, strangers=2)
     notes = summarise_table(table(), request(changes={"data.size": 128}), some, ("last",)).notes
     assert "A note." in notes
     assert any("data.size = 128" in note for note in notes)
     (rate,) = [note for note in notes if "Learning rate of cub200/a/8" in note]
     assert "1e-05; it lies at an end of those tried" in rate
-    assert "40.0 at 1e-05, 30.0 at 0.0001" in rate
+    assert "40.0 at 1e-05, 30.0 at 0.0001, training failed at 0.001" in rate
     assert any(note.startswith("2 finished runs of this folder are of other settings") for note in notes)
 
 
@@ -151,3 +155,11 @@ def test_the_rule_of_validation_needs_such_classes(changes):
         else:
             check_rule(request(changes=changes), (rule,))
     check_rule(request(), ("last", "validation", "test"))  # its cells are empty there
+
+
+def test_rules_that_need_watched_test_classes_are_refused_without():
+    unwatched = request(changes={"protocol.watch_test": False, "data.hold_out": True})
+    check_rule(unwatched, ("last", "validation", "test"))
+    for rule in ("validation", "test"):
+        with pytest.raises(ValueError, match="runs then know of no step but the last"):
+            check_rule(unwatched, (rule,))

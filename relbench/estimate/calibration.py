@@ -23,6 +23,7 @@ from relbench.terms import Shapes, classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import Task, Teacher, Trainer
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
+LEAST_ROWS = 8  # images: no loss finds so many too few
 REPEATS = 5  # of work that is shorter
 SEARCHED = 2000  # made-up embeddings
 ENDLESS = 10**8  # steps, the first few of which are made
@@ -155,7 +156,7 @@ def calibrated(experiment: Experiment, counts: ImageCounts) -> Rates:
     with computing(sample.protocol.threads, sample.protocol.precision):
         images = _Images(sample, counts.channels)
         network = build_embedder(sample.net, counts.channels, sample.seed)
-        step = _stopwatch(device, 2 * sample.protocol.images_per_class, batch)
+        step = _stopwatch(device, max(2 * sample.protocol.images_per_class, LEAST_ROWS), batch)
         _train(_task(sample, counts, network, images), sample, step)
         return Rates(
             step=step.rate * batch,

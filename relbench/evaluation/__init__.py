@@ -10,13 +10,14 @@ from relbench.evaluation.retrieval import (
     recall_by_class,
     retrieval_metrics,
 )
-from relbench.evaluation.significance import compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation.significance import claimed_sides, compare, holm, paired_class_bootstrap, seed_interval
 from relbench.evaluation.stored import read_embeddings, stored_metrics
 
 __all__ = [
     "Answers",
     "PairDistances",
     "RecallCounts",
+    "claimed_sides",
     "compare",
     "holm",
     "means",

@@ -205,11 +205,48 @@ def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Co
         ValueError: A confidence outside (0, 1).
     """
     _check_confidence(confidence)
-    alone = np.array([comparison.p_value for comparison in comparisons])
+    adjusted = _stepped_down([comparison.p_value for comparison in comparisons])
+    return [_judged(one, p, confidence) for one, p in zip(comparisons, adjusted, strict=True)]
+
+
+def claimed_sides(differences: Sequence[Sequence[float]], confidence: float = 0.95) -> list[int | None]:
+    """On which side of zero each of several paired differences lies, for a claim that all lie above it.
+
+    Above is what leaves zero out by its own interval over seeds: a claim that needs all of them is false with
+    probability 1 - confidence at most if one is not (an intersection-union test), so it takes no correction. Below is
+    what does so after Holm's correction for all of them, as one suffices to refute the claim. Fewer than two seeds, or
+    differences that are all equal, say nothing about chance.
+
+    Args:
+        differences: for each comparison, by seed: what is claimed to be better less what is claimed to be worse.
+        confidence: In (0, 1).
+
+    Returns:
+        1 above, -1 below, 0 neither, None where nothing can be said.
+
+    Raises:
+        ValueError: A confidence outside (0, 1), or differences that are not finite.
+    """
+    _check_confidence(confidence)
+    estimates = [_over_seeds(values) if len(values) > 1 else None for values in differences]
+    known = [one if one and one.error > 0 else None for one in estimates]
+    adjusted = iter(_stepped_down([one.p_value for one in known if one]))
+    return [_claimed_side(one, next(adjusted), 1 - confidence) if one else None for one in known]
+
+
+def _claimed_side(estimate: _Estimate, p_adjusted: float, level: float) -> int:
+    if estimate.mean > 0:
+        return int(estimate.p_value < level)
+    return -int(p_adjusted < level)
+
+
+def _stepped_down(p_values: Sequence[float]) -> list[float]:
+    """Holm's: see `holm`."""
+    alone = np.array(p_values, dtype=np.float64)
     order = np.argsort(alone, kind="stable")
     adjusted = np.empty_like(alone)
     adjusted[order] = np.maximum.accumulate(alone[order] * np.arange(len(alone), 0, -1)).clip(max=1)
-    return [_judged(one, float(p), confidence) for one, p in zip(comparisons, adjusted, strict=True)]
+    return [float(p) for p in adjusted]
 
 
 def _judged(comparison: Comparison, p_adjusted: float, confidence: float) -> Comparison:

@@ -10,7 +10,8 @@ chooses them on validation classes.
 """
 
 from relbench.studies.printed import Network, Number, PrintedTable
-from relbench.studies.rkd_table1 import TOLD, claims, network, number
+from relbench.studies.rkd_recipes import NOTES
+from relbench.studies.rkd_table1 import PAPER_NOTES, TOLD, claims, network, number
 
 DATA = "glyphs-textured"
 CUB = [told for data, told in TOLD if data == "cub200"]
@@ -29,9 +30,11 @@ TABLE = PrintedTable(
     title="Table 1 of Relational Knowledge Distillation on textured Glyphs, from random weights",
     source="the networks, losses and schedules of Table 1 of arXiv:1904.05068; the numbers are nobody's",
     notes=(
+        *NOTES,
         "Networks begin at random here, the paper's with ImageNet's weights: none of its numbers belongs beside these.",
     ),
+    paper_notes=PAPER_NOTES,
     networks=tuple(_fresh(network(DATA, told)) for told in CUB),
-    numbers=tuple(_unprinted(number(DATA, told, "Glyphs, textured, 224 px")) for told in CUB),
+    numbers=tuple(_unprinted(number(DATA, told, "Glyphs, textured")) for told in CUB),
     claims=claims(DATA, beaten_from=None),
 )

@@ -1,5 +1,6 @@
 """The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -73,6 +74,7 @@ class Trainer:
 
         # TF32 is no matter of Fabric's: torch's switches for it are set for the whole process, by who calls this.
         precision: Literal["32-true", "bf16-mixed"] = "32-true" if protocol.precision == "tf32" else protocol.precision
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else every run tells what its precision is
         self._fabric = Fabric(accelerator=protocol.device, devices=1, precision=precision)
         self._fabric.launch()
         self._network, self._objective = task.network, self._make_objective()

@@ -79,7 +79,6 @@ def test_rates_are_chosen_under_fair_alone():
     assert Setup().rates(STUDENT) == ()
     assert Setup(protocol="fair").rates(STUDENT) == RATES["imagenet"]
     assert Setup(protocol="fair").rates(TABLES["glyphs-table1"].networks[0]) == RATES["random"]
-    assert Setup(protocol="fair", changes={"protocol.learning_rate": 1e-3}).rates(STUDENT) == ()
 
 
 def test_toys_are_tiny_and_begin_at_random():
@@ -106,6 +105,7 @@ def test_settings_are_changed_last():
         ({"protocol.stepz": 6}, "unknown setting of a printed table 'protocol.stepz': did you mean protocol.steps"),
         ({"data.name": "sop"}, "unknown setting of a printed table 'data.name'"),
         ({"protocol.device": "cpu"}, "unknown setting of a printed table 'protocol.device'"),
+        ({"protocol.selection": "validation"}, "unknown setting of a printed table 'protocol.selection'"),
     ],
 )
 def test_unknown_settings_are_refused(changes, told):
