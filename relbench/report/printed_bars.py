@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
@@ -20,8 +21,9 @@ from relbench.report.wording import metric_name
 
 GROUP = 0.86  # share of a group's place that its pairs fill
 PAIR = 0.94  # share of a pair's place that its bars fill
+PALE = 0.2  # share of a column's colour in the paper's bar
 LONGEST = 30  # letters of a column's name
-HALO = withStroke(linewidth=3, foreground="white")  # dark on a dark bar is not seen
+HALO = withStroke(linewidth=2.4, foreground="white")  # dark on a dark bar is not seen
 WHISKER: dict[str, Any] = {"color": "black", "linewidth": 1.2, "zorder": 4, "path_effects": [HALO]}
 
 
@@ -35,9 +37,9 @@ def printed_bars(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow
     """
     panels, colours = parts(summary), _colours(summary)
     width, letters = (4.2, 40) if narrow else (9.0, 100)
-    title, legend = title_in_lines(summary, letters), _legend(summary, colours)
     across = 2 if narrow else 3
-    height = 2.9 * len(panels) + 0.2 * (title.count("\n") + len(legend) / across) + 0.7
+    title, legend, meaning = title_in_lines(summary, letters), _legend(summary, colours), _meaning(summary, letters)
+    height = 2.9 * len(panels) + 0.2 * (title.count("\n") + meaning.count("\n") + len(legend) / across) + 0.6
     with drawn((width, height), kind) as (figure, content):
         for axes, (name, cells) in zip(
             figure.subplots(len(panels), 1, squeeze=False).flat, panels.items(), strict=True
@@ -46,7 +48,7 @@ def printed_bars(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow
             axes.set_title(plain("\n".join(textwrap.wrap(name, letters))), fontsize="medium")
             _label_groups(axes, list(rows(cells)), letters)
         figure.suptitle(plain(title), fontsize="medium", x=0.01, ha="left")
-        _add_legend(figure, legend, across, _meaning(summary, letters))
+        _add_legend(figure, legend, across, meaning)
     return content.getvalue()
 
 
@@ -86,7 +88,8 @@ def _draw_ours(axes: Axes, left: float, width: float, ours: Ours, colour: str) -
 
 
 def _papers(colour: str) -> dict[str, Any]:
-    return {"facecolor": (colour, 0.2), "edgecolor": colour, "linewidth": 0.8, "hatch": "///", "zorder": 2}
+    pale = tuple(1 - PALE * (1 - part) for part in to_rgb(colour))  # opaque: an SVG's opacity is the hatching's too
+    return {"facecolor": pale, "edgecolor": colour, "linewidth": 0.8, "hatch": "///", "zorder": 2}
 
 
 def _solid(colour: str) -> dict[str, Any]:
