@@ -63,3 +63,14 @@ class PrintedSummary:
     cells: tuple[Cell, ...]  # in the table's order
     claims: tuple[AnsweredClaim, ...]
     notes: tuple[str, ...]  # what a reader must know: deviations, changed settings, chosen rates, rows left out
+    changes: str = ""  # settings that are not the protocol's, such as "data.size = 128, protocol.steps = 2"
+
+    @property
+    def is_printed(self) -> bool:
+        """Whether any of its numbers is published: else nothing of the paper's can stand beside ours."""
+        return any(cell.printed is not None for cell in self.cells)
+
+    @property
+    def finished_rules(self) -> tuple[Selection, ...]:
+        """The rules shown that any of its numbers has."""
+        return tuple(rule for rule in self.shown if any(rule in cell.ours for cell in self.cells))

@@ -91,28 +91,29 @@ def _names(cells: Iterable[Cell], where: Literal["part", "row", "column"]) -> li
 def formatted_parts(summary: PrintedSummary) -> list[Part]:
     """The sub-tables that people read, in percent and points."""
     marked = marks(summary)
-    return [_part(title, cells, summary.shown, marked) for title, cells in parts(summary).items()]
+    return [_part(title, cells, summary, marked) for title, cells in parts(summary).items()]
 
 
-def _part(title: str, cells: Sequence[Cell], shown: Sequence[Selection], marked: Mapping[str, str]) -> Part:
+def _part(title: str, cells: Sequence[Cell], summary: PrintedSummary, marked: Mapping[str, str]) -> Part:
     columns, places = tuple(_names(cells, "column")), decimals(cells)
     blocks = []
     for row, numbers in rows(cells).items():
-        there = {cell.column: _texts(cell, shown, places, marked) for cell in numbers}
+        there = {cell.column: _texts(cell, summary, places, marked) for cell in numbers}
         names = dict.fromkeys(name for texts in there.values() for name in texts)
         lines = [Line(name, tuple(there.get(column, {}).get(name, "") for column in columns)) for name in names]
         blocks.append(Block(row, tuple(lines)))
     return Part(title, columns, tuple(blocks))
 
 
-def _texts(cell: Cell, shown: Sequence[Selection], places: int, marked: Mapping[str, str]) -> dict[str, str]:
+def _texts(cell: Cell, summary: PrintedSummary, places: int, marked: Mapping[str, str]) -> dict[str, str]:
     """What a number has on each of its row's lines; another paper's has the first alone."""
-    texts = {PAPER: paper_text(cell, places)}
+    texts, first = {PAPER: paper_text(cell, places)}, summary.shown[0]
     if cell.path:
-        texts |= {OURS[rule]: ours_text(cell, rule, places) for rule in shown}
-        texts[OURS[shown[0]]] += marked.get(cell.note, "")
-        texts[DIFFERENCE] = difference_text(cell, shown[0], places)
-    return texts
+        texts |= {OURS[rule]: ours_text(cell, rule, places) for rule in summary.shown}
+        texts[OURS[first]] += marked.get(cell.note, "")
+        texts[DIFFERENCE] = difference_text(cell, first, places)
+    empty = () if summary.is_printed else (PAPER, DIFFERENCE)
+    return {name: text for name, text in texts.items() if name not in empty}
 
 
 def decimals(cells: Iterable[Cell]) -> int:

@@ -15,7 +15,8 @@ def cell_numbers(summary: PrintedSummary) -> pd.DataFrame:
 
 
 def _study(summary: PrintedSummary) -> dict[str, object]:
-    return {"study": summary.name, "protocol": summary.protocol, "scale": summary.scale}
+    names = ("study", "protocol", "scale", "changed_settings")
+    return dict(zip(names, (summary.name, summary.protocol, summary.scale, summary.changes), strict=True))
 
 
 def _numbers_of(cell: Cell, summary: PrintedSummary) -> dict[str, object]:
@@ -38,7 +39,7 @@ def _ours(ours: Ours | None) -> dict[str, object]:
 
 
 def claim_numbers(summary: PrintedSummary) -> pd.DataFrame:
-    """A line a claim; the rules of selection are those that the table shows."""
-    rules = " ".join(PREFIXES[rule] for rule in summary.shown)
-    lines = [[*_study(summary).values(), rules, claim.text, claim.answer, claim.detail] for claim in summary.claims]
-    return pd.DataFrame(lines, columns=["study", "protocol", "scale", "rules_shown", "claim", "answer", "detail"])
+    """A line a claim, with the rule of selection that answers it: the first that the table shows."""
+    beside = _study(summary) | {"rule": PREFIXES[summary.shown[0]]}
+    lines = [[*beside.values(), claim.text, claim.answer, claim.detail] for claim in summary.claims]
+    return pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail"])

@@ -8,6 +8,8 @@ from relbench.report.printed_plot import printed_in_words, printed_plot
 from relbench.report.printed_words import (
     BRIEF,
     TOY,
+    claims_caution,
+    claims_title,
     footnotes,
     full_title,
     how_measured,
@@ -31,7 +33,10 @@ def printed_page(summary: PrintedSummary) -> str:
         "footnotes": footnotes(summary),
         "reading": reading(summary),
         "picture": picture_of(printed_plot, summary, printed_in_words(summary)),
+        "results_title": "The paper's numbers and ours" if summary.is_printed else "Our numbers",
         "claims": summary.claims,
+        "claims_title": claims_title(summary),
+        "claims_caution": claims_caution(summary),
         "notes": summary.notes,
         "seeds": _by_seed(summary),
     }

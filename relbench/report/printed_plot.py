@@ -1,4 +1,4 @@
-"""A printed table as a picture: on a line for each number, the paper's and ours.
+"""A printed table as a picture: on a line for each number, the paper's and ours; a figure of bars as bars.
 
 Marks on a line rather than bars: differences of a point are small beside the numbers themselves, a bar would have to
 begin at zero, and names stand level however many there are.
@@ -16,8 +16,9 @@ from matplotlib.lines import Line2D
 from relbench.ledger import Selection
 from relbench.report.canvas import COLOURS, drawn, plain
 from relbench.report.printed import Cell, Ours, PrintedSummary
+from relbench.report.printed_bars import printed_bars
 from relbench.report.printed_grid import parts, rows
-from relbench.report.printed_words import RULES, TOY, full_title, is_toy, outcome
+from relbench.report.printed_words import RULES, outcome, title_in_lines, whiskers
 from relbench.report.wording import metric_name
 
 LINE = 0.12  # inches of a line, and in addition of each rule on it
@@ -40,6 +41,21 @@ class _Place:
 
 
 def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """Bars where networks are measured on other data sets, as the paper's figure has them; else marks on lines.
+
+    Args:
+        summary: The table.
+        kind: The file format.
+        narrow: Shaped for a telephone.
+    """
+    return (printed_bars if _is_of_bars(summary) else printed_marks)(summary, kind, narrow=narrow)
+
+
+def _is_of_bars(summary: PrintedSummary) -> bool:
+    return any(cell.on for cell in summary.cells)
+
+
+def printed_marks(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """A panel for each sub-table: black strokes for the paper's numbers, ours with 95 % intervals over seeds.
 
     Args:
@@ -52,23 +68,18 @@ def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow
     counts = [len(places) for places in panels.values()]
     line = LINE + RULE * len(summary.shown)
     heights = [0.6 + line * max(counts[start : start + columns]) for start in range(0, len(counts), columns)]
-    title = _title(summary, 46 if narrow else 52 * columns)
-    legend = 0.25 * (2 + len(summary.shown))
-    size = (4.2 if narrow else 4.8 * columns, sum(heights) + 0.2 * (title.count("\n") + 1) + legend)
+    title, legend = title_in_lines(summary, 46 if narrow else 52 * columns), _legend(summary)
+    above_and_below = 0.2 * (title.count("\n") + 1) + 0.25 * (1 + len(legend))
+    size = (4.2 if narrow else 4.8 * columns, sum(heights) + above_and_below)
     with drawn(size, kind) as (figure, content):
         grid = figure.subplots(len(heights), columns, squeeze=False, height_ratios=heights).ravel()
         for axes, (name, places) in zip(grid, panels.items(), strict=False):
             _draw(axes, name, places, summary.shown)
         for axes in grid[len(panels) :]:
             axes.remove()
-        figure.suptitle(title, fontsize="medium", x=0.01, ha="left")
-        _add_legend(figure, summary.shown)
+        figure.suptitle(plain(title), fontsize="medium", x=0.01, ha="left")
+        _add_legend(figure, legend, whiskers(summary, summary.shown))
     return content.getvalue()
-
-
-def _title(summary: PrintedSummary, width: int) -> str:
-    words = [full_title(summary), *([TOY] if is_toy(summary) else [])]
-    return plain("\n".join(line for text in words for line in textwrap.wrap(text, width)))
 
 
 def _places(cells: Sequence[Cell]) -> list[_Place]:
@@ -125,16 +136,26 @@ def _keep_possible(axes: Axes) -> None:
     axes.set_xlim(max(low, -1), min(high, 101))
 
 
-def _add_legend(figure: Figure, shown: Sequence[Selection]) -> None:
-    entries = {"paper": PAPER} | {f"ours, {RULES[rule]}": OURS[rule] for rule in shown}
+def _legend(summary: PrintedSummary) -> dict[str, dict[str, Any]]:
+    """A mark's looks by what it stands for, of those that are drawn."""
+    paper = {"paper": PAPER} if summary.is_printed else {}
+    return paper | {f"ours, {RULES[rule]}": OURS[rule] for rule in summary.finished_rules}
+
+
+def _add_legend(figure: Figure, entries: dict[str, dict[str, Any]], title: Sequence[str]) -> None:
     handles = [Line2D([], [], **{**look, "linestyle": "none"}) for look in entries.values()]
-    meaning = "Bars: 95 % interval over seeds"
-    figure.legend(handles, list(entries), loc="outside lower left", title=meaning, alignment="left")
+    if handles:
+        figure.legend(handles, list(entries), loc="outside lower left", title=" ".join(title), alignment="left")
 
 
 def printed_in_words(summary: PrintedSummary) -> str:
     """For those who do not see the picture."""
+    if _is_of_bars(summary):
+        shapes, paper = "a group of bars for each of its rows", "the paper's pale, ours solid beside it"
+    else:
+        shapes, paper = "a line for each of its numbers", "the paper's as a black stroke, ours as a mark"
+    looks = paper if summary.is_printed else "ours alone"
     return (
-        "A panel for each sub-table and a line for each of its numbers: the paper's as a black stroke, ours as a mark, "
-        f"with its interval over seeds. {outcome(summary)} The tables above hold the values."
+        f"A panel for each sub-table and {shapes}: {looks}, with its interval over seeds. "
+        f"{outcome(summary)} The tables above hold the values."
     )

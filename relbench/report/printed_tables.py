@@ -20,6 +20,8 @@ from relbench.report.printed_grid import (
 from relbench.report.printed_words import (
     BRIEF,
     TOY,
+    claims_caution,
+    claims_title,
     footnotes,
     full_title,
     how_measured,
@@ -31,7 +33,7 @@ from relbench.report.printed_words import (
 from relbench.report.syntax import LATEX, MARKDOWN, Column, filled, latex_float, latex_table, markdown_table
 
 CLAIMS = (
-    Column[AnsweredClaim]("Claim of the paper", lambda claim: claim.text, is_number=False),
+    Column[AnsweredClaim]("Claim", lambda claim: claim.text, is_number=False),
     Column[AnsweredClaim]("Our runs", lambda claim: claim.answer, is_number=False),
     Column[AnsweredClaim]("Detail", lambda claim: claim.detail, is_number=False),
 )
@@ -50,7 +52,9 @@ def markdown_printed(summary: PrintedSummary) -> str:
         text += [f"## {_md(part.title)}", "", *markdown_table(part.table), ""]
     text += [f"- {_md(words)}" for words in [*footnotes(summary), *reading(summary)]]
     if summary.claims:
-        text += ["", "## Claims", "", *markdown_table(filled(CLAIMS, summary.claims))]
+        text += ["", f"## {claims_title(summary)}", ""]
+        text += [line for words in claims_caution(summary) for line in (words, "")]
+        text += markdown_table(filled(CLAIMS, summary.claims))
     if summary.notes:
         text += ["", "## Notes", "", *(f"- {_md(note)}" for note in summary.notes)]
     return "\n".join([*text, ""])
@@ -73,9 +77,10 @@ def latex_printed(summary: PrintedSummary) -> str:
         for line in latex_float(f"{title}: {piece.title}".translate(LATEX), latex_table(piece.table))
     ]
     measured = [*([TOY] if is_toy(summary) else []), how_measured(summary), f"Source: {summary.source}"]
+    claims = [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims]
     lists = {
         title: [*measured, *footnotes(summary), *reading(summary)],
-        "Claims": [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims],
+        claims_title(summary): [*claims_caution(summary), *claims],
         "Notes": summary.notes,
     }
     words = [line for name, texts in lists.items() if texts for line in _latex_list(name, texts)]
@@ -94,7 +99,7 @@ def printed_text(summary: PrintedSummary) -> Group:
     head = [Text(full_title(summary), style="bold"), *toy, Text(how_measured(summary)), Text(outcome(summary))]
     tables = [_console(title, cells, summary) for title, cells in parts(summary).items()]
     below = "\n".join([*footnotes(summary), *reading(summary), *summary.notes])
-    return Group(*head, *tables, *map(_console_claim, summary.claims), Text(below, style="dim"))
+    return Group(*head, *tables, *_console_claims(summary), Text(below, style="dim"))
 
 
 def _console(title: str, cells: list[Cell], summary: PrintedSummary) -> ConsoleTable:
@@ -102,7 +107,8 @@ def _console(title: str, cells: list[Cell], summary: PrintedSummary) -> ConsoleT
     console.pad_edge = console.show_edge = False
     console.padding = (0, 1, 0, 0)
     console.add_column("", overflow="fold")
-    for name in ("Paper", *(f"Ours,\n{BRIEF[rule]}" for rule in summary.shown), "Diff.,\npoints"):
+    ours = [f"Ours,\n{BRIEF[rule]}" for rule in summary.shown]
+    for name in ["Paper", *ours, "Diff.,\npoints"] if summary.is_printed else ours:
         console.add_column(name, justify="right", no_wrap=True)
     for row, numbers in rows(cells).items():
         console.add_row(Text(row, style="bold"))
@@ -112,13 +118,21 @@ def _console(title: str, cells: list[Cell], summary: PrintedSummary) -> ConsoleT
 
 
 def _console_cells(cell: Cell, summary: PrintedSummary, places: int) -> list[Text]:
-    name, paper = f"  {cell.column}", paper_text(cell, places)
+    name = Text(f"  {cell.column}")
+    paper = [Text(paper_text(cell, places))] if summary.is_printed else []
     if not cell.path:
-        return [Text(name), Text(paper)]
+        return [name, *paper]
     first, *others = (ours_text(cell, rule, places) for rule in summary.shown)
-    mark = marks(summary).get(cell.note, "")
-    difference = difference_text(cell, summary.shown[0], places)
-    return [Text(text) for text in (name, paper, first + mark, *others, difference)]
+    ours = [Text(first + marks(summary).get(cell.note, "")), *map(Text, others)]
+    difference = [Text(difference_text(cell, summary.shown[0], places))] if summary.is_printed else []
+    return [name, *paper, *ours, *difference]
+
+
+def _console_claims(summary: PrintedSummary) -> list[Text]:
+    if not summary.claims:
+        return []
+    caution = [Text(words) for words in claims_caution(summary)]
+    return [Text(f"\n{claims_title(summary)}"), *caution, *map(_console_claim, summary.claims)]
 
 
 def _console_claim(claim: AnsweredClaim) -> Text:

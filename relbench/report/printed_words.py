@@ -1,6 +1,7 @@
 """What the report of a printed table says in sentences, the same in every format."""
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from relbench.ledger import Selection
@@ -23,16 +24,30 @@ def is_toy(summary: PrintedSummary) -> bool:
 
 def full_title(summary: PrintedSummary) -> str:
     """The title, with what no number must be read without."""
-    return f"{summary.title}, {summary.protocol} protocol{', toy scale' if is_toy(summary) else ''}"
+    changed = ", changed settings" if summary.changes else ""
+    return f"{summary.title}, {summary.protocol} protocol{changed}{', toy scale' if is_toy(summary) else ''}"
+
+
+def title_in_lines(summary: PrintedSummary, width: int) -> str:
+    """The title of a picture, in lines of at most so many letters."""
+    words = [full_title(summary), *([TOY] if is_toy(summary) else [])]
+    return "\n".join(line for text in words for line in textwrap.wrap(text, width))
+
+
+def whiskers(summary: PrintedSummary, drawn: Sequence[Selection]) -> list[str]:
+    """What a picture's thin lines are, where the rules that are drawn have any."""
+    runs = [cell.ours[rule] for cell in summary.cells for rule in drawn if rule in cell.ours]
+    return ["Whiskers: 95 % interval over seeds"] if any(ours.interval.low is not None for ours in runs) else []
 
 
 def how_measured(summary: PrintedSummary) -> str:
-    """Protocol, scale, rules of selection, metrics and seeds, in one sentence."""
+    """Protocol and what was changed of it, scale, rules of selection, metrics and seeds, in one sentence."""
+    changed = f", with changed settings ({summary.changes})" if summary.changes else ""
     first, *others = (RULES[rule] for rule in summary.shown)
     further = f" (further lines: {'; '.join(others)})" if others else ""
     metrics = listed([metric_name(metric) for metric in dict.fromkeys(cell.metric for cell in summary.cells)])
     return (
-        f"Protocol: {summary.protocol}; scale: {summary.scale}; step that counts: {first}{further}; "
+        f"Protocol: {summary.protocol}{changed}; scale: {summary.scale}; step that counts: {first}{further}; "
         f"{_seeds(summary)}; {metrics} in percent."
     )
 
@@ -41,7 +56,7 @@ def _seeds(summary: PrintedSummary) -> str:
     """How many stand behind a number, and which."""
     finished = [ours.seeds for cell in summary.cells for ours in cell.ours.values()]
     if not finished:
-        return "no run is finished"
+        return "no run is finished that the rule can tell of"
     fewest, most = min(map(len, finished)), max(map(len, finished))
     named = ", ".join(map(str, sorted({seed for seeds in finished for seed in seeds})))
     return f"{'' if fewest == most else f'{fewest} to '}{counted(most, 'seed')} ({named})"
@@ -61,10 +76,11 @@ def _progress(summary: PrintedSummary) -> str:
 
 
 def _distance(summary: PrintedSummary) -> list[str]:
+    """Nothing at toy scale, whose numbers are of other networks on other images than the paper's."""
     differences = [
         difference for cell in summary.cells if (difference := cell.difference(summary.shown[0])) is not None
     ]
-    if not differences:
+    if not differences or is_toy(summary):
         return []
     spread = f"from {signed(min(differences))} to {signed(max(differences))}"
     rule = RULES[summary.shown[0]]
@@ -83,12 +99,15 @@ def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
 def reading(summary: PrintedSummary) -> list[str]:
     """How to read the tables, a sentence each."""
     single = any(len(ours.seeds) == 1 for cell in summary.cells for ours in cell.ours.values())
+    difference = f"Difference: ours ({RULES[summary.shown[0]]}) less the paper's, in points."
+    missing = ["no run is finished", "none that the rule can tell of"]
+    missing += ["no number was published"] if summary.is_printed else []
     return [
         "Ours: mean over seeds ± half of its 95 % interval (Student's t), which covers new training runs alone.",
         *([f"{ONE_SEED}: one seed, no interval."] if single else []),
-        f"Difference: ours ({RULES[summary.shown[0]]}) less the paper's, in points.",
+        *([difference] if summary.is_printed else []),
         *([PEEKING] if "test" in summary.shown else []),
-        f"{NOTHING}: no run is finished, or no number was published. Blank: nothing to measure.",
+        f"{NOTHING}: {', '.join(missing[:-1])}, or {missing[-1]}. Blank: nothing to measure.",
     ]
 
 
@@ -96,6 +115,19 @@ PEEKING = (
     "Best on test classes: peeking, since the step is chosen on the very images that it is then measured on; "
     "such numbers are too high."
 )
+
+
+def claims_title(summary: PrintedSummary) -> str:
+    """Whose claims they are: a table of nobody's numbers has its own."""
+    return "Claims of the paper" if summary.is_printed else "Claims"
+
+
+def claims_caution(summary: PrintedSummary) -> list[str]:
+    """Claims are answered by the first rule shown, and peeking is no answer to rely on."""
+    return [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
+
+
+PEEKING_CLAIMS = "These answers are from peeking numbers: each network's step is the best on the test classes."
 
 
 def marks(summary: PrintedSummary) -> dict[str, str]:

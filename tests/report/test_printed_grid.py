@@ -3,7 +3,18 @@
 from dataclasses import replace
 
 import pytest
-from printed_tables import PUBLISHED, WEIGHTS, figure3, finished, lines, summary, table1, table1_cells, table3
+from printed_tables import (
+    PUBLISHED,
+    WEIGHTS,
+    figure3,
+    finished,
+    lines,
+    summary,
+    table1,
+    table1_cells,
+    table3,
+    unpublished,
+)
 
 from relbench.report.printed import Cell, PrintedSummary
 from relbench.report.printed_grid import Block, decimals, formatted_parts
@@ -73,9 +84,9 @@ def test_what_is_not_finished_is_a_dash_and_what_is_not_there_is_blank() -> None
 
 
 def test_a_number_that_was_not_published_has_ours_alone() -> None:
-    made = summary([finished(replace(EMPTY[1], printed=None), 5, 1)])
+    made = summary([finished(replace(EMPTY[1], printed=None), 5, 1), EMPTY[11]])
     got = block(made, 0, "ResNet18-16")
-    assert (got["paper"], got["difference"]) == ((NOTHING,), (NOTHING,))
+    assert (got["paper"][0], got["difference"][0]) == (NOTHING, NOTHING)
     assert got["ours, last step"][0].endswith("†")
 
 
@@ -126,5 +137,11 @@ def test_pieces_hold_every_column_once_and_no_empty_block() -> None:
 
 def test_each_part_has_its_own_rows() -> None:
     assert [[block.row for block in part.blocks] for part in formatted_parts(figure3())] == [
-        ["RKD-DA (student)", "Triplet (teacher)", "Pretrained"]
-    ] * 4
+        ["Cars 196", "CUB-200-2011", "Stanford Dog", "CIFAR-100"]
+    ]
+
+
+def test_nobody_s_numbers_have_no_line_of_the_paper_s_nor_of_differences() -> None:
+    for part in formatted_parts(unpublished(table1())):
+        for row in part.blocks:
+            assert [line.what for line in row.lines] == ["ours, last step", "ours, best on test: peeking"]

@@ -4,6 +4,7 @@ import csv
 import io
 
 import pandas as pd
+import pytest
 from printed_tables import CLAIMS, SHAPES, figure3, hostile, summary, table1, table1_cells
 
 from relbench.report.printed import PrintedSummary
@@ -59,10 +60,18 @@ def test_every_line_says_protocol_and_scale() -> None:
         assert (line["study"], line["protocol"], line["scale"]) == ("rkd-table1", "fair", "toy")
 
 
-def test_claims_are_a_line_each_with_the_rules_of_the_table() -> None:
+@pytest.mark.parametrize("changes", ["", "data.size = 128, protocol.steps = 2"])
+def test_every_line_says_which_settings_are_changed(changes: str) -> None:
+    made = table1(changes=changes)
+    got = [*read(cell_numbers(made)), *read(claim_numbers(made))]
+    assert [line["changed_settings"] for line in got] == [changes] * 85
+
+
+def test_claims_are_a_line_each_with_the_rule_that_answers_them() -> None:
     got = read(claim_numbers(table1()))
     assert [(line["claim"], line["answer"], line["detail"]) for line in got] == [
         (claim.text, claim.answer, claim.detail) for claim in CLAIMS
     ]
-    assert {line["rules_shown"] for line in got} == {"last test_peeking"}
+    assert {line["rule"] for line in got} == {"last"}
+    assert {line["rule"] for line in read(claim_numbers(table1(("test", "last"))))} == {"test_peeking"}
     assert list(claim_numbers(summary(table1_cells(), claims=())).columns) == list(claim_numbers(table1()).columns)

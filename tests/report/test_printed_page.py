@@ -5,15 +5,15 @@ import xml.etree.ElementTree as ET
 
 import pytest
 from outlined import outline
-from printed_tables import CLAIMS, HOSTILE, NOTES, SHAPES, figure3, hostile, summary, table1_cells
+from printed_tables import CLAIMS, HOSTILE, NOTES, SHAPES, figure3, hostile, summary, table1, table1_cells
 
 from relbench.report.printed import PrintedSummary
 from relbench.report.printed_grid import formatted_parts
 from relbench.report.printed_page import printed_page
-from relbench.report.printed_words import TOY
+from relbench.report.printed_words import PEEKING_CLAIMS, TOY
 
 
-@pytest.fixture(params=["table 3", "figure 3", "empty", "toy", "hostile"], scope="module")
+@pytest.fixture(params=["table 3", "figure 3", "empty", "toy", "hostile", "nobody's numbers"], scope="module")
 def shape(request: pytest.FixtureRequest) -> PrintedSummary:
     return SHAPES[request.param]()
 
@@ -43,11 +43,11 @@ def test_each_line_names_its_row(no_pictures: None) -> None:
     """Those who hear the page do not see the name some lines above."""
     read = outline(printed_page(figure3()))
     assert [row[0] for row in read.tables[0][1:6]] == [
-        "RKD-DA (student)paper",
-        "RKD-DA (student): ours, last step",
-        "RKD-DA (student): ours, best on validation",
-        "RKD-DA (student): ours, best on test: peeking",
-        "RKD-DA (student): difference",
+        "Cars 196paper",
+        "Cars 196: ours, last step",
+        "Cars 196: ours, best on validation",
+        "Cars 196: ours, best on test: peeking",
+        "Cars 196: difference",
     ]
 
 
@@ -67,6 +67,31 @@ def test_claims_and_notes_are_there(no_pictures: None) -> None:
     assert [tag["id"] for kind, tag in empty.tags if kind == "section"] == ["results", "picture", "cite"]
 
 
+def test_claims_by_peeking_say_so(no_pictures: None) -> None:
+    peeking, other = (
+        "".join(outline(printed_page(table1(rules))).text) for rules in (("test", "last"), ("last", "test"))
+    )
+    assert peeking.index("Claims of the paper") < peeking.index(PEEKING_CLAIMS) < peeking.index(CLAIMS[0].text)
+    assert PEEKING_CLAIMS not in other
+
+
+def test_nobody_s_numbers_name_no_paper(no_pictures: None) -> None:
+    page = printed_page(SHAPES["nobody's numbers"]())
+    text = "".join(outline(page).text)
+    for words in ("Claims of the paper", "paper's", "difference"):
+        assert words not in text
+    assert '<tr class="paper">' not in page
+    assert "Our numbers" in text
+
+
+def test_changed_settings_are_in_the_title_and_the_first_sentence(no_pictures: None) -> None:
+    page = printed_page(SHAPES["nobody's numbers"]())
+    for tag in ("title", "h1"):
+        title = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        assert title.endswith("paper protocol, changed settings")
+    assert "Protocol: paper, with changed settings (data.size = 128, protocol.steps = 2);" in page
+
+
 def test_text_is_escaped(no_pictures: None) -> None:
     read = outline(printed_page(hostile()))
     assert [kind for kind, _ in read.tags].count("b") == 20  # rows' names, and none of a hostile text's
@@ -77,7 +102,7 @@ def test_values_by_seed_stand_behind_each_mean(no_pictures: None) -> None:
     made = figure3()
     lines = outline(printed_page(made)).tables[-1][1:]
     runs = [(cell, rule) for cell in made.cells for rule in made.shown if rule in cell.ours]
-    assert len(lines) == len(runs) == 36
+    assert len(lines) == len(runs) == 12 + 2 * 2
     for line, (cell, rule) in zip(lines, runs, strict=True):
         assert line[0] == cell.path
         assert line[5] == ", ".join(f"{100 * value:.1f}" for value in cell.ours[rule].values)

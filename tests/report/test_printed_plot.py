@@ -1,15 +1,20 @@
-"""The picture: a line for each number, whatever the table's shape; the same each time."""
+"""The picture of marks: a line for each number, whatever the table's shape; the same each time."""
 
 import re
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import replace
 
 import matplotlib.figure
 import pytest
-from printed_tables import SHAPES, figure3, summary, table1, table1_cells, table3
+from printed_tables import SHAPES, figure3, finished, summary, table1, table1_cells, table3, unfinished, unpublished
 
 from relbench.report.printed import PrintedSummary
 from relbench.report.printed_grid import parts
 from relbench.report.printed_plot import printed_in_words, printed_plot
+
+MARKED = [name for name in SHAPES if not name.startswith("figure 3")]
+WHISKERS = "Whiskers: 95 % interval over seeds"
 
 
 @pytest.fixture
@@ -21,7 +26,7 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[matplotlib.figure.Figure]:
 
 
 @pytest.mark.parametrize("shape", ["wide", "narrow"])
-@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("name", MARKED)
 def test_every_number_of_paper_and_ours_is_marked_where_it_is(
     name: str, shape: str, figures: list[matplotlib.figure.Figure]
 ) -> None:
@@ -37,26 +42,48 @@ def test_every_number_of_paper_and_ours_is_marked_where_it_is(
 
 
 def test_lines_are_named_by_row_and_column(figures: list[matplotlib.figure.Figure]) -> None:
-    for made in (table1(), table3(), figure3()):
+    for made in (table1(), table3(), summary([table1_cells()[0], table1_cells()[41]])):
         printed_plot(made, "png")
     labels = [[label.get_text() for label in figure.axes[0].get_yticklabels()] for figure in figures]
     assert labels[0][:4] == ["ResNet50-512", "Triplet (teacher)", "ResNet18-16", "Baseline (Triplet)"]
     assert labels[1][:2] == ["LiftedStruct, GoogLeNet-128", "K = 1"]
-    assert labels[2] == ["RKD-DA (student)", "Triplet (teacher)", "Pretrained"]
+    assert labels[2] == ["ResNet50-512"]
     assert figures[0].axes[0].get_xlabel() == "Recall@1, %"
     assert figures[1].axes[0].get_xlabel() == "%"
 
 
-def test_the_legend_tells_rules_and_peeking(figures: list[matplotlib.figure.Figure]) -> None:
-    printed_plot(figure3(), "png")
-    assert [text.get_text() for text in figures[0].legends[0].get_texts()] == [
-        *("paper", "ours, last step", "ours, best on validation classes", "ours, best on test classes: peeking")
-    ]
+ALL = table1(("last", "validation", "test"))
+LEGENDS = {
+    "every rule": (
+        ALL,
+        ["paper", "ours, last step", "ours, best on validation classes", "ours, best on test classes: peeking"],
+        WHISKERS,
+    ),
+    "rules that no number has": (replace(table1(("last",)), shown=ALL.shown), ["paper", "ours, last step"], WHISKERS),
+    "nothing finished": (unfinished(ALL), ["paper"], ""),
+    "nothing printed": (unpublished(table1(("last",))), ["ours, last step"], WHISKERS),
+    "one seed": (summary([finished(table1_cells()[1], 1, 1)]), ["paper", "ours, last step"], ""),
+}
+
+
+@pytest.mark.parametrize(("made", "entries", "title"), LEGENDS.values(), ids=LEGENDS)
+def test_the_legend_tells_what_is_drawn_and_nothing_else(
+    made: PrintedSummary, entries: list[str], title: str, figures: list[matplotlib.figure.Figure]
+) -> None:
+    printed_plot(made, "png")
+    legend = figures[0].legends[0]
+    assert [text.get_text() for text in legend.get_texts()] == entries
+    assert legend.get_title().get_text() == title
+
+
+def test_where_nothing_is_drawn_there_is_no_legend(figures: list[matplotlib.figure.Figure]) -> None:
+    printed_plot(unpublished(unfinished(table1())), "png")
+    assert figures[0].legends == []
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_table_gives_the_same_bytes(kind: str) -> None:
-    made = figure3()
+    made = table1()
     first, second = (printed_plot(made, kind) for _ in range(2))  # type: ignore[arg-type]
     assert first == second
     assert first.startswith(b"\x89PNG") if kind == "png" else len(ET.fromstring(first)) > 1
@@ -70,6 +97,17 @@ def test_toy_scale_is_in_the_title(figures: list[matplotlib.figure.Figure]) -> N
     assert titles[1].endswith("paper protocol")
 
 
+@pytest.mark.parametrize("make", [table1, figure3])
+def test_changed_settings_are_in_the_title(
+    make: Callable[..., PrintedSummary], figures: list[matplotlib.figure.Figure]
+) -> None:
+    printed_plot(make(changes="data.size = 128"), "png")
+    assert re.sub(r"\s+", " ", figures[0].get_suptitle()).endswith("paper protocol, changed settings")
+
+
 def test_words_tell_what_the_picture_shows() -> None:
     empty: PrintedSummary = summary(table1_cells(), claims=())
     assert "0 have runs of ours" in printed_in_words(empty)
+    assert "stroke" in printed_in_words(empty)
+    assert "a group of bars for each of its rows: the paper's pale" in printed_in_words(figure3())
+    assert "paper" not in printed_in_words(unpublished(figure3()))

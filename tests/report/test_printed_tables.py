@@ -8,14 +8,14 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from printed_tables import CLAIMS, NOTES, SHAPES, WEIGHTS, summary, table1, table1_cells
+from printed_tables import CLAIMS, NOTES, SHAPES, WEIGHTS, summary, table1, table1_cells, unpublished
 from rich.console import Console
 
 from relbench.report import printed_text
 from relbench.report.printed import PrintedSummary
 from relbench.report.printed_grid import formatted_parts
 from relbench.report.printed_tables import latex_printed, markdown_printed
-from relbench.report.printed_words import TOY
+from relbench.report.printed_words import PEEKING_CLAIMS, TOY
 
 Written = Callable[[PrintedSummary], str]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
@@ -61,6 +61,28 @@ def test_claims_notes_and_footnotes_are_there_once(written: Written) -> None:
     text = in_one_line(written(table1()))
     for words in (*NOTES, *(claim.text for claim in CLAIMS), *(claim.detail for claim in CLAIMS), WEIGHTS):
         assert text.count(words) == 1
+
+
+def test_claims_by_peeking_say_so(written: Written) -> None:
+    peeking, other = (in_one_line(written(table1(rules))) for rules in (("test", "last"), ("last", "test")))
+    assert peeking.index("Claims of the paper") < peeking.index(PEEKING_CLAIMS) < peeking.index(CLAIMS[0].text)
+    assert PEEKING_CLAIMS not in other
+    assert PEEKING_CLAIMS not in in_one_line(written(table1(("test",), claims=())))
+
+
+def test_changed_settings_are_in_the_title_and_named(written: Written) -> None:
+    text = in_one_line(written(table1(changes="data.size = 128, protocol.steps = 2")))
+    assert "paper protocol, changed settings" in text
+    assert "Protocol: paper, with changed settings (data.size = 128, protocol.steps = 2);" in text
+    assert "changed" not in written(table1())
+
+
+def test_nobody_s_numbers_are_beside_no_paper_s(written: Written) -> None:
+    text = written(unpublished(table1(title="Nobody's numbers", notes=()))).lower()
+    for words in ("claims of the paper", "paper's", "less the paper", "diff", "published"):
+        assert words not in text
+    assert "claims" in text
+    assert "paper" not in text.replace("protocol: paper", "").replace("paper protocol", "")
 
 
 def test_an_empty_table_is_written_without_claims(written: Written) -> None:

@@ -3,11 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from printed_tables import SHAPES, ours, summary, table1_cells, table3
+from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells, table3, unpublished
 
 from relbench.comparison import Interval
 from relbench.report.printed import AnsweredClaim, Ours
 from relbench.report.printed_words import footnotes, full_title, how_measured, marks, outcome, reading
+from relbench.report.wording import NOTHING
 
 EMPTY = table1_cells()
 
@@ -19,6 +20,8 @@ def exact(value: float) -> Ours:
 def test_the_title_says_protocol_and_toy_scale() -> None:
     assert full_title(SHAPES["table 1"]()).endswith(", paper protocol")
     assert full_title(SHAPES["toy"]()).endswith(", fair protocol, toy scale")
+    changed = full_title(table1(changes="data.size = 128", scale="toy"))
+    assert changed.endswith(", paper protocol, changed settings, toy scale")
 
 
 def test_how_it_was_measured() -> None:
@@ -26,7 +29,13 @@ def test_how_it_was_measured() -> None:
         "Protocol: paper; scale: full; step that counts: last step (further lines: best on test classes: peeking); "
         "1 to 3 seeds (0, 1, 2); Recall@1 in percent."
     )
-    assert how_measured(summary(EMPTY)).endswith("last step; no run is finished; Recall@1 in percent.")
+    assert how_measured(summary(EMPTY)).endswith(
+        "last step; no run is finished that the rule can tell of; Recall@1 in percent."
+    )
+    changed = how_measured(table1(changes="data.size = 128, protocol.steps = 2"))
+    assert changed.startswith(
+        "Protocol: paper, with changed settings (data.size = 128, protocol.steps = 2); scale: full"
+    )
     assert "3 seeds (0, 1, 2); Recall@1, Recall@2," in how_measured(table3())
 
 
@@ -59,6 +68,22 @@ def test_what_does_not_occur_is_not_explained() -> None:
     words = " ".join(reading(SHAPES["table 1"]()))
     assert "†: one seed" in words
     assert "peeking, since" in words
+
+
+def test_at_toy_scale_no_outcome_compares_with_the_paper() -> None:
+    assert "less the paper's" in outcome(figure3(("last",)))
+    assert "paper" not in outcome(SHAPES["figure 3, toy"]())
+
+
+def test_a_dash_is_explained_for_what_it_can_be() -> None:
+    blank = "Blank: nothing to measure."
+    nothing = f"{NOTHING}: no run is finished, none that the rule can tell of, or no number was published. "
+    assert reading(table1())[-1] == nothing + blank
+    assert (
+        reading(unpublished(table1()))[-1]
+        == f"{NOTHING}: no run is finished, or none that the rule can tell of. {blank}"
+    )
+    assert "Difference" not in " ".join(reading(unpublished(table1())))
 
 
 def test_more_notes_than_letters_have_marks_of_their_own() -> None:

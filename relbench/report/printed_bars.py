@@ -1,0 +1,135 @@
+"""A figure of bars as the paper draws it: a group for each row, in it a pair of bars for each column.
+
+The paper's bar is pale and hatched; ours stands beside it, solid, with its interval. Bars begin at zero.
+"""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from relbench.report.canvas import COLOURS, drawn, plain
+from relbench.report.printed import Cell, Ours, PrintedSummary
+from relbench.report.printed_grid import parts, rows
+from relbench.report.printed_words import RULES, title_in_lines, whiskers
+from relbench.report.wording import metric_name
+
+GROUP = 0.86  # share of a group's place that its pairs fill
+PAIR = 0.94  # share of a pair's place that its bars fill
+PALE = 0.2  # share of a column's colour in the paper's bar
+LONGEST = 30  # letters of a column's name
+HALO = withStroke(linewidth=2.4, foreground="white")  # dark on a dark bar is not seen
+WHISKER: dict[str, Any] = {"color": "black", "linewidth": 1.2, "zorder": 4, "path_effects": [HALO]}
+
+
+def printed_bars(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """A panel for each sub-table, one below the other; ours under the first rule shown.
+
+    Args:
+        summary: The table.
+        kind: The file format.
+        narrow: Shaped for a telephone.
+    """
+    panels, colours = parts(summary), _colours(summary)
+    width, letters = (4.2, 40) if narrow else (9.0, 100)
+    across = 2 if narrow else 3
+    title, legend, meaning = title_in_lines(summary, letters), _legend(summary, colours), _meaning(summary, letters)
+    height = 2.9 * len(panels) + 0.2 * (title.count("\n") + meaning.count("\n") + len(legend) / across) + 0.6
+    with drawn((width, height), kind) as (figure, content):
+        for axes, (name, cells) in zip(
+            figure.subplots(len(panels), 1, squeeze=False).flat, panels.items(), strict=True
+        ):
+            _draw(axes, cells, colours, summary)
+            axes.set_title(plain("\n".join(textwrap.wrap(name, letters))), fontsize="medium")
+            _label_groups(axes, list(rows(cells)), letters)
+        figure.suptitle(plain(title), fontsize="medium", x=0.01, ha="left")
+        _add_legend(figure, legend, across, meaning)
+    return content.getvalue()
+
+
+def _colours(summary: PrintedSummary) -> dict[str, str]:
+    """One for each column, the same in every panel."""
+    columns = dict.fromkeys(cell.column for cell in summary.cells)
+    return {column: COLOURS[index % len(COLOURS)] for index, column in enumerate(columns)}
+
+
+def _draw(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str], summary: PrintedSummary) -> None:
+    """Each column has its place in every group, which stays empty where the group has no such number."""
+    columns = [column for column in colours if any(cell.column == column for cell in cells)]
+    place = GROUP / len(columns)
+    width = PAIR * place / (2 if summary.is_printed else 1)
+    for group, numbers in enumerate(rows(cells).values()):
+        for cell in numbers:
+            left = group - GROUP / 2 + (columns.index(cell.column) + (1 - PAIR) / 2) * place
+            _draw_number(axes, left, width, cell, colours[cell.column], summary)
+    axes.set_ylabel(_metrics(cells))
+    axes.grid(visible=False, axis="x")
+    _begin_at_zero(axes)
+
+
+def _draw_number(axes: Axes, left: float, width: float, cell: Cell, colour: str, summary: PrintedSummary) -> None:
+    """The paper's bar, if the figure has such, and ours right of it."""
+    if cell.printed is not None:
+        axes.bar(left, 100 * cell.printed, width, align="edge", **_papers(colour))
+    ours = cell.ours.get(summary.shown[0])
+    if ours:
+        _draw_ours(axes, left + (width if summary.is_printed else 0), width, ours, colour)
+
+
+def _draw_ours(axes: Axes, left: float, width: float, ours: Ours, colour: str) -> None:
+    axes.bar(left, 100 * ours.interval.mean, width, align="edge", **_solid(colour))
+    if ours.interval.low is not None and ours.interval.high is not None:
+        axes.vlines(left + width / 2, 100 * ours.interval.low, 100 * ours.interval.high, **WHISKER)
+
+
+def _papers(colour: str) -> dict[str, Any]:
+    pale = tuple(1 - PALE * (1 - part) for part in to_rgb(colour))  # opaque: an SVG's opacity is the hatching's too
+    return {"facecolor": pale, "edgecolor": colour, "linewidth": 0.8, "hatch": "///", "zorder": 2}
+
+
+def _solid(colour: str) -> dict[str, Any]:
+    return {"facecolor": colour, "edgecolor": colour, "linewidth": 0.8, "zorder": 3}
+
+
+def _begin_at_zero(axes: Axes) -> None:
+    """Up to what is drawn, or to all that a share can be where nothing is."""
+    high = axes.get_ylim()[1] if axes.patches else 100
+    axes.set_ylim(0, min(high, 101))
+
+
+def _metrics(cells: Sequence[Cell]) -> str:
+    metrics = dict.fromkeys(metric_name(cell.metric) for cell in cells)
+    return f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
+
+
+def _label_groups(axes: Axes, names: Sequence[str], letters: int) -> None:
+    width = max(letters // len(names), 8)
+    axes.set_xticks(range(len(names)), [plain("\n".join(textwrap.wrap(name, width))) for name in names])
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.tick_params("x", length=0, labelsize="small")
+
+
+def _legend(summary: PrintedSummary, colours: Mapping[str, str]) -> list[tuple[str, Patch]]:
+    """Columns by colour, paper and ours by filling; only what is drawn."""
+    first = summary.shown[0]
+    entries = [(plain(textwrap.shorten(column, LONGEST)), _solid(colour)) for column, colour in colours.items()]
+    entries += [("paper", _papers("0.4"))] if summary.is_printed else []
+    entries += [(f"ours, {RULES[first]}", _solid("0.4"))] if first in summary.finished_rules else []
+    return [(text, Patch(**look)) for text, look in entries]
+
+
+def _meaning(summary: PrintedSummary, letters: int) -> str:
+    first, *others = (RULES[rule] for rule in summary.shown)
+    alone = [f"Drawn: {first}. In the table alone: {'; '.join(others)}."] if others else []
+    sentences = [*alone, *whiskers(summary, summary.shown[:1])]
+    return "\n".join(line for words in sentences for line in textwrap.wrap(words, letters))
+
+
+def _add_legend(figure: Figure, entries: Sequence[tuple[str, Patch]], across: int, meaning: str) -> None:
+    texts, handles = zip(*entries, strict=True)
+    figure.legend(handles, texts, loc="outside lower left", ncols=across, title=meaning, alignment="left")
