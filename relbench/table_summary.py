@@ -106,6 +106,7 @@ def summarise_table(
         cells=cells,
         claims=tuple(_answered(claim, table, request, results, shown[0]) for claim in claims),
         notes=tuple(_notes(table, request, results)),
+        changes=_changes(request),
     )
 
 
@@ -213,8 +214,7 @@ def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[
         yield from table.paper_notes if request.protocol == "paper" else ()
     yield from table.notes
     if request.changes:
-        words = ", ".join(f"{key} = {value}" for key, value in request.changes.items())
-        yield f"Not as the protocol says, and so not covered by these notes: {words}."
+        yield f"Not as the protocol says, and so not covered by these notes: {_changes(request)}."
     for path, choice in results.rates.items():
         if table.network(path).data in request.contents:
             yield _rate_note(path, choice)
@@ -223,6 +223,10 @@ def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[
             f"{results.strangers} finished runs of this folder are" if results.strangers > 1 else "1 finished run is"
         )
         yield f"{count} of other settings, seeds or protocols, and not in this table."
+
+
+def _changes(request: Request) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in request.changes.items())
 
 
 def _rate_note(path: str, choice: Choice) -> str:
