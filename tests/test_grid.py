@@ -225,3 +225,20 @@ def test_a_second_stage_is_lost_once(tmp_path, fake_run):
         (first.fingerprint, "its teacher failed"),
         (second.fingerprint, "its teacher failed"),
     ]
+
+
+def test_what_builds_on_nothing_that_is_planned_does_not_wait_for_ever(tmp_path, fake_run):
+    fake_run(lambda experiment: experiment.fingerprint)
+    with pytest.raises(ValueError, match=f"what {STUDENT.fingerprint} build on is neither finished nor planned"):
+        made([STUDENT], tmp_path, 1, Log())
+
+
+@pytest.mark.parametrize(("error", "diverged"), [(DivergedError("too fast"), True), (OSError("no room"), False)])
+def test_trainings_that_diverged_are_told_from_other_failures(tmp_path, fake_run, error, diverged):
+    def happens(experiment):
+        raise error
+
+    fake_run(happens)
+    schedule = made([TEACHER, STUDENT], tmp_path, 1, Log())
+    assert schedule.failures.keys() == {TEACHER.fingerprint, STUDENT.fingerprint}
+    assert schedule.diverged == ({TEACHER.fingerprint} if diverged else set())

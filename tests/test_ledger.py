@@ -150,6 +150,9 @@ def test_not_such_a_record(path, change, where):
         (lambda content: content["validation"].update({"recall@1": -0.1}), "recall@1 = -0.1 is not in [0, 1]"),
         (lambda content: content.update(history=[]), "step 6, which counts, is missing in its history"),
         (lambda content: content.update(selected_step=7), "step 7, which counts, is missing in its history"),
+        (lambda content: content["metrics"].update({"recall@2": 0.0001}), "Recall@K falls where K grows"),
+        (lambda content: content["history"][-1].update({"test.recall@1": 1.5}), "test.recall@1 = 1.5 is not in [0, 1]"),
+        (lambda content: content["history"][-1].update({"test.recall@1": 0.999}), "not what its history says of step"),
     ],
 )
 def test_row_that_contradicts_itself(path, change, why):
