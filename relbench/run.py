@@ -25,12 +25,10 @@ from relbench.kept import RunFolder, load_trained
 from relbench.ledger import WATCHED, Row, write_record
 from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
-from relbench.measure import evaluation_batches, measure_test
+from relbench.measure import KeptViews, evaluation_batches, measure_test
 from relbench.models import Embedder, Observed, build_embedder, embed, weights_of
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights
-
-KEPT_BYTES = 2**28  # validation images up to this size are made once and kept
 
 # By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
 # autocast leaves in float32 goes as torch has it by default.
@@ -60,7 +58,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     with computing(experiment.protocol.threads, experiment.protocol.precision):
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
-        source = data_set.load(experiment.data, data_folder, iter)
+        source = KeptViews(data_set.load(experiment.data, data_folder, iter))
         check_runs([experiment], runs, source, data_set.ks)
         state, network = _train(experiment, folder, source, data_set.ks, on_step)
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
@@ -111,7 +109,7 @@ def _allow_tf32(products: str, convolutions: bool) -> None:  # noqa: FBT001 - as
 def _train(
     experiment: Experiment,
     folder: RunFolder,
-    source: ImageSource,
+    source: KeptViews,
     ks: Sequence[int],
     on_step: Callable[[int], None],
 ) -> tuple[State, Embedder]:
@@ -158,7 +156,7 @@ def _own_losses_named(experiment: Experiment) -> Iterator[None]:
         raise ValueError(f"training with {', '.join(own)} failed: {type(error).__name__}: {error}") from error
 
 
-def _task(experiment: Experiment, runs: Path, source: ImageSource, ks: Sequence[int], network: Embedder) -> Task:
+def _task(experiment: Experiment, runs: Path, source: KeptViews, ks: Sequence[int], network: Embedder) -> Task:
     lines = lines_of(source.table, "train")
     labels, names = labels_of(source.table, lines)
     by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
@@ -179,12 +177,12 @@ def _task(experiment: Experiment, runs: Path, source: ImageSource, ks: Sequence[
     )
 
 
-def _teacher(experiment: Experiment, runs: Path, source: ImageSource) -> Teacher:
+def _teacher(experiment: Experiment, runs: Path, source: KeptViews) -> Teacher:
     assert experiment.teacher is not None
     trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
     network = _laid_out(trained.network, experiment.protocol)
     takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
-    centres = _centres(network, source, torch.device(experiment.protocol.device)) if takes_centres else None
+    centres = _centres(network, source.source, torch.device(experiment.protocol.device)) if takes_centres else None
     seen = Observed(network, experiment.teacher.net, layers_in(experiment))
     return Teacher(seen, trained.classifier, centres)
 
@@ -206,13 +204,11 @@ def _validation(
     """
     device, lines = torch.device(protocol.device), lines_of(source.table, "validation")
     labels, _ = labels_of(source.table, lines)
-    kept = list(evaluation_batches(source, lines)) if _bytes_of(source, lines) <= KEPT_BYTES else None
 
     def validate(network: torch.nn.Module) -> dict[str, float]:
         if not len(lines):
             return {}
-        batches = iter(kept) if kept else evaluation_batches(source, lines)
-        metrics = retrieval_metrics(embed(network, batches, device), labels, ks=(1,))
+        metrics = retrieval_metrics(embed(network, evaluation_batches(source, lines), device), labels, ks=(1,))
         return {"recall@1": metrics["recall@1"]}
 
     def watch(network: torch.nn.Module) -> dict[str, float]:
@@ -220,11 +216,6 @@ def _validation(
         return {f"{WATCHED}{name}": value for name, value in metrics.items()}
 
     return lambda network: validate(network) | watch(network)
-
-
-def _bytes_of(source: ImageSource, lines: NDArray[np.int64]) -> int:
-    """Memory of the images as floats."""
-    return 4 * len(lines) * source.shape.channels * source.shape.size**2
 
 
 def _evaluate(

@@ -10,7 +10,7 @@ from torch import nn
 
 import relbench.measure
 from relbench.data.table import Shape
-from relbench.measure import measure_test
+from relbench.measure import KeptViews, measure_test
 
 CPU = torch.device("cpu")
 
@@ -78,3 +78,43 @@ def test_images_come_in_batches(monkeypatch):
     monkeypatch.setattr(relbench.measure, "EVALUATION_BATCH", 5)
     assert measure_test(Scattered(), parts, (1, 3), CPU).metrics == expected.metrics
     assert (whole.asked, parts.asked) == ([12], [5, 5, 2])
+
+
+class Counting:
+    """A source that counts what it makes."""
+
+    table, shape, content, data_hash = None, None, "c", "h"
+
+    def __init__(self):
+        self.made = []
+
+    def train_batch(self, lines, generator):
+        return torch.rand(len(lines), generator=generator)
+
+    def test_batch(self, lines):
+        self.made.append(lines.tolist())
+        return lines.float().repeat(4, 1).T
+
+
+def test_views_are_made_once_and_kept():
+    source = Counting()
+    views = KeptViews(source)
+    first, second = torch.arange(3), torch.arange(3, 5)
+    for _ in range(2):
+        assert torch.equal(views.test_batch(first), Counting().test_batch(first))
+        assert torch.equal(views.test_batch(second), Counting().test_batch(second))
+    assert source.made == [[0, 1, 2], [3, 4]]
+
+
+def test_views_for_which_there_is_no_room_are_made_anew():
+    source = Counting()
+    views = KeptViews(source, room=3 * 4 * 4)  # three images of four numbers of four bytes
+    for _ in range(2):
+        views.test_batch(torch.arange(3))
+        views.test_batch(torch.arange(3, 5))
+    assert source.made == [[0, 1, 2], [3, 4], [3, 4]]
+
+
+def test_training_views_are_never_kept():
+    views, generator = KeptViews(Counting()), torch.Generator().manual_seed(0)
+    assert not torch.equal(views.train_batch(torch.arange(3), generator), views.train_batch(torch.arange(3), generator))

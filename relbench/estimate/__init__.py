@@ -119,11 +119,11 @@ def _seconds(protocol: Protocol, counts: ImageCounts, rates: Rates, left: int) -
     def embedding(images: int) -> float:
         return images * rates.image + images**2 * rates.pair
 
-    test = embedding(counts.test) + counts.test * rates.view
+    test, views = embedding(counts.test), counts.test * rates.view  # views are made once and kept
     validation = embedding(counts.validation) + (test if protocol.watch_test else 0)
     done = protocol.steps - left
     validations = math.ceil(protocol.steps / protocol.validate_every) - done // protocol.validate_every
-    return left * rates.step + (validations if left else 0) * validation + test
+    return left * rates.step + (validations if left else 0) * validation + test + views
 
 
 def _seconds_as_before(rows: Sequence[Row], left: int) -> float:
