@@ -18,7 +18,7 @@ from relbench.plan import find_study, plan_cells
 QUICKSTART = find_study("quickstart")
 (TRIPLET,) = QUICKSTART.teacher_terms
 OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_classifier": {"weighted": True}}
-ADDED = {name: Term(loss=name, options=OPTIONS.get(name, {})) for name in LOSSES.keys() - {"triplet"}}
+ADDED = {name: Term(loss=name, options=OPTIONS.get(name, {})) for name in LOSSES if name != "triplet"}
 VARIANTS = {
     "fitnet, untrained": Term(loss="fitnet", options={"trained": False}),
     "similarity_preserving, embeddings": Term(loss="similarity_preserving", layers=("embedding",)),
