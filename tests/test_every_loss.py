@@ -85,7 +85,7 @@ def differ(first, second):
     return any(not torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("label", METHODS.keys() - {"triplet"})
+@pytest.mark.parametrize("label", [label for label in METHODS if label != "triplet"])
 def test_a_loss_is_finite_and_moves_the_student(everything, label):
     rows, weights = everything
     row, term = rows[label], METHODS[label][1].loss
