@@ -24,7 +24,7 @@ quickstart: $(READY)  ## teacher and students on Glyphs: table, plots and report
 	$(BIN)/relbench reproduce quickstart
 
 test: $(READY)  ## run the tests
-	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 check: lint types test  ## lint, format, types, tests: what CI runs
 

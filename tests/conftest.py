@@ -13,6 +13,13 @@ import relbench.data.fetch
 from relbench.cli import app
 from relbench.data.glyphs import Glyphs
 
+LONG = ("test_end_to_end.py", "test_printed_tables.py", "test_cli.py", "test_real_data.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest first: where several processes test, none is left alone with them at the end."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(autouse=True, scope="session")
 def _one_thread():
