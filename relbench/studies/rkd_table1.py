@@ -18,6 +18,8 @@ Where protocol `paper` is not what the authors did, or nobody knows what they di
   known (see `rkd_recipes.py`).
 - Images are decoded and resized by today's Pillow, networks are torchvision's of today with the weights of then.
 - One seed makes all random numbers of a run; the authors' scripts for students have none.
+- Losses and sampler depart from the authors' code in small things, which their docstrings say (`losses/`).
+- When the rates fall is as far as we know PyTorch 1.0's way; see `rkd_protocol.py`.
 """
 
 from relbench.names import known
