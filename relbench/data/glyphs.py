@@ -122,9 +122,17 @@ class Glyphs:
         self._places = _places(self.table, classes)
         self._keys = torch.from_numpy(_places(self.table, _all_classes()))
         self.shape = Shape(channels=self.views.channels, size=size)
-        self.content = content_hash()
-        self.data_hash = table_hash(self.table, _pixels(kept, self._places[:: len(FACES)] // len(FACES), side))
+        self.content = self._content()
+        pixels = _pixels(kept, self._places[:: len(FACES)] // len(FACES), side)
+        self.data_hash = self._hashed(table_hash(self.table, pixels))
         self._views = self.views(size, distortion)
+
+    def _content(self) -> str:
+        return content_hash()
+
+    def _hashed(self, glyphs: str) -> str:
+        """The hash of all that is shown, from that of the glyphs."""
+        return glyphs
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Randomly distorted views, float32 in [0, 1], shape (len(lines), channels, size, size)."""

@@ -7,12 +7,11 @@ The rendered glyphs are kept at the size of the view, not at twice of it: 1.3 GB
 """
 
 import hashlib
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 
-from relbench.data.glyphs import Glyphs, Progress, content_hash
+from relbench.data.glyphs import Glyphs, content_hash
 from relbench.data.textures import NUMBERS, VERSION, painted, tiles
 from relbench.data.views import MOVES, Distortion, Views
 
@@ -57,18 +56,9 @@ class TexturedGlyphs(Glyphs):
     oversize = 1
     views: type[Views] = Painting
 
-    def __init__(
-        self,
-        size: int,
-        train_classes: int | None,
-        test_classes: int | None,
-        distortion: float,
-        folder: Path,
-        progress: Progress = iter,
-        *,
-        hold_out: bool = True,
-    ) -> None:
-        super().__init__(size, train_classes, test_classes, distortion, folder, progress, hold_out=hold_out)
-        self.content = textured_content()
-        painting = hashlib.sha256(tiles(size).tobytes()).hexdigest()
-        self.data_hash = hashlib.sha256(f"{self.data_hash} {painting} {VERSION}".encode()).hexdigest()
+    def _content(self) -> str:
+        return textured_content()
+
+    def _hashed(self, glyphs: str) -> str:
+        painting = hashlib.sha256(tiles(self.shape.size).tobytes()).hexdigest()
+        return hashlib.sha256(f"{glyphs} {painting} {VERSION}".encode()).hexdigest()
