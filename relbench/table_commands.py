@@ -12,10 +12,9 @@ from relbench.console import out
 from relbench.data import find_data_set
 from relbench.data.card import card_names
 from relbench.dry_run import show_plan
-from relbench.experiment import Experiment
 from relbench.grid import claimed
 from relbench.kept import RunFolder
-from relbench.ledger import Row, Selection, read_record, write_record
+from relbench.ledger import Selection, read_record, write_record
 from relbench.making import Call, make_runs, preparing, tell, written
 from relbench.names import known
 from relbench.plan import resolve_device
@@ -65,11 +64,7 @@ class Job:
 
     def unfolding(self) -> Unfolding:
         """What is known of the runs by what is finished now."""
-
-        def finished(run: Experiment) -> Row | None:
-            return RunFolder(self.folder / "runs", run).finished()
-
-        return Unfolding(self.table, self.request.setup, finished, self.request.diverged)
+        return Unfolding.of(self.table, self.request, self.folder / "runs")
 
     def planned(self) -> list[Cell | Undecided]:
         """The runs, as far as they are known."""

@@ -8,11 +8,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue, ValidationError
 
 from relbench.experiment import Experiment, one_line
+from relbench.kept import RunFolder
 from relbench.ledger import Record, Row
 from relbench.plan import possible
 from relbench.studies import TUNING_SEED, Cell, Network, Number, PrintedTable, ProtocolName, Scale, Setup
@@ -139,6 +141,15 @@ class Unfolding:
         self._table, self._setup, self._finished, self._diverged = table, setup, finished, diverged
         self.rates: dict[str, Choice] = {}
         self._known: dict[tuple[str, int, float | None], Experiment] = {}
+
+    @classmethod
+    def of(cls, table: PrintedTable, request: Request, runs: Path) -> "Unfolding":
+        """What is known of the runs by what is finished in a folder of runs."""
+
+        def finished(run: Experiment) -> Row | None:
+            return RunFolder(runs, run).finished()
+
+        return cls(table, request.setup, finished, request.diverged)
 
     def run(self, path: str, seed: int) -> Experiment | None:
         """The run that answers for a network; None where it is not known yet, or nothing is trained."""

@@ -60,7 +60,7 @@ def results_of(table: PrintedTable, request: Request, folder: Path) -> Results:
         ValueError: a row is damaged, or rows are of different images.
     """
     runs = folder / "runs"
-    unfolding = Unfolding(table, request.setup, lambda run: RunFolder(runs, run).finished(), request.diverged)
+    unfolding = Unfolding.of(table, request, runs)
     paths = [network.path for network in table.networks if network.data in request.contents]
     asked = {(path, seed): unfolding.run(path, seed) for path in paths for seed in request.seeds}
     found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
