@@ -79,6 +79,11 @@ def test_conditions_that_change_a_result_change_every_fingerprint():
     assert sum(map(len, names)) == len(set().union(*names))
 
 
+def test_teachers_of_teachers_are_made_in_order():
+    generations = ["sop/teacher/512", "sop/gen1/512", "sop/gen2/512", "sop/gen3/512"]
+    assert labels(unfolding(TABLE2).cells(["sop/gen3/512"], (0,))) == generations
+
+
 def test_self_distillation_is_a_chain():
     gen3 = unfolding(TABLE2).run("sop/gen3/512", 0)
     assert gen3.protocol.steps == 60_000

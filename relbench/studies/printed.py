@@ -3,7 +3,6 @@
 How the networks are trained is a protocol's business (`rkd_protocol.py`), so that one table can be made under several.
 """
 
-from collections.abc import Iterable
 from typing import Literal, Self
 
 from pydantic import model_validator
@@ -95,11 +94,3 @@ class PrintedTable(Settings):
     def network(self, path: str) -> Network:
         """A network by its path."""
         return next(network for network in self.networks if network.path == path)
-
-    def built_on(self, paths: Iterable[str]) -> tuple[Network, ...]:
-        """These networks and those that teach them, in the table's order."""
-        needed = set(paths)
-        for network in reversed(self.networks):
-            if network.path in needed and network.teacher:
-                needed.add(network.teacher)
-        return tuple(network for network in self.networks if network.path in needed)
