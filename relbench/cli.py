@@ -2,27 +2,45 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 import relbench
 from relbench import data_commands, study_commands
-from relbench.benchmarks import tables as benchmark_tables
 from relbench.console import in_one_line, numbers, out
-from relbench.data import data_set_names, find_data_set
-from relbench.evaluation import stored_metrics
-from relbench.losses import LOSSES, Loss
-from relbench.models import TRUNKS
-from relbench.studies import STUDIES, TABLES
 from relbench.study_commands import Data
 
-app = typer.Typer(no_args_is_help=True, help=relbench.__doc__, pretty_exceptions_enable=False)
+if TYPE_CHECKING:
+    from relbench.losses import Loss
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help=relbench.__doc__,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 app.command()(study_commands.reproduce)
 app.command()(study_commands.compare)
 app.command()(study_commands.report)
 app.add_typer(data_commands.app, name="data")
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        typer.echo(f"relbench {relbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def with_version(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
 
 
 @app.command()
@@ -44,6 +62,8 @@ def evaluate(
     Every image asks for all others, unless the file says which ask and which can be found.
     """
     with in_one_line():
+        from relbench.evaluation import stored_metrics
+
         _print_metrics(stored_metrics(embeddings, labels, numbers(k, "--k")), as_json=as_json)
 
 
@@ -64,12 +84,17 @@ def list_all(data: Data = Path("datasets")) -> None:
         _print_lists(data)
 
 
-def _told(loss: Loss) -> str:
+def _told(loss: "Loss") -> str:
     """What a loss does, and which layers it compares if nothing else is said."""
     return f"{loss.summary} ({', '.join(loss.layers)})" if loss.layers else loss.summary
 
 
 def _print_lists(data: Path) -> None:
+    from relbench.data import data_set_names, find_data_set
+    from relbench.losses import LOSSES
+    from relbench.models import TRUNKS
+    from relbench.studies import STUDIES, TABLES
+
     groups = {
         "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
         "losses": {name: _told(entry) for name, entry in LOSSES.items()}
@@ -91,5 +116,7 @@ def bench(
 ) -> None:
     """Measure our speed and memory beside the plain forms, in one run, and print the ratios."""
     with in_one_line():
+        from relbench.benchmarks import tables as benchmark_tables
+
         for table in benchmark_tables.measured(what):
             out.print(table)

@@ -5,9 +5,8 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
-import torch
 import typer
 from rich import box
 from rich.filesize import decimal
@@ -25,16 +24,11 @@ from rich.table import Table
 
 from relbench.console import FAILED, in_one_line, out
 from relbench.cores import usable_cores
-from relbench.data import find_photos
-from relbench.data.added import add, added_names, read_added
-from relbench.data.card import Card, card_names, packaged_card
-from relbench.data.decoded import cache_bytes, decoded_images, decoded_path
-from relbench.data.fetch import ManualStepsError, fetch, state
-from relbench.data.gallery import gallery
-from relbench.data.glyphs import NAMES, glyph_counts
-from relbench.data.photo_sets import PhotoSet
-from relbench.data.verify import faults
 from relbench.files import written_whole
+
+if TYPE_CHECKING:
+    from relbench.data.card import Card
+    from relbench.data.photo_sets import PhotoSet
 
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
 
@@ -50,8 +44,12 @@ Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` 
 Item = TypeVar("Item")
 
 
-def _find(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
+def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
     """A data set of photos, and its card if it is a published one."""
+    from relbench.data import find_photos
+    from relbench.data.card import card_names, packaged_card
+    from relbench.data.glyphs import NAMES
+
     if name in NAMES:
         raise ValueError(f"{name} is rendered on first use and compared with its hash: this is for photos")
     return find_photos(name, root), packaged_card(name) if name in card_names() else None
@@ -61,6 +59,11 @@ def _find(name: str, root: Path) -> tuple[PhotoSet, Card | None]:
 def list_all(root: Root = Path("datasets")) -> None:
     """Name the data sets: classes and images, whether they are there, licence, size."""
     with in_one_line():
+        from relbench.data.added import added_names
+        from relbench.data.card import card_names, packaged_card
+        from relbench.data.fetch import state
+        from relbench.data.glyphs import NAMES, glyph_counts
+
         cards = [packaged_card(name) for name in card_names()]
         table = Table("data set", "train:\nclasses, images", "test:\nclasses, images", "state", "download", box=PLAIN)
         for name in NAMES:
@@ -80,12 +83,14 @@ def _sides(counts: dict[str, int]) -> tuple[str, str]:
     return train, test
 
 
-def _size(card: Card) -> str:
+def _size(card: "Card") -> str:
     return "by hand" if card.manual or card.size is None else decimal(card.size)
 
 
 def _added(name: str, root: Path) -> tuple[str, str, str]:
     """Sides and state of one that a user added; a damaged note must not keep the others from being listed."""
+    from relbench.data.added import read_added
+
     try:
         added = read_added(name, root)
     except ValueError:
@@ -115,7 +120,9 @@ def fetch_one(
         _decode(photos, root, side, cache, wanted=decode)
 
 
-def _fetch(card: Card, root: Path) -> None:
+def _fetch(card: "Card", root: Path) -> None:
+    from relbench.data.fetch import ManualStepsError, fetch
+
     try:
         with _bytes_bar() as bar:
             folder = fetch(card, root, bar)
@@ -155,8 +162,10 @@ def _bytes_bar() -> Iterator[_BytesBar]:
         yield _BytesBar(progress)
 
 
-def _decode(photos: PhotoSet, root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
+def _decode(photos: "PhotoSet", root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
     """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
+    from relbench.data.decoded import decoded_images, decoded_path
+
     names = photos.read(root)["name"].tolist()
     files, folder = photos.files(root, side), photos.cache_folder(root)
     if cache and wanted is not False:
@@ -192,6 +201,8 @@ def _link(folder: Path, target: Path) -> None:
 
 def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:
     """The size is said before anything is built; a person is asked if it is large."""
+    from relbench.data.decoded import cache_bytes
+
     size = cache_bytes(count, side)
     if wanted is False:
         return False
@@ -208,6 +219,8 @@ def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
 def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
     with in_one_line():
+        from relbench.data.verify import faults
+
         photos, card = _find(name, root)
         found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
@@ -227,6 +240,10 @@ def show(
 ) -> None:
     """Draw a picture of a few classes of the training and the test side."""
     with in_one_line():
+        import torch
+
+        from relbench.data.gallery import gallery
+
         photos, _ = _find(name, root)
         generator = torch.Generator().manual_seed(seed)
         picture = gallery(photos.read(root), photos.files(root, 128), *SHOWN, generator)
@@ -247,6 +264,8 @@ def add_one(
 ) -> None:
     """Make a table or a folder of images a data set: `--set data.name=NAME` then trains on it."""
     with in_one_line():
+        from relbench.data.added import add
+
         added = add(name, source, root, seed=seed)
         train, test = _sides(added.counts)
         out.print(f"{name}: classes, images: {train} for training; {test} for testing", markup=False, highlight=False)

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
-import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from relbench.experiment import Experiment, Term, one_line
 from relbench.files import written_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Role = Literal["teacher", "student", "control"]
 WATCHED_AGAIN = 1e-3  # by how much measuring twice may differ: on a GPU sums need not be the same twice
@@ -230,8 +232,10 @@ def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:
             yield f"{name} = {value} is not in [0, 1]"
 
 
-def as_frame(plan: Plan, rows: dict[str, Row]) -> pd.DataFrame:
+def as_frame(plan: Plan, rows: dict[str, Row]) -> "pd.DataFrame":
     """The plan's finished runs, one a line, settings and metrics in columns with dotted names."""
+    import pandas as pd  # noqa: PLC0415 - the settings of a study are shown without it
+
     frame = pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in plan.entries])
     return frame.astype({"total_steps": "Int64"}) if "total_steps" in frame else frame  # whole beside empty cells
 

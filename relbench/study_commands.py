@@ -1,27 +1,20 @@
 """The commands that make and show a study: `relbench reproduce`, `compare`, `report`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relbench.console import FAILED, in_one_line, numbers, out
-from relbench.contenders import find_contender, try_own_losses, with_contenders
-from relbench.dry_run import show_plan
-from relbench.examples import with_examples
-from relbench.grid import claimed
-from relbench.ledger import Plan, Row, write_record
-from relbench.making import Call, make_runs, preparing, tell, written
-from relbench.names import known
-from relbench.plan import as_plan, find_study, plan_cells
-from relbench.report import pairs_text, table_text, write_report
-from relbench.studies import STUDIES, TABLES, Study, parse_value
-from relbench.summarise import read_results, summarise
-from relbench.table_commands import Asked, is_table, make_table, report_table
+from relbench.console import FAILED, in_one_line, numbers
+
+if TYPE_CHECKING:
+    from relbench.making import Call
 
 
 def _study_names(incomplete: str) -> list[str]:
+    from relbench.studies import STUDIES, TABLES
+
     return [name for name in (*STUDIES, *TABLES) if name.startswith(incomplete)]
 
 
@@ -46,6 +39,8 @@ SelectionOption = Annotated[
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    from relbench.studies import parse_value
+
     values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -55,6 +50,14 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
             raise ValueError(f"--set {key.strip()} is given twice: give one value")
         values[key.strip()] = parse_value(value)
     return values
+
+
+def _call(
+    seeds: str, device: str, places: tuple[Path, Path], jobs: int | None, settings: list[str] | None, *, dry_run: bool
+) -> "Call":
+    from relbench.making import Call
+
+    return Call(numbers(seeds, "--seeds"), device, *places, jobs, _settings(settings or []), dry_run)
 
 
 def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -83,14 +86,11 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> None:
     """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
     with in_one_line():
-        call = Call(numbers(seeds, "--seeds"), device, results, data, jobs, _settings(settings or []), dry_run)
+        from relbench.study_tables import reproduced
+
+        call = _call(seeds, device, (results, data), jobs, settings, dry_run=dry_run)
         given = {"data_sets": dataset, "only": only, "protocol": protocol, "scale": scale, "selection": selection}
-        asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-        if known(study, (*STUDIES, *TABLES), "study") in TABLES:
-            failed = make_table(TABLES[study], call, Asked(**asked))
-        else:
-            _refuse_for_studies(asked, study)
-            failed = _make(STUDIES[study], call)
+        failed = reproduced(study, call, {name: value for name, value in given.items() if value is not None})
     if failed:
         raise typer.Exit(FAILED)
 
@@ -124,39 +124,12 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     fingerprint. Nothing else in relbench executes code from data, settings, rows or checkpoints.
     """
     with in_one_line():
-        call = Call(numbers(seeds, "--seeds"), device, results, data, jobs, _settings(settings or []), dry_run)
-        found = find_study(study)
-        contenders = [find_contender(spec, weight) for spec in losses]
-        compared = with_contenders(found, contenders, alone=alone)
-        try_own_losses(compared.with_values(call.changes))
-        failed = _make(compared, call)
+        from relbench.study_tables import compared
+
+        call = _call(seeds, device, (results, data), jobs, settings, dry_run=dry_run)
+        failed = compared(study, losses, call, weight=weight, alone=alone)
     if failed:
         raise typer.Exit(FAILED)
-
-
-FOR_TABLES = {"data_sets": "--dataset", "only": "--only", "protocol": "--protocol", "scale": "--scale"}
-
-
-def _refuse_for_studies(asked: Mapping[str, Any], name: str) -> None:
-    """What is said of printed tables alone."""
-    for option in asked:
-        words = FOR_TABLES.get(option, f"--{option}")
-        raise ValueError(f"{words} is for printed tables ({', '.join(TABLES)}), and {name} is none: leave it out")
-
-
-def _make(study: Study, call: Call) -> bool:
-    """Plan, run, report; gives whether a run failed."""
-    cells = plan_cells(study, call.seeds, call.device, call.changes, call.data)
-    folder = call.results / study.name
-    if call.dry_run:
-        show_plan(cells, folder, call)
-        return False
-    plan = as_plan(study, cells, call.changes)
-    with claimed(folder):
-        schedule = make_runs(cells, folder, call, lambda: write_record(plan, folder / "plan.json"))
-        if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
-            _report(folder, read_results(folder), call.data)
-    return bool(schedule.failures)
 
 
 def report(
@@ -169,22 +142,6 @@ def report(
     The page also shows test images, where they and the runs' embeddings are there.
     """
     with in_one_line():
-        if is_table(folder):
-            report_table(folder, selection or "last")
-            return
-        _refuse_for_studies({"selection": selection} if selection else {}, folder.name)
-        results = read_results(folder)
-        with claimed(folder):
-            _report(folder, results, data)
+        from relbench.study_tables import reported
 
-
-def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:
-    summary = with_examples(summarise(*results), folder, data, preparing)
-    paths = write_report(summary, folder)
-    out.print(table_text(summary))
-    if pairs := pairs_text(summary):
-        out.print()
-        out.print(pairs)
-    for note in summary.missing:
-        tell(note)
-    written(folder, paths)
+        reported(folder, data, selection)

@@ -19,6 +19,7 @@ LAYERS = [
     {"making", "table_plan"},
     {"table_summary", "dry_run"},
     {"table_commands"},
+    {"study_tables"},
     {"data_commands", "study_commands"},
     {"cli"},
 ]

@@ -1,0 +1,112 @@
+"""What `relbench reproduce`, `compare` and `report` do, and how the table of a study of ours is made."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from relbench.console import out
+from relbench.contenders import find_contender, try_own_losses, with_contenders
+from relbench.dry_run import show_plan
+from relbench.examples import with_examples
+from relbench.grid import claimed
+from relbench.ledger import Plan, Row, write_record
+from relbench.making import Call, make_runs, preparing, tell, written
+from relbench.names import known
+from relbench.plan import as_plan, find_study, plan_cells
+from relbench.report import pairs_text, table_text, write_report
+from relbench.studies import STUDIES, TABLES, Study
+from relbench.summarise import read_results, summarise
+from relbench.table_commands import Asked, is_table, make_table, report_table
+
+FOR_TABLES = {"data_sets": "--dataset", "only": "--only", "protocol": "--protocol", "scale": "--scale"}
+
+
+def reproduced(name: str, call: Call, asked: Mapping[str, Any]) -> bool:
+    """Make a study's or a printed table's runs and report; tells whether a run failed.
+
+    Args:
+        name: of the study or table.
+        call: what all commands that make runs are told.
+        asked: what is said of printed tables alone, as `Asked` has it.
+
+    Raises:
+        ValueError: what is asked for can't be; one line.
+    """
+    if known(name, (*STUDIES, *TABLES), "study") in TABLES:
+        return make_table(TABLES[name], call, Asked(**asked))
+    _refuse_for_studies(asked, name)
+    return _make(STUDIES[name], call)
+
+
+def compared(name: str, losses: Sequence[str], call: Call, *, weight: float, alone: bool) -> bool:
+    """Train losses beside those of a study, and report; tells whether a run failed.
+
+    Args:
+        name: of the study.
+        losses: by name, or as FILE.py:NAME, which is executed.
+        call: what all commands that make runs are told.
+        weight: of the losses beside the task loss.
+        alone: whether they are trained without the task loss.
+
+    Raises:
+        ValueError: what is asked for can't be; one line.
+    """
+    found = find_study(name)
+    contenders = [find_contender(spec, weight) for spec in losses]
+    study = with_contenders(found, contenders, alone=alone)
+    try_own_losses(study.with_values(call.changes))
+    return _make(study, call)
+
+
+def reported(folder: Path, data: Path, selection: str | None) -> None:
+    """Make a report anew from the rows that are in a results folder.
+
+    Args:
+        folder: that `reproduced` or `compared` has written.
+        data: holds the data sets, whose test images the page shows.
+        selection: of printed tables alone: by which rule steps are chosen.
+
+    Raises:
+        ValueError: the folder holds no results, or damaged ones.
+    """
+    if is_table(folder):
+        report_table(folder, selection or "last")
+        return
+    _refuse_for_studies({"selection": selection} if selection else {}, folder.name)
+    results = read_results(folder)
+    with claimed(folder):
+        _report(folder, results, data)
+
+
+def _refuse_for_studies(asked: Mapping[str, Any], name: str) -> None:
+    """What is said of printed tables alone."""
+    for option in asked:
+        words = FOR_TABLES.get(option, f"--{option}")
+        raise ValueError(f"{words} is for printed tables ({', '.join(TABLES)}), and {name} is none: leave it out")
+
+
+def _make(study: Study, call: Call) -> bool:
+    """Plan, run, report; tells whether a run failed."""
+    cells = plan_cells(study, call.seeds, call.device, call.changes, call.data)
+    folder = call.results / study.name
+    if call.dry_run:
+        show_plan(cells, folder, call)
+        return False
+    plan = as_plan(study, cells, call.changes)
+    with claimed(folder):
+        schedule = make_runs(cells, folder, call, lambda: write_record(plan, folder / "plan.json"))
+        if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
+            _report(folder, read_results(folder), call.data)
+    return bool(schedule.failures)
+
+
+def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:
+    summary = with_examples(summarise(*results), folder, data, preparing)
+    paths = write_report(summary, folder)
+    out.print(table_text(summary))
+    if pairs := pairs_text(summary):
+        out.print()
+        out.print(pairs)
+    for note in summary.missing:
+        tell(note)
+    written(folder, paths)

@@ -1,0 +1,42 @@
+"""What a help text costs: it must not wait for libraries that only work needs."""
+
+import json
+import subprocess
+import sys
+
+HEAVY = ["torch", "torchvision", "scipy", "matplotlib", "pandas", "numpy", "faiss", "lightning_fabric"]
+CALLS = """
+import json, sys
+from relbench.__main__ import main
+calls, heavy = json.loads(sys.argv[1])
+for call in calls:
+    try:
+        main(call)
+    except SystemExit as end:
+        print(json.dumps([call, end.code, [name for name in heavy if name in sys.modules]]), file=sys.stderr)
+"""
+
+
+def called(*calls):
+    """Of calls in one fresh process: arguments, exit code, heavy modules imported so far; and what was printed."""
+    script = [sys.executable, "-c", CALLS, json.dumps([calls, HEAVY])]
+    done = subprocess.run(script, capture_output=True, text=True, check=True)
+    told = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("[[")]
+    assert len(told) == len(calls)
+    return told, done.stdout
+
+
+def test_no_help_text_waits_for_a_heavy_library():
+    commands = [[name] for name in ("reproduce", "compare", "report", "evaluate", "list", "bench")]
+    commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
+    helps = [[*command, option] for command in [[], ["data"], *commands] for option in ("--help", "-h")]
+    told, _ = called(["--version"], *helps)
+    assert [(code, heavy) for _, code, heavy in told] == [(0, [])] * len(told)
+
+
+def test_a_misspelt_command_is_refused_without_waiting():
+    assert called(["repoduce"])[0] == [[["repoduce"], 2, []]]
+
+
+def test_the_version_is_told():
+    assert called(["--version"])[1].startswith("relbench 0.")
