@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Verdict = Literal["beats", "does not differ", "loses"]
+Verdict = Literal["beats", "not shown to differ", "loses", "no verdict"]
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,13 @@ class Comparison:
         over_queries: What new test classes could give.
         over_seeds: What new training runs could give; without ends for a single seed.
         seeds: Number of paired runs that the verdict rests on.
-        verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero.
+        verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero; "no verdict" for
+            a single seed, which says nothing about new training runs.
         p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval leaves zero out.
         p_over_seeds: Of no difference over new training runs; None for a single seed.
-        p_adjusted: `p_value` corrected for the comparisons that are made beside this one; the same where it is alone.
+        p_adjusted: `p_value` corrected for the comparisons that are made beside this one; the same where it is alone,
+            None for a single seed.
+        family: Number of comparisons that were corrected together, this one included.
     """
 
     difference: float
@@ -50,15 +53,16 @@ class Comparison:
     verdict: Verdict
     p_over_queries: float
     p_over_seeds: float | None
-    p_adjusted: float
+    p_adjusted: float | None
+    family: int = 1
 
     @property
-    def p_value(self) -> float:
-        """The larger of the two: a verdict needs both tests, so the weaker evidence counts."""
-        return self.p_over_queries if self.p_over_seeds is None else max(self.p_over_queries, self.p_over_seeds)
+    def p_value(self) -> float | None:
+        """The larger of the two: a verdict needs both tests, so the weaker evidence counts; None without both."""
+        return None if self.p_over_seeds is None else max(self.p_over_queries, self.p_over_seeds)
 
     @property
     def taken_back(self) -> bool:
-        """Whether every interval there is lies on one side of zero, and the correction leaves no verdict."""
-        sides = {self.over_queries.side, self.over_seeds.side} - {None}
-        return self.verdict == "does not differ" and sides in ({1}, {-1})
+        """Whether both intervals lie on one side of zero, and the correction leaves no verdict."""
+        sides = {self.over_queries.side, self.over_seeds.side}
+        return self.verdict == "not shown to differ" and sides in ({1}, {-1})

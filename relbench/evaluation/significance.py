@@ -153,9 +153,10 @@ def compare(
 ) -> Comparison:
     """Does a student beat its teacher?
 
-    "beats" and "loses" need every interval there is, over queries and over seeds, to lie on that
-    side of zero: the verdict of one comparison made alone. Where several are made, `holm` corrects
-    them. A single seed leaves the test over queries alone.
+    "beats" and "loses" need both intervals, over queries and over seeds, to lie on that side of
+    zero: the verdict of one comparison made alone. Where several are made, `holm` corrects them.
+    "not shown to differ" is no proof that they are equal. A single seed gets "no verdict": it says
+    nothing about new training runs, and fewer runs must never give a stronger verdict.
 
     Args:
         student: Counts of each seed's student, as `retrieval.recall_by_class` makes them.
@@ -180,10 +181,10 @@ def compare(
         over_queries=over_queries.interval(confidence),
         over_seeds=over_seeds.interval(confidence),
         seeds=len(student),
-        verdict="does not differ",
+        verdict="no verdict",
         p_over_queries=over_queries.p_value,
         p_over_seeds=over_seeds.p_value if over_seeds.freedom else None,
-        p_adjusted=1.0,
+        p_adjusted=None,
     )
     return _judged(comparison, comparison.p_value, confidence)
 
@@ -192,7 +193,8 @@ def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Co
     """Judge several comparisons anew so that, with no difference anywhere, 5 % of tables hold a false verdict.
 
     Holm's step-down: the k-th smallest of m p-values is multiplied by m - k + 1, none falls below a smaller one's, and
-    none exceeds 1. The intervals stay those of each comparison alone.
+    none exceeds 1. The intervals stay those of each comparison alone. A comparison of a single seed has no p-value and
+    gets no verdict, but counts among the m: a run that is missing must not make the other verdicts easier.
 
     Args:
         comparisons: All that one claim was picked from, such as every student of a table.
@@ -205,8 +207,11 @@ def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Co
         ValueError: A confidence outside (0, 1).
     """
     _check_confidence(confidence)
-    adjusted = _stepped_down([comparison.p_value for comparison in comparisons])
-    return [_judged(one, p, confidence) for one, p in zip(comparisons, adjusted, strict=True)]
+    adjusted = _stepped_down([1.0 if one.p_value is None else one.p_value for one in comparisons])
+    return [
+        replace(_judged(one, None if one.p_value is None else p, confidence), family=len(comparisons))
+        for one, p in zip(comparisons, adjusted, strict=True)
+    ]
 
 
 def claimed_sides(differences: Sequence[Sequence[float]], confidence: float = 0.95) -> list[int | None]:
@@ -249,9 +254,11 @@ def _stepped_down(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def _judged(comparison: Comparison, p_adjusted: float, confidence: float) -> Comparison:
+def _judged(comparison: Comparison, p_adjusted: float | None, confidence: float) -> Comparison:
+    if p_adjusted is None:
+        return replace(comparison, p_adjusted=None, verdict="no verdict")
     side: Verdict = "beats" if comparison.difference > 0 else "loses"
-    verdict: Verdict = side if p_adjusted < 1 - confidence else "does not differ"
+    verdict: Verdict = side if p_adjusted < 1 - confidence else "not shown to differ"
     return replace(comparison, p_adjusted=p_adjusted, verdict=verdict)
 
 

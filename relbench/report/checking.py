@@ -69,17 +69,26 @@ def _pair_problems(summary: Summary) -> Iterator[str]:
 def _comparison_problems(comparison: Comparison) -> Iterator[str]:
     if not (math.isfinite(comparison.difference) and _finite(comparison.over_queries, comparison.over_seeds)):
         yield f"has a comparison that is not finite: {comparison}"
-    if not 0 <= comparison.p_value <= comparison.p_adjusted <= 1:
+    if not _possible_p(comparison.p_value, comparison.p_adjusted):
         yield f"has p-values that can't be: {comparison.p_value}, corrected {comparison.p_adjusted}"
+    if comparison.seeds == 1 and comparison.verdict != "no verdict":
+        yield f"has the verdict {comparison.verdict!r} from a single seed, which can give none"
     if comparison.verdict not in VERDICTS:
         yield f"has the verdict {comparison.verdict!r}, which must be one of {', '.join(VERDICTS)}"
     elif _contradicts(comparison):
         yield f"has the verdict {comparison.verdict!r} with a difference of {comparison.difference}"
 
 
+def _possible_p(alone: float | None, adjusted: float | None) -> bool:
+    """Whether both are there, and the correction makes p no smaller; or neither is, as for a single seed."""
+    if alone is None or adjusted is None:
+        return alone is adjusted
+    return 0 <= alone <= adjusted <= 1
+
+
 def _contradicts(comparison: Comparison) -> bool:
     """Whether the difference has the other sign than its verdict says."""
-    sign = {"beats": 1, "does not differ": 0, "loses": -1}[comparison.verdict]
+    sign = {"beats": 1, "loses": -1}.get(comparison.verdict, 0)
     return sign != 0 and sign * comparison.difference <= 0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from relbench.comparison import Comparison
 from relbench.report.summary import Method, Summary
-from relbench.report.wording import VERDICTS, counted, listed, main_recall, net_name, percent
+from relbench.report.wording import VERDICTS, counted, listed, main_recall, net_name, percent, rests_on
 
 
 def headline(summary: Summary) -> str:
@@ -13,9 +13,8 @@ def headline(summary: Summary) -> str:
     students = [method for method in others if method.role == "student"]
     if not students:
         return f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."
-    winners = _winners(students)
     best = best_student(students)
-    sentences = [_on_winner(best, teacher, len(winners), len(students)) if winners else _on_no_winner(best, teacher)]
+    sentences = [_on_best(best, teacher, students)]
     sentences += _on_no_distillation(best, students)
     sentences += [_on_control(method, best) for method in others if method.role == "control"]
     sentences += _on_single_seeds(others)
@@ -29,6 +28,20 @@ def best_student(students: Sequence[Method]) -> Method:
 
 def _winners(students: Sequence[Method]) -> list[Method]:
     return [student for student in students if _compared(student).verdict == "beats"]
+
+
+def _on_best(best: Method, teacher: Method, students: Sequence[Method]) -> str:
+    if winners := _winners(students):
+        return _on_winner(best, teacher, len(winners), len(students))
+    return _on_single_seed(best, teacher) if _compared(best).seeds == 1 else _on_no_winner(best, teacher)
+
+
+def _on_single_seed(best: Method, teacher: Method) -> str:
+    """Values, and why they are no verdict."""
+    values = (
+        f"{_named(best)} reaches {_reach(best)}, {gap(_compared(best).difference)} its teacher ({_budget(teacher)})"
+    )
+    return f"{values}: no verdict, since a single seed says nothing about new training runs; take three or more."
 
 
 def _on_winner(best: Method, teacher: Method, winners: int, students: int) -> str:
@@ -64,19 +77,18 @@ def _on_control(control: Method, best: Method) -> str:
 
 
 def _on_single_seeds(others: Sequence[Method]) -> list[str]:
+    """Whom one seed leaves without a verdict, where others have one."""
     single = [method.label for method in others if _compared(method).seeds == 1]
-    if not single:
-        return []
-    who = "Verdicts rest" if len(single) == len(others) else f"The verdict on {listed(single)} rests"
-    return [f"{who} on 1 seed, and so on queries alone: new training runs may give others."]
+    return [f"No verdict on {listed(single)}: a single seed."] if 0 < len(single) < len(others) else []
 
 
 def _against(comparison: Comparison) -> str:
     """Verdict and size: "beats the teacher by 4.9 points"."""
-    phrase = VERDICTS[comparison.verdict]
-    if comparison.verdict == "does not differ":
-        return f"{phrase} ({gap(comparison.difference)} it)"
-    return f"{phrase} by {percent(abs(comparison.difference))} points"
+    if comparison.verdict == "no verdict":
+        return f"is {gap(comparison.difference)} the teacher ({counted(comparison.seeds, 'seed')}, no verdict)"
+    if comparison.verdict == "not shown to differ":
+        return f"is not shown to differ from the teacher ({gap(comparison.difference)} it, {rests_on(comparison)})"
+    return f"{VERDICTS[comparison.verdict]} by {percent(abs(comparison.difference))} points"
 
 
 def _compared(method: Method) -> Comparison:

@@ -1,14 +1,18 @@
 """What a reader of a table must know, each sentence true for whatever came out."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from relbench.comparison import Comparison
 from relbench.experiment import Data, Protocol
 from relbench.ledger import Row
 from relbench.report.fairness import settings, unequal_settings
 from relbench.report.summary import Method, Summary
-from relbench.report.wording import all_rows, commit_of, counted, listed, seeds_in_words, stage_steps
+from relbench.report.wording import all_rows, commit_of, counted, listed, p_value, rests_on, seeds_in_words, stage_steps
 
+VERDICT = (
+    "Verdict: beats or loses only where both intervals lie on that side of zero. "
+    "Not shown to differ is no proof of being equal."
+)
 LONGEST_NAMED = 5  # labels: a longer list in a note is read by nobody
 
 
@@ -59,7 +63,10 @@ def _intervals(summary: Summary) -> list[str]:
         "the trained networks are held fixed."
     )
     if len(summary.seeds) == 1:
-        return [f"{seeds}: no interval over seeds; verdicts rest on queries alone.", difference]
+        return [
+            f"{seeds}: no interval over seeds, and no verdict; new training runs may give other values.",
+            difference,
+        ]
     return [
         f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
         difference,
@@ -69,15 +76,13 @@ def _intervals(summary: Summary) -> list[str]:
 
 def _verdicts(summary: Summary) -> list[str]:
     """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
-    taken_back = [
-        f"{method.label} ({_p_values(comparison)})"
-        for method in summary.methods
-        if (comparison := method.against_teacher) and comparison.taken_back
-    ]
+    if len(summary.seeds) == 1:
+        return []
+    comparisons = {method.label: method.against_teacher for method in summary.methods if method.against_teacher}
     return [
-        "Verdict: beats or loses only where every interval shown lies on that side of zero.",
+        VERDICT,
         *_correction(summary),
-        *([f"Taken back by the correction: {listed(taken_back)}."] if taken_back else []),
+        *_only_alone(comparisons),
     ]
 
 
@@ -86,18 +91,19 @@ def _correction(summary: Summary) -> list[str]:
     if roles.count("student") < 2:
         return []
     controls = "; controls are judged alone" if "control" in roles else ""
-    tests = "p over queries" if len(summary.seeds) == 1 else "p the larger of those over queries and over seeds"
+    tests = "p the larger of those over queries and over seeds"
     correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
     return [f"{correction} Intervals are 95 % each, uncorrected; table.csv has every p."]
 
 
-def _p_values(comparison: Comparison) -> str:
-    return f"p {_p(comparison.p_value)}, corrected {_p(comparison.p_adjusted)}"
-
-
-def _p(value: float) -> str:
-    """As many digits as a decision at 0.05 needs."""
-    return f"{value:.3f}" if value >= 0.001 else "below 0.001"
+def _only_alone(comparisons: Mapping[str, Comparison]) -> list[str]:
+    """Which verdicts the correction changed, in a sentence."""
+    changed = [
+        f"{name} ({p_value(one.p_value)}, {rests_on(one)})"
+        for name, one in comparisons.items()
+        if one.taken_back and one.p_value is not None
+    ]
+    return [f"With a verdict if taken alone, but not after the correction: {listed(changed)}."] if changed else []
 
 
 def _unequal_seeds(summary: Summary) -> list[str]:
@@ -177,11 +183,7 @@ def _shares(groups: dict[str, list[str]]) -> str:
 def pair_note(summary: Summary) -> str:
     """How methods are compared with each other, and which verdicts the correction changed."""
     count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
-    back = [
-        f"{pair.label} against {pair.other} ({_p_values(pair.comparison)})"
-        for pair in summary.pairs
-        if pair.comparison.taken_back
-    ]
+    comparisons = {f"{pair.label} against {pair.other}": pair.comparison for pair in summary.pairs}
     pairing = "paired by seed, over the same queries"
     words = f"Recall@1 of a method less that of the other: {pairing}, judged as against the teacher{count}."
-    return f"{words} Taken back by the correction: {listed(back)}." if back else words
+    return " ".join([words, *_only_alone(comparisons)])

@@ -31,6 +31,7 @@ from relbench.report.wording import (
     metric_name,
     net_name,
     pair_verdict,
+    rests_on,
     signed,
     verdict,
 )
@@ -206,7 +207,7 @@ def _console(title: str, below: Sequence[str], numbers: Sequence[str]) -> Consol
     console.add_column("Method", overflow="fold")
     for number in numbers:
         console.add_column(number, justify="right", no_wrap=True)
-    console.add_column("Verdict", width=len("does not"))
+    console.add_column("Verdict", width=len("Holm p = 0.052"))
     return console
 
 
@@ -225,4 +226,4 @@ def _console_cells(method: Method) -> list[Text]:
 def _console_verdict(comparison: Comparison | None) -> Text:
     if comparison is None:
         return Text(NOTHING)
-    return Text.assemble(f"{comparison.verdict}\n", (counted(comparison.seeds, "seed"), "dim"))
+    return Text.assemble(f"{comparison.verdict}\n", (rests_on(comparison), "dim"))

@@ -11,8 +11,9 @@ RECALL = "recall@"
 MAIN = "recall@1"  # the metric that methods are compared by
 VERDICTS = {
     "beats": "beats the teacher",
-    "does not differ": "does not differ from the teacher",
+    "not shown to differ": "not shown to differ",
     "loses": "loses to the teacher",
+    "no verdict": "no verdict",
 }
 NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
 NOTHING = "\N{EN DASH}"
@@ -76,22 +77,32 @@ def net_name(method: Method) -> str:
 
 
 def verdict(method: Method) -> str:
-    """The verdict against the teacher as a phrase, with what it rests on."""
+    """The verdict against the teacher as a phrase, with its p: "not shown to differ (Holm p = 0.052)"."""
     comparison = method.against_teacher
-    return f"{VERDICTS[comparison.verdict]} ({_rests_on(comparison)})" if comparison else NOTHING
+    return f"{VERDICTS[comparison.verdict]} ({rests_on(comparison)})" if comparison else NOTHING
 
 
 PAIRS_TITLE = "Methods against each other"
 
 
 def pair_verdict(pair: Pair) -> str:
-    """The verdict on one method against another, with what it rests on."""
-    return f"{pair.comparison.verdict} ({_rests_on(pair.comparison)})"
+    """The verdict on one method against another, with its p."""
+    return f"{pair.comparison.verdict} ({rests_on(pair.comparison)})"
 
 
-def _rests_on(comparison: Comparison) -> str:
-    """A single seed can't tell what training anew would give."""
-    return f"{counted(comparison.seeds, 'seed')}{', queries alone' if comparison.seeds == 1 else ''}"
+def rests_on(comparison: Comparison) -> str:
+    """The p that decides, "Holm p = 0.052"; "1 seed" where there is none, as it says nothing about new runs."""
+    if comparison.p_adjusted is None:
+        return counted(comparison.seeds, "seed")
+    return f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
+
+
+def p_value(value: float) -> str:
+    """As many digits as a decision at 0.05 needs: "p = 0.052", "p < 0.001"."""
+    if value < 0.001:
+        return "p < 0.001"
+    rounded = f"{value:.3f}"
+    return "p < 0.05" if value < 0.05 <= float(rounded) else f"p = {rounded}"
 
 
 def counted(number: int, noun: str) -> str:

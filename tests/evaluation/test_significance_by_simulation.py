@@ -62,7 +62,7 @@ def draw_table(rng, world, skills) -> list[Comparison]:
 
 def judged(tables):
     """(tables, students) whether there is a verdict."""
-    return np.array([[one.verdict != "does not differ" for one in table] for table in tables])
+    return np.array([[one.verdict in ("beats", "loses") for one in table] for table in tables])
 
 
 @cache

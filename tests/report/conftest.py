@@ -273,24 +273,28 @@ def _interval(values: Sequence[float]) -> Interval:
 
 def _method(sketch: Sketch, rows: tuple[Row, ...], teacher_rows: tuple[Row, ...]) -> Method:
     metrics = {name: _interval([row.metrics[name] for row in rows]) for name in rows[0].metrics}
-    comparison = None if sketch.role == "teacher" else _comparison(rows, teacher_rows)
+    comparison = (
+        None if sketch.role == "teacher" else _comparison(rows, teacher_rows, 1 if sketch.role == "control" else 3)
+    )
     return Method(sketch.label, sketch.role, rows, metrics, comparison)
 
 
-def _comparison(rows: tuple[Row, ...], teacher_rows: tuple[Row, ...]) -> Comparison:
+def _comparison(rows: tuple[Row, ...], teacher_rows: tuple[Row, ...], family: int = 3) -> Comparison:
     pairs = zip(rows, teacher_rows, strict=True)
     differences = [row.metrics["recall@1"] - other.metrics["recall@1"] for row, other in pairs]
     over_seeds = _interval(differences)
     low, high = over_seeds.mean - 0.0151, over_seeds.mean + 0.0149
-    verdict = "beats" if low > 0 else "loses" if high < 0 else "does not differ"
-    p_value = 0.4 if verdict == "does not differ" else 0.001
+    verdict = "beats" if low > 0 else "loses" if high < 0 else "not shown to differ"
+    p_value = 0.4 if verdict == "not shown to differ" else 0.001
+    several = len(rows) > 1
     return Comparison(
         difference=over_seeds.mean,
         over_queries=Interval(over_seeds.mean, low, high),
         over_seeds=over_seeds,
         seeds=len(rows),
-        verdict=verdict,
+        verdict=verdict if several else "no verdict",
         p_over_queries=p_value,
-        p_over_seeds=p_value / 2 if len(rows) > 1 else None,
-        p_adjusted=1.5 * p_value,
+        p_over_seeds=p_value / 2 if several else None,
+        p_adjusted=(1.5 * p_value if family > 1 else p_value) if several else None,
+        family=family,
     )

@@ -59,6 +59,8 @@ BAD = {
     "p above one": (with_comparison(p_adjusted=1.2), "p-values that can't be"),
     "p is nan": (with_comparison(p_over_queries=NAN), "p-values that can't be"),
     "a correction that lowers p": (with_comparison(p_adjusted=0.0), "p-values that can't be"),
+    "a verdict from one seed": (with_comparison(seeds=1, verdict="beats"), "from a single seed"),
+    "a corrected p of none": (with_comparison(p_over_seeds=None), "p-values that can't be"),
     "unknown verdict": (with_comparison(verdict="wins"), "'wins'"),
     "verdict against its difference": (
         with_comparison(difference=-0.02, verdict="beats"),

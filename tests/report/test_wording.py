@@ -11,7 +11,7 @@ from relbench.ledger import Row
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Method, Summary
-from relbench.report.wording import bounds_cell, listed, mean_cell, metric_name, percent, signed, verdict
+from relbench.report.wording import bounds_cell, listed, mean_cell, metric_name, p_value, percent, signed, verdict
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -72,7 +72,7 @@ CONTROL = "teacher's recipe, student's budget"
 
 
 def test_headline_of_a_winner_and_a_stronger_control(study: Summary) -> None:
-    outcomes = {"triplet": (-0.002, "does not differ"), "rkd-da": (0.049, "beats"), CONTROL: (0.106, "beats")}
+    outcomes = {"triplet": (-0.002, "not shown to differ"), "rkd-da": (0.049, "beats"), CONTROL: (0.106, "beats")}
     assert headline(with_outcomes(study, outcomes)) == (
         "rkd-da (conv4-8/32, 3,000 steps) beats its teacher (conv4-16/128, 1,000 steps) by 4.9 points of Recall@1 "
         "(52.3 % against 47.4 %, 3 seeds). 1 of 2 students beats the teacher. "
@@ -83,11 +83,11 @@ def test_headline_of_a_winner_and_a_stronger_control(study: Summary) -> None:
 
 
 def test_headline_where_no_student_wins(study: Summary) -> None:
-    outcomes = {"triplet": (-0.03, "loses"), "rkd-d": (0.004, "does not differ"), CONTROL: (-0.01, "loses")}
+    outcomes = {"triplet": (-0.03, "loses"), "rkd-d": (0.004, "not shown to differ"), CONTROL: (-0.01, "loses")}
     assert headline(with_outcomes(study, outcomes)) == (
         "No student is shown to beat the teacher (conv4-16/128, 1,000 steps), which reaches 47.4 % Recall@1 (3 seeds); "
         "the best, rkd-d (conv4-8/32, 3,000 steps), reaches 47.8 % Recall@1 (3 seeds) "
-        "and does not differ from the teacher (0.4 points above it). "
+        "and is not shown to differ from the teacher (0.4 points above it, p = 0.010). "
         "rkd-d is 3.4 points above the student trained without a teacher, triplet (44.4 %). "
         f"The control “{CONTROL}” (conv4-16/128, 3,000 steps) reaches 46.4 %: it loses to the teacher by 1.0 points, "
         "and is 1.4 points below rkd-d."
@@ -95,7 +95,7 @@ def test_headline_where_no_student_wins(study: Summary) -> None:
 
 
 def test_headline_credits_a_winner_not_a_lucky_mean(study: Summary) -> None:
-    outcomes = {"rkd-d": (0.02, "beats"), "rkd-a": (0.05, "does not differ")}
+    outcomes = {"rkd-d": (0.02, "beats"), "rkd-a": (0.05, "not shown to differ")}
     assert headline(with_outcomes(study, outcomes)).startswith("rkd-d (conv4-8/32, 3,000 steps) beats its teacher")
 
 
@@ -122,7 +122,10 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
     assert "3 seeds (0, 1, 2)" in text
     assert "test classes are resampled" in text
     assert text.count("Student's t") == 2
-    assert "Verdict: beats or loses only where every interval shown lies on that side of zero." in text
+    assert (
+        "Verdict: beats or loses only where both intervals lie on that side of zero. Not shown to differ is no proof"
+        in text
+    )
     assert "480 query images of 40 test classes, hash 5f0c9d1e77aa4b32" in text
     assert notes(study)[-1] == study.plan.notes[0]
     assert "Mixed" not in text
@@ -130,26 +133,39 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
 
 def test_one_seed_is_said(make_summary: Callable[..., Summary]) -> None:
     text = "\n".join(notes(make_summary(seeds=(7,))))
-    assert "1 seed (7): no interval over seeds; verdicts rest on queries alone." in text
-    assert "(Holm, p < 0.05, p over queries)" in text
+    assert "1 seed (7): no interval over seeds, and no verdict; new training runs may give other values." in text
+    assert "Holm" not in text
+    assert "erdict: " not in text
     assert "Student's t" not in text
 
 
-def test_a_verdict_says_what_it_rests_on(study: Summary, make_summary: Callable[..., Summary]) -> None:
-    assert verdict(study.methods[4]) == "beats the teacher (3 seeds)"
-    single = make_summary(seeds=(7,))
-    assert verdict(single.methods[4]) == "beats the teacher (1 seed, queries alone)"
-    assert headline(single).endswith(
-        " Verdicts rest on 1 seed, and so on queries alone: new training runs may give others."
-    )
+def test_a_verdict_says_its_p(study: Summary, make_summary: Callable[..., Summary]) -> None:
+    assert verdict(study.methods[4]) == "beats the teacher (Holm p = 0.002)"
+    assert verdict(study.methods[5]) == "beats the teacher (p = 0.001)"  # a control, judged alone
+    assert verdict(study.methods[1]) == "not shown to differ (Holm p = 0.600)"
+    assert verdict(make_summary(seeds=(7,)).methods[4]) == "no verdict (1 seed)"
+    assert verdict(study.methods[0]) == "\N{EN DASH}"
+
+
+def test_p_has_the_digits_that_a_decision_needs() -> None:
+    values = (0.0, 0.0009, 0.001, 0.0494, 0.0497, 0.05, 0.0524, 1.0)
+    words = ["p < 0.001", "p < 0.001", "p = 0.001", "p = 0.049", "p < 0.05", "p = 0.050", "p = 0.052", "p = 1.000"]
+    assert [p_value(value) for value in values] == words
+
+
+def test_one_seed_beats_nobody(study: Summary, make_summary: Callable[..., Summary]) -> None:
+    said = headline(make_summary(seeds=(7,)))
+    assert "beat" not in said
+    assert "its teacher (conv4-16/128, 1,000 steps): no verdict, since a single seed says nothing about new" in said
+    assert "(1 seed, no verdict)" in said  # of the control
     assert "1 seed" not in headline(study)
 
 
 def test_a_verdict_on_one_seed_among_others_is_said(study: Summary, make_summary: Callable[..., Summary]) -> None:
     alone = make_summary(seeds=(0,)).methods[2]
     mixed = dataclasses.replace(study, methods=(*study.methods[:2], alone, *study.methods[3:]))
-    assert "The verdict on rkd-d rests on 1 seed" in headline(mixed)
-    assert verdict(mixed.methods[2]).endswith("(1 seed, queries alone)")
+    assert headline(mixed).endswith(" No verdict on rkd-d: a single seed.")
+    assert verdict(mixed.methods[2]) == "no verdict (1 seed)"
 
 
 def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
@@ -158,13 +174,15 @@ def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
         "controls are judged alone. Intervals are 95 % each, uncorrected; table.csv has every p."
     )
     assert corrected in notes(study)
-    assert "Taken back" not in "\n".join(notes(study))
+    assert "not after the correction" not in "\n".join(notes(study))
     clear = Interval(0.03, 0.01, 0.05)
     lost = dataclasses.replace(
-        study.methods[3], against_teacher=Comparison(0.03, clear, clear, 3, "does not differ", 0.0004, 0.031, 0.062)
+        study.methods[3],
+        against_teacher=Comparison(0.03, clear, clear, 3, "not shown to differ", 0.0004, 0.031, 0.062, 4),
     )
     less = dataclasses.replace(study, methods=(*study.methods[:3], lost, *study.methods[4:]))
-    assert "Taken back by the correction: rkd-a (p 0.031, corrected 0.062)." in notes(less)
+    said = "With a verdict if taken alone, but not after the correction: rkd-a (p = 0.031, Holm p = 0.062)."
+    assert said in notes(less)
 
 
 def test_one_student_needs_no_correction(study: Summary) -> None:
@@ -305,8 +323,8 @@ def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary)
     assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
     assert "corrected" not in pair_note(dataclasses.replace(study, pairs=study.pairs[:1]))
     sides = Interval(0.01, 0.001, 0.019)
-    back = Comparison(0.01, sides, sides, 3, "does not differ", 0.03, 0.02, 0.06)
+    back = Comparison(0.01, sides, sides, 3, "not shown to differ", 0.03, 0.02, 0.06, 3)
     taken = (dataclasses.replace(study.pairs[0], comparison=back), *study.pairs[1:])
-    assert "Taken back by the correction: rkd-d against triplet (p 0.030, corrected 0.060)." in pair_note(
+    assert "not after the correction: rkd-d against triplet (p = 0.030, Holm p = 0.060)." in pair_note(
         dataclasses.replace(study, pairs=taken)
     )
