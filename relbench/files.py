@@ -1,9 +1,21 @@
-"""Files that are whole or not there: written beside their place, then moved into it."""
+"""Files that are whole or not there, and that never lead elsewhere: no link is written to, or deleted through.
+
+A file is written beside its place and then moved into it. What a killed process leaves of that is cleared away by the
+next process that writes into the same folder, or locks a folder above it.
+"""
 
 import os
+import platform
+import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
+
+UNFINISHED = re.compile(r"\..+\.(?P<process>\d{1,9})@(?P<machine>.*)\.unfinished", re.DOTALL)
+DAY, MINUTE = 86_400.0, 60.0  # seconds
 
 
 @contextmanager
@@ -11,10 +23,13 @@ def written_whole(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; when the block ends well, the file takes its place at once.
 
     A process that dies in between leaves the old file as it was. Two processes may write the same file: the last wins.
+    Where the path is a link, the file takes the link's place, and what that leads to stays as it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    clear_unfinished(path.parent)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.unfinished")
     try:
+        temporary.unlink(missing_ok=True)  # a link that somebody put there would be followed
         yield temporary
         _to_disk(temporary)
         temporary.replace(path)
@@ -34,3 +49,59 @@ def _to_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Delete what killed processes left of the files that they were writing into a folder."""
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if entry.name.endswith(".unfinished") and _is_left_behind(entry)]
+    for entry in found:
+        Path(entry).unlink(missing_ok=True)
+
+
+def clear_unfinished_below(folder: Path) -> None:
+    """The same in a folder and all folders below it; links to folders are not followed."""
+    for below, _, _ in os.walk(folder):
+        clear_unfinished(Path(below))
+
+
+def _is_left_behind(entry: os.DirEntry[str]) -> bool:
+    """Whether no process is writing the file any more: what other machines do is not known, so a day must pass."""
+    name = UNFINISHED.fullmatch(entry.name)
+    if not name or entry.is_dir(follow_symlinks=False):
+        return False
+    try:
+        changed = entry.stat(follow_symlinks=False).st_mtime
+    except FileNotFoundError:  # its writer has just put it in place
+        return False
+    if name["machine"] != platform.node():
+        return time.time() - changed > DAY
+    return not _was_running(int(name["process"]), changed)
+
+
+def _was_running(process: int, then: float) -> bool:
+    """A process of that number that is younger than its file is another one; clocks may differ a little."""
+    try:
+        return psutil.Process(process).create_time() < then + MINUTE
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # it is there, but tells nothing
+        return True
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a folder that holds links to folders, at any depth: what is written or deleted there would be elsewhere.
+
+    The folder itself may be a link: whoever names it says so.
+
+    Raises:
+        ValueError: one line with the first such link.
+    """
+    for below, folders, _ in os.walk(folder):
+        links = sorted(name for name in folders if Path(below, name).is_symlink())
+        if links:
+            link = Path(below, links[0])
+            raise ValueError(
+                f"{link} is a link to a folder elsewhere, and nothing is written through links: put the folder itself "
+                f"there, or let {folder} as a whole be a link"
+            )

@@ -3,12 +3,11 @@
 A run is found again by its fingerprint: what is finished is skipped, what was interrupted goes on from its checkpoint.
 """
 
-import fcntl
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -20,8 +19,10 @@ from relbench.checks import check_runs
 from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
+from relbench.files import clear_unfinished_below, refuse_links
 from relbench.kept import RunFolder
 from relbench.ledger import Row
+from relbench.locks import HeldError, lock
 from relbench.run import run
 from relbench.training import DivergedError
 
@@ -258,31 +259,19 @@ def claimed(folder: Path) -> Iterator[None]:
     """Hold a results folder for this process, cleared of what a killed one left half-written.
 
     Raises:
-        ValueError: the folder can't be written, or another process holds it.
+        ValueError: the folder can't be written, holds links to other folders, or another process holds it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("a+")
+        held = lock(folder)
+    except HeldError as error:
+        raise ValueError(
+            f"{folder} is being written by another relbench (process {error.holder}): "
+            "wait for it, or choose another results folder"
+        ) from None
     except OSError as error:
         raise ValueError(f"the results folder {folder} can't be written ({error.strerror}): choose another") from None
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            raise ValueError(
-                f"{folder} is being written by another relbench (process {lock.read().strip()}): "
-                "wait for it, or choose another results folder"
-            ) from None
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        for name in ("row.json", "checkpoint.pt", "embeddings.npz"):  # see files.written_whole
-            _delete(folder.glob(f"runs/*/.{name}.[0-9]*"))
-        _delete(folder.glob("transfers/.*.json.[0-9]*"))
+    with held:
+        refuse_links(folder)
+        clear_unfinished_below(folder)
         yield
-
-
-def _delete(paths: Iterable[Path]) -> None:
-    for path in paths:
-        path.unlink()

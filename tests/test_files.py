@@ -1,15 +1,18 @@
 """Files are whole or not there, whatever happens to the process."""
 
+import os
+import platform
 import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 import relbench
-from relbench.files import written_whole
+from relbench.files import clear_unfinished_below, written_whole
 
 OLD, NEW = "old " * 1000, "new " * 1000
 
@@ -79,7 +82,7 @@ def test_a_name_that_cannot_be_written(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from relbench.files import written_whole
+from relbench.files import clear_unfinished_below, written_whole
 with written_whole(Path(sys.argv[1])) as temporary, temporary.open("w") as file:
     file.write("new " * 500)
     file.flush()
@@ -99,9 +102,75 @@ def test_a_killed_process_leaves_what_was_there(tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert path.read_text(encoding="utf-8") == OLD
     assert len(names(tmp_path)) == 2  # it had begun
-    with written_whole(path) as temporary:  # and what it left is in nobody's way
+    with written_whole(tmp_path / "another file.txt") as temporary:  # whatever is written next into the folder
         temporary.write_text(NEW, encoding="utf-8")
+    assert names(tmp_path) == ["another file.txt", "file.txt"]
+
+
+def ended():
+    """Number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+HERE, HOUR, WEEK = platform.node(), 3600, 7 * 86_400
+
+
+@pytest.mark.parametrize(
+    ("name", "age", "gone"),
+    [
+        (f".checkpoint.pt.{ended()}@{HERE}.unfinished", 0, True),
+        (f".checkpoint.pt.{os.getppid()}@{HERE}.unfinished", 0, False),
+        (f".checkpoint.pt.{os.getpid()}@{HERE}.unfinished", 50 * WEEK, True),  # of a process that had the same number
+        (f".x.{ended()}@another machine.unfinished", HOUR, False),
+        (f".x.{ended()}@another machine.unfinished", WEEK, True),
+        (f".x.{ended()}", WEEK, False),  # somebody's own
+        (f"x.{ended()}@{HERE}.unfinished", WEEK, False),
+        (".x.unfinished", WEEK, False),
+        (f".x.{'9' * 99}@{HERE}.unfinished", WEEK, False),
+    ],
+)
+def test_only_what_nobody_is_writing_is_cleared(tmp_path, name, age, gone):
+    path = tmp_path / "runs" / "deep" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
+    os.utime(path, (time.time() - age,) * 2)
+    (path.parent / "kept.txt").touch()
+    clear_unfinished_below(tmp_path)
+    assert names(path.parent) == (["kept.txt"] if gone else sorted([name, "kept.txt"]))
+
+
+def test_clearing_deletes_nothing_through_links(tmp_path):
+    name = f".row.json.{ended()}@{HERE}.unfinished"
+    for folder in ("outside", "results"):
+        (tmp_path / folder).mkdir()
+    for path in (tmp_path / "outside" / name, tmp_path / "outside" / "mine"):
+        path.write_text("mine")
+    (tmp_path / "results" / "runs").symlink_to(tmp_path / "outside")
+    (tmp_path / "results" / name).symlink_to(tmp_path / "outside" / "mine")
+    (tmp_path / "results" / f".a{name}").mkdir()  # no file of ours
+    clear_unfinished_below(tmp_path / "results")
+    assert names(tmp_path / "results") == [f".a{name}", "runs"]
+    assert names(tmp_path / "outside") == sorted([name, "mine"])
+
+
+@pytest.mark.parametrize("kind", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+def test_nothing_is_written_through_a_link(tmp_path, kind):
+    """Neither where the file belongs, nor where it is written first; as the superuser too."""
+    mine, path = tmp_path / "mine.txt", tmp_path / "results" / "file.txt"
+    mine.write_text("mine", encoding="utf-8")
+    with written_whole(path) as temporary:
+        temporary.touch()
+    path.unlink()
+    kind(path, mine)
+    kind(temporary, mine)
+    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(NEW)
     assert path.read_text(encoding="utf-8") == NEW
+    assert not path.is_symlink()
+    assert mine.read_text(encoding="utf-8") == "mine"
+    assert names(tmp_path / "results") == ["file.txt"]
 
 
 def test_a_reader_never_sees_a_part(tmp_path):

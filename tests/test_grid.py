@@ -1,6 +1,7 @@
 """Dependency order, failures, locks; with runs that take no time, in this process and in others."""
 
 import multiprocessing
+import platform
 import signal
 import subprocess
 import sys
@@ -196,16 +197,48 @@ def test_schedule_refuses_a_damaged_row(tmp_path):
         Schedule.of([TEACHER], tmp_path)
 
 
-def test_what_a_killed_process_left_is_cleared(tmp_path):
-    left, kept = tmp_path / "runs" / "abc" / ".row.json.4711", tmp_path / "runs" / "abc" / "row.json"
-    transfers = tmp_path / "transfers"
-    for path in (left, kept, transfers / ".0123abcd.json.4711", transfers / "0123abcd.json"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("{}")
+def test_what_a_killed_process_left_is_cleared_wherever_it_is(tmp_path):
+    process = subprocess.Popen(["true"])
+    process.wait()
+    left = f".x.{process.pid}@{platform.node()}.unfinished"
+    for folder in (tmp_path, tmp_path / "runs" / "abc", tmp_path / "transfers"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (left, "kept.json"):
+            (folder / name).write_text("{}")
     with claimed(tmp_path):
-        assert not left.exists()
-        assert [path.name for path in transfers.iterdir()] == ["0123abcd.json"]
-    assert kept.exists()
+        assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {".lock", "kept.json"}
+        assert len(list(tmp_path.rglob("kept.json"))) == 3
+
+
+@pytest.mark.parametrize("below", ["runs", "runs/0123456789abcdef", "transfers"])
+def test_results_are_not_written_to_folders_elsewhere(tmp_path, below):
+    """Such as into a folder of this user that somebody else's results name."""
+    link, mine = tmp_path / "results" / below, tmp_path / "mine"
+    mine.mkdir()
+    link.parent.mkdir(parents=True)
+    link.symlink_to(mine)
+    with (
+        pytest.raises(ValueError, match=f"{below} is a link to a folder elsewhere, and nothing is written through"),
+        claimed(tmp_path / "results"),
+    ):
+        pass
+    assert not list(mine.iterdir())
+
+
+def test_a_results_folder_may_itself_be_a_link(tmp_path):
+    (tmp_path / "large disk").mkdir()
+    (tmp_path / "results").symlink_to(tmp_path / "large disk")
+    with claimed(tmp_path / "results"):
+        assert (tmp_path / "large disk" / ".lock").exists()
+
+
+def test_a_lock_that_is_a_link_empties_nothing(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / ".lock").symlink_to(tmp_path / "mine.txt")
+    with pytest.raises(ValueError, match=r"\.lock is a link or no plain file"), claimed(tmp_path / "results"):
+        pass
+    assert (tmp_path / "mine.txt").read_text() == "mine"
 
 
 def test_a_second_stage_is_lost_once(tmp_path, fake_run):

@@ -7,7 +7,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
-    {"geometry", "experiment", "files", "ledger", "comparison", "names", "cores", "seeding", "published"},
+    {"geometry", "experiment", "files", "ledger", "locks", "comparison", "names", "cores", "seeding", "published"},
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training", "measure"},
     {"kept"},

@@ -1,7 +1,9 @@
 """The published data sets as a user gets them: fetched, verified, trained on; tiny archives of the same layouts."""
 
 import os
+import platform
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -381,7 +383,9 @@ def test_a_source_that_changed_is_refused(call, tmp_path):
 
 def test_a_half_made_note_does_not_stand_in_the_way(call, tmp_path):
     (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / ".added.json.4711").write_text("{")
+    process = subprocess.Popen(["true"])
+    process.wait()
+    (tmp_path / "mine" / f".added.json.{process.pid}@{platform.node()}.unfinished").write_text("{")
     assert call("data", "add", "mine", own_table(tmp_path / "own"), "--data", tmp_path).code == 0
 
 

@@ -1,5 +1,6 @@
 """Data sets that users add: a table or a folder of images, remembered by name."""
 
+import os
 import re
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from relbench.data.own import read_image_folder, read_table
 from relbench.data.photo_sets import PhotoSet
 from relbench.data.table import counts, hold_out, lines_of, table_hash
 from relbench.experiment import Fraction, Settings, one_line
-from relbench.files import written_whole
+from relbench.files import clear_unfinished, written_whole
 
 NOTE = "added.json"  # in the data set's folder
 KS = (1, 2, 4, 8, 16, 32)
@@ -62,7 +63,7 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
     if name in (*glyphs.NAMES, *card_names()):
         raise ValueError(f"the name {name!r} is taken: take another one")
     folder = root / name
-    if folder.exists() and not _is_left_over(folder):
+    if os.path.lexists(folder) and not _is_left_over(folder):
         raise ValueError(f"{folder} is there already: take another name, or delete it")
     added = _noted(name, source.resolve(), seed, share)
     try:
@@ -77,7 +78,10 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
 
 def _is_left_over(folder: Path) -> bool:
     """Nothing but a half-written note is in it: whoever began to add the data set was killed."""
-    return folder.is_dir() and all(path.name.startswith(f".{NOTE}.") for path in folder.iterdir())
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    clear_unfinished(folder)
+    return not any(folder.iterdir())
 
 
 def _noted(name: str, source: Path, seed: int, share: float) -> Added:

@@ -8,20 +8,20 @@ side, how it is resized, PIL's version and that of this format. An image whose s
 file. The folder of the images is not part of it, so both can be moved. It is safe to delete: it is built again.
 """
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import PIL
 from numpy.typing import NDArray
 
 from relbench.data.photos import RESAMPLING, ImageFiles, file_states
-from relbench.files import written_whole
+from relbench.files import clear_unfinished, written_whole
+from relbench.locks import lock
 
 VERSION = 1  # counts up when the same images would give another file
 HEADER = 128  # bytes: numpy's, for any number of images
@@ -114,19 +114,15 @@ def _check_space(folder: Path, count: int, side: int) -> None:
         )
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> IO[str]:
     """No other process builds in the folder meanwhile, and what killed ones left half-written is gone."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
+        held = lock(folder, wait=True)
+        clear_unfinished(folder)
     except OSError as error:
         raise ValueError(_unwritable(folder, error)) from None
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        for half_written in folder.glob(".decoded-*.npy.[0-9]*"):  # see files.written_whole
-            half_written.unlink()
-        yield
+    return held
 
 
 def _unwritable(folder: Path, error: OSError) -> str:

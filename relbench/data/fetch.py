@@ -4,15 +4,13 @@ Downloads are done with requests itself. pooch, which is made for this, can neit
 "too many downloads" from a file; both would have to be written all the same, and little of it would be left.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import Literal
+from typing import IO, Literal
 
 import requests
 import urllib3
@@ -20,6 +18,7 @@ import urllib3
 from relbench.data.card import Archive, Card, Layout
 from relbench.data.checksum import BytesDone, misfit
 from relbench.data.unpack import check_room, is_settled, plain_disk_errors, settle, unpack
+from relbench.locks import HeldError, lock
 
 Progress = Callable[[str, int, int | None], None]  # told: what is done, bytes so far, of how many (None: not known)
 State = Literal["absent", "partial", "archive", "ready"]
@@ -112,15 +111,12 @@ def _state(card: Card, folder: Path) -> State:
     return "partial" if any((folder / name).exists() for name in names) else "absent"
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _alone(folder: Path) -> IO[str]:
     """Keep other processes from fetching the same; the system lets go when this one ends, however it does."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ValueError(f"another process is fetching into {folder}: try again when it has finished") from None
-        yield
+    try:
+        return lock(folder)
+    except HeldError:
+        raise ValueError(f"another process is fetching into {folder}: try again when it has finished") from None
 
 
 def _missing(layout: Layout, folder: Path) -> list[str]:

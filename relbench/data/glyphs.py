@@ -32,7 +32,6 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import psutil
 import torch
 from numpy.typing import NDArray
 
@@ -181,16 +180,8 @@ def _kept(classes: Sequence[str], size: int, folder: Path, progress: Progress) -
     name = _sha256([content_hash().encode(), *(label.encode() for label in classes)])
     kept = folder / f"{size}px-{name[:16]}.raw"
     if not kept.exists():
-        _clear_half_rendered(folder)
         _render(kept, classes, size, progress)
     return kept
-
-
-def _clear_half_rendered(folder: Path) -> None:
-    """Delete what killed processes left: it is large (see `files.written_whole` for the names)."""
-    for half in folder.glob(".*px-*.raw.[0-9]*"):
-        if not psutil.pid_exists(int(half.suffix.removeprefix("."))):
-            half.unlink(missing_ok=True)
 
 
 def _render(kept: Path, classes: Sequence[str], size: int, progress: Progress) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
 import tracemalloc
@@ -431,7 +432,9 @@ def test_more_classes_than_there_are_with_those_of_validation(folder):
 def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
     dead = subprocess.Popen([sys.executable, "-c", ""])
     dead.wait()
-    left, running = tmp_path / f".32px-abc.raw.{dead.pid}", tmp_path / f".32px-abc.raw.{os.getppid()}"
+    left, running = (
+        tmp_path / f".32px-abc.raw.{process}@{platform.node()}.unfinished" for process in (dead.pid, os.getppid())
+    )
     for path in (left, running, tmp_path / "32px-abc.raw"):
         path.write_bytes(b"")
     source(tmp_path, train=1, test=1, size=16)

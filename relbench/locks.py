@@ -1,0 +1,95 @@
+"""Locks on folders: one process writes at a time, and what is no lock file of our own is left alone.
+
+The package filelock does the same for most purposes. It is not used, as it does not say which process holds a lock, and
+as on file systems without flock it leaves files behind that stop every later run after a kill on another machine.
+"""
+
+import errno
+import fcntl
+import os
+import stat
+import sys
+from functools import cache
+from pathlib import Path
+from typing import IO
+
+WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what file systems without flock answer
+NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # of a link, a folder, a socket
+FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not keep us waiting
+LONGEST = 20  # characters of a process number that is worth showing
+
+
+class HeldError(ValueError):
+    """Another process holds the lock.
+
+    Attributes:
+        holder: number of that process, as text.
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        super().__init__(f"{path} is held by process {holder}: wait for it")
+        self.holder = holder
+
+
+def lock(folder: Path, *, wait: bool = False) -> IO[str]:
+    """Hold a folder's lock until the returned file is closed, or the process ends, however it does.
+
+    Where the file system has no locks, that is said once, and nothing is locked: a lock is only there to keep a second
+    process from doing the same work, or from deleting what a first one is writing.
+
+    Args:
+        folder: it is there; its file `.lock` is made if need be, and stays.
+        wait: until the other process lets go.
+
+    Raises:
+        HeldError: another process holds it, and `wait` is not set.
+        ValueError: `.lock` is a link, or otherwise not a file of its own; it is neither followed nor changed.
+        OSError: the file can't be made or opened.
+    """
+    path = folder / ".lock"
+    file = _opened(path)
+    try:
+        _take(file, path, wait=wait)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _opened(path: Path) -> IO[str]:
+    """The lock file, not emptied: it may be somebody's."""
+    try:
+        handle = os.open(path, FLAGS, 0o666)
+    except OSError as error:
+        if error.errno in NO_PLAIN_FILE:
+            raise _no_lock_file(path) from None
+        raise
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(handle)
+        raise _no_lock_file(path)
+    return os.fdopen(handle, "r+", encoding="utf-8", errors="replace")
+
+
+def _no_lock_file(path: Path) -> ValueError:
+    return ValueError(f"{path} is a link or no plain file, which is never written to: delete it, then try again")
+
+
+def _take(file: IO[str], path: Path, *, wait: bool) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise HeldError(path, file.read(LONGEST).strip()) from None
+    except OSError as error:
+        if error.errno not in WITHOUT_LOCKS:
+            raise
+        _tell_once()
+        return
+    file.truncate(0)
+    file.write(f"{os.getpid()}\n")
+    file.flush()
+
+
+@cache
+def _tell_once() -> None:
+    sys.stderr.write("relbench: this file system has no locks: let only one process write to a folder at a time\n")
