@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 # Counts up whenever the code changes the numbers that unchanged settings give, beyond the rounding that differs between
-# machines anyway; old runs are then not reused.
+# machines anyway; old runs are then not reused. Where a single loss changes, so does `Term.revision`, and not this.
 RECIPE = 1
 
 EMBEDDING = "embedding"  # the name of the last layer: what is retrieved by
@@ -77,6 +77,7 @@ class Term(Settings):
     options: dict[str, JsonValue] = {}
     layers: tuple[str, ...] = ()  # whose maps are compared; a loss's usual ones are filled in when a run is planned
     source: str = ""  # Python text of a loss that is not relbench's
+    revision: PositiveInt = 1  # of the loss's code, where it changed the run's numbers; filled in when a run is planned
 
 
 class Protocol(Settings):

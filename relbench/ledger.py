@@ -276,5 +276,6 @@ def _earlier(experiment: Experiment) -> dict[str, Any]:
 
 
 def _written(term: Term) -> dict[str, Any]:
-    """A term's settings; layers and source only where it has them."""
-    return term.model_dump(exclude={name for name in ("layers", "source") if not getattr(term, name)})
+    """A term's settings; layers and source only where it has them, a revision from the second on."""
+    left_out = {name for name in ("layers", "source") if not getattr(term, name)}
+    return term.model_dump(exclude=left_out | ({"revision"} if term.revision == 1 else set()))

@@ -79,8 +79,8 @@ def possible(cell: Cell) -> Cell:
 
 
 def _planned(experiment: Experiment) -> Experiment:
-    """With the layers that its losses look at by themselves, and without a teacher that none of them looks at."""
-    terms = tuple(_with_layers(term) for term in experiment.terms)
+    """With what follows from its losses filled in, and without a teacher that none of them looks at."""
+    terms = tuple(_revised(_with_layers(term), experiment.net) for term in experiment.terms)
     earlier = {"start": _planned(experiment.start)} if experiment.start else {}
     idle = not any(_entry(term).needs_teacher for term in terms)
     teacher = None if idle or not experiment.teacher else _planned(experiment.teacher)
@@ -94,6 +94,11 @@ def _with_layers(term: Term) -> Term:
     if len(set(term.layers)) != len(term.layers):
         raise ValueError(f"the loss {term.loss} has layers {', '.join(term.layers)}: name each once")
     return changed(term, {"layers": term.layers or entry.layers})
+
+
+def _revised(term: Term, net: Net) -> Term:
+    """With the revision of the loss's code, so that numbers of an earlier, wrong one are not taken for its own."""
+    return changed(term, {"revision": 1 if net.unit_length else _entry(term).free_length_revision})
 
 
 def _entry(term: Term) -> Loss:

@@ -29,7 +29,7 @@ OTHER = {  # for every setting a second value
     Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"}
     | {"hold_out": False, "resize": 40},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
-    Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text"},
+    Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text", "revision": 2},
     Protocol: {
         "steps": 7,
         "learning_rate": 0.5,
@@ -86,7 +86,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, protocol; terms; seed, scale and recipe; the student's own start, the teacher's own teacher and start
-    assert len(prints) == 2 * (8 + 5 + 14) + 3 * 5 + 2 * 3 + 3
+    assert len(prints) == 2 * (8 + 5 + 14) + 3 * 6 + 2 * 3 + 3
     assert {"teacher.protocol.decay_at.", "start.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -195,7 +195,7 @@ def test_defaults_are_pinned():
         "device": "cpu",
         "threads": 1,
     }
-    term = {"loss": "x", "weight": 1.0, "options": {}, "layers": (), "source": ""}
+    term = {"loss": "x", "weight": 1.0, "options": {}, "layers": (), "source": "", "revision": 1}
     expected = {"data": data, "net": net, "terms": (term,), "protocol": protocol, "seed": 0}
     expected |= {"teacher": None, "start": None, "scale": "full"}
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "recipe": RECIPE}

@@ -209,6 +209,20 @@ def test_layers_are_filled_in(loss, layers):
     assert method(Term(loss=loss, layers=layers)).fingerprint == method(Term(loss=loss)).fingerprint
 
 
+def test_a_run_whose_numbers_a_loss_changed_is_another_run():
+    """Hard DarkRank's gradient was wrong on long embeddings; at unit length it was right, and those runs stand."""
+    darkrank = Term(loss="hard_darkrank")
+    at_unit_length = method(darkrank)
+    assert at_unit_length.terms[0].revision == 1
+    assert at_unit_length.terms[0] == darkrank
+    free = method(darkrank, values={"student.unit_length": False})
+    assert free.terms[0].revision == 2
+    before = changed(free, {"terms": (darkrank,)})  # what a row of that time says of itself
+    assert before.fingerprint != free.fingerprint
+    others = method(Term(loss="rkd_angle"), values={"student.unit_length": False})
+    assert others.terms[0].revision == 1
+
+
 def test_layers_that_are_named_stay():
     staged = method(Term(loss="fitnet", layers=("embedding",)), first=(Term(loss="fitnet"),))
     assert staged.terms[0].layers == ("embedding",)

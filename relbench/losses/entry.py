@@ -53,6 +53,8 @@ class Loss:
         layers: which layers' maps it compares if nothing else is said; empty for losses that take no maps. The loss of
             a term is the sum over its layers, each with a loss (and parameters) of its own.
         verify: raises ValueError where names and types are right and the values still are not.
+        free_length_revision: counts up whenever its code changes, beyond rounding, the numbers of runs whose embeddings
+            are not of unit length; those of unit length stay at 1. See `Term.revision`.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Loss:
     layers: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     verify: Callable[[Mapping[str, Any]], object] = no_further_check
+    free_length_revision: int = 1
 
     @property
     def needs_teacher(self) -> bool:

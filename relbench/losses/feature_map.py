@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 
+from relbench.geometry import safe_scale
 from relbench.losses.operands import MAPS, ROWS_OR_MAPS, check_equal, operands, unit_rows
 
 FITNET_RANGE = 0.005
@@ -139,6 +140,7 @@ def attention_transfer(student_map: Tensor, teacher_map: Tensor, *, pool: bool =
 
 def _attention(features: Tensor) -> Tensor:
     """From maps to ``(batch, pixels)``, rows at unit length; float64."""
+    features = features * safe_scale(features)
     return unit_rows(features.square().mean(dim=1).flatten(1).double())
 
 
@@ -159,8 +161,8 @@ def neuron_selectivity(student_map: Tensor, teacher_map: Tensor) -> Tensor:
             down to the smaller one, each axis by itself.
 
     Returns:
-        Scalar without unit, from 0 to 2 (0 for maps of one pixel with no channel 0 there); float64 if either input is,
-        else float32 (half precision is widened first, under autocast too).
+        Scalar without unit, from 0 to 2 (0 for maps of one pixel with no channel 0 there), never below 0 by more than
+        1e-14; float64 if either input is, else float32 (half precision is widened first, under autocast too).
 
     Raises:
         TypeError: an input is not a torch tensor.

@@ -110,8 +110,8 @@ def refilled_embedding(
         scale: factor of the whole, above 0: the divergence itself is of the order of 1e-3.
 
     Returns:
-        Scalar, at least 0, in nats times `scale`; 0, with gradient 0, where no tuple can be formed. float64 if either
-        input is, else float32 (half precision is widened first).
+        Scalar in nats times `scale`, never below 0 by more than rounding (1e-12 of `scale`); 0, with gradient 0, where
+        no tuple can be formed. float64 if either input is, else float32 (half precision is widened first).
 
     Raises:
         TypeError: an input is not a torch tensor.
@@ -120,7 +120,8 @@ def refilled_embedding(
 
     Numerics:
         Distances are computed in the type of the result; the divergence, which is small against the logarithms whose
-        difference it is, in float64. A student that is not finite gives a loss that is not.
+        difference it is, in float64. A student that is not finite gives a loss that is not; so does one whose squared
+        distances leave the type (float32: distances above 1e18).
 
     Cost:
         Memory a few times ``pairs batch`` numbers, for the pairs of anchor and positive; none with `dim` in it.
@@ -252,8 +253,8 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
         average: "image": as above. "entry": divided by the number of classes of the batch too.
 
     Returns:
-        Scalar, at least 0, in nats; float64 if the logits or the embeddings are, else float32 (half precision is
-        widened first, under autocast too).
+        Scalar in nats, never below 0 by more than rounding (in float32 by 1e-6 of 1 + `divergence_weight`); float64 if
+        the logits or the embeddings are, else float32 (half precision is widened first, under autocast too).
 
     Raises:
         TypeError: an input is not a torch tensor.

@@ -94,7 +94,7 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
 
     Returns:
         Scalar without unit, between 0 and 1.5; float64 if either input is, else float32 (half
-        precision is widened first, under autocast too).
+        precision is widened first, under autocast too). Not exactly 0 where all angles agree, but below 1e-10.
 
     Raises:
         TypeError: an input is not a torch tensor.
@@ -113,7 +113,9 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         nearer than 2.4e-5 (float64: 3.7e-11) of the largest distance count as equal rows: angles with such a side have
         cosine 0 and no gradient with respect to it. So r is at most 41,000, and no cosine errs by more than 0.04. This
         holds at any scale of either side, in float32 for coordinates from 1e-36 to 1e36; rows nearer than 7e-18 count
-        as equal as well.
+        as equal as well. Where the true gradient is 0, as for a student all of whose rows lie on one line, noise is
+        returned: at most ``4 eps r`` of the gradient of scattered rows with the same mean distance. Measured in
+        float32: 1e-6 of it for 16 to 128 evenly spaced rows, 1e-3 for 128 normally distributed ones.
 
     Source:
         arXiv:1904.05068, equations 8 and 9; lenscloth/RKD@0a6c3c0 `RKdAngle`. The paper sums over
