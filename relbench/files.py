@@ -1,16 +1,19 @@
 """Files that are whole or not there, and that never lead elsewhere: no link is written to, or deleted through.
 
 A file is written beside its place and then moved into it. What a killed process leaves of that is cleared away by the
-next process that writes into the same folder, or locks a folder above it.
+next process that writes into the same folder, or locks a folder above it. What is read is a regular file: no pipe.
 """
 
+import errno
 import os
 import platform
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import psutil
 
@@ -105,3 +108,33 @@ def refuse_links(folder: Path) -> None:
                 f"{link} is a link to a folder elsewhere, and nothing is written through links: put the folder itself "
                 f"there, or let {folder} as a whole be a link"
             )
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """A regular file, opened to be read as bytes.
+
+    Opening a named pipe waits for a writer, perhaps for ever, and a device may never end.
+
+    Raises:
+        OSError: the file can't be opened, or is a pipe, a device, a socket or a folder.
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # of no effect on regular files; a pipe does not wait
+    try:
+        _refuse_irregular(os.fstat(handle).st_mode, path)
+        return os.fdopen(handle, "rb")
+    except OSError:
+        os.close(handle)
+        raise
+
+
+def read_regular(path: Path) -> bytes:
+    """All bytes of a regular file; raises what `open_regular` does."""
+    with open_regular(path) as file:
+        return file.read()
+
+
+def _refuse_irregular(mode: int, path: Path) -> None:
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))

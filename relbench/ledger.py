@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from relbench.experiment import Experiment, Term, one_line
-from relbench.files import written_whole
+from relbench.files import read_regular, written_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -150,13 +150,14 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
     """Read a row or a plan back.
 
     Raises:
-        ValueError: the file is truncated, or not such a record; one line with what to do.
+        ValueError: the file can't be read, is truncated, or not such a record; one line with what to do.
     """
     try:
-        return kind.model_validate_json(path.read_bytes())
-    except ValidationError as error:
+        return kind.model_validate_json(read_regular(path))
+    except (ValidationError, OSError) as error:
+        why = one_line(error) if isinstance(error, ValidationError) else error.strerror
         raise ValueError(
-            f"{path} is not a readable {kind.__name__.lower()} ({one_line(error)}): "
+            f"{path} is not a readable {kind.__name__.lower()} ({why}): "
             "delete it, and run the study again to restore it"
         ) from None
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import relbench
-from relbench.files import clear_unfinished_below, written_whole
+from relbench.files import clear_unfinished_below, open_regular, read_regular, written_whole
 
 OLD, NEW = "old " * 1000, "new " * 1000
 
@@ -171,6 +171,22 @@ def test_nothing_is_written_through_a_link(tmp_path, kind):
     assert not path.is_symlink()
     assert mine.read_text(encoding="utf-8") == "mine"
     assert names(tmp_path / "results") == ["file.txt"]
+
+
+def test_only_regular_files_are_read(tmp_path):
+    (tmp_path / "file").write_bytes(b"content")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    assert read_regular(tmp_path / "file") == read_regular(tmp_path / "link") == b"content"
+    os.mkfifo(tmp_path / "pipe")
+    for path, error, why in (
+        (tmp_path / "pipe", OSError, "Not a regular file"),
+        (Path("/dev/zero"), OSError, "Not a regular file"),
+        (tmp_path, IsADirectoryError, "Is a directory"),
+        (tmp_path / "none", FileNotFoundError, "No such file"),
+    ):
+        with pytest.raises(error, match=why) as caught:
+            open_regular(path)
+        assert str(caught.value.filename) == str(path)
 
 
 def test_a_reader_never_sees_a_part(tmp_path):

@@ -7,7 +7,19 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
-    {"geometry", "experiment", "files", "ledger", "locks", "comparison", "names", "cores", "seeding", "published"},
+    {
+        "geometry",
+        "experiment",
+        "files",
+        "ledger",
+        "locks",
+        "comparison",
+        "names",
+        "cores",
+        "seeding",
+        "tensors",
+        "published",
+    },
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training", "measure"},
     {"kept"},
@@ -26,6 +38,7 @@ LAYERS = [
 INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason
     ("ledger", "experiment"),  # a row holds its experiment
     ("ledger", "files"),  # a row is written whole
+    ("tensors", "files"),  # pipes are not read
     ("published", "names"),  # a table that there is not is asked for
     ("examples", "summarise"),  # examples are added to a summary, and drawn from its seed
 }

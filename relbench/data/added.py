@@ -13,7 +13,7 @@ from relbench.data.own import read_image_folder, read_table
 from relbench.data.photo_sets import PhotoSet
 from relbench.data.table import counts, hold_out, lines_of, table_hash
 from relbench.experiment import Fraction, Settings, one_line
-from relbench.files import clear_unfinished, written_whole
+from relbench.files import clear_unfinished, read_regular, written_whole
 
 NOTE = "added.json"  # in the data set's folder
 KS = (1, 2, 4, 8, 16, 32)
@@ -112,9 +112,10 @@ def read_added(name: str, root: Path) -> Added:
     """
     path = root / name / NOTE
     try:
-        return Added.model_validate_json(path.read_bytes())
-    except ValidationError as error:
-        raise ValueError(f"{path} is damaged ({one_line(error)}): delete it, and add the data set again") from None
+        return Added.model_validate_json(read_regular(path))
+    except (ValidationError, OSError) as error:
+        why = one_line(error) if isinstance(error, ValidationError) else error.strerror
+        raise ValueError(f"{path} is damaged ({why}): delete it, and add the data set again") from None
 
 
 def added_set(added: Added) -> PhotoSet:

@@ -14,6 +14,7 @@ from typing import TypeVar
 import pandas as pd
 
 from relbench.data.table import COLUMNS, checked
+from relbench.files import read_regular
 
 Result = TypeVar("Result")
 
@@ -86,7 +87,7 @@ def text_lines(file: Path) -> list[str]:
 
 def _raw_lines(file: Path) -> list[bytes]:
     try:
-        content = file.read_bytes()
+        content = read_regular(file)
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None
     if not content:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from relbench.data.card import Archive, Card
+from relbench.files import open_regular
 
 BytesDone = Callable[[int, int | None], None]  # told: bytes done so far, of how many (None: not known)
 
@@ -27,7 +28,7 @@ def _digests(path: Path, kinds: list[str], progress: BytesDone) -> dict[str, str
     """Checksums of a file, read once."""
     digests = {kind: hashlib.new(kind, usedforsecurity=False) for kind in kinds}
     size, done = path.stat().st_size, 0
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         while piece := file.read(CHUNK) if kinds else b"":
             for digest in digests.values():
                 digest.update(piece)

@@ -20,7 +20,7 @@ import PIL
 from numpy.typing import NDArray
 
 from relbench.data.photos import RESAMPLING, ImageFiles, file_states
-from relbench.files import clear_unfinished, written_whole
+from relbench.files import clear_unfinished, open_regular, written_whole
 from relbench.locks import lock
 
 VERSION = 1  # counts up when the same images would give another file
@@ -138,7 +138,7 @@ def _header(count: int, side: int) -> bytes:
 
 def _opened(path: Path, count: int, side: int) -> NDArray[np.uint8]:
     """Compares the header as it stands: numpy's reader makes errors of many kinds of a damaged one."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         whole = file.read(HEADER) == _header(count, side) and path.stat().st_size == cache_bytes(count, side)
     if not whole:
         raise ValueError(

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from relbench.data.outline import Face, rasterise
 from relbench.data.table import COLUMNS, Shape, checked, first_classes, table_hash
 from relbench.data.views import Distortion, Views
-from relbench.files import written_whole
+from relbench.files import open_regular, written_whole
 
 FACES = tuple(
     f"DejaVu{family}{style}.ttf"
@@ -210,7 +210,7 @@ def _check(kept: Path, classes: int, size: int) -> None:
 def _pixels(kept: Path, classes: Iterable[int], size: int) -> Iterator[bytes]:
     """Bytes of classes by their place in the file. Read, not mapped: pages of a map would count as memory."""
     length = len(FACES) * size * size
-    with kept.open("rb") as file:
+    with open_regular(kept) as file:
         for place in classes:
             file.seek(place * length)
             yield file.read(length)

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from relbench.data.annotations import Line
+from relbench.files import read_regular
 
 BYTE_ORDERS = {b"\0\1IM": "<", b"\1\0MI": ">"}  # by the last four bytes of the header: version and order
 HEADER = 128  # bytes
@@ -62,7 +63,7 @@ def read_texts(file: Path, variable: str) -> list[Line]:
 
 def _lines(file: Path, variable: str, rows: Callable[[Matrix], list[list[Element]]]) -> list[Line]:
     try:
-        matrix = _variable(file.read_bytes(), variable)
+        matrix = _variable(read_regular(file), variable)
         found = [_texts(number, row, matrix.order) for number, row in enumerate(rows(matrix), start=1)]
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None

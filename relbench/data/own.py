@@ -11,6 +11,7 @@ import pandas as pd
 
 from relbench.data.annotations import Survey, refuse_missing, text_lines
 from relbench.data.table import COLUMNS, ROLES, checked
+from relbench.files import open_regular
 
 NEEDED = ("path", "label", "split")
 TRUTH = {"true": True, "1": True, "false": False, "0": False, "": None}
@@ -119,7 +120,8 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     """Labels may be whole numbers; columns may be categories, as pandas keeps texts that come often."""
     try:
-        table = pd.read_parquet(path, engine="pyarrow")
+        with open_regular(path) as file:
+            table = pd.read_parquet(file, engine="pyarrow")
     except ImportError:
         raise ValueError(f"to read {path} pyarrow is needed: pip install pyarrow") from None
     except (OSError, ValueError) as error:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from relbench.data.table import Shape, table_hash
+from relbench.files import open_regular
 
 RESAMPLING = Image.Resampling.BILINEAR
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # not all that PIL knows: EPS would start a program
@@ -174,7 +175,7 @@ def _state(path: Path) -> os.stat_result:
 
 
 def _rgb(path: Path) -> Image.Image:
-    with Image.open(path, formats=FORMATS) as image:
+    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
         if image.mode.startswith(("I", "F")):  # PIL would cut everything above 255 off: a white picture
             raise ValueError("its grey levels have more than 8 bits: save it with 8")
         image.info.pop("transparency", None)  # does not change what comes out; of some PIL would warn

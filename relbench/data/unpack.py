@@ -21,6 +21,7 @@ from typing import IO, TypeVar
 from rich.filesize import decimal
 
 from relbench.data.checksum import CHUNK, BytesDone
+from relbench.files import open_regular
 
 HALF, WHOLE = ".unpacking", ".unpacked"  # ends of the names of temporary folders
 BLOCK = 4096  # bytes: what is kept on disk comes in such pieces
@@ -158,7 +159,7 @@ def _members(archive: Path) -> Iterator[Iterator[Member]]:
 
 
 def _opened(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
-    with archive.open("rb") as file:
+    with open_regular(archive) as file:
         is_zip = file.read(4) in ZIP_STARTS
     try:
         return zipfile.ZipFile(archive) if is_zip else tarfile.open(archive, "r:*")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench.evaluation.retrieval import retrieval_metrics
+from relbench.files import open_regular
 
 Array = NDArray[Any]
 
@@ -107,14 +108,14 @@ def stored_metrics(path: Path, labels_path: Path | None, ks: Sequence[int]) -> d
 
 
 def _read_npy(path: Path) -> Array:
-    with _readable(path), path.open("rb") as file:
+    with _readable(path), open_regular(path) as file:
         array: Array = np.lib.format.read_array(file, allow_pickle=False)
         return array
 
 
 def _read_npz(path: Path) -> Stored:
     found: dict[str, Array] = {}
-    with _readable(path), zipfile.ZipFile(path) as archive:
+    with _readable(path), open_regular(path) as whole, zipfile.ZipFile(whole) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
         for name in {*_NEEDED, *_MASKS, "names"}.intersection(held):
             with archive.open(f"{name}.npy") as file:

@@ -1,6 +1,5 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped."""
 
-import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +8,11 @@ from typing import Any
 import torch
 
 from relbench.files import written_whole
+from relbench.tensors import read_tensors
 
 State = dict[str, Any]  # tensors, numbers, texts, and lists and dicts of them: nothing that needs code to be loaded
 
 START_AGAIN = "delete it, and the run starts again from its first step"
-
-
-MISFITS = (RuntimeError, EOFError, LookupError, TypeError, ValueError, AttributeError, OSError, pickle.UnpicklingError)
 
 
 class CheckpointError(ValueError):
@@ -47,7 +44,7 @@ def load_checkpoint(path: Path, fingerprint: str, steps: int) -> State:
         CheckpointError: the file is damaged, holds more than data, or is another experiment's.
     """
     with fits(path):
-        state: State = torch.load(path, map_location="cpu", weights_only=True)
+        state: State = read_tensors(path)
         found = state["fingerprint"]
     if found != fingerprint:
         raise CheckpointError(
@@ -80,9 +77,9 @@ def fits(path: Path) -> Iterator[None]:
     """
     try:
         yield
-    except CheckpointError:
+    except (CheckpointError, torch.OutOfMemoryError):  # that a GPU is too small is no fault of the file
         raise
-    except MISFITS as error:
+    except Exception as error:  # noqa: BLE001 - damaged bytes raise errors of nearly any kind
         raise CheckpointError(
             f"{path} is not a readable checkpoint of this run ({_reason(error)}): {START_AGAIN}"
         ) from None

@@ -145,6 +145,7 @@ def test_one_image_on_both_sides(folder, other):
 def test_parquet_without_pyarrow(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = folder / "birds.parquet"
+    path.touch()
     assert refusal(lambda: read_table(path)) == f"to read {path} pyarrow is needed: pip install pyarrow"
 
 

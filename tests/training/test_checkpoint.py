@@ -1,5 +1,6 @@
 import os
 import pickle
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,32 @@ def test_truncated(tmp_path, share):
     with pytest.raises(ValueError, match=r"c\.pt is not a readable checkpoint of this run .*delete it") as caught:
         load_checkpoint(path, "abc", 9)
     assert "\n" not in str(caught.value)
+
+
+def inner_pickle(path):
+    """Name and content of the pickle in a checkpoint's zip archive, and its other members."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    return next(name for name in members if name.endswith("data.pkl")), members
+
+
+def test_an_inner_pickle_that_is_cut_short(tmp_path):
+    path = tmp_path / "c.pt"
+    save_checkpoint(STATE, path)
+    name, members = inner_pickle(path)
+    for length in range(len(members[name])):
+        with zipfile.ZipFile(path, "w") as archive:
+            for member, content in members.items():
+                archive.writestr(member, content[:length] if member == name else content)
+        with pytest.raises(
+            CheckpointError, match=r"\A.+c\.pt is not a readable checkpoint of this run .*delete it.+\Z"
+        ):
+            load_checkpoint(path, "abc", 9)
+
+
+def test_a_gpu_without_room_is_no_fault_of_the_checkpoint(tmp_path):
+    with pytest.raises(torch.OutOfMemoryError), fits(tmp_path / "c.pt"):
+        raise torch.OutOfMemoryError("CUDA out of memory")
 
 
 def test_of_another_experiment(tmp_path):

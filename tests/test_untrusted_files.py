@@ -1,0 +1,140 @@
+"""Every place where a file is read: what came from somebody else is never executed, and nothing waits for ever."""
+
+import os
+import pickle
+import signal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from pyarrow import parquet
+
+from relbench.data.added import NOTE, read_added
+from relbench.data.annotations import read_lines
+from relbench.data.card import Archive
+from relbench.data.checksum import misfit
+from relbench.data.decoded import DecodedImages
+from relbench.data.matlab import read_texts
+from relbench.data.own import read_table
+from relbench.data.photos import decoded
+from relbench.data.unpack import unpack
+from relbench.evaluation import read_embeddings
+from relbench.ledger import Plan, Row, read_record
+from relbench.losses.own import read_own
+from relbench.training import load_checkpoint
+
+READERS = {  # the file's name, and what reads it
+    "row.json": lambda path: read_record(Row, path),
+    "plan.json": lambda path: read_record(Plan, path),
+    "checkpoint.pt": lambda path: load_checkpoint(path, "0", 1),
+    "embeddings.npz": read_embeddings,
+    "embeddings.npy": lambda path: read_embeddings(path, path),
+    "own.csv": read_table,
+    "own.parquet": read_table,
+    "image.jpg": lambda path: decoded(path, 8),
+    "lists.txt": read_lines,
+    "lists.mat": lambda path: read_texts(path, "class_names"),
+    "decoded.npy": lambda path: DecodedImages(path, ["a.jpg"], 8),
+    f"mine/{NOTE}": lambda path: read_added("mine", path.parents[1]),
+    "my_loss.py": lambda path: read_own(f"{path}:loss"),
+}
+ALSO = {  # hold no pickles, or are told by a checksum
+    "archive.zip": lambda path: unpack(path, path.parent / "unpacked", lambda *_: None),
+    "archive.tar": lambda path: misfit(path, ARCHIVE, lambda *_: None),
+}
+ARCHIVE = Archive(file="archive.tar", md5="0" * 32, unpacks_to=("images",))
+
+
+def made(name, tmp_path):
+    """A path without a file."""
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+@pytest.fixture
+def no_waiting():
+    """Whatever takes longer than a few seconds ends in an error that nobody catches."""
+
+    def wake(*_):
+        pytest.fail("waits for ever")
+
+    before = signal.signal(signal.SIGALRM, wake)
+    signal.alarm(10)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.usefixtures("no_waiting")
+@pytest.mark.parametrize(("name", "read"), (READERS | ALSO).items(), ids=[*READERS, *ALSO])
+def test_a_pipe_is_refused(name, read, tmp_path):
+    path = made(name, tmp_path)
+    os.mkfifo(path)
+    with pytest.raises((ValueError, OSError), match=r"\A.+\Z") as caught:
+        read(path)
+    assert path.stem in str(caught.value)
+
+
+class Hostile:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def as_pickle(path, hostile):
+    path.write_bytes(pickle.dumps(hostile))
+
+
+def as_torch(path, hostile):
+    torch.save({"fingerprint": "0", "network": {"weight": hostile}}, path)
+
+
+def as_array(path, hostile):
+    with path.open("wb") as file:
+        np.save(file, np.array([hostile, hostile], dtype=object), allow_pickle=True)
+
+
+def as_arrays(path, hostile):
+    values = np.array([hostile, hostile], dtype=object)
+    with path.open("wb") as file:
+        np.savez(file, allow_pickle=True, embeddings=values, labels=values)
+
+
+def as_parquet(path, hostile):
+    """In the place where pyarrow before 14.0.1 unpickled (CVE-2023-47248)."""
+    texts = pa.array(["a.jpg", "b.jpg"])
+    metadata = {
+        b"ARROW:extension:name": b"arrow.py_extension_type",
+        b"ARROW:extension:metadata": pickle.dumps(hostile, protocol=0),
+    }
+    fields = [pa.field(name, pa.string(), metadata=metadata) for name in ("path", "label", "split")]
+    parquet.write_table(pa.table([texts] * 3, schema=pa.schema(fields)), path)
+
+
+@pytest.mark.parametrize("write", [as_pickle, as_torch, as_array, as_arrays, as_parquet])
+@pytest.mark.parametrize(("name", "read"), READERS.items(), ids=READERS)
+def test_a_hostile_pickle_is_not_executed(name, read, tmp_path, write):
+    """Whatever the file is called, and in whichever of the forms that hold pickles it is written."""
+    path = made(name, tmp_path)
+    write(path, Hostile(tmp_path / "executed"))
+    with pytest.raises((ValueError, OSError), match=r"\A.+\Z"):
+        read(path)
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("write", [as_pickle, as_torch, as_array, as_arrays])
+def test_the_pickles_are_hostile(tmp_path, write):
+    """Read without care, each of them is executed."""
+    path = tmp_path / "file.npz"
+    write(path, Hostile(tmp_path / "executed"))
+    read = {as_pickle: pd.read_pickle, as_torch: lambda path: torch.load(path, weights_only=False)}
+    found = read.get(write, lambda path: np.load(path, allow_pickle=True))(path)
+    assert write is not as_arrays or len(found["labels"])
+    assert (tmp_path / "executed").exists()
