@@ -3,11 +3,15 @@
 import errno
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from relbench.plain_text import visible
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input; Ctrl-C
 ADVICE = {  # what to do about what the system refuses
@@ -19,7 +23,24 @@ ADVICE = {  # what to do about what the system refuses
     errno.ENOENT: ": check the name",
 }
 
-out, errors = Console(), Console(stderr=True)
+
+class Terminal(Console):
+    """A console to which text is text: no markup, no emoji codes, no control characters but rich's own.
+
+    Paths, labels and messages reach it from everywhere, and each of them may hold `[/y]`, `:key:` or an escape
+    sequence: what is to be coloured is a rich `Text` or has a `style`, and nobody need remember to escape.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What rich would print, with everything unseen shown by its number."""
+        for text, style, control in super().render(renderable, options):
+            yield Segment(text if control else visible(text), style, control)
+
+
+out, errors = Terminal(), Terminal(stderr=True)
 
 
 @contextmanager
@@ -39,7 +60,7 @@ def in_one_line() -> Iterator[None]:
 
 
 def _complain(what: str) -> None:
-    errors.print(f"relbench: {' '.join(what.split())}", style="red", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"relbench: {' '.join(what.split())}", style="red", soft_wrap=True)
 
 
 def numbers(text: str, what: str) -> tuple[int, ...]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 from rich import box
 from rich.filesize import decimal
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -75,7 +74,7 @@ def list_all(root: Root = Path("datasets")) -> None:
         out.print(table)
         licences = dict.fromkeys(NAMES, "free, that of the DejaVu fonts") | {card.name: card.licence for card in cards}
         for name, licence in licences.items():
-            out.print(f"  licence of {name}: {licence}", markup=False, highlight=False)
+            out.print(f"  licence of {name}: {licence}")
 
 
 def _sides(counts: dict[str, int]) -> tuple[str, str]:
@@ -127,13 +126,13 @@ def _fetch(card: "Card", root: Path) -> None:
         with _bytes_bar() as bar:
             folder = fetch(card, root, bar)
     except ManualStepsError as steps:
-        out.print(str(steps), markup=False, highlight=False, soft_wrap=True)
+        out.print(str(steps), soft_wrap=True)
         raise typer.Exit(FAILED) from None
-    out.print(f"{card.name} is unpacked in {escape(str(folder))}", highlight=False)
+    out.print(f"{card.name} is unpacked in {folder}")
     facts = {"": f"{card.title}, {card.homepage}", "split: ": f"{card.split.rule} ({card.split.source})"}
     facts |= {"licence: ": card.licence, "terms: ": card.terms, "cite:": card.citation.rstrip()}
     for what, words in facts.items():
-        out.print(f"{what}{words}", markup=False, highlight=False, soft_wrap=True)
+        out.print(f"{what}{words}", soft_wrap=True)
 
 
 class _BytesBar:
@@ -145,14 +144,14 @@ class _BytesBar:
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(escape(what), total=total)
+            self._tasks[what] = self._progress.add_task(what, total=total)
         self._progress.update(self._tasks[what], completed=done, total=total)
 
 
 @contextmanager
 def _bytes_bar() -> Iterator[_BytesBar]:
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
@@ -174,11 +173,11 @@ def _decode(photos: "PhotoSet", root: Path, side: int, cache: Path | None, *, wa
         raise ValueError(f"{folder} leads to {folder.readlink()}, which is gone: bring it back, or delete the link")
     path = decoded_path(files, names, folder)
     if not path.exists() and not _is_wanted(len(names), side, folder, wanted=wanted):
-        out.print("no decoded images are kept: training decodes the files", highlight=False)
+        out.print("no decoded images are kept: training decodes the files")
         return
     decoded_images(files, names, folder, lambda items: _bar(items, "decoding"))
     _clear_stale(path)
-    out.print(f"decoded images: {path}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"decoded images: {path}", soft_wrap=True)
 
 
 def _clear_stale(path: Path) -> None:
@@ -186,7 +185,7 @@ def _clear_stale(path: Path) -> None:
     for other in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.npy"):
         if other != path:
             other.unlink()
-            out.print(f"deleted, as the images have changed since: {other}", markup=False, soft_wrap=True)
+            out.print(f"deleted, as the images have changed since: {other}", soft_wrap=True)
 
 
 def _link(folder: Path, target: Path) -> None:
@@ -206,7 +205,7 @@ def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> b
     size = cache_bytes(count, side)
     if wanted is False:
         return False
-    out.print(f"decoded, {count:,} images of {side} px take {decimal(size)} in {folder}", markup=False, soft_wrap=True)
+    out.print(f"decoded, {count:,} images of {side} px take {decimal(size)} in {folder}", soft_wrap=True)
     ask = wanted is None and size > LARGE and sys.stdin.isatty()
     return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")
 
@@ -224,7 +223,7 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
         photos, card = _find(name, root)
         found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
-            out.print(fault, markup=False, highlight=False, soft_wrap=True)
+            out.print(fault, soft_wrap=True)
         sum_of_it = f"{count} fault{'s' if count > 1 else ''}" if count else "all is well"
         out.print(f"{name}: {sum_of_it}")
     if found:
@@ -250,7 +249,7 @@ def show(
         path = output or Path(f"{name}.png")
         with written_whole(path) as temporary:
             temporary.write_bytes(picture)
-        out.print(f"written: {path}", markup=False, highlight=False)
+        out.print(f"written: {path}")
 
 
 @app.command("add")
@@ -268,4 +267,4 @@ def add_one(
 
         added = add(name, source, root, seed=seed)
         train, test = _sides(added.counts)
-        out.print(f"{name}: classes, images: {train} for training; {test} for testing", markup=False, highlight=False)
+        out.print(f"{name}: classes, images: {train} for training; {test} for testing")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.progress import track
 
 from relbench.console import out
@@ -39,7 +38,7 @@ def make_runs(cells: Sequence[Cell], folder: Path, call: Call, begin: Callable[[
     """
     runs, experiments = folder / "runs", [cell.experiment for cell in cells]
     for other, count in take_over(experiments, runs, call.results).items():
-        out.print(f"{count} finished runs are taken over from {escape(str(other))}", highlight=False)
+        out.print(f"{count} finished runs are taken over from {other}")
     schedule = prepare(experiments, runs, call.data, preparing, tell)
     finished, waiting = list(schedule.rows), list(schedule.waiting.values())
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
@@ -53,7 +52,7 @@ def make_runs(cells: Sequence[Cell], folder: Path, call: Call, begin: Callable[[
 
 def tell(words: str) -> None:
     """Print a sentence as it is, in one line."""
-    out.print(words, markup=False, highlight=False, soft_wrap=True)
+    out.print(words, soft_wrap=True)
 
 
 def preparing(items: Iterable[str]) -> Iterable[str]:
@@ -68,4 +67,4 @@ def measuring(items: Iterable[str]) -> Iterable[str]:
 
 def written(folder: Path, paths: Sequence[Path]) -> None:
     """Say which files of a report were written."""
-    out.print(f"written to {escape(str(folder))}: {', '.join(path.name for path in paths)}", highlight=False)
+    out.print(f"written to {folder}: {', '.join(path.name for path in paths)}")

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
 
 from relbench.estimate import in_words
 from relbench.ledger import Row
@@ -78,7 +78,7 @@ class Bars:
         self._lock = threading.Lock()  # steps are told by another thread than ends
         self._tasks: dict[str, TaskID] = {}
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[left]}"),
@@ -103,7 +103,7 @@ class Bars:
             pace = self._paces[fingerprint]
             pace.advance(step, time.monotonic())
             if fingerprint not in self._tasks:
-                name = escape(self._names[fingerprint])
+                name = self._names[fingerprint]
                 self._tasks[fingerprint] = self._progress.add_task(name, total=pace.steps, left="")
             self._progress.update(self._tasks[fingerprint], completed=step)
             self._show_total()
@@ -117,13 +117,15 @@ class Bars:
     def finished(self, fingerprint: str, row: Row) -> None:
         """A run has its row."""
         recall, seconds = row.metrics["recall@1"], row.train_seconds + row.evaluate_seconds
-        self._end(fingerprint, f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)", done=row.experiment.protocol.steps)
+        self._end(
+            fingerprint, Text(f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)"), done=row.experiment.protocol.steps
+        )
 
     def failed(self, fingerprint: str, error: str) -> None:
         """A run can't be finished."""
-        self._end(fingerprint, f"[bold red]failed[/]: {escape(error)}", done=self._paces[fingerprint].done)
+        self._end(fingerprint, Text.assemble(("failed", "bold red"), f": {error}"), done=self._paces[fingerprint].done)
 
-    def _end(self, fingerprint: str, how: str, done: int) -> None:
+    def _end(self, fingerprint: str, how: Text, done: int) -> None:
         """So many steps were done, and no more will be."""
         with self._lock:
             self._ended.add(fingerprint)
@@ -132,5 +134,5 @@ class Bars:
             pace = self._paces[fingerprint]
             pace.done = pace.steps = done
             self._show_total()
-        name = escape(self._names[fingerprint])
-        self._progress.console.print(f"[{len(self._ended)}/{len(self._paces)}] {name}: {how}")
+        count = f"[{len(self._ended)}/{len(self._paces)}]"
+        self._progress.console.print(Text(f"{count} {self._names[fingerprint]}: ").append_text(how))

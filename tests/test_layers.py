@@ -18,6 +18,7 @@ LAYERS = [
         "cores",
         "seeding",
         "tensors",
+        "plain_text",
         "published",
     },
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},

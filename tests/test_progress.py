@@ -115,9 +115,9 @@ def test_bars(console):
     bars.step(TWO, 0)
     bars.step(TWO, 12)
     bars.step(ONE, 4)
-    assert shown(bars) == [("all steps", 16, 40), (r"rkd \[d], seed 1", 12, 30), ("teacher, seed 0", 4, 10)]
+    assert shown(bars) == [("all steps", 16, 40), ("rkd [d], seed 1", 12, 30), ("teacher, seed 0", 4, 10)]
     bars.finished(ONE, row(CELLS[0].experiment))
-    assert shown(bars) == [("all steps", 22, 40), (r"rkd \[d], seed 1", 12, 30)]  # all ten of the teacher's are done
+    assert shown(bars) == [("all steps", 22, 40), ("rkd [d], seed 1", 12, 30)]  # all ten of the teacher's are done
 
 
 def test_steps_of_a_failed_run_are_no_longer_waited_for(console):

@@ -11,6 +11,8 @@ from io import BytesIO
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from relbench.plain_text import visible
+
 DOTS_PER_INCH = 150
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 STYLE = {
@@ -23,6 +25,7 @@ STYLE = {
     "grid.alpha": 0.3,
     "legend.frameon": False,
     "svg.fonttype": "path",  # the same picture where the font is missing
+    "text.parse_math": False,  # a dollar in a label is a dollar
     "svg.hashsalt": "relbench",  # names inside the file that do not change from one run to the next
 }
 
@@ -39,6 +42,6 @@ def drawn(size: tuple[float, float], kind: str) -> Iterator[tuple[Figure, BytesI
 
 
 def plain(text: str) -> str:
-    """Text that matplotlib shows as it is: no mathematics between dollar signs, no line hidden by an underscore."""
-    shown = text.replace("$", r"\$")
+    """Text that matplotlib shows as it is: no line hidden from a legend by an underscore, no letter unseen."""
+    shown = visible(text)
     return f" {shown}" if shown.startswith("_") else shown

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relbench import __version__
+from relbench.plain_text import visible
 from relbench.report.syntax import Table
 
 CITED = re.compile(r"(arXiv:\d{4}\.\d{4,5})|([\w.-]+/[\w.-]+)@([0-9a-f]{7,40})")  # a paper, or code at a commit
@@ -35,17 +36,27 @@ class Picture:
     text: str  # for those who do not see it
 
 
-def rendered(template: str, content: dict[str, Any]) -> str:
-    """The page that a template makes of its content and relbench's version."""
-    environment = Environment(
+def environment() -> Environment:
+    """What templates are read and filled by."""
+    return Environment(
         loader=PackageLoader("relbench.report"),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(content, version=__version__)
+
+
+def rendered(template: str, content: dict[str, Any]) -> str:
+    """The page that a template makes of its content and relbench's version."""
+    return environment().get_template(template).render(content, version=__version__)
+
+
+def _visible(value: Any) -> Any:
+    """Text of the page can turn no direction of writing round; markup is the templates' own."""
+    return visible(value) if type(value) is str else value
 
 
 def grid_of(name: str, table: Table) -> Grid:

@@ -30,7 +30,7 @@ from relbench.report.printed_words import (
     outcome,
     reading,
 )
-from relbench.report.syntax import LATEX, MARKDOWN, Column, filled, latex_float, latex_table, markdown_table
+from relbench.report.syntax import Column, filled, latex, latex_float, latex_table, markdown_line, markdown_table
 
 CLAIMS = (
     Column[AnsweredClaim]("Claim", lambda claim: claim.text, is_number=False),
@@ -45,23 +45,19 @@ PAGE = 6  # columns of numbers that can be read on a printed page
 def markdown_printed(summary: PrintedSummary) -> str:
     """Title, tables, claims and notes in GitHub's Markdown."""
     toy = [f"> **{TOY}**", ""] if is_toy(summary) else []
-    text = [f"# {_md(full_title(summary))}", "", *toy]
+    text = [f"# {markdown_line(full_title(summary))}", "", *toy]
     for words in (f"Source: {summary.source}", how_measured(summary), outcome(summary)):
-        text += [_md(words), ""]
+        text += [markdown_line(words), ""]
     for part in formatted_parts(summary):
-        text += [f"## {_md(part.title)}", "", *markdown_table(part.table), ""]
-    text += [f"- {_md(words)}" for words in [*footnotes(summary), *reading(summary)]]
+        text += [f"## {markdown_line(part.title)}", "", *markdown_table(part.table), ""]
+    text += [f"- {markdown_line(words)}" for words in [*footnotes(summary), *reading(summary)]]
     if summary.claims:
         text += ["", f"## {claims_title(summary)}", ""]
-        text += [line for words in claims_caution(summary) for line in (words, "")]
+        text += [line for words in claims_caution(summary) for line in (markdown_line(words), "")]
         text += markdown_table(filled(CLAIMS, summary.claims))
     if summary.notes:
-        text += ["", "## Notes", "", *(f"- {_md(note)}" for note in summary.notes)]
+        text += ["", "## Notes", "", *(f"- {markdown_line(note)}" for note in summary.notes)]
     return "\n".join([*text, ""])
-
-
-def _md(words: str) -> str:
-    return words.translate(MARKDOWN)
 
 
 def latex_printed(summary: PrintedSummary) -> str:
@@ -74,7 +70,7 @@ def latex_printed(summary: PrintedSummary) -> str:
         line
         for part in formatted_parts(summary)
         for piece in part.split(PAGE)
-        for line in latex_float(f"{title}: {piece.title}".translate(LATEX), latex_table(piece.table))
+        for line in latex_float(latex(f"{title}: {piece.title}"), latex_table(piece.table))
     ]
     measured = [*([TOY] if is_toy(summary) else []), how_measured(summary), f"Source: {summary.source}"]
     claims = [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims]
@@ -88,8 +84,8 @@ def latex_printed(summary: PrintedSummary) -> str:
 
 
 def _latex_list(title: str, texts: Sequence[str]) -> Iterator[str]:
-    yield rf"\par\medskip{{\footnotesize\raggedright\noindent\textbf{{{title.translate(LATEX)}}}"
-    yield from (rf"\par {text.translate(LATEX)}" for text in texts)
+    yield rf"\par\medskip{{\footnotesize\raggedright\noindent\textbf{{{latex(title)}}}"
+    yield from (rf"\par {latex(text)}" for text in texts)
     yield r"\par}"
 
 

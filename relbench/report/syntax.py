@@ -1,11 +1,13 @@
 """Tables of formatted cells, and what they are written in: Markdown, LaTeX, comma-separated values."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 import pandas as pd
 
+from relbench.plain_text import one_line, visible
 from relbench.report.wording import MINUS, NOTHING, ONE_SEED, RAISED, TIMES
 
 Line = TypeVar("Line")  # what a line of a table is about
@@ -45,29 +47,67 @@ def filled(columns: tuple[Column[Line], ...], lines: Sequence[Line]) -> Table:
     return Table(columns, tuple(tuple(column.cell(line) for column in columns) for line in lines))
 
 
+FORMULA = re.compile(
+    r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+)  # what a cell begins with that a spreadsheet would compute
+
+
 def csv_text(frame: pd.DataFrame) -> str:
-    """Comma-separated, with every float's shortest text that reads back to the same float."""
-    return frame.to_csv(index=False, lineterminator="\n")
+    """Comma-separated, with every float's shortest text that reads back to the same float.
+
+    A text that a spreadsheet would take for a formula has an apostrophe before it, as OWASP advises (CSV injection).
+    """
+    written = frame.rename(columns=_csv_cell).map(_csv_cell)
+    return written.to_csv(index=False, lineterminator="\n")
 
 
-MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_<>|&~$"} | {"\n": " "})
+def _csv_cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return visible(f"'{value}" if FORMULA.match(value) else value)
+
+
+_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_<>|&~$#"})
+_LINK = re.compile(r"\](?=[(\[:])|:(?=//)|(?<=www)\.", re.IGNORECASE)  # what turns brackets, or an address, into a link
+_BLOCK = re.compile(r"(\d*)(?:(?<=\d)[.)]|(?<!\d)[-+=\[])")  # what turns a line that begins so into a list or a task
+
+
+def markdown(text: str) -> str:
+    """Text inside a line of GitHub's Markdown: it is read as it was written, as nothing else."""
+    return _LINK.sub(lambda found: f"\\{found.group()}", one_line(text).translate(_MARKDOWN))
+
+
+def markdown_line(text: str) -> str:
+    """The same for text that a line, or an entry of a list, begins with."""
+    inside = markdown(text).strip()
+    found = _BLOCK.match(inside)
+    return f"{found.group(1)}\\{inside[found.end(1) :]}" if found else inside
 
 
 def markdown_table(table: Table) -> list[str]:
     """Its lines in GitHub's Markdown."""
     rules = ["---:" if column.is_number else "---" for column in table.columns]
-    head, *body = [[cell.translate(MARKDOWN) for cell in row] for row in [table.header, *table.rows]]
+    head, *body = [[markdown(cell) for cell in row] for row in [table.header, *table.rows]]
     return [f"| {' | '.join(cells)} |" for cells in [head, rules, *body]]
 
 
-LATEX = str.maketrans(
+_LATEX = str.maketrans(
     {character: f"\\{character}" for character in "%&_#${}"}
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}"}
-    | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "\n": " ", MINUS: "$-$", TIMES: r"$\times$"}
+    | {">": r"\textgreater{}", "|": r"\textbar{}", "[": "{[}", "]": "{]}", "*": "{*}", "`": r"\textasciigrave{}"}
+    | {MINUS: "$-$", TIMES: r"$\times$"}
     | {ONE_SEED: r"$\dagger$"}
     | {raised: rf"\textsuperscript{{{letter}}}" for letter, raised in RAISED.items()}
     | {"±": r"$\pm$", NOTHING: "--", "\N{EM DASH}": "---", "“": "``", "”": "''"}
 )
+
+
+_DASHES = re.compile("-(?=-)")  # two in a row are set as one that is longer
+
+
+def latex(text: str) -> str:
+    """Text as LaTeX sets it: it is read as it was written, and is no command, comment, formula or star of one."""
+    return "-{}".join(part.translate(_LATEX) for part in _DASHES.split(one_line(text)))
 
 
 def latex_float(caption: str, body: Sequence[str]) -> list[str]:
@@ -89,4 +129,4 @@ def latex_table(table: Table) -> list[str]:
 
 
 def _latex_line(cells: Sequence[str]) -> str:
-    return rf"{' & '.join(cell.translate(LATEX) for cell in cells)} \\"
+    return rf"{' & '.join(latex(cell) for cell in cells)} \\"

@@ -8,17 +8,18 @@ from rich.table import Table as ConsoleTable
 from rich.text import Text
 
 from relbench.comparison import Comparison, Interval
+from relbench.plain_text import one_line
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Method, Pair, Summary
 from relbench.report.syntax import (
-    LATEX,
-    MARKDOWN,
     Column,
     Table,
     filled,
+    latex,
     latex_float,
     latex_table,
+    markdown_line,
     markdown_table,
 )
 from relbench.report.wording import (
@@ -139,8 +140,8 @@ def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
 
 def markdown_text(summary: Summary) -> str:
     """Title, headline, tables and notes in GitHub's Markdown."""
-    words = [text.translate(MARKDOWN) for text in (summary.plan.title, headline(summary))]
-    listed = [f"- {note.translate(MARKDOWN)}" for note in notes(summary)]
+    words = [markdown_line(text) for text in (summary.plan.title, headline(summary))]
+    listed = [f"- {markdown_line(note)}" for note in notes(summary)]
     text = [f"# {words[0]}", "", words[1], "", *markdown_table(formatted(summary)), "", *listed, ""]
     return "\n".join([*text, *_markdown_pairs(summary)])
 
@@ -149,7 +150,7 @@ def _markdown_pairs(summary: Summary) -> list[str]:
     if not summary.pairs:
         return []
     table = markdown_table(formatted_pairs(summary))
-    return [f"## {PAIRS_TITLE}", "", *table, "", f"- {pair_note(summary).translate(MARKDOWN)}", ""]
+    return [f"## {PAIRS_TITLE}", "", *table, "", f"- {markdown_line(pair_note(summary))}", ""]
 
 
 def latex_text(summary: Summary) -> str:
@@ -158,8 +159,8 @@ def latex_text(summary: Summary) -> str:
     The comparison with the notes, the further metrics, and methods against each other. One table of all would be too
     wide for a page, and all in one float too high where there are twenty methods.
     """
-    table, title = formatted(summary), summary.plan.title.translate(LATEX)
-    words = [r"\par\medskip\raggedright", *(note.translate(LATEX) for note in notes(summary))]
+    table, title = formatted(summary), latex(summary.plan.title)
+    words = [r"\par\medskip\raggedright", *(latex(note) for note in notes(summary))]
     floats = [
         *latex_float(title, [*latex_table(table.part(in_brief=True)), *words]),
         *latex_float(f"{title}: size, batch and further metrics", latex_table(table.part(in_brief=False))),
@@ -171,7 +172,7 @@ def latex_text(summary: Summary) -> str:
 def _latex_pairs(summary: Summary, title: str) -> list[str]:
     if not summary.pairs:
         return []
-    words = [r"\par\medskip\raggedright", pair_note(summary).translate(LATEX)]
+    words = [r"\par\medskip\raggedright", latex(pair_note(summary))]
     caption = f"{title}: {PAIRS_TITLE.lower()}"
     return latex_float(caption, [*latex_table(formatted_pairs(summary)), *words])
 
@@ -190,7 +191,7 @@ def pairs_text(summary: Summary) -> ConsoleTable | None:
         return None
     console = _console(PAIRS_TITLE, [pair_note(summary)], COMPARED)
     for pair, (label, other, *numbers, _) in zip(summary.pairs, formatted_pairs(summary).rows, strict=True):
-        name = Text.assemble(f"{label}\n", (f"against {other}", "dim"))
+        name = Text.assemble(f"{one_line(label)}\n", (f"against {one_line(other)}", "dim"))
         console.add_row(name, *map(Text, numbers), _console_verdict(pair.comparison))
     return console
 
@@ -200,8 +201,8 @@ COMPARED = ("Diff.,\npoints", "95 % over\nqueries", "95 % over\nseeds")
 
 def _console(title: str, below: Sequence[str], numbers: Sequence[str]) -> ConsoleTable:
     """An empty table of methods, such numbers, and verdicts."""
-    caption = Text("\n".join(below), justify="left")
-    console = ConsoleTable(title=Text(title), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
+    caption = Text("\n".join(map(one_line, below)), justify="left")
+    console = ConsoleTable(title=Text(one_line(title)), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
     console.pad_edge = console.show_edge = False
     console.padding = (0, 1, 0, 0)
     console.add_column("Method", overflow="fold")
@@ -217,7 +218,7 @@ def _console_cells(method: Method) -> list[Text]:
     numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
     bounds = (_bounds(method, "over_queries"), _bounds(method, "over_seeds"))
     return [
-        Text.assemble(f"{method.label}\n", (budget, "dim")),
+        Text.assemble(f"{one_line(method.label)}\n", (budget, "dim")),
         *map(Text, (*numbers, *bounds)),
         _console_verdict(method.against_teacher),
     ]

@@ -129,7 +129,7 @@ def test_latex_escapes_each_special_character(study: Summary) -> None:
     labelled = dataclasses.replace(study.methods[0], label=r"50 % <b>_R&D_ | {x}^2 ~ $a$ #1 \ [*]")
     assert (
         r"50 \% \textless{}b\textgreater{}\_R\&D\_ \textbar{} \{x\}\textasciicircum{}2 "
-        r"\textasciitilde{} \$a\$ \#1 \textbackslash{} {[}*{]} &"
+        r"\textasciitilde{} \$a\$ \#1 \textbackslash{} {[}{*}{]} &"
     ) in latex_text(dataclasses.replace(study, methods=(labelled,)))
 
 

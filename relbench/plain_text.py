@@ -1,0 +1,35 @@
+"""Text from outside as a reader may see it: names, paths, labels and messages that can steer nothing.
+
+A name can hold letters that are no letters: escape sequences that recolour or clear a terminal, marks that turn the
+direction of writing round, line breaks that forge a second line, halves of characters that no file can hold. Each is
+shown by its number, as Python writes it. Every format of a report, and the terminal, has its text from here; what is
+markup in that format is the format's own business.
+"""
+
+import re
+
+UNSEEN = re.compile(
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters, less tab and line feed
+    "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # directions of writing
+    "\\u2028\\u2029\\ufeff\\ud800-\\udfff]"  # separators, byte order mark, halves of characters
+)
+
+
+def visible(text: str) -> str:
+    r"""The text with everything unseen shown by its number; lines and tabs stay.
+
+    Example:
+        >>> print(visible("red: \x1b[31m"))
+        red: \x1b[31m
+    """
+    return UNSEEN.sub(lambda found: ascii(found.group())[1:-1], text)
+
+
+def one_line(text: str) -> str:
+    r"""The same with a space for each line feed and tab, for where a line is a unit: a cell, a caption, a log.
+
+    Example:
+        >>> one_line("two\nlines")
+        'two lines'
+    """
+    return visible(text.translate({ord("\n"): " ", ord("\t"): " "}))
