@@ -1,6 +1,5 @@
 """The commands `relbench data ...`: what is there, get it, look at it."""
 
-import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -164,38 +163,24 @@ def _bytes_bar() -> Iterator[_BytesBar]:
 def _decode(photos: "PhotoSet", root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
     """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
     from relbench.data.decoded import decoded_images, decoded_path
+    from relbench.data.decoded_folder import clear_stale, folder_to_fill, lead_to
 
     names = photos.read(root)["name"].tolist()
-    files, folder = photos.files(root, side), photos.cache_folder(root)
-    if cache and wanted is not False:
-        _link(folder, (cache / photos.name).resolve())
-    if folder.is_symlink() and not folder.exists():
-        raise ValueError(f"{folder} leads to {folder.readlink()}, which is gone: bring it back, or delete the link")
-    path = decoded_path(files, names, folder)
-    if not path.exists() and not _is_wanted(len(names), side, folder, wanted=wanted):
+    files, usual = photos.files(root, side), photos.cache_folder(root)
+    elsewhere = cache / photos.name if cache and wanted is not False else None
+    path = decoded_path(files, names, usual)
+    if not path.exists() or elsewhere:
+        folder = usual if wanted is False else folder_to_fill(usual, elsewhere)
+        path = decoded_path(files, names, folder)
+    if not path.exists() and not _is_wanted(len(names), side, path.parent, wanted=wanted):
         out.print("no decoded images are kept: training decodes the files")
         return
-    decoded_images(files, names, folder, lambda items: _bar(items, "decoding"))
-    _clear_stale(path)
+    decoded_images(files, names, path.parent, lambda items: _bar(items, "decoding"))
+    if elsewhere:
+        lead_to(usual, path.parent)
+    for old in [] if path.parent.is_symlink() else clear_stale(path):
+        out.print(f"deleted, as the images have changed since: {old}", soft_wrap=True)
     out.print(f"decoded images: {path}", soft_wrap=True)
-
-
-def _clear_stale(path: Path) -> None:
-    """Delete the decoded images of the same size that belong to files as they were before."""
-    for other in path.parent.glob(f"{path.name.rpartition('-')[0]}-*.npy"):
-        if other != path:
-            other.unlink()
-            out.print(f"deleted, as the images have changed since: {other}", soft_wrap=True)
-
-
-def _link(folder: Path, target: Path) -> None:
-    """Let the folder of decoded images be a link to one elsewhere."""
-    if folder.is_dir() and not folder.is_symlink() and any(folder.glob("*.npy")):
-        raise ValueError(f"decoded images are kept in {folder} already: delete it to keep them elsewhere")
-    target.mkdir(parents=True, exist_ok=True)
-    if folder.resolve() != target:
-        shutil.rmtree(folder) if folder.is_dir() and not folder.is_symlink() else folder.unlink(missing_ok=True)
-        folder.symlink_to(target, target_is_directory=True)
 
 
 def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:

@@ -8,6 +8,7 @@ import errno
 import os
 import platform
 import re
+import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import BinaryIO
 import psutil
 
 UNFINISHED = re.compile(r"\..+\.(?P<process>\d{1,9})@(?P<machine>.*)\.unfinished", re.DOTALL)
+NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # the system's answers to a link, a folder, a socket
 DAY, MINUTE = 86_400.0, 60.0  # seconds
 
 
@@ -90,6 +92,43 @@ def _was_running(process: int, then: float) -> bool:
         return False
     except psutil.Error:  # it is there, but tells nothing
         return True
+
+
+def free_space(folder: Path) -> int:
+    """Bytes that are free on the disk where a folder is, or would be made."""
+    there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
+    return shutil.disk_usage(there).free
+
+
+def open_to_write(path: Path, more: int = 0) -> int:
+    """Open a file for reading and writing, or make it; what is in it stays.
+
+    Args:
+        path: of the file.
+        more: flags of `os.open`.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        ValueError: it is a link (a hard one too: what is written would appear under the other name), or no plain file.
+        OSError: it can't be opened.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | more, 0o666)
+    except OSError as error:
+        if error.errno in NO_PLAIN_FILE:
+            raise _no_plain_file(path) from None
+        raise
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        os.close(handle)
+        raise _no_plain_file(path)
+    return handle
+
+
+def _no_plain_file(path: Path) -> ValueError:
+    return ValueError(f"{path} is a link or no plain file, which is never written to: delete it, then try again")
 
 
 def refuse_links(folder: Path) -> None:

@@ -7,15 +7,14 @@ as on file systems without flock it leaves files behind that stop every later ru
 import errno
 import fcntl
 import os
-import stat
 import sys
 from functools import cache
 from pathlib import Path
 from typing import IO
 
+from relbench.files import open_to_write
+
 WITHOUT_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK)  # what file systems without flock answer
-NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # of a link, a folder, a socket
-FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe must not keep us waiting
 LONGEST = 20  # characters of a process number that is worth showing
 
 
@@ -47,32 +46,13 @@ def lock(folder: Path, *, wait: bool = False) -> IO[str]:
         OSError: the file can't be made or opened.
     """
     path = folder / ".lock"
-    file = _opened(path)
+    file = os.fdopen(open_to_write(path), "r+", encoding="utf-8", errors="replace")
     try:
         _take(file, path, wait=wait)
     except BaseException:
         file.close()
         raise
     return file
-
-
-def _opened(path: Path) -> IO[str]:
-    """The lock file, not emptied: it may be somebody's."""
-    try:
-        handle = os.open(path, FLAGS, 0o666)
-    except OSError as error:
-        if error.errno in NO_PLAIN_FILE:
-            raise _no_lock_file(path) from None
-        raise
-    status = os.fstat(handle)
-    if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
-        os.close(handle)
-        raise _no_lock_file(path)
-    return os.fdopen(handle, "r+", encoding="utf-8", errors="replace")
-
-
-def _no_lock_file(path: Path) -> ValueError:
-    return ValueError(f"{path} is a link or no plain file, which is never written to: delete it, then try again")
 
 
 def _take(file: IO[str], path: Path, *, wait: bool) -> None:

@@ -40,6 +40,7 @@ INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its r
     ("ledger", "experiment"),  # a row holds its experiment
     ("ledger", "files"),  # a row is written whole
     ("tensors", "files"),  # pipes are not read
+    ("locks", "files"),  # a lock file is written to through no link
     ("published", "names"),  # a table that there is not is asked for
     ("examples", "summarise"),  # examples are added to a summary, and drawn from its seed
 }

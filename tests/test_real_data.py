@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -431,6 +432,29 @@ def test_another_place_for_decoded_images(call, cards, tmp_path):
     refused = call(*fetch[:-1])
     assert refused.code == 2
     assert "is gone: bring it back, or delete the link" in refused.error
+    link.unlink()
+    link.symlink_to(tmp_path / "c" / "cub200")
+    assert call(*fetch[:-1]).code == 0  # they are there, and nothing is written
+    refused = call(*fetch[:5], "--side", 16)
+    assert refused.code == 2
+    assert (
+        f"nothing is written where a link leads unless the command names that place: say --cache {tmp_path / 'c'}"
+        in (refused.error)
+    )
+    assert len(list((tmp_path / "c" / "cub200").glob("*.npy"))) == 1
+
+
+def test_no_room_elsewhere_for_decoded_images(call, cards, tmp_path, monkeypatch):
+    """The sizes are said, and neither a link nor a folder is left."""
+    cards(tiny_card("cub200", make("cub200", tmp_path / "cub200"), {}))
+    before = sorted((tmp_path / "cub200").iterdir())
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=12_345))
+    refused = call("data", "fetch", "cub200", "--data", tmp_path, "--side", 32, "--cache", tmp_path / "a")
+    assert refused.code == 2
+    assert f"the 64 decoded images need 196.7 kB, and {tmp_path}/a/cub200 has 12.3 kB free" in refused.error
+    assert sorted((tmp_path / "cub200").iterdir()) == before
+    assert not (tmp_path / "a").exists()
 
 
 @pytest.mark.parametrize(

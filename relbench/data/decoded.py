@@ -9,7 +9,6 @@ file. The folder of the images is not part of it, so both can be moved. It is sa
 """
 
 import hashlib
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -18,14 +17,14 @@ from typing import IO
 import numpy as np
 import PIL
 from numpy.typing import NDArray
+from rich.filesize import decimal
 
 from relbench.data.photos import RESAMPLING, ImageFiles, file_states
-from relbench.files import clear_unfinished, open_regular, written_whole
+from relbench.files import clear_unfinished, free_space, open_regular, written_whole
 from relbench.locks import lock
 
 VERSION = 1  # counts up when the same images would give another file
 HEADER = 128  # bytes: numpy's, for any number of images
-GIGA = 10**9
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
@@ -75,6 +74,8 @@ def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progre
     """
     path = decoded_path(files, names, folder)
     if not path.exists():
+        _clear(folder)  # it may be large
+        _check_space(folder, len(names), files.side)
         with _alone(folder):
             if not path.exists():
                 _build(path, files, sorted(names), progress)
@@ -95,7 +96,6 @@ def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
 
 def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Progress) -> None:
     """Written from start to end, not through a map: on a full disk that would kill the process."""
-    _check_space(path.parent, len(ordered), files.side)
     try:
         with written_whole(path) as temporary, temporary.open("wb") as file:
             file.write(_header(len(ordered), files.side))
@@ -106,23 +106,31 @@ def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Prog
 
 
 def _check_space(folder: Path, count: int, side: int) -> None:
-    needed, free = cache_bytes(count, side), shutil.disk_usage(folder).free
+    """Before the folder is made: nothing is left of what can't be done."""
+    needed, free = cache_bytes(count, side), free_space(folder)
     if needed > free:
         raise ValueError(
-            f"the {count:,} decoded images need {needed / GIGA:.1f} GB, and {folder} has {free / GIGA:.1f} GB free: "
+            f"the {count:,} decoded images need {decimal(needed)}, and {folder} has {decimal(free)} free: "
             "keep them elsewhere, or go without (training then decodes the files again and again)"
         )
 
 
-def _alone(folder: Path) -> IO[str]:
-    """No other process builds in the folder meanwhile, and what killed ones left half-written is gone."""
+def _clear(folder: Path) -> None:
+    """Delete what killed processes left half-written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        held = lock(folder, wait=True)
-        clear_unfinished(folder)
+        if folder.is_dir():
+            clear_unfinished(folder)
     except OSError as error:
         raise ValueError(_unwritable(folder, error)) from None
-    return held
+
+
+def _alone(folder: Path) -> IO[str]:
+    """No other process builds in the folder meanwhile."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return lock(folder, wait=True)
+    except OSError as error:
+        raise ValueError(_unwritable(folder, error)) from None
 
 
 def _unwritable(folder: Path, error: OSError) -> str:

@@ -18,6 +18,7 @@ import urllib3
 from relbench.data.card import Archive, Card, Layout
 from relbench.data.checksum import BytesDone, misfit
 from relbench.data.unpack import check_room, is_settled, plain_disk_errors, settle, unpack
+from relbench.files import open_to_write
 from relbench.locks import HeldError, lock
 
 Progress = Callable[[str, int, int | None], None]  # told: what is done, bytes so far, of how many (None: not known)
@@ -246,7 +247,7 @@ def _transfer(session: requests.Session, address: str, archive: Archive, part: P
         first = next(pieces, b"")
         _refuse_page(response, first)
         check_room((total or 0) - done, part.parent, f"the rest of {archive.file}")
-        with part.open("ab" if done else "wb") as file:
+        with _opened_from(part, done) as file:
             for piece in chain([first], pieces):
                 done += len(piece)
                 if total is not None and done > total:
@@ -257,6 +258,14 @@ def _transfer(session: requests.Session, address: str, archive: Archive, part: P
             os.fsync(file.fileno())
     if total is not None and done < total:
         raise _BrokenOffError(f"broke off after {done} of {total} bytes")
+
+
+def _opened_from(part: Path, done: int) -> IO[bytes]:
+    """The part file, to be written to from there on."""
+    file = os.fdopen(open_to_write(part), "r+b")
+    file.truncate(done)
+    file.seek(done)
+    return file
 
 
 def _answer(session: requests.Session, address: str, start: int) -> tuple[requests.Response, int]:

@@ -21,7 +21,7 @@ from typing import IO, TypeVar
 from rich.filesize import decimal
 
 from relbench.data.checksum import CHUNK, BytesDone
-from relbench.files import open_regular
+from relbench.files import free_space, open_regular
 
 HALF, WHOLE = ".unpacking", ".unpacked"  # ends of the names of temporary folders
 BLOCK = 4096  # bytes: what is kept on disk comes in such pieces
@@ -93,7 +93,7 @@ def unpack(archive: Path, target: Path, progress: BytesDone, must_hold: Sequence
 
 def is_settled(target: Path) -> bool:
     """No killed process left anything."""
-    return not any(path for end in (HALF, WHOLE) for path in target.glob(f".*{end}"))
+    return not _left_in(target)
 
 
 def settle(target: Path) -> set[str]:
@@ -101,10 +101,20 @@ def settle(target: Path) -> set[str]:
 
     Returns:
         The names of the archives whose members were put in place.
+
+    Raises:
+        ValueError: what looks like that is a link or a file, so no process of ours left it.
     """
+    for left in _left_in(target):
+        if left.is_symlink() or not left.is_dir():
+            raise ValueError(f"{left} is a link or a file where a folder was left: delete it, then try again")
     for half in target.glob(f".*{HALF}"):
         shutil.rmtree(half)
     return {_put_in_place(whole) for whole in sorted(target.glob(f".*{WHOLE}"))}
+
+
+def _left_in(target: Path) -> list[Path]:
+    return [path for end in (HALF, WHOLE) for path in target.glob(f".*{end}")]
 
 
 def _put_in_place(whole: Path) -> str:
@@ -142,7 +152,7 @@ def check_room(needed: int, folder: Path, what: str) -> None:
     Raises:
         ValueError: with the bytes needed and free.
     """
-    free = shutil.disk_usage(folder).free
+    free = free_space(folder)
     if needed > free:
         raise ValueError(
             f"{what} needs {decimal(needed)} on the disk of {folder}, but {decimal(free)} are free: free some space, "

@@ -174,15 +174,18 @@ def test_another_side_pil_or_version_makes_another_file(table, folder, kept, mon
 
 def test_no_room(table, folder, kept, monkeypatch):
     usage = shutil.disk_usage(folder)
-    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda _: usage._replace(free=cache_bytes(18, SIDE) - 1))
-    message = refusal(lambda: build(table, folder, kept))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=12_345))
+    new = kept / "not there" / "yet"
+    message = refusal(lambda: build(table, folder, new))
     assert message == (
-        f"the 18 decoded images need 0.0 GB, and {kept} has 0.0 GB free: "
+        f"the 18 decoded images need 21.7 kB, and {new} has 12.3 kB free: "
         "keep them elsewhere, or go without (training then decodes the files again and again)"
     )
-    assert visible(kept) == []
-    monkeypatch.setattr(decoded.shutil, "disk_usage", lambda _: usage._replace(free=cache_bytes(18, SIDE)))
-    build(table, folder, kept)
+    assert not new.parent.exists()  # nothing is left of it
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=cache_bytes(18, SIDE) - 1))
+    refusal(lambda: build(table, folder, new))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=cache_bytes(18, SIDE)))
+    build(table, folder, new)
 
 
 def test_a_disk_that_fills_up_meanwhile(table, folder, kept, monkeypatch):

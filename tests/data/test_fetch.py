@@ -5,10 +5,13 @@ import hashlib
 import io
 import os
 import random
+import resource
 import shutil
 import socket
 import tarfile
 import zipfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from data.misbehaving_server import (
@@ -429,18 +432,55 @@ def test_no_room_for_the_download(tmp_path, monkeypatch):
         fetch(card, tmp_path, silent)
 
 
+@contextmanager
+def files_up_to(size):
+    """The system refuses to let a file grow beyond so many bytes, as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_the_disk_is_full(tmp_path):
-    """As the system has it: /dev/full takes nothing."""
-    part = tmp_path / "birds/birds.tgz.part"
-    part.parent.mkdir()
-    part.symlink_to("/dev/full")
     with serving({"/birds.tgz": good(WHOLE)}) as server:
         card = from_addresses(server.address("/birds.tgz"))
-        with pytest.raises(ValueError, match="birds: No space left on device: free some space") as caught:
+        with (
+            files_up_to(100_000),
+            pytest.raises(ValueError, match="birds: File too large: free some space") as caught,
+        ):
             fetch(card, tmp_path, silent)
         assert "\n" not in str(caught.value)
-        part.unlink()
         fetch(card, tmp_path, silent)
+
+
+@pytest.mark.parametrize("kind", [Path.symlink_to, Path.hardlink_to], ids=["symbolic", "hard"])
+@pytest.mark.parametrize("name", [".lock", "birds.tgz.part"])
+def test_nothing_is_written_through_a_link(tmp_path, kind, name):
+    """In a folder that came from somebody else; as the superuser too."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "birds").mkdir()
+    kind(tmp_path / "birds" / name, tmp_path / "mine")
+    with serving({"/birds.tgz": good(WHOLE)}) as server:
+        card = from_addresses(server.address("/birds.tgz"))
+        with pytest.raises(ValueError, match=f"{name} is a link or no plain file, which is never written to: delete"):
+            fetch(card, tmp_path, silent)
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", [".birds.tgz.unpacked", ".birds.tgz.unpacking"])
+def test_nothing_is_moved_or_deleted_through_a_link(tmp_path, name):
+    mine = tmp_path / "mine" / "birds"
+    mine.mkdir(parents=True)
+    (mine / "images.txt").write_text("mine")
+    (tmp_path / "birds").mkdir()
+    (tmp_path / "birds" / name).symlink_to(mine.parent)
+    with serving({"/birds.tgz": good(WHOLE)}) as server:
+        card = from_addresses(server.address("/birds.tgz"))
+        with pytest.raises(ValueError, match=f"{name} is a link or a file where a folder was left: delete it"):
+            fetch(card, tmp_path, silent)
+    assert below(tmp_path / "mine") == {"birds/images.txt": b"mine"}
 
 
 def test_a_folder_that_cannot_be_made(tmp_path):
