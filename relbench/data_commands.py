@@ -245,11 +245,23 @@ def add_one(
     ],
     root: Root = Path("datasets"),
     seed: Annotated[int, typer.Option(help="Of the split, where the source has none.", min=0)] = 0,
+    background: Annotated[
+        str, typer.Option(help="What transparent images are put onto: a colour, as white or #ff0080; or refuse them.")
+    ] = "white",
+    exif: Annotated[
+        str, typer.Option(help="Images that EXIF says are to be turned or mirrored: apply it, or refuse them.")
+    ] = "apply",
 ) -> None:
     """Make a table or a folder of images a data set: `--set data.name=NAME` then trains on it."""
     with in_one_line():
         from relbench.data.added import add
+        from relbench.data.decoding import asked_decoding
 
-        added = add(name, source, root, seed=seed)
+        asked = asked_decoding(background, exif)
+        added, notes = add(
+            name, source, root, seed=seed, decoding=asked, progress=lambda names: _bar(names, "looking at images")
+        )
         train, test = _sides(added.counts)
         out.print(f"{name}: classes, images: {train} for training; {test} for testing")
+        for note in notes:
+            out.print(f"  {note}", soft_wrap=True)

@@ -9,14 +9,17 @@ from pydantic import PositiveInt, ValidationError
 
 from relbench.data import glyphs
 from relbench.data.card import card_names
+from relbench.data.decoding import Decoding
+from relbench.data.findings import Progress, find_kinds, image_notes, needed
 from relbench.data.own import read_image_folder, read_table
 from relbench.data.photo_sets import PhotoSet
 from relbench.data.table import counts, hold_out, lines_of, table_hash
-from relbench.experiment import Fraction, Settings, one_line
+from relbench.experiment import Fraction, Settings, changed, one_line
 from relbench.files import clear_unfinished, read_regular, written_whole
 
 NOTE = "added.json"  # in the data set's folder
 KS = (1, 2, 4, 8, 16, 32)
+USUAL = Decoding(background="#ffffff", exif="apply")
 
 
 class Added(Settings):
@@ -29,6 +32,13 @@ class Added(Settings):
     ks: tuple[PositiveInt, ...]
     counts: dict[str, int]
     content: str  # hash of the table: a source that changes is another data set
+    decoding: Decoding = Decoding()  # what its images needed when it was added
+
+    @property
+    def folder(self) -> Path:
+        """What the names in the table are relative to."""
+        source = Path(self.source)
+        return source if source.is_dir() else source.parent
 
     def table(self) -> pd.DataFrame:
         """The checked table of all images, validation classes held out.
@@ -45,8 +55,17 @@ class Added(Settings):
         return table
 
 
-def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.2) -> Added:
-    """Remember a data set, after a look at all of its table.
+def add(
+    name: str,
+    source: Path,
+    root: Path,
+    *,
+    seed: int = 0,
+    share: float = 0.2,
+    decoding: Decoding = USUAL,
+    progress: Progress = iter,
+) -> tuple[Added, list[str]]:
+    """Remember a data set, after a look at all of its table and images.
 
     Args:
         name: how experiments will call it: letters, digits, `-` and `_`.
@@ -54,9 +73,14 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
         root: the folder of all data sets.
         seed: see `Added`.
         share: see `Added`.
+        decoding: what may be done with images that hold more than colours; what is None is refused.
+        progress: wraps the images, for a progress bar.
+
+    Returns:
+        What is remembered, and a sentence for each kind of thing that was found in the source and is not simply taken.
 
     Raises:
-        ValueError: the name is impossible or taken, or the table is refused.
+        ValueError: the name is impossible or taken, or the table or an image is refused.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise ValueError(f"the name {name!r} is impossible: take letters, digits, - and _")
@@ -66,6 +90,9 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
     if os.path.lexists(folder) and not _is_left_over(folder):
         raise ValueError(f"{folder} is there already: take another name, or delete it")
     added = _noted(name, source.resolve(), seed, share)
+    names = added.table()["name"].tolist()
+    found = find_kinds(added.folder, names, progress)
+    added = changed(added, {"decoding": needed(found, decoding)})
     try:
         with written_whole(folder / NOTE) as temporary:
             temporary.write_text(added.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -73,7 +100,7 @@ def add(name: str, source: Path, root: Path, *, seed: int = 0, share: float = 0.
         if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
         raise
-    return added
+    return added, image_notes(found, len(names), added.decoding)
 
 
 def _is_left_over(folder: Path) -> bool:
@@ -120,12 +147,12 @@ def read_added(name: str, root: Path) -> Added:
 
 def added_set(added: Added) -> PhotoSet:
     """The data set as every other one of photos."""
-    source = Path(added.source)
     return PhotoSet(
         name=added.name,
-        summary=f"added from {source}",
+        summary=f"added from {added.source}",
         ks=added.ks,
         folder=lambda root: root / added.name,
-        images=lambda _: source if source.is_dir() else source.parent,
+        images=lambda _: added.folder,
         read=lambda _: added.table(),
+        decoding=added.decoding,
     )

@@ -4,8 +4,9 @@ One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, 
 order of their names. Channels come first because batches have them first: a crop is then copied row by row.
 
 The file's name holds a hash of all that decides on its content: the images' names, sizes and times of change, the
-side, how it is resized, PIL's version and that of this format. An image whose size or time changes thus makes another
-file. The folder of the images is not part of it, so both can be moved. It is safe to delete: it is built again.
+side, how it is decoded and resized, PIL's version and that of this format. An image whose size or time changes thus
+makes another file. The folder of the images is not part of it, so both can be moved. It is safe to delete: it is built
+again.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ import PIL
 from numpy.typing import NDArray
 from rich.filesize import decimal
 
+from relbench.data.decoding import Decoding
 from relbench.data.photos import RESAMPLING, ImageFiles, file_states
 from relbench.files import clear_unfinished, free_space, open_regular, written_whole
 from relbench.locks import lock
@@ -41,13 +43,14 @@ class DecodedImages:
         path: of the file.
         names: of all images in it, in any order.
         side: of each image in pixels.
+        decoding: how the images were decoded.
 
     Raises:
         ValueError: the file is damaged, or not of these images.
     """
 
-    def __init__(self, path: Path, names: Iterable[str], side: int) -> None:
-        self.side = side
+    def __init__(self, path: Path, names: Iterable[str], side: int, decoding: Decoding | None = None) -> None:
+        self.side, self.decoding = side, decoding
         self._place = {name: place for place, name in enumerate(sorted(names))}
         self._images = _opened(path, len(self._place), side)
 
@@ -79,7 +82,7 @@ def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progre
         with _alone(folder):
             if not path.exists():
                 _build(path, files, sorted(names), progress)
-    return DecodedImages(path, names, files.side)
+    return DecodedImages(path, names, files.side, files.decoding)
 
 
 def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
@@ -91,6 +94,8 @@ def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
     ordered = sorted(names)
     digest = hashlib.sha256(repr((VERSION, PIL.__version__, RESAMPLING.name, files.side, ordered)).encode())
     digest.update(file_states(files.folder, ordered).tobytes())
+    if files.decoding is not None:  # also where nothing is set: earlier versions decoded by another rule
+        digest.update(files.decoding.model_dump_json().encode())
     return folder / f"decoded-{files.side}px-{digest.hexdigest()[:16]}.npy"
 
 

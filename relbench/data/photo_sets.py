@@ -12,6 +12,7 @@ from relbench.data import cars196, cub200, inshop, sop
 from relbench.data.annotations import Survey
 from relbench.data.card import Card
 from relbench.data.decoded import DecodedImages, decoded_path
+from relbench.data.decoding import Decoding
 from relbench.data.fetch import state
 from relbench.data.photos import ImageFiles, Photos, Pixels
 from relbench.data.table import check_counts, first_classes, hold_out, labels_of, lines_of, table_hash
@@ -48,6 +49,7 @@ class PhotoSet:
         folder: where it lies, given the folder of all data sets; names in the table are relative to `images`.
         images: what names in the table are relative to.
         read: gives the checked table of all images, validation classes held out.
+        decoding: what is done with images that hold more than colours; None: as the authors of the published ones did.
     """
 
     name: str
@@ -56,10 +58,14 @@ class PhotoSet:
     folder: Callable[[Path], Path]
     images: Callable[[Path], Path]
     read: Callable[[Path], pd.DataFrame]
+    decoding: Decoding | None = None
 
     def content(self, root: Path) -> str:
-        """Hash of the table: which images, which classes, which split."""
-        return table_hash(self.read(root))
+        """Hash of which images, which classes, which split, and of how they are decoded where that had to be chosen."""
+        return self._hash(self.read(root))
+
+    def _hash(self, table: pd.DataFrame) -> str:
+        return table_hash(table, self.decoding.parts if self.decoding else [])
 
     def load(self, data: Data, root: Path) -> Photos:
         """The source of images; decoded ones are used where they are kept.
@@ -72,7 +78,7 @@ class PhotoSet:
         table = self.read(root)
         files = self.files(root, side_of(data))
         pixels = self._kept(root, files, table["name"].tolist()) or files
-        return Photos(in_use(table, data), self.images(root), data.size, pixels, table_hash(table))
+        return Photos(in_use(table, data), self.images(root), data.size, pixels, self._hash(table))
 
     def hint(self, data: Data, root: Path) -> str:
         """Says where training has to decode the files again and again."""
@@ -86,7 +92,7 @@ class PhotoSet:
 
     def files(self, root: Path, side: int) -> ImageFiles:
         """The image files, decoded on all cores that this process may use."""
-        return ImageFiles(self.images(root), side, usable_cores())
+        return ImageFiles(self.images(root), side, usable_cores(), self.decoding)
 
     def cache_folder(self, root: Path) -> Path:
         """Where decoded images are kept: a folder, or a link to one elsewhere."""
@@ -94,7 +100,7 @@ class PhotoSet:
 
     def _kept(self, root: Path, files: ImageFiles, names: list[str]) -> Pixels | None:
         path = decoded_path(files, names, self.cache_folder(root))
-        return DecodedImages(path, names, files.side) if path.exists() else None
+        return DecodedImages(path, names, files.side, files.decoding) if path.exists() else None
 
 
 def side_of(data: Data) -> int:

@@ -2,8 +2,7 @@
 
 As the authors of RKD do it (lenscloth/RKD@0a6c3c0, with torchvision's transforms of PIL's images): RGB,
 resized to 256 x 256 whatever the aspect (PIL's bilinear resampling, which averages where it shrinks), a random crop of
-224 x 224 mirrored half of the time in training, the centre crop for evaluation. A camera's note on how it was held
-(EXIF orientation) is ignored, transparency dropped, and of an animation the first picture taken, as there.
+224 x 224 mirrored half of the time in training, the centre crop for evaluation. How files become RGB: see `decoding`.
 
 Batches are bytes: converting and normalising happen on the device, once per batch.
 """
@@ -22,11 +21,10 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from relbench.data.decoding import FORMATS, Decoding, UnsuitableError, rgb
 from relbench.data.table import Shape, table_hash
-from relbench.files import open_regular
 
 RESAMPLING = Image.Resampling.BILINEAR
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # not all that PIL knows: EPS would start a program
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,6 +34,7 @@ class Pixels(Protocol):
     """Decoded images by their name in the table."""
 
     side: int  # pixels
+    decoding: Decoding | None  # how they were decoded
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
         """The images in order, RGB, each of shape (3, side, side); not to be written to.
@@ -53,16 +52,21 @@ class ImageFiles:
         folder: what the names are relative to.
         side: of the square that every image is resized to, in pixels.
         threads: that decode at once; PIL lets go of Python's lock meanwhile.
+        decoding: see `decoding.rgb`.
     """
 
-    def __init__(self, folder: Path, side: int, threads: int) -> None:
-        self.folder, self.side = folder, side
+    def __init__(self, folder: Path, side: int, threads: int, decoding: Decoding | None = None) -> None:
+        self.folder, self.side, self.decoding = folder, side, decoding
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
         """The images in order; the first that can't be decoded ends it."""
-        return _in_order(self._pool, 2 * self._threads, lambda name: decoded(self.folder / name, self.side), names)
+
+        def square(name: str) -> NDArray[np.uint8]:
+            return decoded(self.folder / name, self.side, self.decoding)
+
+        return in_order(self._pool, 2 * self._threads, square, names)
 
 
 class Photos:
@@ -86,7 +90,8 @@ class Photos:
         self.shape = Shape(channels=3, size=size)
         self._names = table["name"].tolist()
         # The sizes of the files, not their pixels: cheap at every start. That pixels decode is for `verify` to see.
-        self.data_hash = table_hash(table, [file_states(folder, self._names)[:, 0].tobytes()])
+        chosen = pixels.decoding.parts if pixels.decoding else []
+        self.data_hash = table_hash(table, [file_states(folder, self._names)[:, 0].tobytes(), *chosen])
         self._pixels = pixels
         self._margin = pixels.side - size
 
@@ -119,28 +124,38 @@ class Photos:
         return batch
 
 
-def decoded(path: Path, side: int) -> NDArray[np.uint8]:
+def decoded(path: Path, side: int, decoding: Decoding | None = None) -> NDArray[np.uint8]:
     """Decode a file and resize it to a square.
+
+    Args:
+        path: of the file.
+        side: of the square in pixels.
+        decoding: see `decoding.rgb`.
 
     Returns:
         RGB, shape (3, side, side).
 
     Raises:
-        ValueError: one line with the path: the file is missing, damaged, truncated, too large, no image, or has grey
-            levels of more than 8 bits.
+        ValueError: one line with the path: the file is missing, damaged, truncated, too large, no image, or refused by
+            `decoding.rgb`.
 
     Source:
         What torchvision's `Resize((side, side))` does to an image of PIL: `image.resize` with bilinear resampling.
     """
     try:
-        square = _rgb(path).resize((side, side), RESAMPLING)
+        square = rgb(path, decoding).resize((side, side), RESAMPLING)
+    except UnsuitableError as error:
+        raise ValueError(f"{path} can't be used: {error}") from None
     except Exception as error:  # noqa: BLE001 - on damaged files PIL's decoders raise errors of nearly any kind
-        raise ValueError(f"{path} can't be decoded ({_reason(error)}): restore the file") from None
+        raise ValueError(f"{path} can't be decoded ({reason(error)}): restore the file") from None
     return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def undecodable(
-    paths: Sequence[Path], threads: int, progress: Callable[[Iterable[Path]], Iterable[Path]] = iter
+    paths: Sequence[Path],
+    threads: int,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    decoding: Decoding | None = None,
 ) -> list[tuple[Path, str]]:
     """Decode all files, and name those that can't be decoded, each with the reason.
 
@@ -151,10 +166,11 @@ def undecodable(
         paths: of the files.
         threads: that decode at once.
         progress: wraps the paths, for a progress bar.
+        decoding: see `decoding.rgb`.
     """
     with ThreadPoolExecutor(threads) as pool:
-        reasons = _in_order(pool, 2 * threads, _why_not, paths)
-        return [(path, reason) for path, reason in zip(progress(paths), reasons, strict=True) if reason]
+        reasons = in_order(pool, 2 * threads, lambda path: _why_not(path, decoding), paths)
+        return [(path, why) for path, why in zip(progress(paths), reasons, strict=True) if why]
 
 
 def file_states(folder: Path, names: Iterable[str]) -> NDArray[np.int64]:
@@ -171,34 +187,26 @@ def _state(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise ValueError(f"the table of images names {path}, which can't be had ({_reason(error)})") from None
+        raise ValueError(f"the table of images names {path}, which can't be had ({reason(error)})") from None
 
 
-def _rgb(path: Path) -> Image.Image:
-    with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
-        if image.mode.startswith(("I", "F")):  # PIL would cut everything above 255 off: a white picture
-            raise ValueError("its grey levels have more than 8 bits: save it with 8")
-        image.info.pop("transparency", None)  # does not change what comes out; of some PIL would warn
-        return image.convert("RGB")
-
-
-def _why_not(path: Path) -> str | None:
+def _why_not(path: Path, decoding: Decoding | None) -> str | None:
     try:
-        _rgb(path)
+        rgb(path, decoding)
     except Exception as error:  # noqa: BLE001 - see `decoded`
-        return _reason(error)
+        return reason(error)
     return None
 
 
-def _reason(error: Exception) -> str:
-    """In one line, without the path."""
+def reason(error: Exception) -> str:
+    """Why an image can't be decoded, in one line, without its path."""
     if isinstance(error, UnidentifiedImageError):
         return f"it is none of {', '.join(FORMATS)}"
     words = error.strerror if isinstance(error, OSError) else None
     return " ".join((words or str(error) or type(error).__name__).split())
 
 
-def _in_order(
+def in_order(
     pool: ThreadPoolExecutor, ahead: int, work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[Result]:
     """Like `pool.map`, but only so far ahead of its reader: thousands of images would not fit into memory."""

@@ -41,7 +41,8 @@ def faults(
     missing, there = _sought(survey, folder)
     if card and (survey.faults or missing):  # then the lists may not name all that is there
         there = sorted({*there, *_images_below(folder)})
-    damaged = [f"{path} can't be decoded ({reason})" for path, reason in undecodable(there, threads, progress)]
+    broken = undecodable(there, threads, progress, photos.decoding)
+    damaged = [f"{path} can't be decoded ({reason})" for path, reason in broken]
     count = len(survey.faults) + len(missing) + len(damaged)
     if not count:
         refused = _refusal(lambda: photos.read(root))

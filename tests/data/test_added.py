@@ -1,0 +1,150 @@
+"""What is found in users' images when they are added: counted, named, and part of the hash where a setting decides."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from tiny_photos import noise
+
+from relbench.data import find_photos
+from relbench.data.added import NOTE, add
+from relbench.data.decoded import decoded_images, decoded_path
+from relbench.data.decoding import Decoding, asked_decoding
+from relbench.data.photos import ImageFiles
+from relbench.experiment import Data
+
+DATA = Data(name="mine", size=8)
+TURNED = Image.Exif()
+TURNED[0x0112] = 6
+
+
+def see_through(number):
+    picture = noise(number, 12, 9).convert("RGBA")
+    picture.putalpha(Image.new("L", picture.size, 40))
+    return picture
+
+
+def write_plain(folder):
+    """Two classes a side, of two images."""
+    for number, name in enumerate(["train/ant", "train/bat", "test/cat", "test/dog"]):
+        (folder / name).mkdir(parents=True)
+        for which in range(2):
+            noise(10 * number + which, 12, 9).save(folder / name / f"{which}.png")
+    return folder
+
+
+def write_mixed(folder):
+    """The same, and five more, of which none is plain."""
+    write_plain(folder)
+    for number in range(4):
+        see_through(number).save(folder / f"train/ant/clear{number}.png")
+    noise(7, 12, 9).save(folder / "test/cat/turned.png", exif=TURNED)
+    return folder
+
+
+def as_of_old(root):
+    """Write the note as the versions before settings wrote it."""
+    path = root / "mine" / NOTE
+    note = json.loads(path.read_text())
+    del note["decoding"]
+    path.write_text(json.dumps(note))
+
+
+def hashes(root):
+    photos = find_photos("mine", root)
+    return photos.content(root), photos.load(DATA, root).data_hash
+
+
+def refusal(call):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        call()
+    return str(caught.value)
+
+
+def test_what_is_found_is_counted_and_named(tmp_path):
+    added, notes = add("mine", write_mixed(tmp_path / "source"), tmp_path)
+    assert added.decoding == Decoding(background="#ffffff", exif="apply")
+    clear = ", ".join(f"train/ant/clear{number}.png" for number in range(3))
+    assert notes == [
+        f"4 of 13 images have transparency: put onto #ffffff (--background COLOUR|refuse): {clear} and 1 more",
+        "1 of 13 images has an EXIF rotation: applied (--exif apply|refuse): test/cat/turned.png",
+    ]
+
+
+def test_plain_images_need_no_setting_and_keep_the_hashes_of_earlier_versions(tmp_path):
+    added, notes = add("mine", write_plain(tmp_path / "source"), tmp_path)
+    assert (added.decoding, notes) == (Decoding(), [])
+    before = hashes(tmp_path)
+    as_of_old(tmp_path)
+    assert hashes(tmp_path) == before
+
+
+def test_another_setting_is_other_data(tmp_path):
+    source, found = write_mixed(tmp_path / "source"), set()
+    for place, background in enumerate(["white", "black"]):
+        add("mine", source, tmp_path / str(place), decoding=asked_decoding(background, "apply"))
+        found.update(hashes(tmp_path / str(place)))
+    as_of_old(tmp_path / "1")
+    assert len(found | set(hashes(tmp_path / "1"))) == 6
+
+
+def test_a_setting_decides_on_what_is_trained_on(tmp_path):
+    source, shown = write_mixed(tmp_path / "source"), []
+    for place, background in enumerate(["white", "black"]):
+        add("mine", source, tmp_path / str(place), decoding=asked_decoding(background, "apply"))
+        images = find_photos("mine", tmp_path / str(place)).load(DATA, tmp_path / str(place))
+        line = images.table["name"].tolist().index("train/ant/clear0.png")
+        shown.append(images.test_batch(np.array([line])).float().mean().item())
+    assert shown[0] > shown[1] + 200  # their alpha is 40 of 255
+
+
+@pytest.mark.parametrize(
+    ("background", "exif", "message"),
+    [
+        ("refuse", "apply", "4 images have transparency, which is refused: train/ant/clear0.png, "),
+        ("white", "refuse", "1 image has an EXIF rotation, which is refused: test/cat/turned.png"),
+    ],
+)
+def test_what_is_to_be_refused_is(tmp_path, background, exif, message):
+    source = write_mixed(tmp_path / "source")
+    found = refusal(lambda: add("mine", source, tmp_path, decoding=asked_decoding(background, exif)))
+    assert found.startswith(message)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_images_that_can_not_be_used_are_counted_and_named(tmp_path):
+    source = write_plain(tmp_path / "source")
+    (source / "test/cat/page.jpg").write_text("<html>")
+    Image.fromarray(np.ones((3, 3), dtype=np.float32)).save(source / "test/dog/float.tif")
+    message = refusal(lambda: add("mine", source, tmp_path))
+    assert message.startswith("2 of 10 images can't be used: ")
+    assert f"{source}/test/cat/page.jpg (it is none of JPEG, " in message
+    assert f"{source}/test/dog/float.tif (its levels are floating-point numbers" in message
+
+
+def test_a_set_added_by_an_earlier_version_is_refused_where_its_pixels_would_change(tmp_path):
+    """Also where the earlier version has kept them decoded."""
+    source = write_mixed(tmp_path / "source")
+    add("mine", source, tmp_path)
+    as_of_old(tmp_path)
+    photos = find_photos("mine", tmp_path)
+    names, kept = photos.read(tmp_path)["name"].tolist(), photos.cache_folder(tmp_path)
+    earlier = ImageFiles(source, 9, 1)
+    decoded_images(earlier, names, kept)
+    assert decoded_path(photos.files(tmp_path, 9), names, kept) != decoded_path(earlier, names, kept)
+    images = photos.load(DATA, tmp_path)
+    lines = np.arange(len(images.table))
+    assert "add it again under another name" in refusal(lambda: images.test_batch(lines))
+
+
+def test_decoded_images_are_those_of_the_setting(tmp_path):
+    add("mine", write_mixed(tmp_path / "source"), tmp_path)
+    photos = find_photos("mine", tmp_path)
+    files, names = photos.files(tmp_path, 9), photos.read(tmp_path)["name"].tolist()
+    before = photos.load(DATA, tmp_path)
+    decoded_images(files, names, photos.cache_folder(tmp_path))
+    after = photos.load(DATA, tmp_path)
+    lines = np.arange(len(names))
+    assert (before.test_batch(lines) == after.test_batch(lines)).all()
+    assert before.data_hash == after.data_hash
