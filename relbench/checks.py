@@ -27,13 +27,15 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         ks: the Ks of Recall@K.
 
     Raises:
-        ValueError: fewer training classes than a batch needs, fewer test images than the largest K asks for, or no two
-            test (or validation) images of one class; pretrained weights that can't be had; a loss that refuses what it
-            would be given.
+        ValueError: a GPU is asked for where there is none; fewer training classes than a batch needs, fewer test images
+            than the largest K asks for, or no two test (or validation) images of one class; pretrained
+            weights that can't be had; a loss that refuses what it would be given.
         CheckpointError: a run's own checkpoint, or that of its finished teacher or first stage, is damaged or gone.
     """
     labels, classes = labels_of(source.table, lines_of(source.table, "train"))
     kinds = {_kind(one): one for one in experiments}.values()
+    for device in {one.protocol.device for one in experiments}:
+        check_device(device)
     for one in kinds:
         class_batches(one, labels, torch.Generator())
     check_retrieval(source.table, "test", ks)
@@ -42,6 +44,16 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
     for one in kinds:
         _check_weights(one)
         try_terms(one, shapes_of(one, source.shape.channels, len(classes)))
+
+
+def check_device(device: str) -> None:
+    """Refuse a GPU where there is none; runs for it can be planned all the same.
+
+    Raises:
+        ValueError: torch sees no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device cuda: torch sees no GPU here; choose cpu or auto (--dry-run plans runs for a GPU)")
 
 
 def _kind(experiment: Experiment) -> str:

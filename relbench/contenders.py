@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from relbench.experiment import Term, changed
 from relbench.losses import find_loss, read_own, try_loss
 from relbench.losses.operands import check_positive
@@ -95,5 +97,5 @@ def _try(term: Term, student: Arm, teacher_dim: int) -> None:
         images_per_class=protocol.images_per_class,
         unit_length=net.unit_length,
         num_classes=math.ceil(protocol.batch_size / protocol.images_per_class),  # all there are is known with the data
-        device=protocol.device,
+        device=protocol.device if torch.cuda.is_available() else "cpu",  # runs for a GPU can be planned without
     )

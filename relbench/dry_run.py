@@ -1,6 +1,6 @@
-"""What a command would do: each run, what it builds on, its state, and what it would take."""
+"""What a command would do: how many runs, in what state, and what they would take; each of them, if asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,19 +9,29 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench.console import out
-from relbench.estimate import Estimate, estimated, image_counts, in_words, total
+from relbench.data import RENDERED
+from relbench.estimate import LONGEST, Estimate, estimated, image_counts, in_words, measured_rates, total
 from relbench.experiment import Experiment
 from relbench.grid import jobs_for
 from relbench.kept import RunFolder
 from relbench.ledger import Row
 from relbench.making import Call, measuring, tell
+from relbench.plan import resolve_device
 from relbench.report.wording import counted
 from relbench.reuse import to_be_taken_over
 from relbench.studies import Cell
 from relbench.table_plan import Undecided
 
 FINISHED = "finished"
-UNDECIDED = "once a rate is chosen"
+UNDECIDED = "waits for a learning rate to be chosen"
+KINDS = {
+    "teacher": "teachers",
+    "student": "students",
+    "control": "controls",
+    "stage": "first stages",
+    "tuning": "runs that choose a learning rate",
+}
+LATER = "runs whose learning rate is chosen later"
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class State:
     """How far a run is.
 
     Attributes:
-        words: for the table.
+        words: for the list of runs.
         row: of a run that is finished here or elsewhere.
         steps: done of one that has begun.
     """
@@ -40,24 +50,20 @@ class State:
 
 
 def show_plan(planned: Sequence[Cell | Undecided], folder: Path, call: Call) -> None:
-    """Print each run, and what all together would take; do nothing.
+    """Print a summary of the runs, the list of them if it is asked for, and what is left to make; make nothing.
 
     Args:
         planned: runs in an order in which they can be made.
         folder: of the study.
-        call: where data and other studies are, and how many run at once.
+        call: where data and other studies are, how many run at once, and how much is to be shown.
 
     Raises:
         ValueError: a row or checkpoint is damaged.
     """
     states = _states(planned, folder / "runs", call.results)
-    waiting = {one.name: one.experiment for one in planned if states[one.name].row is None}
+    waiting = {run.name: run.experiment for run in planned if states[run.name].row is None}
     estimates = _estimates(waiting, states, call)
-    labels = {cell.name: cell.label for cell in planned}
-    table = Table("run", "state", "time", "disk", box=None)
-    for one in planned:
-        table.add_row(*_line(one, states[one.name], labels, estimates.get(one.name)))
-    out.print(table)
+    out.print(_listed(planned, states, estimates) if call.list_runs else _summary(planned, states))
     _print_total(list(waiting.values()), list(estimates.values()), call)
 
 
@@ -76,17 +82,51 @@ def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> State:
     return State("begun" if steps else "to do", steps=steps)
 
 
-def _estimates(waiting: dict[str, Experiment], states: dict[str, State], call: Call) -> dict[str, Estimate]:
+def _estimates(waiting: Mapping[str, Experiment], states: Mapping[str, State], call: Call) -> dict[str, Estimate]:
     """By name. Runs whose settings are not known yet are taken for others that look alike."""
-    images = {data: image_counts(data, call.data) for data in dict.fromkeys(one.data for one in waiting.values())}
+    runs = list(waiting.values())
+    images = {data: image_counts(data, call.data) for data in dict.fromkeys(run.data for run in runs)}
     rows = [state.row for state in states.values() if state.row]
-    done = {waiting[name].fingerprint: states[name].steps for name in waiting}
-    found = estimated(list(waiting.values()), images, rows, measuring, done=done)
+    rates = measured_rates(runs, images, rows, measuring) if call.estimate else {}
+    done = {run.fingerprint: states[name].steps for name, run in waiting.items()}
+    found = estimated(runs, images, rows, rates, done=done)
     return {name: found[run.fingerprint] for name, run in waiting.items()}
 
 
+def _summary(planned: Sequence[Cell | Undecided], states: Mapping[str, State]) -> Table:
+    """One line for each kind of run."""
+    table = Table("runs", "number", "steps each", "finished", "begun", box=None)
+    for kind in dict.fromkeys(map(_kind, planned)):
+        runs = [run for run in planned if _kind(run) == kind]
+        finished = sum(states[run.name].row is not None for run in runs)
+        begun = sum(states[run.name].steps > 0 for run in runs)
+        table.add_row(kind, f"{len(runs):,}", _steps(runs), f"{finished:,}", f"{begun:,}")
+    return table
+
+
+def _steps(runs: Sequence[Cell | Undecided]) -> str:
+    """500, or 500 to 8,000."""
+    steps = {run.experiment.protocol.steps for run in runs}
+    return " to ".join(f"{end:,}" for end in sorted({min(steps), max(steps)}))
+
+
+def _kind(run: Cell | Undecided) -> str:
+    return KINDS[run.role] if isinstance(run, Cell) else LATER
+
+
+def _listed(
+    planned: Sequence[Cell | Undecided], states: Mapping[str, State], estimates: Mapping[str, Estimate]
+) -> Table:
+    """One line for each run, with what it builds on."""
+    labels = {cell.name: cell.label for cell in planned}
+    table = Table("run", "state", "time", "disk", box=None)
+    for run in planned:
+        table.add_row(*_line(run, states[run.name], labels, estimates.get(run.name)))
+    return table
+
+
 def _line(
-    one: Cell | Undecided, state: State, labels: dict[str, str], estimate: Estimate | None
+    one: Cell | Undecided, state: State, labels: Mapping[str, str], estimate: Estimate | None
 ) -> tuple[Text, str, str, str]:
     run = one.experiment
     grounds = [labels.get(ground.fingerprint, ground.fingerprint) for ground in run.foundations.values()]
@@ -95,7 +135,11 @@ def _line(
         told, grounds = [], [ground.partition(" at ")[0] for ground in grounds]
     told += [counted(run.protocol.steps, "step"), *([f"after {' and '.join(grounds)}"] if grounds else [])]
     name = Text.assemble(f"{one.label}, seed {run.seed}\n", ("  " + ", ".join(told), "dim"), overflow="fold")
-    return name, state.words, *((in_words(estimate.seconds), decimal(estimate.disk)) if estimate else ("", ""))
+    return name, state.words, *((_time(estimate), decimal(estimate.disk)) if estimate else ("", ""))
+
+
+def _time(estimate: Estimate) -> str:
+    return "?" if estimate.seconds is None else in_words(estimate.seconds)
 
 
 def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: Call) -> None:
@@ -104,7 +148,25 @@ def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], c
         return
     jobs = call.jobs or jobs_for(waiting)
     whole = total(estimates, jobs)
-    tell(
-        f"{len(waiting)} runs to make: about {in_words(whole.seconds)} with {jobs} at once, "
-        f"{decimal(whole.disk)} of disk (time by {whole.measured}; reading and decoding of images not counted)"
-    )
+    tell(f"{counted(len(waiting), 'run')} to make, {jobs} at once; disk: {decimal(whole.disk)}")
+    tell(_time_of_all(whole, sum(one.seconds is None for one in estimates), waiting, call))
+    if not call.list_runs:
+        tell("--runs lists each run, with what it builds on")
+
+
+def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], call: Call) -> str:
+    """How long all runs take together, or why that is not known."""
+    if whole.seconds is None:
+        return _why_unknown({run.protocol.device for run in waiting}, call)
+    covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
+    files = any(run.data.name not in RENDERED for run in waiting)
+    more = "; reading and decoding image files comes on top" if files else ""
+    return f"time: about {in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
+
+
+def _why_unknown(devices: Collection[str], call: Call) -> str:
+    if not call.estimate:
+        return f"time: not known yet; --estimate measures it here, in {LONGEST:.0f} s at most"
+    if "cuda" in devices and resolve_device("auto") == "cpu":
+        return "time: not known, as it can only be measured on a GPU, and torch sees none here"
+    return f"time: not known, as no training step could be measured within {LONGEST:.0f} s"

@@ -8,6 +8,7 @@ from typing import Any
 from rich.progress import track
 
 from relbench.console import out
+from relbench.estimate import LONGEST
 from relbench.grid import Schedule, jobs_for, prepare, run_grid
 from relbench.progress import Bars
 from relbench.reuse import take_over
@@ -16,7 +17,19 @@ from relbench.studies import Cell
 
 @dataclass(frozen=True)
 class Call:
-    """What the commands that run something are told alike."""
+    """Options that the commands which make runs share.
+
+    Attributes:
+        seeds: of the runs.
+        device: "auto", "cpu" or "cuda".
+        results: holds the folders of all studies.
+        data: holds the data sets.
+        jobs: how many runs at once; None: as many as the cores allow.
+        changes: settings that are not the study's, by key.
+        dry_run: show what would be made, and make nothing.
+        estimate: in a dry run, measure how long runs take.
+        list_runs: in a dry run, list each run.
+    """
 
     seeds: tuple[int, ...]
     device: str
@@ -25,6 +38,8 @@ class Call:
     jobs: int | None
     changes: Mapping[str, Any]
     dry_run: bool
+    estimate: bool = False
+    list_runs: bool = False
 
 
 def make_runs(cells: Sequence[Cell], folder: Path, call: Call, begin: Callable[[], None]) -> Schedule:
@@ -61,8 +76,10 @@ def preparing(items: Iterable[str]) -> Iterable[str]:
 
 
 def measuring(items: Iterable[str]) -> Iterable[str]:
-    """The items, with a progress bar that goes away."""
-    return track(list(items), description="measuring how long runs take", console=out, transient=True)
+    """The items, with a progress bar that goes away; it moves when an item is ready."""
+    return track(
+        list(items), description=f"measuring how long runs take ({LONGEST:.0f} s at most)", console=out, transient=True
+    )
 
 
 def written(folder: Path, paths: Sequence[Path]) -> None:

@@ -1,16 +1,20 @@
 """What to say about a name that is not known."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
+
+NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
-def known(name: str, names: Iterable[str], what: str) -> str:
+def known(name: str, names: Iterable[str], what: str, aliases: Mapping[str, str] = NO_ALIASES) -> str:
     """The name itself, if it is one of those known.
 
     Args:
         name: as somebody wrote it.
         names: those there are.
         what: they are names of: "loss", "data set".
+        aliases: what others call it, and its name here; suggested, not taken.
 
     Raises:
         ValueError: it is not; one line with the nearest ones, or all.
@@ -18,7 +22,8 @@ def known(name: str, names: Iterable[str], what: str) -> str:
     names = list(names)
     if name in names:
         return name
-    raise ValueError(f"unknown {what} {name!r}: {hint(name, names)}")
+    meant = aliases.get(name.lower())
+    raise ValueError(f"unknown {what} {name!r}: {f'did you mean {meant}?' if meant else hint(name, names)}")
 
 
 def hint(name: str, names: Iterable[str]) -> str:

@@ -29,14 +29,12 @@ def find_study(name: str) -> Study:
 
 
 def resolve_device(device: str) -> str:
-    """Take the GPU for "auto" where there is one.
+    """Take the GPU for "auto" where there is one. Runs for a GPU can be planned anywhere.
 
     Raises:
-        ValueError: an unknown device, or a GPU asked for that torch doesn't see.
+        ValueError: an unknown device.
     """
-    known(device, ("auto", "cpu", "cuda"), "device")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device cuda: torch sees no GPU here; choose cpu or auto")
+    known(device, ("auto", "cpu", "cuda"), "device", {"gpu": "cuda", "nvidia": "cuda"})
     return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
 
 
@@ -110,9 +108,8 @@ def check_experiment(experiment: Experiment) -> None:
 
     Raises:
         ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small
-            for the trunk; a GPU where there is none; TF32 without one; a loss that needs a teacher where there is none.
+            for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none.
     """
-    resolve_device(experiment.protocol.device)
     if (experiment.protocol.precision, experiment.protocol.device) == ("tf32", "cpu"):
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
     check_net(experiment.net, experiment.data.size)

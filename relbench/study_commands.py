@@ -29,9 +29,11 @@ Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
-DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Show the runs, their state, and how long they would take; make none.")
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be run; make nothing.")]
+Estimate = Annotated[
+    bool, typer.Option("--estimate", help="As --dry-run, and measure how long it would take, for a minute at most.")
 ]
+ListRuns = Annotated[bool, typer.Option("--runs", help="As --dry-run, and list each run: state, what it builds on.")]
 SelectionOption = Annotated[
     str | None,
     typer.Option(help="Printed tables: last (usual), val or test (best step on these classes; test is peeking), all."),
@@ -53,11 +55,16 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _call(
-    seeds: str, device: str, places: tuple[Path, Path], jobs: int | None, settings: list[str] | None, *, dry_run: bool
+    seeds: str,
+    device: str,
+    places: tuple[Path, Path],
+    jobs: int | None,
+    settings: list[str] | None,
+    shown: tuple[bool, bool, bool],
 ) -> "Call":
     from relbench.making import Call
 
-    return Call(numbers(seeds, "--seeds"), device, *places, jobs, _settings(settings or []), dry_run)
+    return Call(numbers(seeds, "--seeds"), device, *places, jobs, _settings(settings or []), *shown)
 
 
 def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -83,12 +90,15 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     selection: SelectionOption = None,
     *,
     dry_run: DryRun = False,
+    estimate: Estimate = False,
+    list_runs: ListRuns = False,
 ) -> None:
     """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
     with in_one_line():
         from relbench.study_tables import reproduced
 
-        call = _call(seeds, device, (results, data), jobs, settings, dry_run=dry_run)
+        shown = dry_run or estimate or list_runs, estimate, list_runs
+        call = _call(seeds, device, (results, data), jobs, settings, shown)
         given = {"data_sets": dataset, "only": only, "protocol": protocol, "scale": scale, "selection": selection}
         failed = reproduced(study, call, {name: value for name, value in given.items() if value is not None})
     if failed:
@@ -115,6 +125,8 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     *,
     alone: Annotated[bool, typer.Option("--alone", help="Train without the study's task loss.")] = False,
     dry_run: DryRun = False,
+    estimate: Estimate = False,
+    list_runs: ListRuns = False,
 ) -> None:
     """Put losses of yours beside those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
 
@@ -126,7 +138,8 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     with in_one_line():
         from relbench.study_tables import compared
 
-        call = _call(seeds, device, (results, data), jobs, settings, dry_run=dry_run)
+        shown = dry_run or estimate or list_runs, estimate, list_runs
+        call = _call(seeds, device, (results, data), jobs, settings, shown)
         failed = compared(study, losses, call, weight=weight, alone=alone)
     if failed:
         raise typer.Exit(FAILED)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field, PositiveInt, model_validator
 
-from relbench.checks import check_retrieval
+from relbench.checks import check_device, check_retrieval
 from relbench.data import DataSet, Progress, find_data_set
 from relbench.experiment import RECIPE, Data, Experiment, Net, Settings, changed, short_hash
 from relbench.kept import RunFolder, load_trained
@@ -29,7 +29,7 @@ from relbench.ledger import (
 from relbench.machine import describe_machine
 from relbench.measure import measure_test
 from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
-from relbench.plan import check_net, resolve_device
+from relbench.plan import check_net
 from relbench.run import computing
 
 
@@ -104,7 +104,7 @@ def plan_transfer(asked: Asked, data: Path) -> Asked:
         ValueError: an unknown trunk or data set; an image too small for the trunk, or of channels that it can't take; a
             GPU where there is none.
     """
-    resolve_device(asked.device)
+    check_device(asked.device)
     check_net(asked.net, asked.data.size)
     data_set = find_data_set(asked.data.name, data)
     _channels(asked, data_set, data)
@@ -142,11 +142,13 @@ def check_transfers(asked: Sequence[Asked], folder: Path, data: Path, progress: 
         What is not measured yet.
 
     Raises:
-        ValueError: a finished one is damaged; pretrained weights can't be had; Recall@K can't be measured.
+        ValueError: a finished one is damaged; a GPU is asked for where there is none; pretrained weights can't be had;
+            Recall@K can't be measured.
     """
     distinct = {one.fingerprint: one for one in asked}.values()
     waiting = tuple(one for one in distinct if not finished_transfer(one, folder))
     for one in waiting:
+        check_device(one.device)
         check_weights(one.net)
     for settings in dict.fromkeys(one.data for one in waiting):
         data_set = find_data_set(settings.name, data)

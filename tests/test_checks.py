@@ -57,6 +57,12 @@ def test_what_is_possible_passes(tmp_path):
     check_runs([TEACHER], tmp_path, table(validation=0), (1,))
 
 
+def test_a_gpu_where_there_is_none(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    on_a_gpu = changed(TEACHER, {"protocol": changed(PROTOCOL, {"device": "cuda"})})
+    assert refusal(table(), on_a_gpu, tmp_path).startswith("device cuda: torch sees no GPU here; choose cpu or auto")
+
+
 def test_too_few_training_classes(tmp_path):
     message = "a batch of 8 with 2 images per class needs 4 classes, but there are 3 for training"
     assert refusal(table(train=3), runs=tmp_path).startswith(message)

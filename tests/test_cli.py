@@ -68,7 +68,13 @@ def test_list(relbench_command):
 
 
 def test_dry_run_writes_nothing(relbench_command, tmp_path):
-    code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", "--results", tmp_path / "results")
+    options = ("--results", tmp_path / "results", "--device", "cuda")  # a GPU that need not be there
+    code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", *options)
+    assert code == 0
+    assert re.search(r"students +12 +1,000 +0 +0", text)
+    assert re.search(r"18 runs to make, 1 at once; disk: .* MB\ntime: not known yet; --estimate measures it", text)
+    assert text.count("\n") < 10
+    code, text, _ = relbench_command("reproduce", "quickstart", "--runs", *options)
     assert code == 0
     assert text.count("to do") == 18
     assert not (tmp_path / "results").exists()
@@ -119,6 +125,7 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
         (["quickstart", "--seeds", "0,0"], ["each once"]),
         (["quickstart", "--seeds", "-1"], ["seed"]),
         (["quickstart", "--device", "tpu"], ["unknown device 'tpu'"]),
+        (["quickstart", "--device", "gpu"], ["unknown device 'gpu': did you mean cuda?"]),
         (["quickstart", "--set", "data.train_classes=9999"], ["data.train_classes = 9999", "858"]),
         (["quickstart", "--set", "data.train_classes=10"], ["26 classes", "there are 10"]),
         (["quickstart", "--set", "data.test_classes=2"], ["K = 32", "23"]),
@@ -284,7 +291,7 @@ def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
     assert "def soft_neighbours(student, teacher" in (folder / "report.html").read_text()
 
     path.write_text(loss.replace("-99", "-98"))  # another source is another run
-    _, text, _ = relbench_command("compare", f"{path}:soft_neighbours", *rest, *option, "--dry-run")
+    _, text, _ = relbench_command("compare", f"{path}:soft_neighbours", *rest, *option, "--runs")
     (line,) = [line for line in text.splitlines() if "soft_neighbours" in line]
     assert "to do" in line
     path.unlink()  # what is kept needs the file no more, and is not run for a report

@@ -20,6 +20,7 @@ LAYERS = [
         "tensors",
         "plain_text",
         "published",
+        "in_time",
     },
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training", "measure"},

@@ -1,13 +1,14 @@
 """What planned runs will take, of time and of disk, before any of them begins.
 
-Time comes from a finished run of the same kind on the same images, or else from a short calibration (`calibration`):
-training steps, validations, the embedding of the test images, the search of neighbours. A calibration leaves out what
-depends on files (reading and decoding images, writing checkpoints) and the making of a teacher's class centres. Runs
-that share a machine's memory also slow each other down, which a calibration alone on it does not see.
+Time comes from a finished run of the same kind on the same images, or else from a short calibration (`calibration`),
+which is made if it is asked for, and is given up when its time is up: training steps, validations, the embedding of the
+test images, the search of neighbours. A calibration leaves out what depends on files (reading and decoding images,
+writing checkpoints) and the making of a teacher's class centres. Runs that share a machine's memory also slow each
+other down, which a calibration alone on it does not see.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -18,13 +19,31 @@ from relbench.estimate.calibration import Kind, Rates, calibrated, kind_of
 from relbench.estimate.disk import folder_size
 from relbench.estimate.image_counts import ImageCounts, image_counts
 from relbench.experiment import Data, Experiment, Protocol, changed
+from relbench.in_time import in_time
 from relbench.ledger import Row
 from relbench.machine import describe_machine
 
-__all__ = ["Estimate", "ImageCounts", "Rates", "estimated", "image_counts", "in_words", "total"]
+__all__ = [
+    "LONGEST",
+    "Estimate",
+    "ImageCounts",
+    "Rates",
+    "estimated",
+    "image_counts",
+    "in_words",
+    "measured_rates",
+    "total",
+]
 
 Looks = tuple[Kind, Data, int, bool]
+Run = tuple[Experiment, ImageCounts]
 NONE_DONE: Mapping[str, int] = MappingProxyType({})
+NONE_MEASURED: Mapping[Kind, Rates] = MappingProxyType({})
+LONGEST = 60.0  # seconds that a calibration may take
+
+
+def _calibrations(runs: Sequence[Run]) -> Iterator[Rates | None]:
+    return in_time(calibrated, runs, LONGEST)
 
 
 @dataclass(frozen=True)
@@ -32,48 +51,69 @@ class Estimate:
     """What is left to do for a run, or for several.
 
     Attributes:
-        seconds: from now on.
+        seconds: from now on; None where no such run was measured.
         disk: bytes that the results will take, those of a run that has begun included.
-        measured: how the time was found, in a few words.
+        measured: what the time is taken from, in a few words.
     """
 
-    seconds: float
+    seconds: float | None
     disk: int
     measured: str
 
 
-def estimated(
+def measured_rates(
     experiments: Sequence[Experiment],
     images: Mapping[Data, ImageCounts],
     finished: Sequence[Row],
     progress: Progress,
-    *,
-    done: Mapping[str, int] = NONE_DONE,
-    measure: Callable[[Experiment, ImageCounts], Rates] = calibrated,
-) -> dict[str, Estimate]:
-    """Estimate each of the runs that wait. Every kind of run is measured once.
+    measure: Callable[[Sequence[Run]], Iterable[Rates | None]] = _calibrations,
+) -> dict[Kind, Rates]:
+    """Measure each kind of run that no finished run tells of, as far as the time suffices.
 
     Args:
         experiments: runs that are not finished.
         images: for the data settings of each; see `image_counts`.
         finished: rows that may tell how long such runs take; those of other kinds or machines are passed over.
         progress: wraps the names of what is measured, for a progress bar.
+        measure: what kinds of runs take, by one of each; None for what is not ready in time.
+    """
+    known = _known(finished)
+    runs = _representatives([one for one in experiments if _looks(one) not in known], images)
+    here = {kind: run for kind, run in runs.items() if _is_here(kind.device)}
+    shown = progress([str(kind) for kind in here])
+    found = zip(shown, here, measure(list(here.values())), strict=True)
+    return {kind: rates for _, kind, rates in found if rates}
+
+
+def estimated(
+    experiments: Sequence[Experiment],
+    images: Mapping[Data, ImageCounts],
+    finished: Sequence[Row],
+    rates: Mapping[Kind, Rates] = NONE_MEASURED,
+    *,
+    done: Mapping[str, int] = NONE_DONE,
+) -> dict[str, Estimate]:
+    """Estimate each of the runs that wait.
+
+    Args:
+        experiments: runs that are not finished.
+        images: for the data settings of each; see `image_counts`.
+        finished: rows that may tell how long such runs take; those of other kinds or machines are passed over.
+        rates: of `measured_rates`. A kind that is missing is taken for one that differs from it in its losses alone.
         done: fingerprint -> steps, of runs that have begun.
-        measure: what a kind of run takes, by one of them.
 
     Returns:
         By fingerprint.
     """
-    known = _known(finished)
-    rates = _rates([one for one in experiments if _looks(one) not in known], images, progress, measure)
-    disk = _disk(experiments, images)
+    known, disk = _known(finished), _disk(experiments, images)
+    alike = {kind.networks: one for kind, one in reversed([*rates.items()])}
     estimates = {}
     for one in experiments:
         counts, left = images[one.data], one.protocol.steps - done.get(one.fingerprint, 0)
+        kind, seconds, measured = kind_of(one, counts.channels), None, ""
         if rows := known.get(_looks(one)):
-            seconds, measured = _seconds_as_before(rows, left), "a finished run of the same kind"
-        else:
-            rate = rates[kind_of(one, counts.channels)]
+            seconds, measured = _seconds_as_before(rows, left), "finished runs of the same kind"
+        elif rate := rates.get(kind) or alike.get(kind.networks):
             seconds, measured = _seconds(one.protocol, counts, rate, left), rate.measured
         estimates[one.fingerprint] = Estimate(seconds, disk[_form(one)], measured)
     return estimates
@@ -100,17 +140,12 @@ def _looks(experiment: Experiment) -> Looks:
     return kind_of(experiment, channels=0), experiment.data, protocol.validate_every, protocol.watch_test
 
 
-def _rates(
-    experiments: Sequence[Experiment],
-    images: Mapping[Data, ImageCounts],
-    progress: Progress,
-    measure: Callable[[Experiment, ImageCounts], Rates],
-) -> dict[Kind, Rates]:
-    """Of each kind the one with the most dimensions is measured."""
+def _representatives(experiments: Sequence[Experiment], images: Mapping[Data, ImageCounts]) -> dict[Kind, Run]:
+    """Of each kind the run with the most dimensions; kinds that differ in their losses alone one after another."""
     by_size = sorted(experiments, key=lambda one: one.net.dim)
-    ones = {kind_of(one, images[one.data].channels): one for one in by_size}
-    shown = progress([str(kind) for kind in ones])
-    return {kind: measure(one, images[one.data]) for _, (kind, one) in zip(shown, ones.items(), strict=True)}
+    runs = {kind_of(one, images[one.data].channels): (one, images[one.data]) for one in by_size}
+    first = {kind.networks: kind for kind in reversed(runs)}.values()
+    return {kind: runs[kind] for kind in (*reversed(first), *(kind for kind in runs if kind not in first))}
 
 
 def _seconds(protocol: Protocol, counts: ImageCounts, rates: Rates, left: int) -> float:
@@ -149,10 +184,11 @@ def _plain(experiment: Experiment) -> Experiment:
 
 
 def total(estimates: Sequence[Estimate], jobs: int) -> Estimate:
-    """All runs, so many at once; a single run is never split."""
-    times = [one.seconds for one in estimates]
-    measured = dict.fromkeys(one.measured for one in estimates)
-    return Estimate(max([sum(times) / jobs, *times]), sum(one.disk for one in estimates), "; ".join(measured))
+    """All runs whose time is known, a number of jobs at once; a single run is never split."""
+    times = [one.seconds for one in estimates if one.seconds is not None]
+    measured = dict.fromkeys(one.measured for one in estimates if one.measured)
+    seconds = max([sum(times) / jobs, *times]) if times else None
+    return Estimate(seconds, sum(one.disk for one in estimates), " and ".join(measured))
 
 
 def in_words(seconds: float) -> str:

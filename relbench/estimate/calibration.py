@@ -26,6 +26,7 @@ ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not 
 LEAST_ROWS = 8  # images: no loss finds so many too few
 REPEATS = 5  # of work that is shorter
 SEARCHED = 2000  # made-up embeddings
+WHOLE, PART = "steps on whole batches", "steps on parts of batches"  # that were measured
 ENDLESS = 10**8  # steps, the first few of which are made
 
 
@@ -38,7 +39,7 @@ class Rates:
         image: embedding one.
         view: making one to be tested with; 0 where images are read, which is not measured.
         pair: comparing a query with one other image.
-        measured: how, in a few words.
+        measured: on what, in a few words.
     """
 
     step: float
@@ -63,6 +64,11 @@ class Kind:
     device: str
     threads: int
     losses: tuple[tuple[str, tuple[str, ...], str], ...]  # name, layers, source
+
+    @property
+    def networks(self) -> "Kind":
+        """The same with any losses: where networks are large, losses take little of the time."""
+        return replace(self, losses=())
 
     def __str__(self) -> str:
         """A few words, to be shown while it is measured."""
@@ -141,16 +147,16 @@ class _Enough(Exception):  # noqa: N818 - nothing is wrong
     """Ends a training of which enough is known."""
 
 
-def calibrated(experiment: Experiment, counts: ImageCounts) -> Rates:
+def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
     """Measure what a run takes, with its own training loop, in seconds rather than hours.
 
     On a GPU with whole batches. On the CPU from a batch of two classes on, no more images than take `ENOUGH` seconds;
     what a whole batch takes is then in proportion. Nothing is loaded, downloaded or written.
 
     Args:
-        experiment: the run; its teacher need not be there.
-        counts: of its images.
+        run: and the counts of its images; its teacher need not be there.
     """
+    experiment, counts = run
     sample = untrained(experiment)
     device, batch = torch.device(sample.protocol.device), sample.protocol.batch_size
     with computing(sample.protocol.threads, sample.protocol.precision):
@@ -163,7 +169,7 @@ def calibrated(experiment: Experiment, counts: ImageCounts) -> Rates:
             image=_embedding(network, images, device),
             view=_viewing(images),
             pair=_searching(sample.net.dim),
-            measured="full batch" if step.images == batch else f"from {step.images} of {batch} images",
+            measured=WHOLE if step.images == batch else PART,
         )
 
 

@@ -1,12 +1,13 @@
 """How many bytes a finished run keeps, from its settings alone."""
 
 from collections.abc import Iterable
+from functools import cache
 
 import torch
 
 from relbench.estimate.calibration import shapes_without_work, untrained
 from relbench.estimate.image_counts import ImageCounts
-from relbench.experiment import Experiment
+from relbench.experiment import Experiment, Net
 from relbench.models import build_embedder
 from relbench.terms import classifier_of, parts_of
 from relbench.training import Objective
@@ -44,10 +45,15 @@ def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:
 def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn.Module, Objective]:
     """A run's network, which is not in memory, and its losses and classifier."""
     sample = untrained(experiment)
-    with torch.device("meta"):
-        network = build_embedder(sample.net, counts.channels, sample.seed)
     parts = parts_of(sample, shapes_without_work(sample, counts))
-    return network, Objective(parts, classifier_of(sample, counts.classes), teacher=None)
+    return _network(sample.net, counts.channels), Objective(parts, classifier_of(sample, counts.classes), teacher=None)
+
+
+@cache
+def _network(net: Net, channels: int) -> torch.nn.Module:
+    """Many runs share one; only its shapes are asked for."""
+    with torch.device("meta"):
+        return build_embedder(net, channels, seed=0)
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int:

@@ -8,7 +8,9 @@ import torch
 
 from relbench.estimate.calibration import (
     ENOUGH,
+    PART,
     REPEATS,
+    WHOLE,
     Stopwatch,
     calibrated,
     kind_of,
@@ -157,16 +159,16 @@ def test_every_loss_can_be_measured(name, monkeypatch, tmp_path):
     monkeypatch.setattr("relbench.estimate.calibration.SEARCHED", 20)
     monkeypatch.setattr("relbench.estimate.calibration.EVALUATION_BATCH", 20)
     monkeypatch.chdir(tmp_path)
-    rates = calibrated(with_term(name), COUNTS)
+    rates = calibrated((with_term(name), COUNTS))
     assert min(rates.step, rates.image, rates.view, rates.pair) > 0
-    assert rates.measured == "full batch"
+    assert rates.measured == WHOLE
     assert not list(Path().iterdir())
 
 
 def test_the_generators_of_others_are_left_alone(monkeypatch):
     monkeypatch.setattr("relbench.estimate.calibration.EVALUATION_BATCH", 20)
     before, threads = torch.get_rng_state(), torch.get_num_threads()
-    calibrated(changed(STUDENT, {"protocol": changed(SMALL, {"threads": threads + 1})}), COUNTS)
+    calibrated((changed(STUDENT, {"protocol": changed(SMALL, {"threads": threads + 1})}), COUNTS))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.get_num_threads() == threads
 
@@ -176,8 +178,8 @@ def test_a_part_of_a_batch_says_so(monkeypatch):
     seconds = count(0.0, 1.0)
     monkeypatch.setattr(Stopwatch.__init__, "__defaults__", (lambda: next(seconds),))
     monkeypatch.setattr("relbench.estimate.calibration.EVALUATION_BATCH", 20)
-    rates = calibrated(STUDENT, COUNTS)
-    assert rates.measured == "from 10 of 24 images"
+    rates = calibrated((STUDENT, COUNTS))
+    assert rates.measured == PART
     assert rates.step == pytest.approx(1.0 * 24 / 10)
     assert rates.image == pytest.approx(1.0 / 2)
 
@@ -185,7 +187,7 @@ def test_a_part_of_a_batch_says_so(monkeypatch):
 def test_photos_are_not_made_to_be_tested_with(monkeypatch):
     monkeypatch.setattr("relbench.estimate.calibration.EVALUATION_BATCH", 20)
     photos = changed(STUDENT, {"data": changed(STUDENT.data, {"name": "cub200"})})
-    assert calibrated(photos, changed_counts(channels=3)).view == 0
+    assert calibrated((photos, changed_counts(channels=3))).view == 0
 
 
 def changed_counts(**values):
@@ -202,6 +204,6 @@ def test_shapes_without_work_are_the_true_ones(name):
 def test_a_gpu_is_measured_with_whole_batches():
     protocol = changed(SMALL, {"device": "cuda"})
     teacher = changed(TEACHER, {"protocol": protocol})
-    rates = calibrated(changed(STUDENT, {"protocol": protocol, "teacher": teacher}), COUNTS)
-    assert rates.measured == "full batch"
+    rates = calibrated((changed(STUDENT, {"protocol": protocol, "teacher": teacher}), COUNTS))
+    assert rates.measured == WHOLE
     assert min(rates.step, rates.image) > 0

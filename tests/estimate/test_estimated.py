@@ -6,12 +6,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from relbench.estimate import Estimate, ImageCounts, Rates, estimated, in_words, total
+from relbench.estimate import Estimate, ImageCounts, Rates, estimated, in_words, measured_rates, total
+from relbench.estimate.calibration import PART, WHOLE
 from relbench.experiment import changed
 from relbench.machine import describe_machine
 from relbench.plan import find_study, plan_cells
 
-RATES = Rates(step=0.5, image=0.01, view=0.002, pair=1e-5, measured="from 10 of 128 images")
+RATES = Rates(step=0.5, image=0.01, view=0.002, pair=1e-5, measured=PART)
 COUNTS = ImageCounts(classes=80, train=900, validation=100, test=200, test_classes=20, channels=1, text=100)
 CELLS = plan_cells(find_study("quickstart"), (0, 1), "cpu", {}, Path("nowhere"))
 EXPERIMENTS = [cell.experiment for cell in CELLS]
@@ -25,9 +26,10 @@ class Measurer:
     def __init__(self):
         self.asked, self.shown = [], []
 
-    def measure(self, experiment, counts):
-        self.asked.append(experiment)
-        return RATES
+    def measure(self, runs):
+        for experiment, _ in runs:
+            self.asked.append(experiment)
+            yield RATES
 
     def progress(self, names):
         for name in names:
@@ -36,7 +38,8 @@ class Measurer:
 
     def estimates(self, experiments=EXPERIMENTS, finished=(), **rest):
         images = {one.data: COUNTS for one in experiments}
-        return estimated(experiments, images, finished, self.progress, measure=self.measure, **rest)
+        rates = measured_rates(experiments, images, finished, self.progress, self.measure)
+        return estimated(experiments, images, finished, rates, **rest)
 
 
 def with_protocol(**values):
@@ -56,9 +59,9 @@ def test_every_kind_is_measured_once():
     assert measurer.shown == [
         "conv4-8: triplet",
         "conv4-8 taught by conv4-16: triplet, rkd_distance",
+        "conv4-16: triplet",  # each kind of network before other losses
         "conv4-8 taught by conv4-16: triplet, rkd_angle",
         "conv4-8 taught by conv4-16: triplet, rkd_distance, rkd_angle",
-        "conv4-16: triplet",
     ]
     assert len(measurer.asked) == 5  # teachers, their longer controls, and two seeds of each are alike
 
@@ -91,7 +94,7 @@ def test_seconds(values, done, seconds):
     one = with_protocol(**values)
     (found,) = Measurer().estimates([one], done={one.fingerprint: done}).values()
     assert found.seconds == pytest.approx(seconds)
-    assert found.measured == "from 10 of 128 images"
+    assert found.measured == PART
 
 
 @pytest.mark.parametrize(("steps", "every"), [(1, 1), (12, 5), (12, 4), (7, 9)])
@@ -113,7 +116,7 @@ def test_a_finished_run_of_the_same_kind_is_believed():
     measurer, finished = Measurer(), [row(changed(TEACHER, {"seed": 9})), row(with_protocol(steps=100), 30.0, 9.0)]
     found = measurer.estimates(finished=finished, done={TEACHER.fingerprint: 400})[TEACHER.fingerprint]
     assert found.seconds == pytest.approx(100 * (100 / 500 + 30 / 100) / 2 + 8)
-    assert found.measured == "a finished run of the same kind"
+    assert found.measured == "finished runs of the same kind"
     assert TEACHER not in measurer.asked
 
 
@@ -134,14 +137,45 @@ def test_other_runs_are_passed_over(other):
 
 
 def test_nothing_to_estimate():
-    assert estimated([], {}, [], list) == {}
-    assert total([], 2) == Estimate(0, 0, "")
+    assert measured_rates([], {}, [], list) == {}
+    assert estimated([], {}, []) == {}
+    assert total([], 2) == Estimate(None, 0, "")
+
+
+def test_without_a_measurement_only_the_disk_is_known():
+    images = {TEACHER.data: COUNTS}
+    (found,) = estimated([TEACHER], images, []).values()
+    assert (found.seconds, found.measured) == (None, "")
+    assert found.disk > 0
+
+
+def test_when_time_is_up_a_kind_is_taken_for_one_of_other_losses():
+    images = {TEACHER.data: COUNTS}
+
+    def two_in_time(runs):
+        return (RATES if at < 2 else None for at, _ in enumerate(runs))
+
+    rates = measured_rates(EXPERIMENTS, images, [], list, two_in_time)
+    assert [str(kind) for kind in rates] == ["conv4-8: triplet", "conv4-8 taught by conv4-16: triplet, rkd_distance"]
+    found = estimated(EXPERIMENTS, images, [], rates)
+    unknown = {cell.label for cell in CELLS if found[cell.experiment.fingerprint].seconds is None}
+    assert unknown == {"teacher", "teacher, student's steps"}  # no network of their width was measured
+    whole = total([found[one.fingerprint] for one in EXPERIMENTS], 1)
+    assert whole.seconds == pytest.approx(sum(one.seconds for one in found.values() if one.seconds))
+
+
+def test_no_time_is_measured_for_a_gpu_that_is_not_here(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    measurer = Measurer()
+    (found,) = measurer.estimates([with_protocol(device="cuda")]).values()
+    assert found.seconds is None
+    assert measurer.asked == []
 
 
 @pytest.mark.parametrize(("jobs", "seconds"), [(1, 60), (2, 30), (3, 30)])
 def test_a_single_run_is_never_split(jobs, seconds):
-    parts = [Estimate(30, 5, "full batch"), Estimate(20, 6, "full batch"), Estimate(10, 7, "from 8 of 9 images")]
-    assert total(parts, jobs) == Estimate(seconds, 18, "full batch; from 8 of 9 images")
+    parts = [Estimate(30, 5, WHOLE), Estimate(20, 6, WHOLE), Estimate(10, 7, PART), Estimate(None, 2, "")]
+    assert total(parts, jobs) == Estimate(seconds, 20, f"{WHOLE} and {PART}")
 
 
 @pytest.mark.parametrize(
