@@ -203,12 +203,15 @@ def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
 def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
     with in_one_line():
+        from relbench.data.added import notes, read_added
         from relbench.data.verify import faults
 
         photos, card = _find(name, root)
         found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
         for fault in found:
             out.print(fault, soft_wrap=True)
+        if not card and not found:
+            _tell(notes(read_added(name, root), lambda names: _bar(names, "looking at images")))
         sum_of_it = f"{count} fault{'s' if count > 1 else ''}" if count else "all is well"
         out.print(f"{name}: {sum_of_it}")
     if found:
@@ -258,10 +261,14 @@ def add_one(
         from relbench.data.decoding import asked_decoding
 
         asked = asked_decoding(background, exif)
-        added, notes = add(
+        added, found = add(
             name, source, root, seed=seed, decoding=asked, progress=lambda names: _bar(names, "looking at images")
         )
         train, test = _sides(added.counts)
         out.print(f"{name}: classes, images: {train} for training; {test} for testing")
-        for note in notes:
-            out.print(f"  {note}", soft_wrap=True)
+        _tell(found)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        out.print(f"  {note}", soft_wrap=True)

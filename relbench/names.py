@@ -26,6 +26,23 @@ def known(name: str, names: Iterable[str], what: str, aliases: Mapping[str, str]
     raise ValueError(f"unknown {what} {name!r}: {f'did you mean {meant}?' if meant else hint(name, names)}")
 
 
+def meant(name: str, names: Iterable[str], other_words: Mapping[str, str]) -> str | None:
+    """The name that somebody nearly wrote: in other case, with other signs, with a slip, or by another word for it.
+
+    Args:
+        name: as somebody wrote it.
+        names: those there are.
+        other_words: for these names, without case and signs.
+    """
+    words = {_bare(each): each for each in names} | dict(other_words)
+    near = get_close_matches(_bare(name), words, n=1, cutoff=0.8)
+    return words[near[0]] if near else None
+
+
+def _bare(name: str) -> str:
+    return "".join(filter(str.isalnum, name.casefold()))
+
+
 def hint(name: str, names: Iterable[str]) -> str:
     """How a message about an unknown name ends: with up to three names that come close, or else with all, sorted."""
     names = sorted(names)

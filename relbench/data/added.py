@@ -9,9 +9,10 @@ from pydantic import PositiveInt, ValidationError
 
 from relbench.data import glyphs
 from relbench.data.card import card_names
+from relbench.data.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder
 from relbench.data.decoding import Decoding
-from relbench.data.findings import Progress, find_kinds, image_notes, needed
-from relbench.data.own import read_image_folder, read_table
+from relbench.data.findings import Found, Progress, copy_notes, examples, find_kinds, image_notes, label_notes, needed
+from relbench.data.own import left_out_columns, read_table
 from relbench.data.photo_sets import PhotoSet
 from relbench.data.table import counts, hold_out, lines_of, table_hash
 from relbench.experiment import Fraction, Settings, changed, one_line
@@ -48,11 +49,18 @@ class Added(Settings):
         """
         table = _read(Path(self.source), self.seed, self.share)
         if table_hash(table) != self.content:
-            raise ValueError(
-                f"{self.source} has other images, classes or splits than when {self.name} was added: put back what "
-                "was there, or add it under another name"
-            )
+            raise ValueError(self._changed(table))
         return table
+
+    def _changed(self, table: pd.DataFrame) -> str:
+        known_before = table["name"].str.lower().str.endswith(FIRST_ENDINGS)
+        if table_hash(table[known_before]) == self.content:
+            more = examples(list(table["name"][~known_before]))
+            return f"{self.name} was added without images that now are taken ({more}): add it again under another name"
+        return (
+            f"{self.source} has other images, classes or splits than when {self.name} was added: put back what "
+            "was there, or add it under another name"
+        )
 
 
 def add(
@@ -90,8 +98,8 @@ def add(
     if os.path.lexists(folder) and not _is_left_over(folder):
         raise ValueError(f"{folder} is there already: take another name, or delete it")
     added = _noted(name, source.resolve(), seed, share)
-    names = added.table()["name"].tolist()
-    found = find_kinds(added.folder, names, progress)
+    table = added.table()
+    found = find_kinds(added.folder, table["name"].tolist(), progress)
     added = changed(added, {"decoding": needed(found, decoding)})
     try:
         with written_whole(folder / NOTE) as temporary:
@@ -100,7 +108,32 @@ def add(
         if folder.exists() and not any(folder.iterdir()):
             folder.rmdir()
         raise
-    return added, image_notes(found, len(names), added.decoding)
+    return added, _notes(added, table, found)
+
+
+def notes(added: Added, progress: Progress = iter) -> list[str]:
+    """What `add` says of the source, as it is now.
+
+    Raises:
+        ValueError: the source or an image is refused.
+    """
+    table = added.table()
+    return _notes(added, table, find_kinds(added.folder, table["name"].tolist(), progress))
+
+
+def _notes(added: Added, table: pd.DataFrame, found: Found) -> list[str]:
+    source = Path(added.source)
+    return [
+        *image_notes(found, len(table), added.decoding),
+        *copy_notes(added.folder, table),
+        *label_notes(table["label"]),
+        *(_left_out(source) if source.is_dir() else left_out_columns(source)),
+    ]
+
+
+def _left_out(folder: Path) -> list[str]:
+    found = left_out_files(folder).items()
+    return [f"left out: {what} ({endings(paths)}): {examples(paths)}" for what, paths in found]
 
 
 def _is_left_over(folder: Path) -> bool:

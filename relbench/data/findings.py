@@ -1,10 +1,13 @@
 """What was found in a user's images, counted and named, and what is done about it: one sentence for each kind."""
 
 import hashlib
+import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pandas as pd
 
 from relbench.cores import usable_cores
 from relbench.data.decoding import Decoding, Kind, kinds
@@ -101,6 +104,31 @@ def examples(names: Sequence[str]) -> str:
     """The first few, and how many more there are."""
     more = len(names) - NAMED
     return ", ".join(names[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def copy_notes(folder: Path, table: pd.DataFrame) -> list[str]:
+    """Says how many images are copies of others, and how many of those have another class."""
+    labels = dict(zip(table["name"], table["label"], strict=True))
+    pairs = sorted(copies(folder, list(labels)), key=lambda pair: labels[pair[0]] == labels[pair[1]])
+    if not pairs:
+        return []
+    torn = sum(labels[name] != labels[before] for name, before in pairs)
+    named = examples([f"{name} of {before}" for name, before in pairs])
+    return [f"copies of other images, byte for byte: {len(pairs):,}, of them of another class {torn:,}: {named}"]
+
+
+def label_notes(labels: Iterable[str]) -> list[str]:
+    """Names classes that may be meant as one: they differ only in case, blanks, signs or leading zeros."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for label in sorted(set(labels)):
+        alike[_plain_label(label)].append(label)
+    groups = [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]
+    return [f"classes that differ only in case, blanks, signs or zeros: {examples(groups)}"] if groups else []
+
+
+def _plain_label(label: str) -> str:
+    words = "".join(char if char.isalnum() else " " for char in unicodedata.normalize("NFKC", label).casefold())
+    return " ".join(word.lstrip("0") or "0" for word in words.split()) or label
 
 
 def copies(folder: Path, names: Sequence[str]) -> list[tuple[str, str]]:

@@ -1,23 +1,27 @@
-"""Bring your own: a table or an image folder becomes a data set with the same checks as the published ones."""
+"""Bring your own: a table becomes a data set with the same checks as the published ones."""
 
 import csv
 import os
-from collections.abc import Callable
-from operator import attrgetter
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 
-import numpy as np
 import pandas as pd
 
 from relbench.data.annotations import Survey, refuse_missing, text_lines
 from relbench.data.table import COLUMNS, ROLES, checked
 from relbench.files import open_regular
+from relbench.names import meant
 
 NEEDED = ("path", "label", "split")
 TRUTH = {"true": True, "1": True, "false": False, "0": False, "": None}
-IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # as torchvision's ImageFolder
-
-Rows = list[tuple[str, str, str]]
+USED = (*NEEDED, *ROLES)
+OTHER_WORDS = {  # that tables of images use, without case and signs, for the columns that are meant
+    **dict.fromkeys(("file", "filename", "filepath", "image", "imagepath", "img", "imgpath"), "path"),
+    **dict.fromkeys(("class", "category", "target", "identity"), "label"),
+    **dict.fromkeys(("set", "subset", "partition", "fold", "phase"), "split"),
+    **dict.fromkeys(("isquery", "queries", "probe", "isprobe"), "query"),
+    **dict.fromkeys(("isgallery", "galleries"), "gallery"),
+}
 
 
 def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
@@ -25,7 +29,7 @@ def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
 
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
     if wanted) and, if wanted, `query` and `gallery`: true or false (in CSV also 1 or 0), of no meaning but on test
-    lines. Other columns are left out.
+    lines. Other columns are left out (see `left_out_columns`), unless their names nearly are those of missing ones.
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
@@ -76,7 +80,29 @@ def survey_table(path: Path) -> Survey:
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
-    """A table as it stands, but with `path` as `name`, and what its lines are called."""
+    """The columns of a table that are used, with `path` as `name`, and what its lines are called."""
+    table, place = _whole(path)
+    names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
+    return table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]], place
+
+
+def left_out_columns(path: Path) -> list[str]:
+    """What a table that `read_table` reads says in vain, a sentence for each: columns, and roles of training images."""
+    table, _ = _whole(path)
+    columns = [str(column) for column in table if column not in USED]
+    vain = {role: int((table[role].isin([True]) & table["split"].ne("test")).sum()) for role in ROLES if role in table}
+    return [
+        *([f"columns left out: {', '.join(columns)}"] if columns else []),
+        *(
+            f"{role} = true stands on {count:,} lines that are not of the split test, in vain"
+            for role, count in vain.items()
+            if count
+        ),
+    ]
+
+
+def _whole(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+    """A table as it stands, and what its lines are called."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
         why = (
@@ -84,11 +110,24 @@ def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
         )
         raise ValueError(f"{path} {why}")
     table, place = readers[path.suffix.lower()](path)
-    missing = [column for column in NEEDED if column not in table]
-    if missing:
-        raise ValueError(f"{path} lacks the column {missing[0]!r}: it needs {','.join(NEEDED)}, separated by commas")
-    names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
-    return table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]], place
+    _refuse_near_misses(path, list(map(str, table)))
+    return table, place
+
+
+def _refuse_near_misses(path: Path, columns: Sequence[str]) -> None:
+    """Refuse a table that lacks a column, or names one otherwise: what is not taken must not be what was meant."""
+    near = {meant(column, USED, OTHER_WORDS): column for column in columns if column not in USED}
+    for column in (column for column in USED if column not in columns):
+        other = near.get(column)
+        if column in NEEDED:
+            hint = f" (is it {other!r}? rename it)" if other else ""
+            raise ValueError(
+                f"{path} lacks the column {column!r}: it needs {','.join(NEEDED)}, separated by commas{hint}"
+            )
+        if other:
+            raise ValueError(
+                f"{path} has a column {other!r}: did you mean {column!r}? rename it, to something else if not"
+            )
 
 
 def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
@@ -131,79 +170,3 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     if "label" in table and pd.api.types.is_integer_dtype(table["label"]):
         table["label"] = table["label"].map(str, na_action="ignore")
     return table, lambda row: f"{path}, row {row + 1}"
-
-
-def read_image_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
-    """Read a folder of images in class folders.
-
-    Either `train/<class>/` and `test/<class>/` (and `validation/<class>/`, if wanted), or `<class>/` alone: then half
-    of the classes (the larger half) are for training and the others for testing. For that the names are sorted as text
-    and permuted by `numpy.random.default_rng(seed)`. Hidden files and files that are no images by their ending are left
-    out.
-
-    Args:
-        folder: holds the folders.
-        seed: of the split into halves.
-
-    Returns:
-        A checked table, sorted by split, class and name; it may have no validation classes.
-
-    Raises:
-        ValueError: the folder has another form, a class folder has no image, or `checked` refuses the table.
-    """
-    found = _folders(folder)
-    if {"train", "test"} & set(found):
-        rows = _split_rows(folder, found)
-    else:
-        halves = _halves(found, seed)
-        rows = [row for name in found for row in _class_rows(folder, name, halves[name])]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return checked(table, needs_validation=False, where=str(folder), place=lambda row: str(folder / rows[row][0]))
-
-
-def _split_rows(folder: Path, found: list[str]) -> Rows:
-    odd = sorted(set(found) - {"train", "validation", "test"}) or sorted({"train", "test"} - set(found))
-    if odd:
-        raise ValueError(f"{folder} should hold train, test and perhaps validation, nothing else: mind {odd[0]!r}")
-    splits = [(split, name) for split in found for name in _folders(folder / split)]
-    return [row for split, name in splits for row in _class_rows(folder, f"{split}/{name}", split)]
-
-
-def _halves(classes: list[str], seed: int) -> dict[str, str]:
-    """Split of each class."""
-    order = np.random.default_rng(seed).permutation(len(classes))
-    train = {classes[at] for at in order[: (len(classes) + 1) // 2]}
-    return {name: "train" if name in train else "test" for name in classes}
-
-
-def _class_rows(folder: Path, class_folder: str, split: str) -> Rows:
-    """Name, label and split of the images in a class folder."""
-    entries = _visible(folder / class_folder)
-    if any(entry.is_dir() for entry in entries):
-        raise ValueError(f"{folder / class_folder} has folders inside: images must lie in the class folder itself")
-    images = [entry for entry in entries if entry.name.lower().endswith(IMAGES)]
-    odd = [entry.name for entry in images if not entry.is_file()]
-    if odd:
-        raise ValueError(
-            f"{folder / class_folder / odd[0]} is no file, or a link that leads nowhere: mend or remove it"
-        )
-    if not images:
-        raise ValueError(f"{folder / class_folder} holds no image ({' '.join(IMAGES)}): fill or remove it")
-    return [(f"{class_folder}/{entry.name}", PurePosixPath(class_folder).name, split) for entry in images]
-
-
-def _folders(folder: Path) -> list[str]:
-    return [entry.name for entry in _visible(folder) if entry.is_dir()]
-
-
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
-    """What a folder holds, sorted by name, without hidden files."""
-    try:
-        with os.scandir(folder) as entries:
-            visible = sorted((entry for entry in entries if not entry.name.startswith(".")), key=attrgetter("name"))
-    except OSError as error:
-        raise ValueError(f"{folder} cannot be read ({error.strerror}): it should be a folder of images") from None
-    odd = [entry.name for entry in visible if not entry.name.isprintable()]
-    if odd:
-        raise ValueError(f"{folder} holds {odd[0]!r}, a name with characters that cannot be printed: rename it")
-    return visible

@@ -10,8 +10,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from relbench.names import meant
+
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
+OTHER_SPLITS = {"training": "train", "testing": "test"} | dict.fromkeys(("val", "valid", "dev"), "validation")
 ROLES = ("query", "gallery")  # optional columns; without them every test image is both
 
 
@@ -47,7 +50,8 @@ def checked(
             ~table[column].map(lambda value: isinstance(value, str)), table, place, f"has a {column} that is not text"
         )
     _refuse(table["name"].duplicated(), table, place, "stands twice")
-    _refuse(~table["split"].isin(SPLITS), table, place, f"has a split that is none of {', '.join(SPLITS)}")
+    unknown = ~table["split"].isin(SPLITS)
+    _refuse(unknown, table, place, f"has a split that is none of {', '.join(SPLITS)}{_split_hint(table[unknown])}")
     needed = SPLITS if needs_validation else ("train", "test")
     _check_splits(table, needed, where, place)
     return table.assign(**{role: _role(table, role, where, place) for role in ROLES if role in table})
@@ -57,6 +61,18 @@ def _refuse(bad: "pd.Series[bool]", table: pd.DataFrame, place: Callable[[int], 
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
         raise ValueError(f"image {table['name'].iloc[line]!r} ({place(line)}) {why}: mend the table")
+
+
+def _split_hint(unknown: pd.DataFrame) -> str:
+    """What the first unknown split may mean."""
+    first = unknown["split"].iloc[0] if len(unknown) else ""
+    split = meant_split(first)
+    return f" ({first!r}: did you mean {split!r}?)" if split else ""
+
+
+def meant_split(word: str) -> str | None:
+    """The split that somebody nearly wrote, or wrote in another word for it."""
+    return meant(word, SPLITS, OTHER_SPLITS)
 
 
 def _check_splits(table: pd.DataFrame, needed: Sequence[str], where: str, place: Callable[[int], str]) -> None:

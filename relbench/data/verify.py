@@ -10,7 +10,8 @@ from relbench.data.added import Added, read_added
 from relbench.data.annotations import Survey, missing_images
 from relbench.data.card import Card
 from relbench.data.checksum import misfit, wrong_files
-from relbench.data.own import IMAGES, read_image_folder, read_table, survey_table
+from relbench.data.class_folders import IMAGES, read_image_folder
+from relbench.data.own import read_table, survey_table
 from relbench.data.photo_sets import READERS, PhotoSet, counted_table
 from relbench.data.photos import undecodable
 
@@ -76,8 +77,12 @@ def _added(added: Added) -> Survey:
     """An added table or image folder; of the images in the table's folder only the listed ones concern it."""
     source = Path(added.source)
     if source.is_dir():
-        refused = _refusal(lambda: read_image_folder(source, added.seed))
-        return Survey(refused, [(str(path.relative_to(source)), str(path)) for path in _images_below(source)])
+        try:
+            names = read_image_folder(source, added.seed)["name"]
+        except ValueError as error:
+            below = [(str(path.relative_to(source)), str(path)) for path in _images_below(source)]
+            return Survey([str(error)], below)
+        return Survey(images=[(name, str(source / name)) for name in names])
     survey = survey_table(source)
     refused = _refusal(lambda: read_table(source, check_images=False))
     return Survey(refused, survey.images)

@@ -1,6 +1,7 @@
 """What is found in users' images when they are added: counted, named, and part of the hash where a setting decides."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from PIL import Image
 from tiny_photos import noise
 
 from relbench.data import find_photos
-from relbench.data.added import NOTE, add
+from relbench.data.added import NOTE, add, notes, read_added
 from relbench.data.decoded import decoded_images, decoded_path
 from relbench.data.decoding import Decoding, asked_decoding
 from relbench.data.photos import ImageFiles
@@ -148,3 +149,40 @@ def test_decoded_images_are_those_of_the_setting(tmp_path):
     lines = np.arange(len(names))
     assert (before.test_batch(lines) == after.test_batch(lines)).all()
     assert before.data_hash == after.data_hash
+
+
+def test_left_out_copied_and_alike(tmp_path):
+    source = write_plain(tmp_path / "source")
+    for copy in ("train/ant/2.png", "test/cat/2.png"):
+        shutil.copy(source / "train/ant/0.png", source / copy)
+    (source / "train/Ant").mkdir()
+    noise(99, 12, 9).save(source / "train/Ant/1.png")
+    (source / "train/ant/clip.mp4").write_bytes(b"no image")
+    _, told = add("mine", source, tmp_path)
+    named = "train/ant/0.png of test/cat/2.png, train/ant/2.png of test/cat/2.png"
+    assert told == [
+        f"copies of other images, byte for byte: 2, of them of another class 2: {named}",
+        "classes that differ only in case, blanks, signs or zeros: 'Ant' and 'ant'",
+        "left out: no images (1 .mp4): train/ant/clip.mp4",
+    ]
+    assert notes(read_added("mine", tmp_path)) == told
+
+
+def test_verify_says_what_is_left_out(call, tmp_path):
+    (write_plain(tmp_path / "source") / "test/cat/1.heic").write_bytes(b"no image")
+    told = "left out: no images (1 .heic): test/cat/1.heic"
+    assert told in call("data", "add", "mine", tmp_path / "source", "--data", tmp_path).out
+    verified = call("data", "verify", "mine", "--data", tmp_path)
+    assert told in verified.out
+    assert verified.out.endswith("mine: all is well\n")
+
+
+def test_a_folder_of_which_an_earlier_version_took_less_is_refused_with_advice(tmp_path):
+    source = write_plain(tmp_path / "source")
+    add("mine", source, tmp_path)
+    noise(1, 12, 9).save(source / "test/cat/new.gif")
+    message = refusal(lambda: find_photos("mine", tmp_path).read(tmp_path))
+    assert (
+        message
+        == "mine was added without images that now are taken (test/cat/new.gif): add it again under another name"
+    )

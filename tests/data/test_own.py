@@ -1,8 +1,7 @@
-"""Bring your own: tables and image folders."""
+"""Bring your own: tables."""
 
 import sys
 
-import numpy as np
 import pandas as pd
 import pytest
 from data.archives import write_image
@@ -10,7 +9,7 @@ from data.damage import damaged, refusal, rows_of, table_or_refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.own import read_image_folder, read_table
+from relbench.data.own import left_out_columns, read_table
 from relbench.data.table import counts
 
 ROWS = [
@@ -92,12 +91,21 @@ FAULTS = [
     (TEXT.replace("cat/2.jpg", ""), "line 3) has no name: mend the table"),
     (TEXT.replace("7,train", ",train"), "line 4) has no label: mend the table"),
     (TEXT.replace("7,train", "7,"), "line 4) has no split: mend the table"),
-    (TEXT.replace("7,train", "7,dev"), "line 4) has a split that is none of train, validation, test"),
+    (
+        TEXT.replace("7,train", "7,dev"),
+        "line 4) has a split that is none of train, validation, test ('dev': did you mean 'validation'?): mend",
+    ),
+    (TEXT.replace("7,train", "7,Train"), "none of train, validation, test ('Train': did you mean 'train'?): mend"),
+    (TEXT.replace("7,train", "7,x"), "line 4) has a split that is none of train, validation, test: mend the table"),
     (TEXT.replace("7,train", "7"), "line 4: has 2 columns, the header has 3"),
     (TEXT.replace("7,train", "7,train,1"), "line 4: has 4 columns, the header has 3"),
     (TEXT.replace("7,train", '7,"train'), "unexpected end of data: mend it"),
     (TEXT.replace("7,train", '7,"tr"ain'), "line 4: ',' expected after '\"'"),
-    (TEXT.replace("path", "file"), "lacks the column 'path': it needs path,label,split, separated by commas"),
+    (
+        TEXT.replace("path", "file"),
+        "lacks the column 'path': it needs path,label,split, separated by commas (is it 'file'? rename it)",
+    ),
+    (TEXT.replace("path,label", "path,Label"), "lacks the column 'label'"),
     (TEXT.replace(",", ";"), "lacks the column 'path': it needs path,label,split, separated by commas"),
     (TEXT.replace("label", "path"), "line 1: a column stands twice"),
     (TEXT.replace("dog,test", "dog,train"), "has no image in the split 'test'"),
@@ -206,82 +214,40 @@ def test_damage_gives_a_refusal_or_what_the_file_says(folder, data):
         assert not set(table["label"][table["split"] == "train"]) & set(table["label"][table["split"] == "test"])
 
 
-# ------------------------------------------------------------------------------------------------------- image folders
-
-
-def fill(folder, *paths):
-    for at, path in enumerate(paths):
-        write_image(folder / path, at, 0)
-
-
-def test_a_folder_with_splits(tmp_path):
-    fill(tmp_path, "train/cat/2.jpg", "train/cat/1.JPG", "train/ant/x.png", "test/dog/1.jpeg", "validation/bat/1.jpg")
-    assert rows_of(read_image_folder(tmp_path)) == [
-        ("test/dog/1.jpeg", "dog", "test"),
-        ("train/ant/x.png", "ant", "train"),
-        ("train/cat/1.JPG", "cat", "train"),
-        ("train/cat/2.jpg", "cat", "train"),
-        ("validation/bat/1.jpg", "bat", "validation"),
-    ]
-
-
-def test_stray_files_do_not_enter(tmp_path):
-    fill(tmp_path, "train/cat/1.jpg", "train/cat/._1.jpg", "train/cat/notes.txt", "test/dog/1.jpg", "test/.x/1.jpg")
-    (tmp_path / "README.md").write_text("mine")
-    (tmp_path / "train/.directory").write_text("")
-    assert read_image_folder(tmp_path)["name"].tolist() == ["test/dog/1.jpg", "train/cat/1.jpg"]
-
-
-@pytest.mark.parametrize(("classes", "train"), [(2, 1), (3, 2), (10, 5), (11, 6)])
-def test_a_folder_of_classes_is_split_into_halves(tmp_path, classes, train):
-    fill(tmp_path, *(f"c{number}/{at}.jpg" for number in range(classes) for at in range(2)))
-    table = read_image_folder(tmp_path, seed=4)
-    names = sorted(f"c{number}" for number in range(classes))
-    order = np.random.default_rng(4).permutation(classes)
-    assert set(table["label"][table["split"] == "train"]) == {names[at] for at in order[:train]}
-    assert counts(table)["test_classes"] == classes - train
-    assert table["name"].is_monotonic_increasing
-
-
-def test_the_seed_decides_the_halves(tmp_path):
-    fill(tmp_path, *(f"c{number}/1.jpg" for number in range(12)))
-    splits = {tuple(read_image_folder(tmp_path, seed)["split"]) for seed in range(10)}
-    assert len(splits) > 5
-    assert rows_of(read_image_folder(tmp_path)) == rows_of(read_image_folder(tmp_path, seed=0))
+ROLES_TEXT = "path,label,split,{}\ncat/1.jpg,cat,train,0\ndog/1.jpg,dog,test,1\ndog/2.jpg,dog,test,0\n"
 
 
 @pytest.mark.parametrize(
-    ("paths", "message"),
+    ("column", "meant"),
     [
-        (["train/cat/1.jpg", "test/cat/1.jpg"], "class 'cat' lies in 'test' and, by image 'train/cat/1.jpg'"),
-        (["train/cat/1.jpg"], "should hold train, test and perhaps validation, nothing else: mind 'test'"),
-        (["train/cat/1.jpg", "test/dog/1.jpg", "val/x/1.jpg"], "nothing else: mind 'val'"),
-        (["train/cat/1.jpg", "test/1.jpg"], "has no image in the split 'test'"),
-        (["cat/1.jpg"], "has no image in the split 'test'"),
-        (["1.jpg", "2.jpg"], "has no image in the split 'train'"),
-        (["cat/1.jpg", "dog/1.txt"], "dog holds no image (.jpg .jpeg"),
-        (["cat/1.jpg", "dog/old/1.jpg"], "dog has folders inside"),
-        (["cat/1.jpg", "dog/a\nb.jpg"], "dog holds 'a\\nb.jpg', a name with characters that cannot be printed"),
-        (["cat/1.jpg", "d\udcffg/1.jpg"], "holds 'd\\udcffg', a name with characters that cannot be printed"),
+        *(
+            (word, "query")
+            for word in ("Query", "QUERY", "is_query", "isQuery", "is-query", "queries", "querry", "probe")
+        ),
+        *((word, "gallery") for word in ("Gallery", "is_gallery", "galery", "IsGallery")),
     ],
-    ids=range(10),
 )
-def test_a_folder_is_refused(tmp_path, paths, message):
-    fill(tmp_path, *paths)
-    found = refusal(lambda: read_image_folder(tmp_path))
-    assert message in found
-    assert str(tmp_path) in found
-
-
-def test_a_link_that_leads_nowhere(tmp_path):
-    fill(tmp_path, "a/1.jpg", "b/1.jpg")
-    (tmp_path / "a/2.jpg").symlink_to(tmp_path / "nowhere.jpg")
-    assert refusal(lambda: read_image_folder(tmp_path)) == (
-        f"{tmp_path}/a/2.jpg is no file, or a link that leads nowhere: mend or remove it"
+def test_a_column_that_nearly_is_one_is_refused(folder, column, meant):
+    """Not left out: 16 images would ask where 4 should."""
+    path = csv(folder, ROLES_TEXT.format(column))
+    assert refusal(lambda: read_table(path)) == (
+        f"{path} has a column {column!r}: did you mean {meant!r}? rename it, to something else if not"
     )
 
 
-def test_no_folder(tmp_path):
-    (tmp_path / "file").write_text("")
-    assert "cannot be read (Not a directory)" in refusal(lambda: read_image_folder(tmp_path / "file"))
-    assert "cannot be read (No such file" in refusal(lambda: read_image_folder(tmp_path / "gone"))
+@pytest.mark.parametrize("column", ["author", "box", "width", "name", "quality", "labels", "date"])
+def test_other_columns_are_left_out_by_name(folder, column):
+    path = csv(folder, ROLES_TEXT.format(column))
+    assert list(read_table(path)) == ["name", "label", "split"]
+    assert left_out_columns(path) == [f"columns left out: {column}"]
+
+
+def test_a_column_beside_the_one_that_it_nearly_is(folder):
+    path = csv(folder, ROLES_TEXT.format("query").replace("path", "Path,path").replace("\n", "\nx,", 3))
+    assert read_table(path)["query"].tolist() == [False, True, False]
+    assert left_out_columns(path) == ["columns left out: Path"]
+
+
+def test_roles_of_training_images_are_said_to_be_in_vain(folder):
+    path = csv(folder, ROLES_TEXT.format("query").replace("train,0", "train,1"))
+    assert left_out_columns(path) == ["query = true stands on 1 lines that are not of the split test, in vain"]
