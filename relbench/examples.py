@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, lines_of
-from relbench.evaluation import PairDistances, nearest, pair_distances, read_embeddings
+from relbench.evaluation import PairDistances, nearest, pair_distances
 from relbench.evaluation.points import check_points
 from relbench.evaluation.retrieval import check_labels
+from relbench.kept import RunFolder
 from relbench.ledger import ClassCounts, Row
 from relbench.report.headline import best_student
 from relbench.report.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
@@ -44,7 +45,12 @@ class _Run:
 
     label: str
     row: Row
-    path: Path  # of its embeddings
+    folder: RunFolder
+
+    @property
+    def path(self) -> Path:
+        """Of its embeddings."""
+        return self.folder.embeddings
 
 
 @dataclass(frozen=True)
@@ -120,7 +126,7 @@ def _chosen(summary: Summary, best: Method) -> list[Method]:
 
 def _runs(methods: Sequence[Method], seed: int, results: Path) -> list[_Run]:
     rows = [(method.label, row) for method in methods for row in method.rows if row.experiment.seed == seed]
-    return [_Run(label, row, results / "runs" / row.fingerprint / "embeddings.npz") for label, row in rows]
+    return [_Run(label, row, RunFolder(results / "runs", row.experiment)) for label, row in rows]
 
 
 def _network(run: _Run) -> _Network:
@@ -133,7 +139,7 @@ def _network(run: _Run) -> _Network:
 
 
 def _searched(run: _Run) -> _Network:
-    stored = read_embeddings(run.path)
+    stored = run.folder.stored()
     asking, found = stored.masks.get("query"), stored.masks.get("gallery")
     points = check_points(stored.embeddings, asking, found)
     labels, names = (_texts(values, len(points.rows)) for values in (stored.labels, stored.names))

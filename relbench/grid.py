@@ -20,7 +20,7 @@ from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
-from relbench.kept import RunFolder
+from relbench.kept import RunFolder, unverified
 from relbench.ledger import Row
 from relbench.locks import HeldError, lock
 from relbench.run import run
@@ -102,13 +102,15 @@ def prepare(
         runs: holds a folder for each run.
         data: holds the data sets.
         progress: wraps what is made ready, for a progress bar.
-        hear: is told what would make the runs faster.
+        hear: is told what would make the runs faster, and what can't be verified.
 
     Raises:
         ValueError: a row or checkpoint is damaged, a data set is too small for its run, or pretrained weights can't be
             had.
     """
     schedule = Schedule.of(experiments, runs)
+    if doubt := unverified(schedule.waiting.values(), runs):
+        hear(doubt)
     for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
         data_set = find_data_set(settings.name, data)
         source = data_set.load(settings, data, progress)

@@ -1,13 +1,25 @@
 """What a run keeps in its folder, and how another run reads it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from relbench.evaluation import Stored, read_embeddings
 from relbench.experiment import Experiment
-from relbench.ledger import Row, read_row
+from relbench.ledger import Row, read_row, refuse_other_foundations
 from relbench.losses import find_loss
 from relbench.models import Classifier, Embedder, build_classifier, build_embedder
-from relbench.training import CheckpointError, State, fits, load_checkpoint, selected_classifier, selected_weights
+from relbench.training import (
+    CheckpointError,
+    State,
+    fits,
+    load_checkpoint,
+    selected_classifier,
+    selected_weights,
+    weights_hash,
+)
+
+_OTHERS = "does not hold the {} that gave {}, as it has another hash than the row says"
 
 
 @dataclass(frozen=True)
@@ -46,17 +58,67 @@ class RunFolder:
         """The row, if the run is finished.
 
         Raises:
-            ValueError: the row is damaged or another experiment's.
+            ValueError: the row is damaged, another experiment's, or of a run that was built on other weights than those
+                that its teacher or first stage has now.
         """
+        row = self._read()
+        if row:
+            refuse_other_foundations({row.fingerprint: row} | self.foundations())
+        return row
+
+    def foundations(self) -> dict[str, Row]:
+        """Rows of the finished runs that this one builds on, by fingerprint.
+
+        Raises:
+            ValueError: a row is damaged or another experiment's.
+        """
+        rows = [RunFolder(self.runs, one)._read() for one in self.experiment.foundations.values()]  # noqa: SLF001
+        return {row.fingerprint: row for row in rows if row}
+
+    def _read(self) -> Row | None:
         return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
 
     def state(self) -> State:
-        """The training's last state, of the run itself.
+        """The training's last state, of the run itself; a finished one's weights are those of its row.
 
         Raises:
-            CheckpointError: the checkpoint is damaged or another experiment's.
+            CheckpointError: the checkpoint is damaged, another experiment's, or not the one that gave the row.
+            ValueError: the row is damaged.
         """
-        return load_checkpoint(self.checkpoint, self.experiment.fingerprint, self.experiment.protocol.steps)
+        state = load_checkpoint(self.checkpoint, self.experiment.fingerprint, self.experiment.protocol.steps)
+        row = self.finished()
+        if row and row.weights_hash and row.weights_hash != weights_hash(state):
+            raise CheckpointError(f"{self.checkpoint} {_OTHERS.format('weights', self.row)}: put back the right one")
+        return state
+
+    def stored(self) -> Stored:
+        """The embeddings of a finished run; they are those of its row.
+
+        Raises:
+            ValueError: the embeddings are gone, damaged, or not those that gave the row; or the row is damaged.
+        """
+        stored = read_embeddings(self.embeddings)
+        row = self.finished()
+        if row and row.embeddings_hash and row.embeddings_hash != stored.hash:
+            raise ValueError(f"{self.embeddings} {_OTHERS.format('embeddings', self.row)}: put back the right ones")
+        return stored
+
+
+def unverified(experiments: Iterable[Experiment], runs: Path) -> str:
+    """Says of which finished runs, that others build on, the weights can't be verified; "" if there is none.
+
+    Args:
+        experiments: the others.
+        runs: holds a folder for each run.
+    """
+    rows = [row for one in experiments for row in RunFolder(runs, one).foundations().values() if not row.weights_hash]
+    names = sorted({row.fingerprint for row in rows})
+    if not names:
+        return ""
+    return (
+        f"the weights of {', '.join(names)}, which others build on, can't be verified: their rows are older than the "
+        "hashes of weights; delete their folders to have them made anew"
+    )
 
 
 @dataclass(frozen=True)

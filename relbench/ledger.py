@@ -81,6 +81,10 @@ class Row(Record):
     weights: str = (
         ""  # where the trunk's first weights come from; "" for random ones, and in rows before this was noted
     )
+    # Hashes of what the numbers rest on; none in rows before these were noted.
+    weights_hash: str = ""  # of the weights that gave the metrics
+    embeddings_hash: str = ""  # of the test embeddings that are kept
+    foundations: dict[str, str] = {}  # "teacher", "first stage" -> hash of the weights that it had
 
     def measured(self, rule: Selection) -> tuple[int, dict[str, float]] | None:
         """The step that a rule chooses, and the metrics on test classes there.
@@ -196,6 +200,31 @@ def refuse_strange(what: str, path: Path, fingerprints: tuple[str, str], contrad
         raise ValueError(
             f"{path} contradicts itself: {contradiction}; delete it, and run the study again to restore it"
         )
+
+
+def refuse_other_foundations(rows: Mapping[str, Row]) -> None:
+    """Refuse rows of which one was built on other weights of a run than those that this run's row is about.
+
+    Args:
+        rows: by fingerprint. A run without a row, or a row without hashes, is not compared.
+
+    Raises:
+        ValueError: one line that says which run is to be made anew.
+    """
+    for row in rows.values():
+        for what in other_foundations(row, rows):
+            raise ValueError(
+                f"the run {row.fingerprint} was built on other weights of its {what} than those that are there now: "
+                f"delete the folder {row.fingerprint} of that run, and run the study again to restore it"
+            )
+
+
+def other_foundations(row: Row, rows: Mapping[str, Row]) -> Iterator[str]:
+    """What a run was built on, its teacher or its first stage, where the rows are about other weights of it."""
+    for what, one in row.experiment.foundations.items():
+        base, built_on = rows.get(one.fingerprint), row.foundations.get(what)
+        if base and base.weights_hash and built_on and built_on != base.weights_hash:
+            yield what
 
 
 def _contradictions(row: Row) -> Iterator[str]:

@@ -4,10 +4,10 @@ import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from relbench.evaluation import read_embeddings
 from relbench.experiment import Experiment
 from relbench.files import written_whole
 from relbench.kept import RunFolder
+from relbench.ledger import Row, other_foundations
 
 
 def take_over(experiments: Iterable[Experiment], runs: Path, results: Path) -> dict[Path, int]:
@@ -27,9 +27,10 @@ def take_over(experiments: Iterable[Experiment], runs: Path, results: Path) -> d
     """
     given: dict[Path, int] = {}
     for found, own in _found(experiments, runs, results):
-        _check(found)
-        _link(found, own)
-        given[found.runs] = given.get(found.runs, 0) + 1
+        row = _checked(found)
+        if not any(other_foundations(row, own.foundations())):  # else it is trained anew, on what is here
+            _link(found, own)
+            given[found.runs] = given.get(found.runs, 0) + 1
     return given
 
 
@@ -53,12 +54,14 @@ def _finished_elsewhere(own: RunFolder, others: Iterable[Path]) -> RunFolder | N
     return next((one for one in candidates if all(path.exists() for path in one.files)), None)
 
 
-def _check(found: RunFolder) -> None:
-    """Nothing damaged is taken over: its own folder must be mended."""
+def _checked(found: RunFolder) -> Row:
+    """The row. Nothing damaged is taken over: its own folder must be mended."""
     try:
-        found.finished()
+        row = found.finished()
+        assert row is not None  # it is there, or it would not have been found
         found.state()
-        read_embeddings(found.embeddings)
+        found.stored()
+        return row
     except ValueError as error:
         raise ValueError(f"{error} (to make that run anew, delete {found.path})") from None
 

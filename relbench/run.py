@@ -27,8 +27,9 @@ from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.measure import KeptViews, evaluation_batches, measure_test
 from relbench.models import Embedder, Observed, build_embedder, embed, weights_of
+from relbench.tensors import content_hash
 from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
-from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights
+from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights, weights_hash
 
 # By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
 # autocast leaves in float32 goes as torch has it by default.
@@ -230,7 +231,7 @@ def _evaluate(
     device = torch.device(experiment.protocol.device)
     start = time.perf_counter()
     measured = measure_test(network, source, ks, device)
-    _keep(folder.embeddings, source, measured.embeddings)
+    embeddings_hash = _keep(folder.embeddings, source, measured.embeddings)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(
         fingerprint=experiment.fingerprint,
@@ -248,7 +249,17 @@ def _evaluate(
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         machine=describe_machine(device),
         weights=weights_of(experiment.net),
+        weights_hash=weights_hash(state),
+        embeddings_hash=embeddings_hash,
+        foundations=_foundations(experiment, folder.runs),
     )
+
+
+def _foundations(experiment: Experiment, runs: Path) -> dict[str, str]:
+    """Hashes of the weights that a run was built on: those that its teacher's and its first stage's rows say."""
+    rows = RunFolder(runs, experiment).foundations()
+    found = {what: rows.get(one.fingerprint) for what, one in experiment.foundations.items()}
+    return {what: row.weights_hash for what, row in found.items() if row and row.weights_hash}
 
 
 def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, float]:
@@ -257,8 +268,8 @@ def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, f
     return {name: value for name, value in entry.items() if name == "recall@1"}
 
 
-def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> None:
-    """Store test embeddings, so that a new metric needs no new training."""
+def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> str:
+    """Store test embeddings, so that a new metric needs no new training; gives their hash."""
     lines = lines_of(source.table, "test")
     arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
     arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[lines] for column in ("label", "name")}
@@ -267,3 +278,4 @@ def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> N
         arrays |= {"query": query, "gallery": gallery}
     with written_whole(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+    return content_hash(arrays)

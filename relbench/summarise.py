@@ -10,7 +10,7 @@ import numpy as np
 from relbench.comparison import Comparison
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
 from relbench.experiment import Experiment, Term
-from relbench.ledger import Entry, Plan, Row, read_record, read_row
+from relbench.ledger import Entry, Plan, Row, read_record, read_row, refuse_other_foundations
 from relbench.losses import find_loss
 from relbench.report.fairness import refuse_unfair
 from relbench.report.summary import Method, Pair, Summary
@@ -28,7 +28,9 @@ def read_results(folder: Path) -> tuple[Plan, dict[str, Row]]:
         raise ValueError(f"{folder} holds no results (plan.json is not there): name a folder that a study has written")
     plan = read_record(Plan, folder / "plan.json")
     paths = {entry.fingerprint: folder / "runs" / entry.fingerprint / "row.json" for entry in plan.entries}
-    return plan, {name: read_row(path, name) for name, path in paths.items() if path.exists()}
+    rows = {name: read_row(path, name) for name, path in paths.items() if path.exists()}
+    refuse_other_foundations(rows)
+    return plan, rows
 
 
 def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:

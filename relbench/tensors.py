@@ -69,7 +69,7 @@ def _other_parts(content: object) -> Iterator[bytes | memoryview]:
         yield _head("list", len(content))
         for value in content:
             yield from _parts(value)
-    elif isinstance(content, int | float | str | None):
+    elif isinstance(content, int | float | str | bytes | None):
         yield _head(type(content).__name__, content)
     else:
         raise TypeError(f"a {type(content).__name__} has no hash here")

@@ -91,6 +91,7 @@ class Transfer(Record):
     seconds: float
     finished: str  # time in UTC, ISO 8601
     machine: Machine
+    weights_hash: str = ""  # of the trained weights; "" for those never trained, and in files before this was noted
 
 
 def plan_transfer(asked: Asked, data: Path) -> Asked:
@@ -125,7 +126,7 @@ def finished_transfer(asked: Asked, folder: Path) -> Transfer | None:
     if not path.exists():
         return None
     found = read_record(Transfer, path)
-    refuse_strange("transfer", path, (found.fingerprint, asked.fingerprint), _contradictions(found))
+    refuse_strange("transfer", path, (found.fingerprint, asked.fingerprint), _contradictions(found, folder))
     return found
 
 
@@ -197,6 +198,7 @@ def _measured(asked: Asked, folder: Path, data: Path) -> Transfer:
         seconds=time.perf_counter() - start,
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         machine=describe_machine(device),
+        weights_hash=_weights_hash(asked, folder),
     )
 
 
@@ -222,10 +224,19 @@ def _channels(asked: Asked, data_set: DataSet, data: Path) -> int:
     return channels
 
 
-def _contradictions(found: Transfer) -> Iterator[str]:
+def _weights_hash(asked: Asked, folder: Path) -> str:
+    """By the row of the run that trained the network."""
+    row = RunFolder(folder / "runs", asked.experiment).finished() if asked.experiment else None
+    return row.weights_hash if row else ""
+
+
+def _contradictions(found: Transfer, folder: Path) -> Iterator[str]:
     if found.asked.fingerprint != found.fingerprint:
         yield f"its settings have the fingerprint {found.asked.fingerprint}"
     yield from impossible_metrics(found.metrics, found.by_class)
+    weights = _weights_hash(found.asked, folder)
+    if weights and found.weights_hash and weights != found.weights_hash:
+        yield "it was measured with other weights than those that the run has now"
 
 
 def _path(asked: Asked, folder: Path) -> Path:

@@ -1,14 +1,17 @@
 """A run's folder, and how another run reads it."""
 
+import numpy as np
 import pytest
 import torch
 from test_summarise import make_row
 
-from relbench.experiment import Experiment, Net, Protocol, Term
-from relbench.kept import RunFolder, has_classifier, load_trained
+from relbench.evaluation import read_embeddings
+from relbench.experiment import Experiment, Net, Protocol, Term, changed
+from relbench.kept import RunFolder, has_classifier, load_trained, unverified
 from relbench.ledger import write_record
 from relbench.models import build_classifier, build_embedder
-from relbench.training import CheckpointError
+from relbench.training import CheckpointError, weights_hash
+from relbench.training.checkpoint import save_checkpoint
 
 NET, PROTOCOL = Net(width=2, dim=4), Protocol(steps=6)
 PLAIN = Experiment(net=NET, protocol=PROTOCOL, terms=(Term(loss="triplet"),))
@@ -129,6 +132,86 @@ def test_a_checkpoint_that_does_not_fit(tmp_path, changes):
     message = refusal(lambda: load_trained(PROBED, tmp_path, 1, "first stage"))
     assert message.startswith(str(folder.checkpoint))
     assert message.endswith(f"; as it is a finished first stage's, delete {folder.row} too")
+
+
+def finish(folder, **changes):
+    """Write the row of a run, with the hash of its weights."""
+    row = make_row(folder.experiment, (1, 2, 3))
+    hashes = {"weights_hash": weights_hash(torch.load(folder.checkpoint)), "history": ({"step": row.selected_step},)}
+    write_record(row.model_copy(update=hashes | changes), folder.row)
+
+
+def flip(value):
+    """The same number but for its last bit."""
+    value.flatten()[:1].view(torch.int32).bitwise_xor_(1)
+
+
+@pytest.mark.parametrize("best", [False, True])
+@pytest.mark.parametrize("part", ["network", "losses"])
+def test_a_finished_runs_weights_are_those_of_its_row(tmp_path, best, part):
+    folder = write(PROBED, tmp_path, best=best)
+    finish(folder)
+    state = folder.state()
+    load_trained(PROBED, tmp_path, 1, "teacher")
+    flip(next(iter((state["best"] or state)[part].values())))
+    save_checkpoint(state, folder.checkpoint)  # whole, but not what the row is about
+    for read in (folder.state, lambda: load_trained(PROBED, tmp_path, 1, "teacher")):
+        assert refusal(read).startswith(
+            f"{folder.checkpoint} does not hold the weights that gave {folder.row}, as it has another hash than the "
+            "row says: put back the right one"
+        )
+
+
+def test_old_rows_say_nothing_of_weights(tmp_path):
+    """They are read, and who builds on them is told."""
+    folder = write(PROBED, tmp_path)
+    student = changed(PROBED, {"terms": (Term(loss="rkd_distance"),), "teacher": PROBED})
+    assert unverified([student], tmp_path) == ""
+    finish(folder, weights_hash="")
+    assert folder.state()["step"] == 6
+    assert unverified([student, student, PLAIN], tmp_path) == (
+        f"the weights of {PROBED.fingerprint}, which others build on, can't be verified: their rows are older than the "
+        "hashes of weights; delete their folders to have them made anew"
+    )
+    finish(folder)
+    assert unverified([student], tmp_path) == ""
+
+
+def test_embeddings_are_those_of_the_row(tmp_path):
+    folder = write(PLAIN, tmp_path)
+    rows, names = np.eye(4, dtype=np.float32), np.array(["a", "b", "c", "d"])
+
+    def keep(embeddings, **more):
+        np.savez(folder.embeddings, embeddings=embeddings, labels=names, names=names, **more)
+
+    keep(rows)
+    finish(folder, embeddings_hash=read_embeddings(folder.embeddings).hash)
+    assert np.array_equal(folder.stored().embeddings, rows)
+    changes = [{"embeddings": rows + 2.0**-20 * rows}, {"embeddings": rows.astype(float)}]
+    for change in (*changes, {"embeddings": rows, "query": np.array([True] * 4)}):
+        keep(**change)
+        with pytest.raises(ValueError, match=r"\A.+embeddings\.npz does not hold the embeddings that gave .+\Z"):
+            folder.stored()
+    finish(folder)  # an old row
+    folder.stored()
+
+
+def test_a_student_of_other_weights_is_refused(tmp_path):
+    """Its teacher was deleted and trained anew since, on a machine that rounds in another way."""
+    student = changed(PLAIN, {"terms": (Term(loss="rkd_distance"),), "teacher": PROBED})
+    taught, teacher = write(student, tmp_path), write(PROBED, tmp_path)
+    finish(teacher)
+    finish(taught, foundations={"teacher": teacher.finished().weights_hash})
+    assert taught.finished()
+    finish(teacher, weights_hash="0" * 64)
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
+        taught.finished()
+    assert str(caught.value) == (
+        f"the run {student.fingerprint} was built on other weights of its teacher than those that are there now: "
+        f"delete the folder {student.fingerprint} of that run, and run the study again to restore it"
+    )
+    finish(teacher, weights_hash="")
+    assert taught.finished()
 
 
 def test_no_state_has_more_steps_than_the_run(tmp_path):

@@ -1,11 +1,13 @@
 """Finished runs of other studies: taken over whole, or not at all."""
 
-import pytest
+from types import SimpleNamespace
 
-import relbench.reuse
+import pytest
+from test_summarise import make_row
+
 from relbench.experiment import Experiment, Term, changed
 from relbench.kept import RunFolder
-from relbench.ledger import read_row
+from relbench.ledger import read_row, write_record
 from relbench.reuse import take_over, to_be_taken_over
 from relbench.training import load_checkpoint
 
@@ -13,9 +15,9 @@ from relbench.training import load_checkpoint
 @pytest.fixture
 def finished(monkeypatch):
     """Make a finished run in a folder: files that only have to be there."""
-    monkeypatch.setattr(RunFolder, "finished", lambda folder: folder.row.read_text() or None)
+    monkeypatch.setattr(RunFolder, "finished", lambda folder: SimpleNamespace(experiment=folder.experiment))
     monkeypatch.setattr(RunFolder, "state", lambda folder: folder.checkpoint.read_text())
-    monkeypatch.setattr(relbench.reuse, "read_embeddings", lambda path: path.read_text())
+    monkeypatch.setattr(RunFolder, "stored", lambda folder: folder.embeddings.read_text())
 
     def make(runs, experiment, files=("checkpoint.pt", "embeddings.npz", "row.json")):
         folder = RunFolder(runs, experiment)
@@ -90,6 +92,28 @@ def test_a_damaged_checkpoint_elsewhere_is_told(tmp_path, finished, monkeypatch)
     with pytest.raises(ValueError, match=f"{there.checkpoint} is not a readable checkpoint.*delete {there.path}"):
         take_over([TEACHER], tmp_path / "second" / "runs", tmp_path)
     assert not (tmp_path / "second").exists()
+
+
+def test_a_student_of_another_teacher_is_not_taken_over(tmp_path, monkeypatch):
+    """The study has its teacher already, made on another machine: numbers of two teachers are not mixed."""
+    student = changed(OTHER, {"terms": (Term(loss="rkd_distance"),), "teacher": TEACHER})
+    monkeypatch.setattr(RunFolder, "state", lambda folder: folder.checkpoint.read_bytes())
+    monkeypatch.setattr(RunFolder, "stored", lambda folder: folder.embeddings.read_bytes())
+
+    def make(experiment, runs, **hashes):
+        row = make_row(experiment, (1, 2, 3)).model_copy(update=hashes)
+        row = row.model_copy(update={"history": ({"step": float(row.selected_step)},)})
+        folder = RunFolder(runs, experiment)
+        write_record(row, folder.row)
+        folder.checkpoint.touch()
+        folder.embeddings.touch()
+
+    for name, weights in (("first", "one"), ("second", "two"), ("third", "one")):
+        make(TEACHER, tmp_path / name / "runs", weights_hash=weights)
+    make(student, tmp_path / "first" / "runs", weights_hash="x", foundations={"teacher": "one"})
+    assert take_over([TEACHER, student], tmp_path / "second" / "runs", tmp_path) == {}
+    assert not RunFolder(tmp_path / "second" / "runs", student).path.exists()
+    assert take_over([TEACHER, student], tmp_path / "third" / "runs", tmp_path) == {tmp_path / "first" / "runs": 1}
 
 
 def test_what_would_be_taken_over_is_known_before(tmp_path, finished):

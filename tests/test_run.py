@@ -1,5 +1,6 @@
 """One run, from images to a row."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from relbench.experiment import Term, changed
 from relbench.models import Embedder, build_embedder
 from relbench.plan import find_study, plan_cells
 from relbench.run import RunFolder, run
-from relbench.training import DivergedError
+from relbench.training import DivergedError, weights_hash
+from relbench.training.checkpoint import save_checkpoint
 
 QUICKSTART = find_study("quickstart")
 TRIPLET = QUICKSTART.teacher_terms[0]
@@ -79,6 +81,37 @@ def test_the_row_says_what_was_run(done):
     assert row.train_seconds > 0
     assert 10**8 < row.peak_memory < 10**11
     assert row.machine.versions["torch"] == torch.__version__.partition("+")[0]
+
+
+def test_the_row_keeps_the_hashes_of_what_its_numbers_rest_on(done):
+    runs, rows = done
+    hashes = {label: weights_hash(RunFolder(runs, row.experiment).state()) for label, row in rows.items()}
+    assert {label: row.weights_hash for label, row in rows.items()} == hashes
+    assert len(set(hashes.values())) == len(rows)
+    for row in rows.values():
+        assert RunFolder(runs, row.experiment).stored().hash == row.embeddings_hash
+    assert rows["teacher"].foundations == {}
+    assert rows["rkd-da"].foundations == {"teacher": hashes["teacher"]}
+    assert rows["probed, staged"].foundations == {
+        "teacher": hashes["probed, teacher"],
+        "first stage": hashes["probed, staged, first stage"],
+    }
+
+
+@pytest.mark.parametrize(("label", "changed_run"), [("rkd-da", "teacher"), ("probed, staged", "first stage")])
+def test_nobody_is_taught_by_other_weights_than_the_rows(done, tmp_path, data_folder, label, changed_run):
+    """One bit of a mantissa: loaded, it would make another student, and nothing would say so."""
+    experiment = CELLS[label]
+    for one in experiment.foundations.values():
+        shutil.copytree(RunFolder(done[0], one).path, tmp_path / one.fingerprint)
+    folder = RunFolder(tmp_path, experiment.foundations[changed_run])
+    state = folder.state()
+    next(iter(state["network"].values())).flatten()[:1].view(torch.int32).bitwise_xor_(1)
+    save_checkpoint(state, folder.checkpoint)  # with the hash of what it now holds
+    with pytest.raises(
+        ValueError, match=rf"\A{folder.checkpoint} does not hold the weights that gave {folder.row}.+\Z"
+    ):
+        run(experiment, tmp_path, data_folder, ignore)
 
 
 def test_metrics_are_those_of_the_kept_embeddings(done):

@@ -40,10 +40,11 @@ def test_equal_content_in_another_form(tmp_path):
         {"half": torch.ones(3, dtype=torch.float16)},
         {"yes": torch.tensor([True, True])},
         {"best": "None"},
+        {"best": b"None"},
         {"name": "e"},
         {"more": 1},
     ],
-    ids=range(12),
+    ids=range(13),
 )
 def test_other_content_has_another_hash(change):
     assert content_hash(CONTENT | change) != content_hash(CONTENT)
@@ -56,7 +57,7 @@ def test_arrays():
         assert content_hash(other) != content_hash([texts, numbers])
 
 
-@pytest.mark.parametrize("content", [{1, 2}, b"bytes", object()], ids=["set", "bytes", "object"])
+@pytest.mark.parametrize("content", [{1, 2}, object()], ids=["set", "object"])
 def test_what_has_no_hash(content):
     with pytest.raises(TypeError, match="has no hash here"):
         content_hash({"a": [content]})

@@ -1,6 +1,7 @@
 """Networks measured on other data sets: the numbers are those of the network, and are kept whole or not at all."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from relbench.data.table import lines_of
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data, Net, changed
 from relbench.kept import RunFolder, load_trained
+from relbench.ledger import write_record
 from relbench.models import build_embedder
 from relbench.transfer import Asked, check_transfers, finished_transfer, plan_transfer, transfer
 
@@ -118,6 +120,19 @@ def test_a_damaged_file_is_refused(folder, asked, data_folder, change, why):
         assert why in message
     path.write_text("{")
     assert "is not a readable transfer" in refusal(lambda: finished_transfer(asked, folder))
+
+
+def test_what_was_measured_with_other_weights_is_refused(tmp_path, done, asked, data_folder):  # noqa: F811
+    run = RunFolder(tmp_path / "runs", CELLS["rkd-da"])
+    shutil.copytree(RunFolder(done[0], CELLS["rkd-da"]).path, run.path)
+    found = transfer(asked, tmp_path, data_folder)
+    assert found.weights_hash == done[1]["rkd-da"].weights_hash
+    write_record(done[1]["rkd-da"].model_copy(update={"weights_hash": "0" * 64}), run.row)
+    assert "contradicts itself: it was measured with other weights than those that the run has now; delete it" in (
+        refusal(lambda: finished_transfer(asked, tmp_path))
+    )
+    (tmp_path / "transfers" / f"{asked.fingerprint}.json").unlink()
+    assert "does not hold the weights that gave" in refusal(lambda: transfer(asked, tmp_path, data_folder))
 
 
 def test_the_fingerprint_names_all_that_can_change_the_result():

@@ -11,12 +11,13 @@ from relbench.evaluation.retrieval import (
     retrieval_metrics,
 )
 from relbench.evaluation.significance import claimed_sides, compare, holm, paired_class_bootstrap, seed_interval
-from relbench.evaluation.stored import read_embeddings, stored_metrics
+from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
 
 __all__ = [
     "Answers",
     "PairDistances",
     "RecallCounts",
+    "Stored",
     "claimed_sides",
     "compare",
     "holm",

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from relbench.evaluation.retrieval import retrieval_metrics
 from relbench.files import open_regular
+from relbench.tensors import content_hash
 
 Array = NDArray[Any]
 
@@ -50,6 +51,12 @@ class Stored:
     labels: Array
     masks: Mapping[str, Array]
     names: Array | None = None
+
+    @property
+    def hash(self) -> str:
+        """Of all that is held."""
+        names = {} if self.names is None else {"names": self.names}
+        return content_hash({"embeddings": self.embeddings, "labels": self.labels, **self.masks, **names})
 
 
 def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:

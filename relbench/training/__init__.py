@@ -7,6 +7,7 @@ from relbench.training.checkpoint import (
     load_checkpoint,
     selected_classifier,
     selected_weights,
+    weights_hash,
 )
 from relbench.training.loop import Task, Trainer
 from relbench.training.objective import DivergedError, Objective, Part, Seen, Teacher
@@ -25,4 +26,5 @@ __all__ = [
     "load_checkpoint",
     "selected_classifier",
     "selected_weights",
+    "weights_hash",
 ]

@@ -1,4 +1,7 @@
-"""Checkpoints: all that a training run needs to go on as if it had never stopped."""
+"""Checkpoints: all that a training run needs to go on as if it had never stopped.
+
+A checkpoint carries the hash of all that is in it, and is refused where it has another one.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +11,17 @@ from typing import Any
 import torch
 
 from relbench.files import written_whole
-from relbench.tensors import read_tensors
+from relbench.tensors import content_hash, read_tensors
 
 State = dict[str, Any]  # tensors, numbers, texts, and lists and dicts of them: nothing that needs code to be loaded
+
+PARTS = frozenset(  # of a state
+    [
+        *("fingerprint", "step", "seconds", "network", "losses", "optimizer", "scheduler", "history", "best"),
+        *("generators", "cuda_generator"),
+    ]
+)
+HASH = "hash"  # of these parts, beside them in the file; checkpoints of earlier versions have none
 
 START_AGAIN = "delete it, and the run starts again from its first step"
 
@@ -27,7 +38,7 @@ def save_checkpoint(state: State, path: Path) -> None:
     """
     with written_whole(path) as temporary:
         try:
-            torch.save(state, temporary)
+            torch.save(state | {HASH: content_hash(state)}, temporary)
         except RuntimeError as error:  # torch's writer does not pass the system's own words on
             raise OSError(f"{path} can't be written ({_reason(error)}): is the disk full?") from None
 
@@ -45,6 +56,7 @@ def load_checkpoint(path: Path, fingerprint: str, steps: int) -> State:
     """
     with fits(path):
         state: State = read_tensors(path)
+        _refuse_changed(state)
         found = state["fingerprint"]
     if found != fingerprint:
         raise CheckpointError(
@@ -53,6 +65,16 @@ def load_checkpoint(path: Path, fingerprint: str, steps: int) -> State:
     with fits(path):
         _check(state, steps)
     return state
+
+
+def _refuse_changed(state: State) -> None:
+    """Refuse content that is not what was written, and take its hash out."""
+    written = state.pop(HASH, None)
+    strange = state.keys() - PARTS  # the hash itself, perhaps, under a damaged name
+    if strange:
+        raise ValueError(f"{min(strange)!r} is no part of a checkpoint")
+    if written is not None and written != content_hash(state):
+        raise ValueError("its content has changed since it was written: it has another hash")
 
 
 def _check(state: State, steps: int) -> None:
@@ -95,10 +117,20 @@ def selected_weights(state: State) -> dict[str, torch.Tensor]:
     return weights
 
 
+def weights_hash(state: State) -> str:
+    """Hash of the weights that count: the network's, and those of the losses and the classifier trained along."""
+    return content_hash({"network": selected_weights(state), "losses": _selected_losses(state)})
+
+
 CLASSIFIER = "classifier."  # begins the names of the classifier's weights among those of the losses
 
 
 def selected_classifier(state: State) -> dict[str, torch.Tensor]:
     """Weights of the classifier that was trained along, at the step that counts; empty where there was none."""
-    losses = state["best"]["losses"] if state["best"] else state["losses"]
-    return {name.removeprefix(CLASSIFIER): tensor for name, tensor in losses.items() if name.startswith(CLASSIFIER)}
+    found = _selected_losses(state).items()
+    return {name.removeprefix(CLASSIFIER): tensor for name, tensor in found if name.startswith(CLASSIFIER)}
+
+
+def _selected_losses(state: State) -> dict[str, torch.Tensor]:
+    losses: dict[str, torch.Tensor] = state["best"]["losses"] if state["best"] else state["losses"]
+    return losses

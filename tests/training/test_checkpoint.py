@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from relbench.tensors import content_hash
 from relbench.training.checkpoint import (
     CheckpointError,
     fits,
@@ -68,6 +69,44 @@ def test_an_inner_pickle_that_is_cut_short(tmp_path):
 def test_a_gpu_without_room_is_no_fault_of_the_checkpoint(tmp_path):
     with pytest.raises(torch.OutOfMemoryError), fits(tmp_path / "c.pt"):
         raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+FULL = STATE | {
+    "seconds": 1.5,
+    "losses": {"projection": torch.ones(2)},
+    "optimizer": {"state": {0: {"step": torch.tensor(3.0), "exp_avg": torch.ones(3)}}, "param_groups": [{"lr": 0.1}]},
+    "generators": {"views": torch.Generator().manual_seed(0).get_state()},
+    "cuda_generator": None,
+}
+
+
+def test_a_changed_bit_anywhere_is_refused(tmp_path):
+    """In weights, moments and generators, in numbers and names, and in the hash itself: most would never show."""
+    path = tmp_path / "c.pt"
+    save_checkpoint(FULL, path)
+    assert load_checkpoint(path, "abc", 9).keys() == FULL.keys()
+    pickled, members = inner_pickle(path)
+    for name in (name for name in members if "/data" in name):
+        for place in range(0, len(members[name]), 1 + len(members[name]) // 15):
+            changed = bytearray(members[name])
+            changed[place] ^= 1
+            with zipfile.ZipFile(path, "w") as archive:
+                for member, content in members.items():
+                    archive.writestr(member, changed if member == name else content)
+            try:
+                found = load_checkpoint(path, "abc", 9)
+            except CheckpointError:
+                continue
+            assert name == pickled  # the same content may be written in several ways
+            assert content_hash(found) == content_hash(FULL)
+
+
+def test_a_checkpoint_without_a_hash_is_an_old_one(tmp_path):
+    torch.save(FULL, tmp_path / "c.pt")
+    assert load_checkpoint(tmp_path / "c.pt", "abc", 9).keys() == FULL.keys()
+    torch.save(FULL | {"hasj": "0" * 64}, tmp_path / "c.pt")  # no old one: the hash's name is damaged
+    with pytest.raises(CheckpointError, match="'hasj' is no part of a checkpoint"):
+        load_checkpoint(tmp_path / "c.pt", "abc", 9)
 
 
 def test_of_another_experiment(tmp_path):
