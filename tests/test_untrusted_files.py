@@ -35,7 +35,7 @@ READERS = {  # the file's name, and what reads it
     "own.parquet": read_table,
     "image.jpg": lambda path: decoded(path, 8),
     "lists.txt": read_lines,
-    "lists.mat": lambda path: read_texts(path, "class_names"),
+    "lists.mat": lambda path: read_texts(path, "class_names", 9),
     "decoded.npy": lambda path: DecodedImages(path, ["a.jpg"], 8),
     f"mine/{NOTE}": lambda path: read_added("mine", path.parents[1]),
     "my_loss.py": lambda path: read_own(f"{path}:loss"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 
 from relbench.data.annotations import Line, Survey, read_lines, table_of
+from relbench.data.card import packaged_card
 from relbench.data.matlab import read_records, read_texts
 
 LAST_TRAIN_CLASS = 98
@@ -87,10 +88,16 @@ def _lacking(folder: Path, needed: tuple[str, ...]) -> list[str]:
     return [name for name in needed if not any((folder / place).exists() for place in name.split(" or "))]
 
 
+def _most() -> int:
+    """Records that a .mat file can have."""
+    expected = packaged_card("cars196").expected
+    return expected.train_images + expected.test_images
+
+
 def _read_a(folder: Path) -> Cars:
     file = folder / "cars_annos.mat"
-    lines = read_records(file, "annotations", ("relative_im_path", "class"))
-    return [(line.path(0), line) for line in lines], read_texts(file, "class_names")
+    lines = read_records(file, "annotations", ("relative_im_path", "class"), _most())
+    return [(line.path(0), line) for line in lines], read_texts(file, "class_names", _most())
 
 
 def _read_b(folder: Path) -> Cars:
@@ -98,9 +105,9 @@ def _read_b(folder: Path) -> Cars:
     cars = [
         (f"{part}/{line.path(0)}", line)
         for part, file in zip(PARTS, lists(folder), strict=True)
-        for line in read_records(file, "annotations", ("fname", "class"))
+        for line in read_records(file, "annotations", ("fname", "class"), _most())
     ]
-    return cars, read_texts(folder / "devkit/cars_meta.mat", "class_names")
+    return cars, read_texts(folder / "devkit/cars_meta.mat", "class_names", _most())
 
 
 def _read_c(folder: Path) -> Cars:
@@ -136,7 +143,7 @@ def _survey_b(folder: Path) -> Survey:
 def _look(found: Survey, file: Path, field: str, folder: str) -> None:
     """Look at each record of a .mat file that is there."""
     if file.exists():
-        for line in found.tried(lambda: read_records(file, "annotations", (field, "class"))):
+        for line in found.tried(lambda: read_records(file, "annotations", (field, "class"), _most())):
             found.note(lambda line=line: line, lambda line: _image(line, folder))  # type: ignore[misc]
 
 

@@ -12,16 +12,21 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
+from rich.filesize import decimal
+
 from relbench.data.annotations import Line
-from relbench.files import read_regular
+from relbench.files import open_regular
 
 BYTE_ORDERS = {b"\0\1IM": "<", b"\1\0MI": ">"}  # by the last four bytes of the header: version and order
 HEADER = 128  # bytes
 NUMBERS = {1: "b", 2: "B", 3: "h", 4: "H", 5: "i", 6: "I", 7: "f", 9: "d", 12: "q", 13: "Q"}  # data type -> format
 ENCODINGS = {1: "utf-8", 2: "utf-8", 4: "utf-16-{}", 16: "utf-8", 17: "utf-16-{}", 18: "utf-32-{}"}  # of byte order
 MATRIX, COMPRESSED = 14, 15  # the other data types
+RECORD, SPARE = 2048, 1 << 20  # bytes: the most that a record takes (those of Cars196: 500), and all else in a file
+ELEMENT, PARTS = 48, 8  # bytes: the least that a matrix takes; the most parts of a text or a number (each has four)
 CELLS, STRUCTS, TEXT = 1, 2, 4  # classes of matrices; numbers have higher ones
 
 Element = tuple[int, memoryview]  # data type and content
@@ -38,32 +43,39 @@ class Matrix:
     order: str
 
 
-def read_records(file: Path, variable: str, fields: tuple[str, ...]) -> list[Line]:
+def read_records(file: Path, variable: str, fields: tuple[str, ...], most: int) -> list[Line]:
     """Fields of a struct array of shape (1, n), a line a struct.
 
     Args:
         file: a .mat file.
         variable: name of the struct array.
         fields: which fields, in this order; each holds one text or one whole number a struct.
+        most: records that a variable of the file may have; what needs more memory than these is not unpacked.
 
     Raises:
-        ValueError: the file, the variable or a field is missing, damaged or of another shape.
+        ValueError: the file, the variable or a field is missing, damaged, too large or of another shape.
     """
-    return _lines(file, variable, partial(_structs, fields=fields))
+    return _lines(file, variable, partial(_structs, fields=fields), most)
 
 
-def read_texts(file: Path, variable: str) -> list[Line]:
+def read_texts(file: Path, variable: str, most: int) -> list[Line]:
     """A cell array of texts of shape (1, n), a line a cell.
 
+    Args:
+        file: a .mat file.
+        variable: name of the cell array.
+        most: see `read_records`.
+
     Raises:
-        ValueError: the file or the variable is missing, damaged or of another shape.
+        ValueError: the file or the variable is missing, damaged, too large or of another shape.
     """
-    return _lines(file, variable, _cells)
+    return _lines(file, variable, _cells, most)
 
 
-def _lines(file: Path, variable: str, rows: Callable[[Matrix], list[list[Element]]]) -> list[Line]:
+def _lines(file: Path, variable: str, rows: Callable[[Matrix], list[list[Element]]], most: int) -> list[Line]:
+    limit = SPARE + most * RECORD
     try:
-        matrix = _variable(read_regular(file), variable)
+        matrix = _variable(_content(file, limit), variable, limit)
         found = [_texts(number, row, matrix.order) for number, row in enumerate(rows(matrix), start=1)]
     except OSError as error:
         raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None
@@ -74,13 +86,25 @@ def _lines(file: Path, variable: str, rows: Callable[[Matrix], list[list[Element
     return [Line(file, number, texts, unit="record") for number, texts in enumerate(found, start=1)]
 
 
-def _variable(content: bytes, variable: str) -> Matrix:
+def _content(file: Path, limit: int) -> bytes:
+    with open_regular(file) as opened:
+        content = opened.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(_too_large(limit))
+    return content
+
+
+def _too_large(limit: int) -> str:
+    return f"is larger than such a file can be (more than {decimal(limit)}, unpacked)"
+
+
+def _variable(content: bytes, variable: str, limit: int) -> Matrix:
     """The variable of that name, a single row."""
     order = BYTE_ORDERS.get(content[HEADER - 4 : HEADER])
     if order is None:
         raise ValueError("is no .mat file of version 5 to 7.2")
     for element in _elements(memoryview(content)[HEADER:], order):
-        matrix = _matrix(_uncompressed(element, order), order)
+        matrix = _matrix(_uncompressed(element, order, limit), order, limit // ELEMENT)
         if matrix.name == variable:
             if len(matrix.shape) != 2 or matrix.shape[0] != 1 or matrix.shape[1] < 1:
                 raise ValueError(f"{variable!r} has shape {matrix.shape} instead of (1, n)")
@@ -88,11 +112,15 @@ def _variable(content: bytes, variable: str) -> Matrix:
     raise ValueError(f"has no variable {variable!r}")
 
 
-def _uncompressed(element: Element, order: str) -> Element:
+def _uncompressed(element: Element, order: str, limit: int) -> Element:
     kind, content = element
     if kind != COMPRESSED:
         return element
-    return next(_elements(memoryview(zlib.decompress(content)), order), (MATRIX, memoryview(b"")))
+    unpacking = zlib.decompressobj()
+    unpacked = unpacking.decompress(content, limit)
+    if not unpacking.eof:
+        raise ValueError(_too_large(limit) if len(unpacked) == limit else "is cut or damaged")
+    return next(_elements(memoryview(unpacked), order), (MATRIX, memoryview(b"")))
 
 
 def _elements(part: memoryview, order: str) -> Iterator[Element]:
@@ -109,9 +137,10 @@ def _elements(part: memoryview, order: str) -> Iterator[Element]:
         at = end
 
 
-def _matrix(element: Element, order: str) -> Matrix:
+def _matrix(element: Element, order: str, most: int) -> Matrix:
+    """Its parts; with more than that many (each takes far more memory than in the file) it is damaged."""
     kind, content = element
-    parts = list(_elements(content, order)) if kind == MATRIX else []
+    parts = list(islice(_elements(content, order), most)) if kind == MATRIX else []
     if len(parts) < 3:
         raise ValueError("holds damaged matrices")
     (_, flags), (_, shape), (_, name), *rest = parts
@@ -147,7 +176,7 @@ def _cells(matrix: Matrix) -> list[list[Element]]:
 
 
 def _texts(number: int, elements: list[Element], order: str) -> tuple[str, ...]:
-    return tuple(_text(number, _matrix(element, order)) for element in elements)
+    return tuple(_text(number, _matrix(element, order, PARTS)) for element in elements)
 
 
 def _text(number: int, matrix: Matrix) -> str:
