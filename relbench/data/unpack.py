@@ -4,6 +4,8 @@ Nothing but names and bytes is taken from an archive: files are written here, as
 owners and modes can't come along, with less to trust than tarfile's "data" filter, and zip is treated alike.
 """
 
+import bz2
+import gzip
 import lzma
 import os
 import shutil
@@ -13,10 +15,10 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, TypeVar
+from typing import IO, BinaryIO, TypeVar, cast
 
 from rich.filesize import decimal
 
@@ -26,6 +28,11 @@ from relbench.files import free_space, open_regular
 HALF, WHOLE = ".unpacking", ".unpacked"  # ends of the names of temporary folders
 BLOCK = 4096  # bytes: what is kept on disk comes in such pieces
 ZIP_STARTS = (b"PK\x03\x04", b"PK\x05\x06")
+GZIP, BZIP2 = b"\x1f\x8b", b"BZh"
+MOST_PACKED, SPARE_BYTES = 20, 10**8  # a byte of an archive holds that many; and what lists may hold beside photos
+LEAST_PACKED, SPARE_MEMBERS = 64, 10_000  # bytes of an archive that a member takes
+LARGEST_HEADER = CHUNK  # bytes
+MOST_PADDING = 64 * CHUNK  # bytes
 DAMAGE = (
     OSError,
     EOFError,
@@ -59,7 +66,7 @@ class Member:
 
 
 def unpack(archive: Path, target: Path, progress: BytesDone, must_hold: Sequence[str] = ()) -> None:
-    """Unpack a tar archive (also compressed) or a zip archive; all of it takes its place, or nothing.
+    """Unpack a tar archive (plain, gzip, bzip2) or a zip archive; all of it takes its place, or nothing.
 
     A process killed in between leaves a hidden folder that the next call clears or, if it is whole, puts in place.
     One process at a time may unpack into a folder.
@@ -71,9 +78,9 @@ def unpack(archive: Path, target: Path, progress: BytesDone, must_hold: Sequence
         must_hold: paths without which this is not the expected archive.
 
     Raises:
-        ValueError: one line. The archive is damaged, cut short or no archive; a member would lie outside the target,
-            is a link or a device, stands twice, needs a password; something in the target is in the way; the disk has
-            no room or can't be written.
+        ValueError: one line. The archive is damaged, cut short or no archive, or holds far more than its size allows;
+            a member would lie outside the target, is a link or a device, stands twice, needs a password; something in
+            the target is in the way; the disk has no room or can't be written.
     """
     with plain_disk_errors(target):
         target.mkdir(parents=True, exist_ok=True)
@@ -163,20 +170,54 @@ def check_room(needed: int, folder: Path, what: str) -> None:
 @contextmanager
 def _members(archive: Path) -> Iterator[Iterator[Member]]:
     """The members of an archive, which can be read as long as the block lasts."""
-    with _opened(archive) as opened:
-        members = _zip_members(opened) if isinstance(opened, zipfile.ZipFile) else _tar_members(opened)
-        yield _guarded(archive, "the list of members", members)
+    with open_regular(archive) as raw, ExitStack() as stack:
+        try:
+            members = _opened(raw, stack)
+        except DAMAGE:
+            raise ValueError(
+                f"{archive} is no tar or zip archive, or it is damaged or cut short: delete it, then fetch it again"
+            ) from None
+        yield _guarded(archive, "the list of members", _bounded(members, archive.stat().st_size))
 
 
-def _opened(archive: Path) -> zipfile.ZipFile | tarfile.TarFile:
-    with open_regular(archive) as file:
-        is_zip = file.read(4) in ZIP_STARTS
-    try:
-        return zipfile.ZipFile(archive) if is_zip else tarfile.open(archive, "r:*")
-    except DAMAGE:
-        raise ValueError(
-            f"{archive} is no tar or zip archive, or it is damaged or cut short: delete it, then fetch it again"
-        ) from None
+def _opened(raw: BinaryIO, stack: ExitStack) -> Iterator[Member]:
+    """What the archive is shows in its first bytes; xz is left out, as it takes as much memory as it likes."""
+    start = raw.read(4)
+    raw.seek(0)
+    if start in ZIP_STARTS:
+        return _zip_members(stack.enter_context(zipfile.ZipFile(raw)))
+    unpacked = stack.enter_context(_uncompressed(raw, start))
+    tar = stack.enter_context(tarfile.TarFile(fileobj=cast("IO[bytes]", _Headers(unpacked))))
+    return _tar_members(tar)
+
+
+def _uncompressed(raw: BinaryIO, start: bytes) -> IO[bytes]:
+    if start.startswith(GZIP):
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=raw))
+    return cast("IO[bytes]", bz2.BZ2File(raw)) if start.startswith(BZIP2) else raw
+
+
+class _Headers:
+    """A tar archive's bytes, as long as only the headers of members are read: a single one could take all memory."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int) -> bytes:
+        if size > LARGEST_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self.file.read(size)
+
+
+def _bounded(members: Iterator[Member], packed: int) -> Iterator[Member]:
+    """Refuse a small archive that holds much, before it is gone through: photos can't be packed like that."""
+    most, room = packed // LEAST_PACKED + SPARE_MEMBERS, packed * MOST_PACKED + SPARE_BYTES
+    for number, member in enumerate(members, start=1):
+        room -= member.size
+        if number > most or room < 0:
+            raise ValueError(f"it holds far more than {decimal(packed)} of photos can")
+        yield member
 
 
 def _guarded(archive: Path, where: str, items: Iterator[Item]) -> Iterator[Item]:
@@ -197,7 +238,7 @@ def _guarded(archive: Path, where: str, items: Iterator[Item]) -> Iterator[Item]
 
 def _tar_members(tar: tarfile.TarFile) -> Iterator[Member]:
     for info in tar:
-        kind = "folder" if info.isdir() else "file" if info.isreg() else "link or device"
+        kind = "folder" if info.isdir() else "file" if info.isreg() and not info.issparse() else "link or device"
         yield Member(info.name, info.size, kind, lambda info=info: _tar_file(tar, info))  # type: ignore[misc]
     _check_end(tar)
 
@@ -214,8 +255,11 @@ def _check_end(tar: tarfile.TarFile) -> None:
     tar.fileobj.seek(tar.offset)
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         raise tarfile.ReadError("no end mark where one must be")
-    while tar.fileobj.read(CHUNK):  # to the end: a compressed file is cut short if there is none
-        pass
+    padding = 0
+    while piece := tar.fileobj.read(CHUNK):  # to the end: a compressed file is cut short if there is none
+        padding += len(piece)
+        if padding > MOST_PADDING:
+            raise tarfile.ReadError("it goes on after its end mark")
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[Member]:

@@ -1,5 +1,7 @@
 """Unpacking: all inside the folder or refused; whole or not there, whatever the archive and whatever happens."""
 
+import bz2
+import gzip
 import io
 import os
 import resource
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import tracemalloc
 import zipfile
 from contextlib import contextmanager
 from pathlib import Path
@@ -231,6 +234,70 @@ def test_more_than_the_disk_has(tmp_path, make, monkeypatch):
     refused(archive, tmp_path / "target", r"holds needs 5\.0 MB on the disk of .*target, but 4\.0 MB are free")
 
 
+@pytest.fixture
+def few_allowed(monkeypatch):
+    """Limits that are cheap to reach."""
+    for name, value in {"SPARE_BYTES": 10**6, "SPARE_MEMBERS": 100, "MOST_PADDING": 10**6}.items():
+        monkeypatch.setattr(module, name, value)
+
+
+@pytest.mark.parametrize("make", [tarred, zipped])
+def test_far_more_than_photos_can_be_packed_to(tmp_path, make, few_allowed, monkeypatch):
+    """Refused while the members are listed, before anything large is unpacked to look at it."""
+    bomb = make(tmp_path / "bomb", {"zeros": bytes(5_000_000)})
+    refused(bomb, tmp_path / "target", r"it holds far more than \d\.\d kB of photos can")
+    photos = make(tmp_path / "photos", {"a.jpg": os.urandom(1_500_000)})
+    unpack(photos, tmp_path / "photos unpacked", silent)
+
+
+def test_more_members_than_its_size_allows(tmp_path, few_allowed):
+    """Each takes memory, and hardly a byte of the archive."""
+    archive = tarred(tmp_path / "many", {f"{number:08}": b"" for number in range(600)})
+    refused(archive, tmp_path / "target", "it holds far more than")
+    assert archive.stat().st_size < 10_000
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_that_would_take_all_memory(tmp_path, kind):
+    info = tarfile.TarInfo("evil")
+    info.type, info.size = kind, 64 << 20
+    header = info.tobuf(tarfile.GNU_FORMAT)
+    archive = tmp_path / "archive.tgz"
+    with gzip.open(archive, "wb", compresslevel=1) as file:
+        file.write(header)
+        file.write(bytes(8 << 20))
+    tracemalloc.start()
+    try:
+        refused(archive, tmp_path / "target", "no tar or zip archive|a header of 67108864 bytes")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2e6
+
+
+def test_a_sparse_file(tmp_path):
+    """Its size is whatever it says."""
+    info = tarfile.TarInfo("evil")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (0, 512)
+    header[483:495] = b"%011o\0" % (1 << 22)
+    header[148:156] = b"%06o\0 " % (256 + sum(header[:148]) + sum(header[156:]))
+    archive = tmp_path / "archive.tar"
+    archive.write_bytes(bytes(header) + bytes(512 + 1024))
+    with tarfile.open(archive) as tar:
+        assert tar.next().size == 1 << 22
+    refused(archive, tmp_path / "target", "'evil' is a link or device")
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2"])
+def test_zeros_without_end_after_the_end_mark(tmp_path, few_allowed, kind):
+    archive = tarred(tmp_path / "archive", {"a": b"a"}, "")
+    packed = {"gz": gzip.compress, "bz2": bz2.compress}[kind](archive.read_bytes() + bytes(3_000_000))
+    archive.write_bytes(packed)
+    refused(archive, tmp_path / "target", "it goes on after its end mark")
+
+
 def test_many_empty_files_need_room_too(tmp_path, monkeypatch):
     archive = tarred(tmp_path / "a.tgz", {f"{number}": b"1" for number in range(100)})
     usage = type(shutil.disk_usage(tmp_path))
@@ -348,12 +415,26 @@ def test_no_permission(tmp_path, monkeypatch):
         unpack(archive, tmp_path / "target", silent)
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="the superuser may write anywhere")
-def test_a_folder_of_somebody_else(tmp_path):
-    archive = tarred(tmp_path / "archive", CUB)
-    (tmp_path / "target").mkdir(mode=0o555)
-    with pytest.raises(ValueError, match="Permission denied"):
-        unpack(archive, tmp_path / "target", silent)
+@contextmanager
+def without_rights():
+    """The superuser may write anywhere, and so takes another's place meanwhile."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)
+
+
+def test_a_folder_of_somebody_else():
+    with tempfile.TemporaryDirectory() as folder:  # not below a folder that only one user may enter
+        Path(folder).chmod(0o755)
+        archive, target = tarred(Path(folder) / "archive", CUB), Path(folder) / "target"
+        target.mkdir(mode=0o555)
+        with without_rights(), pytest.raises(ValueError, match="target/.archive.unpacking: Permission denied: free"):
+            unpack(archive, target, silent)
+        assert not list(target.iterdir())
 
 
 def test_interrupted(tmp_path):
