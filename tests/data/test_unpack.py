@@ -432,7 +432,7 @@ def test_a_folder_of_somebody_else():
         Path(folder).chmod(0o755)
         archive, target = tarred(Path(folder) / "archive", CUB), Path(folder) / "target"
         target.mkdir(mode=0o555)
-        with without_rights(), pytest.raises(ValueError, match="target/.archive.unpacking: Permission denied: free"):
+        with without_rights(), pytest.raises(ValueError, match=r"target/\.archive\.unpacking: Permission denied: free"):
             unpack(archive, target, silent)
         assert not list(target.iterdir())
 
