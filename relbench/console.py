@@ -11,6 +11,8 @@ import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from relbench.memory import ADVICE as ADVICE_ON_MEMORY
+from relbench.memory import is_out_of_memory
 from relbench.plain_text import visible
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input; Ctrl-C
@@ -54,6 +56,11 @@ def in_one_line() -> Iterator[None]:
             raise
         _complain(f"{error}{ADVICE.get(getattr(error, 'errno', 0) or 0, '')}")
         raise typer.Exit(REFUSED) from None
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error) or os.environ.get("RELBENCH_TRACEBACK"):
+            raise
+        _complain(f"out of memory ({error}): {ADVICE_ON_MEMORY}")
+        raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         _complain("interrupted; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None

@@ -50,6 +50,11 @@ class RunFolder:
         return self.path / "embeddings.npz"
 
     @property
+    def error(self) -> Path:
+        """The traceback of the last attempt, if it failed."""
+        return self.path / "error.txt"
+
+    @property
     def files(self) -> tuple[Path, Path, Path]:
         """All that a finished run has, the row last."""
         return self.checkpoint, self.embeddings, self.row

@@ -1,9 +1,11 @@
 """Progress bars of a grid of runs, with a remaining time that is measured, not hoped."""
 
+import math
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean as mean
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -12,6 +14,8 @@ from rich.text import Text
 from relbench.estimate import in_words
 from relbench.ledger import Row
 from relbench.studies import Cell
+
+FORECAST_EVERY = 0.25  # seconds: the remaining time is found by looking at all runs, which may be thousands
 
 
 @dataclass
@@ -44,15 +48,15 @@ def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
     A run that has not begun goes at the speed of those with its label, or else of all; None while none is known.
     Several runs share the cores, but a single run is never split.
     """
-    known = [(pace.label, pace.seconds_per_step) for pace in paces if pace.seconds_per_step]
-    if not known:
+    speeds: dict[str, list[float]] = {}
+    for pace in paces:
+        if speed := pace.seconds_per_step:
+            speeds.setdefault(pace.label, []).append(speed)
+    if not speeds:
         return None
-
-    def rate(label: str) -> float:
-        same = [speed for name, speed in known if name == label and speed] or [speed for _, speed in known if speed]
-        return sum(same) / len(same)
-
-    left = [(pace.steps - pace.done) * (pace.seconds_per_step or rate(pace.label)) for pace in paces]
+    by_label = {label: mean(same) for label, same in speeds.items()}
+    overall = mean(speed for same in speeds.values() for speed in same)
+    left = [(pace.steps - pace.done) * (pace.seconds_per_step or by_label.get(pace.label, overall)) for pace in paces]
     return max(sum(left) / jobs, *left)
 
 
@@ -74,6 +78,8 @@ class Bars:
             if cell.experiment.fingerprint not in finished
         }
         self._jobs = jobs
+        self._done, self._steps = 0, sum(pace.steps for pace in self._paces.values())  # of all runs
+        self._left, self._forecast_at = "", -math.inf
         self._ended: set[str] = set()
         self._lock = threading.Lock()  # steps are told by another thread than ends
         self._tasks: dict[str, TaskID] = {}
@@ -84,7 +90,7 @@ class Bars:
             TextColumn("{task.fields[left]}"),
         )
         self._progress = Progress(*columns, console=console)
-        self._total = self._progress.add_task("all steps", total=sum(p.steps for p in self._paces.values()), left="")
+        self._total = self._progress.add_task("all steps", total=self._steps, left="")
 
     def __enter__(self) -> "Bars":
         """Begin to draw."""
@@ -101,6 +107,7 @@ class Bars:
             if fingerprint in self._ended:
                 return
             pace = self._paces[fingerprint]
+            self._done += step - pace.done
             pace.advance(step, time.monotonic())
             if fingerprint not in self._tasks:
                 name = self._names[fingerprint]
@@ -109,10 +116,16 @@ class Bars:
             self._show_total()
 
     def _show_total(self) -> None:
-        paces = list(self._paces.values())
-        left, done = remaining_seconds(paces, self._jobs), sum(pace.done for pace in paces)
-        words = f"about {in_words(left)} left" if left else ""
-        self._progress.update(self._total, completed=done, total=sum(pace.steps for pace in paces), left=words)
+        if time.monotonic() - self._forecast_at >= FORECAST_EVERY:
+            self._forecast()
+        self._progress.update(self._total, completed=self._done, total=self._steps, left=self._left)
+
+    def _forecast(self) -> None:
+        """Work out the remaining time anew, where a speed is known."""
+        left = remaining_seconds(list(self._paces.values()), self._jobs)
+        self._left = f"about {in_words(left)} left" if left else ""
+        if left is not None:
+            self._forecast_at = time.monotonic()
 
     def finished(self, fingerprint: str, row: Row) -> None:
         """A run has its row."""
@@ -132,6 +145,8 @@ class Bars:
             if fingerprint in self._tasks:
                 self._progress.remove_task(self._tasks.pop(fingerprint))
             pace = self._paces[fingerprint]
+            self._done += done - pace.done
+            self._steps += done - pace.steps
             pace.done = pace.steps = done
             self._show_total()
         count = f"[{len(self._ended)}/{len(self._paces)}]"

@@ -25,7 +25,7 @@ Seeds = Annotated[str, typer.Option(help="Seeds, with commas between.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 Results = Annotated[Path, typer.Option(help="Results go to a folder in here, named like the study.")]
 Data = Annotated[Path, typer.Option(help="Where data sets live.", envvar="RELBENCH_DATA")]
-Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1)]
+Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1, max=256)]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tiny import TINY
 from typer.testing import CliRunner
 
@@ -15,6 +16,7 @@ import relbench.console
 from relbench.cli import app
 from relbench.evaluation import retrieval_metrics
 from relbench.ledger import Row, read_record
+from relbench.training import Objective
 
 
 @pytest.fixture
@@ -323,19 +325,49 @@ def test_report_of_a_folder_without_results(relbench_command, tmp_path):
     refused(relbench_command("report", tmp_path), str(tmp_path), "holds no results")
 
 
-def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command, tmp_path, data_folder):
-    code, text, _ = relbench_command(
-        *tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "student.learning_rate=1e30")
-    )
+def test_a_failed_teacher_gives_exit_code_1(relbench_command, tmp_path, data_folder):
+    options = tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "teacher.learning_rate=1e30")
+    code, text, _ = relbench_command(*options)
     assert code == 1
-    assert "failed" in text
-    assert "step" in text
+    assert "failed: step 2: " in text
+
+
+def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command, tmp_path, data_folder, monkeypatch):
+    """Out of memory is the commonest failure on a GPU: the others go on, and the traceback is in the run's folder."""
+    total = Objective.total
+
+    def short(self, values, step):
+        if "rkd_angle" in values:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        return total(self, values, step)
+
+    monkeypatch.setattr(Objective, "total", short)
+    code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0", "--jobs", "1"))
+    assert code == 1
+    failed = [line for line in text.replace("\n ", " ").splitlines() if ": failed: " in line]
+    assert failed
+    assert all(part in text for part in ("out of memory (OutOfMemoryError", "fewer --jobs", "error.txt"))
+    errors, rows = (list(tmp_path.glob(f"quickstart/runs/*/{name}")) for name in ("error.txt", "row.json"))
+    assert len(errors) == len(failed)
+    assert len(rows) + len(errors) == len(list(tmp_path.glob("quickstart/runs/*")))
+    assert "in short\n" in errors[0].read_text()
     assert "Not finished, and left out" in (tmp_path / "quickstart" / "table.md").read_text()
 
 
-def test_a_failed_teacher_gives_exit_code_1(relbench_command, tmp_path, data_folder):
-    options = tiny_options(tmp_path, data_folder, "--seeds", "0", "--set", "teacher.learning_rate=1e30")
-    assert relbench_command(*options)[0] == 1
+def test_memory_that_a_command_lacks_is_one_line(relbench_command, monkeypatch):
+    def short(*_):
+        raise MemoryError("Unable to allocate 7.3 TiB for an array")
+
+    monkeypatch.setattr("relbench.cli.benchmark_tables.measured", short)
+    code, _, error = relbench_command("bench", "all")
+    assert code == 1
+    assert error.startswith("relbench: out of memory (Unable to allocate 7.3 TiB for an array): a smaller batch_size")
+
+
+def test_an_absurd_number_of_jobs_is_refused(relbench_command):
+    code, _, error = relbench_command("reproduce", "quickstart", "--jobs", "3000000000")
+    assert code == 2
+    assert "less than or equal to 256" in error
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from relbench import progress
 from relbench.experiment import Experiment, Protocol, Term
 from relbench.ledger import Row
 from relbench.progress import Bars, Pace, remaining_seconds
@@ -153,3 +154,18 @@ def test_drawn_within_the_block(console):
         assert bars._progress.live.is_started
     assert not bars._progress.live.is_started
     assert "all steps" in lines(console)[-1]
+
+
+def test_the_time_left_is_not_found_anew_at_every_step(console, monkeypatch):
+    """It looks at all runs: at every step of a grid of thousands it would take longer than the training."""
+    looked = []
+    monkeypatch.setattr(progress, "remaining_seconds", lambda paces, jobs: looked.append(paces) or 1.0)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    bars = Bars(CELLS, [], jobs=1, console=console)
+    for step in range(30):
+        bars.step(TWO, step)
+    assert len(looked) == 1
+    assert shown(bars)[0] == ("all steps", 29, 40)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 101.0)
+    bars.step(TWO, 30)
+    assert len(looked) == 2

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from relbench.files import written_whole
+from relbench.memory import is_out_of_memory
 from relbench.tensors import content_hash, read_tensors
 
 State = dict[str, Any]  # tensors, numbers, texts, and lists and dicts of them: nothing that needs code to be loaded
@@ -40,6 +41,8 @@ def save_checkpoint(state: State, path: Path) -> None:
         try:
             torch.save(state | {HASH: content_hash(state)}, temporary)
         except RuntimeError as error:  # torch's writer does not pass the system's own words on
+            if is_out_of_memory(error):
+                raise
             raise OSError(f"{path} can't be written ({_reason(error)}): is the disk full?") from None
 
 

@@ -170,6 +170,20 @@ def test_whatever_does_not_fit_is_one_line(tmp_path, problem):
         raise problem
 
 
+def test_want_of_memory_says_nothing_against_the_file(tmp_path, monkeypatch):
+    """Whoever deleted it, as the message on a damaged file advises, would lose a training."""
+    short = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    with pytest.raises(torch.OutOfMemoryError), fits(tmp_path / "c.pt"):
+        raise short
+
+    def save(*_):
+        raise short
+
+    monkeypatch.setattr(torch, "save", save)
+    with pytest.raises(torch.OutOfMemoryError):  # nor is the disk full
+        save_checkpoint(STATE, tmp_path / "c.pt")
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full is Linux's")
 def test_full_disk(tmp_path, monkeypatch):
     path = tmp_path / "c.pt"

@@ -1,0 +1,21 @@
+"""Want of memory: how to tell it from other errors, and what to do about it."""
+
+import errno
+
+ADVICE = "a smaller batch_size or fewer --jobs need less memory"
+SAID = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "ALLOC_FAILED")
+
+
+def is_out_of_memory(error: BaseException | None) -> bool:
+    """Whether memory was short, of the machine or of its GPU, here or in what led to this error."""
+    if error is None:
+        return False
+    return _says_so(error) or is_out_of_memory(error.__cause__ or error.__context__)
+
+
+def _says_so(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SAID)  # torch's, on CPU and GPU
