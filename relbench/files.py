@@ -13,8 +13,8 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import psutil
 
@@ -149,7 +149,7 @@ def refuse_links(folder: Path) -> None:
             )
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """A regular file, opened to be read as bytes.
 
     Opening a named pipe waits for a writer, perhaps for ever, and a device may never end.

@@ -1,19 +1,24 @@
 """Trunks: from images to one feature vector each, before the embedding layer."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
-from pickle import UnpicklingError
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 from torch import nn
 
 from relbench.experiment import Net
+from relbench.files import open_regular
+from relbench.tensors import read_tensors
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+# As torchvision builds networks that get pretrained weights: so what is drawn at random afterwards stays the same too.
+PRETRAINED = {"googlenet": {"aux_logits": True, "transform_input": True, "init_weights": False}}
 
 
 class Trunk(Protocol):
@@ -116,18 +121,47 @@ def _random(name: str, **options: Any) -> nn.Module:
 
 
 def _pretrained(name: str) -> nn.Module:
+    """With the weights of the years in which the papers appeared; newer ones start from another place."""
     from torchvision import models  # noqa: PLC0415
 
-    # The weights of the years in which the papers appeared; newer ones start from another place.
-    weights = models.get_model_weights(name)["IMAGENET1K_V1"]
+    network = _random(name, **PRETRAINED.get(name, {}))
+    url = models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     try:
-        network: nn.Module = models.get_model(name, weights=weights)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:  # no network; or what is on disk is damaged
-        reason, folder = str(error).partition("\n")[0] or type(error).__name__, f"{torch.hub.get_dir()}/checkpoints"
+        network.load_state_dict(_read_weights(path, url))
+    except Exception as error:  # noqa: BLE001 - no network; or what is on disk is damaged, which raises nearly anything
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"the ImageNet weights of {name} could not be had ({reason}; from {weights.url}): "
-            f"put that file into {folder}, or choose weights = random"
+            f"the ImageNet weights of {name} could not be had ({reason}; from {url}): "
+            f"put that file into {path.parent}, or choose weights = random"
         ) from None
+    return _without_auxiliary_heads(network)
+
+
+def _read_weights(path: Path, url: str) -> Any:
+    """Weights from the file, downloaded if it isn't there; they are what its name says, and nothing is executed.
+
+    torchvision's own way unpickles whatever lies there, with all rights.
+    """
+    beginning = path.stem.rpartition("-")[2]  # of the SHA-256, by torchvision's convention
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=beginning)
+    found = _sha256(path)
+    if not found.startswith(beginning):
+        raise ValueError(f"the sha256 of {path} begins with {found[:8]}, not with {beginning}")
+    return read_tensors(path)
+
+
+def _sha256(path: Path) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _without_auxiliary_heads(network: nn.Module) -> nn.Module:
+    """As torchvision returns pretrained networks: the heads are only there to train from random weights."""
+    if getattr(network, "aux_logits", False):
+        network.aux_logits, network.aux1, network.aux2 = False, None, None  # type: ignore[assignment]
     return network
 
 

@@ -1,5 +1,8 @@
 """Trunks: shapes, grey and coloured input, parameters, pretrained weights without a network."""
 
+import os
+import pickle
+import re
 from functools import cache
 from pathlib import Path
 from urllib.error import URLError
@@ -148,6 +151,12 @@ def weights_folder(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.fixture
+def any_content(monkeypatch):
+    """Whatever lies there has the hash that its name says: the real weights are too large for a test."""
+    monkeypatch.setattr(trunks, "_sha256", lambda path: path.stem.rpartition("-")[2] + "0" * 56)
+
+
 def no_network(*_, **__):
     raise URLError("no route to host")
 
@@ -171,17 +180,76 @@ def file_of(name):
     return Path(torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url).name
 
 
+@pytest.mark.usefixtures("any_content")
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"\x80\x02 half a file"], ids=repr)
 def test_damaged_weights(weights_folder, content):
     (weights_folder / file_of("resnet18")).write_bytes(content)
     assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
 
 
+@pytest.mark.usefixtures("any_content")
 def test_weights_of_another_network(weights_folder):
     torch.save({"weight": torch.zeros(3)}, weights_folder / file_of("resnet18"))
     assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
 
 
+def test_weights_that_are_not_what_their_name_says(weights_folder):
+    """Whole, of the right shapes, and not torchvision's: another network would be trained under the same name."""
+    torch.save(
+        torchvision.models.get_model("resnet18", weights=None).state_dict(), weights_folder / file_of("resnet18")
+    )
+    message = refusal("resnet18")
+    assert re.search(
+        r"the sha256 of .+resnet18-f37072fd\.pth begins with [0-9a-f]{8}, not with f37072fd; from", message
+    )
+
+
+class Hostile:
+    """Makes a folder where it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.usefixtures("any_content")
+@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("write", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+def test_code_in_weights_is_not_run(weights_folder, tmp_path, name, write):
+    """Not even where the name's eight digits of the hash are right, which can be had by trying."""
+    write({"conv1.weight": Hostile(tmp_path / "executed")}, weights_folder / file_of(name))
+    assert refusal(name).startswith(f"the ImageNet weights of {name} could not be had (")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_pipe_among_the_weights(weights_folder):
+    os.mkfifo(weights_folder / file_of("resnet18"))
+    assert "Not a regular file" in refusal("resnet18")
+
+
+@pytest.mark.usefixtures("any_content")
+@pytest.mark.parametrize("name", ["resnet18", "googlenet"])
+def test_pretrained_networks_are_torchvisions(weights_folder, monkeypatch, name):
+    """The same weights and buffers, and as many random numbers drawn on the way: what is drawn next stays the same."""
+    entry = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    options = {"init_weights": False} if name == "googlenet" else {}
+    state = torchvision.models.get_model(name, weights=None, **options).state_dict()
+    torch.save(state, weights_folder / file_of(name))
+    monkeypatch.setattr(type(entry), "get_state_dict", lambda *_, **__: state)
+    found = []
+    with torch.random.fork_rng():
+        for make in (lambda: torchvision.models.get_model(name, weights=entry), lambda: trunks._pretrained(name)):
+            torch.manual_seed(0)
+            found.append((make().state_dict(), torch.get_rng_state()))
+    (expected, drawn), (ours, also_drawn) = found
+    assert torch.equal(drawn, also_drawn)
+    assert list(expected) == list(ours)
+    assert all(torch.equal(value, ours[key]) for key, value in expected.items())
+
+
+@pytest.mark.usefixtures("any_content")
 def test_weights_are_looked_at_once(weights_folder, monkeypatch):
     """Those that can't be had are looked for each time: they may have been put there meanwhile."""
     monkeypatch.setattr(trunks, "_had", cache(trunks._had.__wrapped__))
@@ -197,6 +265,7 @@ def test_weights_are_looked_at_once(weights_folder, monkeypatch):
     check_weights(Net(trunk="resnet50"))  # random: nothing to be had
 
 
+@pytest.mark.usefixtures("any_content")
 @pytest.mark.parametrize(("name", "options"), [("resnet18", {}), ("googlenet", {"init_weights": False})])
 def test_weights_from_disk(weights_folder, name, options):
     """A file that lies there is taken, GoogLeNet's auxiliary heads in it notwithstanding."""
