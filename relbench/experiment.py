@@ -54,6 +54,7 @@ class Data(Settings):
     )
     resize: Annotated[int, Field(ge=8, le=2048)] | None = None  # photos: side before the crop; None: 8/7 of `size`
     distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0  # glyphs: strength of the views' distortion
+    mirror: bool = True  # photos: half of the training views are mirrored; false where left and right differ: arrows
     content: str = ""  # hash of the data set's manifest: filled in when a run is planned
 
 

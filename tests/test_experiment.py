@@ -27,7 +27,7 @@ STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", we
 
 OTHER = {  # for every setting a second value
     Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"}
-    | {"hold_out": False, "resize": 40},
+    | {"hold_out": False, "resize": 40, "mirror": False},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
     Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text", "revision": 2},
     Protocol: {
@@ -86,7 +86,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, protocol; terms; seed, scale and recipe; the student's own start, the teacher's own teacher and start
-    assert len(prints) == 2 * (8 + 5 + 14) + 3 * 6 + 2 * 3 + 3
+    assert len(prints) == 2 * (9 + 5 + 14) + 3 * 6 + 2 * 3 + 3
     assert {"teacher.protocol.decay_at.", "start.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -177,7 +177,7 @@ def test_fingerprint_is_pinned():
 def test_defaults_are_pinned():
     """They are left out of the fingerprint: who changes one must count RECIPE up, who adds one adds it here."""
     data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "distortion": 1.0, "content": ""}
-    data |= {"hold_out": True, "resize": None}
+    data |= {"hold_out": True, "resize": None, "mirror": True}
     net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
     protocol = {
         "steps": 1000,

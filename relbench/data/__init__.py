@@ -47,6 +47,8 @@ def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
         if data.resize is not None:
             raise ValueError(f"data.resize = {data.resize} is for photos: {data.name} has no such thing")
+        if not data.mirror:
+            raise ValueError(f"data.mirror = false is for photos: {data.name} is never mirrored")
         classes = data.train_classes, data.test_classes
         return source(data.size, *classes, data.distortion, root / "glyphs", progress, hold_out=data.hold_out)
 

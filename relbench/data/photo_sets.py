@@ -78,7 +78,8 @@ class PhotoSet:
         table = self.read(root)
         files = self.files(root, side_of(data))
         pixels = self._kept(root, files, table["name"].tolist()) or files
-        return Photos(in_use(table, data), self.images(root), data.size, pixels, self._hash(table))
+        content = self._hash(table)
+        return Photos(in_use(table, data), self.images(root), data.size, pixels, content, mirror=data.mirror)
 
     def hint(self, data: Data, root: Path) -> str:
         """Says where training has to decode the files again and again."""

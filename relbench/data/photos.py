@@ -78,12 +78,15 @@ class Photos:
         size: side of the network's input in pixels.
         pixels: the decoded images of (at least) the table's names; their side is what crops are taken from.
         content: hash of what defines the data set.
+        mirror: mirror half of the training views.
 
     Raises:
         ValueError: the crop is larger than the images, or a file is missing.
     """
 
-    def __init__(self, table: pd.DataFrame, folder: Path, size: int, pixels: Pixels, content: str) -> None:
+    def __init__(
+        self, table: pd.DataFrame, folder: Path, size: int, pixels: Pixels, content: str, *, mirror: bool = True
+    ) -> None:
         if size > pixels.side:
             raise ValueError(f"can't crop {size} px from images of {pixels.side} px: set data.size to less")
         self.table, self.content = table, content
@@ -94,18 +97,20 @@ class Photos:
         self.data_hash = table_hash(table, [file_states(folder, self._names)[:, 0].tobytes(), *chosen])
         self._pixels = pixels
         self._margin = pixels.side - size
+        self._mirrored_share = 0.5 if mirror else 0.0
 
     def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random crops, half of them mirrored, uint8, shape (len(lines), 3, size, size).
+        """Random crops, half of them mirrored (or none), uint8, shape (len(lines), 3, size, size).
 
         The generator is asked for the whole batch at once: all tops, all lefts, then all numbers that decide on
-        mirroring. So the views do not depend on who decodes the images, or on how many threads.
+        mirroring. So the views do not depend on who decodes the images, or on how many threads; and without mirroring
+        the crops are the same.
 
         Raises:
             ValueError: an image can't be decoded.
         """
         tops, lefts = torch.randint(self._margin + 1, (2, len(lines)), generator=generator).tolist()
-        mirrored = (torch.rand(len(lines), generator=generator) < 0.5).tolist()
+        mirrored = (torch.rand(len(lines), generator=generator) < self._mirrored_share).tolist()
         return self._views(lines, list(zip(tops, lefts, mirrored, strict=True)))
 
     def test_batch(self, lines: torch.Tensor) -> torch.Tensor:

@@ -127,7 +127,7 @@ def _data(summary: Summary) -> str:
 
 def _shown_at(data: Data) -> str:
     crop = "the data set's own" if data.resize is None else f"from {data.resize} px"
-    return f"{data.size} px (crop: {crop})"
+    return f"{data.size} px (crop: {crop}{'' if data.mirror else '; never mirrored'})"
 
 
 def _unequal_students(summary: Summary) -> list[str]:

@@ -5,6 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tiny_photos import noise
 
@@ -13,7 +14,7 @@ from relbench.data.added import NOTE, add, notes, read_added
 from relbench.data.decoded import decoded_images, decoded_path
 from relbench.data.decoding import Decoding, asked_decoding
 from relbench.data.photos import ImageFiles
-from relbench.experiment import Data
+from relbench.experiment import Data, Experiment, Term, changed
 
 DATA = Data(name="mine", size=8)
 TURNED = Image.Exif()
@@ -186,3 +187,21 @@ def test_a_folder_of_which_an_earlier_version_took_less_is_refused_with_advice(t
         message
         == "mine was added without images that now are taken (test/cat/new.gif): add it again under another name"
     )
+
+
+def test_mirroring_can_be_switched_off(tmp_path):
+    add("mine", write_plain(tmp_path / "source"), tmp_path)
+    photos, lines = find_photos("mine", tmp_path), np.array([0] * 64)
+    views = [
+        photos.load(changed(DATA, {"mirror": mirror, "resize": 8}), tmp_path).train_batch(lines, torch.Generator())
+        for mirror in (True, False)
+    ]
+    assert [len(each.unique(dim=0)) for each in views] == [2, 1]
+
+
+def test_to_mirror_is_the_default_and_outside_of_fingerprints():
+    plain, written_out, other = (
+        Experiment(data=data, terms=(Term(loss="triplet"),)).fingerprint
+        for data in (Data(name="x"), Data(name="x", mirror=True), Data(name="x", mirror=False))
+    )
+    assert plain == written_out != other

@@ -401,9 +401,11 @@ def test_entry(folder):
 
 
 @pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
-def test_resize_is_refused(folder, name):
+def test_what_is_for_photos_is_refused(folder, name):
     message = refusal(lambda: find_data_set(name, folder).load(Data(name=name, resize=64), folder.parent, iter))
     assert message == f"data.resize = 64 is for photos: {name} has no such thing"
+    message = refusal(lambda: find_data_set(name, folder).load(Data(name=name, mirror=False), folder.parent, iter))
+    assert message == f"data.mirror = false is for photos: {name} is never mirrored"
 
 
 @pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])

@@ -94,6 +94,18 @@ def test_crops_and_mirroring_are_uniform(tmp_path):
     assert ((counts - 200).abs() < 5 * 200**0.5).all()
 
 
+def test_nothing_is_mirrored_where_left_and_right_differ(table, folder):
+    """The crops are those of a run that mirrors: nothing else is drawn otherwise."""
+    lines, pixels = torch.arange(len(table)).repeat(3), ImageFiles(folder, SIDE, 2)
+    mirrored, plain = (
+        Photos(table, folder, SIZE, pixels, "", mirror=mirror).train_batch(lines, torch.Generator().manual_seed(1))
+        for mirror in (True, False)
+    )
+    turned = torch.tensor([not torch.equal(one, other) for one, other in zip(mirrored, plain, strict=True)])
+    assert 0.2 < turned.float().mean() < 0.8
+    assert torch.equal(torch.where(turned[:, None, None, None], hflip(mirrored), mirrored), plain)
+
+
 def test_form(table, folder):
     whole = source(table, folder)
     for views in (whole.test_batch(every_line(table)), whole.train_batch(every_line(table), torch.Generator())):

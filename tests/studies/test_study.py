@@ -154,6 +154,7 @@ DATA = {
     "distortion": 0.5,
     "hold_out": False,
     "resize": 40,
+    "mirror": False,
 }
 VALUES = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in ARM.items()}
 VALUES |= {f"data.{key}": value for key, value in DATA.items()}
