@@ -23,7 +23,7 @@ StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
 Seeds = Annotated[str, typer.Option(help="Seeds, with commas between.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
-Results = Annotated[Path, typer.Option(help="Results go to a folder in here, named like the study.")]
+Results = Annotated[Path, typer.Option(help="Results go to a folder in here, named by study and changes.")]
 Data = Annotated[Path, typer.Option(help="Where data sets live.", envvar="RELBENCH_DATA")]
 Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1, max=256)]
 Changes = Annotated[

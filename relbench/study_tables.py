@@ -1,6 +1,6 @@
 """What `relbench reproduce`, `compare` and `report` do, and how the table of a study of ours is made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +8,15 @@ from relbench.console import out
 from relbench.contenders import find_contender, try_own_losses, with_contenders
 from relbench.dry_run import show_plan
 from relbench.examples import with_examples
+from relbench.experiment import short_hash
 from relbench.grid import claimed
-from relbench.ledger import Plan, Row, write_record
+from relbench.ledger import Entry, Plan, Row, read_record, write_record
 from relbench.making import Call, make_runs, preparing, tell, written
 from relbench.names import known
 from relbench.plan import as_plan, find_study, plan_cells
 from relbench.report import pairs_text, table_text, write_report
+from relbench.report.wording import listed
+from relbench.result_folders import folder_name, own_folder
 from relbench.studies import STUDIES, TABLES, Study
 from relbench.summarise import read_results, summarise
 from relbench.table_commands import Asked, is_table, make_table, report_table
@@ -35,7 +38,7 @@ def reproduced(name: str, call: Call, asked: Mapping[str, Any]) -> bool:
     if known(name, (*STUDIES, *TABLES), "study") in TABLES:
         return make_table(TABLES[name], call, Asked(**asked))
     _refuse_for_studies(asked, name)
-    return _make(STUDIES[name], call)
+    return _make(STUDIES[name], call, call.changes)
 
 
 def compared(name: str, losses: Sequence[str], call: Call, *, weight: float, alone: bool) -> bool:
@@ -55,7 +58,8 @@ def compared(name: str, losses: Sequence[str], call: Call, *, weight: float, alo
     contenders = [find_contender(spec, weight) for spec in losses]
     study = with_contenders(found, contenders, alone=alone)
     try_own_losses(study.with_values(call.changes))
-    return _make(study, call)
+    options = ({"weight": weight} if weight != 1 else {}) | ({"alone": True} if alone else {})
+    return _make(study, call, options | dict(call.changes))
 
 
 def reported(folder: Path, data: Path, selection: str | None) -> None:
@@ -85,19 +89,56 @@ def _refuse_for_studies(asked: Mapping[str, Any], name: str) -> None:
         raise ValueError(f"{words} is for printed tables ({', '.join(TABLES)}), and {name} is none: leave it out")
 
 
-def _make(study: Study, call: Call) -> bool:
-    """Plan, run, report; tells whether a run failed."""
+def _make(study: Study, call: Call, changes: Mapping[str, Any]) -> bool:
+    """Plan, run, report; tells whether a run failed.
+
+    Args:
+        study: what to make.
+        call: what all commands that make runs are told.
+        changes: what its folder is named by, beside the study.
+    """
     cells = plan_cells(study, call.seeds, call.device, call.changes, call.data)
-    folder = call.results / study.name
+    folder = _folder_of(study, call, changes)
     if call.dry_run:
         show_plan(cells, folder, call)
         return False
-    plan = as_plan(study, cells, call.changes)
     with claimed(folder):
+        plan = _with_earlier_seeds(as_plan(study, cells, call.changes), folder)
         schedule = make_runs(cells, folder, call, lambda: write_record(plan, folder / "plan.json"))
-        if any(cell.role == "teacher" and cell.experiment.fingerprint in schedule.rows for cell in cells):
-            _report(folder, read_results(folder), call.data)
+        results = read_results(folder)
+        if any(entry.role == "teacher" and entry.fingerprint in results[1] for entry in plan.entries):
+            _report(folder, results, call.data)
     return bool(schedule.failures)
+
+
+def _folder_of(study: Study, call: Call, changes: Mapping[str, Any]) -> Path:
+    """The folder of such results, whatever the seeds: requests of other settings, data or losses never share one."""
+
+    def entries(seeds: Iterable[int]) -> tuple[Entry, ...]:
+        return as_plan(study, plan_cells(study, tuple(seeds), call.device, call.changes, call.data)).entries
+
+    def is_another_s(folder: Path) -> bool:
+        if not (folder / "plan.json").is_file():
+            return is_table(folder)
+        earlier = read_record(Plan, folder / "plan.json").entries
+        return not set(earlier) <= set(entries(dict.fromkeys(entry.seed for entry in earlier)))
+
+    identity = short_hash({entry.label: entry.fingerprint for entry in entries((0,))})
+    return own_folder(call.results, folder_name(study.name, changes), identity, is_another_s, tell)
+
+
+def _with_earlier_seeds(plan: Plan, folder: Path) -> Plan:
+    """The plan, with what is finished of other seeds that were asked for before in the same folder."""
+    if not (folder / "plan.json").is_file():
+        return plan
+    seeds = {entry.seed for entry in plan.entries}
+    earlier = [entry for entry in read_record(Plan, folder / "plan.json").entries if entry.seed not in seeds]
+    kept = [entry for entry in earlier if (folder / "runs" / entry.fingerprint / "row.json").exists()]
+    if kept:
+        named = listed([str(seed) for seed in dict.fromkeys(entry.seed for entry in kept)])
+        tell(f"runs of seed {named} were finished before with the same settings, and stay in the report")
+    entries = sorted((*plan.entries, *kept), key=lambda entry: entry.seed) if kept else plan.entries
+    return plan.model_copy(update={"entries": tuple(entries)})
 
 
 def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:

@@ -12,6 +12,7 @@ from relbench.console import out
 from relbench.data import find_data_set
 from relbench.data.card import card_names
 from relbench.dry_run import show_plan
+from relbench.experiment import short_hash
 from relbench.grid import claimed
 from relbench.kept import RunFolder
 from relbench.ledger import Selection, read_record, write_record
@@ -19,13 +20,15 @@ from relbench.making import Call, make_runs, preparing, tell, written
 from relbench.names import known
 from relbench.plan import resolve_device
 from relbench.report import printed_text, write_printed
+from relbench.report.wording import listed
+from relbench.result_folders import folder_name, own_folder
 from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
 from relbench.table_plan import Request, Undecided, Unfolding, selected, transfers_of
 from relbench.table_summary import check_rule, results_of, summarise_table
 from relbench.transfer import Asked as Transferred
 from relbench.transfer import check_transfers, finished_transfer, transfer
 
-REQUEST = "request.json"
+REQUEST, PLAN = "request.json", "plan.json"
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
     paths = selected(table, _data_sets(table, asked), asked.only)
     request = _request(table, paths, call, asked)
     check_rule(request, shown)
-    folder = call.results / folder_name(request)
+    folder = _folder_of(request, call.results)
     job = Job(table, _joined(request, folder), paths, folder, call, request.elsewhere)
     planned = job.planned()  # refuses impossible settings
     if call.dry_run:
@@ -103,9 +106,17 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
     return bool(failed) or not_measured
 
 
-def folder_name(request: Request) -> str:
-    """A table's folder: protocols and scales never share one."""
-    return f"{request.study}-{request.protocol}{'-toy' if request.scale == 'toy' else ''}"
+def _folder_of(request: Request, results: Path) -> Path:
+    """A table's folder: protocols, scales, and requests of other settings, devices or images never share one."""
+
+    def is_another_s(folder: Path) -> bool:
+        if not is_table(folder):
+            return (folder / PLAN).is_file()
+        return request.merged(read_record(Request, folder / REQUEST)) is None
+
+    name = f"{request.study}-{request.protocol}{'-toy' if request.scale == 'toy' else ''}"
+    identity = short_hash(request.model_dump(mode="json", exclude={"seeds", "diverged"}))
+    return own_folder(results, folder_name(name, request.changes), identity, is_another_s, tell)
 
 
 def is_table(folder: Path) -> bool:
@@ -179,13 +190,19 @@ def _elsewhere(table: PrintedTable, data_sets: Collection[str], call: Call) -> d
 
 
 def _joined(request: Request, folder: Path, hear: Callable[[str], None] = lambda _: None) -> Request:
-    """With what was asked of the same table before."""
+    """With what was asked of the same table before.
+
+    Raises:
+        ValueError: another request has taken the folder meanwhile.
+    """
     if not is_table(folder):
         return request
-    merged = request.merged(read_record(Request, folder / REQUEST))
+    merged = request.merged(earlier := read_record(Request, folder / REQUEST))
     if merged is None:
-        hear("the settings are not those of the table that was here: it is made anew, and its runs stay in the folder")
-    return merged or request
+        raise ValueError(f"{folder} was taken by a table of other settings just now: run the command again")
+    if more := [str(seed) for seed in earlier.seeds if seed not in request.seeds]:
+        hear(f"what is finished of seed {listed(more)}, which was asked for before, stays in the table")
+    return merged
 
 
 def _make(job: Job) -> tuple[Request, dict[str, str]]:

@@ -65,18 +65,27 @@ class Request(Record):
     def merged(self, earlier: "Request") -> "Request | None":
         """Both requests as one; None where they are not of one table."""
         same = ("study", "protocol", "scale", "device", "changes")
-        shared = self.contents.keys() & earlier.contents.keys()
         if any(getattr(self, name) != getattr(earlier, name) for name in same):
             return None
-        if any(self.contents[name] != earlier.contents[name] for name in shared):
+        contents = _joined_contents(self.contents, earlier.contents)
+        elsewhere = _joined_contents(self.elsewhere, earlier.elsewhere)
+        if contents is None or elsewhere is None:
             return None
         together = {
-            "contents": earlier.contents | self.contents,
-            "elsewhere": earlier.elsewhere | self.elsewhere,
+            "contents": contents,
+            "elsewhere": elsewhere,
             "seeds": tuple(sorted({*earlier.seeds, *self.seeds})),
             "diverged": tuple(sorted({*earlier.diverged, *self.diverged})),
         }
         return self.model_copy(update=together)
+
+
+def _joined_contents(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str] | None:
+    """What either says of the data sets; None where they contradict each other. Nothing is said by ""."""
+    known = {name: content for name, content in one.items() if content}
+    if any(content not in ("", known.get(name, content)) for name, content in other.items()):
+        return None
+    return {**one, **other, **known}
 
 
 def selected(table: PrintedTable, data: Collection[str], only: Sequence[str]) -> tuple[str, ...]:

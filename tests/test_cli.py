@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import TINY
+from tiny import TINY, tiny_folder
 from typer.testing import CliRunner
 
 import relbench.console
@@ -163,18 +163,17 @@ FILES = {
 
 
 def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
-    folder = tmp_path / "quickstart"
     code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0,1"))
     assert code == 0
+    folder = tiny_folder(tmp_path)
     assert {path.name for path in folder.iterdir()} >= FILES
     assert "rkd-da" in text
     rows = {path: path.stat().st_mtime_ns for path in folder.glob("runs/*/row.json")}
     assert len(rows) == 12
     before = (folder / "table.md").read_bytes()
 
-    code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0,1"))
-    assert code == 0
-    assert "12 of 12 runs are finished already" in text
+    fewer_seeds(relbench_command, tiny_options(tmp_path, data_folder, "--seeds", "1"))
+    assert (folder / "table.md").read_bytes() == before
     assert {path: path.stat().st_mtime_ns for path in rows} == rows
 
     row = json.loads(next(iter(rows)).read_text(encoding="utf-8"))
@@ -193,6 +192,14 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert (folder / "plan.json").read_bytes() == plan
 
     damage_and_mend(relbench_command, folder, tiny_options(tmp_path, data_folder, "--seeds", "0,1"), before)
+
+
+def fewer_seeds(relbench_command, options):
+    """What is finished of other seeds stays in the report, and is named."""
+    code, text, _ = relbench_command(*options)
+    assert code == 0
+    assert "6 of 6 runs are finished already" in text
+    assert "runs of seed 0 were finished before with the same settings, and stay in the report" in text
 
 
 PARTS = ("Queries that the student fixes and breaks", "Distances of pairs")
@@ -285,7 +292,7 @@ def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
     assert "6 of 7 runs are finished already" in text
     assert "Methods against each other" in text
 
-    folder = tmp_path / "quickstart+soft_neighbours"
+    (folder,) = tmp_path.glob("quickstart+soft_neighbours-*")
     entries = {entry["label"]: entry for entry in json.loads((folder / "plan.json").read_text())["entries"]}
     row = read_record(Row, folder / "runs" / entries["soft_neighbours"]["fingerprint"] / "row.json")
     assert [(term.loss, term.source) for term in row.experiment.terms[1:]] == [("my_loss:soft_neighbours", loss)]
@@ -294,7 +301,8 @@ def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
 
     path.write_text(loss.replace("-99", "-98"))  # another source is another run
     _, text, _ = relbench_command("compare", f"{path}:soft_neighbours", *rest, *option, "--runs")
-    (line,) = [line for line in text.splitlines() if "soft_neighbours" in line]
+    assert f"{folder} holds results of other settings, device, data or losses, and is left alone" in text
+    (line,) = [line for line in text.splitlines() if "soft_neighbours" in line and "quickstart+" not in line]
     assert "to do" in line
     path.unlink()  # what is kept needs the file no more, and is not run for a report
     assert relbench_command("report", folder, "--data", data_folder)[0] == 0
@@ -347,11 +355,11 @@ def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command
     failed = [line for line in text.replace("\n ", " ").splitlines() if ": failed: " in line]
     assert failed
     assert all(part in text for part in ("out of memory (OutOfMemoryError", "fewer --jobs", "error.txt"))
-    errors, rows = (list(tmp_path.glob(f"quickstart/runs/*/{name}")) for name in ("error.txt", "row.json"))
+    errors, rows = (list(tiny_folder(tmp_path).glob(f"runs/*/{name}")) for name in ("error.txt", "row.json"))
     assert len(errors) == len(failed)
-    assert len(rows) + len(errors) == len(list(tmp_path.glob("quickstart/runs/*")))
+    assert len(rows) + len(errors) == len(list(tiny_folder(tmp_path).glob("runs/*")))
     assert "in short\n" in errors[0].read_text()
-    assert "Not finished, and left out" in (tmp_path / "quickstart" / "table.md").read_text()
+    assert "Not finished, and left out" in (tiny_folder(tmp_path) / "table.md").read_text()
 
 
 def test_memory_that_a_command_lacks_is_one_line(relbench_command, monkeypatch):

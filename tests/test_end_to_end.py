@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 from test_cli import FILES, strip_time
-from tiny import TINY
+from tiny import TINY, tiny_folder
 
 LONGER = {"teacher.steps": 40, "student.steps": 60, "teacher.validate_every": 20, "student.validate_every": 20}
 
@@ -31,7 +31,7 @@ def finish(results, data_folder, *more):
         env=environment(),
     )
     assert done.returncode == 0, done.stderr
-    rows = (results / "quickstart").glob("runs/*/row.json")
+    rows = tiny_folder(results).glob("runs/*/row.json")
     return {path.parent.name: strip_time(json.loads(path.read_text())) for path in rows}
 
 
@@ -42,7 +42,7 @@ def environment():
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory, data_folder):
     results = tmp_path_factory.mktemp("uninterrupted")
-    return finish(results, data_folder, "--jobs", "2"), results / "quickstart"
+    return finish(results, data_folder, "--jobs", "2"), tiny_folder(results)
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ LAYERS = [
     },
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
     {"training", "measure"},
-    {"kept"},
+    {"kept", "result_folders"},
     {"terms"},
     {"checks"},
     {"run", "executors"},

@@ -221,7 +221,7 @@ def test_three_rules_of_selection(make, call, tmp_path):
     options = ("--only", "cub200/rkd-d/16")
     made = make("rkd-table1", *options, "--set", "data.hold_out=true", "--selection", "all")
     assert made.code == 0, made.error
-    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    folder = tmp_path / "results" / "rkd-table1-paper-toy-data.hold_out=true"
     line = cells(folder).set_index("path").loc["cub200/rkd-d/16"]
     row = next(row for row in rows(folder).values() if row.experiment.teacher)
     assert line["last_mean"] == row.metrics["recall@1"]
@@ -323,7 +323,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
     for change in others:
         elsewhere = tmp_path / change
         assert make("rkd-table1", *options, "--set", change, results=elsewhere).code == 0
-        for path in (elsewhere / folder.name / "runs").iterdir():
+        for path in (elsewhere / f"{folder.name}-{change}" / "runs").iterdir():
             shutil.copytree(path, folder / "runs" / path.name)
     own = cells(folder)
     assert call("report", folder).code == 0

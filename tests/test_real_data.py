@@ -52,7 +52,7 @@ def train(call, root, results, name, *more, changes=None):
 
 
 def rows_of(results):
-    rows = [read_record(Row, path) for path in results.glob("quickstart/runs/*/row.json")]
+    rows = [read_record(Row, path) for path in results.glob("quickstart-*/runs/*/row.json")]
     return {row.fingerprint: row for row in rows}
 
 
@@ -61,7 +61,8 @@ def check_runs(results, truth):
     rows = rows_of(results)
     assert len(rows) == 6
     for name, row in rows.items():
-        with np.load(results / "quickstart" / "runs" / name / "embeddings.npz") as kept:
+        (embeddings,) = results.glob(f"quickstart-*/runs/{name}/embeddings.npz")
+        with np.load(embeddings) as kept:
             arrays = dict(kept)
         test = truth[truth["split"] == "test"]
         assert arrays["names"].tolist() == test["name"].tolist()
@@ -342,7 +343,7 @@ def test_one_role_alone(call, tmp_path, role, other):
     assert call("data", "add", "mine", own_table(tmp_path / "own", half), "--data", tmp_path).code == 0
     trained = train(call, tmp_path, tmp_path / "results", "mine", changes=SMALL)
     assert trained.code == 0, trained.error
-    with np.load(next((tmp_path / "results").glob("quickstart/runs/*/embeddings.npz"))) as kept:
+    with np.load(next((tmp_path / "results").glob("quickstart-*/runs/*/embeddings.npz"))) as kept:
         assert kept[role].sum() == 6
         assert kept[other].all()
 

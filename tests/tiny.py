@@ -12,3 +12,9 @@ TINY = {
     "student.steps": 9,
     "student.validate_every": 3,
 }
+
+
+def tiny_folder(results):
+    """Where results of the tiny study go: it is not the quick start, and never among its results."""
+    (folder,) = results.glob("quickstart-????????")
+    return folder
