@@ -10,7 +10,7 @@ from rich.table import Table
 import relbench
 from relbench import data_commands, study_commands
 from relbench.console import in_one_line, numbers, out
-from relbench.study_commands import Data
+from relbench.study_commands import Data, StudyName
 
 if TYPE_CHECKING:
     from relbench.losses import Loss
@@ -107,6 +107,19 @@ def _print_lists(data: Path) -> None:
         table = Table(box=None, title=group, title_justify="left", show_header=False)
         for name, summary in entries.items():
             table.add_row(f"  {name}", summary)
+        out.print(table)
+
+
+@app.command()
+def settings(study: StudyName) -> None:
+    """List the settings of a study that `--set KEY=VALUE` can change: key, value, meaning, choices."""
+    with in_one_line():
+        from relbench.setting_list import settings_of
+
+        table = Table("key", "value", "meaning and choices", box=None)
+        for setting in settings_of(study):
+            values = "\n".join(" | ".join(value) for value in setting.values.values())
+            table.add_row("\n".join(setting.values), values, f"{setting.meaning} ({setting.choices})")
         out.print(table)
 
 

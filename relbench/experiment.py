@@ -42,62 +42,88 @@ class Settings(BaseModel):
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
-class Data(Settings):
+class Data(Settings, use_attribute_docstrings=True):
     """Which images, and how they are shown."""
 
     name: str = "glyphs"
-    size: Annotated[int, Field(ge=8, le=1024)] = 28  # side of the network's input, pixels
-    train_classes: PositiveInt | None = None  # the first so many of the split; None: all
+    """The data set; `relbench list` names them."""
+    size: Annotated[int, Field(ge=8, le=1024)] = 28
+    """Side of the network's input in pixels."""
+    train_classes: PositiveInt | None = None
+    """Train on the first classes of the split only: how many; null for all."""
     test_classes: PositiveInt | None = None
-    hold_out: bool = (
-        True  # train without the validation classes; false: train on all, as papers do, and validate on none
-    )
-    resize: Annotated[int, Field(ge=8, le=2048)] | None = None  # photos: side before the crop; None: 8/7 of `size`
-    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0  # glyphs: strength of the views' distortion
-    mirror: bool = True  # photos: half of the training views are mirrored; false where left and right differ: arrows
+    """Test on the first classes of the split only: how many; null for all."""
+    hold_out: bool = True
+    """Hold the validation classes out of training; false trains on all, as papers do, and validates on none."""
+    resize: Annotated[int, Field(ge=8, le=2048)] | None = None
+    """Photos: side in pixels before the crop; null for 8/7 of `size`."""
+    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0
+    """Glyphs: how strongly training views are distorted."""
+    mirror: bool = True
+    """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
     content: str = ""  # hash of the data set's manifest: filled in when a run is planned
 
 
-class Net(Settings):
+class Net(Settings, use_attribute_docstrings=True):
     """An embedding network: trunk, linear layer, optional unit length."""
 
     trunk: str = "conv4"
-    width: Annotated[int, Field(ge=1, le=1024)] | None = (
-        None  # channels of the first block, where the trunk can be scaled
-    )
+    """The network below the embedding; `relbench list` names them."""
+    width: Annotated[int, Field(ge=1, le=1024)] | None = None
+    """Channels of the first block, where the trunk can be scaled; null elsewhere."""
     weights: Literal["random", "imagenet"] = "random"
+    """The weights that training starts from."""
     dim: Annotated[int, Field(ge=1, le=8192)] = 128
+    """Dimensions of the embedding."""
     unit_length: bool = True
+    """Scale embeddings to unit length."""
 
 
-class Term(Settings):
+class Term(Settings, use_attribute_docstrings=True):
     """One summand of the training loss: a loss by name, its weight, its options."""
 
     loss: str
+    """Another loss in its place; `relbench list` names them."""
     weight: PositiveFloat = 1.0
+    """Factor of the loss in the sum that is minimised."""
     options: dict[str, JsonValue] = {}
-    layers: tuple[str, ...] = ()  # whose maps are compared; a loss's usual ones are filled in when a run is planned
+    layers: tuple[str, ...] = ()  # the loss's usual ones are filled in when a run is planned
+    """Layers whose maps are compared; empty for the loss's usual ones."""
     source: str = ""  # Python text of a loss that is not relbench's
     revision: PositiveInt = 1  # of the loss's code, where it changed the run's numbers; filled in when a run is planned
 
 
-class Protocol(Settings):
+class Protocol(Settings, use_attribute_docstrings=True):
     """How a network is trained, and which of its states counts."""
 
     steps: Annotated[int, Field(ge=1, le=10**8)] = 1000
+    """Training steps, one batch each."""
     learning_rate: PositiveFloat = 1e-3
-    decay_at: tuple[Fraction, ...] = ()  # after these shares of the steps the learning rate is multiplied by `decay`
+    """Adam's learning rate."""
+    decay_at: tuple[Fraction, ...] = ()
+    """Shares of the steps after which the learning rate is multiplied by `decay`, such as [0.5, 0.75]."""
     decay: PositiveFloat = 0.1
+    """Factor of the learning rate at each of `decay_at`."""
     weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    """Adam's weight decay, on all parameters."""
     batch_size: Annotated[int, Field(ge=2, le=2**16)] = 128
+    """Images in a batch."""
     images_per_class: Annotated[int, Field(ge=2)] = 5
-    validate_every: PositiveInt = 250  # steps; also how often a checkpoint is written
-    selection: Literal["last", "validation"] = "last"  # or the best recall@1 on validation classes
-    precision: Precision = "32-true"  # "32-true": no TF32 in products or convolutions
-    channels_last: bool = False  # memory layout of images and weights; faster with some GPUs and precisions
-    watch_test: bool = False  # measure test classes, too, at each validation: to show what choosing by them would give
+    """Images of each class in a batch."""
+    validate_every: PositiveInt = 250
+    """Steps between two validations; a checkpoint is written at each."""
+    selection: Literal["last", "validation"] = "last"
+    """The step that counts: the last, or the one with the best Recall@1 on validation classes."""
+    precision: Precision = "32-true"
+    """Precision of the computation; 32-true uses no TF32 in products or convolutions."""
+    channels_last: bool = False
+    """Memory layout of images and weights; true is faster with some GPUs and precisions."""
+    watch_test: bool = False
+    """Measure test classes at each validation too, to show what choosing by them would give."""
     device: Literal["cpu", "cuda"] = "cpu"
-    threads: Annotated[int, Field(ge=1, le=256)] = 1  # on the CPU: sums are split differently for another number
+    """Where the run computes; `--device` sets it for all runs."""
+    threads: Annotated[int, Field(ge=1, le=256)] = 1
+    """Threads on the CPU; another number splits sums differently, and so changes the last digits."""
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

@@ -9,6 +9,7 @@ from relbench.contenders import find_contender, try_own_losses, with_contenders
 from relbench.dry_run import show_plan
 from relbench.examples import with_examples
 from relbench.experiment import short_hash
+from relbench.files import refuse_links
 from relbench.grid import claimed
 from relbench.ledger import Entry, Plan, Row, read_record, write_record
 from relbench.making import Call, make_runs, preparing, tell, written
@@ -77,9 +78,8 @@ def reported(folder: Path, data: Path, selection: str | None) -> None:
         report_table(folder, selection or "last")
         return
     _refuse_for_studies({"selection": selection} if selection else {}, folder.name)
-    results = read_results(folder)
-    with claimed(folder):
-        _report(folder, results, data)
+    refuse_links(folder)
+    _report(folder, read_results(folder), data)  # runs may go on meanwhile: rows are whole or not there
 
 
 def _refuse_for_studies(asked: Mapping[str, Any], name: str) -> None:

@@ -13,6 +13,7 @@ from relbench.data import find_data_set
 from relbench.data.card import card_names
 from relbench.dry_run import show_plan
 from relbench.experiment import short_hash
+from relbench.files import refuse_links
 from relbench.grid import claimed
 from relbench.kept import RunFolder
 from relbench.ledger import Selection, read_record, write_record
@@ -130,9 +131,9 @@ def report_table(folder: Path, selection: str) -> None:
     Raises:
         ValueError: the folder's request or a row is damaged, or the rule of selection can't be applied.
     """
+    refuse_links(folder)
     request = read_record(Request, folder / REQUEST)
-    with claimed(folder):
-        _show(TABLES[known(request.study, TABLES, "printed table")], request, folder, rules(selection))
+    _show(TABLES[known(request.study, TABLES, "printed table")], request, folder, rules(selection))
 
 
 def _data_sets(table: PrintedTable, asked: Asked) -> tuple[str, ...]:

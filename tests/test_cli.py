@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import relbench.console
 from relbench.cli import app
 from relbench.evaluation import retrieval_metrics
+from relbench.grid import claimed
 from relbench.ledger import Row, read_record
 from relbench.training import Objective
 
@@ -82,6 +83,13 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
     assert not (tmp_path / "results").exists()
 
 
+def test_settings_of_a_study(relbench_command):
+    code, text, _ = relbench_command("settings", "quickstart")
+    assert code == 0
+    assert re.search(r"teacher\.dim +128 +Dimensions of the embedding.*\n *student\.dim +32", text)
+    refused(relbench_command("settings", "quickstrat"), "unknown study 'quickstrat': did you mean quickstart?")
+
+
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
@@ -89,6 +97,10 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
         (["quickstart", "--set", "data.name=glyhps"], ["unknown data set 'glyhps'", "did you mean glyphs"]),
         (["quickstart", "--set", "student.trunk=resnet19"], ["unknown trunk 'resnet19'", "resnet18"]),
         (["quickstart", "--set", "student.dmi=3"], ["unknown setting 'student.dmi'", "student.dim"]),
+        (
+            ["quickstart", "--set", "protocol.lr=0.1"],
+            ["did you mean teacher.learning_rate or student.learning_rate?", "`relbench settings quickstart` lists"],
+        ),
         (["quickstart", "--set", "student.dim=many"], ["student.dim", "'many'", "integer"]),
         (["quickstart", "--set", "student.dim=0"], ["student.dim", "greater than or equal to 1"]),
         (["quickstart", "--set", "student.steps=1.5"], ["student.steps"]),
@@ -305,7 +317,8 @@ def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
     (line,) = [line for line in text.splitlines() if "soft_neighbours" in line and "quickstart+" not in line]
     assert "to do" in line
     path.unlink()  # what is kept needs the file no more, and is not run for a report
-    assert relbench_command("report", folder, "--data", data_folder)[0] == 0
+    with claimed(folder):  # as while runs go on
+        assert relbench_command("report", folder, "--data", data_folder)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ LAYERS = [
     {"terms"},
     {"checks"},
     {"run", "executors"},
-    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks", "estimate"},
+    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks", "estimate", "setting_list"},
     {"transfer", "progress", "console"},
     {"making", "table_plan"},
     {"table_summary", "dry_run"},

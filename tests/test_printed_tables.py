@@ -407,7 +407,7 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
         (("--scale", "tiny"), "unknown scale 'tiny'"),
         (("--selection", "best"), "unknown selection 'best'"),
         (("--selection", "val"), "use --protocol fair, or --set data.hold_out=true"),
-        (("--set", "student.dim=64"), "unknown setting of a printed table 'student.dim'"),
+        (("--set", "student.dim=64"), "unknown setting 'student.dim'"),
         (("--set", "protocol.steps=-1"), "protocol.steps = -1"),
         (("--seeds", "0,0"), "seeds = 0, 0: name at least one, each once"),
         (("--seeds", "-1"), "seed = -1: Input should be greater than or equal to 0"),

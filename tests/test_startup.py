@@ -27,7 +27,7 @@ def called(*calls):
 
 
 def test_no_help_text_waits_for_a_heavy_library():
-    commands = [[name] for name in ("reproduce", "compare", "report", "evaluate", "list", "bench")]
+    commands = [[name] for name in ("reproduce", "compare", "report", "evaluate", "list", "settings", "bench")]
     commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
     helps = [[*command, option] for command in [[], ["data"], *commands] for option in ("--help", "-h")]
     told, _ = called(["--version"], *helps)
@@ -40,3 +40,9 @@ def test_a_misspelt_command_is_refused_without_waiting():
 
 def test_the_version_is_told():
     assert called(["--version"])[1].startswith("relbench 0.")
+
+
+def test_settings_need_neither_statistics_nor_plots():
+    ((_, code, heavy),), _ = called(["settings", "quickstart"])
+    assert code == 0
+    assert set(heavy) <= {"torch", "numpy"}  # losses are torch's

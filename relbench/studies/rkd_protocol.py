@@ -32,7 +32,7 @@ from typing import Any, Literal
 
 from relbench.experiment import Data, Net, Protocol, SettingsType, changed
 from relbench.ledger import Selection
-from relbench.names import known
+from relbench.studies.keys import known_key
 from relbench.studies.printed import Network, Schedule
 
 ProtocolName = Literal["paper", "fair"]
@@ -111,7 +111,7 @@ class Setup:
         keys = [f"data.{key}" for key in Data.model_fields if key not in {"name", "content"}]
         keys += [f"protocol.{key}" for key in Protocol.model_fields if key not in {"device", "selection"}]
         for key in self.changes:
-            known(key, keys, "setting of a printed table")
+            known_key(key, keys, "TABLE")
         if self.protocol == "fair":
             _refuse_unfair(self.changes)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError, model_validator
 from relbench.experiment import Data, Experiment, Net, Protocol, Settings, Term, changed, one_line
 from relbench.ledger import Role
 from relbench.names import known
+from relbench.studies.keys import known_key
 
 TERMS = "terms"  # begins the keys of settings that belong to a loss
 OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
@@ -114,9 +115,12 @@ class Study(Settings):
 
     def losses(self) -> list[str]:
         """Names of the losses that some run of the study is trained with."""
+        return list(dict.fromkeys(term.loss for term in self.all_terms()))
+
+    def all_terms(self) -> list[Term]:
+        """The summands of all losses, the teacher's first."""
         given = (self.teacher_terms, *self.methods.values(), *self.first_stages.values())
-        terms = [term for terms in given for term in terms]
-        return list(dict.fromkeys(term.loss for term in terms))
+        return [term for terms in given for term in terms]
 
     def with_values(self, values: Mapping[str, Any]) -> "Study":
         """A copy with some settings changed, as `--set student.dim=64` says; the order of settings does not matter.
@@ -145,7 +149,7 @@ class Study(Settings):
         if start == TERMS and dot and loss in self.losses():
             return TERMS, loss, option
         terms = [f"{TERMS}.{loss}.{name}" for loss in self.losses() for name in OF_A_TERM]
-        return self.places()[known(key, [*self.places(), *terms], "setting")]
+        return self.places()[known_key(key, [*self.places(), *terms], self.name)]
 
 
 def parse_value(text: str) -> Any:

@@ -102,10 +102,10 @@ def test_settings_are_changed_last():
 @pytest.mark.parametrize(
     ("changes", "told"),
     [
-        ({"protocol.stepz": 6}, "unknown setting of a printed table 'protocol.stepz': did you mean protocol.steps"),
-        ({"data.name": "sop"}, "unknown setting of a printed table 'data.name'"),
-        ({"protocol.device": "cpu"}, "unknown setting of a printed table 'protocol.device'"),
-        ({"protocol.selection": "validation"}, "unknown setting of a printed table 'protocol.selection'"),
+        ({"protocol.stepz": 6}, "unknown setting 'protocol.stepz': did you mean protocol.steps"),
+        ({"data.name": "sop"}, "unknown setting 'data.name'"),
+        ({"protocol.device": "cpu"}, "unknown setting 'protocol.device'"),
+        ({"protocol.selection": "validation"}, "unknown setting 'protocol.selection'"),
     ],
 )
 def test_unknown_settings_are_refused(changes, told):

@@ -1,0 +1,64 @@
+"""Keys of settings as `--set` takes them: what a key that is not known was meant to be."""
+
+from collections.abc import Collection
+from difflib import SequenceMatcher, get_close_matches
+
+ALIASES = {  # what other libraries call a setting
+    "lr": "learning_rate",
+    "rate": "learning_rate",
+    "lr_decay": "decay",
+    "gamma": "decay",
+    "milestones": "decay_at",
+    "wd": "weight_decay",
+    "epochs": "steps",
+    "iterations": "steps",
+    "max_steps": "steps",
+    "batch": "batch_size",
+    "bs": "batch_size",
+    "samples_per_class": "images_per_class",
+    "embedding_dim": "dim",
+    "embedding_size": "dim",
+    "dimensions": "dim",
+    "arch": "trunk",
+    "backbone": "trunk",
+    "model": "trunk",
+    "pretrained": "weights",
+    "normalize": "unit_length",
+    "l2_norm": "unit_length",
+    "image_size": "size",
+    "img_size": "size",
+    "crop": "size",
+    "dataset": "name",
+    "num_workers": "threads",
+    "amp": "precision",
+    "fp16": "precision",
+}
+
+
+def known_key(key: str, keys: Collection[str], study: str) -> str:
+    """The key itself, if it is one of those known.
+
+    Args:
+        key: as somebody wrote it.
+        keys: those there are.
+        study: whose settings they are, as `relbench settings` takes it.
+
+    Raises:
+        ValueError: it is not; one line with the nearest ones.
+    """
+    if key in keys:
+        return key
+    near = nearest_keys(key, keys)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    raise ValueError(f"unknown setting {key!r}: {meant}`relbench settings {study}` lists all settings")
+
+
+def nearest_keys(key: str, keys: Collection[str]) -> list[str]:
+    """Up to three keys that end as this one was meant to end, in the group that it names if there are such."""
+    group, _, name = key.lower().replace("-", "_").rpartition(".")
+    names = {one.rpartition(".")[2] for one in keys}
+    meant = [ALIASES[name]] if name in ALIASES else get_close_matches(name, sorted(names), n=1)
+    found = [one for one in keys if one.rpartition(".")[2] in meant]
+    in_group = [one for one in found if one.rpartition(".")[0] == group]
+    alike = sorted(found, key=lambda one: -SequenceMatcher(None, key, one).ratio())
+    return (in_group or alike)[:3] or get_close_matches(key, keys, n=3)

@@ -1,0 +1,39 @@
+"""What a key that is not known was meant to be."""
+
+import pytest
+
+from relbench.studies import STUDIES
+from relbench.studies.keys import ALIASES, known_key, nearest_keys
+
+KEYS = [*STUDIES["quickstart"].places(), "terms.triplet.weight", "terms.rkd_angle.weight", "terms.rkd_distance.weight"]
+RATES = ["teacher.learning_rate", "student.learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("protocol.lr", RATES),
+        ("lr", RATES),
+        ("student.LR", ["student.learning_rate"]),
+        ("student.learnin_rate", ["student.learning_rate"]),
+        ("learning-rate", RATES),
+        ("data.image_size", ["data.size"]),
+        ("net.embedding_dim", ["student.dim", "teacher.dim"]),
+        ("student.dmi", ["student.dim"]),
+        ("studnt.epochs", ["student.steps", "teacher.steps"]),
+        ("terms.rkd_angel.weight", ["terms.rkd_angle.weight", "terms.triplet.weight", "terms.rkd_distance.weight"]),
+        ("nothing.like", []),
+    ],
+)
+def test_the_nearest_keys(key, nearest):
+    assert sorted(nearest_keys(key, KEYS)) == sorted(nearest)
+
+
+def test_an_alias_means_a_setting():
+    assert set(ALIASES.values()) <= {key.rpartition(".")[2] for key in KEYS}
+
+
+def test_a_known_key_is_returned_and_others_never_list_all():
+    assert known_key("data.size", KEYS, "quickstart") == "data.size"
+    with pytest.raises(ValueError, match=r"unknown setting 'x\.y': `relbench settings quickstart` lists all settings$"):
+        known_key("x.y", KEYS, "quickstart")
