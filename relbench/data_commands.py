@@ -175,7 +175,7 @@ def _decode(photos: "PhotoSet", root: Path, side: int, cache: Path | None, *, wa
     if not path.exists() and not _is_wanted(len(names), side, path.parent, wanted=wanted):
         out.print("no decoded images are kept: training decodes the files")
         return
-    decoded_images(files, names, path.parent, lambda items: _bar(items, "decoding"))
+    decoded_images(files, names, path.parent, lambda items: _bar(items, "decoded images"))
     if elsewhere:
         lead_to(usual, path.parent)
     for old in [] if path.parent.is_symlink() else clear_stale(path):

@@ -420,6 +420,28 @@ def test_decoded_images_that_no_longer_fit_are_said_and_replaced(call, cards, tm
     assert f"{second} is damaged" in refused.error
 
 
+def test_garbage_among_decoded_images_is_refused_everywhere(call, cards, tmp_path):
+    """Half of the file: its size and header are right, and so are the files that it was made from."""
+    cards(tiny_card("cub200", make("cub200", tmp_path / "cub200"), {}))
+    fetch = ("data", "fetch", "cub200", "--data", tmp_path, "--side", 32)
+    verify = ("data", "verify", "cub200", "--data", tmp_path)
+    assert call(*fetch).code == 0
+    assert call(*verify).code == 0
+    (kept,) = (tmp_path / "cub200" / "decoded").glob("*.npy")
+    content = kept.read_bytes()
+    kept.write_bytes(content[: len(content) // 2] + os.urandom(len(content) - len(content) // 2))
+    words = f"{kept} is damaged: its picture of "
+    for command, code in ((fetch, 2), (verify, 1)):
+        found = call(*command)
+        assert (found.code, words in found.out + found.error) == (code, True)
+    trained = train(call, tmp_path, tmp_path / "results", "cub200")
+    assert trained.code != 0
+    assert words in trained.out + trained.error
+    kept.unlink()
+    assert call(*fetch).code == call(*verify).code == 0
+    assert kept.read_bytes() == content
+
+
 def test_another_place_for_decoded_images(call, cards, tmp_path):
     cards(tiny_card("cub200", make("cub200", tmp_path / "cub200"), {}))
     fetch = ("data", "fetch", "cub200", "--data", tmp_path, "--side", 32, "--cache")
@@ -453,7 +475,7 @@ def test_no_room_elsewhere_for_decoded_images(call, cards, tmp_path, monkeypatch
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=12_345))
     refused = call("data", "fetch", "cub200", "--data", tmp_path, "--side", 32, "--cache", tmp_path / "a")
     assert refused.code == 2
-    assert f"the 64 decoded images need 196.7 kB, and {tmp_path}/a/cub200 has 12.3 kB free" in refused.error
+    assert f"the 64 decoded images need 197.8 kB, and {tmp_path}/a/cub200 has 12.3 kB free" in refused.error
     assert sorted((tmp_path / "cub200").iterdir()) == before
     assert not (tmp_path / "a").exists()
 

@@ -1,7 +1,9 @@
 """Decoded images kept on disk, so that training does not wait for JPEG decoding.
 
 One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, shape (images, 3, side, side), in the
-order of their names. Channels come first because batches have them first: a crop is then copied row by row.
+order of their names. Channels come first because batches have them first: a crop is then copied row by row. After the
+images comes a hash of each, by which an image is checked when a process first reads it: a tenth of a millisecond once,
+where decoding takes several each time.
 
 The file's name holds a hash of all that decides on its content: the images' names, sizes and times of change, the
 side, how it is decoded and resized, PIL's version and that of this format. An image whose size or time changes thus
@@ -10,6 +12,7 @@ again.
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -25,15 +28,16 @@ from relbench.data.photos import RESAMPLING, ImageFiles, file_states
 from relbench.files import clear_unfinished, free_space, open_regular, written_whole
 from relbench.locks import lock
 
-VERSION = 1  # counts up when the same images would give another file
+VERSION = 2  # counts up when the same images would give another file
 HEADER = 128  # bytes: numpy's, for any number of images
+HASH = 16  # bytes of each image's SHA-256
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
 def cache_bytes(count: int, side: int) -> int:
     """Size of the file for so many images of so many pixels' side."""
-    return HEADER + count * 3 * side**2
+    return HEADER + count * (3 * side**2 + HASH)
 
 
 class DecodedImages:
@@ -52,15 +56,45 @@ class DecodedImages:
     def __init__(self, path: Path, names: Iterable[str], side: int, decoding: Decoding | None = None) -> None:
         self.side, self.decoding = side, decoding
         self._place = {name: place for place, name in enumerate(sorted(names))}
-        self._images = _opened(path, len(self._place), side)
+        self._path = path
+        self._images, self._hashes = _opened(path, len(self._place), side)
+        self._checked = np.zeros(len(self._place), bool)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
-        """The images in order, each a view of the file, shape (3, side, side)."""
-        return (self._images[self._place[name]] for name in names)
+        """The images in order, each a view of the file, shape (3, side, side).
+
+        Raises:
+            ValueError: an image is not what was written.
+        """
+        return map(self._image, names)
+
+    def check(self, progress: Progress = iter) -> None:
+        """Read all images once.
+
+        Args:
+            progress: wraps their names, for a progress bar.
+
+        Raises:
+            ValueError: an image is not what was written.
+        """
+        for name in progress(sorted(self._place)):
+            self._image(name)
+
+    def _image(self, name: str) -> NDArray[np.uint8]:
+        place = self._place[name]
+        image: NDArray[np.uint8] = self._images[place]
+        if not self._checked[place]:
+            if _hash(image) != self._hashes[place * HASH : (place + 1) * HASH]:
+                raise ValueError(
+                    f"{self._path} is damaged: its picture of {name} has another hash than when it was decoded; "
+                    "delete the file, and the images are decoded again"
+                )
+            self._checked[place] = True
+        return image
 
 
 def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progress: Progress = iter) -> DecodedImages:
-    """Open the decoded images; build the file first if it is not there.
+    """Open the decoded images; build the file if it is not there, and check all of it if it is.
 
     A process that dies while building leaves nothing that is taken for whole; the next build clears it away. If
     another process is building in the folder, this one waits for it.
@@ -69,20 +103,30 @@ def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progre
         files: decodes, with as many threads as it has.
         names: of all images of the data set; to use only some of them needs no file of their own.
         folder: where the file is kept.
-        progress: wraps the names being decoded, for a progress bar.
+        progress: wraps the names being decoded or checked, for a progress bar.
 
     Raises:
         ValueError: an image is missing or can't be decoded, the disk has no room, the folder can't be written, or the
             file is damaged.
     """
     path = decoded_path(files, names, folder)
-    if not path.exists():
+    was_there = path.exists()
+    if not was_there:
         _clear(folder)  # it may be large
         _check_space(folder, len(names), files.side)
         with _alone(folder):
             if not path.exists():
                 _build(path, files, sorted(names), progress)
-    return DecodedImages(path, names, files.side, files.decoding)
+    images = DecodedImages(path, names, files.side, files.decoding)
+    if was_there:
+        images.check(progress)
+    return images
+
+
+def kept_sides(folder: Path) -> list[int]:
+    """Sides of the decoded images that a folder has files of, perhaps of images as they were before."""
+    names = (re.fullmatch(r"decoded-([0-9]{1,6})px-.*\.npy", path.name) for path in folder.glob("decoded-*.npy"))
+    return sorted({int(name[1]) for name in names if name})
 
 
 def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
@@ -104,8 +148,11 @@ def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Prog
     try:
         with written_whole(path) as temporary, temporary.open("wb") as file:
             file.write(_header(len(ordered), files.side))
+            hashes = []
             for _, image in zip(progress(ordered), files.read(ordered), strict=True):
+                hashes.append(_hash(image))
                 file.write(image.data)
+            file.write(b"".join(hashes))
     except OSError as error:
         raise ValueError(_unwritable(path.parent, error)) from None
 
@@ -149,13 +196,22 @@ def _header(count: int, side: int) -> bytes:
     return header.getvalue()
 
 
-def _opened(path: Path, count: int, side: int) -> NDArray[np.uint8]:
-    """Compares the header as it stands: numpy's reader makes errors of many kinds of a damaged one."""
+def _hash(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(image.reshape(-1).data).digest()[:HASH]
+
+
+def _opened(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], bytes]:
+    """The images and their hashes.
+
+    Compares the header as it stands: numpy's reader makes errors of many kinds of a damaged one.
+    """
     with open_regular(path) as file:
         whole = file.read(HEADER) == _header(count, side) and path.stat().st_size == cache_bytes(count, side)
+        file.seek(cache_bytes(count, side) - count * HASH)
+        hashes = file.read()
     if not whole:
         raise ValueError(
             f"{path} is damaged: its size or header is not that of {count:,} images of {side} px; "
             "delete it, and the images are decoded again"
         )
-    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=(count, 3, side, side)))
+    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=(count, 3, side, side))), hashes

@@ -11,10 +11,10 @@ from relbench.cores import usable_cores
 from relbench.data import cars196, cub200, inshop, sop
 from relbench.data.annotations import Survey
 from relbench.data.card import Card
-from relbench.data.decoded import DecodedImages, decoded_path
+from relbench.data.decoded import DecodedImages, decoded_path, kept_sides
 from relbench.data.decoding import Decoding
 from relbench.data.fetch import state
-from relbench.data.photos import ImageFiles, Photos, Pixels
+from relbench.data.photos import ImageFiles, Photos
 from relbench.data.table import check_counts, first_classes, hold_out, labels_of, lines_of, table_hash
 from relbench.experiment import Data
 
@@ -99,7 +99,19 @@ class PhotoSet:
         """Where decoded images are kept: a folder, or a link to one elsewhere."""
         return self.folder(root) / "decoded"
 
-    def _kept(self, root: Path, files: ImageFiles, names: list[str]) -> Pixels | None:
+    def check_kept(self, root: Path) -> None:
+        """Check the decoded images of all sizes that are kept of the images as they are now.
+
+        Raises:
+            ValueError: a file of them is damaged.
+        """
+        names = self.read(root)["name"].tolist()
+        for side in kept_sides(self.cache_folder(root)):
+            kept = self._kept(root, self.files(root, side), names)
+            if kept:
+                kept.check()
+
+    def _kept(self, root: Path, files: ImageFiles, names: list[str]) -> DecodedImages | None:
         path = decoded_path(files, names, self.cache_folder(root))
         return DecodedImages(path, names, files.side, files.decoding) if path.exists() else None
 

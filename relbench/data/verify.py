@@ -28,7 +28,7 @@ def faults(
     Told are: archives and files with a wrong checksum, files that the layout lacks, each line of the lists that is
     damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count), each
     missing image (a line for the first 50), and each image that can't be decoded. A JPEG damaged in its pixels can
-    decode all the same, and is not told.
+    decode all the same, and is not told. Where nothing else is wrong, the first damaged file of decoded images is told.
 
     Args:
         photos: the data set.
@@ -46,7 +46,7 @@ def faults(
     damaged = [f"{path} can't be decoded ({reason})" for path, reason in broken]
     count = len(survey.faults) + len(missing) + len(damaged)
     if not count:
-        refused = _refusal(lambda: photos.read(root))
+        refused = _refusal(lambda: photos.check_kept(root))
         return refused, len(refused)
     return [*survey.faults, *_shown(missing), *damaged], count
 

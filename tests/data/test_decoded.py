@@ -17,7 +17,7 @@ from tiny_photos import write_photos
 
 import relbench
 from relbench.data import decoded
-from relbench.data.decoded import DecodedImages, cache_bytes, decoded_images, decoded_path
+from relbench.data.decoded import DecodedImages, cache_bytes, decoded_images, decoded_path, kept_sides
 from relbench.data.photos import ImageFiles, Photos
 from relbench.data.table import checked
 
@@ -112,7 +112,7 @@ def test_built_once(table, folder, kept, monkeypatch):
     monkeypatch.delattr(decoded, "_build")
     shuffled = table.sample(frac=1, random_state=0)
     build(shuffled, folder, kept, progress=progress)
-    assert len(seen) == len(table)
+    assert seen == 2 * sorted(table["name"])  # checked
     assert (kept / visible(kept)[0]).stat().st_mtime_ns == before
 
 
@@ -178,7 +178,7 @@ def test_no_room(table, folder, kept, monkeypatch):
     new = kept / "not there" / "yet"
     message = refusal(lambda: build(table, folder, new))
     assert message == (
-        f"the 18 decoded images need 21.7 kB, and {new} has 12.3 kB free: "
+        f"the 18 decoded images need 22.0 kB, and {new} has 12.3 kB free: "
         "keep them elsewhere, or go without (training then decodes the files again and again)"
     )
     assert not new.parent.exists()  # nothing is left of it
@@ -259,6 +259,42 @@ def test_a_wrong_byte_in_the_header_is_refused(small_file):
         assert f"{path} is damaged" in refusal(read)
     path.write_bytes(content)
     np.testing.assert_array_equal(read(), images)
+
+
+def test_a_wrong_byte_in_an_image_or_its_hash_is_refused(small_file):
+    path, read, images = small_file
+    content = path.read_bytes()
+    for place in range(decoded.HEADER, len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        message = refusal(read)
+        assert message.startswith(f"{path} is damaged: its picture of c")
+        assert message.endswith("; delete the file, and the images are decoded again")
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read(), images)
+
+
+def test_an_image_is_checked_when_it_is_first_read(table, folder, kept, monkeypatch):
+    build(table, folder, kept)
+    (name,) = visible(kept)
+    content = bytearray((kept / name).read_bytes())
+    place = sorted(table["name"]).index("c3/1.jpg")
+    content[decoded.HEADER + place * 3 * SIDE**2 + 7] ^= 0x80
+    (kept / name).write_bytes(content)
+    checked, plain = [], decoded._hash
+    monkeypatch.setattr(decoded, "_hash", lambda image: checked.append(image) or plain(image))
+    pixels = DecodedImages(kept / name, table["name"], SIDE)
+    for _ in range(3):
+        list(pixels.read(["c0/0.jpg", "c5/2.jpg", "c0/0.jpg"]))
+    assert len(checked) == 2
+    for read in (lambda: list(pixels.read(["c3/1.jpg"])), pixels.check, lambda: build(table, folder, kept)):
+        assert f"{kept / name} is damaged: its picture of c3/1.jpg has another hash" in refusal(read)
+
+
+def test_sides_that_are_kept(tmp_path):
+    for name in ("decoded-256px-0a.npy", "decoded-32px-0a.npy", "decoded-32px-0b.npy", "decoded-px-0.npy", ".lock"):
+        (tmp_path / name).touch()
+    assert kept_sides(tmp_path) == [32, 256]
+    assert kept_sides(tmp_path / "none") == []
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((2, 3, 2, 2), "u1"), ((3, 2, 2, 3), "u1"), ((3, 3, 2, 2), "i1")])
