@@ -17,6 +17,7 @@ from io import BufferedReader
 from pathlib import Path
 
 import psutil
+from rich.filesize import decimal
 
 UNFINISHED = re.compile(r"\..+\.(?P<process>\d{1,9})@(?P<machine>.*)\.unfinished", re.DOTALL)
 NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # the system's answers to a link, a folder, a socket
@@ -98,6 +99,17 @@ def free_space(folder: Path) -> int:
     """Bytes that are free on the disk where a folder is, or would be made."""
     there = next((path for path in (folder, *folder.absolute().parents) if path.exists()), Path("/"))
     return shutil.disk_usage(there).free
+
+
+def check_memory(needed: int) -> None:
+    """Refuse to read what would take more memory than is free: a few bytes can stand for very many.
+
+    Raises:
+        ValueError: with the bytes needed and free.
+    """
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise ValueError(f"it would take {decimal(needed)} of memory, but {decimal(free)} are free")
 
 
 def open_to_write(path: Path, more: int = 0) -> int:

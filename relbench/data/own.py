@@ -9,9 +9,10 @@ import pandas as pd
 
 from relbench.data.annotations import Survey, refuse_missing, text_lines
 from relbench.data.table import COLUMNS, ROLES, checked
-from relbench.files import open_regular
+from relbench.files import check_memory, open_regular
 from relbench.names import meant
 
+CELL = 64  # bytes that a cell of a table takes in memory, about
 NEEDED = ("path", "label", "split")
 TRUTH = {"true": True, "1": True, "false": False, "0": False, "": None}
 USED = (*NEEDED, *ROLES)
@@ -159,11 +160,15 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     """Labels may be whole numbers; columns may be categories, as pandas keeps texts that come often."""
     try:
+        from pyarrow import parquet  # type: ignore[import-untyped]  # noqa: PLC0415 - not installed everywhere
+
         with open_regular(path) as file:
+            held = parquet.read_metadata(file)
+            check_memory(held.num_rows * held.num_columns * CELL)
             table = pd.read_parquet(file, engine="pyarrow")
     except ImportError:
         raise ValueError(f"to read {path} pyarrow is needed: pip install pyarrow") from None
-    except (OSError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001 - on damaged files pyarrow raises errors of nearly any kind
         raise ValueError(f"{path} cannot be read ({str(error).partition(chr(10))[0]}): write it again") from None
     for column in table.select_dtypes("category"):
         table[column] = table[column].astype(object).infer_objects()

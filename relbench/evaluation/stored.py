@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench.evaluation.retrieval import retrieval_metrics
-from relbench.files import open_regular
+from relbench.files import check_memory, open_regular
 from relbench.tensors import content_hash
 
 Array = NDArray[Any]
@@ -124,7 +124,9 @@ def _read_npz(path: Path) -> Stored:
     found: dict[str, Array] = {}
     with _readable(path), open_regular(path) as whole, zipfile.ZipFile(whole) as archive:
         held = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-        for name in {*_NEEDED, *_MASKS, "names"}.intersection(held):
+        wanted = {*_NEEDED, *_MASKS, "names"}.intersection(held)
+        check_memory(sum(archive.getinfo(f"{name}.npy").file_size for name in wanted))
+        for name in wanted:
             with archive.open(f"{name}.npy") as file:
                 found[name] = np.lib.format.read_array(file, allow_pickle=False)
     for name in _NEEDED:

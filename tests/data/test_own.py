@@ -2,7 +2,10 @@
 
 import sys
 
+import numpy as np
 import pandas as pd
+import psutil
+import pyarrow as pa
 import pytest
 from data.archives import write_image
 from data.damage import damaged, refusal, rows_of, table_or_refusal
@@ -251,3 +254,32 @@ def test_a_column_beside_the_one_that_it_nearly_is(folder):
 def test_roles_of_training_images_are_said_to_be_in_vain(folder):
     path = csv(folder, ROLES_TEXT.format("query").replace("train,0", "train,1"))
     assert left_out_columns(path) == ["query = true stands on 1 lines that are not of the split test, in vain"]
+
+
+def test_a_parquet_file_that_is_small_on_disk_only(tmp_path):
+    """A column of one value is kept as that value and a count: 15 kB stand for 320 MB and more."""
+    path = tmp_path / "birds.parquet"
+    write_table = pytest.importorskip("pyarrow.parquet").write_table
+    column = pa.DictionaryArray.from_arrays(pa.array(np.zeros(5_000_000, np.int8)), pa.array(["x"]))
+    write_table(pa.table({"path": column}), path)
+    del column
+    assert path.stat().st_size < 100_000
+    free = psutil.virtual_memory()._replace(available=300_000_000)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psutil, "virtual_memory", lambda: free)
+        found = refusal(lambda: read_table(path))
+    assert found == (f"{path} cannot be read (it would take 320.0 MB of memory, but 300.0 MB are free): write it again")
+
+
+def test_a_damaged_parquet_file(tmp_path):
+    """Whatever pyarrow raises."""
+    path = tmp_path / "birds.parquet"
+    rows = [("a/1.jpg", "a", "train"), ("b/1.jpg", "b", "test")]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_parquet(path)
+    whole, random = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        content = bytearray(whole)
+        for at in random.integers(len(whole), size=random.integers(1, 4)):
+            content[at] = random.integers(256)
+        path.write_bytes(content)
+        table_or_refusal(lambda: read_table(path, check_images=False), "birds.parquet")

@@ -5,6 +5,7 @@ import warnings
 import zipfile
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -219,3 +220,15 @@ def test_bad_contents_name_the_files(tmp_path, embeddings, labels, ks, part):
     with pytest.raises(ValueError, match=r"both\.npz: ") as error:
         stored_metrics(tmp_path / "both.npz", None, ks)
     one_line(error, part)
+
+
+def test_an_npz_file_that_is_small_on_disk_only(tmp_path, monkeypatch):
+    """Refused by what it says that it holds, before it is unpacked."""
+    np.savez_compressed(tmp_path / "bomb.npz", embeddings=np.zeros((50_000, 20), np.float32), labels=LABELS)
+    assert (tmp_path / "bomb.npz").stat().st_size < 10_000
+    free = psutil.virtual_memory()._replace(available=3_000_000)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: free)
+    with pytest.raises(
+        ValueError, match=r"bomb\.npz is not a readable .* \(it would take 4\.0 MB of memory, but 3\.0 MB"
+    ):
+        read_embeddings(tmp_path / "bomb.npz")
