@@ -13,8 +13,9 @@ from relbench.experiment import Fraction, Settings, one_line
 
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-FileName = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*$")]
-RelativePath = Annotated[str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$")]
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+FileName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$", max_length=120)]  # what any file system takes
+RelativePath = Annotated[str, StringConstraints(pattern=rf"^{NAME}(/{NAME})*$", max_length=250)]
 Address = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
 Line = Annotated[str, StringConstraints(pattern=r"^[^\n]+$")]
 
@@ -149,8 +150,8 @@ def read_card(path: Traversable) -> Card:
         return Card.model_validate_json(json.dumps(content, default=str))  # a list becomes a tuple, a date is refused
     except ValidationError as error:
         raise ValueError(f"{path}: {one_line(error)}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not TOML ({error})") from None
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits, and of lists in lists
+        raise ValueError(f"{path} is not TOML ({' '.join(str(error).split())})") from None
     except OSError as error:
         raise ValueError(f"{path} can't be read ({error.strerror})") from None
 
@@ -164,11 +165,15 @@ def packaged_card(name: str) -> Card:
     """The card that comes with relbench.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: there is none of that name, or it is damaged.
     """
     if name not in card_names():
         raise ValueError(f"no card is named {name!r}: there are {', '.join(card_names())}")
-    return read_card(_folder() / f"{name}.toml")
+    path = _folder() / f"{name}.toml"
+    card = read_card(path)
+    if card.name != name:
+        raise ValueError(f"{path}: name is {card.name!r}, not that of the file: put a good copy there")
+    return card
 
 
 def _folder() -> Traversable:

@@ -298,6 +298,8 @@ def _refuse_unsafe(archive: Path, member: Member) -> None:
         raise ValueError(f"{archive}: {member.name!r} is a {member.kind}: the archive is refused")
     if "\\" in member.name or not member.name.isprintable():
         raise ValueError(f"{archive}: {member.name!r} has characters that no file should: the archive is refused")
+    if member.path.parts and member.path.parts[0].startswith(".") and member.path.parts[0].endswith((HALF, WHOLE)):
+        raise ValueError(f"{archive}: {member.name!r} has a name that unpacking needs itself: the archive is refused")
     empty = member.kind == "file" and not member.path.parts
     if member.path.is_absolute() or ".." in member.path.parts or empty:
         raise ValueError(f"{archive}: {member.name!r} does not lie inside the archive's folder: the archive is refused")

@@ -6,11 +6,16 @@ import tomllib
 import zipfile
 from importlib.resources import files
 from pathlib import Path
+from random import Random
 
 import pytest
+from data.damage import table_or_refusal
 
 import relbench
+from relbench.data import card as module
 from relbench.data.card import card_names, packaged_card, read_card
+from relbench.data.checksum import wrong_files
+from relbench.data.fetch import state
 
 NAMES = ["cars196", "cub200", "inshop", "sop"]
 
@@ -183,6 +188,11 @@ def test_a_card_read_from_anywhere(tmp_path):
         ("test_images = 4", "test_images = 4\nqueries = 2", "queries and gallery"),
         ("test_images = 4", "test_images = 4\nqueries = 3\ngallery = 2", "3 queries and 2 in the gallery"),
         ('"toy/a.jpg" = "0', '"toy/a.jpg" = "x', r"files\.toy/a\.jpg"),
+        ("ks = [1, 2]", f"ks = [1, {'9' * 5000}]", "is not TOML"),
+        ("ks = [1, 2]", f"ks = {'[' * 3000}", "is not TOML"),
+        ("share = 0.2", "share = nan", "validation"),
+        ('unpacks_to = ["toy"]', f'unpacks_to = ["{"toy/" * 2000}toy"]', r"archives\.0\.unpacks_to\.0"),
+        ('file = "toy.zip"', f'file = "{"x" * 251}.zip"', r"archives\.0\.file"),
         ("[split]", '[[archives]]\nfile = "toy.zip"\nunpacks_to = ["x"]\n[split]', "same file name"),
     ],
 )
@@ -196,6 +206,42 @@ def test_a_mistake_is_told_with_file_and_key(tmp_path, old, new, message):
         read_card(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ODD = ['"x"', '""', "7", "-1", "1e400", "nan", "true", "[]", "{}", "0x" + "f" * 5000, "9" * 5000, "[" * 2000, "{" * 500]
+ODD += ["1979-05-27", "07:32:00", r'"\u0000"', "'" + "x/" * 3000 + "x'", r'"\ud800"', "'''", r'"a\nb"', '".."']
+
+
+def damaged_card(random):
+    """A card in which one value is another, or whose bytes are damaged."""
+    lines = CARD.split("\n")
+    if random.random() < 0.6:
+        at = random.randrange(len(lines))
+        lines[at] = f"{lines[at].partition('=')[0]}= {random.choice(ODD)}"
+    content = bytearray("\n".join(lines).encode())
+    for _ in range(random.randrange(3)):
+        content[random.randrange(len(content))] = random.randrange(256)
+    return content[: random.choice([None, None, None, random.randrange(len(content))])]
+
+
+def test_a_damaged_card_is_refused_in_one_line(tmp_path):
+    """Or has nothing that the rest of the program stumbles over."""
+    path, random = tmp_path / "toy.toml", Random(0)
+    cards = []
+    for _ in range(300):
+        path.write_bytes(damaged_card(random))
+        cards.append(table_or_refusal(lambda: read_card(path), str(path)))
+        if card := cards[-1]:
+            assert state(card, tmp_path) == "absent"
+            assert wrong_files(card, tmp_path) == []
+    assert 100 < cards.count(None) < 300
+
+
+def test_a_card_under_the_name_of_another(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_folder", lambda: tmp_path)
+    written(tmp_path, CARD.replace('name = "toy"', 'name = "sop"'))
+    with pytest.raises(ValueError, match=r"toy\.toml: name is 'sop', not that of the file: put a good copy there"):
+        packaged_card("toy")
 
 
 def test_no_card_there(tmp_path):

@@ -157,6 +157,17 @@ def test_modes_are_normal(tmp_path):
 OUTSIDE = ["../evil", "a/../../evil", "/tmp/evil", "//evil", "a/..", "a\\..\\evil", "a/\nb", "a/\x1b[31m"]
 
 
+OWN = [".archive.unpacking/a", "./.archive.unpacked/a", ".b.zip.unpacked/a", ".unpacked"]
+
+
+@pytest.mark.parametrize("name", OWN)
+@pytest.mark.parametrize("make", [tarred, zipped])
+def test_names_of_our_own_temporary_folders(tmp_path, make, name):
+    """They would be left behind, or taken for a killed process's the next time."""
+    archive = make(tmp_path / "archive", {"fine.txt": b"fine", name: b"evil"})
+    refused(archive, tmp_path / "target", "has a name that unpacking needs itself")
+
+
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("make", [tarred, zipped])
 def test_names_that_lead_elsewhere(tmp_path, make, name):
@@ -500,7 +511,10 @@ def test_settling_overwrites_nothing(tmp_path):
 
 
 HIDDEN = (".unpacking", ".unpacked")
-PARTS = st.one_of(st.sampled_from(["..", ".", "", "a", "b", "~", "C:", "...", " "]), st.text(max_size=3))
+PARTS = st.one_of(
+    st.sampled_from(["..", ".", "", "a", "b", "~", "C:", "...", " ", ".archive.unpacking", ".x.unpacked"]),
+    st.text(max_size=3),
+)
 NAMES = st.lists(PARTS, min_size=1, max_size=4).map("/".join).filter(bool)
 MEMBERS = st.lists(st.tuples(NAMES, st.binary(max_size=20)), max_size=4)
 
@@ -517,7 +531,8 @@ def outcome(archive, room):
         refusal = str(error)
     assert refusal is None or (refusal.isprintable() and not list(target.iterdir()))
     assert {path for path in room.rglob("*") if target not in path.parents} == beside
-    assert not [path for path in target.rglob("*") if path.is_symlink() or path.name.endswith(HIDDEN)]
+    assert not [path for path in target.rglob("*") if path.is_symlink()]
+    assert not [path for path in target.iterdir() if path.name.startswith(".") and path.name.endswith(HIDDEN)]
     return None if refusal else below(target)
 
 
