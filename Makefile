@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+# An index of CPU-only wheels of torch: the libraries for GPUs, most of the 6.4 GB, are then left out.
+TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help install quickstart test check lint format types bench reference clean
@@ -10,14 +12,20 @@ READY := $(VENV)/.installed
 help:  ## list the verbs
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(READY)  ## make .venv and install relbench with the versions of constraints.txt
+install: $(READY)  ## make .venv and install relbench with the versions of constraints.txt (6.4 GB)
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "relbench needs Python 3.11 or newer; name one: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "the module venv is missing: on Debian and Ubuntu, apt install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --require-hashes -r constraints.txt
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+ifeq ($(TORCH_INDEX),)
+	$(BIN)/python -m pip install --require-hashes -r constraints.txt
+else
+	awk '/^[a-z]/ {gpu = /^(torch|torchvision|triton)==|^(nvidia|cuda)-/} !gpu' constraints.txt > $(VENV)/without-torch.txt
+	$(BIN)/python -m pip install --no-deps --require-hashes -r $(VENV)/without-torch.txt
+	$(BIN)/python -m pip install --no-deps --index-url $(TORCH_INDEX) $$(grep -oE '^torch(vision)?==[0-9.]+' constraints.txt)
+endif
+	$(BIN)/python -m pip install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 quickstart: $(READY)  ## teacher and students on Glyphs: table, plots and report in results/quickstart
