@@ -244,7 +244,10 @@ def show(
 def add_one(
     name: Annotated[str, typer.Argument(help="How experiments will call it.")],
     source: Annotated[
-        Path, typer.Argument(help="A table (.csv or .parquet: path,label,split[,query,gallery]) or a folder of images.")
+        Path,
+        typer.Argument(
+            help="A table (.csv or .parquet: path,label,split[,query,gallery,class_name]) or a folder of images."
+        ),
     ],
     root: Root = Path("datasets"),
     seed: Annotated[int, typer.Option(help="Of the split, where the source has none.", min=0)] = 0,

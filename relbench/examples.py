@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from relbench.data import find_data_set
-from relbench.data.table import ImageSource, lines_of
+from relbench.data.table import ImageSource, class_names, lines_of
 from relbench.evaluation import PairDistances, nearest, pair_distances
 from relbench.evaluation.points import check_points
 from relbench.evaluation.retrieval import check_labels
@@ -231,7 +231,8 @@ def _load(row: Row, data_folder: Path, progress: Progress) -> _Source:
         raise ValueError(
             f"those in {data_folder} have another hash than those of the runs: name their folder by --data"
         )
-    return _Source(images, data_set.class_name)
+    shown = class_names(images.table)
+    return _Source(images, lambda label: shown.get(label) or data_set.class_name(label))
 
 
 def _examples(teacher: _Network, student: _Network, source: _Source) -> Examples:

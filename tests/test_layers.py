@@ -21,6 +21,7 @@ LAYERS = [
         "tensors",
         "plain_text",
         "published",
+        "fonts",
         "in_time",
     },
     {"data", "models", "losses", "evaluation", "studies", "report", "machine"},

@@ -12,7 +12,9 @@ from matplotlib.figure import Figure, SubFigure
 from numpy.typing import NDArray
 
 from relbench.data.photos import Pixels
-from relbench.data.table import labels_of, lines_of
+from relbench.data.table import class_names, labels_of, lines_of
+from relbench.fonts import make_readable
+from relbench.plain_text import one_line
 
 DOTS_PER_INCH = 150
 WIDTH, TOP, ROW = 12.0, 0.5, 0.27  # inches: the figure, its headings, and what a row takes beside its images
@@ -48,6 +50,7 @@ def gallery(
         halves = np.asarray(figure.subfigures(1, 2, wspace=0.03))
         for part, (split, labels) in zip(halves, chosen.items(), strict=True):
             _draw_side(part, table[table["split"] == split], split, labels, (rows, images_per_class), pixels)
+        make_readable(figure)
         figure.savefig(content, format="png", dpi=DOTS_PER_INCH)
     return content.getvalue()
 
@@ -67,15 +70,16 @@ def _draw_side(
     panels = np.asarray(part.subplots(rows, 1, squeeze=False))[:, 0]
     for axes in panels:
         axes.set_axis_off()
+    shown = class_names(table)
     for axes, label in zip(panels, labels, strict=False):  # the other side may have more rows
         names = table["name"][table["label"] == label]
-        _draw_row(axes, label, len(names), _strip(list(pixels.read(names[:columns])), columns))
+        _draw_row(axes, shown.get(label, label), len(names), _strip(list(pixels.read(names[:columns])), columns))
 
 
-def _draw_row(axes: Axes, label: str, count: int, strip: NDArray[np.uint8]) -> None:
+def _draw_row(axes: Axes, name: str, count: int, strip: NDArray[np.uint8]) -> None:
     axes.imshow(strip)
     images = "1 image" if count == 1 else f"{count:,} images"
-    shown = label if len(label) <= LONGEST else f"{label[:LONGEST]}..."
+    shown = one_line(name if len(name) <= LONGEST else f"{name[:LONGEST]}...")
     axes.set_title(f"{shown}  ({images})", loc="left", fontsize="medium", parse_math=False, pad=3)
 
 

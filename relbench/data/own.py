@@ -8,20 +8,21 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from relbench.data.annotations import Survey, refuse_missing, text_lines
-from relbench.data.table import COLUMNS, ROLES, checked
+from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, checked
 from relbench.files import check_memory, open_regular
 from relbench.names import meant
 
 CELL = 64  # bytes that a cell of a table takes in memory, about
 NEEDED = ("path", "label", "split")
 TRUTH = {"true": True, "1": True, "false": False, "0": False, "": None}
-USED = (*NEEDED, *ROLES)
+USED = (*NEEDED, *ROLES, CLASS_NAME)
 OTHER_WORDS = {  # that tables of images use, without case and signs, for the columns that are meant
     **dict.fromkeys(("file", "filename", "filepath", "image", "imagepath", "img", "imgpath"), "path"),
     **dict.fromkeys(("class", "category", "target", "identity"), "label"),
     **dict.fromkeys(("set", "subset", "partition", "fold", "phase"), "split"),
     **dict.fromkeys(("isquery", "queries", "probe", "isprobe"), "query"),
     **dict.fromkeys(("isgallery", "galleries"), "gallery"),
+    **dict.fromkeys(("displayname", "labelname"), CLASS_NAME),
 }
 
 
@@ -30,7 +31,8 @@ def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
 
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
     if wanted) and, if wanted, `query` and `gallery`: true or false (in CSV also 1 or 0), of no meaning but on test
-    lines. Other columns are left out (see `left_out_columns`), unless their names nearly are those of missing ones.
+    lines. `class_name`, if wanted, is what readers are shown in place of the label; a label has at most one. Other
+    columns are left out (see `left_out_columns`), unless their names nearly are those of missing ones.
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
@@ -45,10 +47,26 @@ def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
     """
     table, place = _read(path)
     table = checked(table, needs_validation=False, where=str(path), place=place)
+    _check_class_names(table, place)
     if check_images:
         refuse_missing(path.parent, list(table["name"]), place)
         _refuse_same(path.parent, list(table["name"]), place)
     return table
+
+
+def _check_class_names(table: pd.DataFrame, place: Callable[[int], str]) -> None:
+    if CLASS_NAME not in table:
+        return
+    shown: dict[str, str] = {}
+    for row, (label, name) in enumerate(zip(table["label"], table[CLASS_NAME], strict=True)):
+        if not isinstance(name, str) and pd.api.types.is_scalar(name) and pd.isna(name):
+            continue
+        if not isinstance(name, str):
+            raise ValueError(f"{place(row)}: has a {CLASS_NAME} that is not text: mend the table")
+        if shown.setdefault(label, name) != name:
+            raise ValueError(
+                f"{place(row)}: class {label!r} has the {CLASS_NAME} {name!r}, but {shown[label]!r} above: name it once"
+            )
 
 
 def _refuse_same(folder: Path, names: list[str], place: Callable[[int], str]) -> None:
@@ -84,7 +102,9 @@ def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     """The columns of a table that are used, with `path` as `name`, and what its lines are called."""
     table, place = _whole(path)
     names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
-    return table.assign(name=names)[[column for column in (*COLUMNS, *ROLES) if column in ("name", *table)]], place
+    return table.assign(name=names)[
+        [column for column in (*COLUMNS, *ROLES, CLASS_NAME) if column in ("name", *table)]
+    ], place
 
 
 def left_out_columns(path: Path) -> list[str]:

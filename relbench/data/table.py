@@ -15,6 +15,7 @@ from relbench.names import meant
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
 OTHER_SPLITS = {"training": "train", "testing": "test"} | dict.fromkeys(("val", "valid", "dev"), "validation")
+CLASS_NAME = "class_name"  # optional column: what readers are shown in place of the label
 ROLES = ("query", "gallery")  # optional columns; without them every test image is both
 
 
@@ -123,6 +124,16 @@ class ImageSource(Protocol):
     def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
         """The views for evaluation: always the same for the same line; shape and range as in training."""
         ...
+
+
+def class_names(table: pd.DataFrame) -> dict[str, str]:
+    """What readers are shown in place of the labels that have a `class_name`; two classes of one name keep both."""
+    if CLASS_NAME not in table:
+        return {}
+    named = table.loc[table[CLASS_NAME].notna(), ["label", CLASS_NAME]].drop_duplicates("label")
+    twice = named[CLASS_NAME].duplicated(keep=False)
+    shown = named[CLASS_NAME].mask(twice, named[CLASS_NAME] + " (" + named["label"] + ")")
+    return dict(zip(named["label"], shown, strict=True))
 
 
 def lines_of(table: pd.DataFrame, split: str) -> NDArray[np.int64]:

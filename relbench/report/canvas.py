@@ -11,6 +11,7 @@ from io import BytesIO
 import matplotlib.style
 from matplotlib.figure import Figure
 
+from relbench.fonts import make_readable
 from relbench.plain_text import visible
 
 DOTS_PER_INCH = 150
@@ -37,6 +38,7 @@ def drawn(size: tuple[float, float], kind: str) -> Iterator[tuple[Figure, BytesI
     with matplotlib.style.context(["default", STYLE], after_reset=True):
         figure = Figure(figsize=size, layout="constrained", facecolor="white")
         yield figure, content
+        make_readable(figure)
         metadata = {"Date": None} if kind == "svg" else {}
         figure.savefig(content, format=kind, dpi=DOTS_PER_INCH, metadata=metadata)
 

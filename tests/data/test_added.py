@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -14,8 +16,10 @@ from relbench.data.added import NOTE, add, notes, read_added
 from relbench.data.decoded import decoded_images, decoded_path
 from relbench.data.decoding import Decoding, asked_decoding
 from relbench.data.photos import ImageFiles
+from relbench.examples import _load
 from relbench.experiment import Data, Experiment, Term, changed
 
+ANIMALS = [("train", "ant"), ("train", "bat"), ("test", "cat"), ("test", "dog")]
 DATA = Data(name="mine", size=8)
 TURNED = Image.Exif()
 TURNED[0x0112] = 6
@@ -29,7 +33,7 @@ def see_through(number):
 
 def write_plain(folder):
     """Two classes a side, of two images."""
-    for number, name in enumerate(["train/ant", "train/bat", "test/cat", "test/dog"]):
+    for number, name in enumerate(map("/".join, ANIMALS)):
         (folder / name).mkdir(parents=True)
         for which in range(2):
             noise(10 * number + which, 12, 9).save(folder / name / f"{which}.png")
@@ -205,3 +209,15 @@ def test_to_mirror_is_the_default_and_outside_of_fingerprints():
         for data in (Data(name="x"), Data(name="x", mirror=True), Data(name="x", mirror=False))
     )
     assert plain == written_out != other
+
+
+def test_reports_show_class_names(tmp_path):
+    source = write_plain(tmp_path / "source")
+    rows = [(f"{split}/{label}/{number}.png", label, split) for split, label in ANIMALS for number in range(2)]
+    table = pd.DataFrame(rows, columns=["path", "label", "split"])
+    table.assign(class_name=table["label"].map({"cat": "Katze"})).to_csv(source / "mine.csv", index=False)
+    add("mine", source / "mine.csv", tmp_path)
+    data_hash = hashes(tmp_path)[1]
+    row = SimpleNamespace(experiment=SimpleNamespace(data=DATA), data_hash=data_hash)
+    shown = _load(row, tmp_path, iter).class_name
+    assert [shown(label) for label in ("cat", "dog")] == ["Katze", "dog"]

@@ -83,10 +83,22 @@ def test_a_picture_of_files(tmp_path):
 
 
 def test_class_names_of_any_kind(table):
-    labels = ["cost $5 and $6", "_hidden", "a" * 300, "100 %", "\\alpha", "two\nlines"]
+    labels = ["cost $5 and $6", "_hidden", "a" * 300, "100 %", "\\alpha", "two\nlines", "\u732b", "tab\t\x07"]
     renamed = {f"train {number}": label for number, label in enumerate(labels)}
     content, _ = asked(table.assign(label=table["label"].replace(renamed)), 9, 9)
     assert content.startswith(b"\x89PNG")
+
+
+def test_readers_are_shown_class_names_in_place_of_codes(table, monkeypatch):
+    """And a warning about missing characters would be an error here."""
+    named = {"train 0": "\u732b", "test 3": "dog", "test 4": "dog"}
+    drawn = []
+    monkeypatch.setattr(module, "_draw_row", lambda _axes, name, *_: drawn.append(name))
+    asked(table.assign(class_name=table["label"].map(named)), 9, 1)
+    codes = [f"{split} {number}" for split in ("train", "test") for number in range(9)]
+    assert drawn == [
+        {"train 0": "\u732b", "test 3": "dog (test 3)", "test 4": "dog (test 4)"}.get(code, code) for code in codes
+    ]
 
 
 def test_strip_keeps_the_images_and_leaves_room():

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.data.own import left_out_columns, read_table
-from relbench.data.table import counts
+from relbench.data.table import class_names, counts, table_hash
 
 ROWS = [
     ("cat/1.jpg", "cat", "train"),
@@ -283,3 +283,27 @@ def test_a_damaged_parquet_file(tmp_path):
             content[at] = random.integers(256)
         path.write_bytes(content)
         table_or_refusal(lambda: read_table(path, check_images=False), "birds.parquet")
+
+
+NAMED = "path,label,split,class_name\ncat/1.jpg,1f431,train,cat\ncat/2.jpg,1f431,train,\ndog/1.jpg,1f436,test,dog\n"
+
+
+def test_names_to_be_shown_change_no_label_and_no_hash(folder):
+    table = read_table(csv(folder, NAMED))
+    assert table["label"].tolist() == ["1f431", "1f431", "1f436"]
+    assert class_names(table) == {"1f431": "cat", "1f436": "dog"}
+    assert table_hash(table) == table_hash(table.drop(columns="class_name"))
+    assert left_out_columns(folder / "birds.csv") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (NAMED.replace("train,\n", "train,Cat\n"), "line 3: class '1f431' has the class_name 'Cat', but 'cat' above"),
+        (NAMED.replace("class_name", "Class-Name"), "has a column 'Class-Name': did you mean 'class_name'?"),
+        (NAMED.replace("class_name", "display_name"), "has a column 'display_name': did you mean 'class_name'?"),
+    ],
+)
+def test_names_to_be_shown_that_are_refused(folder, text, message):
+    path = csv(folder, text)
+    assert message in refusal(lambda: read_table(path))
