@@ -93,6 +93,7 @@ def _print_lists(data: Path) -> None:
     from relbench.data import data_set_names, find_data_set
     from relbench.losses import LOSSES
     from relbench.models import TRUNKS
+    from relbench.plan import title_of
     from relbench.studies import STUDIES, TABLES
 
     groups = {
@@ -100,7 +101,7 @@ def _print_lists(data: Path) -> None:
         "losses": {name: _told(entry) for name, entry in LOSSES.items()}
         | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
-        "studies": {name: study.title for name, study in STUDIES.items()},
+        "studies": {name: title_of(study, study.data.name) for name, study in STUDIES.items()},
         "tables of papers": {name: table.title for name, table in TABLES.items()},
     }
     for group, entries in groups.items():

@@ -65,7 +65,8 @@ def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: boo
             "title": f"{study.title}: {', '.join(labels)} beside its baselines",
             "methods": methods,
             "pairs": tuple(pairs.values()),
-            "notes": (*study.notes, f"Put beside the study by hand, so that its notes do not cover them: {words}."),
+            "contenders": tuple(labels),
+            "own_notes": (f"Put beside the study {study.name}, whose notes do not cover them: {words}.",),
         },
     )
 

@@ -139,6 +139,7 @@ class Plan(Record):
     notes: tuple[str, ...]  # what a reader of the table must know
     entries: tuple[Entry, ...]
     pairs: tuple[tuple[str, str], ...] = ()  # labels of methods that are compared with another one than the teacher
+    contenders: tuple[str, ...] = ()  # labels of methods that the user put beside the study's: spoken of first
 
 
 RecordType = TypeVar("RecordType", bound=Record)

@@ -7,14 +7,14 @@ from typing import Any
 
 import torch
 
-from relbench.data import find_data_set
+from relbench.data import data_title, find_data_set
 from relbench.experiment import Experiment, Net, Term, changed
 from relbench.kept import has_classifier
 from relbench.ledger import Entry, Plan
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.models import TRUNKS, layers_of
 from relbench.names import known
-from relbench.studies import STUDIES, TABLES, Cell, Study
+from relbench.studies import DATA, STUDIES, TABLES, Cell, Study
 
 
 def find_study(name: str) -> Study:
@@ -151,15 +151,31 @@ def _check_term(term: Term, experiment: Experiment) -> None:
             known(layer, layers_of(net), f"layer of {net.trunk} for the loss {term.loss}")
 
 
+def title_of(study: Study, data: str) -> str:
+    """The study's title, with the data set that it is run on."""
+    return study.title.replace(DATA, data_title(data))
+
+
 def as_plan(study: Study, cells: Sequence[Cell], changes: Mapping[str, Any] | None = None) -> Plan:
-    """What the report needs to know of the cells: their names, and which settings are not the study's own."""
+    """What the report needs to know of the cells: their names, and which settings are not the study's own.
+
+    The study's notes are about its own settings and data: where any of them is changed, they are left out.
+    """
     words = ", ".join(f"{key} = {value}" for key, value in (changes or {}).items())
-    notes = (
-        (*study.notes, f"Not as the study says, and so not covered by its notes: {words}.") if words else study.notes
+    changed_note = (
+        f"Settings that differ from those of the study {study.name.partition('+')[0]}: {words}. "
+        "How the study's own were chosen says nothing about these runs."
     )
     entries = (
         Entry(label=cell.label, role=cell.role, seed=cell.experiment.seed, fingerprint=cell.experiment.fingerprint)
         for cell in cells
         if cell.role != "stage"
     )
-    return Plan(study=study.name, title=study.title, notes=notes, entries=tuple(entries), pairs=study.pairs)
+    return Plan(
+        study=study.name,
+        title=title_of(study, cells[0].experiment.data.name),
+        notes=((changed_note,) if words else study.notes) + study.own_notes,
+        entries=tuple(entries),
+        pairs=study.pairs,
+        contenders=study.contenders,
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from relbench.comparison import Comparison
+from relbench.data import shown_at
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
 from relbench.experiment import Experiment, Term
 from relbench.ledger import Entry, Plan, Row, read_record, read_row, refuse_other_foundations
@@ -51,7 +52,8 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     methods = tuple(_method([entry for entry in done if entry.label == label], finished, rows) for label in labels)
     seeds = tuple(sorted({entry.seed for entry in done}))
     sources = _sources(rows[entry.fingerprint].experiment for entry in done)
-    return Summary(finished, _corrected(methods), seeds, _pairs(plan.pairs, methods), sources)
+    views = shown_at(rows[done[0].fingerprint].experiment.data)
+    return Summary(finished, _corrected(methods), seeds, _pairs(plan.pairs, methods), sources, shown_at=views)
 
 
 def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:

@@ -207,14 +207,14 @@ def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
 
 
 def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[str]:
+    if request.changes:
+        yield f"Not as the protocol says, so that the notes on it do not hold for: {_changes(request)}."
     if request.scale == "toy":
         yield TOY_NOTE
     else:
         yield PROTOCOL_NOTES[request.protocol]
         yield from table.paper_notes if request.protocol == "paper" else ()
     yield from table.notes
-    if request.changes:
-        yield f"Not as the protocol says, and so not covered by these notes: {_changes(request)}."
     for path, choice in results.rates.items():
         if table.network(path).data in request.contents:
             yield _rate_note(path, choice)

@@ -74,9 +74,9 @@ def test_the_rest_of_the_study_stays_and_every_other_student_is_compared_with():
     assert own == {frozenset(("pkt", other)) for other in (*STUDY.methods, "hard_darkrank")}
     assert set(STUDY.pairs) <= set(compared.pairs)
     assert len({frozenset(pair) for pair in compared.pairs}) == len(compared.pairs)  # no two of them twice
-    assert compared.notes[-1].endswith(
-        "by hand, so that its notes do not cover them: pkt (weight 1), hard_darkrank (weight 1)."
-    )
+    assert compared.contenders == ("pkt", "hard_darkrank")
+    (words,) = compared.own_notes
+    assert words.endswith("whose notes do not cover them: pkt (weight 1), hard_darkrank (weight 1).")
     for seed_cells in (compared.cells((0,)), STUDY.cells((0,))):
         assert seed_cells[0].experiment == STUDY.cells((0,))[0].experiment
 

@@ -360,5 +360,23 @@ def test_as_plan():
 
 def test_changed_settings_are_named_in_the_plan():
     study = find_study("quickstart")
-    assert as_plan(study, ()).notes == study.notes
-    assert "student.dim = 64" in as_plan(study, (), {"student.dim": 64}).notes[-1]
+    cells = study.cells((0,))
+    assert as_plan(study, cells).notes == study.notes
+    (note,) = as_plan(study, cells, {"student.dim": 64}).notes
+    assert "differ from those of the study quickstart: student.dim = 64." in note
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ("glyphs", "Student against teacher on Glyphs"),
+        ("cub200", "Student against teacher on Caltech-UCSD Birds-200-2011"),
+        ("emoji", "Student against teacher on emoji"),
+    ],
+)
+def test_the_title_names_the_data_that_were_run(data, title):
+    """A page about emoji was called "Student against teacher on Glyphs", and said that settings were chosen for it."""
+    study = find_study("quickstart").with_values({"data.name": data})
+    plan = as_plan(find_study("quickstart"), study.cells((0,)), {"data.name": data})
+    assert plan.title == title
+    assert not any("chosen on validation classes" in note for note in plan.notes)

@@ -143,6 +143,24 @@ def test_the_correction_may_take_a_verdict_back():
     assert (alone.verdict, corrected.verdict, corrected.taken_back) == ("beats", "not shown to differ", True)
 
 
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({}, "28 px (distortion 1)"),
+        ({"name": "glyphs-textured", "size": 224, "distortion": 0}, "224 px (not distorted)"),
+        ({"name": "emoji", "size": 28}, "28 px (centre crop of 32 px)"),
+        ({"name": "signs", "size": 28, "mirror": False}, "28 px (centre crop of 32 px; never mirrored in training)"),
+        ({"name": "cub200", "size": 224, "resize": 300}, "224 px (centre crop of 300 px)"),
+    ],
+)
+def test_how_images_were_shown_is_told_of_the_data_that_were_run(data, words):
+    """It said "crop: the data set's own" of Glyphs, which has none, and of photos, whose crop is known."""
+    teacher = changed(TEACHER, {"data": changed(TEACHER.data, data)})
+    entry = Entry(label="teacher", role="teacher", seed=0, fingerprint=teacher.fingerprint)
+    plan = Plan(study="s", title="t", notes=(), entries=(entry,))
+    assert summarise(plan, {teacher.fingerprint: make_row(teacher, (5, 5, 10))}).shown_at == words
+
+
 def test_the_same_rows_give_the_same_summary():
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(1, 9, 13))
     assert summarise(make_plan(0), rows) == summarise(make_plan(0), rows)

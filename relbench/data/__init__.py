@@ -7,7 +7,7 @@ from pathlib import Path
 from relbench.data.added import added_names, added_set, read_added
 from relbench.data.card import card_names, packaged_card
 from relbench.data.glyphs import NAMES, Glyphs, character, content_hash
-from relbench.data.photo_sets import PhotoSet, published
+from relbench.data.photo_sets import PhotoSet, published, side_of
 from relbench.data.table import ImageSource
 from relbench.data.textured import TexturedGlyphs, textured_content
 from relbench.experiment import Data
@@ -73,6 +73,20 @@ TEXTURED = _glyphs_entry(
 )
 RENDERED: dict[str, type[Glyphs]] = dict(zip(NAMES, (Glyphs, TexturedGlyphs), strict=True))
 """Data sets that make their images, by name."""
+
+
+def data_title(name: str) -> str:
+    """A data set as readers know it: by its published title, or by the name under which it was added."""
+    titles = dict(zip(NAMES, ("Glyphs", "textured Glyphs"), strict=True))
+    return packaged_card(name).title if name in card_names() else titles.get(name, name)
+
+
+def shown_at(data: Data) -> str:
+    """The size of test images, and what they are cut from or how they are distorted."""
+    if data.name not in NAMES:
+        mirrored = "" if data.mirror else "; never mirrored in training"
+        return f"{data.size} px (centre crop of {side_of(data)} px{mirrored})"
+    return f"{data.size} px ({f'distortion {data.distortion:g}' if data.distortion else 'not distorted'})"
 
 
 def data_set_names(root: Path) -> list[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from relbench.comparison import Comparison
-from relbench.report.summary import Method, Summary
+from relbench.report.summary import Method, Pair, Summary
 from relbench.report.wording import VERDICTS, counted, listed, main_recall, net_name, percent, rests_on
 
 
@@ -14,7 +14,8 @@ def headline(summary: Summary) -> str:
     if not students:
         return f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."
     best = best_student(students)
-    sentences = [_on_best(best, teacher, students)]
+    sentences = [_on_contender(method, summary) for method in students if method.label in summary.plan.contenders]
+    sentences += [_on_best(best, teacher, students)]
     sentences += _on_no_distillation(best, students)
     sentences += [_on_control(method, best) for method in others if method.role == "control"]
     sentences += _on_single_seeds(others)
@@ -28,6 +29,27 @@ def best_student(students: Sequence[Method]) -> Method:
 
 def _winners(students: Sequence[Method]) -> list[Method]:
     return [student for student in students if _compared(student).verdict == "beats"]
+
+
+def _on_contender(own: Method, summary: Summary) -> str:
+    """What came out for a loss of the user's: against the teacher, and against the best of the study's students."""
+    result = f"{_named(own)} reaches {_reach(own)} and {_against(_compared(own))}."
+    rivals = [one for one in summary.methods if one.role == "student" and one.label not in summary.plan.contenders]
+    if not rivals:
+        return result
+    rival = max(rivals, key=main_recall)
+    asked = {own.label, rival.label}
+    pair = next((one for one in summary.pairs if {one.label, one.other} == asked), None)
+    judged = f": {_pair_words(pair, own)}" if pair else ""
+    distance = gap(main_recall(own) - main_recall(rival))
+    return f"{result} It is {distance} the best student of the study itself, {rival.label}{judged}."
+
+
+def _pair_words(pair: Pair, own: Method) -> str:
+    """The verdict as the user's loss sees it, on whichever side of the pair that stands."""
+    turned = {"beats": "loses", "loses": "beats"} if pair.label != own.label else {}
+    verdict = pair.comparison.verdict
+    return f"{turned.get(verdict, verdict)} ({rests_on(pair.comparison)})"
 
 
 def _on_best(best: Method, teacher: Method, students: Sequence[Method]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from relbench.comparison import Comparison
-from relbench.experiment import Data, Protocol
+from relbench.experiment import Protocol
 from relbench.ledger import Row
 from relbench.report.fairness import settings, unequal_settings
 from relbench.report.summary import Method, Summary
@@ -21,6 +21,7 @@ def notes(summary: Summary) -> list[str]:
     return [
         _checkpoints(summary),
         _start(summary),
+        *_shared_losses(summary),
         *_staged(summary),
         *_intervals(summary),
         *_verdicts(summary),
@@ -42,6 +43,22 @@ def _start(summary: Summary) -> str:
     weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
     batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
     return f"Weights at the start: {_shares(weights)}. Batch: {_shares(batches)}."
+
+
+def _shared_losses(summary: Summary) -> list[str]:
+    """What most students are trained with, so that their own losses stand beside it."""
+    students = [method for method in summary.methods if method.role == "student"]
+    labels = [method.label for method in students]
+    having: dict[str, list[str]] = {}
+    for method in students:
+        for loss in dict.fromkeys(term.loss for stage in method.row.experiment.stages for term in stage.terms):
+            having.setdefault(loss, []).append(method.label)
+    shared = [
+        loss if some == labels else f"{loss} ({_part(some, labels)})"
+        for loss, some in having.items()
+        if len(some) > max(1, len(labels) / 2)
+    ]
+    return [f"Loss that students share: {listed(shared)}."] if shared else []
 
 
 def _staged(summary: Summary) -> list[str]:
@@ -122,12 +139,7 @@ def _part(labels: Sequence[str], everybody: Sequence[str]) -> str:
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
     size = f"{counted(sum(row.by_class.queries), 'query image')} of {counted(len(row.by_class.classes), 'test class')}"
-    return f"Data: {row.experiment.data.name}, {_shown_at(row.experiment.data)}, {size}, hash {row.data_hash}."
-
-
-def _shown_at(data: Data) -> str:
-    crop = "the data set's own" if data.resize is None else f"from {data.resize} px"
-    return f"{data.size} px (crop: {crop}{'' if data.mirror else '; never mirrored'})"
+    return f"Data: {row.experiment.data.name}, {summary.shown_at}, {size}, hash {row.data_hash}."
 
 
 def _unequal_students(summary: Summary) -> list[str]:

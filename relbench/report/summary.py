@@ -44,4 +44,5 @@ class Summary:
     sources: Mapping[str, str] = field(default_factory=dict)  # of every loss that was used: paper, code
     examples: Examples | None = None
     distances: Distances | None = None
+    shown_at: str = ""  # size of the test images, and what they are cut from
     missing: tuple[str, ...] = ()  # parts that the page can't show, a sentence each: which, why, and what to do

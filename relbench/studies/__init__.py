@@ -11,7 +11,7 @@ from relbench.studies import (
 )
 from relbench.studies.printed import Network, Number, PrintedTable
 from relbench.studies.rkd_protocol import PROTOCOLS, SCALES, SELECTIONS, TUNING_SEED, ProtocolName, Scale, Setup
-from relbench.studies.study import Arm, Cell, Study, parse_value
+from relbench.studies.study import DATA, Arm, Cell, Study, parse_value
 
 STUDIES = {study.name: study for study in (quickstart.STUDY, glyphs_methods.STUDY)}
 TABLES = {
@@ -20,6 +20,7 @@ TABLES = {
 }
 
 __all__ = [
+    "DATA",
     "PROTOCOLS",
     "SCALES",
     "SELECTIONS",

@@ -65,9 +65,9 @@ REFILLED = Term(loss="refilled_classifier")
 
 STUDY = Study(
     name="glyphs-methods",
-    title="Every relational method on Glyphs",
+    title="Every relational method on {data}",
     notes=(
-        "Students are trained with the triplet loss and, beside it, their method; cross-entropy distils nothing.",
+        "cross-entropy distils nothing: it is what kd adds to.",
         "In two stages of half the steps instead: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",
         "Each weight is the best of three on validation classes, by one seed.",
         "Not tuned: rkd-crd-zoo, fitnet-untrained, fitnet-2-stages and refilled.",

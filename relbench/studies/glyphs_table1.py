@@ -28,7 +28,7 @@ def _unprinted(one: Number) -> Number:
 TABLE = PrintedTable(
     name="glyphs-table1",
     title="Table 1 of Relational Knowledge Distillation on textured Glyphs, from random weights",
-    source="the networks, losses and schedules of Table 1 of arXiv:1904.05068; the numbers are nobody's",
+    source="the networks, losses and schedules of Table 1 of arXiv:1904.05068; without published numbers",
     notes=(
         *NOTES,
         "Networks begin at random here, the paper's with ImageNet's weights: none of its numbers belongs beside these.",

@@ -32,9 +32,8 @@ ANGLE = Term(loss="rkd_angle", weight=2.0)
 
 STUDY = Study(
     name="quickstart",
-    title="Student against teacher on Glyphs",
+    title="Student against teacher on {data}",
     notes=(
-        "Every student is trained with the triplet loss; rkd-d, rkd-a and rkd-da add relational terms to it.",
         "Settings were chosen on validation classes (seeds 0 and 1), for teacher and triplet student as for the rest.",
     ),
     data=Data(name="glyphs", size=28),

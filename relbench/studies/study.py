@@ -12,6 +12,7 @@ from relbench.ledger import Role
 from relbench.names import known
 from relbench.studies.keys import known_key
 
+DATA = "{data}"  # stands for a data set in a title
 TERMS = "terms"  # begins the keys of settings that belong to a loss
 OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
 
@@ -45,8 +46,8 @@ class Study(Settings):
     """
 
     name: str
-    title: str
-    notes: tuple[str, ...] = ()
+    title: str  # DATA in it stands for the data set's title
+    notes: tuple[str, ...] = ()  # true as long as no setting is changed
     data: Data
     teacher: Arm
     teacher_terms: tuple[Term, ...]
@@ -56,6 +57,8 @@ class Study(Settings):
     first_stages: Mapping[str, tuple[Term, ...]] = {}
     beside: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
     pairs: tuple[tuple[str, str], ...] = ()  # methods, and other ones that each of them is compared with as well
+    contenders: tuple[str, ...] = ()  # methods that were put beside the study's own by hand
+    own_notes: tuple[str, ...] = ()  # on these, true whatever is changed
     longer_teacher: str | None = None  # label of the control: the teacher's own recipe for as many steps as a student
 
     @model_validator(mode="after")

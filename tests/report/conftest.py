@@ -186,7 +186,7 @@ def build(sketches: Sequence[Sketch] = STUDY, seeds: tuple[int, ...] = (0, 1, 2)
         entries=entries,
         pairs=tuple((pair.label, pair.other) for pair in pairs),
     )
-    return Summary(plan, methods, seeds, pairs, SOURCES)
+    return Summary(plan, methods, seeds, pairs, SOURCES, shown_at="28 px (distortion 1)")
 
 
 def _experiment(sketch: Sketch, seed: int) -> Experiment:

@@ -212,13 +212,31 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
 def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:
     text = "\n".join(notes(study))
     assert "Weights at the start: random. Batch: 128 images, 5 of a class." in text
-    assert "Data: glyphs, 28 px (crop: the data set's own), 480 query images" in text
+    assert "Data: glyphs, 28 px (distortion 1), 480 query images" in text
+    assert "Loss that students share: triplet." in text
 
-    def cropped(row: Row) -> Row:
-        experiment = changed(row.experiment, {"data": changed(row.experiment.data, {"size": 224, "resize": 256})})
-        return row.model_copy(update={"experiment": experiment})
 
-    assert "224 px (crop: from 256 px)" in "\n".join(notes(edited(study, "teacher", cropped)))
+def test_a_loss_that_most_students_share_is_told_with_who_lacks_it(many: Summary, study: Summary) -> None:
+    assert "Loss that students share: triplet." in notes(many)  # that of a second stage counts as well
+
+    def alone(row: Row) -> Row:
+        own = changed(row.experiment, {"terms": tuple(t for t in row.experiment.terms if t.loss != "triplet")})
+        return row.model_copy(update={"experiment": own})
+
+    assert "Loss that students share: triplet (only triplet, rkd-d and rkd-a)." in notes(edited(study, "rkd-da", alone))
+    assert "share" not in "\n".join(notes(with_outcomes(study, {"rkd-d": (0.02, "beats")})))
+
+
+def test_the_headline_speaks_of_the_users_loss_first(study: Summary) -> None:
+    """Of its distance to the best of the study's own students, however good the other losses of the user are."""
+    plan = study.plan.model_copy(update={"contenders": ("rkd-d", "triplet")})
+    both = dataclasses.replace(study, plan=plan)
+    first, second, *_ = headline(both).split("triplet (conv4")
+    assert first == ""
+    assert second.startswith("-8/32, 3,000 steps) reaches ")
+    assert headline(both).index("rkd-d (conv4-8/32") < headline(both).index("rkd-da (conv4-8/32")
+    assert "points below the best student of the study itself, rkd-da: loses (Holm p = 0.002)." in headline(both)
+    assert "study itself" not in headline(study)
 
 
 def test_students_that_differ_in_more_than_their_loss_are_said(study: Summary) -> None:
