@@ -249,11 +249,16 @@ def _contradictions(row: Row) -> Iterator[str]:
 def impossible_metrics(metrics: Mapping[str, float], by_class: ClassCounts) -> Iterator[str]:
     """In what metrics are no shares, or not what the counts say."""
     yield from not_shares(metrics)
+    yield from falling_recalls(metrics)
+    if abs(metrics.get("recall@1", -1) - by_class.recall) > 1e-9:
+        yield f"recall@1 is not what its counts by class add up to, {by_class.recall}"
+
+
+def falling_recalls(metrics: Mapping[str, float]) -> Iterator[str]:
+    """Whether Recall@K falls where K grows, which it can't."""
     recalls = sorted((int(name.removeprefix("recall@")), value) for name, value in metrics.items() if "recall@" in name)
     if any(less > more for (_, less), (_, more) in pairwise(recalls)):
         yield "Recall@K falls where K grows"
-    if abs(metrics.get("recall@1", -1) - by_class.recall) > 1e-9:
-        yield f"recall@1 is not what its counts by class add up to, {by_class.recall}"
 
 
 def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:

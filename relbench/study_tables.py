@@ -10,6 +10,7 @@ from relbench.dry_run import show_plan
 from relbench.examples import with_examples
 from relbench.experiment import short_hash
 from relbench.files import refuse_links
+from relbench.floors import measured_with
 from relbench.grid import claimed
 from relbench.ledger import Entry, Plan, Row, read_record, write_record
 from relbench.making import Call, make_runs, preparing, tell, written
@@ -142,7 +143,7 @@ def _with_earlier_seeds(plan: Plan, folder: Path) -> Plan:
 
 
 def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> None:
-    summary = with_examples(summarise(*results), folder, data, preparing)
+    summary = measured_with(with_examples(summarise(*results), folder, data, preparing), folder, data, preparing)
     paths = write_report(summary, folder)
     out.print(table_text(summary))
     if pairs := pairs_text(summary):

@@ -32,6 +32,7 @@ LAYERS = [
     {"run", "executors"},
     {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks", "estimate", "setting_list"},
     {"transfer", "progress", "console"},
+    {"floors"},
     {"making", "table_plan"},
     {"table_summary", "dry_run"},
     {"table_commands"},

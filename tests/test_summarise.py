@@ -12,6 +12,7 @@ from relbench.comparison import Interval
 from relbench.evaluation import RecallCounts, compare
 from relbench.examples import with_examples
 from relbench.experiment import Experiment, Protocol, Term, changed
+from relbench.floors import with_floors
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Row, write_record
 from relbench.losses import LOSSES
 from relbench.report import write_report
@@ -209,7 +210,9 @@ def test_the_committed_reference_is_read_by_todays_code(tmp_path):
     plan, rows = read_results(committed)
     assert len(rows) == len(plan.entries) == 18
     shutil.copytree(committed, tmp_path / "copy")
-    write_report(summarise(plan, rows), tmp_path / "copy")
+    summary = with_floors(summarise(plan, rows), committed)
+    assert [floor.label for floor in summary.floors] == ["raw pixels", "untrained network"]
+    write_report(summary, tmp_path / "copy")
     for name in ("table.md", "table.csv", "table.tex", "rows.csv"):
         assert (tmp_path / "copy" / name).read_text() == (committed / name).read_text(), name
 

@@ -31,6 +31,7 @@ def _problems(summary: Summary) -> Iterator[str]:
         for problem in _method_problems(method, expected):
             yield f"method {method.label!r} {problem}"
     yield from _pair_problems(summary)
+    yield from _floor_problems(summary, expected)
     missing = {entry.fingerprint for entry in summary.plan.entries} - {row.fingerprint for row in all_rows(summary)}
     if missing:
         yield f"the plan's run {min(missing)} has no row"
@@ -64,6 +65,14 @@ def _pair_problems(summary: Summary) -> Iterator[str]:
     for pair in summary.pairs:
         for problem in _comparison_problems(pair.comparison):
             yield f"pair {pair.label!r} against {pair.other!r} {problem}"
+
+
+def _floor_problems(summary: Summary, expected: tuple[str, ...]) -> Iterator[str]:
+    for floor in summary.floors:
+        if tuple(floor.metrics) != expected:
+            yield f"floor {floor.label!r} has the metrics {', '.join(floor.metrics)}, the teacher {', '.join(expected)}"
+        if not all(_finite(one) and 0 <= one.mean <= 1 for one in floor.metrics.values()):
+            yield f"floor {floor.label!r} has a metric that is no share"
 
 
 def _comparison_problems(comparison: Comparison) -> Iterator[str]:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from relbench.comparison import Comparison
-from relbench.report.summary import Method, Pair, Summary
-from relbench.report.wording import VERDICTS, counted, listed, main_recall, net_name, percent, rests_on
+from relbench.report.summary import Floor, Method, Pair, Summary
+from relbench.report.wording import MAIN, VERDICTS, counted, listed, main_recall, net_name, percent, rests_on
 
 
 def headline(summary: Summary) -> str:
@@ -18,7 +18,7 @@ def headline(summary: Summary) -> str:
     sentences += [_on_best(best, teacher, students)]
     sentences += _on_no_distillation(best, students)
     sentences += [_on_control(method, best) for method in others if method.role == "control"]
-    sentences += _on_single_seeds(others)
+    sentences += [*_on_floor(teacher, summary.floors), *_on_single_seeds(others)]
     return " ".join(sentences)
 
 
@@ -96,6 +96,15 @@ def _on_control(control: Method, best: Method) -> str:
     to_best = f"{gap(main_recall(control) - main_recall(best))} {best.label}"
     values = f"{percent(main_recall(control))} %: it {_against(comparison)}"
     return f"{opening} “{control.label}” ({_budget(control)}) reaches {values}, and is {to_best}."
+
+
+def _on_floor(teacher: Method, floors: Sequence[Floor]) -> list[str]:
+    """A teacher that is no better than what nobody trained has nothing to teach."""
+    higher = [floor for floor in floors if floor.metrics[MAIN].mean >= main_recall(teacher)]
+    if not higher:
+        return []
+    named = listed([f"{floor.label} ({percent(floor.metrics[MAIN].mean)} %)" for floor in higher])
+    return [f"But the teacher ({percent(main_recall(teacher))} %) is no better than the floor: {named}."]
 
 
 def _on_single_seeds(others: Sequence[Method]) -> list[str]:

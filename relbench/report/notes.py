@@ -25,6 +25,7 @@ def notes(summary: Summary) -> list[str]:
         *_staged(summary),
         *_intervals(summary),
         *_verdicts(summary),
+        *_floors(summary),
         *_unequal_seeds(summary),
         _data(summary),
         *_unequal_students(summary),
@@ -121,6 +122,13 @@ def _only_alone(comparisons: Mapping[str, Comparison]) -> list[str]:
         if one.taken_back and one.p_value is not None
     ]
     return [f"With a verdict if taken alone, but not after the correction: {listed(changed)}."] if changed else []
+
+
+def _floors(summary: Summary) -> list[str]:
+    """What the lines without training are."""
+    if not summary.floors:
+        return []
+    return [" ".join(["Floors, without training and without a verdict.", *(floor.how for floor in summary.floors)])]
 
 
 def _unequal_seeds(summary: Summary) -> list[str]:

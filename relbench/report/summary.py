@@ -34,6 +34,18 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class Floor:
+    """What is reached without training: a line of the table that makes no claim and gets no verdict."""
+
+    label: str
+    net: str  # as in the table; "" for none
+    parameters: int
+    seeds: int
+    metrics: dict[str, Interval]  # over seeds; without ends where nothing depends on a seed
+    how: str  # a sentence: how images become vectors
+
+
+@dataclass(frozen=True)
 class Summary:
     """A study's whole result."""
 
@@ -44,5 +56,6 @@ class Summary:
     sources: Mapping[str, str] = field(default_factory=dict)  # of every loss that was used: paper, code
     examples: Examples | None = None
     distances: Distances | None = None
+    floors: tuple[Floor, ...] = ()
     shown_at: str = ""  # size of the test images, and what they are cut from
     missing: tuple[str, ...] = ()  # parts that the page can't show, a sentence each: which, why, and what to do

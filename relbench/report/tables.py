@@ -11,7 +11,7 @@ from relbench.comparison import Comparison, Interval
 from relbench.plain_text import one_line
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.summary import Method, Pair, Summary
+from relbench.report.summary import Floor, Method, Pair, Summary
 from relbench.report.syntax import (
     Column,
     Table,
@@ -41,10 +41,21 @@ P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
 
 
 def formatted(summary: Summary) -> Table:
-    """The table that people read: percent, points and words."""
+    """The table that people read: percent, points and words; the floors below the methods."""
     main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != MAIN)
     compared = (_metric_column(main, in_brief=True), *_comparison_columns())
-    return filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
+    table = filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
+    floors = [_floor_cells(floor) for floor in summary.floors]
+    lines = (tuple(cells.get(title, NOTHING) for title in table.header) for cells in floors)
+    return Table(table.columns, (*table.rows, *lines))
+
+
+def _floor_cells(floor: Floor) -> dict[str, str]:
+    """What stands in a floor's line, by column; nothing in the others."""
+    cells = {"Method": floor.label, "Net": floor.net or NOTHING, "Steps": "0"}
+    parameters = {"Parameters": f"{floor.parameters:,}"} if floor.net else {}
+    metrics = {_metric_title(metric): mean_cell(interval) for metric, interval in floor.metrics.items()}
+    return cells | parameters | metrics
 
 
 PAIRS = (
@@ -73,8 +84,11 @@ def _settings_columns() -> list[Column[Method]]:
 
 
 def _metric_column(metric: str, *, in_brief: bool = False) -> Column[Method]:
-    title = f"{metric_name(metric)}, %"
-    return Column(title, lambda method: mean_cell(method.metrics[metric]), in_brief=in_brief)
+    return Column(_metric_title(metric), lambda method: mean_cell(method.metrics[metric]), in_brief=in_brief)
+
+
+def _metric_title(metric: str) -> str:
+    return f"{metric_name(metric)}, %"
 
 
 def _comparison_columns() -> list[Column[Method]]:
@@ -95,9 +109,19 @@ def _bounds(method: Method, over: str) -> str:
 
 
 def numbers(summary: Summary) -> pd.DataFrame:
-    """The table that programs read: a line a method, metrics and differences as fractions, never percent."""
-    frame = pd.DataFrame([_numbers_of(method) for method in summary.methods])
-    return frame.astype({"width": "Int64"})  # whole also where some trunks have none
+    """The table that programs read: one line per method and floor, metrics and differences as fractions."""
+    methods = [_numbers_of(method) for method in summary.methods]
+    frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.floors)])
+    whole = ("width", "dim", "batch_size", "images_per_class")  # though some cells are empty
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def _floor_numbers(floor: Floor) -> dict[str, object]:
+    columns: dict[str, object] = {"method": floor.label, "role": "floor", "parameters": floor.parameters, "steps": 0}
+    columns["seeds"] = floor.seeds
+    for metric, interval in floor.metrics.items():
+        columns |= {metric: interval.mean, **_bound_columns(metric, interval)}
+    return columns
 
 
 def _numbers_of(method: Method) -> dict[str, object]:
@@ -182,6 +206,9 @@ def table_text(summary: Summary) -> ConsoleTable:
     console = _console(summary.plan.title, notes(summary), [f"{metric_name(MAIN)},\n%", *COMPARED])
     for method in summary.methods:
         console.add_row(*_console_cells(method))
+    for floor in summary.floors:
+        name = Text.assemble(f"{floor.label}\n", (floor.net or "no net", "dim"))
+        console.add_row(name, mean_cell(floor.metrics[MAIN]), *[NOTHING] * (len(COMPARED) + 1))
     return console
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from relbench.comparison import Comparison, Interval
-from relbench.experiment import Experiment
+from relbench.experiment import Experiment, Net
 from relbench.ledger import Machine, Row
 from relbench.report.summary import Method, Pair, Summary
 
@@ -72,7 +72,11 @@ def bounds_cell(interval: Interval) -> str:
 
 def net_name(method: Method) -> str:
     """Trunk, width where it has one, and dimensions: conv4-16/128."""
-    net = method.row.experiment.net
+    return written_net(method.row.experiment.net)
+
+
+def written_net(net: Net) -> str:
+    """A network as tables name it: trunk, width where it has one, and dimensions."""
     return f"{net.trunk}{'' if net.width is None else f'-{net.width}'}/{net.dim}"
 
 

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from relbench.comparison import Comparison, Interval
 from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Role, Row
 from relbench.report.page import page_text
-from relbench.report.summary import Method, Pair, Summary
+from relbench.report.summary import Floor, Method, Pair, Summary
 
 RANKS = (1, 2, 4, 8, 16)
 CLASSES = 40
@@ -155,6 +155,16 @@ def many() -> Summary:
 def many_seeds() -> Summary:
     """The same, three seeds."""
     return build(MANY)
+
+
+@pytest.fixture(scope="session")
+def floored(study: Summary) -> Summary:
+    """The quick start with its floors."""
+    names = study.methods[0].metrics
+    pixels = Floor("raw pixels", "", 0, 1, {name: Interval(0.2) for name in names}, "Raw pixels: as they are.")
+    metrics = {name: Interval(0.1, 0.08, 0.12) for name in names}
+    network = Floor("untrained network", "conv4-8/32", 56_000, 3, metrics, "Untrained network: as it is built.")
+    return replace(study, floors=(pixels, network))
 
 
 @pytest.fixture(scope="session", params=[STUDY, MANY, SIZES], ids=["study", "twenty methods", "many sizes"])

@@ -288,3 +288,35 @@ def test_a_narrow_console_breaks_no_number(study: Summary) -> None:
     numbers = [column.is_number and column.title != "Steps" for column in brief.columns]
     for row in brief.rows:
         assert all(cell in shown for cell, is_number in zip(row, numbers, strict=True) if is_number)
+
+
+NOTHING = "\N{EN DASH}"
+
+
+def test_floors_stand_below_the_methods_without_a_verdict(floored: Summary, study: Summary) -> None:
+    table, without = formatted(floored), formatted(study)
+    assert table.rows[:-2] == without.rows
+    pixels, network = (dict(zip(table.header, row, strict=True)) for row in table.rows[-2:])
+    assert (pixels["Method"], pixels["Net"], pixels["Parameters"]) == ("raw pixels", NOTHING, NOTHING)
+    assert (network["Method"], network["Net"], network["Parameters"]) == ("untrained network", "conv4-8/32", "56,000")
+    assert (pixels["Recall@1, %"], network["Recall@1, %"], network["MAP@R, %"]) == ("20.0", "10.0 ± 2.0", "10.0 ± 2.0")
+    for line in (pixels, network):
+        assert {line[title] for title in ("Difference, points", "95 % over seeds", "Verdict")} == {NOTHING}
+
+
+def test_floors_are_in_every_form(floored: Summary) -> None:
+    tables = [formatted(floored), formatted_pairs(floored)]
+    assert markdown_cells(markdown_text(floored)) == [cells_of(table) for table in tables]
+    assert latex_text(floored).count("raw pixels &") == 2
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(csv_text(numbers(floored))))}
+    assert (lines["raw pixels"]["role"], lines["raw pixels"]["verdict"]) == ("floor", "")
+    assert (lines["raw pixels"]["recall@1"], lines["untrained network"]["recall@1_95_high"]) == ("0.2", "0.12")
+    assert (lines["raw pixels"]["batch_size"], lines["teacher"]["batch_size"]) == (
+        "",
+        "128",
+    )  # whole numbers stay whole
+    shown = on_console(floored, width=80)
+    assert "raw pixels" in shown
+    assert "10.0 ± 2.0" in shown
+    (note,) = [note for note in notes(floored) if note.startswith("Floors, without training and without a verdict.")]
+    assert note.endswith("Raw pixels: as they are. Untrained network: as it is built.")

@@ -346,3 +346,12 @@ def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary)
     assert "not after the correction: rkd-d against triplet (p = 0.030, Holm p = 0.060)." in pair_note(
         dataclasses.replace(study, pairs=taken)
     )
+
+
+def test_a_teacher_that_is_no_better_than_raw_pixels_is_said(floored: Summary) -> None:
+    """On a user's images the teacher had 38.8 %, raw pixels 39.2 %, and nothing showed it."""
+    assert "floor" not in headline(floored)
+    pixels, network = floored.floors
+    higher = dataclasses.replace(pixels, metrics={**pixels.metrics, "recall@1": Interval(0.6)})
+    said = headline(dataclasses.replace(floored, floors=(higher, network)))
+    assert "%) is no better than the floor: raw pixels (60.0 %)." in said
