@@ -3,6 +3,8 @@
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -11,7 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: those of the command line, if None.
     """
-    sys.stdout.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal may lack a sign
+    _take_the_terminal_as_it_is()
+    os.environ["MPLBACKEND"] = "agg"  # figures go into files; what a notebook sets for its kernel may not be there
     try:
         from relbench.cli import app  # noqa: PLC0415 - see above
 
@@ -23,6 +26,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     finally:
         _leave_quietly()
+
+
+def _take_the_terminal_as_it_is() -> None:
+    """It may lack a sign, or not be there at all."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _leave_quietly() -> None:

@@ -3,6 +3,7 @@
 import platform
 import resource
 import subprocess
+from contextlib import suppress
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -12,6 +13,8 @@ import torch
 from relbench.cores import usable_cores
 from relbench.ledger import Machine
 
+CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+GIT_TIMEOUT = 20  # seconds
 PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "lightning-fabric", "pillow")
 
 
@@ -27,10 +30,17 @@ def describe_machine(device: torch.device) -> Machine:
 
 
 def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text(encoding="utf-8").splitlines() if information.exists() else []
+    lines = _lines(Path("/proc/cpuinfo"))
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _lines(path: Path) -> list[str]:
+    """Of a system file; none where it is not there, or may not be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
 
 
 @cache
@@ -52,16 +62,24 @@ def _git_commit() -> str | None:
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603, S607
+        return subprocess.run(  # noqa: S603
+            ["git", *arguments],  # noqa: S607
+            cwd=folder,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=GIT_TIMEOUT,
+        )
 
     try:
         tracked = git("ls-files", "--error-unmatch", "__init__.py").returncode == 0
-    except FileNotFoundError:  # git is not installed
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", ".").stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):  # git is not installed, may not be run, or waits for a slow disk
         return None
-    commit = git("rev-parse", "HEAD")
-    if not tracked or commit.returncode != 0:
+    if not tracked or commit.returncode != 0:  # no checkout, or one that git does not trust, as it is another user's
         return None
-    changed = git("status", "--porcelain", "--untracked-files=no", ".").stdout.strip()
     return commit.stdout.strip() + ("-dirty" if changed else "")
 
 
@@ -69,18 +87,15 @@ def forget_peak_memory(device: torch.device) -> None:
     """Begin to measure the peak anew. Where the system can't (not Linux), it goes on from the process's start."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    switch = Path("/proc/self/clear_refs")
-    if switch.exists():
-        switch.write_text("5", encoding="ascii")
+    with suppress(OSError):  # not there, or read-only as in some containers
+        CLEAR_REFS.write_text("5", encoding="ascii")
 
 
 def peak_memory(device: torch.device) -> int:
     """Bytes at the peak since `forget_peak_memory`: of the allocator on a GPU, of the whole process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    lines = status.read_text(encoding="utf-8").splitlines() if status.exists() else []
-    peaks = [1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM")]
+    peaks = [1024 * int(line.split()[1]) for line in _lines(STATUS) if line.startswith("VmHWM")]
     return peaks[0] if peaks else _peak_since_start()
 
 

@@ -68,6 +68,22 @@ def test_commit_without_git(commit_here, monkeypatch):
     assert commit_here() is None
 
 
+@pytest.mark.parametrize("error", [PermissionError("git"), subprocess.TimeoutExpired("git", 20), OSError(12, "memory")])
+def test_a_git_that_can_not_be_run_stops_nothing(commit_here, monkeypatch, error):
+    def run(*_, **__):
+        raise error
+
+    monkeypatch.setattr(subprocess, "run", run)
+    assert commit_here() is None
+
+
+def test_a_commit_of_another_users_checkout_is_not_known(commit_here, monkeypatch):
+    """Git refuses "dubious ownership"."""
+    refused = subprocess.CompletedProcess(["git"], 128, stdout="", stderr="fatal: detected dubious ownership")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: refused)
+    assert commit_here() is None
+
+
 MEBIBYTE = 2**20
 
 
@@ -81,8 +97,12 @@ def test_peak_memory_is_of_the_time_since_it_was_forgotten():
     assert machine.peak_memory(CPU) < before + 50 * MEBIBYTE
 
 
-def test_peak_memory_without_proc(monkeypatch):
+@pytest.mark.parametrize("there", [True, False])
+def test_peak_memory_where_proc_can_not_be_used(tmp_path, monkeypatch, there):
+    """It is missing, or can neither be written nor read, as in some containers; the run has been trained by then."""
     measured = machine.peak_memory(CPU)
-    monkeypatch.setattr(Path, "exists", lambda _: False)
+    for name in ("CLEAR_REFS", "STATUS"):
+        monkeypatch.setattr(machine, name, tmp_path if there else tmp_path / "none" / name)
+    machine.forget_peak_memory(CPU)
     assert machine.peak_memory(CPU) >= measured // 2  # bytes too, but since the start
     assert machine.peak_memory(CPU) > 50 * MEBIBYTE

@@ -1,6 +1,7 @@
 """What a help text costs: it must not wait for libraries that only work needs."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -46,3 +47,37 @@ def test_settings_need_neither_statistics_nor_plots():
     ((_, code, heavy),), _ = called(["settings", "quickstart"])
     assert code == 0
     assert set(heavy) <= {"torch", "numpy"}  # losses are torch's
+
+
+ODD = {
+    "MPLBACKEND": "module://matplotlib_inline.backend_inline",  # as Jupyter and Colab set it for whatever they start
+    "COLUMNS": "no number",
+    "LC_ALL": "C",
+    "TERM": "",
+    "SLURM_NTASKS": "4",
+}
+
+
+LISTED = """
+from relbench.__main__ import main
+try:
+    main(["list"])
+except SystemExit as end:
+    assert not end.code
+import relbench.report.canvas
+"""
+
+
+def test_an_odd_environment_stops_nothing():
+    done = subprocess.run(
+        [sys.executable, "-c", LISTED], env=os.environ | ODD, stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"studies" in done.stdout
+
+
+def test_a_terminal_that_is_closed():
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} -m relbench --version >&- 2>&-"], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

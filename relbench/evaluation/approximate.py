@@ -23,9 +23,8 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -109,17 +108,17 @@ def choose_backend(backend: Backend, embeddings: Embeddings) -> tuple[str, torch
         embeddings: The input; a tensor on a GPU is multiplied there.
 
     Raises:
-        ValueError: An unknown backend, or faiss where it is not installed.
+        ValueError: An unknown backend, or faiss where it is not installed or can't be used.
     """
     device = _device(embeddings)
     if backend not in {"auto", "faiss", "torch"}:
         raise ValueError(f"backend {backend!r} is unknown: use 'auto', 'faiss' or 'torch'")
-    has_faiss = find_spec("faiss") is not None
-    if backend == "faiss" and not has_faiss:
-        raise ValueError("backend 'faiss' needs faiss: install faiss-cpu, or use backend='torch'")
-    if backend == "faiss" or (backend == "auto" and has_faiss and device.type == "cpu"):
-        return "faiss", torch.device("cpu")
-    return "torch", device
+    if backend == "torch" or (backend == "auto" and device.type != "cpu"):
+        return "torch", device
+    fault = _faiss_fault()
+    if backend == "faiss" and fault:
+        raise ValueError(f"backend 'faiss' needs faiss ({fault}): install faiss-cpu, or use backend='torch'")
+    return ("torch", device) if fault else ("faiss", torch.device("cpu"))
 
 
 def _device(embeddings: Embeddings) -> torch.device:
@@ -163,6 +162,19 @@ def mask_own(keys: Keys, own_column: Integers) -> None:
 def _gallery(centred: Centred) -> NDArray[np.float32]:
     whole = len(centred.points.gallery) == len(centred.points.rows)
     return centred.single if whole else centred.single[centred.points.gallery]
+
+
+@cache
+def _faiss_fault() -> str:
+    """Why faiss can't be used here; empty where it can: it may be there, and yet not fit this numpy or processor."""
+    try:
+        faiss = _faiss()
+        rows, keys = np.eye(2, 3, dtype=np.float32), np.zeros((2, 2), np.float32)
+        sizes, pointer = (3, 2), faiss.swig_ptr
+        faiss.pairwise_L2sqr(*sizes, pointer(rows), 2, pointer(rows), pointer(keys))
+    except Exception as error:  # noqa: BLE001 - what is broken raises errors of any kind
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+    return "" if np.allclose(keys, [[0, 2], [2, 0]]) else "it computes wrong distances"
 
 
 def _faiss() -> Any:

@@ -1,11 +1,9 @@
 """The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
 
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -14,6 +12,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from relbench.experiment import Protocol
 from relbench.training.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.training.fabric import fabric_on
 from relbench.training.objective import DivergedError, Objective, Part, Teacher
 
 STREAMS = ("batches", "views", "losses", "global")
@@ -70,13 +69,7 @@ class Trainer:
         start: State | None = None,
     ) -> None:
         self._task, self._protocol, self._fingerprint, self._checkpoint = task, protocol, fingerprint, checkpoint
-        from lightning_fabric import Fabric  # noqa: PLC0415 - takes seconds to load; what does not train need not wait
-
-        # TF32 is no matter of Fabric's: torch's switches for it are set for the whole process, by who calls this.
-        precision: Literal["32-true", "bf16-mixed"] = "32-true" if protocol.precision == "tf32" else protocol.precision
-        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # else every run tells what its precision is
-        self._fabric = Fabric(accelerator=protocol.device, devices=1, precision=precision)
-        self._fabric.launch()
+        self._fabric = fabric_on(protocol.device, protocol.precision)
         self._network, self._objective = task.network, self._make_objective()
         parameters = [*task.network.parameters(), *self._objective.parameters()]
         optimizer = torch.optim.Adam(parameters, lr=protocol.learning_rate, weight_decay=protocol.weight_decay)

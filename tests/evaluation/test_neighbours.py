@@ -1,4 +1,5 @@
 import sys
+from contextlib import contextmanager
 from unittest.mock import patch
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relbench.evaluation import nearest
-from relbench.evaluation.approximate import Centred, _full_precision, choose_backend, key_blocks
+from relbench.evaluation.approximate import Centred, _faiss_fault, _full_precision, choose_backend, key_blocks
 from relbench.evaluation.neighbours import Search
 from relbench.evaluation.order import kth_key_bound
 from relbench.evaluation.points import check_points, squared_distances
@@ -170,10 +171,41 @@ def test_a_gpu_gives_the_same(embeddings, expected):
     assert nearest(torch.from_numpy(embeddings).cuda(), 20).tolist() == expected(embeddings, 20)
 
 
+@contextmanager
+def faiss_is(module):
+    """In this block: None is a faiss that is not installed."""
+    _faiss_fault.cache_clear()
+    with patch.dict(sys.modules, {"faiss": module}):
+        yield
+    _faiss_fault.cache_clear()
+
+
+class WrongFaiss:
+    """Computes nothing."""
+
+    @staticmethod
+    def swig_ptr(array):
+        return array
+
+    @staticmethod
+    def pairwise_L2sqr(*_):  # noqa: N802 - faiss's name
+        pass
+
+
+@pytest.mark.parametrize(("broken", "fault"), [(object(), "AttributeError"), (WrongFaiss, "wrong distances")])
+def test_a_faiss_that_is_there_but_broken_is_not_taken(broken, fault):
+    """As built for another numpy, say: torch gives the same neighbours."""
+    rows = np.array([[0.0], [1.0], [3.0]])
+    with patch("torch.cuda.is_available", return_value=False), faiss_is(broken):
+        assert nearest(rows, 1).tolist() == [[1], [0], [1]]
+        with pytest.raises(ValueError, match=rf"needs faiss \(.*{fault}.*\): install"):
+            nearest(rows, 1, backend="faiss")
+
+
 def test_auto_takes_faiss_on_the_cpu_and_torch_where_faiss_is_missing():
     with patch("torch.cuda.is_available", return_value=False):
         assert choose_backend("auto", np.zeros((2, 2)))[0] == "faiss"
-        with patch("relbench.evaluation.approximate.find_spec", return_value=None):
+        with faiss_is(None):
             assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cpu"))
     with patch("torch.cuda.is_available", return_value=True):
         assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cuda"))
@@ -225,7 +257,7 @@ def test_only_floating_point_is_taken(rows):
 
 def test_missing_faiss_is_one_clear_error():
     with (
-        patch("relbench.evaluation.approximate.find_spec", return_value=None),
+        faiss_is(None),
         pytest.raises(ValueError, match="install faiss-cpu"),
     ):
         nearest(np.zeros((4, 2)), 1, backend="faiss")
