@@ -204,6 +204,18 @@ def test_read_results(tmp_path):
         read_results(tmp_path / "nowhere")
 
 
+def test_a_student_of_another_teacher_is_not_reported(tmp_path):
+    """Its teacher was made anew since: the difference of the two would be that of nothing that was run."""
+    plan, rows = make_plan(0), rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
+    teacher, student = (entry.fingerprint for entry in plan.entries)
+    assert rows[student].experiment.teacher.fingerprint == teacher
+    write_record(plan, tmp_path / "plan.json")
+    for name, change in ((teacher, {"weights_hash": "new"}), (student, {"foundations": {"teacher": "old"}})):
+        write_record(rows[name].model_copy(update=change), tmp_path / "runs" / name / "row.json")
+    with pytest.raises(ValueError, match=rf"\Athe run {student} was built on other weights of its teacher .+\Z"):
+        read_results(tmp_path)
+
+
 def test_the_committed_reference_is_read_by_todays_code(tmp_path):
     """Else a change has renamed or broken all rows that anybody has."""
     committed = Path(__file__).parents[1] / "results" / "reference" / "quickstart"

@@ -12,6 +12,7 @@ import pandas as pd
 from relbench.cores import usable_cores
 from relbench.data.decoding import Decoding, Kind, kinds
 from relbench.data.photos import in_order, reason
+from relbench.files import open_regular
 
 NAMED = 3  # examples of each kind
 FINDINGS: dict[Kind, str] = {
@@ -145,7 +146,7 @@ def copies(folder: Path, names: Sequence[str]) -> list[tuple[str, str]]:
 def _equal(folder: Path, names: Sequence[str]) -> Iterator[tuple[str, str]]:
     first: dict[bytes, str] = {}
     for name in names:
-        with (folder / name).open("rb") as file:
+        with open_regular(folder / name) as file:
             digest = hashlib.file_digest(file, "sha256").digest()
         before = first.setdefault(digest, name)
         if before != name:

@@ -181,3 +181,16 @@ def test_names_that_are_no_photos(tmp_path, name):
         add(name, tmp_path, tmp_path)
     with pytest.raises(ValueError, match=f"unknown data set '{name}'"):
         find_photos(name, tmp_path)
+
+
+def test_a_wrong_byte_in_the_kept_glyphs_is_refused(tmp_path):
+    """Of a size that the manifest does not know: the file's own hash tells."""
+    before = source(tmp_path, train=1, test=1).data_hash
+    (kept,) = tmp_path.iterdir()
+    content = kept.read_bytes()
+    for place in (0, len(content) // 2, len(content) - 1):
+        kept.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=r"is damaged \(its pixels have another hash\): delete it"):
+            source(tmp_path, train=1, test=1)
+    kept.write_bytes(content)
+    assert source(tmp_path, train=1, test=1).data_hash == before

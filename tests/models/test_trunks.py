@@ -10,6 +10,7 @@ from urllib.error import URLError
 import pytest
 import torch
 import torchvision
+from hostile import Hostile
 from torch import nn
 
 from relbench.experiment import Net
@@ -202,16 +203,6 @@ def test_weights_that_are_not_what_their_name_says(weights_folder):
     assert re.search(
         r"the sha256 of .+resnet18-f37072fd\.pth begins with [0-9a-f]{8}, not with f37072fd; from", message
     )
-
-
-class Hostile:
-    """Makes a folder where it is unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 @pytest.mark.usefixtures("any_content")

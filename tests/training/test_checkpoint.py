@@ -1,10 +1,10 @@
-import os
 import pickle
 import zipfile
 from pathlib import Path
 
 import pytest
 import torch
+from hostile import Hostile
 
 from relbench.tensors import content_hash
 from relbench.training.checkpoint import (
@@ -115,17 +115,9 @@ def test_of_another_experiment(tmp_path):
         load_checkpoint(tmp_path / "c.pt", "xyz", 9)
 
 
-class Evil:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
 @pytest.mark.parametrize("writer", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
 def test_code_in_a_checkpoint_is_not_run(tmp_path, writer):
-    writer({**STATE, "extra": Evil(tmp_path / "ran")}, tmp_path / "c.pt")
+    writer({**STATE, "extra": Hostile(tmp_path / "ran")}, tmp_path / "c.pt")
     with pytest.raises(ValueError, match="not a readable checkpoint"):
         load_checkpoint(tmp_path / "c.pt", "abc", 9)
     assert not (tmp_path / "ran").exists()
