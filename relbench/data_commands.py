@@ -33,7 +33,7 @@ LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images a
 PLAIN = box.SIMPLE_HEAD
 SHOWN = 6, 6  # classes of either side, images of each
 
-app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show; add your own.")
+app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show, remove; add your own.")
 
 Root = Annotated[
     Path, typer.Option("--data", "--root", envvar="RELBENCH_DATA", help="The folder that holds all data sets.")
@@ -275,3 +275,50 @@ def add_one(
 def _tell(notes: Iterable[str]) -> None:
     for note in notes:
         out.print(f"  {note}", soft_wrap=True)
+
+
+@app.command("remove")
+def remove_one(
+    name: Name,
+    root: Root = Path("datasets"),
+    *,
+    archives: Annotated[bool, typer.Option("--archives", help="Also the archives that it was unpacked from.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete what fetching or adding a data set has made; what and how much is said first.
+
+    The files that were added, and where links lead, are left alone.
+    """
+    with in_one_line():
+        from relbench.data.remove import alone, removable, remove
+
+        removable(name, root)  # refuses before anything is locked
+        with alone(name, root):
+            paths = removable(name, root, archives=archives)
+            if not paths:
+                out.print(f"{name}: there is nothing to remove")
+                return
+            _say_what_goes(name, root, paths)
+            _confirm(yes=yes)
+            stays = remove(name, root, paths)
+        out.print("removed")
+        _tell(f"stays: {path}" for path in stays)
+
+
+def _say_what_goes(name: str, root: Path, paths: Iterable[Path]) -> None:
+    from relbench.data.remove import bytes_of, stays_gone
+
+    sizes = {path: bytes_of(path) for path in paths}
+    for path, size in sizes.items():
+        what = f"the link alone; {path.readlink()} stays" if path.is_symlink() else decimal(size)
+        out.print(f"{path}: {what}", soft_wrap=True)
+    out.print(f"{decimal(sum(sizes.values()))} in all")
+    if stays_gone(name, root, paths):
+        out.print(f"{name} can't be downloaded: to have it again, you place it by hand", soft_wrap=True)
+
+
+def _confirm(*, yes: bool) -> None:
+    if not yes and not sys.stdin.isatty():
+        raise ValueError("nothing is removed unless you agree: say --yes")
+    if not yes:
+        typer.confirm("remove this?", abort=True)

@@ -30,6 +30,7 @@ class Archive(Settings):
     addresses: tuple[Address, ...] = ()  # in order of preference
     also: tuple[RelativePath, ...] = ()  # where else it is taken from, if the user placed it there
     unpacks_to: Annotated[tuple[RelativePath, ...], Field(min_length=1)]  # the file's own name: nothing to unpack
+    beside: tuple[RelativePath, ...] = ()  # what else comes out of it that nobody needs
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
