@@ -9,7 +9,7 @@ from rich.table import Table
 
 import relbench
 from relbench import data_commands, study_commands
-from relbench.console import in_one_line, numbers, out
+from relbench.console import expanded, in_one_line, numbers, out
 from relbench.study_commands import Data, StudyName
 
 if TYPE_CHECKING:
@@ -47,11 +47,19 @@ def with_version(
 def evaluate(
     embeddings: Annotated[
         Path,
-        typer.Argument(metavar="EMBEDDINGS", help="embeddings.npz of a run; or an .npy of numbers, one row an image."),
+        typer.Argument(
+            metavar="EMBEDDINGS",
+            callback=expanded,
+            help="embeddings.npz of a run; or an .npy of numbers, one row an image.",
+        ),
     ],
     labels: Annotated[
         Path | None,
-        typer.Argument(metavar="LABELS.npy", help="One class an image, whole numbers or texts; an .npz holds them."),
+        typer.Argument(
+            metavar="LABELS.npy",
+            callback=expanded,
+            help="One class an image, whole numbers or texts; an .npz holds them.",
+        ),
     ] = None,
     k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, with commas between.")] = "1,2,4,8",
     *,

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -80,3 +81,14 @@ def numbers(text: str, what: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise ValueError(f"{what} = {text!r}: give whole numbers with commas between, such as 0,1,2") from None
+
+
+def expanded(path: Path | None) -> Path | None:
+    """A path in which ~ is the home folder: shells leave it as it is in `--data=~/x`, and in quotes.
+
+    To be the `callback` of every option and argument that is a path.
+    """
+    try:
+        return path.expanduser() if path else None
+    except RuntimeError:
+        raise typer.BadParameter(f"{path}: there is no such home folder") from None

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from relbench.console import FAILED, in_one_line, out
+from relbench.console import FAILED, expanded, in_one_line, out
 from relbench.cores import usable_cores
 from relbench.files import written_whole
 
@@ -36,7 +36,10 @@ SHOWN = 6, 6  # classes of either side, images of each
 app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show, remove; add your own.")
 
 Root = Annotated[
-    Path, typer.Option("--data", "--root", envvar="RELBENCH_DATA", help="The folder that holds all data sets.")
+    Path,
+    typer.Option(
+        "--data", "--root", envvar="RELBENCH_DATA", callback=expanded, help="The folder that holds all data sets."
+    ),
 ]
 Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` names them.")]
 Item = TypeVar("Item")
@@ -101,7 +104,8 @@ def fetch_one(
     name: Name,
     root: Root = Path("datasets"),
     cache: Annotated[
-        Path | None, typer.Option(help="Keep the decoded images in a folder in here, not beside the data set.")
+        Path | None,
+        typer.Option(callback=expanded, help="Keep the decoded images in a folder in here, not beside the data set."),
     ] = None,
     side: Annotated[int, typer.Option(help="Side of the decoded images in pixels.", min=8, max=2048)] = 256,
     *,
@@ -222,7 +226,9 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
 def show(
     name: Name,
     root: Root = Path("datasets"),
-    output: Annotated[Path | None, typer.Option(help="The picture; by default NAME.png in this folder.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(callback=expanded, help="The picture; by default NAME.png in this folder.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Which classes are shown.", min=0)] = 0,
 ) -> None:
     """Draw a picture of a few classes of the training and the test side."""
@@ -246,7 +252,8 @@ def add_one(
     source: Annotated[
         Path,
         typer.Argument(
-            help="A table (.csv or .parquet: path,label,split[,query,gallery,class_name]) or a folder of images."
+            callback=expanded,
+            help="A table (.csv or .parquet: path,label,split[,query,gallery,class_name]) or a folder of images.",
         ),
     ],
     root: Root = Path("datasets"),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relbench.console import FAILED, in_one_line, numbers
+from relbench.console import FAILED, expanded, in_one_line, numbers
 
 if TYPE_CHECKING:
     from relbench.making import Call
@@ -23,8 +23,10 @@ StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
 Seeds = Annotated[str, typer.Option(help="Seeds, with commas between.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
-Results = Annotated[Path, typer.Option(help="Results go to a folder in here, named by study and changes.")]
-Data = Annotated[Path, typer.Option(help="Where data sets live.", envvar="RELBENCH_DATA")]
+Results = Annotated[
+    Path, typer.Option(callback=expanded, help="Results go to a folder in here, named by study and changes.")
+]
+Data = Annotated[Path, typer.Option(callback=expanded, help="Where data sets live.", envvar="RELBENCH_DATA")]
 Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1, max=256)]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
@@ -146,7 +148,9 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that `reproduce` has written.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", callback=expanded, help="A folder that `reproduce` has written.")
+    ],
     data: Data = Path("datasets"),
     selection: SelectionOption = None,
 ) -> None:
