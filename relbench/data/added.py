@@ -3,9 +3,10 @@
 import os
 import re
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
-from pydantic import PositiveInt, ValidationError
+from pydantic import NonNegativeInt, PositiveInt, StringConstraints, ValidationError, field_validator
 
 from relbench.data import glyphs
 from relbench.data.card import card_names
@@ -27,13 +28,21 @@ class Added(Settings):
     """What is remembered of a data set."""
 
     name: str
-    source: str  # absolute path of the table or the folder of images
-    seed: int  # of the halves, where the folder names no splits, and of the validation classes
+    source: Annotated[str, StringConstraints(pattern=r"^/[^\x00]+$")]  # absolute path of the table or folder of images
+    seed: NonNegativeInt  # of the halves, where the folder names no splits, and of the validation classes
     share: Fraction  # of the training classes held out for validation, where the source names none
     ks: tuple[PositiveInt, ...]
     counts: dict[str, int]
     content: str  # hash of the table: a source that changes is another data set
     decoding: Decoding = Decoding()  # what its images needed when it was added
+
+    @field_validator("counts")
+    @classmethod
+    def _complete(cls, found: dict[str, int]) -> dict[str, int]:
+        lacking = [key for key in ("train_classes", "train_images", "test_classes", "test_images") if key not in found]
+        if lacking:
+            raise ValueError(f"{lacking[0]} is missing")
+        return found
 
     @property
     def folder(self) -> Path:
@@ -172,10 +181,13 @@ def read_added(name: str, root: Path) -> Added:
     """
     path = root / name / NOTE
     try:
-        return Added.model_validate_json(read_regular(path))
+        added = Added.model_validate_json(read_regular(path))
+        why = "" if added.name == name else f"it is that of {added.name!r}"
     except (ValidationError, OSError) as error:
-        why = one_line(error) if isinstance(error, ValidationError) else error.strerror
-        raise ValueError(f"{path} is damaged ({why}): delete it, and add the data set again") from None
+        why = one_line(error) if isinstance(error, ValidationError) else error.strerror or str(error)
+    if why:
+        raise ValueError(f"{path} is damaged ({why}): delete it, and add the data set again")
+    return added
 
 
 def added_set(added: Added) -> PhotoSet:
