@@ -6,6 +6,7 @@ Each refusal is one line that names the file and the line in it.
 import errno
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -235,10 +236,23 @@ def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], st
     """
     missing = missing_images(folder, names)
     if missing:
+        first = names[missing[0]]
+        near = _alike(folder, first)
         raise ValueError(
-            f"{place(missing[0])}: image {names[missing[0]]!r} is not in {folder} (of {len(names)} listed images "
-            f"{len(missing)} are missing): put the images there"
+            f"{place(missing[0])}: image {first!r} is not in {folder} (of {len(names)} listed images "
+            f"{len(missing)} are missing): put the images there{f', or is it {near!r}?' if near else ''}"
         )
+
+
+def _alike(folder: Path, name: str) -> str | None:
+    """An image whose name differs only in case, in its ending, or in how accents are encoded."""
+    sought = Path(name)
+    alike = (other for other in sorted(_files_in((folder / sought).parent)) if _bare(other) == _bare(sought.name))
+    return next((str(sought.with_name(other)) for other in alike), None)
+
+
+def _bare(file: str) -> str:
+    return unicodedata.normalize("NFC", Path(file).stem).casefold()
 
 
 def missing_images(folder: Path, names: Sequence[str]) -> list[int]:

@@ -26,10 +26,11 @@ from relbench.names import known
 # Not all that PIL knows: EPS would start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))
 TURNED = range(2, 9)  # EXIF orientations that differ from upright
+DIM = 1 << 12  # of 16-bit levels: below it 8 bits keep 16 levels at most
 REFUSE = "refuse"
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and a value of it
 
-Kind = Literal["transparent", "rotated", "deep", "several", "cmyk", "profile"]
+Kind = Literal["transparent", "rotated", "deep", "dim", "several", "cmyk", "profile"]
 
 
 class UnsuitableError(ValueError):
@@ -102,7 +103,7 @@ def _as_authors(image: Image.Image) -> Image.Image:
 
 
 def kinds(path: Path) -> set[Kind]:
-    """What in an image asks for more than decoding. Pixels are only decoded where there is an alpha channel.
+    """What in an image asks for more than decoding. The pixels of an ordinary JPEG are not decoded.
 
     Raises:
         UnsuitableError: the image can't be used.
@@ -111,12 +112,13 @@ def kinds(path: Path) -> set[Kind]:
     with open_regular(path) as file, Image.open(file, formats=FORMATS) as image:
         _refuse_levels(image)
         found: dict[Kind, bool] = {
+            "deep": is_deep(image),  # before the image is loaded, and the next line loads a PNG
             "rotated": is_turned(image),
-            "deep": is_deep(image),
             "cmyk": image.mode == "CMYK",
             "profile": _has_other_profile(image),
             "several": getattr(image, "is_animated", False),
-            "transparent": _transparent(image) is not None,  # last: it decodes
+            "dim": image.mode.startswith("I") and int(np.asarray(image).max()) < DIM,  # from here on it is decoded
+            "transparent": _transparent(image) is not None,
         }
     return {kind for kind, there in found.items() if there}
 

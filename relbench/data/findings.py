@@ -19,6 +19,7 @@ FINDINGS: dict[Kind, str] = {
     "transparent": "transparency: put onto {background} (--background COLOUR|refuse)",
     "rotated": "an EXIF rotation: applied (--exif apply|refuse)",
     "deep": "16 bits per channel: the upper 8 are used",
+    "dim": "only the lower 12 of 16 bits in use, so they come out nearly black: scale them first",
     "several": "several pictures (an animation, or pages): the first is used",
     "cmyk": "CMYK colours: converted without a colour profile",
     "profile": "a colour profile other than sRGB: it is ignored",

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import struct
+import zlib
 from itertools import chain
 
 import numpy as np
@@ -179,6 +181,38 @@ def test_of_16_bits_the_upper_8_are_used(tmp_path, name, options):
     path = saved(tmp_path / name, Image.fromarray(levels), **options)
     np.testing.assert_array_equal(decoded(path, SIDE, USUAL), square(Image.fromarray(deep_levels(8)).convert("RGB")))
     assert kinds(path) == {"deep"}
+
+
+def test_twelve_bits_in_sixteen_are_named(tmp_path):
+    """As cameras and scanners write them: of 256 levels 16 would be left."""
+    path = saved(tmp_path / "a.png", Image.fromarray(deep_levels() // 16))
+    assert kinds(path) == {"deep", "dim"}
+
+
+def png_of_16_bits(levels, colour):
+    """A PNG as PIL writes none, of levels (height, width, channels); colour 2: RGB, 4: grey and alpha, 6: RGBA."""
+    height, width, _ = levels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
+    header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    whole = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
+@pytest.mark.parametrize(("colour", "colours", "alpha"), [(2, 3, False), (4, 1, True), (6, 3, True)])
+def test_16_bits_per_colour_with_and_without_alpha(tmp_path, colour, colours, alpha):
+    levels = deep_levels()[..., None].repeat(colours, axis=2)
+    shown = np.asarray(Image.fromarray(deep_levels(8)).convert("RGB")).copy()
+    if alpha:
+        opacity = np.full((20, 30, 1), 65535, dtype=np.uint16)
+        opacity[:, 15:] = 0
+        levels = np.concatenate([levels, opacity], axis=2)
+        shown[:, 15:] = 255
+    (tmp_path / "a.png").write_bytes(png_of_16_bits(levels, colour))
+    np.testing.assert_array_equal(decoded(tmp_path / "a.png", SIDE, USUAL), square(Image.fromarray(shown)))
+    assert kinds(tmp_path / "a.png") == ({"deep", "transparent"} if alpha else {"deep"})
 
 
 @pytest.mark.parametrize("magic", [b"P5", b"P6"])

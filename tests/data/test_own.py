@@ -86,6 +86,11 @@ FAULTS = [
     (TEXT.replace("cat/2", "cat/1"), "line 3) stands twice: mend the table"),
     (TEXT.replace("cat/2", "cat/./1"), "line 3) stands twice: mend the table"),
     (TEXT.replace("cat/2", "cat/3"), "line 3: image 'cat/3.jpg' is not in"),
+    (
+        TEXT.replace("cat/2.jpg", "cat/2.JPG"),
+        "5 listed images 1 are missing): put the images there, or is it 'cat/2.jpg'?",
+    ),
+    (TEXT.replace("cat/2.jpg", "cat/2.png"), "put the images there, or is it 'cat/2.jpg'?"),
     (TEXT.replace("cat/2", "/no/where"), "line 3: image '/no/where.jpg' is not in"),
     (TEXT.replace("cat/2", "no\0where/2"), "line 3: image 'no\\x00where/2.jpg' is not in"),
     (TEXT.replace("cat/2", "x" * 5000), "line 3: image 'xxx"),
