@@ -1,7 +1,8 @@
 """What every picture of a report is drawn on.
 
-The colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), less yellow, which is too pale on white, and black,
-which is the teacher's.
+The first six colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), less yellow, which is too pale on white, and
+black, which is the teacher's; the others are after Paul Tol's muted scheme (personal.sron.nl/~pault). A page shows the
+same drawing on dark ground: whatever has a colour here has one there.
 """
 
 from collections.abc import Iterator
@@ -15,19 +16,46 @@ from relbench.fonts import make_readable
 from relbench.plain_text import visible
 
 DOTS_PER_INCH = 150
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+INK, PAPER, FAINT, STRIP, GRID = "#1b1b1b", "#ffffff", "#767676", "#f0f0f0", "#b0b0b0"
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"),
+    *("#332288", "#999933", "#882255", "#6e6e6e"),
+)
+ON_DARK = {  # what stands for a colour where the page is dark
+    INK: "#e8e8e8",
+    PAPER: "#15171a",
+    FAINT: "#a3a3a3",
+    STRIP: "#26292e",
+    GRID: "#6c727a",
+    "#0072b2": "#3f9be0",
+    "#d55e00": "#f2792f",
+    "#009e73": "#1fbf92",
+    "#cc79a7": "#db9cc0",
+    "#56b4e9": "#56b4e9",
+    "#e69f00": "#e69f00",
+    "#332288": "#a194ff",
+    "#999933": "#bcbc4c",
+    "#882255": "#d9528f",
+    "#6e6e6e": "#a0a0a0",
+}
 STYLE = {
+    "axes.edgecolor": INK,
     "axes.grid": True,
+    "axes.labelcolor": INK,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
     "axes.titlesize": "medium",
     "font.size": 9.5,
     "grid.alpha": 0.3,
+    "grid.color": GRID,
     "legend.frameon": False,
     "svg.fonttype": "path",  # the same picture where the font is missing
-    "text.parse_math": False,  # a dollar in a label is a dollar
     "svg.hashsalt": "relbench",  # names inside the file that do not change from one run to the next
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar in a label is a dollar
+    "xtick.color": INK,
+    "ytick.color": INK,
 }
 
 
@@ -36,7 +64,7 @@ def drawn(size: tuple[float, float], kind: str) -> Iterator[tuple[Figure, BytesI
     """A figure of so many inches, whose picture is in the buffer after the block; a user's matplotlibrc has no say."""
     content = BytesIO()
     with matplotlib.style.context(["default", STYLE], after_reset=True):
-        figure = Figure(figsize=size, layout="constrained", facecolor="white")
+        figure = Figure(figsize=size, layout="constrained", facecolor=PAPER)
         yield figure, content
         make_readable(figure)
         metadata = {"Date": None} if kind == "svg" else {}

@@ -5,6 +5,7 @@ import textwrap
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from relbench.report.canvas import COLOURS, drawn, plain
 from relbench.report.images import Distances, Share, Spread
@@ -59,10 +60,17 @@ def _draw(axes: Axes, spread: Spread, distances: Distances) -> None:
     axes.stairs(spread.same, distances.edges, fill=True, label="one class", **SAME)
     axes.stairs(spread.other, distances.edges, fill=True, label="two classes", **OTHER)
     axes.set_xlim(0, distances.edges[-1])
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, _highest(distances))  # one for all: panels share their axes, and the last to set it would win
     axes.set_yticks([])
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter("{x:g}")
     axes.spines["left"].set_visible(False)
     axes.set_title(f"{plain(textwrap.shorten(spread.label, 32))}, S {spread.separation:.3f}")
+
+
+def _highest(distances: Distances) -> float:
+    """A little above the highest peak of all panels."""
+    return 1.05 * max(density for spread in distances.spreads for density in (*spread.same, *spread.other))
 
 
 def distances_in_words(distances: Distances) -> str:

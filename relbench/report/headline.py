@@ -9,17 +9,37 @@ from relbench.report.wording import MAIN, VERDICTS, counted, listed, main_recall
 
 def headline(summary: Summary) -> str:
     """What came out, in sentences that also hold where no student wins."""
+    return " ".join(sentence for kind in _sentences(summary).values() for sentence in kind)
+
+
+def in_brief(summary: Summary) -> tuple[list[str], list[str]]:
+    """The two sentences that a page begins with, and the others.
+
+    The user's own loss, where there is one; then the best student, and what puts it right: a floor that the teacher is
+    not above, a control, or else how many students fare as well.
+    """
+    said = _sentences(summary)
+    kinds = ("contender", "best", "floor", "control", "count", "no distillation", "single seeds")
+    first = [sentence for kind in kinds for sentence in said.get(kind, [])[:1]][:2]
+    return first, [sentence for kind in said.values() for sentence in kind if sentence not in first]
+
+
+def _sentences(summary: Summary) -> dict[str, list[str]]:
+    """By what they are about, in their order."""
     teacher, *others = summary.methods
     students = [method for method in others if method.role == "student"]
     if not students:
-        return f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."
+        return {"best": [f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."]}
     best = best_student(students)
-    sentences = [_on_contender(method, summary) for method in students if method.label in summary.plan.contenders]
-    sentences += [_on_best(best, teacher, students)]
-    sentences += _on_no_distillation(best, students)
-    sentences += [_on_control(method, best) for method in others if method.role == "control"]
-    sentences += [*_on_floor(teacher, summary.floors), *_on_single_seeds(others)]
-    return " ".join(sentences)
+    return {
+        "contender": [_on_contender(method, summary) for method in students if method.label in summary.plan.contenders],
+        "best": [_on_best(best, teacher, students)],
+        "count": _on_count(students),
+        "no distillation": _on_no_distillation(best, students),
+        "control": [_on_control(method, best) for method in others if method.role == "control"],
+        "floor": _on_floor(teacher, summary.floors),
+        "single seeds": _on_single_seeds(others),
+    }
 
 
 def best_student(students: Sequence[Method]) -> Method:
@@ -53,8 +73,8 @@ def _pair_words(pair: Pair, own: Method) -> str:
 
 
 def _on_best(best: Method, teacher: Method, students: Sequence[Method]) -> str:
-    if winners := _winners(students):
-        return _on_winner(best, teacher, len(winners), len(students))
+    if _winners(students):
+        return _on_winner(best, teacher)
     return _on_single_seed(best, teacher) if _compared(best).seeds == 1 else _on_no_winner(best, teacher)
 
 
@@ -66,11 +86,18 @@ def _on_single_seed(best: Method, teacher: Method) -> str:
     return f"{values}: no verdict, since a single seed says nothing about new training runs; take three or more."
 
 
-def _on_winner(best: Method, teacher: Method, winners: int, students: int) -> str:
+def _on_winner(best: Method, teacher: Method) -> str:
     gain = f"{percent(_compared(best).difference)} points of Recall@1"
     values = f"{percent(main_recall(best))} % against {percent(main_recall(teacher))} %, {_seeds_of(best)}"
-    count = f" {winners} of {counted(students, 'student')} beat{'s' if winners == 1 else ''} the teacher."
-    return f"{_named(best)} beats its teacher ({_budget(teacher)}) by {gain} ({values}).{count if students > 1 else ''}"
+    return f"{_named(best)} beats its teacher ({_budget(teacher)}) by {gain} ({values})."
+
+
+def _on_count(students: Sequence[Method]) -> list[str]:
+    """How many students beat the teacher, where the best does and there are others."""
+    winners = len(_winners(students))
+    if not winners or len(students) == 1:
+        return []
+    return [f"{winners} of {counted(len(students), 'student')} beat{'s' if winners == 1 else ''} the teacher."]
 
 
 def _on_no_winner(best: Method, teacher: Method) -> str:

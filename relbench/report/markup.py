@@ -1,6 +1,5 @@
 """What every page is made of: templates, grids, pictures, addresses."""
 
-import base64
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,9 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relbench import __version__
 from relbench.plain_text import visible
+from relbench.report.embedding import embedded
 from relbench.report.syntax import Table
 
 CITED = re.compile(r"(arXiv:\d{4}\.\d{4,5})|([\w.-]+/[\w.-]+)@([0-9a-f]{7,40})")  # a paper, or code at a commit
+HASH = re.compile(r"\b([0-9a-f]{32,64})\b")
 
 Drawn = TypeVar("Drawn")  # what a plot is of
 
@@ -38,7 +39,7 @@ class Picture:
 
 def environment() -> Environment:
     """What templates are read and filled by."""
-    return Environment(
+    made = Environment(
         loader=PackageLoader("relbench.report"),
         autoescape=True,
         finalize=_visible,
@@ -47,6 +48,18 @@ def environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters |= {"hashes": with_hashes, "is_hash": _is_hash}
+    return made
+
+
+def with_hashes(text: str) -> list[tuple[str, bool]]:
+    """A text in parts, each with whether it is a hash, which a page shows by its first digits."""
+    parts = HASH.split(text)
+    return [(part, at % 2 == 1) for at, part in enumerate(parts) if part]
+
+
+def _is_hash(text: str) -> bool:
+    return HASH.fullmatch(text) is not None
 
 
 def rendered(template: str, content: dict[str, Any]) -> str:
@@ -66,8 +79,8 @@ def grid_of(name: str, table: Table) -> Grid:
 
 def picture_of(draw: Callable[..., bytes], summary: Drawn, text: str) -> Picture:
     """A plot of a summary in both shapes."""
-    wide, narrow = (base64.b64encode(draw(summary, "svg", narrow=narrow)).decode() for narrow in (False, True))
-    return Picture(f"data:image/svg+xml;base64,{wide}", f"data:image/svg+xml;base64,{narrow}", text)
+    wide, narrow = (embedded(draw(summary, "svg", narrow=narrow)) for narrow in (False, True))
+    return Picture(wide, narrow, text)
 
 
 def with_addresses(source: str) -> list[tuple[str, str]]:

@@ -7,8 +7,9 @@ from relbench.experiment import Experiment, Term
 from relbench.ledger import Machine, Row
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
 from relbench.report.examples import examples_shown
-from relbench.report.headline import headline
-from relbench.report.markup import Grid, grid_of, picture_of, rendered, with_addresses
+from relbench.report.forest import forest_in_words, forest_plot
+from relbench.report.headline import in_brief
+from relbench.report.markup import Grid, Picture, grid_of, picture_of, rendered, with_addresses
 from relbench.report.notes import notes, pair_note
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.summary import Method, Summary
@@ -38,9 +39,12 @@ def page_text(summary: Summary) -> str:
 
 def _content(summary: Summary) -> dict[str, Any]:
     same, different = _settings(summary)
+    first, others = in_brief(summary)
     return {
         "plan": summary.plan,
-        "headline": headline(summary),
+        "headline": first,
+        "further_findings": others,
+        "forest": _forest(summary),
         "notes": notes(summary),
         "compared": _results(summary, "Results on test classes", in_brief=True),
         "further": _results(summary, "Size, batch and further metrics", in_brief=False),
@@ -67,6 +71,13 @@ def _own(summary: Summary) -> dict[str, str]:
     """Losses that are not relbench's, as text."""
     stages = [stage for row in all_rows(summary) for stage in row.experiment.stages]
     return {term.loss: term.source for stage in stages for term in stage.terms if term.source}
+
+
+def _forest(summary: Summary) -> Picture | None:
+    """What a teacher alone has nothing to show in."""
+    if not any(method.against_teacher for method in summary.methods):
+        return None
+    return picture_of(forest_plot, summary, forest_in_words(summary))
 
 
 def _distances(summary: Summary) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The plots of a study, as bytes: drawn on figures of their own, never through pyplot's global state.
 
 Methods differ in colour, marker and line (full markers on full lines, hollow ones on dashed lines), so that they can be
-told apart without colour, and up to 84 of them.
+told apart without colour, and up to 140 of them.
 """
 
 import math
@@ -20,19 +20,21 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from relbench.comparison import Interval
 from relbench.ledger import WATCHED
-from relbench.report.canvas import COLOURS, drawn, plain
+from relbench.report.canvas import COLOURS, INK, PAPER, STRIP, drawn, plain
 from relbench.report.summary import Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)))
-TEACHER = {"color": "black", "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": "o", "markersize": 3.5, "zorder": 3}
+TEACHER = {"color": INK, "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": "o", "markersize": 3.5, "zorder": 3}
 LEGEND_LINE = 0.2  # inches
+ROOM = 0.055  # of a line of letters beside a curve's end, in heights of the axes
 SWAPPED = str.maketrans("-_", "_-")
 SIZES: dict[str, Callable[[Method], int]] = {
     "Embedding dimensions (equal on a strip)": lambda method: method.row.experiment.net.dim,
     "Parameters (equal on a strip)": lambda method: method.row.parameters,
 }
+BOTH = "Parameters and dimensions (equal on a strip)"
 
 Looks = dict[str, dict[str, Any]]  # label -> line properties
 
@@ -47,21 +49,27 @@ def recall_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool =
     """
     looks = _looks(summary)
     legend = _legend(_ranked(summary), narrow=narrow)
-    with drawn((4.2, 4.0 + legend.height) if narrow else (8.0, max(4.5, legend.height)), kind) as (figure, content):
+    with drawn((4.2, 4.0 + legend.height) if narrow else (8.0, max(4.5, legend.height + 0.6)), kind) as (
+        figure,
+        content,
+    ):
         axes = figure.add_subplot()
         for method in summary.methods:
             _draw_recall(axes, method, looks[method.label])
         _label_recall(axes, recall_ranks(summary.methods[0]))
         _add_title(figure, summary, "Recall@K", "bands", "95 % interval over seeds")
-        _add_legend(figure, legend, looks)
+        if narrow:
+            _add_legend(figure, legend, looks)
+        else:
+            _label_ends(axes, summary, legend, looks)
     return content.getvalue()
 
 
 def size_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """Recall@1 against embedding dimensions and against parameters, a marker a method with its interval over seeds.
 
-    Methods of one size stand side by side on a strip, from least to greatest recall: most share a size, and on top of
-    each other none could be read.
+    One panel where both order the methods alike: two would show the same. Methods of one size stand side by side on a
+    strip, from least to greatest recall: most share a size, and on top of each other none could be read.
 
     Args:
         summary: The study.
@@ -69,12 +77,16 @@ def size_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = F
         narrow: Shaped for a telephone: one panel below the other.
     """
     looks, legend = _dots(_looks(summary)), _legend(_ranked(summary), narrow=narrow)
-    size = (4.2, 6.0 + legend.height) if narrow else (9.0, max(4.5, legend.height))
+    sizes = _sizes_shown(summary)
+    size = (4.2, 3.0 * len(sizes) + legend.height) if narrow else (9.0, max(4.5, legend.height))
+    lines, columns = (len(sizes), 1) if narrow else (1, len(sizes))
     with drawn(size, kind) as (figure, content):
-        panels = figure.subplots(2, 1) if narrow else figure.subplots(1, 2, sharey=True)
-        for axes, (name, size_of) in zip(panels, SIZES.items(), strict=True):
+        panels = figure.subplots(lines, columns, sharey=not narrow, squeeze=False).ravel()
+        for axes, (name, size_of) in zip(panels, sizes.items(), strict=True):
             _draw_sizes(axes, summary, size_of, looks)
             axes.set(xlabel=name, ylabel="Recall@1, %" if narrow or axes is panels[0] else "")
+        if BOTH in sizes:
+            _name_dimensions(panels[0], summary)
         _add_title(figure, summary, "Recall@1 and size", "bars", "95 % interval over seeds")
         _add_legend(figure, legend, looks)
     return content.getvalue()
@@ -119,7 +131,7 @@ def _looks(summary: Summary) -> Looks:
             "linestyle": LINES[dashed],
             "markersize": 5,
             "linewidth": 1.6,
-            "markerfacecolor": "white" if dashed else COLOURS[index % len(COLOURS)],
+            "markerfacecolor": PAPER if dashed else COLOURS[index % len(COLOURS)],
         }
     return looks
 
@@ -147,6 +159,38 @@ def _draw_recall(axes: Axes, method: Method, look: dict[str, Any]) -> None:
     axes.fill_between(ranks, low, high, color=look["color"], alpha=0.12, linewidth=0)
 
 
+def _label_ends(axes: Axes, summary: Summary, legend: "_Legend", looks: Looks) -> None:
+    """Name each curve beside its end, in the order of the ends, with a thin line from one to the other."""
+    low, high = axes.get_ylim()
+    last = recall_ranks(summary.methods[0])[-1]
+    ends = {method.label: 100 * method.metrics[f"{RECALL}{last}"].mean for method in summary.methods}
+    labels = sorted(ends, key=lambda label: -ends[label])
+    wanted = [(ends[label] - low) / (high - low) for label in labels]
+    lines = [legend.texts[label].count("\n") + 1 for label in labels]
+    for label, height in zip(labels, spread_out(wanted, lines), strict=True):
+        look = {**looks[label], "linestyle": "none", "clip_on": False, "transform": axes.transAxes}
+        leader = {"arrowstyle": "-", "color": looks[label]["color"], "linewidth": 0.6, "shrinkA": 0, "shrinkB": 0}
+        axes.annotate("", (last, ends[label]), (1.07, height), textcoords="axes fraction", arrowprops=leader)
+        axes.plot(1.085, height, **look)
+        axes.annotate(legend.texts[label], (1.11, height), xycoords="axes fraction", va="center", annotation_clip=False)
+
+
+def spread_out(wanted: Sequence[float], lines: Sequence[int]) -> list[float]:
+    """Heights in [0, 1], falling, near those wanted, so that texts of so many lines do not cover each other.
+
+    Texts that would are put into one block, around the mean of what they want; so are blocks that then meet.
+    """
+    room = min(ROOM, 1 / sum(lines))
+    offsets = np.cumsum([room * count for count in lines]) - room * np.array(lines) / 2
+    blocks: list[list[float]] = []  # of what each text wants, less what stands above it
+    for place in np.add(wanted, offsets):
+        blocks.append([place])
+        while len(blocks) > 1 and np.mean(blocks[-2]) < np.mean(blocks[-1]):
+            blocks[-2:] = [blocks[-2] + blocks[-1]]
+    starts = np.concatenate([np.full(len(block), np.mean(block)) for block in blocks])
+    return [float(height) for height in np.clip(starts, room * sum(lines), 1) - offsets]
+
+
 def _label_recall(axes: Axes, ranks: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlim(ranks[0] / 1.12, ranks[-1] * 1.12)
@@ -171,12 +215,27 @@ def _draw_sizes(axes: Axes, summary: Summary, size_of: Callable[[Method], int], 
     step = _step(sorted(groups), max(map(len, groups.values())))
     for size, methods in groups.items():
         half = step * len(methods) / 2
-        axes.axvspan(size * 2**-half, size * 2**half, color="0.94", zorder=0)
+        axes.axvspan(size * 2**-half, size * 2**half, color=STRIP, zorder=0)
         for place, method in enumerate(methods):
             _draw_dot(axes, size * 2 ** (step * (place + 0.5) - half), method.metrics[MAIN], looks[method.label])
-    axes.axhline(100 * main_recall(summary.methods[0]), color="black", linestyle=TEACHER["linestyle"], linewidth=1)
+    axes.axhline(100 * main_recall(summary.methods[0]), color=INK, linestyle=TEACHER["linestyle"], linewidth=1)
     _label_sizes(axes, sorted(groups))
     _keep_possible(axes)
+
+
+def _sizes_shown(summary: Summary) -> dict[str, Callable[[Method], int]]:
+    """Both sizes, or parameters alone where dimensions part and order the methods in the same way."""
+    dimensions, parameters = SIZES.values()
+    pairs = sorted({(parameters(method), dimensions(method)) for method in summary.methods})
+    alike = all(a[0] < b[0] and a[1] < b[1] for a, b in pairwise(pairs))
+    return {BOTH: parameters} if alike else SIZES
+
+
+def _name_dimensions(axes: Axes, summary: Summary) -> None:
+    """Below each number of parameters the dimensions that go with it."""
+    dimensions = {method.row.parameters: method.row.experiment.net.dim for method in summary.methods}
+    sizes = [round(tick) for tick in axes.get_xticks()]
+    axes.set_xticks(sizes, [f"{size:,}\n{dimensions[size]:,}-d" for size in sizes])
 
 
 def _step(sizes: Sequence[int], most: int) -> float:

@@ -1,6 +1,6 @@
 """A figure of bars as the paper draws it: a group for each row, in it a pair of bars for each column.
 
-The paper's bar is pale and hatched; ours stands beside it, solid, with its interval. Bars begin at zero.
+The paper's bar is hatched; ours stands beside it, solid, with its interval. Bars begin at zero.
 """
 
 import textwrap
@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from relbench.report.canvas import COLOURS, drawn, plain
+from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
 from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_grid import parts, rows
 from relbench.report.printed_words import RULES, title_in_lines, whiskers
@@ -21,10 +20,9 @@ from relbench.report.wording import metric_name
 
 GROUP = 0.86  # share of a group's place that its pairs fill
 PAIR = 0.94  # share of a pair's place that its bars fill
-PALE = 0.2  # share of a column's colour in the paper's bar
 LONGEST = 30  # letters of a column's name
-HALO = withStroke(linewidth=2.4, foreground="white")  # dark on a dark bar is not seen
-WHISKER: dict[str, Any] = {"color": "black", "linewidth": 1.2, "zorder": 4, "path_effects": [HALO]}
+HALO = withStroke(linewidth=2.4, foreground=PAPER)  # dark on a dark bar is not seen
+WHISKER: dict[str, Any] = {"color": INK, "linewidth": 1.2, "zorder": 4, "path_effects": [HALO]}
 
 
 def printed_bars(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
@@ -88,8 +86,7 @@ def _draw_ours(axes: Axes, left: float, width: float, ours: Ours, colour: str) -
 
 
 def _papers(colour: str) -> dict[str, Any]:
-    pale = tuple(1 - PALE * (1 - part) for part in to_rgb(colour))  # opaque: an SVG's opacity is the hatching's too
-    return {"facecolor": pale, "edgecolor": colour, "linewidth": 0.8, "hatch": "///", "zorder": 2}
+    return {"facecolor": PAPER, "edgecolor": colour, "linewidth": 0.8, "hatch": "///", "zorder": 2}
 
 
 def _solid(colour: str) -> dict[str, Any]:
@@ -118,8 +115,8 @@ def _legend(summary: PrintedSummary, colours: Mapping[str, str]) -> list[tuple[s
     """Columns by colour, paper and ours by filling; only what is drawn."""
     first = summary.shown[0]
     entries = [(plain(textwrap.shorten(column, LONGEST)), _solid(colour)) for column, colour in colours.items()]
-    entries += [("paper", _papers("0.4"))] if summary.is_printed else []
-    entries += [(f"ours, {RULES[first]}", _solid("0.4"))] if first in summary.finished_rules else []
+    entries += [("paper", _papers(FAINT))] if summary.is_printed else []
+    entries += [(f"ours, {RULES[first]}", _solid(FAINT))] if first in summary.finished_rules else []
     return [(text, Patch(**look)) for text, look in entries]
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from relbench.ledger import Selection
-from relbench.report.canvas import COLOURS, drawn, plain
+from relbench.report.canvas import COLOURS, FAINT, INK, drawn, plain
 from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_bars import printed_bars
 from relbench.report.printed_grid import parts, rows
@@ -24,7 +24,7 @@ from relbench.report.wording import metric_name
 LINE = 0.12  # inches of a line, and in addition of each rule on it
 RULE = 0.05
 LONGEST = 30  # letters of a name
-PAPER: dict[str, Any] = {"color": "black", "marker": "|", "markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
+PAPERS: dict[str, Any] = {"color": INK, "marker": "|", "markersize": 10, "markeredgewidth": 1.8, "zorder": 5}
 OURS: dict[Selection, dict[str, Any]] = {
     "last": {"color": COLOURS[0], "marker": "o", "markersize": 5, "zorder": 4},
     "validation": {"color": COLOURS[2], "marker": "^", "markersize": 5, "zorder": 4},
@@ -116,9 +116,9 @@ def _metrics(places: Sequence[_Place]) -> str:
 def _draw_number(axes: Axes, height: int, cell: Cell, shown: Sequence[Selection]) -> None:
     """Rules above each other where there are several, so that their intervals do not cover each other."""
     if cell.printed is not None:
-        axes.plot(100 * cell.printed, height, **PAPER)
+        axes.plot(100 * cell.printed, height, **PAPERS)
     if (difference := cell.difference(shown[0])) is not None and cell.printed is not None:
-        axes.hlines(height, 100 * cell.printed, 100 * (cell.printed + difference), color="0.6", linewidth=1, zorder=1)
+        axes.hlines(height, 100 * cell.printed, 100 * (cell.printed + difference), color=FAINT, linewidth=1, zorder=1)
     for at, rule in enumerate(shown):
         if rule in cell.ours:
             _draw_ours(axes, height + 0.7 * ((at + 0.5) / len(shown) - 0.5), cell.ours[rule], OURS[rule])
@@ -138,7 +138,7 @@ def _keep_possible(axes: Axes) -> None:
 
 def _legend(summary: PrintedSummary) -> dict[str, dict[str, Any]]:
     """A mark's looks by what it stands for, of those that are drawn."""
-    paper = {"paper": PAPER} if summary.is_printed else {}
+    paper = {"paper": PAPERS} if summary.is_printed else {}
     return paper | {f"ours, {RULES[rule]}": OURS[rule] for rule in summary.finished_rules}
 
 
@@ -151,7 +151,7 @@ def _add_legend(figure: Figure, entries: dict[str, dict[str, Any]], title: Seque
 def printed_in_words(summary: PrintedSummary) -> str:
     """For those who do not see the picture."""
     if _is_of_bars(summary):
-        shapes, paper = "a group of bars for each of its rows", "the paper's pale, ours solid beside it"
+        shapes, paper = "a group of bars for each of its rows", "the paper's hatched, ours solid beside it"
     else:
         shapes, paper = "a line for each of its numbers", "the paper's as a black stroke, ours as a mark"
     looks = paper if summary.is_printed else "ours alone"

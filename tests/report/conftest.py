@@ -6,10 +6,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from relbench.comparison import Comparison, Interval
 from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.ledger import ClassCounts, Entry, Machine, Plan, Role, Row
+from relbench.report import canvas
 from relbench.report.page import page_text
 from relbench.report.summary import Floor, Method, Pair, Summary
 
@@ -132,7 +134,7 @@ def page_of() -> Callable[[Summary], str]:
 
     def make(summary: Summary) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            for draw in ("recall_plot", "size_plot", "training_plot", "distances_plot"):
+            for draw in ("forest_plot", "recall_plot", "size_plot", "training_plot", "distances_plot"):
                 patch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
             return page_text(summary)
 
@@ -308,3 +310,17 @@ def _comparison(rows: tuple[Row, ...], teacher_rows: tuple[Row, ...], family: in
         p_adjusted=(1.5 * p_value if family > 1 else p_value) if several else None,
         family=family,
     )
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are drawn in a test."""
+    drawn: list[Figure] = []
+
+    class Kept(Figure):
+        def __init__(self, **settings: object) -> None:
+            super().__init__(**settings)  # type: ignore[arg-type]
+            drawn.append(self)
+
+    monkeypatch.setattr(canvas, "Figure", Kept)
+    return drawn

@@ -103,6 +103,8 @@ def _opened(browser: Any, text: str, view: View, folder: Path) -> Iterator[Opene
     page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))
     page.on("request", lambda request: requests.append(request.url))
     page.goto(file.as_uri())
+    if view.media == "screen":  # what is folded is printed all the same
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
     yield Opened(page, view, complaints, requests)
     page.close()
 
@@ -118,10 +120,10 @@ def test_every_picture_is_shown_and_told(full_opened: Opened) -> None:
     images = full_opened.page.eval_on_selector_all(
         "picture img", "every => every.map(i => [i.complete, i.naturalWidth, i.currentSrc, i.alt])"
     )
-    assert len(images) == 4
+    assert len(images) == 5
     assert all(complete and width > 0 and len(text) > 40 for complete, width, _, text in images)
     narrow = full_opened.page.eval_on_selector_all("source", "every => every.map(one => one.srcset)")
-    assert [address in narrow for *_, address, _ in images] == [full_opened.view.width <= 600] * 4
+    assert [address in narrow for *_, address, _ in images] == [full_opened.view.width <= 600] * 5
 
 
 def test_every_query_and_neighbour_is_shown_square_and_large_enough_to_be_seen(full_opened: Opened) -> None:
@@ -206,3 +208,85 @@ def test_a_printed_table_fits_complains_of_nothing_and_can_be_read(printed_opene
 def test_a_printed_table_of_long_names_fits(browser: Any, view: str, tmp_path: Path) -> None:
     for opened in _opened(browser, printed_page(hostile()), VIEWS[view], tmp_path):
         assert opened.page.evaluate(OUTSIDE, view == "paper") == [0, []]
+
+
+def fresh(browser: Any, text: str, view: View, folder: Path) -> Any:
+    """The page as a reader first sees it, nothing unfolded."""
+    file = folder / "report.html"
+    file.write_text(text, encoding="utf-8")
+    page = browser.new_page(viewport={"width": view.width, "height": view.height}, color_scheme=view.scheme)
+    page.goto(file.as_uri())
+    return page
+
+
+def test_the_first_screen_of_a_desk_holds_the_sentences_and_the_whole_forest_plot(
+    browser: Any, full_text: str, tmp_path: Path
+) -> None:
+    page = fresh(browser, full_text, VIEWS["desk"], tmp_path)
+    bottoms = page.eval_on_selector_all(
+        ".headline, .first img", "every => every.map(e => e.getBoundingClientRect().bottom)"
+    )
+    assert len(bottoms) == 2
+    assert max(bottoms) <= VIEWS["desk"].height
+    page.close()
+
+
+def test_folded_the_page_is_a_few_screens_long(browser: Any, full_text: str, tmp_path: Path) -> None:
+    """It was twenty-one: 18,831 pixels for twenty methods."""
+    page = fresh(browser, full_text, VIEWS["desk"], tmp_path)
+    assert page.evaluate("document.documentElement.scrollHeight") < 6 * VIEWS["desk"].height
+    page.close()
+
+
+def test_a_link_of_the_contents_unfolds_what_it_leads_to(browser: Any, full_text: str, tmp_path: Path) -> None:
+    page = fresh(browser, full_text, VIEWS["desk"], tmp_path)
+    assert not page.locator("#seeds table").is_visible()
+    page.click("nav a[href='#seeds']")
+    page.locator("#seeds table").wait_for(state="visible", timeout=5000)
+    assert page.locator("summary", has_text="Values by seed").bounding_box()["y"] >= 0
+    page.close()
+
+
+def test_on_a_telephone_every_verdict_is_in_view_without_scrolling_sideways(
+    browser: Any, full_text: str, tmp_path: Path
+) -> None:
+    page = fresh(browser, full_text, VIEWS["telephone"], tmp_path)
+    edges = page.eval_on_selector_all(
+        "#results > .cards td.verdict:not(.nothing)",
+        "every => every.map(e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right, e.innerText])",
+    )
+    assert len(edges) == 19
+    assert all(0 <= left < right <= 360 and text for left, right, text in edges)
+    tops = page.eval_on_selector_all(
+        "#results > .cards tr:nth-child(2) td", "every => every.map(e => [e.className, e.getBoundingClientRect().top])"
+    )
+    assert min(tops, key=lambda cell: cell[1])[0].strip() == "verdict"
+    page.close()
+
+
+CORNERS = """async images => Promise.all(images.map(async image => {
+  const canvas = new OffscreenCanvas(20, 20), brush = canvas.getContext('2d')
+  await image.decode()
+  brush.drawImage(image, 0, 0, 20, 20)
+  return [...brush.getImageData(0, 0, 1, 1).data]
+}))"""
+
+
+def test_plots_follow_the_page_into_the_dark(full_opened: Opened) -> None:
+    corners = full_opened.page.eval_on_selector_all("picture img", CORNERS)
+    assert len(corners) == 5
+    assert all((max(corner[:3]) < 80) == (full_opened.view.scheme == "dark") for corner in corners), corners
+    assert full_opened.view.scheme == "dark" or all(min(corner) > 200 for corner in corners), corners
+
+
+def test_a_hash_shows_its_first_digits_and_is_copied_whole(browser: Any, full_text: str, tmp_path: Path) -> None:
+    whole = "0123456789abcdef" * 4
+    shown = full_text.replace("5f0c9d1e77aa4b32<", f'<code class="hash">{whole}</code><')
+    page = fresh(browser, shown, VIEWS["desk"], tmp_path)
+    page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+    hashes = page.locator("td .hash")
+    assert hashes.count() > 10
+    assert hashes.first.bounding_box()["width"] < 100
+    hashes.first.click()
+    assert page.evaluate("String(getSelection())") == whole
+    page.close()

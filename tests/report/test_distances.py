@@ -5,9 +5,12 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import combinations
 
+import numpy as np
 import PIL.Image
 import pytest
+from matplotlib.figure import Figure
 from shown import distances
 
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
@@ -27,6 +30,34 @@ def test_a_panel_a_network(study: Summary, count: int, narrow: bool) -> None:  #
     drawing = ET.fromstring(distances_plot(summary, "svg", narrow=narrow))
     panels = [one for one in drawing.iter() if re.fullmatch(r"axes_\d+", one.get("id", ""))]
     assert len(panels) == count
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_every_peak_is_inside_its_panel(study: Summary, narrow: bool, figures: list[Figure]) -> None:  # noqa: FBT001
+    """Panels share their axes: each that set its own limit cut off the peaks of those before it."""
+    high = distances(6)
+    spreads = tuple(
+        replace(one, same=tuple(np.multiply(one.same, scale)))
+        for one, scale in zip(high.spreads, (9, 7, 5, 3, 2, 1), strict=True)
+    )
+    distances_plot(replace(study, distances=replace(high, spreads=spreads)), "svg", narrow=narrow)
+    for axes, spread in zip(figures[0].axes, spreads, strict=True):
+        assert axes.get_ylim()[1] > max(*spread.same, *spread.other)
+
+
+@pytest.mark.parametrize("end", [1.5476, 2.0, 3.26, 0.83])
+def test_no_two_tick_labels_touch(study: Summary, end: float, figures: list[Figure]) -> None:
+    drawn = replace(distances(6), edges=tuple(np.linspace(0, end, 21).tolist()))
+    distances_plot(replace(study, distances=drawn), "svg")
+    boxes = [
+        label.get_window_extent()
+        for axes in figures[0].axes
+        for tick in axes.xaxis.get_major_ticks()
+        if (label := tick.label1).get_visible() and label.get_text() and 0 <= tick.get_loc() <= end
+    ]
+    assert len(boxes) >= 6
+    for one, other in combinations(boxes, 2):
+        assert not one.expanded(1.2, 1).overlaps(other)
 
 
 def test_the_same_summary_gives_the_same_bytes(study: Summary) -> None:

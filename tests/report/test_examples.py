@@ -25,7 +25,9 @@ def page(study: Summary, page_of: PageOf) -> str:
 
 def section(page: str) -> str:
     found = re.search(
-        r"<section id=\"examples\">\s*<h2>Queries that the student fixes and breaks</h2>.*?</section>", page, re.DOTALL
+        r"<h2>Queries that the student fixes and breaks</h2></summary>\s*<section id=\"examples\">.*?</section>",
+        page,
+        re.DOTALL,
     )
     assert found
     return found.group()

@@ -1,15 +1,16 @@
 """The page: well-formed, self-contained, escaped, complete."""
 
-import base64
 import dataclasses
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
+from urllib.parse import unquote
 
 import pytest
 from outlined import Outline, outline
 
 from relbench.experiment import Term, changed
-from relbench.report.headline import headline
+from relbench.report.headline import headline, in_brief
 from relbench.report.notes import notes, pair_note
 from relbench.report.page import page_text
 from relbench.report.summary import Summary
@@ -46,13 +47,14 @@ def test_it_is_well_formed_and_needs_nothing_else(page: str) -> None:
 def test_pictures_are_inside_in_two_shapes_with_words_for_them(study: Summary, study_page: Outline) -> None:
     images = [given for tag, given in study_page.tags if tag == "img"]
     sources = [given["srcset"] for tag, given in study_page.tags if tag == "source"]
-    assert len(images) == len(sources) == 3
+    assert len(images) == len(sources) == 4
     assert all(given["alt"] and len(given["alt"]) > 40 for given in images)
     for address in [*(given["src"] for given in images), *sources]:
         assert address is not None
         kind, content = address.split(",", 1)
-        assert kind == "data:image/svg+xml;base64"
-        assert len(ET.fromstring(base64.b64decode(content))) > 1
+        assert kind == "data:image/svg+xml"
+        assert not set(content) & set(' \t\n"<>#')  # a set of sources is parted by spaces, an address by its hash
+        assert len(ET.fromstring(unquote(content))) > 1
 
 
 def test_it_says_its_language_width_and_title(study: Summary, study_page: Outline) -> None:
@@ -76,8 +78,46 @@ def test_labels_are_text_never_tags(any_summary: Summary, page: str) -> None:
 
 def test_headline_and_notes_are_there(any_summary: Summary, page: str) -> None:
     text = outline(page).text
-    assert headline(any_summary) in text
+    first, others = in_brief(any_summary)
+    assert " ".join(first) in text
+    assert not others or " ".join(others) in text
     assert all(note in text for note in notes(any_summary))
+
+
+def test_the_page_begins_with_two_sentences_and_the_forest_plot(any_summary: Summary, page: str) -> None:
+    """The best student's, and the control's that puts it right: not five, and nothing before the figure."""
+    first, others = in_brief(any_summary)
+    assert len(first) <= 2
+    assert sorted(" ".join([*first, *others]).split()) == sorted(headline(any_summary).split())  # nothing is lost
+    start = page[page.index("<h1>") : page.index("<nav")]
+    has_figure = any(method.against_teacher for method in any_summary.methods)
+    assert start.count("<figure") == has_figure
+    assert not has_figure or start.index("headline") < start.index("<figure") < start.rindex("</")
+
+
+def test_a_control_that_puts_the_best_student_right_stands_beside_it(study: Summary) -> None:
+    first, others = in_brief(study)
+    assert "rkd-da" in first[0]
+    assert "control" in first[1]
+    assert not any("control" in sentence for sentence in others)
+
+
+def test_details_are_folded_and_named_by_a_heading(study: Summary, study_page: Outline) -> None:
+    tags = [tag for tag, _ in study_page.tags]
+    assert tags.count("details") == tags.count("summary") >= 7
+    assert not any("open" in given for tag, given in study_page.tags if tag == "details")
+    after = [tags[at + 1] for at, tag in enumerate(tags) if tag == "summary"]
+    assert set(after) == {"h2", "h3"}
+
+
+def test_a_hash_is_whole_in_the_page_and_shown_by_its_first_digits(study: Summary, page_of: PageOf) -> None:
+    whole = "0123456789abcdef" * 4
+    rows = [tuple(row.model_copy(update={"data_hash": whole}) for row in method.rows) for method in study.methods]
+    methods = tuple(dataclasses.replace(m, rows=given) for m, given in zip(study.methods, rows, strict=True))
+    page = page_of(dataclasses.replace(study, methods=methods))
+    shown = f'<code class="hash" title="{whole}">{whole}</code>'
+    assert page.count(shown) == page.count(f">{whole}<") >= len(study.methods) * 3 + 1  # each run's, and the notes'
+    assert re.search(r"\.hash \{[^}]*max-width: 9ch[^}]*text-overflow: ellipsis[^}]*user-select: all", page)
 
 
 def test_every_run_is_there_with_its_values_and_its_origin(study: Summary, study_page: Outline) -> None:
@@ -166,12 +206,14 @@ def test_two_stages_are_told_with_both_losses_their_steps_and_the_teacher(many: 
 
 
 def test_pictures_are_told_with_their_values(study: Summary, study_page: Outline) -> None:
-    recall, size, training = (given["alt"] or "" for tag, given in study_page.tags if tag == "img")
+    forest, recall, size, training = (given["alt"] or "" for tag, given in study_page.tags if tag == "img")
     for method in study.methods:
         mean = f"{100 * method.metrics['recall@1'].mean:.1f}"
         net = f"{method.row.experiment.net.dim} dimensions, {method.row.parameters:,} parameters"
         last = sum(row.history[-1]["recall@1"] for row in method.rows) / 3
         assert f"{method.label} {mean} %" in recall
+        if method.against_teacher:
+            assert f" {100 * method.against_teacher.difference:+.1f}".replace("-", "\N{MINUS SIGN}") in forest
         assert f"{method.label}: {net}, {mean} ± " in size
         assert f"{method.label} {100 * last:.1f} %" in training
 

@@ -13,26 +13,11 @@ from PIL import Image
 
 from relbench.ledger import Row
 from relbench.report import canvas
-from relbench.report.plots import recall_plot, size_plot, training_plot
+from relbench.report.plots import recall_plot, size_plot, spread_out, training_plot
 from relbench.report.summary import Summary
 
 Draw = Callable[..., bytes]
-SIZES_OF_STUDY = ((32, 128), (56_000, 112_000))
 each = pytest.mark.parametrize("draw", [recall_plot, size_plot, training_plot])
-
-
-@pytest.fixture
-def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
-    """The figures that are drawn in a test."""
-    drawn: list[Figure] = []
-
-    class Kept(Figure):
-        def __init__(self, **settings: object) -> None:
-            super().__init__(**settings)  # type: ignore[arg-type]
-            drawn.append(self)
-
-    monkeypatch.setattr(canvas, "Figure", Kept)
-    return drawn
 
 
 @pytest.mark.parametrize(
@@ -56,7 +41,7 @@ def test_a_user_s_style_changes_nothing_and_is_left_alone(study: Summary, draw: 
 def test_curves_and_bands_are_the_summary_s_numbers(study: Summary, figures: list[Figure]) -> None:
     recall_plot(study, "svg")
     (axes,) = figures[0].axes
-    for line, band, method in zip(axes.lines, axes.collections, study.methods, strict=True):
+    for line, band, method in zip(axes.lines[: len(study.methods)], axes.collections, study.methods, strict=True):
         intervals = [method.metrics[f"recall@{rank}"] for rank in (1, 2, 4, 8, 16)]
         assert list(line.get_xdata()) == [1, 2, 4, 8, 16]
         assert list(line.get_ydata()) == [100 * interval.mean for interval in intervals]
@@ -64,6 +49,43 @@ def test_curves_and_bands_are_the_summary_s_numbers(study: Summary, figures: lis
         assert {round(100 * bound, 9) for i in intervals for bound in (i.low, i.high) if bound is not None} <= edges
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["1", "2", "4", "8", "16"]
     assert axes.get_xscale() == "log"
+
+
+def test_each_curve_is_named_beside_its_end_by_its_marker(any_summary: Summary, figures: list[Figure]) -> None:
+    """Twenty methods, and no legend to look them up in: a name is joined to its curve, in the order of the ends."""
+    recall_plot(any_summary, "svg")
+    (axes,) = figures[0].axes
+    count = len(any_summary.methods)
+    curves, markers = axes.lines[:count], axes.lines[count:]
+    names = [text for text in axes.texts if text.get_text()]
+    leaders = [text for text in axes.texts if not text.get_text()]
+    assert len(markers) == len(names) == len(leaders) == count
+    looks = {(one.get_color(), one.get_marker(), one.get_markerfacecolor()): one for one in curves}
+    ends = [looks[m.get_color(), m.get_marker(), m.get_markerfacecolor()].get_ydata()[-1] for m in markers]
+    assert ends == sorted(ends, reverse=True)
+    for end, marker, leader in zip(ends, markers, leaders, strict=True):
+        assert leader.xy[1] == end
+        assert leader.xyann[1] == marker.get_ydata()[0]
+    boxes = [name.get_window_extent() for name in names]
+    assert all(below.y1 <= above.y0 + 1 for above, below in pairwise(boxes))
+    shown = {"".join(name.get_text().split()) for name in names}
+    assert shown == {"".join(method.label.split()) for method in any_summary.methods}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lines", "placed"),
+    [
+        ([0.9, 0.5], [1, 1], [0.9, 0.5]),
+        ([0.5, 0.5], [1, 1], [0.5275, 0.4725]),  # half a line each way
+        ([1.0, 0.99], [1, 1], [0.9725, 0.9175]),  # the first fits below the top, the second below the first
+        ([0.01, 0.0], [1, 1], [0.0825, 0.0275]),
+        ([0.5, 0.5, 0.5], [1, 2, 1], [0.5825, 0.5, 0.4175]),
+    ],
+)
+def test_names_are_spread_out_around_the_ends_of_their_curves(
+    wanted: list[float], lines: list[int], placed: list[float]
+) -> None:
+    assert spread_out(wanted, lines) == pytest.approx(placed)
 
 
 def test_the_title_names_data_seeds_and_band(study: Summary, figures: list[Figure]) -> None:
@@ -120,24 +142,32 @@ def test_many_loss_terms_stand_in_a_grid(many: Summary, figures: list[Figure]) -
 
 def test_dots_and_bars_are_the_summary_s_numbers(study: Summary, figures: list[Figure]) -> None:
     size_plot(study, "svg")
-    for axes, sizes in zip(figures[0].axes, SIZES_OF_STUDY, strict=True):
-        *dots, reference = axes.lines
-        means = {100 * method.metrics["recall@1"].mean for method in study.methods}
-        assert {dot.get_ydata()[0] for dot in dots} == means
-        assert set(reference.get_ydata()) == {100 * study.methods[0].metrics["recall@1"].mean}
-        ends = {
-            round(float(y), 9) for bars in axes.collections for path in bars.get_paths() for y in path.vertices[:, 1]
-        }
-        bounds = [(method.metrics["recall@1"].low, method.metrics["recall@1"].high) for method in study.methods]
-        assert ends == {round(100 * bound, 9) for pair in bounds for bound in pair if bound is not None}
-        assert [tick.get_text() for tick in axes.get_xticklabels()] == [f"{size:,}" for size in sizes]
-        assert axes.get_xscale() == "log"
+    (axes,) = figures[0].axes
+    *dots, reference = axes.lines
+    means = {100 * method.metrics["recall@1"].mean for method in study.methods}
+    assert {dot.get_ydata()[0] for dot in dots} == means
+    assert set(reference.get_ydata()) == {100 * study.methods[0].metrics["recall@1"].mean}
+    ends = {round(float(y), 9) for bars in axes.collections for path in bars.get_paths() for y in path.vertices[:, 1]}
+    bounds = [(method.metrics["recall@1"].low, method.metrics["recall@1"].high) for method in study.methods]
+    assert ends == {round(100 * bound, 9) for pair in bounds for bound in pair if bound is not None}
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["56,000\n32-d", "112,000\n128-d"]
+    assert axes.get_xscale() == "log"
+
+
+def test_dimensions_have_a_panel_of_their_own_only_where_it_shows_something_else(
+    sized_summary: Summary, figures: list[Figure]
+) -> None:
+    """Two panels that order all methods alike are one picture twice: 8 wide, 32-d and 16 wide, 128-d are such."""
+    size_plot(sized_summary, "svg")
+    crossed = any(method.label == "width 8, 512-d" for method in sized_summary.methods)
+    assert len(figures[0].axes) == (2 if crossed else 1)
 
 
 def test_every_dot_stands_alone_on_the_strip_of_its_size(sized_summary: Summary, figures: list[Figure]) -> None:
     size_plot(sized_summary, "svg")
     sizes_of = (lambda method: method.row.experiment.net.dim, lambda method: method.row.parameters)
-    for axes, size_of in zip(figures[0].axes, sizes_of, strict=True):
+    panels = figures[0].axes
+    for axes, size_of in zip(panels, sizes_of[2 - len(panels) :], strict=True):
         places = {dot.get_ydata()[0]: dot.get_xdata()[0] for dot in axes.lines[:-1]}
         assert len(set(places.values())) == len(sized_summary.methods)
         strips = sorted((patch.get_x(), patch.get_x() + patch.get_width()) for patch in axes.patches)
@@ -154,19 +184,19 @@ def test_one_seed_has_dots_and_no_bars(make_summary: Callable[..., Summary], fig
 
 
 def test_the_teacher_stands_out_and_no_two_methods_look_alike(any_summary: Summary, figures: list[Figure]) -> None:
-    recall_plot(any_summary, "svg")
+    recall_plot(any_summary, "svg", narrow=True)
     (legend,) = figures[0].legends
     looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in legend.get_lines()]
     assert len(set(looks)) == len(any_summary.methods)
     markers = [(line.get_color(), line.get_marker(), line.get_markerfacecolor()) for line in legend.get_lines()]
     assert len(set(markers)) == len(any_summary.methods)  # where there are no lines
     teacher = figures[0].axes[0].lines[0]
-    assert teacher.get_color() == "black"
+    assert teacher.get_color() == canvas.INK
     assert all(line.get_linewidth() < teacher.get_linewidth() for line in figures[0].axes[0].lines[1:])
 
 
 def test_the_legend_shows_every_label_as_it_is_written(any_summary: Summary, figures: list[Figure]) -> None:
-    recall_plot(any_summary, "svg")
+    recall_plot(any_summary, "svg", narrow=True)
     (legend,) = figures[0].legends
     assert not any(text.get_parse_math() for text in legend.get_texts())
     shown = {"".join(text.get_text().split()) for text in legend.get_texts()}
@@ -183,7 +213,7 @@ def test_it_is_an_svg_with_nothing_outside_its_frame(
     assert b"dc:date" not in content
     frame = figures[0].bbox
     legends = [legend for part in (figures[0], *figures[0].subfigs) for legend in part.legends]
-    assert len(legends) == 1
+    assert len(legends) == (shape == "narrow" or draw is not recall_plot)
     for artist in (*legends, *figures[0].axes):
         box = artist.get_tightbbox()
         assert box is not None

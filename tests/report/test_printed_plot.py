@@ -109,5 +109,5 @@ def test_words_tell_what_the_picture_shows() -> None:
     empty: PrintedSummary = summary(table1_cells(), claims=())
     assert "0 have runs of ours" in printed_in_words(empty)
     assert "stroke" in printed_in_words(empty)
-    assert "a group of bars for each of its rows: the paper's pale" in printed_in_words(figure3())
+    assert "a group of bars for each of its rows: the paper's hatched" in printed_in_words(figure3())
     assert "paper" not in printed_in_words(unpublished(figure3()))

@@ -1,0 +1,127 @@
+"""The forest plot that a page begins with: for each method how far it stands from the teacher, and how surely."""
+
+import textwrap
+from typing import Any, Literal
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from relbench.comparison import Comparison, Interval, Verdict
+from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
+from relbench.report.summary import Method, Summary
+from relbench.report.wording import VERDICTS, counted, listed, seeds_in_words, signed
+
+LINE = 0.205  # inches of a line of letters
+LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour
+    "beats": {"marker": ">", "color": COLOURS[0], "markerfacecolor": COLOURS[0]},
+    "not shown to differ": {"marker": "o", "color": FAINT, "markerfacecolor": PAPER},
+    "loses": {"marker": "<", "color": COLOURS[1], "markerfacecolor": COLOURS[1]},
+    "no verdict": {"marker": "D", "color": FAINT, "markerfacecolor": PAPER},
+}
+SEEDS: dict[str, Any] = {"linewidth": 1.2, "zorder": 2}
+QUERIES: dict[str, Any] = {"linewidth": 4.5, "alpha": 0.4, "zorder": 1}
+
+
+def forest_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+    """A line for each method, from greatest to least difference to the teacher, with both 95 % intervals.
+
+    Args:
+        summary: The study; at least one method is compared with the teacher.
+        kind: The file format.
+        narrow: Shaped for a telephone.
+    """
+    methods = ranked(summary)
+    names = [plain("\n".join(textwrap.wrap(named(method), 19 if narrow else 44))) for method in methods]
+    lines = sum(name.count("\n") + 1 for name in names)
+    legend = _legend(methods)
+    below = 1 if narrow else 3
+    height = LINE * (lines + 0.15 * len(methods)) + 0.8 + LINE * -(-len(legend) // below)
+    with drawn((4.2 if narrow else 9.0, height), kind) as (figure, content):
+        axes = figure.add_subplot()
+        places = _places(names)
+        for place, method in zip(places, methods, strict=True):
+            _draw(axes, place, method.against_teacher)
+        axes.axvline(0, color=INK, linewidth=1, zorder=0)
+        axes.set_yticks(places, names)
+        axes.set_ylim(places[-1] - 0.7, 0)
+        axes.tick_params("y", length=0)
+        axes.grid(visible=False, axis="y")
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("Recall@1 minus the teacher's, points")
+        figure.legend(legend.values(), legend, loc="outside lower left", ncols=below, fontsize="small")
+    return content.getvalue()
+
+
+def ranked(summary: Summary) -> list[Method]:
+    """Every method that is compared with the teacher, from greatest to least difference."""
+    return sorted(
+        (method for method in summary.methods if method.against_teacher),
+        key=lambda method: -_compared(method).difference,
+    )
+
+
+def _compared(method: Method) -> Comparison:
+    if method.against_teacher is None:
+        raise ValueError(f"method {method.label!r} has no comparison with the teacher")
+    return method.against_teacher
+
+
+def named(method: Method) -> str:
+    """A control is no student, and is judged alone."""
+    return f"{method.label} (control)" if method.role == "control" else method.label
+
+
+def _places(names: list[str]) -> list[float]:
+    """From above, one below the other, with room for a name of several lines."""
+    places, at = [], 0.0
+    for name in names:
+        half = (name.count("\n") + 1.15) / 2
+        places.append(at - half)
+        at -= 2 * half
+    return places
+
+
+def _draw(axes: Axes, place: float, comparison: Comparison | None) -> None:
+    if comparison is None:
+        return
+    look = LOOKS[comparison.verdict]
+    for interval, line in ((comparison.over_queries, QUERIES), (comparison.over_seeds, SEEDS)):
+        _draw_interval(axes, place, interval, {**line, "color": look["color"]})
+    axes.plot(100 * comparison.difference, place, **look, markersize=6, linestyle="none", zorder=3)
+    axes.annotate(
+        signed(comparison.difference), (1, place), (4, 0), va="center", xycoords=("axes fraction", "data"),
+        textcoords="offset points", annotation_clip=False,
+    )  # fmt: skip
+
+
+def _draw_interval(axes: Axes, place: float, interval: Interval, look: dict[str, Any]) -> None:
+    if interval.low is not None and interval.high is not None:
+        axes.hlines(place, 100 * interval.low, 100 * interval.high, **look)
+
+
+def _legend(methods: list[Method]) -> dict[str, Line2D]:
+    """What stands for what, of that which is drawn."""
+    verdicts = dict.fromkeys(_compared(method).verdict for method in methods)
+    corrected = any(_compared(method).family > 1 for method in methods)
+    after = {"beats", "loses", "not shown to differ"} if corrected else set()
+    entries = {
+        f"{VERDICTS[verdict]}{', after Holm' if verdict in after else ''}": Line2D(
+            [], [], **LOOKS[verdict], markersize=6, linestyle="none"
+        )
+        for verdict in LOOKS
+        if verdict in verdicts
+    }
+    entries["95 % over queries"] = Line2D([], [], color=FAINT, **QUERIES)
+    if any(_compared(method).over_seeds.low is not None for method in methods):
+        entries["95 % over seeds"] = Line2D([], [], color=FAINT, **SEEDS)
+    return entries
+
+
+def forest_in_words(summary: Summary) -> str:
+    """For those who do not see the plot."""
+    values = [f"{named(method)} {signed(_compared(method).difference)}" for method in ranked(summary)]
+    return (
+        f"A line for each of {counted(len(values), 'method')}: its Recall@1 minus the teacher's in points, over "
+        f"{seeds_in_words(summary)}, with 95 % intervals over queries and over seeds. From greatest to least: "
+        f"{listed(values)}."
+    )

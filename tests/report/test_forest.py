@@ -1,0 +1,91 @@
+"""The forest plot: every difference with both intervals, from greatest to least, verdicts told by form."""
+
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from relbench.report.forest import LOOKS, forest_in_words, forest_plot, named, ranked
+from relbench.report.summary import Summary
+
+shapes = pytest.mark.parametrize("narrow", [False, True])
+
+
+def compared(summary: Summary) -> list[str]:
+    return [method.label for method in summary.methods if method.against_teacher]
+
+
+def test_every_difference_stands_at_its_place_with_both_intervals(study: Summary, figures: list[Figure]) -> None:
+    forest_plot(study, "svg")
+    (axes,) = figures[0].axes
+    points, lines = [line for line in axes.lines if line.get_marker() != "None"], axes.collections
+    assert len(points) == len(ranked(study)) == len(compared(study))
+    segments = [tuple(line.get_segments()[0].ravel()) for line in lines if isinstance(line, LineCollection)]
+    for point, method in zip(points, ranked(study), strict=True):
+        comparison = method.against_teacher
+        assert comparison
+        (x,), (y,) = point.get_data()
+        assert x == 100 * comparison.difference
+        for interval in (comparison.over_queries, comparison.over_seeds):
+            assert interval.low is not None
+            assert interval.high is not None
+            assert (100 * interval.low, y, 100 * interval.high, y) in segments
+        assert point.get_marker() == LOOKS[comparison.verdict]["marker"]
+    heights = [point.get_ydata()[0] for point in points]
+    assert heights == sorted(heights, reverse=True)
+
+
+def test_from_greatest_to_least(study: Summary) -> None:
+    differences = [method.against_teacher.difference for method in ranked(study) if method.against_teacher]
+    assert differences == sorted(differences, reverse=True)
+
+
+def test_verdicts_differ_in_form_and_filling_not_in_colour_alone() -> None:
+    assert len({look["marker"] for look in LOOKS.values()}) == len(LOOKS)
+    filled = {verdict for verdict, look in LOOKS.items() if look["markerfacecolor"] == look["color"]}
+    assert filled == {"beats", "loses"}
+
+
+def test_a_method_is_marked_by_its_corrected_verdict_not_by_its_intervals(
+    study: Summary, figures: list[Figure]
+) -> None:
+    """Both intervals above zero, and yet not shown to differ: Holm's correction has the last word."""
+    best = next(method for method in study.methods if method.label == "rkd-da")
+    assert best.against_teacher
+    undecided = replace(best.against_teacher, verdict="not shown to differ", p_adjusted=0.052)
+    methods = (study.methods[0], replace(best, against_teacher=undecided))
+    forest_plot(replace(study, methods=methods), "svg")
+    (point,) = [line for line in figures[0].axes[0].lines if line.get_marker() != "None"]
+    assert point.get_marker() == LOOKS["not shown to differ"]["marker"]
+    legend = [text.get_text() for text in figures[0].legends[0].get_texts()]
+    assert legend[0] == "not shown to differ, after Holm" if undecided.family > 1 else "not shown to differ"
+
+
+@shapes
+def test_everything_is_inside_and_no_two_names_touch(
+    crowded_summary: Summary,
+    narrow: bool,  # noqa: FBT001
+    figures: list[Figure],
+) -> None:
+    content = forest_plot(crowded_summary, "svg", narrow=narrow)
+    assert len(ET.fromstring(content)) > 1
+    (axes,) = figures[0].axes
+    boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert len(boxes) == len(compared(crowded_summary))
+    assert all(below.y1 <= above.y0 + 1 for above, below in pairwise(boxes))
+    assert min(box.x0 for box in boxes) >= -1
+    box = axes.get_tightbbox()
+    assert box
+    assert box.x1 <= figures[0].bbox.x1 + 1
+
+
+def test_words_hold_the_same_values_and_name_the_controls(study: Summary) -> None:
+    words = forest_in_words(study)
+    for method in ranked(study):
+        assert method.against_teacher
+        sign = "+" if method.against_teacher.difference > 0 else "\N{MINUS SIGN}"
+        assert f"{named(method)} {sign}{abs(100 * method.against_teacher.difference):.1f}" in words
+    assert words.count("(control)") == 1
