@@ -150,7 +150,12 @@ def with_floors(summary: Summary, folder: Path) -> Summary:
         if one.data_hash != row.data_hash:
             path = _path(one.settings, folder)
             raise ValueError(f"{path} was measured on other images than the rows: delete it, to have it measured anew")
-    return replace(summary, floors=(_pixels(found[0]), _untrained(found[1:])))
+    return replace(summary, floors=lines_of_floors(found))
+
+
+def lines_of_floors(found: Sequence[MeasuredFloor]) -> tuple[Floor, Floor]:
+    """The two lines of a table: of pixels, which come first in what was found, and of the network by all seeds."""
+    return _pixels(found[0]), _untrained(found[1:])
 
 
 def _student(summary: Summary) -> Row:

@@ -14,6 +14,7 @@ from relbench.data.card import card_names
 from relbench.dry_run import show_plan
 from relbench.experiment import short_hash
 from relbench.files import refuse_links
+from relbench.floors import measure_floors
 from relbench.grid import claimed
 from relbench.kept import RunFolder
 from relbench.ledger import Selection, read_record, write_record
@@ -25,7 +26,7 @@ from relbench.report.wording import listed
 from relbench.result_folders import folder_name, own_folder
 from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
 from relbench.table_plan import Request, Undecided, Unfolding, selected, transfers_of
-from relbench.table_summary import check_rule, results_of, summarise_table
+from relbench.table_summary import check_rule, floors_asked, results_of, summarise_table
 from relbench.transfer import Asked as Transferred
 from relbench.transfer import check_transfers, finished_transfer, transfer
 
@@ -103,6 +104,7 @@ def make_table(table: PrintedTable, call: Call, asked: Asked) -> bool:
         check_transfers(job.transfers(), folder, call.data, preparing)
         made, failed = _make(job)
         not_measured = _measure_elsewhere(replace(job, request=made))
+        _measure_floors(replace(job, request=made))
         _show(table, made, folder, shown)
     return bool(failed) or not_measured
 
@@ -249,6 +251,15 @@ def _measure_elsewhere(job: Job) -> bool:
             tell(f"failed on {one.data.name}: {error}")
             failed = True
     return failed
+
+
+def _measure_floors(job: Job) -> None:
+    """What is reached without training, on the data sets that are there; the table is made without the others."""
+    for name, asked in floors_asked(job.table, job.request).items():
+        try:
+            measure_floors(asked, job.folder, job.call.data, job.request.device, preparing)
+        except (ValueError, OSError) as error:
+            tell(f"floors of {name} are not shown: {error}")
 
 
 def _tell_transfers(job: Job) -> None:

@@ -1,10 +1,13 @@
 """From rows to a printed table with our numbers in it, and to answers to the paper's claims."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
+from relbench.data import data_title
 from relbench.evaluation import claimed_sides, seed_interval
+from relbench.floors import FloorSettings, MeasuredFloor, finished_floor, floors_of, lines_of_floors
 from relbench.kept import RunFolder
 from relbench.ledger import Row, Selection
 from relbench.report.printed import Answer, AnsweredClaim, Cell, Ours, PrintedSummary
@@ -35,6 +38,7 @@ class Results:
         rows: by path and seed.
         transfers: by a number's key and seed, where it is measured on another data set than the network's.
         rates: that were chosen, by the path of the network that they were chosen with.
+        floors: what is reached without training, by the data set that it was measured on.
         strangers: how many finished runs of the folder are not the table's.
     """
 
@@ -42,6 +46,7 @@ class Results:
     transfers: Mapping[tuple[str, int], Transfer]
     rates: Mapping[str, Choice]
     strangers: int
+    floors: Mapping[str, tuple[MeasuredFloor, ...]] = field(default_factory=dict)
 
     def measured(self, number: Number, seed: int, rule: Selection) -> Measured | None:
         """What answers to a number, under a rule of selection; None where nothing does."""
@@ -68,17 +73,36 @@ def results_of(table: PrintedTable, request: Request, folder: Path) -> Results:
     measured = transfers_of(table, request, unfolding, request.seeds).items()
     transfers = {place: one for place, asked in measured if (one := finished_transfer(asked, folder))}
     chose = [row for run in unfolding.choosing(paths) if (row := RunFolder(runs, run).finished())]
-    _refuse_other_images([*rows.values(), *chose], list(transfers.values()))
+    floors = _finished_floors(table, request, folder)
+    _refuse_other_images([*rows.values(), *chose], list(transfers.values()), list(chain(*floors.values())))
     own = unfolding.names(paths, request.seeds)
     strangers = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
-    return Results(rows, transfers, unfolding.rates, len(strangers))
+    return Results(rows, transfers, unfolding.rates, len(strangers), floors)
 
 
-def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer]) -> None:
+def floors_asked(table: PrintedTable, request: Request) -> dict[str, tuple[FloorSettings, ...]]:
+    """The floors of each data set that networks are measured on; untrained is the first student's network."""
+    students = [network for network in table.networks if network.teacher] or table.networks
+    own = {network.data: network for network in reversed(students)}
+    return {
+        name: floors_of(request.setup.data(name), request.setup.net(own.get(name, students[0]).net), request.seeds)
+        for name in (*request.contents, *request.elsewhere)
+    }
+
+
+def _finished_floors(table: PrintedTable, request: Request, folder: Path) -> dict[str, tuple[MeasuredFloor, ...]]:
+    """Those of which all seeds are measured."""
+    asked = floors_asked(table, request)
+    found = {name: [finished_floor(one, folder) for one in floors] for name, floors in asked.items()}
+    return {name: tuple(one for one in floors if one) for name, floors in found.items() if all(floors)}
+
+
+def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer], floors: Sequence[MeasuredFloor]) -> None:
     """What is of one data set must be of the same images; fingerprints know the lists, not the files."""
     first: dict[str, tuple[str, str]] = {}
     told = [(f"the run {row.fingerprint}", row.experiment.data.name, row.data_hash) for row in rows]
     told += [(f"the transfer {one.fingerprint}", one.asked.data.name, one.data_hash) for one in transfers]
+    told += [(f"the floor {one.fingerprint}", one.settings.data.name, one.data_hash) for one in floors]
     for here, data, images in told:
         there, expected = first.setdefault(data, (here, images))
         if images != expected:
@@ -106,6 +130,7 @@ def summarise_table(
         cells=cells,
         claims=tuple(_answered(claim, table, request, results, shown[0]) for claim in claims),
         notes=tuple(_notes(table, request, results)),
+        floors={data_title(name): lines_of_floors(found) for name, found in results.floors.items()},
         changes=_changes(request),
     )
 

@@ -75,7 +75,7 @@ def told(folder):
     return {name: [getattr(row, field) for field in plain] for name, row in rows(folder).items()}
 
 
-FILES = ("table.md", "table.tex", "cells.csv", "claims.csv", "cells.png", "report.html")
+FILES = ("table.md", "table.tex", "cells.csv", "floors.csv", "claims.csv", "cells.png", "report.html")
 
 
 def check_files(folder, name, numbers):
@@ -84,6 +84,9 @@ def check_files(folder, name, numbers):
     frame = cells(folder)
     assert len(frame) == numbers
     assert set(frame["scale"]) == {"toy"}
+    floors = pd.read_csv(folder / "floors.csv")
+    assert set(floors["floor"]) == {"raw pixels", "untrained network"}
+    assert floors["mean"].between(0, 1).all()
     assert frame["paper"].tolist() == [number.printed for number in TABLES[name].numbers]
     assert "toy" in (folder / "table.md").read_text().splitlines()[0].lower()
     return frame

@@ -1,11 +1,12 @@
 """What the report of a printed table says, ready to be drawn: the paper's numbers, ours, and the claims' answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from relbench.comparison import Interval
 from relbench.ledger import Selection
+from relbench.report.summary import Floor
 
 Answer = Literal["holds", "does not", "not enough runs"]
 
@@ -63,6 +64,7 @@ class PrintedSummary:
     cells: tuple[Cell, ...]  # in the table's order
     claims: tuple[AnsweredClaim, ...]
     notes: tuple[str, ...]  # what a reader must know: deviations, changed settings, chosen rates, rows left out
+    floors: Mapping[str, tuple[Floor, ...]] = field(default_factory=dict)  # by data set, where they were measured
     changes: str = ""  # settings that are not the protocol's, such as "data.size = 128, protocol.steps = 2"
 
     @property

@@ -9,10 +9,12 @@ from typing import Literal
 from relbench.ledger import Selection
 from relbench.report.printed import Cell, PrintedSummary
 from relbench.report.printed_words import marks
+from relbench.report.summary import Floor
 from relbench.report.syntax import Column, Table, filled
-from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, percent, signed
+from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, metric_name, percent, signed
 
 PAPER, DIFFERENCE = "paper", "difference"
+FLOORS = "Floors: without training"
 OURS: dict[Selection, str] = {
     "last": "ours, last step",
     "validation": "ours, best on validation",
@@ -91,7 +93,24 @@ def _names(cells: Iterable[Cell], where: Literal["part", "row", "column"]) -> li
 def formatted_parts(summary: PrintedSummary) -> list[Part]:
     """The sub-tables that people read, in percent and points."""
     marked = marks(summary)
-    return [_part(title, cells, summary, marked) for title, cells in parts(summary).items()]
+    numbers = [_part(title, cells, summary, marked) for title, cells in parts(summary).items()]
+    return [*numbers, *([_floors(summary)] if summary.floors else [])]
+
+
+def _floors(summary: PrintedSummary) -> Part:
+    """What is reached without training, by data set, in the metrics that the table has."""
+    asked = {cell.metric for cell in summary.cells if cell.path}
+    measured = dict.fromkeys(name for floors in summary.floors.values() for floor in floors for name in floor.metrics)
+    metrics = [name for name in measured if name in asked]
+    blocks = [
+        Block(data, tuple(Line(floor.label, _floor_texts(floor, metrics)) for floor in floors))
+        for data, floors in summary.floors.items()
+    ]
+    return Part(FLOORS, tuple(f"{metric_name(name)}, %" for name in metrics), tuple(blocks))
+
+
+def _floor_texts(floor: Floor, metrics: Sequence[str]) -> tuple[str, ...]:
+    return tuple(mean_cell(floor.metrics[name]) if name in floor.metrics else "" for name in metrics)
 
 
 def _part(title: str, cells: Sequence[Cell], summary: PrintedSummary, marked: Mapping[str, str]) -> Part:

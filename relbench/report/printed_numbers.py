@@ -38,6 +38,19 @@ def _ours(ours: Ours | None) -> dict[str, object]:
     return dict(zip(names, values, strict=True))
 
 
+def floor_numbers(summary: PrintedSummary) -> pd.DataFrame:
+    """One line per data set, floor and metric: what is reached without training."""
+    names = ["data", "floor", "net", "metric", "mean", "95_low", "95_high", "seeds"]
+    lines = [
+        [data, floor.label, floor.net, metric, one.mean, one.low, one.high, floor.seeds]
+        for data, floors in summary.floors.items()
+        for floor in floors
+        for metric, one in floor.metrics.items()
+    ]
+    beside = _study(summary)
+    return pd.DataFrame([[*beside.values(), *line] for line in lines], columns=[*beside, *names])
+
+
 def claim_numbers(summary: PrintedSummary) -> pd.DataFrame:
     """A line a claim, with the rule of selection that answers it: the first that the table shows."""
     beside = _study(summary) | {"rule": PREFIXES[summary.shown[0]]}

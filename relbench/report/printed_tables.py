@@ -9,6 +9,8 @@ from rich.text import Text
 
 from relbench.report.printed import AnsweredClaim, Cell, PrintedSummary
 from relbench.report.printed_grid import (
+    FLOORS,
+    Part,
     decimals,
     difference_text,
     formatted_parts,
@@ -39,6 +41,7 @@ CLAIMS = (
 )
 
 
+FITTING = 4  # columns of floors on a terminal
 PAGE = 6  # columns of numbers that can be read on a printed page
 
 
@@ -94,6 +97,7 @@ def printed_text(summary: PrintedSummary) -> Group:
     toy = [Text(TOY, style="bold")] if is_toy(summary) else []
     head = [Text(full_title(summary), style="bold"), *toy, Text(how_measured(summary)), Text(outcome(summary))]
     tables = [_console(title, cells, summary) for title, cells in parts(summary).items()]
+    tables += [_console_floors(part) for part in formatted_parts(summary) if part.title == FLOORS]
     below = "\n".join([*footnotes(summary), *reading(summary), *summary.notes])
     return Group(*head, *tables, *_console_claims(summary), Text(below, style="dim"))
 
@@ -110,6 +114,21 @@ def _console(title: str, cells: list[Cell], summary: PrintedSummary) -> ConsoleT
         console.add_row(Text(row, style="bold"))
         for cell in numbers:
             console.add_row(*_console_cells(cell, summary, decimals(cells)))
+    return console
+
+
+def _console_floors(part: Part) -> ConsoleTable:
+    """As many of its columns as fit; the files have them all."""
+    console = ConsoleTable(title=Text(f"\n{part.title}"), box=box.SIMPLE_HEAD, title_justify="left")
+    console.pad_edge = console.show_edge = False
+    console.padding = (0, 1, 0, 0)
+    console.add_column("", overflow="fold")
+    for name in part.columns[:FITTING]:
+        console.add_column(name.replace(", ", ",\n"), justify="right", no_wrap=True)
+    for block in part.blocks:
+        console.add_row(Text(block.row, style="bold"))
+        for line in block.lines:
+            console.add_row(Text(f"  {line.what}"), *map(Text, line.cells[:FITTING]))
     return console
 
 

@@ -108,6 +108,7 @@ def reading(summary: PrintedSummary) -> list[str]:
         *([difference] if summary.is_printed else []),
         *([PEEKING] if "test" in summary.shown else []),
         f"{NOTHING}: {', '.join(missing[:-1])}, or {missing[-1]}. Blank: nothing to measure.",
+        *dict.fromkeys(floor.how for floors in summary.floors.values() for floor in floors),
     ]
 
 

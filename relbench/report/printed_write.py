@@ -5,7 +5,7 @@ from pathlib import Path
 
 from relbench.report.printed import PrintedSummary
 from relbench.report.printed_checking import refuse_impossible
-from relbench.report.printed_numbers import cell_numbers, claim_numbers
+from relbench.report.printed_numbers import cell_numbers, claim_numbers, floor_numbers
 from relbench.report.printed_page import printed_page
 from relbench.report.printed_plot import printed_plot
 from relbench.report.printed_tables import latex_printed, markdown_printed
@@ -15,6 +15,7 @@ from relbench.report.write import write_all
 FILES: dict[str, Callable[[PrintedSummary], str | bytes]] = {
     "table.md": markdown_printed,
     "cells.csv": lambda summary: csv_text(cell_numbers(summary)),
+    "floors.csv": lambda summary: csv_text(floor_numbers(summary)),
     "claims.csv": lambda summary: csv_text(claim_numbers(summary)),
     "table.tex": latex_printed,
     "cells.png": lambda summary: printed_plot(summary, "png"),

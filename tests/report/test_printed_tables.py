@@ -1,5 +1,6 @@
 """One set of cells in Markdown, LaTeX and on a terminal; protocol, rules and toy scale in each."""
 
+import dataclasses
 import re
 import shutil
 import subprocess
@@ -11,11 +12,14 @@ import pytest
 from printed_tables import CLAIMS, NOTES, SHAPES, WEIGHTS, summary, table1, table1_cells, unpublished
 from rich.console import Console
 
+from relbench.comparison import Interval
 from relbench.report import printed_text
 from relbench.report.printed import PrintedSummary
 from relbench.report.printed_grid import formatted_parts
+from relbench.report.printed_numbers import floor_numbers
 from relbench.report.printed_tables import latex_printed, markdown_printed
 from relbench.report.printed_words import PEEKING_CLAIMS, TOY
+from relbench.report.summary import Floor
 
 Written = Callable[[PrintedSummary], str]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
@@ -90,6 +94,33 @@ def test_an_empty_table_is_written_without_claims(written: Written) -> None:
     assert "no run is finished" in text
     assert "Claim" not in text
     assert "61.24" in text
+
+
+def test_floors_stand_below_the_numbers(written: Written) -> None:
+    """What pixels alone reach, by data set, in the metrics that the table has."""
+    text = in_one_line(written(floored()))
+    assert text.index("Floors: without training") > text.index("CUB-200-2011")
+    assert text.count("Pixels as they are.") == 1  # though two data sets have them
+    assert "12.3" in text
+    assert "4.0 ± 1.0" in text or r"4.0 $\pm$ 1.0" in text
+    assert "98.7" not in text  # of a metric that the table has not
+    assert "Floors" not in written(table1())
+
+
+def test_floors_are_numbers_for_programs() -> None:
+    frame = floor_numbers(floored()).set_index(["data", "floor", "metric"])
+    assert frame.loc[("Stanford Cars", "raw pixels", "recall@1"), "mean"] == 0.123
+    assert frame.loc[("Stanford Cars", "untrained network", "recall@1"), ["95_low", "95_high"]].tolist() == [0.03, 0.05]
+    assert floor_numbers(table1()).empty
+
+
+def floored() -> PrintedSummary:
+    pixels = Floor(
+        "raw pixels", "", 0, 1, {"recall@1": Interval(0.123), "map@r": Interval(0.987)}, "Pixels as they are."
+    )
+    network = Floor("untrained network", "resnet18/64", 9, 3, {"recall@1": Interval(0.04, 0.03, 0.05)}, "As built.")
+    floors = dict.fromkeys(("Caltech-UCSD Birds-200-2011", "Stanford Cars"), (pixels, network))
+    return dataclasses.replace(table1(), floors=floors)
 
 
 def test_markdown_holds_the_cells(shape: PrintedSummary) -> None:

@@ -7,7 +7,7 @@ from printed_tables import SHAPES, figure3
 
 from relbench.report import printed_write, write_printed
 
-NAMES = ["table.md", "cells.csv", "claims.csv", "table.tex", "cells.png", "report.html"]
+NAMES = ["table.md", "cells.csv", "floors.csv", "claims.csv", "table.tex", "cells.png", "report.html"]
 
 
 def test_it_writes_what_it_returns_and_nothing_else_the_same_each_time(tmp_path: Path) -> None:
