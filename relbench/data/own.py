@@ -186,6 +186,8 @@ def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
             held = parquet.read_metadata(file)
             check_memory(held.num_rows * held.num_columns * CELL)
             table = pd.read_parquet(file, engine="pyarrow")
+        for column in table:
+            table[column].to_numpy(dtype=object)  # texts are looked at only now: they may be no UTF-8
     except ImportError:
         raise ValueError(f"to read {path} pyarrow is needed: pip install pyarrow") from None
     except Exception as error:  # noqa: BLE001 - on damaged files pyarrow raises errors of nearly any kind

@@ -276,6 +276,14 @@ def test_a_parquet_file_that_is_small_on_disk_only(tmp_path):
     assert found == (f"{path} cannot be read (it would take 320.0 MB of memory, but 300.0 MB are free): write it again")
 
 
+def test_a_parquet_file_whose_texts_are_damaged(tmp_path):
+    path = tmp_path / "birds.parquet"
+    rows = [("a/1.jpg", "a", "train"), ("b/1.jpg", "b", "test")]
+    pd.DataFrame(rows, columns=["path", "label", "split"]).to_parquet(path, compression=None)
+    path.write_bytes(path.read_bytes().replace(b"test", b"tes\xe9"))
+    assert f"{path} cannot be read (" in refusal(lambda: read_table(path, check_images=False))
+
+
 def test_a_damaged_parquet_file(tmp_path):
     """Whatever pyarrow raises."""
     path = tmp_path / "birds.parquet"
