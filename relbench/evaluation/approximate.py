@@ -36,7 +36,8 @@ from relbench.evaluation.points import Embeddings, Floats, Integers, Points
 
 Backend = Literal["auto", "faiss", "torch"]
 Keys = NDArray[np.floating[Any]]
-Multiply = Callable[[NDArray[np.float32], NDArray[np.float32]], None]
+Working = type[np.float32] | type[np.float64]
+Multiply = Callable[[Integers, Keys], None]
 
 _ROWS_AT_ONCE = 4096
 
@@ -59,12 +60,12 @@ class Centred:
         """(dim,) mean of the scaled rows."""
         total = np.zeros(self.points.dim)
         for start in range(0, len(self.points.rows), _ROWS_AT_ONCE):
-            total += self._scaled(slice(start, start + _ROWS_AT_ONCE)).sum(axis=0)
+            total += self.points.scaled(slice(start, start + _ROWS_AT_ONCE)).sum(axis=0)
         return total / len(self.points.rows)
 
     def exact(self, rows: slice | Integers) -> Floats:
         """(rows, dim) centred rows in float64."""
-        return self._scaled(rows) - self.mean
+        return self.points.scaled(rows) - self.mean
 
     @cached_property
     def single(self) -> NDArray[np.float32]:
@@ -83,15 +84,17 @@ class Centred:
             out[part] = np.linalg.norm(self.exact(part), axis=1)
         return out
 
+    @cached_property
+    def longest(self) -> float:
+        """Length of the longest centred gallery row."""
+        return float(self.norms[self.points.gallery].max())
+
     def slack(self, queries: Integers | slice, working: type[np.floating[Any]]) -> Floats:
         """(queries,) twice the error bound: keys further apart than this are in true order."""
-        spread = self.norms[self.points.query[queries]] + self.norms[self.points.gallery].max()
+        spread = self.norms[self.points.query[queries]] + self.longest
         relative = _gamma(self.points.dim + 16, working) + _gamma(self.points.dim + 16, np.float64)
         flushed = 4.0 * self.points.dim * float(np.finfo(working).tiny)
         return np.asarray(2 * (relative * spread**2 + flushed))
-
-    def _scaled(self, rows: slice | Integers) -> Floats:
-        return np.ldexp(self.points.rows[rows].astype(np.float64), -self.points.exponent)
 
 
 def _gamma(count: int, working: type[np.floating[Any]]) -> float:
@@ -128,27 +131,27 @@ def _device(embeddings: Embeddings) -> torch.device:
 
 
 def key_blocks(
-    centred: Centred, backend: tuple[str, torch.device], chunk: int
-) -> Iterator[tuple[slice, NDArray[np.float32]]]:
-    """Approximate distances of all queries to the whole gallery, a block of queries at a time.
+    multiply: Multiply, points: Points, queries: Integers, chunk: int, working: Working = np.float32
+) -> Iterator[tuple[Integers, Keys]]:
+    """Approximate distances of queries to the whole gallery, a block of queries at a time.
 
     Args:
-        centred: The rows.
-        backend: As `choose_backend` returns it.
-        chunk: Queries per block; a block takes `4 * chunk * gallery` bytes.
+        multiply: As `multiplier` returns it, for the same type.
+        points: The rows.
+        queries: (queries,) positions in `points.query`.
+        chunk: Queries per block.
+        working: Type of the keys.
 
     Yields:
-        The positions in `points.query`, and their (queries, columns) float32 keys: squared
-        distances up to a number per query and an error of half `Centred.slack`, infinite for
-        the query itself. A block is overwritten by the next one.
+        Positions in `points.query`, and their (queries, columns) keys: squared distances up to a
+        number per query and an error of half `Centred.slack`, infinite for the query itself. A
+        block is overwritten by the next one.
     """
-    points = centred.points
-    multiply = _MULTIPLIERS[backend[0]](centred, backend[1])
-    buffer = np.empty((min(chunk, len(points.query)), len(points.gallery)), np.float32)
-    for start in range(0, len(points.query), chunk):
-        part = slice(start, min(start + chunk, len(points.query)))
-        keys = buffer[: part.stop - part.start]
-        multiply(np.ascontiguousarray(centred.single[points.query[part]]), keys)
+    buffer = np.empty((min(chunk, len(queries)), len(points.gallery)), working)
+    for start in range(0, len(queries), chunk):
+        part = queries[start : start + chunk]
+        keys = buffer[: len(part)]
+        multiply(part, keys)
         mask_own(keys, points.own_column[part])
         yield part, keys
 
@@ -194,14 +197,29 @@ def _faiss() -> Any:
         del os.environ[name]
 
 
-def _faiss_multiply(centred: Centred, _device: torch.device) -> Multiply:
+def multiplier(centred: Centred, backend: tuple[str, torch.device], working: Working) -> Multiply:
+    """What fills keys of queries, without looking at which is which.
+
+    Args:
+        centred: The rows.
+        backend: As `choose_backend` returns it; in float64 torch multiplies, wherever it would.
+        working: Type of the keys.
+    """
+    name, device = backend
+    if working is np.float64:
+        return _wide_multiply(centred, device)
+    return _faiss_multiply(centred) if name == "faiss" else _torch_multiply(centred, device)
+
+
+def _faiss_multiply(centred: Centred) -> Multiply:
     faiss = _faiss()
     gallery = _gallery(centred)
     pointer = faiss.swig_ptr
 
-    def multiply(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> None:
-        shape = (centred.points.dim, len(queries))
-        faiss.pairwise_L2sqr(*shape, pointer(queries), len(gallery), pointer(gallery), pointer(keys))
+    def multiply(queries: Integers, keys: Keys) -> None:
+        rows = centred.single[centred.points.query[queries]]
+        shape = (centred.points.dim, len(rows))
+        faiss.pairwise_L2sqr(*shape, pointer(rows), len(gallery), pointer(gallery), pointer(keys))
 
     return multiply
 
@@ -211,19 +229,33 @@ def _torch_multiply(centred: Centred, device: torch.device) -> Multiply:
     gallery = np.concatenate([_gallery(centred), squares[:, None]], axis=1)
     transposed = torch.from_numpy(gallery).to(device).T
 
-    def multiply(queries: NDArray[np.float32], keys: NDArray[np.float32]) -> None:
+    def multiply(queries: Integers, keys: Keys) -> None:
         ones = np.ones((len(queries), 1), np.float32)
-        left = torch.from_numpy(np.concatenate([-2 * queries, ones], axis=1)).to(device)
-        with _full_precision(device):
-            if device.type == "cpu":
-                torch.mm(left, transposed, out=torch.from_numpy(keys))
-            else:
-                torch.from_numpy(keys).copy_(torch.mm(left, transposed))
+        rows = centred.single[centred.points.query[queries]]
+        left = torch.from_numpy(np.concatenate([-2 * rows, ones], axis=1)).to(device)
+        _product(left, transposed, keys)
 
     return multiply
 
 
-_MULTIPLIERS = {"faiss": _faiss_multiply, "torch": _torch_multiply}
+def _wide_multiply(centred: Centred, device: torch.device) -> Multiply:
+    points = centred.points
+    gallery = np.column_stack([centred.exact(points.gallery), np.square(centred.norms[points.gallery])])
+    transposed = torch.from_numpy(gallery).to(device).T
+
+    def multiply(queries: Integers, keys: Keys) -> None:
+        left = np.column_stack([-2 * centred.exact(points.query[queries]), np.ones(len(queries))])
+        _product(torch.from_numpy(left).to(device), transposed, keys)
+
+    return multiply
+
+
+def _product(left: torch.Tensor, right: torch.Tensor, keys: Keys) -> None:
+    with _full_precision(left.device):
+        if left.device.type == "cpu":
+            torch.mm(left, right, out=torch.from_numpy(keys))
+        else:
+            torch.from_numpy(keys).copy_(torch.mm(left, right))
 
 
 @contextmanager

@@ -15,13 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from relbench.evaluation.approximate import Backend, Centred, Keys, choose_backend, key_blocks
+from relbench.evaluation.approximate import (
+    Backend,
+    Centred,
+    Keys,
+    Multiply,
+    Working,
+    choose_backend,
+    key_blocks,
+    multiplier,
+)
 from relbench.evaluation.order import Distinct, exact_columns, key_limit, select
 from relbench.evaluation.points import Embeddings, Floats, Integers, Points, check_points
 
 Result = TypeVar("Result")
 
 _CHUNK_NUMBERS = 1 << 27  # keys of one matrix product, 512 MB: enough queries for its full speed
+_WIDE_CHUNK_NUMBERS = 1 << 23
 _BLOCK_NUMBERS = 1 << 21  # keys looked through at once: they stay in the processor's cache
 _FEWEST_CROWDED = 1024
 
@@ -50,24 +60,41 @@ class Search:
         """The gallery without repeated rows."""
         return Distinct(self.centred)
 
-    @cached_property
-    def slack(self) -> Floats:
-        """(queries,) float32 keys further apart than this are in true order."""
-        return self.centred.slack(slice(None), np.float32)
+    def slack(self, queries: Integers, keys: Keys) -> Floats:
+        """(queries,) keys further apart than this are in true order."""
+        return self.centred.slack(queries, keys.dtype.type)
 
-    def map_blocks(self, function: Callable[[Integers, Keys], Result]) -> Iterator[Result]:
+    def map_blocks(
+        self, function: Callable[[Integers, Keys], Result], queries: Integers, working: Working = np.float32
+    ) -> Iterator[Result]:
         """Call a function with query positions and their (rows, columns) keys, block by block.
 
         A block is a cacheful of keys. Blocks of one matrix product are looked through by as many
         threads as torch may use: the array operations let go of the interpreter's lock.
+
+        Args:
+            function: What is called.
+            queries: Positions in `points.query`.
+            working: Type of the keys.
         """
         columns = len(self.points.gallery)
-        chunk, step = self.chunk or _CHUNK_NUMBERS // columns, max(1, _BLOCK_NUMBERS // columns)
+        numbers = _CHUNK_NUMBERS if working is np.float32 else _WIDE_CHUNK_NUMBERS
+        chunk, step = self.chunk or numbers // columns, max(1, _BLOCK_NUMBERS // columns)
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for part, keys in key_blocks(self.centred, self.backend, max(1, chunk)):
+            for part, keys in key_blocks(self._multiply(working), self.points, queries, max(1, chunk), working):
                 cuts = np.arange(step, len(keys), step)
-                positions = np.split(np.arange(part.start, part.stop), cuts)
-                yield from pool.map(function, positions, np.split(keys, cuts))
+                yield from pool.map(function, np.split(part, cuts), np.split(keys, cuts))
+
+    def _multiply(self, working: Working) -> Multiply:
+        return self._wide if working is np.float64 else self._single
+
+    @cached_property
+    def _single(self) -> Multiply:
+        return multiplier(self.centred, self.backend, np.float32)
+
+    @cached_property
+    def _wide(self) -> Multiply:
+        return multiplier(self.centred, self.backend, np.float64)
 
     def most(self, k: int) -> int:
         """How many candidates for k neighbours are compared one by one before `distinct` is used."""
@@ -75,11 +102,11 @@ class Search:
 
     def nearest_columns(self, queries: Integers, keys: Keys, k: int) -> Integers:
         """(rows, k) gallery columns of the k nearest, in exact order."""
-        slack = self.slack[queries]
+        slack = self.slack(queries, keys)
         found, crowded = select(queries, keys, slack, key_limit(keys, slack, k), self.most(k))
         out = np.empty((len(queries), k), np.int64)
-        out[found.queries - queries[0]] = exact_columns(self.points, found)[:, :k]
-        out[crowded - queries[0]] = self.distinct.nearest_columns(crowded, k)
+        out[found.places] = exact_columns(self.points, found)[:, :k]
+        out[crowded] = self.distinct.nearest_columns(queries[crowded], k)
         return out
 
 
@@ -121,7 +148,7 @@ def nearest(
     points = check_points(embeddings, query, gallery)
     check_depth(points, k, "k")
     search = Search(points, choose_backend(backend, embeddings), chunk)
-    columns = list(search.map_blocks(partial(search.nearest_columns, k=k)))
+    columns = list(search.map_blocks(partial(search.nearest_columns, k=k), np.arange(len(points.query))))
     return points.gallery[np.concatenate(columns)]
 
 

@@ -9,12 +9,14 @@ from functools import cached_property
 
 import numpy as np
 
-from relbench.evaluation.approximate import Centred, Keys
+from relbench.evaluation.approximate import Centred, Keys, mask_own
 from relbench.evaluation.points import Booleans, Floats, Integers, Points, squared_distances
 
 _GROUPS_PER_NEIGHBOUR = 8  # folding stops here: fewer groups would let too many items through
 _FEWEST_GROUPS = 1024
-_NUMBERS_AT_ONCE = 1 << 22
+_NUMBERS_AT_ONCE = 1 << 19
+_LARGEST_BITS = 60  # of a key and a row's number together; a query's own key has one more
+_WHOLE_ROW = 8  # from an eighth of the gallery on, sorting all of it is faster than choosing
 
 
 @dataclass(frozen=True)
@@ -22,12 +24,14 @@ class Candidates:
     """Items that can be among the k nearest, for some queries; padded at the end.
 
     Attributes:
+        places: (rows,) where the queries stand in their block.
         queries: (rows,) positions in `points.query`.
         columns: (rows, width) gallery columns by ascending key; -1 is padding.
         keys: (rows, width) their keys; infinite for padding.
         slack: (rows,) keys further apart than this are in true order.
     """
 
+    places: Integers
     queries: Integers
     columns: Integers
     keys: Keys
@@ -81,16 +85,16 @@ def select(
         most: Rows with more candidates than this are left to `Distinct`; None: no limit.
 
     Returns:
-        The candidates of the rows within the limit, and the queries beyond it.
+        The candidates of the rows within the limit, and the places of the rows beyond it.
     """
     chosen = keys <= limit[:, None]
     count = count_per_row(chosen)
-    kept = np.flatnonzero(count <= (keys.shape[1] if most is None else most))
-    crowded = np.delete(queries, kept)
+    within = count <= (keys.shape[1] if most is None else most)
+    kept, crowded = np.flatnonzero(within), np.flatnonzero(~within)
     if len(crowded):
         queries, slack, count = queries[kept], slack[kept], count[kept]
         keys, chosen = keys[kept], chosen[kept]
-    return _pad(queries, keys, slack, chosen, count), crowded
+    return Candidates(kept, queries, *_by_key(keys, chosen, count), slack), crowded
 
 
 def count_per_row(flags: Booleans) -> Integers:
@@ -99,15 +103,26 @@ def count_per_row(flags: Booleans) -> Integers:
     return np.array([np.count_nonzero(row) for row in flags], dtype=np.int64)
 
 
-def _pad(queries: Integers, keys: Keys, slack: Floats, chosen: Booleans, count: Integers) -> Candidates:
-    row, column = np.divmod(np.flatnonzero(chosen), keys.shape[1])
-    place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+def places_of(flags: Booleans, count: Integers) -> tuple[Integers, Integers, Integers]:
+    """Row and column of each set flag, row by row, and its number within its row.
+
+    Args:
+        flags: (rows, columns).
+        count: (rows,) as `count_per_row` returns it.
+    """
+    spots = np.flatnonzero(flags)
+    row = np.repeat(np.arange(len(flags)), count)
+    return row, spots - row * flags.shape[1], np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+
+
+def _by_key(keys: Keys, chosen: Booleans, count: Integers) -> tuple[Integers, Keys]:
+    """(rows, width) columns of the chosen items by ascending key, and their keys; equal keys in any order."""
+    row, column, place = places_of(chosen, count)
     shape = (len(keys), int(count.max(initial=1)))
     columns, found = np.full(shape, -1), np.full(shape, np.inf, keys.dtype)
     columns[row, place], found[row, place] = column, keys[row, column]
-    order = np.argsort(found, axis=1, kind="stable")
-    columns, found = np.take_along_axis(columns, order, 1), np.take_along_axis(found, order, 1)
-    return Candidates(queries, columns, found, slack)
+    order = np.argsort(found, axis=1)
+    return np.take_along_axis(columns, order, 1), np.take_along_axis(found, order, 1)
 
 
 def exact_columns(points: Points, candidates: Candidates, matters: Booleans | None = None) -> Integers:
@@ -128,22 +143,36 @@ def exact_columns(points: Points, candidates: Candidates, matters: Booleans | No
     joined = candidates.near_next
     if matters is not None:
         joined &= matters[:, 1:] & matters[:, :-1]
-    rows = np.flatnonzero(joined.any(axis=1))
-    columns = candidates.columns.copy()
-    if len(rows):
-        columns[rows] = _resolve(points, candidates.queries[rows], columns[rows], joined[rows])
-    return columns
+    return resolve(points, candidates.queries, candidates.columns, joined)[0]
 
 
-def _resolve(points: Points, queries: Integers, columns: Integers, joined: Booleans) -> Integers:
+def resolve(points: Points, queries: Integers, columns: Integers, joined: Booleans) -> tuple[Integers, Booleans]:
+    """Put runs of items that keys can't tell apart in exact order.
+
+    Args:
+        points: The rows.
+        queries: (rows,) positions in `points.query`.
+        columns: (rows, width) the gallery column that an item is compared by, by ascending key; -1 is padding.
+        joined: (rows, width - 1) whether an item is in a run with the next one.
+
+    Returns:
+        (rows, width) columns in exact order, and (rows, width - 1) whether an item is exactly as far as the next one.
+    """
+    if not joined.any():
+        return columns, joined
+    columns, equal = columns.copy(), np.zeros(joined.shape, bool)
     edge = np.zeros((len(joined), 1), bool)
-    tied = np.hstack([joined, edge]) | np.hstack([edge, joined])
-    run = np.cumsum(np.hstack([edge, ~joined]), axis=1)
-    row, place = np.nonzero(tied)
-    distances = np.zeros(columns.shape)
-    distances[row, place] = squared_distances(points, queries[row], columns[row, place])
-    order = np.lexsort((columns, distances, run), axis=1)
-    return np.take_along_axis(columns, order, axis=1)
+    after = np.hstack([edge, joined])
+    tied = after | np.hstack([joined, edge])
+    row, place, _ = places_of(tied, count_per_row(tied))
+    run = np.cumsum(~after[row, place])
+    column = columns[row, place]
+    distances = squared_distances(points, queries[row], column)
+    order = np.lexsort((column, distances, run))  # runs stay where they are
+    columns[row, place] = column[order]
+    same = (np.diff(run) == 0) & (np.diff(distances[order]) == 0)
+    equal[row[:-1][same], place[:-1][same]] = True
+    return columns, equal
 
 
 @dataclass(frozen=True)
@@ -164,60 +193,146 @@ class Distinct:
 
         Args:
             queries: (rows,) positions in `points.query`.
-            k: How many neighbours.
+            k: How many neighbours; each query has as many others.
 
         Returns:
-            (rows, k) gallery columns; -1 where a query has fewer others.
+            (rows, k) gallery columns.
         """
-        step = max(1, _NUMBERS_AT_ONCE // max(len(self._groups[0]), k))
+        step = self.step(k)
         parts = [self._nearest_of_few(queries[start : start + step], k) for start in range(0, len(queries), step)]
         return np.concatenate(parts) if parts else np.empty((0, k), np.int64)
 
-    def _nearest_of_few(self, queries: Integers, k: int) -> Integers:
-        points = self.centred.points
-        # one more than asked for: the query's own distinct row may hold nothing but itself
-        slack = self.centred.slack(queries, np.float64)
-        keys = self._keys(queries)
-        found, _ = select(queries, keys, slack, key_limit(keys, slack, k + 1))
-        row, place = np.nonzero(found.columns >= 0)
-        distinct = found.columns[row, place]
-        distances = squared_distances(points, queries[row], self._groups[0][distinct])
-        source, column = self._expand(distinct, k + 1)
-        row, distances = row[source], distances[source]
-        other = column != points.own_column[queries[row]]
-        row, column, distances = row[other], column[other], distances[other]
-        order = np.lexsort((column, distances, row))
-        return _leading(row[order], column[order], len(queries), k)
+    def step(self, k: int) -> int:
+        """How many queries are worked on at once."""
+        return max(1, _NUMBERS_AT_ONCE // max(len(self._first), k))
 
-    def _keys(self, queries: Integers) -> Floats:
+    def _nearest_of_few(self, queries: Integers, k: int) -> Integers:
+        # else one more than asked for: the query's own distinct row may hold nothing but itself
+        wanted = k if self._all_differ else k + 1
+        few = wanted * _WHOLE_ROW < len(self._first)
+        groups, joined = self._chosen(queries, wanted) if few else self._sorted(queries)
+        columns = groups if self._all_differ else np.where(groups >= 0, self._first[groups], -1)
+        columns, equal = resolve(self.centred.points, queries, columns, joined)
+        if self._all_differ:
+            return columns[:, :k]
+        whole = k * _WHOLE_ROW > len(self.centred.points.gallery)
+        return self._spread(queries, columns, equal)[:, :k] if whole else self._expanded(queries, columns, equal, k)
+
+    def _chosen(self, queries: Integers, wanted: int) -> tuple[Integers, Booleans]:
+        """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next one."""
         points = self.centred.points
-        rows = self.centred.exact(points.query[queries])
-        return np.asarray(self._squares - 2 * (rows @ self._gallery.T))
+        slack = self.centred.slack(queries, np.float64)
+        keys = self.centred.exact(points.query[queries]) @ self._gallery.T
+        keys *= -2
+        keys += self._squares
+        if self._all_differ:
+            mask_own(keys, points.own_column[queries])
+        found, _ = select(queries, keys, slack, key_limit(keys, slack, wanted))
+        return found.columns, found.near_next
+
+    def _sorted(self, queries: Integers) -> tuple[Integers, Booleans]:
+        """All distinct rows by ascending key, and which are in a run with the next one.
+
+        Keys are whole numbers with a row's number in their last digits: sorting such numbers is several times as fast
+        as finding the order of floats. They come from the matrix product as they are, scaled and shifted to lie
+        between 0 and one.
+        """
+        points, digits = self.centred.points, max(1, (len(self._first) - 1).bit_length())
+        rows, norms = self.centred.exact(points.query[queries]), self.centred.norms[points.query[queries]]
+        slack, largest = self.centred.slack(queries, np.float64), np.square(norms + self.centred.longest)
+        scale = 2.0 ** (_LARGEST_BITS - digits) / np.where(largest > 0, largest, np.inf)
+        left = np.column_stack([-2 * rows, np.ones(len(rows)), np.square(norms) + slack]) * scale[:, None]
+        keys = (left @ self._widened.T).astype(np.int64)
+        if self._all_differ:
+            own = np.flatnonzero(points.own_column[queries] >= 0)
+            keys[own, points.own_column[queries[own]]] = 1 << (_LARGEST_BITS + 1 - digits)
+        keys <<= digits
+        keys |= np.arange(len(self._first))
+        keys.sort(axis=1)
+        groups = keys & ((1 << digits) - 1)
+        keys >>= digits
+        unsure = np.ceil(slack * scale).astype(np.int64) + 1  # a digit is lost to rounding down
+        return groups, np.diff(keys, axis=1) <= unsure[:, None]
+
+    def _spread(self, queries: Integers, columns: Integers, equal: Booleans) -> Integers:
+        """From all distinct rows to all items, the query itself last."""
+        points, digits = self.centred.points, (len(self.centred.points.gallery) - 1).bit_length()
+        group = self._groups[2]
+        place = np.cumsum(np.hstack([np.zeros((len(equal), 1), bool), ~equal]), axis=1)
+        places = np.empty_like(place)
+        np.put_along_axis(places, group[columns], place, axis=1)
+        items = places[:, group]
+        own = np.flatnonzero(points.own_column[queries] >= 0)
+        items[own, points.own_column[queries[own]]] = len(group)
+        items <<= digits
+        items |= np.arange(len(group))
+        items.sort(axis=1)
+        items &= (1 << digits) - 1
+        return items
+
+    def _expanded(self, queries: Integers, columns: Integers, equal: Booleans, k: int) -> Integers:
+        """From distinct rows to items, without the query itself."""
+        row, place = np.nonzero(columns >= 0)
+        source, column = self._members(columns[row, place], k + 1)
+        run = np.cumsum(~np.hstack([np.zeros((len(equal), 1), bool), equal])[row, place])[source]
+        row = row[source]
+        other = column != self.centred.points.own_column[queries[row]]
+        row, run, column = row[other], run[other], column[other]
+        if equal.any():
+            order = np.lexsort((column, run))
+            row, column = row[order], column[order]
+        return _leading(row, column, len(queries), k)
 
     @cached_property
     def _groups(self) -> tuple[Integers, Integers, Integers]:
-        """A column of each distinct row; all columns, grouped by row; where each group starts."""
+        """(groups,) first column and number of columns of each distinct row; (columns,) the row's group."""
         points = self.centred.points
-        rows = points.rows[points.gallery]
-        _, first, inverse, count = np.unique(rows, axis=0, return_index=True, return_inverse=True, return_counts=True)
-        members = np.argsort(inverse.reshape(-1), kind="stable")
-        return first, members, np.concatenate([[0], np.cumsum(count)])
+        rows = points.rows[points.gallery] + 0.0  # there is one zero, not two
+        whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
+        _, first, group, count = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
+        return first, count, group.reshape(-1)
+
+    @cached_property
+    def repeats(self) -> float:
+        """How often a row stands in the gallery, on average."""
+        return len(self.centred.points.gallery) / len(self._first)
+
+    @cached_property
+    def _all_differ(self) -> bool:
+        return len(self._groups[0]) == len(self.centred.points.gallery)
+
+    @cached_property
+    def _first(self) -> Integers:
+        """A column of each distinct row: in the order of columns where all rows differ."""
+        return np.arange(len(self._groups[0])) if self._all_differ else self._groups[0]
+
+    @cached_property
+    def _by_group(self) -> tuple[Integers, Integers]:
+        """All columns, grouped by row, and where each group starts."""
+        _, count, group = self._groups
+        return np.argsort(group, kind="stable"), np.cumsum(count) - count
 
     @cached_property
     def _gallery(self) -> Floats:
-        return self.centred.exact(self.centred.points.gallery[self._groups[0]])
+        return self.centred.exact(self.centred.points.gallery[self._first])
 
     @cached_property
     def _squares(self) -> Floats:
-        return np.square(self.centred.norms[self.centred.points.gallery[self._groups[0]]])
+        return np.square(self.centred.norms[self.centred.points.gallery[self._first]])
 
-    def _expand(self, distinct: Integers, most: int) -> tuple[Integers, Integers]:
-        """Columns of distinct rows, at most the first `most` of each, and where each comes from."""
-        _, members, start = self._groups
-        count = np.minimum(start[distinct + 1] - start[distinct], most)
-        source = np.repeat(np.arange(len(distinct)), count)
+    @cached_property
+    def _widened(self) -> Floats:
+        """The gallery with squared lengths and ones beside it."""
+        return np.column_stack([self._gallery, self._squares, np.ones(len(self._first))])
+
+    def _members(self, first: Integers, most: int) -> tuple[Integers, Integers]:
+        """Columns with the same rows as some columns, at most the first `most` of each, and where each comes from."""
+        _, count, group = self._groups
+        members, start = self._by_group
+        count = np.minimum(count[group[first]], most)
+        source = np.repeat(np.arange(len(first)), count)
         offset = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
-        return source, members[start[distinct[source]] + offset]
+        return source, members[start[group[first[source]]] + offset]
 
 
 def _leading(row: Integers, column: Integers, rows: int, k: int) -> Integers:

@@ -16,6 +16,7 @@ Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 _SLAB_NUMBERS = 1 << 18  # numbers held at once by the canonical distance: they stay in the cache
+_LARGEST_FACTOR = 1000  # exponents of two up to this are numbers
 _SAFE_EXPONENT = 400  # squares of numbers within 2**-400 .. 2**400 stay normal in float64
 
 
@@ -47,6 +48,14 @@ class Points:
     def exponent(self) -> int:
         """Power of two just above the largest absolute number of `rows`."""
         return math.frexp(max(float(self.rows.max()), -float(self.rows.min())))[1]
+
+    def scaled(self, rows: slice | Integers) -> Floats:
+        """(rows, dim) in float64, divided by the power of two: exact but for numbers next to the smallest."""
+        wide = self.rows[rows].astype(np.float64)
+        if abs(self.exponent) > _LARGEST_FACTOR:
+            return np.ldexp(wide, -self.exponent)
+        wide *= 2.0**-self.exponent
+        return wide
 
     @property
     def others(self) -> Integers:
@@ -133,7 +142,8 @@ def squared_distances(points: Points, queries: Integers, columns: Integers) -> F
     given (no centring: differences of float32 numbers are then exact or correctly rounded). A
     value depends on its two rows alone, never on the pair's place among others nor on the backend,
     so equal pairs of rows tie exactly. Rows so large or small that squares would overflow or
-    underflow are first multiplied by one power of two, which changes no order.
+    underflow are first multiplied by one power of two, which changes no order of distances above
+    2^-500 of the largest number; smaller ones can all become 0.
 
     Args:
         points: The rows.

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from relbench.evaluation.approximate import Backend, choose_backend
 from relbench.evaluation.neighbours import Search, check_depth, check_whole
+from relbench.evaluation.outliers import among, apart
 from relbench.evaluation.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
 from relbench.evaluation.ranking import Classes, Evaluation, Progress
 
@@ -157,10 +158,14 @@ def per_query(
     points = check_points(embeddings, query, gallery)
     depth = _check_ks(points, ks)
     classes = Classes(points, check_labels(labels, len(points.rows)))
-    search = Search(points, choose_backend(backend, embeddings))
-    found = Evaluation(search, classes, depth).run(progress)
-    r_precision, average_precision = found.shares
-    return Answers(classes.labels[points.query], classes.partners, found.rank, r_precision, average_precision, depth)
+    rank, shares = np.zeros(len(points.query), np.int64), np.zeros((2, len(points.query)))
+    chosen = choose_backend(backend, embeddings)
+    for queries, rows in apart(points, np.maximum(depth, classes.partners)):
+        search = Search(among(points, queries, rows), chosen)
+        wanted = Classes(search.points, classes.labels[rows])
+        found = Evaluation(search, wanted, depth, classes.partners[queries]).run(progress)
+        rank[queries], shares[:, queries] = found.rank, found.shares
+    return Answers(classes.labels[points.query], classes.partners, rank, shares[0], shares[1], depth)
 
 
 def _check_ks(points: Points, ks: Sequence[int]) -> int:

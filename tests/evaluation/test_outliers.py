@@ -1,0 +1,62 @@
+"""Rows far away: no other may find one of them before it has found all that are near."""
+
+import numpy as np
+import pytest
+
+from relbench.evaluation import per_query
+from relbench.evaluation.outliers import among, apart, ordinary_rows
+from relbench.evaluation.points import check_points
+
+COUNT, KS = 150, (1, 2, 7, 50)
+
+
+def scattered(far: int, distance: float = 1e6):
+    """The first `far` rows lie far away, all in different directions."""
+    rows = np.random.default_rng(0).standard_normal((COUNT, 8))
+    rows[:far] *= distance
+    return rows
+
+
+def test_few_rows_far_away_are_found():
+    assert ordinary_rows(check_points(scattered(0), None, None)).all()
+    assert np.flatnonzero(~ordinary_rows(check_points(scattered(5), None, None))).tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("rows", [scattered(20), np.ones((COUNT, 2)), np.eye(2), scattered(5, 2.0)])
+def test_no_row_is_far_where_many_are_or_none_by_much(rows):
+    assert ordinary_rows(check_points(rows, None, None)).all()
+
+
+def test_ordinary_rows_find_far_ones_last(ranking):
+    rows = scattered(5)
+    ordinary = ordinary_rows(check_points(rows, None, None))
+    for item in np.flatnonzero(ordinary):
+        assert set(ranking(rows, item, np.ones(COUNT, bool))[-5:]) == {0, 1, 2, 3, 4}
+
+
+def test_rows_that_need_more_than_the_ordinary_ones_see_all():
+    points = check_points(scattered(5), None, None)
+    needed = np.full(COUNT, 10)
+    needed[100] = 147
+    (few, near), (rest, everything) = apart(points, needed)
+    assert few.tolist() == [row for row in range(5, COUNT) if row != 100]
+    assert rest.tolist() == [0, 1, 2, 3, 4, 100]
+    assert everything.all()
+    found = among(points, few, near)
+    assert found.gallery.tolist() == list(range(COUNT - 5))
+    assert (found.rows[found.query] == points.rows[points.query[few]]).all()
+    assert (found.gallery[found.own_column] == found.query).all()
+
+
+@pytest.mark.parametrize("classes", [2, 20])
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_answer_is_that_without_leaving_rows_out(classes, masked, ranking):
+    rows, codes = scattered(5), np.arange(COUNT) % classes
+    gallery = np.arange(COUNT) % 3 > 0 if masked else np.ones(COUNT, bool)
+    query = np.arange(COUNT) % 4 != 1
+    found = per_query(rows, codes, KS, query=query, gallery=gallery)
+    for number, item in enumerate(np.flatnonzero(query)):
+        hits = codes[ranking(rows, item, gallery)] == codes[item]
+        wanted = int(hits.sum())
+        assert found.rank[number] == (hits.argmax() + 1 if hits[:50].any() else 0)
+        assert found.r_precision[number] == hits[:wanted].mean()
