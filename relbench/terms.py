@@ -67,6 +67,7 @@ def _part(term: Term, layer: str | None, experiment: Experiment, shapes: Shapes)
     given = {
         "num_classes": shapes.classes,
         "embedding_size": shapes.student[EMBEDDING][0],
+        "descriptors_dim": shapes.student[EMBEDDING][0],
         "seed": experiment.seed,
         **({"teacher_size": shapes.teacher[EMBEDDING][0]} if shapes.teacher else {}),
         **(
@@ -85,10 +86,12 @@ def classifier_of(experiment: Experiment, classes: int) -> Classifier | None:
 
 
 def try_terms(experiment: Experiment, shapes: Shapes) -> None:
-    """Compute the loss of a made-up batch, so that what can't be is refused before any work.
+    """Compute loss and gradient of a made-up batch, twice, so that what can't be is refused before any work.
+
+    Twice, as some losses keep something from one batch for the next.
 
     Raises:
-        ValueError: a loss refuses what it would be given.
+        ValueError: a loss refuses what it would be given, in whatever way; one line.
     """
     protocol, generator = experiment.protocol, torch.Generator().manual_seed(0)
     enough = max(TRIAL_ROWS, 2 * protocol.images_per_class) if layers_in(experiment) else protocol.batch_size
@@ -97,10 +100,14 @@ def try_terms(experiment: Experiment, shapes: Shapes) -> None:
     objective = Objective(parts_of(experiment, shapes), classifier_of(experiment, shapes.classes), teacher)
     labels = shapes.classes - 1 - torch.arange(rows) // protocol.images_per_class  # the last ones: all must be allowed
     seen, no_images = _made_up(shapes.student, rows, generator), torch.zeros(rows, 0)
+    for map_ in seen[1].values():
+        map_.requires_grad_()
     try:
-        objective(seen, no_images, labels, generator)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {error}") from None
+        for _ in range(2):
+            torch.autograd.backward(list(objective(seen, no_images, labels, generator).values()))
+    except Exception as error:
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error
 
 
 def _made_up(shapes: Mapping[str, torch.Size], rows: int, generator: torch.Generator) -> Seen:

@@ -9,7 +9,7 @@ from torch import nn
 import relbench.models.trunks
 import relbench.terms
 from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
-from relbench.losses import LOSSES, FitNet
+from relbench.losses import LOSSES, FitNet, pml_names
 from relbench.losses.entry import NEEDS, Loss, options_of
 from relbench.models import TRUNKS, Observed, build_embedder
 from relbench.plan import plan_cells
@@ -120,7 +120,7 @@ def needing(*, num_classes: int, embedding_size: int, teacher_size: int, student
     pass
 
 
-def also_needing(*, teacher_channels: int, scale: float = 1.0):
+def also_needing(*, teacher_channels: int, descriptors_dim: int, scale: float = 1.0):
     pass
 
 
@@ -132,7 +132,14 @@ def test_each_loss_is_told_what_it_needs_to_know(monkeypatch):
     monkeypatch.setitem(LOSSES, "spy", entry)
     experiment = run_of(Term(loss="spy", layers=("stage2",), options={"scale": 2.0, "num_classes": 5}))
     parts_of(experiment, shapes(experiment))
-    told = {"embedding_size": 8, "teacher_size": 16, "student_channels": 4, "teacher_channels": 8, "seed": 3}
+    told = {
+        "embedding_size": 8,
+        "descriptors_dim": 8,
+        "teacher_size": 16,
+        "student_channels": 4,
+        "teacher_channels": 8,
+        "seed": 3,
+    }
     assert seen == [told | {"scale": 2.0, "num_classes": 5}]  # what the term says goes first
 
 
@@ -184,6 +191,43 @@ def refusal(experiment):
 )
 def test_what_a_loss_would_refuse_at_the_first_step_is_refused_before(terms, message):
     assert refusal(run_of(*terms)).startswith(message)
+
+
+MUST_BE_GIVEN = {"pml:RankedListLoss": {"margin": 0.4, "Tn": 1.0}}
+
+
+@pytest.mark.parametrize("loss", [f"pml:{name}" for name in pml_names()])
+def test_every_loss_of_the_library_passes(loss, recwarn):
+    """With its defaults, and without a word."""
+    experiment = run_of(Term(loss=loss, options=MUST_BE_GIVEN.get(loss, {})), teacher=None)
+    try_terms(experiment, shapes(experiment))
+    assert not recwarn.list
+
+
+def test_a_refusal_of_many_lines_becomes_one():
+    uneven = changed(PROTOCOL, {"batch_size": 12})
+    message = refusal(run_of(Term(loss="pml:SmoothAPLoss"), teacher=None, protocol=uneven))
+    assert message.startswith("terms pml:SmoothAPLoss: All classes must have the same number of elements")
+
+
+@pytest.mark.parametrize("error", [AssertionError("no"), IndexError(), KeyError("x"), ZeroDivisionError("division")])
+def test_whatever_a_loss_raises_is_one_line(monkeypatch, error):
+    def fail(student, teacher):
+        raise error
+
+    monkeypatch.setitem(LOSSES, "failing", Loss("failing", "", "", ("student", "teacher"), {}, lambda: fail))
+    assert refusal(run_of(Term(loss="failing"))).startswith("terms failing: ")
+
+
+def test_what_fails_in_the_second_batch_only_is_refused(monkeypatch):
+    kept = []
+
+    def keeping(student, teacher):
+        kept.append(student.square().mean())
+        return sum(kept)  # whose first summand's graph is gone
+
+    monkeypatch.setitem(LOSSES, "keeping", Loss("keeping", "", "", ("student", "teacher"), {}, lambda: keeping))
+    assert "backward through the graph a second time" in refusal(run_of(Term(loss="keeping")))
 
 
 def test_weights_by_the_teachers_classifier_need_one():

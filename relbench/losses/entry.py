@@ -29,8 +29,17 @@ INPUTS = {
 RESERVED = ("layers", "loss", "source", "weight")
 """What a term says of any loss: no option can have such a name, or `--set` could not tell which is meant."""
 
-NEEDS = ("num_classes", "embedding_size", "teacher_size", "student_channels", "teacher_channels", "seed")
-"""Options that follow from the run: whoever builds a loss fills them in, nobody needs to write them down."""
+NEEDS = (
+    "num_classes",
+    "embedding_size",
+    "descriptors_dim",
+    "teacher_size",
+    "student_channels",
+    "teacher_channels",
+    "seed",
+)
+"""Options that follow from the run: whoever builds a loss fills them in, nobody needs to write them down. Two names
+mean the dimension of the student's embeddings, as pytorch-metric-learning has both."""
 
 
 def no_further_check(options: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import inspect
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 
@@ -68,6 +68,8 @@ class MetricLearningLoss(nn.Module):
     def __init__(self, loss: nn.Module, miner: nn.Module | None) -> None:
         super().__init__()
         self.loss, self.miner = loss, miner
+        for module in loss.modules():
+            _keep_as_buffers(module)
 
     def forward(self, embeddings: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a batch.
@@ -87,7 +89,16 @@ class MetricLearningLoss(nn.Module):
         with _seeded_globally(seed, embeddings.device):
             chosen = self.miner(embeddings, labels) if self.miner else None
             value: Tensor = self.loss(embeddings, labels, chosen)
+        for name, kept in self.loss.named_buffers():
+            if kept.requires_grad:  # of this batch, whose graph is gone when the next one comes
+                self.loss.get_submodule(name.rpartition(".")[0]).register_buffer(name.rpartition(".")[2], kept.detach())
         return value
+
+
+def _keep_as_buffers(module: nn.Module) -> None:
+    """Make tensors that a module keeps for itself part of its state, so that they are saved and go to its device."""
+    for name in [name for name, value in vars(module).items() if isinstance(value, Tensor)]:
+        module.register_buffer(name, module.__dict__.pop(name))
 
 
 @contextmanager
@@ -165,7 +176,7 @@ def _make(
     **options: Any,
 ) -> MetricLearningLoss:
     run = {name: value for name, value in options.items() if name in NEEDS}
-    with _seeded_globally(seed, torch.device("cpu")):
+    with _seeded_globally(seed, torch.device("cpu")), warnings.catch_warnings(action="ignore"):
         chooser = _built(_class("miner", miner), miner_options or {}, run) if miner else None
         return MetricLearningLoss(_built(loss, options, run), chooser)
 
@@ -199,13 +210,14 @@ def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
     """
     _check_miner(options)
     generator = torch.Generator().manual_seed(0)
-    run = {"num_classes": _TRIAL_CLASSES, "embedding_size": options.get("descriptors_dim", _TRIAL_DIM)}
+    dim = options.get("descriptors_dim", _TRIAL_DIM)
+    run = {"num_classes": _TRIAL_CLASSES, "embedding_size": dim, "descriptors_dim": dim}
     taken = {name: value for name, value in run.items() if name in _arguments(loss)}
     labels = torch.arange(_TRIAL_CLASSES).repeat_interleave(_TRIAL_ROWS)
     try:
         with warnings.catch_warnings(action="ignore"):
             built = _make(loss, **{**options, **taken})
-            rows = normalize(torch.randn(len(labels), run["embedding_size"], generator=generator))
+            rows = normalize(torch.randn(len(labels), dim, generator=generator))
             value = built(rows, labels, generator)
     except Exception as problem:
         raise ValueError(f"{_refusal(loss, options)}: {_first_line(problem)}") from problem
@@ -248,10 +260,22 @@ def _classes(what: str) -> dict[str, type[nn.Module]]:
     """The library's public classes of a kind, without those that cannot be asked for."""
     module, base = _KINDS[what]
     library = import_module(f"pytorch_metric_learning.{module}")
+    _index_by_tuples()
     above: type[nn.Module] = getattr(library, base)
     classes = {name: item for name, item in vars(library).items() if inspect.isclass(item)}
     left_out = {base, *_NOT_FOR_LABELS}
     return {name: item for name, item in classes.items() if issubclass(item, above) and name not in left_out}
+
+
+@cache
+def _index_by_tuples() -> None:
+    """Let HistogramLoss index its matrix by a tuple: torch warns of its list at every step, and may read it otherwise.
+
+    The list is one of two lists, rows and columns.
+    """
+    module: Any = import_module("pytorch_metric_learning.losses.histogram_loss")
+    pairs = module.filter_pairs
+    module.filter_pairs = lambda *columns: tuple(pairs(*columns))
 
 
 def _arguments(kind: type[nn.Module]) -> dict[str, inspect.Parameter]:

@@ -54,7 +54,8 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     Raises:
         ValueError: an option is wrong, or a check failed; one line with the loss, the check, the batch, and what to do.
     """
-    facts = {"num_classes": num_classes, "embedding_size": student_dim, "teacher_size": teacher_dim, "seed": 0}
+    facts = {"num_classes": num_classes, "embedding_size": student_dim, "descriptors_dim": student_dim}
+    facts |= {"teacher_size": teacher_dim, "seed": 0}
     given = {name: facts[name] for name in entry.needs if name in facts} | dict(options)
     labels = (-1 - torch.arange(batch_size) // images_per_class) % num_classes
     generator = torch.Generator().manual_seed(0)

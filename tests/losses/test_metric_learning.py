@@ -37,17 +37,25 @@ def test_equals_the_library_called_by_hand():
     assert torch.equal(ours(embeddings, labels, seeded()), expected)
 
 
-@pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")  # the library, with NumPy 2
-@pytest.mark.filterwarnings("ignore:Using a non-tuple sequence:UserWarning")  # the library, with recent torch
 @pytest.mark.parametrize("name", pml_names())
 def test_every_loss_can_be_trained_with_by_name(name: str):
+    """Step after step, without a warning."""
     entry = find_loss(f"pml:{name}")
     required = {option for option, parameter in entry.options.items() if parameter.default is parameter.empty}
     validate_term(entry.name, {option: FACTS[option] for option in required - set(entry.needs)})
     loss = entry.build(**{option: FACTS[option] for option in required})
-    gradient = trained(loss)
-    assert gradient.isfinite().all()
-    assert gradient.any()
+    for _ in range(2):
+        gradient = trained(loss)
+        assert gradient.isfinite().all()
+        assert gradient.any()
+
+
+def test_what_a_loss_keeps_from_batch_to_batch_is_saved():
+    first, second = pml_loss("DynamicSoftMarginLoss"), pml_loss("DynamicSoftMarginLoss")
+    trained(first)
+    second.load_state_dict(first.state_dict())
+    assert trained(second).equal(trained(first))
+    assert not trained(pml_loss("DynamicSoftMarginLoss")).equal(trained(second))
 
 
 @pytest.mark.parametrize("name", sorted(_classes("miner")))
