@@ -21,6 +21,7 @@ from rich.filesize import decimal
 
 UNFINISHED = re.compile(r"\..+\.(?P<process>\d{1,9})@(?P<machine>.*)\.unfinished", re.DOTALL)
 NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # the system's answers to a link, a folder, a socket
+NO_FOLDER_TO_DISK = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EISDIR)
 DAY, MINUTE = 86_400.0, 60.0  # seconds
 
 
@@ -39,7 +40,7 @@ def written_whole(path: Path) -> Iterator[Path]:
         yield temporary
         _to_disk(temporary)
         temporary.replace(path)
-        _to_disk(path.parent)
+        _name_to_disk(path.parent)
     except OSError as error:
         if error.filename is not None or error.errno is None:
             raise
@@ -55,6 +56,15 @@ def _to_disk(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _name_to_disk(folder: Path) -> None:
+    """The file's name, too. Some network and user-space file systems can't be asked for that: they do it in time."""
+    try:
+        _to_disk(folder)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_TO_DISK:
+            raise
 
 
 def clear_unfinished(folder: Path) -> None:

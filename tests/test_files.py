@@ -1,12 +1,15 @@
 """Files are whole or not there, whatever happens to the process."""
 
+import errno
 import os
 import platform
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -71,6 +74,21 @@ def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"), written_whole(tmp_path / "file" / "below") as temporary:
         temporary.touch()
+
+
+@pytest.mark.parametrize(("number", "stops"), [(errno.EINVAL, False), (errno.EOPNOTSUPP, False), (errno.EIO, True)])
+def test_a_file_system_that_cannot_be_asked_to_write_a_folder_down(tmp_path, monkeypatch, number, stops):
+    """Of files it must be possible, and a failing disk is no such file system."""
+
+    def fsync(handle):
+        if stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    refusal = pytest.raises(OSError, match="Input/output") if stops else nullcontext()
+    with refusal, written_whole(tmp_path / "file.txt") as temporary:
+        temporary.write_text(NEW, encoding="utf-8")
+    assert (tmp_path / "file.txt").read_text(encoding="utf-8") == NEW
 
 
 def test_a_name_that_cannot_be_written(tmp_path):
