@@ -204,10 +204,20 @@ def _examples_or_why(
         return gone[0]
     teacher, student = (networks[label] for label in labels)
     try:
-        source = load(teacher.run.row)
-    except (ValueError, OSError) as error:
+        return _examples(teacher, student, _loaded(load, teacher.run.row))
+    except _NoImagesError as error:
         return f"the images of {teacher.run.row.experiment.data.name} can't be had ({error})"
-    return _examples(teacher, student, source)
+
+
+class _NoImagesError(ValueError):
+    """The data set, or an image of it, can't be read: the report does without."""
+
+
+def _loaded(load: Callable[[Row], "_Source"], row: Row) -> "_Source":
+    try:
+        return load(row)
+    except (ValueError, OSError) as error:
+        raise _NoImagesError(str(error)) from None
 
 
 @dataclass(frozen=True)
@@ -277,7 +287,10 @@ def _images(queries: Integers, teacher: _Network, student: _Network, source: _So
     numbers = np.unique(np.concatenate(shown))
     if not len(numbers):
         return {}
-    pixels = _pixels(source.images.test_batch(torch.from_numpy(source.lines[numbers])))
+    try:
+        pixels = _pixels(source.images.test_batch(torch.from_numpy(source.lines[numbers])))
+    except (ValueError, OSError) as error:
+        raise _NoImagesError(str(error)) from None
     return {
         number: Image(str(teacher.names[number]), source.class_name(str(teacher.labels[number])), each)
         for number, each in zip(numbers.tolist(), pixels, strict=True)

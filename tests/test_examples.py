@@ -299,6 +299,18 @@ def test_images_that_are_gone(small, monkeypatch):
     assert "relbench data fetch cub200" in summary.missing[0]
 
 
+def test_an_image_that_can_not_be_decoded(small, pictures, monkeypatch):
+    def damaged(_):
+        raise ValueError("a.png can't be used: it has transparency")
+
+    monkeypatch.setattr(pictures, "test_batch", damaged)
+    summary = small.summary
+    assert summary.examples is None
+    assert summary.distances is not None
+    assert "fixed and broken are not shown" in summary.missing[0]
+    assert "a.png can't be used: it has transparency" in summary.missing[0]
+
+
 def test_images_that_are_others(small, pictures):
     pictures.data_hash = "another"
     summary = small.summary
