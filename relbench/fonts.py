@@ -1,9 +1,11 @@
 """Text in pictures that can be read: in a font that has its characters, or else by the numbers of these characters."""
 
 import unicodedata
+from collections.abc import Iterator
 from functools import cache
 from itertools import groupby
 
+from matplotlib.artist import Artist
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
@@ -21,12 +23,23 @@ def make_readable(figure: Figure) -> None:
     What a text's own font lacks is taken from other installed fonts; what none of them has is written as "[U+732B]".
     """
     for axes in figure.get_axes():
-        for axis in (axes.xaxis, axes.yaxis):
+        for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
             _fix_labels(axis)
-    for text in figure.findobj(Text):
-        if isinstance(text, Text) and (lacking := _lacking(text.get_text(), text.get_fontproperties())):
+    for text in _texts(figure):
+        if lacking := _lacking(text.get_text(), text.get_fontproperties()):
             text.set_text(_spelled(text.get_text(), lacking))
             _add_families(text, lacking)
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """All texts below, but for tick labels: to ask an axis for its children makes all of its ticks."""
+    for child in artist.get_children():
+        if isinstance(child, Axis):
+            yield child.label
+        elif isinstance(child, Text):
+            yield child
+        else:
+            yield from _texts(child)
 
 
 def _fix_labels(axis: Axis) -> None:

@@ -30,8 +30,7 @@ def stix():
 def shown(*texts, labels=()):
     """A figure with these texts is drawn (a warning is an error here); as they and the tick labels are then."""
     figure = Figure()
-    figure.suptitle("title")
-    axes = figure.add_subplot()
+    axes = figure.subfigures(1, 2)[0].add_subplot()
     placed = [axes.text(0, 0, text, parse_math=False) for text in texts]
     if labels:
         axes.set_yticks(range(len(labels)), labels)
@@ -46,6 +45,19 @@ def test_numbers_stand_where_no_font_has_a_character(installed):
     texts, labels = shown(f"{CAT} (3)", "cat", f"two\n{CAT[0]}", labels=[CAT, "dog"])
     assert texts == ["[U+732B U+54AA] (3)", "cat", "two\n[U+732B]"]
     assert labels == ["[U+732B U+54AA]", "dog"]
+
+
+def test_every_kind_of_text_is_looked_at(installed):
+    installed()
+    figure = Figure()
+    axes = figure.add_subplot()
+    axes.plot([0, 1], label=CAT)
+    axes.annotate(CAT, (0, 0))
+    texts = [figure.suptitle(CAT), figure.text(0, 0, CAT), axes.set_title(CAT), axes.set_title(CAT, loc="left")]
+    texts += [axes.set_xlabel(CAT), axes.set_ylabel(CAT), *axes.legend(title=CAT).get_texts(), *axes.texts]
+    texts += [axes.get_legend().get_title()]
+    make_readable(figure)
+    assert [text.get_text() for text in texts] == ["[U+732B U+54AA]"] * 9
 
 
 def test_a_font_that_has_the_character_is_used(installed):
