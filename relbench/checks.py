@@ -1,6 +1,6 @@
 """What is checked before a run begins: what would stop it at its first step, or at its last."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from relbench.terms import shapes_of, try_terms
 
 
 def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
-    """Refuse what would stop a run at its first step or its last; runs that differ in nothing that matters, once.
+    """Refuse what would stop a run at its first step or its last.
 
     Args:
         experiments: runs on the same images.
@@ -27,23 +27,42 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         ks: the Ks of Recall@K.
 
     Raises:
-        ValueError: a GPU is asked for where there is none; fewer training classes than a batch needs, fewer test images
-            than the largest K asks for, or no two test (or validation) images of one class; pretrained
-            weights that can't be had; a loss that refuses what it would be given.
+        ValueError: as `check_plan`; or a GPU is asked for where there is none, or pretrained weights can't be had.
         CheckpointError: a run's own checkpoint, or that of its finished teacher or first stage, is damaged or gone.
     """
-    labels, classes = labels_of(source.table, lines_of(source.table, "train"))
-    kinds = {_kind(one): one for one in experiments}.values()
     for device in {one.protocol.device for one in experiments}:
         check_device(device)
+    check_plan(experiments, source.table, source.shape.channels, ks)
+    _check_checkpoints(experiments, runs, source)
+    for one in _kinds(experiments):
+        _check_weights(one)
+
+
+def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, channels: int, ks: Sequence[int]) -> None:
+    """Refuse what settings and the table of images show to be impossible; `--dry-run` asks this, too.
+
+    Args:
+        experiments: runs on the same images; what differs in nothing that matters is checked once.
+        table: of the images.
+        channels: of each image.
+        ks: the Ks of Recall@K.
+
+    Raises:
+        ValueError: fewer training classes than a batch needs, fewer test images than the largest K asks for, or no two
+            test (or validation) images of one class; a loss that refuses what it would be given.
+    """
+    labels, classes = labels_of(table, lines_of(table, "train"))
+    kinds = _kinds(experiments)
     for one in kinds:
         class_batches(one, labels, torch.Generator())
-    check_retrieval(source.table, "test", ks)
-    check_retrieval(source.table, "validation", (1,))
-    _check_checkpoints(experiments, runs, source)
+    check_retrieval(table, "test", ks)
+    check_retrieval(table, "validation", (1,))
     for one in kinds:
-        _check_weights(one)
-        try_terms(one, shapes_of(one, source.shape.channels, len(classes)))
+        try_terms(one, shapes_of(one, channels, len(classes)))
+
+
+def _kinds(experiments: Sequence[Experiment]) -> Collection[Experiment]:
+    return {_kind(one): one for one in experiments}.values()
 
 
 def check_device(device: str) -> None:

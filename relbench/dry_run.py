@@ -8,9 +8,11 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from relbench.checks import check_plan
 from relbench.console import out
-from relbench.data import RENDERED
-from relbench.estimate import LONGEST, Estimate, estimated, image_counts, in_words, measured_rates, total
+from relbench.data import RENDERED, find_data_set
+from relbench.data.photo_sets import check_photo_settings
+from relbench.estimate import LONGEST, Estimate, estimated, image_counts, in_words, is_there, measured_rates, total
 from relbench.experiment import Experiment
 from relbench.grid import jobs_for
 from relbench.kept import RunFolder
@@ -62,9 +64,21 @@ def show_plan(planned: Sequence[Cell | Undecided], folder: Path, call: Call) -> 
     """
     states = _states(planned, folder / "runs", call.results)
     waiting = {run.name: run.experiment for run in planned if states[run.name].row is None}
+    _check(list(waiting.values()), call.data)
     estimates = _estimates(waiting, states, call)
     out.print(_listed(planned, states, estimates) if call.list_runs else _summary(planned, states))
     _print_total(list(waiting.values()), list(estimates.values()), call)
+
+
+def _check(waiting: Sequence[Experiment], folder: Path) -> None:
+    """Refuse what the runs themselves would refuse, as far as it shows without a look at images."""
+    for data in dict.fromkeys(run.data for run in waiting):
+        data_set = find_data_set(data.name, folder)
+        if is_there(data, folder):
+            runs = [run for run in waiting if run.data == data]
+            check_plan(runs, data_set.table(data, folder), data_set.channels, data_set.ks)
+        else:
+            check_photo_settings(data)
 
 
 def _states(planned: Sequence[Cell | Undecided], runs: Path, results: Path) -> dict[str, State]:

@@ -28,7 +28,8 @@ EMBEDDING = "embedding"  # the name of the last layer: what is retrieved by
 
 LONGEST_SHOWN = 80  # characters of a refused value
 
-PositiveFloat = Annotated[FiniteFloat, Field(gt=0)]
+LARGEST = 1e30  # float32, in which networks are trained, holds it, and tenfold, too
+PositiveFloat = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Precision = Literal["32-true", "tf32", "bf16-mixed"]
 
@@ -102,9 +103,9 @@ class Protocol(Settings, use_attribute_docstrings=True):
     """Adam's learning rate."""
     decay_at: tuple[Fraction, ...] = ()
     """Shares of the steps after which the learning rate is multiplied by `decay`, such as [0.5, 0.75]."""
-    decay: PositiveFloat = 0.1
+    decay: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.1
     """Factor of the learning rate at each of `decay_at`."""
-    weight_decay: Annotated[FiniteFloat, Field(ge=0)] = 0.0
+    weight_decay: Annotated[FiniteFloat, Field(ge=0, le=LARGEST)] = 0.0
     """Adam's weight decay, on all parameters."""
     batch_size: Annotated[int, Field(ge=2, le=2**16)] = 128
     """Images in a batch."""

@@ -4,15 +4,15 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, cast
 
+from pydantic import ValidationError
 from rich.progress import track
 
 from relbench.console import out
 from relbench.data import find_data_set
 from relbench.data.card import card_names
 from relbench.dry_run import show_plan
-from relbench.experiment import short_hash
+from relbench.experiment import one_line, short_hash
 from relbench.files import refuse_links
 from relbench.floors import measure_floors
 from relbench.grid import claimed
@@ -24,7 +24,7 @@ from relbench.plan import resolve_device
 from relbench.report import printed_text, write_printed
 from relbench.report.wording import listed
 from relbench.result_folders import folder_name, own_folder
-from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable, ProtocolName, Scale
+from relbench.studies import PROTOCOLS, SCALES, SELECTIONS, TABLES, Cell, PrintedTable
 from relbench.table_plan import Request, Undecided, Unfolding, selected, transfers_of
 from relbench.table_summary import check_rule, floors_asked, results_of, summarise_table
 from relbench.transfer import Asked as Transferred
@@ -149,16 +149,20 @@ def _request(table: PrintedTable, paths: Sequence[str], call: Call, asked: Asked
     data_sets = tuple(dict.fromkeys(table.network(path).data for path in paths))
     if not call.seeds or len(set(call.seeds)) != len(call.seeds):
         raise ValueError(f"seeds = {', '.join(map(str, call.seeds)) or 'none'}: name at least one, each once")
-    return Request(
-        study=table.name,
-        protocol=cast("ProtocolName", known(asked.protocol, PROTOCOLS, "protocol")),
-        scale=cast("Scale", known(asked.scale, SCALES, "scale")),
-        device=cast("Literal['cpu', 'cuda']", resolve_device(call.device)),
-        changes={key: list(value) if isinstance(value, tuple) else value for key, value in call.changes.items()},
-        contents={name: _content(name, call) for name in data_sets},
-        elsewhere=_elsewhere(table, data_sets, call),
-        seeds=call.seeds,
-    )
+    settings = {
+        "study": table.name,
+        "protocol": known(asked.protocol, PROTOCOLS, "protocol"),
+        "scale": known(asked.scale, SCALES, "scale"),
+        "device": resolve_device(call.device),
+        "changes": {key: list(value) if isinstance(value, tuple) else value for key, value in call.changes.items()},
+        "contents": {name: _content(name, call) for name in data_sets},
+        "elsewhere": _elsewhere(table, data_sets, call),
+        "seeds": call.seeds,
+    }
+    try:
+        return Request.model_validate(settings)
+    except ValidationError as error:
+        raise ValueError(one_line(error)) from None
 
 
 def _content(name: str, call: Call) -> str:

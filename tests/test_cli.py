@@ -150,6 +150,25 @@ def test_impossible_requests(relbench_command, tmp_path, data_folder, arguments,
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["data.train_classes=9999"],
+        ["data.train_classes=10"],
+        ["data.test_classes=2"],
+        ["data.resize=64"],
+        ["terms.rkd_angle.loss=attention_transfer", 'terms.rkd_angle.layers=["embedding"]'],
+    ],
+    ids=str,
+)
+def test_a_plan_refuses_what_the_runs_refuse(relbench_command, tmp_path, data_folder, settings):
+    options = [part for setting in settings for part in ("--set", setting)]
+    where = ("--results", tmp_path, "--data", data_folder)
+    made = relbench_command("reproduce", "quickstart", *options, *where)
+    refused(made)
+    assert relbench_command("reproduce", "quickstart", *options, *where, "--dry-run") == made
+
+
 def test_results_folder_that_can_not_be_written(relbench_command, tmp_path):
     (tmp_path / "file").write_text("")
     refused(relbench_command("reproduce", "quickstart", "--results", tmp_path / "file"), "can't be written", "file")

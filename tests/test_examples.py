@@ -117,7 +117,16 @@ def small(folder):
 def pictures(monkeypatch):
     """A data set of six test images; a test may change it."""
     source = Pictures(names_of(6), LABELS)
-    entry = DataSet("", lambda _: "", lambda *_: source, lambda *_: "", 1, (1,), lambda label: f"class {label}")
+    entry = DataSet(
+        "",
+        lambda _: "",
+        lambda *_: source.table,
+        lambda *_: source,
+        lambda *_: "",
+        1,
+        (1,),
+        lambda label: f"class {label}",
+    )
     monkeypatch.setattr(relbench.examples, "find_data_set", lambda name, root: entry)
     return source
 
@@ -289,7 +298,7 @@ def test_images_that_are_gone(small, monkeypatch):
     def gone(*_):
         raise ValueError("cub200 is not ready in datasets/cub200: relbench data fetch cub200")
 
-    entry = DataSet("", lambda _: "", gone, lambda *_: "", 3, (1,))
+    entry = DataSet("", lambda _: "", gone, gone, lambda *_: "", 3, (1,))
     monkeypatch.setattr(relbench.examples, "find_data_set", lambda name, root: entry)
     summary = small.summary
     assert summary.examples is None

@@ -412,6 +412,11 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
         (("--selection", "val"), "use --protocol fair, or --set data.hold_out=true"),
         (("--set", "student.dim=64"), "unknown setting 'student.dim'"),
         (("--set", "protocol.steps=-1"), "protocol.steps = -1"),
+        (
+            ("--set", "protocol.learning_rate=NaN"),
+            "protocol.learning_rate.float = nan: Input should be a finite number",
+        ),
+        (("--set", "protocol.decay=1e300"), "protocol.decay = 1e+300: Input should be less than or equal to 1"),
         (("--seeds", "0,0"), "seeds = 0, 0: name at least one, each once"),
         (("--seeds", "-1"), "seed = -1: Input should be greater than or equal to 0"),
         (("--dataset", ""), "unknown data set of rkd-table1 ''"),
@@ -425,6 +430,32 @@ def test_bad_input_is_one_line(make, tmp_path, options, told):
     assert told in refused.error
     assert len(refused.error.strip().splitlines()) == 1
     assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (("data.size=64", "data.resize=32"), "can't crop 64 px from images of 32 px: set data.size to less"),
+        (("data.distortion=0.5",), "data.distortion = 0.5 is for glyphs"),
+        (("data.test_classes=1",), "Recall@K is asked for K = "),
+        (("protocol.batch_size=512",), "classes"),
+        (("data.train_classes=99",), "data.train_classes = 99"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else None,
+)
+def test_a_plan_refuses_what_the_runs_refuse(make, tmp_path, settings, told):
+    options = [part for setting in settings for part in ("--set", setting)]
+    planned, made = (make("rkd-table1", "--only", "cub200/triplet/16", *options, *dry) for dry in (["--dry-run"], []))
+    assert (planned.code, planned.error) == (made.code, made.error)
+    assert planned.code == 2
+    assert told in planned.error
+    assert len(planned.error.strip().splitlines()) == 1
+
+
+def test_a_crop_larger_than_the_image_is_refused_before_the_data_is_there(call, tmp_path):
+    options = ("--set", "data.size=64", "--set", "data.resize=32", "--dry-run")
+    planned = call("reproduce", "rkd-table1", *TOY, "--data", tmp_path, "--results", tmp_path, *options)
+    assert (planned.code, "can't crop 64 px from images of 32 px" in planned.error) == (2, True)
 
 
 def test_a_missing_data_set_says_which_command_brings_it(call, tmp_path):

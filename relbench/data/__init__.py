@@ -4,9 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
+
 from relbench.data.added import added_names, added_set, read_added
 from relbench.data.card import card_names, packaged_card
-from relbench.data.glyphs import NAMES, Glyphs, character, content_hash
+from relbench.data.glyphs import NAMES, Glyphs, character, content_hash, glyph_table
 from relbench.data.photo_sets import PhotoSet, published, side_of
 from relbench.data.table import ImageSource
 from relbench.data.textured import TexturedGlyphs, textured_content
@@ -22,6 +24,7 @@ class DataSet:
 
     summary: str
     content: Callable[[Path], str]  # hash of which images, which classes, which split
+    table: Callable[[Data, Path], pd.DataFrame]  # of the images in use, without a look at their pixels
     load: Callable[[Data, Path, Progress], ImageSource]
     hint: Callable[[Data, Path], str]  # what would make it faster; "" if nothing would
     channels: int  # of its images
@@ -34,6 +37,7 @@ def photo_entry(photos: PhotoSet) -> DataSet:
     return DataSet(
         summary=photos.summary,
         content=photos.content,
+        table=photos.table,
         load=lambda data, root, _: photos.load(data, root),
         hint=photos.hint,
         channels=3,
@@ -45,22 +49,31 @@ def _glyphs_entry(summary: str, content: Callable[[], str], source: type[Glyphs]
     """The entry of a data set made of rendered glyphs; all keep them in one folder, as some can share them."""
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
-        if data.resize is not None:
-            raise ValueError(f"data.resize = {data.resize} is for photos: {data.name} has no such thing")
-        if not data.mirror:
-            raise ValueError(f"data.mirror = false is for photos: {data.name} is never mirrored")
+        _refuse_settings_of_photos(data)
         classes = data.train_classes, data.test_classes
         return source(data.size, *classes, data.distortion, root / "glyphs", progress, hold_out=data.hold_out)
+
+    def table(data: Data, _: Path) -> pd.DataFrame:
+        _refuse_settings_of_photos(data)
+        return glyph_table(data.train_classes, data.test_classes, data.hold_out)
 
     return DataSet(
         summary=summary,
         content=lambda _: content(),
+        table=table,
         load=load,
         hint=lambda _data, _root: "",
         channels=source.views.channels,
         ks=(1, 2, 4, 8, 16, 32),
         class_name=character,
     )
+
+
+def _refuse_settings_of_photos(data: Data) -> None:
+    if data.resize is not None:
+        raise ValueError(f"data.resize = {data.resize} is for photos: {data.name} has no such thing")
+    if not data.mirror:
+        raise ValueError(f"data.mirror = false is for photos: {data.name} is never mirrored")
 
 
 GLYPHS = _glyphs_entry(

@@ -73,13 +73,21 @@ class PhotoSet:
         Raises:
             ValueError: the data set is not there or damaged, or a setting does not go with it.
         """
-        if data.distortion != 1:
-            raise ValueError(f"data.distortion = {data.distortion} is for glyphs: {self.name} has no such thing")
+        check_photo_settings(data)
         table = self.read(root)
         files = self.files(root, side_of(data))
         pixels = self._kept(root, files, table["name"].tolist()) or files
         content = self._hash(table)
         return Photos(in_use(table, data), self.images(root), data.size, pixels, content, mirror=data.mirror)
+
+    def table(self, data: Data, root: Path) -> pd.DataFrame:
+        """The images in use.
+
+        Raises:
+            ValueError: as `load`.
+        """
+        check_photo_settings(data)
+        return in_use(self.read(root), data)
 
     def hint(self, data: Data, root: Path) -> str:
         """Says where training has to decode the files again and again."""
@@ -119,6 +127,18 @@ class PhotoSet:
 def side_of(data: Data) -> int:
     """Side of the square that photos are resized to before the crop: 256 for crops of 224, if nothing else is said."""
     return data.resize or round(data.size * 8 / 7)
+
+
+def check_photo_settings(data: Data) -> None:
+    """Refuse settings that no set of photos goes with.
+
+    Raises:
+        ValueError: a strength of distortion, or crops larger than the images that they are taken from.
+    """
+    if data.distortion != 1:
+        raise ValueError(f"data.distortion = {data.distortion} is for glyphs: {data.name} has no such thing")
+    if data.size > side_of(data):
+        raise ValueError(f"can't crop {data.size} px from images of {side_of(data)} px: set data.size to less")
 
 
 def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:

@@ -17,7 +17,7 @@ import torch
 from relbench.data import Progress
 from relbench.estimate.calibration import Kind, Rates, calibrated, kind_of
 from relbench.estimate.disk import folder_size
-from relbench.estimate.image_counts import ImageCounts, image_counts
+from relbench.estimate.image_counts import ImageCounts, image_counts, is_there
 from relbench.experiment import Data, Experiment, Protocol, changed
 from relbench.in_time import in_time
 from relbench.ledger import Row
@@ -31,6 +31,7 @@ __all__ = [
     "estimated",
     "image_counts",
     "in_words",
+    "is_there",
     "measured_rates",
     "total",
 ]

@@ -57,9 +57,14 @@ def image_counts(data: Data, folder: Path) -> ImageCounts:
     if data.name in RENDERED:
         table = glyph_table(data.train_classes, data.test_classes, data.hold_out)
         return _of_table(table, RENDERED[data.name].views.channels)
-    if data.name in card_names() and state(card := packaged_card(data.name), folder) != "ready":
-        return _of_card(card, data)
+    if not is_there(data, folder):
+        return _of_card(packaged_card(data.name), data)
     return _of_table(in_use(find_photos(data.name, folder).read(folder), data), channels=3)
+
+
+def is_there(data: Data, folder: Path) -> bool:
+    """Whether a data set has its table; a published one can be planned with before it is fetched."""
+    return data.name not in card_names() or state(packaged_card(data.name), folder) == "ready"
 
 
 def _of_card(card: Card, data: Data) -> ImageCounts:
