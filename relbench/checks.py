@@ -106,11 +106,11 @@ def check_retrieval(table: pd.DataFrame, split: str, ks: Sequence[int]) -> None:
     found, counts = np.unique(labels[gallery], return_counts=True)
     sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
     if not any(sizes.get(labels[at], 0) > gallery[at] for at in np.flatnonzero(query)):
-        raise ValueError(f"no {split} image has another one of its class to be found: take classes of more images")
+        raise ValueError(f"no {split} image has another image of its class to be found: use larger classes")
     others = int(gallery.sum() - np.any(query & gallery))
     if others < max(ks):
         raise ValueError(
-            f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: take more classes"
+            f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: use more classes"
         )
 
 
@@ -130,7 +130,7 @@ def _check_images(row: Row, one: Experiment, what: str, experiment: Experiment, 
     """What is taught on other images than the teacher was trained on would compare nothing."""
     if one.data == experiment.data and row.data_hash != source.data_hash:
         raise ValueError(
-            f"the {what} {row.fingerprint} was trained on other images than {one.data.name} has now: "
+            f"the {what} {row.fingerprint} was trained on images other than those that {one.data.name} has now: "
             "restore them, or delete the folder of that run"
         )
 

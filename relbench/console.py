@@ -20,7 +20,7 @@ FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input;
 ADVICE = {  # what to do about what the system refuses
     errno.ENOSPC: ": free some space and run again; what is finished is kept",
     errno.EDQUOT: ": free some space and run again; what is finished is kept",
-    errno.EACCES: ": mend its permissions, or choose another place",
+    errno.EACCES: ": change its permissions, or choose another place",
     errno.EROFS: ": choose a place that can be written",
     errno.EISDIR: ": name a file",
     errno.ENOENT: ": check the name",

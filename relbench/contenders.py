@@ -36,7 +36,7 @@ def find_contender(spec: str, weight: float) -> Contender:
     check_positive("--weight", weight)
     name, source = read_own(spec) if FILE in spec else (find_loss(spec).name, "")
     if not TRAINS & set(find_loss(name, source).takes):
-        raise ValueError(f"the loss {name} trains no student: compare one that looks at its embeddings")
+        raise ValueError(f"the loss {name} does not train the student: compare a loss of its embeddings")
     return Contender(spec.rpartition(":")[2], Term(loss=name, weight=weight, source=source))
 
 
@@ -53,7 +53,7 @@ def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: boo
     taken = [*study.methods, "teacher", study.longer_teacher]
     twice = [label for at, label in enumerate(labels) if label in taken or label in labels[:at]]
     if twice:
-        raise ValueError(f"{twice[0]!r} is the name of another method of the table: rename the loss")
+        raise ValueError(f"{twice[0]!r} is already the name of a method in the table: rename the loss")
     methods = study.methods | {one.label: _terms(one.term, study, alone=alone) for one in contenders}
     own = ((label, other) for label in labels for other in methods if other != label)
     pairs = {frozenset(pair): pair for pair in (*own, *study.pairs)}  # each two once, whichever way round

@@ -158,7 +158,7 @@ def _time(estimate: Estimate) -> str:
 
 def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: Call) -> None:
     if not waiting:
-        tell("no run is left to make")
+        tell("nothing is left to run")
         return
     jobs = call.jobs or jobs_for(waiting)
     whole = total(estimates, jobs)

@@ -122,7 +122,7 @@ def unverified(experiments: Iterable[Experiment], runs: Path) -> str:
         return ""
     return (
         f"the weights of {', '.join(names)}, which others build on, can't be verified: their rows are older than the "
-        "hashes of weights; delete their folders to have them made anew"
+        "hashes of weights; delete their folders to run them again"
     )
 
 

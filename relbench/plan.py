@@ -24,7 +24,7 @@ def find_study(name: str) -> Study:
         ValueError: there is none, or it is a table of a paper.
     """
     if name in TABLES:
-        raise ValueError(f"{name} is a table of a paper, and takes no further losses: choose {' or '.join(STUDIES)}")
+        raise ValueError(f"{name} is a table of a paper and takes no further losses: choose {' or '.join(STUDIES)}")
     return STUDIES[known(name, STUDIES, "study")]
 
 
@@ -129,7 +129,7 @@ def check_net(net: Net, size: int) -> None:
     """
     trunk = TRUNKS[known(net.trunk, TRUNKS, "trunk")]
     if net.width is not None and not trunk.scalable:
-        raise ValueError(f"width = {net.width}, but the trunk {net.trunk} has a fixed one: set it to null")
+        raise ValueError(f"width = {net.width}, but the width of the trunk {net.trunk} is fixed: set it to null")
     if net.weights == "imagenet" and not trunk.weights:
         raise ValueError(f"weights = imagenet, but there are none for the trunk {net.trunk}: choose random")
     if size < trunk.smallest:
@@ -143,8 +143,8 @@ def _check_term(term: Term, experiment: Experiment) -> None:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
     if teacher and {"teacher_logits"} & set(entry.takes) - set(entry.optional) and not has_classifier(teacher):
         raise ValueError(
-            f"the loss {term.loss} compares with what the teacher's classifier says, but none is trained along with "
-            "it: add the loss probe (which leaves the embeddings alone) or cross_entropy to the teacher's terms"
+            f"the loss {term.loss} compares with the output of the teacher's classifier, but the teacher has none: "
+            "add the loss probe (which leaves the embeddings unchanged) or cross_entropy to the teacher's terms"
         )
     for net in (experiment.net, *([teacher.net] if teacher else [])):
         for layer in term.layers:

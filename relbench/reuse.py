@@ -63,7 +63,7 @@ def _checked(found: RunFolder) -> Row:
         found.stored()
         return row
     except ValueError as error:
-        raise ValueError(f"{error} (to make that run anew, delete {found.path})") from None
+        raise ValueError(f"{error} (to run it again, delete {found.path})") from None
 
 
 def _link(found: RunFolder, own: RunFolder) -> None:

@@ -87,7 +87,7 @@ def _refuse_for_studies(asked: Mapping[str, Any], name: str) -> None:
     """What is said of printed tables alone."""
     for option in asked:
         words = FOR_TABLES.get(option, f"--{option}")
-        raise ValueError(f"{words} is for printed tables ({', '.join(TABLES)}), and {name} is none: leave it out")
+        raise ValueError(f"{words} is for printed tables ({', '.join(TABLES)}), and {name} is not one: leave it out")
 
 
 def _make(study: Study, call: Call, changes: Mapping[str, Any]) -> bool:

@@ -192,7 +192,7 @@ def _elsewhere(table: PrintedTable, data_sets: Collection[str], call: Call) -> d
             contents[name] = find_data_set(name, call.data).content(call.data)
         except ValueError as error:
             advice = "" if name in card_names() else f" (relbench data add {name} FOLDER brings it)"
-            tell(f"nothing can be measured on {name}, and its cells stay empty: {error}{advice}")
+            tell(f"nothing can be measured on {name}, so its cells stay empty: {error}{advice}")
     return contents
 
 
@@ -206,9 +206,9 @@ def _joined(request: Request, folder: Path, hear: Callable[[str], None] = lambda
         return request
     merged = request.merged(earlier := read_record(Request, folder / REQUEST))
     if merged is None:
-        raise ValueError(f"{folder} was taken by a table of other settings just now: run the command again")
+        raise ValueError(f"{folder} was just taken by a table with other settings: run the command again")
     if more := [str(seed) for seed in earlier.seeds if seed not in request.seeds]:
-        hear(f"what is finished of seed {listed(more)}, which was asked for before, stays in the table")
+        hear(f"finished runs of seed {listed(more)}, requested earlier, stay in the table")
     return merged
 
 

@@ -142,7 +142,7 @@ def check_rule(request: Request, shown: Sequence[Selection]) -> None:
         ValueError: a rule needs validation classes, or that test classes are watched, and they are not there or not.
     """
     if shown[0] != "last" and request.changes.get("protocol.watch_test") is False:
-        raise ValueError("protocol.watch_test = false: runs then know of no step but the last: leave --selection out")
+        raise ValueError("protocol.watch_test = false: runs then record the last step only: leave --selection out")
     held_out = any(request.setup.data(name).hold_out for name in request.contents)
     if list(shown) == ["validation"] and not held_out:
         raise ValueError(

@@ -184,7 +184,7 @@ def _measured(asked: Asked, folder: Path, data: Path) -> Transfer:
     data_set = find_data_set(asked.data.name, data)
     source = data_set.load(asked.data, data, iter)
     if asked.data.content != source.content:
-        raise ValueError(f"the data set {asked.data.name} is not the one that was planned for: plan the transfer anew")
+        raise ValueError(f"the data set {asked.data.name} is not the one that was planned for: plan the transfer again")
     check_retrieval(source.table, "test", data_set.ks)
     network = _network(asked, folder, _channels(asked, data_set, data)).to(device)
     measured = measure_test(network, source, data_set.ks, device)

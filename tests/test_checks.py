@@ -70,7 +70,7 @@ def test_too_few_training_classes(tmp_path):
 
 def test_too_few_others_for_the_largest_k(tmp_path):
     check_runs([TEACHER], tmp_path, table(), (5,))
-    message = "Recall@K is asked for K = 6, but a test image has 5 others: take more classes"
+    message = "Recall@K is asked for K = 6, but a test image has 5 others: use more classes"
     assert refusal(table(), runs=tmp_path, ks=(1, 6)) == message
 
 
@@ -79,7 +79,7 @@ def test_no_two_images_of_a_class(tmp_path, split):
     source = table()
     lines = source.table["split"] == split
     source.table.loc[lines, "label"] = source.table.loc[lines, "name"]
-    message = f"no {split} image has another one of its class to be found: take classes of more images"
+    message = f"no {split} image has another image of its class to be found: use larger classes"
     assert refusal(source, runs=tmp_path) == message
 
 
@@ -92,7 +92,7 @@ def test_queries_and_gallery(tmp_path):
         "query": lambda line: line[1] == "test0",
         "gallery": lambda line: line[1] != "test0",
     }
-    assert refusal(table(**strangers), runs=tmp_path).startswith("no test image has another one of its class")
+    assert refusal(table(**strangers), runs=tmp_path).startswith("no test image has another image of its class")
 
 
 def test_a_loss_that_would_refuse_the_batch(tmp_path):
@@ -126,7 +126,7 @@ def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken,
 def test_a_teacher_of_other_images_teaches_nobody(tmp_path):
     write_record(make_row(TEACHER, (1, 2, 3)), write(TEACHER, tmp_path).row)
     other = replace(table(), data_hash="other")
-    told = f"the teacher {TEACHER.fingerprint} was trained on other images than glyphs has now"
+    told = f"the teacher {TEACHER.fingerprint} was trained on images other than those that glyphs has now"
     assert refusal(other, FIRST, tmp_path).startswith(told)
     elsewhere = changed(FIRST, {"data": changed(FIRST.data, {"size": 32})})  # they must be others there
     check_runs([elsewhere], tmp_path, other, (1,))
@@ -199,5 +199,7 @@ def test_pretrained_weights_that_are_missing(tmp_path, monkeypatch, whose):
     pretrained = changed(TEACHER, {"net": net, "data": Data(size=32)})
     experiment = pretrained if whose == "its own" else changed(FIRST, {"teacher": pretrained})
     message = refusal(table(), experiment, tmp_path)
-    assert message.startswith("the ImageNet weights of resnet18 could not be had (<urlopen error no route to host>; ")
+    assert message.startswith(
+        "the ImageNet weights of resnet18 could not be loaded (<urlopen error no route to host>; "
+    )
     assert message.endswith(f"put that file into {tmp_path}/hub/checkpoints, or choose weights = random")

@@ -133,7 +133,7 @@ def test_settings_of_a_study(relbench_command):
         (["quickstart", "--set", "terms.triplet.loss=pkt"], ["teacher: the loss pkt compares with a teacher, but"]),
         (
             ["quickstart", "--set", "terms.rkd_angle.loss=hinton_kd", "--set", "terms.rkd_angle.temperature=4"],
-            ["hinton_kd compares with what the teacher's classifier says", "add the loss probe"],
+            ["hinton_kd compares with the output of the teacher's classifier", "add the loss probe"],
         ),
         (["quickstart", "--seeds", "0,x"], ["--seeds", "whole numbers"]),
         (["quickstart", "--seeds", "0,0"], ["each once"]),

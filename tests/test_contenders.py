@@ -43,7 +43,7 @@ def test_a_loss_by_name(spec, label, name):
     [
         ("pkd", 1.0, "unknown loss 'pkd': did you mean pkt"),
         ("nowhere.py:pull", 1.0, "nowhere.py"),
-        ("probe", 1.0, "the loss probe trains no student"),
+        ("probe", 1.0, "the loss probe does not train the student"),
         ("pkt", 0.0, "--weight must be a finite number above 0, not 0.0"),
         ("pkt", float("nan"), "weight"),
     ],
@@ -83,13 +83,13 @@ def test_the_rest_of_the_study_stays_and_every_other_student_is_compared_with():
 
 @pytest.mark.parametrize("names", [["pkt", "pkt"], ["pml:MultiSimilarityLoss", "pml:MultiSimilarityLoss"]])
 def test_two_of_one_name(names):
-    with pytest.raises(ValueError, match="is the name of another method of the table: rename the loss"):
+    with pytest.raises(ValueError, match="is already the name of a method in the table: rename the loss"):
         with_contenders(STUDY, [find_contender(name, 1.0) for name in names], alone=False)
 
 
 def test_the_name_of_a_baseline(loss_file):
     one = find_contender(f"{loss_file(RELATIONAL.replace('pull', 'triplet'))}:triplet", 1.0)
-    with pytest.raises(ValueError, match="'triplet' is the name of another method"):
+    with pytest.raises(ValueError, match="'triplet' is already the name of a method"):
         with_contenders(STUDY, [one], alone=False)
 
 

@@ -178,7 +178,7 @@ def test_in_other_processes_a_failure_of_any_kind_is_of_one_run(tmp_path):
                 ends.update([executor.next_end()])
     memory, killed, unsendable, good = (ends[experiment(seed).fingerprint] for seed in range(4))
     assert memory.words.startswith("out of memory (OutOfMemoryError: CUDA out of memory)")
-    assert killed.words == f"its process was killed, perhaps for want of memory: {ADVICE}"
+    assert killed.words == f"its process was killed, perhaps for lack of memory: {ADVICE}"
     assert unsendable.words.startswith("UnsendableError: this and that (traceback: ")
     assert good == experiment(3).fingerprint
     assert {name for name, _ in steps} >= {experiment(seed).fingerprint for seed in (0, 2, 3)}
@@ -187,7 +187,7 @@ def test_in_other_processes_a_failure_of_any_kind_is_of_one_run(tmp_path):
 @pytest.mark.parametrize(
     ("exit_code", "words"),
     [
-        (-signal.SIGKILL, f"its process was killed, perhaps for want of memory: {ADVICE}"),
+        (-signal.SIGKILL, f"its process was killed, perhaps for lack of memory: {ADVICE}"),
         (-signal.SIGSEGV, "its process ended (SIGSEGV)"),
         (7, "its process ended (exit code 7)"),
     ],

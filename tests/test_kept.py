@@ -171,7 +171,7 @@ def test_old_rows_say_nothing_of_weights(tmp_path):
     assert folder.state()["step"] == 6
     assert unverified([student, student, PLAIN], tmp_path) == (
         f"the weights of {PROBED.fingerprint}, which others build on, can't be verified: their rows are older than the "
-        "hashes of weights; delete their folders to have them made anew"
+        "hashes of weights; delete their folders to run them again"
     )
     finish(folder)
     assert unverified([student], tmp_path) == ""

@@ -92,7 +92,7 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
         ({"teacher.trunk": "vgg"}, "teacher: unknown trunk 'vgg': known are conv4, googlenet, resnet18, resnet50"),
         (
             {"teacher.trunk": "resnet18", "teacher.width": 8, "data.size": 32},
-            "teacher: width = 8, but the trunk resnet18 has a fixed one: set it to null",
+            "teacher: width = 8, but the width of the trunk resnet18 is fixed: set it to null",
         ),
         (
             {"student.weights": "imagenet"},
@@ -149,7 +149,7 @@ def with_method(*terms):
         ),
         (
             (Term(loss="cross_entropy"), Term(loss="hinton_kd", options={"temperature": 4.0})),
-            "method: the loss hinton_kd compares with what the teacher's classifier says, but none is trained along",
+            "method: the loss hinton_kd compares with the output of the teacher's classifier, but",
         ),
     ],
 )

@@ -209,7 +209,7 @@ def test_every_fault_is_named_at_once(call, cards, tmp_path):
         *(call, tmp_path, "cub200"),
         *(f"images.txt, line 4: image 'CUB_200_2011/images/{first.parent.name}/{first.name}' is not in", second.name),
         f"{cut} can't be decoded",
-        *(f"image_class_labels.txt, line {line}: 'x' stands where a whole number should" for line in (5, 9)),
+        *(f"image_class_labels.txt, line {line}: 'x' is not a whole number" for line in (5, 9)),
         "images.txt, line 12: has 1 columns instead of 2",
     )
 
@@ -218,8 +218,8 @@ def test_every_fault_is_named_at_once(call, cards, tmp_path):
     ("layout", "listed", "text", "told"),
     [
         ("sop", "Stanford_Online_Products/Ebay_test.txt", "36 11319 x", "Ebay_test.txt, line 5: has 3 columns"),
-        ("inshop", "Eval/list_eval_partition.txt", "img/a.jpg id_7 train", "line 5: 'id_7' stands where an item id"),
-        ("cars196-C", "anno_test.csv", "00005.jpg,1,2,3,4,x", "anno_test.csv, line 5: 'x' stands where a whole"),
+        ("inshop", "Eval/list_eval_partition.txt", "img/a.jpg id_7 train", "line 5: 'id_7' is not an item id"),
+        ("cars196-C", "anno_test.csv", "00005.jpg,1,2,3,4,x", "anno_test.csv, line 5: 'x' is not a whole"),
     ],
 )
 def test_missing_images_beside_a_damaged_line(call, cards, tmp_path, layout, listed, text, told):
@@ -355,7 +355,7 @@ def test_test_classes_of_one_image_are_refused_before_any_work(call, tmp_path):
     assert call("data", "add", "mine", own_table(tmp_path / "own", lonely), "--data", tmp_path).code == 0
     refused = train(call, tmp_path, tmp_path / "results", "mine", changes=SMALL)
     assert refused.code == 2
-    assert "no test image has another one of its class to be found" in refused.error
+    assert "no test image has another image of its class to be found" in refused.error
     assert not list(tmp_path.rglob("checkpoint.pt"))
 
 

@@ -161,5 +161,5 @@ def test_rules_that_need_watched_test_classes_are_refused_without():
     unwatched = request(changes={"protocol.watch_test": False, "data.hold_out": True})
     check_rule(unwatched, ("last", "validation", "test"))
     for rule in ("validation", "test"):
-        with pytest.raises(ValueError, match="runs then know of no step but the last"):
+        with pytest.raises(ValueError, match="runs then record the last step only"):
             check_rule(unwatched, (rule,))

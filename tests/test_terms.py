@@ -233,7 +233,7 @@ def test_what_fails_in_the_second_batch_only_is_refused(monkeypatch):
 def test_weights_by_the_teachers_classifier_need_one():
     plain = changed(TEACHER, {"terms": (TRIPLET,)})
     weighted = Term(loss="refilled_classifier", options={"weighted": True})
-    message = "terms refilled_classifier: weighted = True needs teacher_logits, what the teacher's own classifier says"
+    message = "terms refilled_classifier: weighted = True needs teacher_logits, the output of the teacher's classifier"
     assert refusal(run_of(weighted, teacher=plain)) == message
     for experiment in (run_of(weighted), run_of(Term(loss="refilled_classifier"), teacher=plain)):
         try_terms(experiment, shapes(experiment))

@@ -195,7 +195,7 @@ def test_channels_are_what_a_source_has(data_folder):
 def test_too_few_images_are_refused_before_any_work(tmp_path, data_folder, monkeypatch):
     monkeypatch.setattr(relbench.transfer, "find_data_set", lambda *_: replace(GLYPHS, ks=(1, 84)))
     asked = plan_transfer(Asked(experiment=None, net=NET, data=OTHER), data_folder)
-    message = "Recall@K is asked for K = 84, but a test image has 83 others: take more classes"
+    message = "Recall@K is asked for K = 84, but a test image has 83 others: use more classes"
     for call in (check_transfers, lambda one, folder, data, _: transfer(one[0], folder, data)):
         assert refusal(lambda call=call: call([asked], tmp_path, data_folder, iter)) == message
     assert not (tmp_path / "transfers").exists()
@@ -203,7 +203,7 @@ def test_too_few_images_are_refused_before_any_work(tmp_path, data_folder, monke
 
 def test_other_data_than_planned_for(tmp_path, data_folder):
     asked = Asked(experiment=None, net=NET, data=OTHER)
-    message = "the data set glyphs is not the one that was planned for: plan the transfer anew"
+    message = "the data set glyphs is not the one that was planned for: plan the transfer again"
     assert refusal(lambda: transfer(asked, tmp_path, data_folder)) == message
 
 

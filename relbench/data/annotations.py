@@ -63,13 +63,13 @@ class Line:
     def whole(self, at: int) -> int:
         """A field as a whole number, not negative."""
         if not re.fullmatch(r"[0-9]{1,9}", self.fields[at]):
-            raise self.refused(f"{_short(self.fields[at])} stands where a whole number should")
+            raise self.refused(f"{_short(self.fields[at])} is not a whole number")
         return int(self.fields[at])
 
     def path(self, at: int) -> str:
         """A field as a path that leads down and nowhere else."""
         if {"", ".", ".."} & set(self.fields[at].split("/")):
-            raise self.refused(f"{_short(self.fields[at])} stands where the path of an image should")
+            raise self.refused(f"{_short(self.fields[at])} is not the path of an image")
         return self.fields[at]
 
 
@@ -189,11 +189,11 @@ def check_numbering(lines: Iterable[Line], first: int) -> None:
     """Refuse lines whose first field does not count up by one.
 
     Raises:
-        ValueError: a line is missing, stands twice, or has no number.
+        ValueError: a line is missing, occurs twice, or has no number.
     """
     for expected, line in enumerate(lines, start=first):
         if line.whole(0) != expected:
-            raise line.refused(f"has id {line.whole(0)} instead of {expected} (a line is missing or stands twice)")
+            raise line.refused(f"has id {line.whole(0)} instead of {expected} (a line is missing or occurs twice)")
 
 
 def table_of(

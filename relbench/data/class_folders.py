@@ -98,7 +98,7 @@ def _split_rows(folder: Path, found: list[str]) -> Rows:
     odd = sorted(set(found) - set(SPLITS)) or sorted({"train", "test"} - set(found))
     if odd:
         raise ValueError(
-            f"{folder} should hold train, test and perhaps validation, nothing else: mind {odd[0]!r}{_hint(odd[0])}"
+            f"{folder} should hold train, test and perhaps validation, nothing else: check {odd[0]!r}{_hint(odd[0])}"
         )
     splits = [(split, name) for split in found for name in _folders(folder / split)]
     return [row for split, name in splits for row in _class_rows(folder, f"{split}/{name}", split)]
@@ -133,9 +133,7 @@ def _class_rows(folder: Path, class_folder: str, split: str) -> Rows:
         raise ValueError(f"{folder / class_folder} has folders inside: images must lie in the class folder itself")
     odd = [entry.name for entry in entries if entry.name.lower().endswith(IMAGES) and not entry.is_file()]
     if odd:
-        raise ValueError(
-            f"{folder / class_folder / odd[0]} is no file, or a link that leads nowhere: mend or remove it"
-        )
+        raise ValueError(f"{folder / class_folder / odd[0]} is not a file, or is a broken link: repair or remove it")
     images = [entry.name for entry in entries if is_image(entry)]
     if not images:
         raise ValueError(f"{folder / class_folder} holds no image ({' '.join(IMAGES)}): fill or remove it")

@@ -215,7 +215,7 @@ def _from_address(session: requests.Session, address: str, archive: Archive, par
         return
     part.unlink()
     if not resumed:
-        raise _MirrorError(f"gives another file: it {wrong}")
+        raise _MirrorError(f"returns another file: it {wrong}")
     _from_address(session, address, archive, part, progress)  # the old part may have been the wrong one
 
 
@@ -324,15 +324,15 @@ def _total(response: requests.Response, archive: Archive, done: int) -> int | No
     promised = done + int(length) if length.isdecimal() else None
     if promised is not None and archive.bytes is not None and promised != archive.bytes:
         page = "a page, not a file: " if _is_page(response) else ""
-        raise _MirrorError(f"gives {page}{promised} bytes instead of {archive.bytes}")
+        raise _MirrorError(f"returns {page}{promised} bytes instead of {archive.bytes}")
     return archive.bytes if promised is None else promised
 
 
 def _refuse_page(response: requests.Response, first: bytes) -> None:
     if not first:
-        raise _MirrorError("gives nothing")
+        raise _MirrorError("returns nothing")
     if _is_page(response) or first.lstrip().lower().startswith(PAGE_STARTS):
-        raise _MirrorError("gives a page, not a file")
+        raise _MirrorError("returns a page, not a file")
 
 
 def _is_page(response: requests.Response) -> bool:

@@ -74,7 +74,7 @@ def _root(folder: Path) -> str:
 def _row(line: Line, root: str) -> tuple[str, str, str, bool, bool]:
     _, item, status = line.fields
     if not re.fullmatch(r"id_[0-9]{8}", item):
-        raise line.refused(f"{item!r} stands where an item id such as 'id_00000001' should")
+        raise line.refused(f"{item!r} is not an item id such as 'id_00000001'")
     if status not in STATUS:
         raise line.refused(f"{status!r} is none of {', '.join(STATUS)}")
     split = "train" if status == "train" else "test"

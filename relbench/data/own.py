@@ -62,7 +62,7 @@ def _check_class_names(table: pd.DataFrame, place: Callable[[int], str]) -> None
         if not isinstance(name, str) and pd.api.types.is_scalar(name) and pd.isna(name):
             continue
         if not isinstance(name, str):
-            raise ValueError(f"{place(row)}: has a {CLASS_NAME} that is not text: mend the table")
+            raise ValueError(f"{place(row)}: has a {CLASS_NAME} that is not text: correct the table")
         if shown.setdefault(label, name) != name:
             raise ValueError(
                 f"{place(row)}: class {label!r} has the {CLASS_NAME} {name!r}, but {shown[label]!r} above: name it once"
@@ -115,7 +115,7 @@ def left_out_columns(path: Path) -> list[str]:
     return [
         *([f"columns left out: {', '.join(columns)}"] if columns else []),
         *(
-            f"{role} = true stands on {count:,} lines that are not of the split test, in vain"
+            f"{role} = true on {count:,} lines outside the split test has no effect"
             for role, count in vain.items()
             if count
         ),
@@ -126,9 +126,7 @@ def _whole(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     """A table as it stands, and what its lines are called."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
-        why = (
-            "is neither .csv nor .parquet: name it by what it is" if path.exists() else "does not exist: mind the path"
-        )
+        why = "is neither .csv nor .parquet: rename it" if path.exists() else "does not exist: check the path"
         raise ValueError(f"{path} {why}")
     table, place = readers[path.suffix.lower()](path)
     _refuse_near_misses(path, list(map(str, table)))
@@ -154,10 +152,10 @@ def _refuse_near_misses(path: Path, columns: Sequence[str]) -> None:
 def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
     (_, header), *rows = _csv_rows(path)
     if len(set(header)) < len(header):
-        raise ValueError(f"{path}, line 1: a column stands twice: the header must name each once")
+        raise ValueError(f"{path}, line 1: a column occurs twice: the header must name each once")
     for number, row in rows:
         if len(row) != len(header):
-            raise ValueError(f"{path}, line {number}: has {len(row)} columns, the header has {len(header)}: mend it")
+            raise ValueError(f"{path}, line {number}: has {len(row)} columns, the header has {len(header)}: correct it")
     table = pd.DataFrame([[cell or None for cell in row] for _, row in rows], columns=header, dtype=object)
     for role in (role for role in ROLES if role in table):
         table[role] = [TRUTH.get(str(value or "").lower(), value) for value in table[role]]
@@ -171,7 +169,7 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     try:
         rows = [(reader.line_num, [field.strip() for field in row]) for row in reader if row]
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: {error}: mend it") from None
+        raise ValueError(f"{path}, line {reader.line_num}: {error}: correct it") from None
     if not rows:
         raise ValueError(f"{path} has no line: it needs the header {','.join(NEEDED)}")
     return rows

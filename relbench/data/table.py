@@ -37,7 +37,7 @@ def checked(
         place: what a message calls a line of it, given its number from 0.
 
     Raises:
-        ValueError: a column is missing, a value is missing or of the wrong kind, a name stands twice, a split is
+        ValueError: a column is missing, a value is missing or of the wrong kind, a name occurs twice, a split is
             unknown or empty, no test image is a query (or none in the gallery), or a class lies in two splits (the
             protocol is zero-shot: test classes are never seen in training).
     """
@@ -50,7 +50,7 @@ def checked(
         _refuse(
             ~table[column].map(lambda value: isinstance(value, str)), table, place, f"has a {column} that is not text"
         )
-    _refuse(table["name"].duplicated(), table, place, "stands twice")
+    _refuse(table["name"].duplicated(), table, place, "occurs twice")
     unknown = ~table["split"].isin(SPLITS)
     _refuse(unknown, table, place, f"has a split that is none of {', '.join(SPLITS)}{_split_hint(table[unknown])}")
     needed = SPLITS if needs_validation else ("train", "test")
@@ -61,7 +61,7 @@ def checked(
 def _refuse(bad: "pd.Series[bool]", table: pd.DataFrame, place: Callable[[int], str], why: str) -> None:
     if bad.any():
         line = int(np.flatnonzero(bad)[0])
-        raise ValueError(f"image {table['name'].iloc[line]!r} ({place(line)}) {why}: mend the table")
+        raise ValueError(f"image {table['name'].iloc[line]!r} ({place(line)}) {why}: correct the table")
 
 
 def _split_hint(unknown: pd.DataFrame) -> str:

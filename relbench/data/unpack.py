@@ -79,7 +79,7 @@ def unpack(archive: Path, target: Path, progress: BytesDone, must_hold: Sequence
 
     Raises:
         ValueError: one line. The archive is damaged, cut short or no archive, or holds far more than its size allows;
-            a member would lie outside the target, is a link or a device, stands twice, needs a password; something in
+            a member would lie outside the target, is a link or a device, occurs twice, needs a password; something in
             the target is in the way; the disk has no room or can't be written.
     """
     with plain_disk_errors(target):
@@ -309,7 +309,7 @@ def _refuse_twice(archive: Path, files: list[PurePosixPath], folders: set[PurePo
     seen = set(folders)
     for path in files:
         if path in seen:
-            raise ValueError(f"{archive}: {str(path)!r} stands twice: the archive is refused")
+            raise ValueError(f"{archive}: {str(path)!r} occurs twice: the archive is refused")
         seen.add(path)
     if not files:
         raise ValueError(f"{archive} holds no file: it is another archive than expected")

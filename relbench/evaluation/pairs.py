@@ -83,7 +83,7 @@ def pair_distances(
     classes = Classes(points, check_labels(labels, len(points.rows)))
     totals = int(classes.partners.sum()), int((points.others - classes.partners).sum())
     if not all(totals):
-        raise ValueError(f"{totals[0]} pairs are of one class and {totals[1]} of two: both kinds are needed")
+        raise ValueError(f"{totals[0]} pairs are within a class and {totals[1]} across classes: both kinds are needed")
     by_class = np.argsort(classes.of_column, kind="stable")
     same, other = (_measured(points, by_class, kind, most, generator) for kind in _kinds(classes, by_class))
     mean = (same.mean() * totals[0] + other.mean() * totals[1]) / sum(totals)

@@ -146,4 +146,4 @@ def _readable(path: Path) -> Iterator[None]:
     except _DAMAGE as error:
         kind = ".npz" if path.suffix == ".npz" else ".npy"
         what = textwrap.shorten(str(error), 200) or type(error).__name__
-        raise ValueError(f"{path} is not a readable {kind} file of numbers or texts ({what}): save it anew") from None
+        raise ValueError(f"{path} is not a readable {kind} file of numbers or texts ({what}): save it again") from None

@@ -94,7 +94,7 @@ LOSSES: dict[str, Loss] = _entries(
     ),
     pure_loss(
         probe,
-        summary="the same, but only the classifier learns: gives a teacher logits, and leaves it as it is",
+        summary="the same, but only the classifier learns: adds logits to a teacher and leaves its network unchanged",
         source="arXiv:1610.01644",
     ),
     pure_loss(
@@ -129,7 +129,7 @@ LOSSES: dict[str, Loss] = _entries(
     ),
     Loss(
         name="correlation_congruence",
-        summary="CC as RepDistiller has it: products of neighbouring rows' differences, after a projection",
+        summary="CC as in RepDistiller: products of neighbouring rows' differences, after a projection",
         source="arXiv:1904.01802; HobbitLong/RepDistiller@b84f547",
         takes=inputs_of(CorrelationCongruence.forward),
         options=options_of(CorrelationCongruence),
@@ -146,7 +146,7 @@ LOSSES: dict[str, Loss] = _entries(
     ),
     pure_loss(
         attention_transfer,
-        summary="AT: match where in the image features are strong",
+        summary="AT: match where in the image the features are strong",
         source="arXiv:1612.03928; lenscloth/RKD@0a6c3c0",
         layers=("stage2", "stage3", "stage4"),
     ),
@@ -158,7 +158,7 @@ LOSSES: dict[str, Loss] = _entries(
     ),
     pure_loss(
         hinton_kd,
-        summary="KD: match the teacher's softened class probabilities; beside cross_entropy, teacher with a classifier",
+        summary="KD: match the teacher's softened class probabilities; needs cross_entropy and a teacher's classifier",
         source="arXiv:1503.02531; HobbitLong/RepDistiller@b84f547",
     ),
     pure_loss(

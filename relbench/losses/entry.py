@@ -16,12 +16,12 @@ INPUTS = {
     "embeddings": "the same, for losses that know no teacher",
     "teacher": "the teacher's embeddings, (batch, teacher_dim)",
     "labels": "class numbers, (batch,)",
-    "generator": "source of all draws",
-    "student_map": "what a layer of the student gives, (batch, channels, height, width), or its embeddings",
-    "teacher_map": "what the layer of that name gives in the teacher",
-    "student_logits": "what a linear classifier on the student's embeddings says, (batch, classes)",
+    "generator": "generator of all random draws",
+    "student_map": "output of a layer of the student, (batch, channels, height, width), or its embeddings",
+    "teacher_map": "output of the teacher's layer of that name",
+    "student_logits": "output of a linear classifier on the student's embeddings, (batch, classes)",
     "detached_logits": "the same, without gradient to the student: only the classifier learns",
-    "teacher_logits": "what the classifier that was trained along with the teacher says; None if there was none",
+    "teacher_logits": "output of the classifier that was trained with the teacher; None without one",
     "centres": "the teacher's class centres, (classes, teacher_dim)",
 }
 """What a loss can be called with: the names of its positional parameters say which, and in which order."""

@@ -222,9 +222,9 @@ def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
     except Exception as problem:
         raise ValueError(f"{_refusal(loss, options)}: {_first_line(problem)}") from problem
     if not isinstance(value, Tensor) or value.ndim:
-        raise ValueError(f"{_refusal(loss, options)}: a batch gives more than one number")
+        raise ValueError(f"{_refusal(loss, options)}: a batch returns more than one number")
     if not value.isfinite():
-        raise ValueError(f"{_refusal(loss, options)}: a random batch gives {float(value)}")
+        raise ValueError(f"{_refusal(loss, options)}: a random batch returns {float(value)}")
 
 
 def _refusal(loss: type[nn.Module], options: Mapping[str, Any]) -> str:
@@ -242,7 +242,7 @@ def _check_miner(options: Mapping[str, Any]) -> None:
         miner = _class("miner", name)
         _check_names(miner, given, _arguments(miner))
     elif given:
-        raise ValueError(f"miner_options {dict(given)} are given, but no miner")
+        raise ValueError(f"miner_options {dict(given)} were given, but no miner")
 
 
 def _check_names(kind: type[nn.Module], options: Iterable[str], allowed: Iterable[str]) -> None:

@@ -58,7 +58,7 @@ def check_equal(what: str, student: int, teacher: int, advice: str) -> None:
     """ValueError unless student and teacher have as many of something."""
     if student != teacher:
         raise ValueError(
-            f"student and teacher must have equally many {what}, but have {student} and {teacher}: {advice}"
+            f"student and teacher must have the same number of {what}, but have {student} and {teacher}: {advice}"
         )
 
 

@@ -53,8 +53,8 @@ _TORCH: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
 }
 """What code can change for everybody in a process: how it is read, and set."""
 
-_FORMS = "(student, teacher), (student, teacher, labels) or (embeddings, labels), and for draws generator after them"
-_ONE_FILE = "with a run only this one file is kept, so it can import what is installed, but nothing that lies beside it"
+_FORMS = "(student, teacher), (student, teacher, labels) or (embeddings, labels), and then generator, for random draws"
+_ONE_FILE = "only this file is kept with a run, so it can import installed packages, but no other file from its folder"
 _LONGEST_MESSAGE = 200  # characters of what a user's code raised
 _SEED = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 
@@ -74,7 +74,7 @@ def read_own(spec: str) -> tuple[str, str]:
     """
     path, _, wanted = spec.rpartition(":")
     if not path.endswith(".py") or not wanted:
-        raise ValueError(f"{spec!r} names no loss: write the file and the name in it, my_loss.py:MyLoss")
+        raise ValueError(f"{spec!r} names no loss: write the file and the loss in it, as in my_loss.py:MyLoss")
     name = _checked(f"{Path(path).stem}:{wanted}")
     source = _text(Path(path))
     _refuse_neighbours(name, source, {Path(path).parent.resolve(), Path.cwd()})
@@ -212,7 +212,7 @@ def _refuse_neighbours(name: str, source: str, folders: set[Path]) -> None:
     for line, module in _imports(tree):
         if _home(module) in folders:
             raise ValueError(
-                f"loss {name!r}: {_label(file)}, line {line}: imports {module}, which lies beside it; {_ONE_FILE}"
+                f"loss {name!r}: {_label(file)}, line {line}: imports {module} from the same folder; {_ONE_FILE}"
             )
 
 
@@ -300,7 +300,7 @@ def torch_left_alone(name: str, file: str) -> Iterator[None]:
     if changed:
         raise ValueError(
             f"loss {name!r}: {_label(file)} changes {' and '.join(changed)} of torch, which other runs in the same "
-            "process would compute with: leave it as it is"
+            "process would use: leave it unchanged"
         )
 
 
@@ -334,7 +334,9 @@ def _options(thing: Callable[..., Any], takes: Collection[str]) -> dict[str, ins
 
 def _refuse_reserved(name: str, options: Iterable[str]) -> None:
     for option in sorted(set(options).intersection(RESERVED)):
-        raise ValueError(f"loss {name!r} has an option {option!r}, which every loss has in another sense: rename it")
+        raise ValueError(
+            f"loss {name!r} has an option {option!r}, which means something else for every loss: rename it"
+        )
 
 
 def _option(parameter: inspect.Parameter) -> inspect.Parameter:

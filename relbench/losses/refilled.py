@@ -294,7 +294,7 @@ def _centre_logits(embeddings: Tensor, centres: Tensor) -> Tensor:
 def _instance_weights(logits: Tensor, teacher_logits: Tensor | None) -> Tensor:
     """Weight of each image, ``(batch,)``."""
     if teacher_logits is None:
-        raise ValueError("weighted = True needs teacher_logits, what the teacher's own classifier says")
+        raise ValueError("weighted = True needs teacher_logits, the output of the teacher's classifier")
     _, given = operands(logits, teacher_logits)
     doubts = -given.log_softmax(dim=1).amax(dim=1)
     doubts = doubts - doubts.amin()

@@ -74,9 +74,9 @@ def _cases(student: Tensor, teacher: Tensor, images_per_class: int) -> Iterator[
     twice, classes = lines // 2, lines // images_per_class
     yield _RANDOM, student, teacher
     yield "duplicated embeddings (each twice)", student[twice], teacher[twice]
-    yield "duplicated embeddings (alike in a class)", student[classes], teacher[classes]
-    yield "collapsed embeddings (all alike)", student[lines * 0], teacher[lines * 0]
-    yield "collapsed embeddings (the student's alike, the teacher's not)", student[lines * 0], teacher
+    yield "duplicated embeddings (equal within a class)", student[classes], teacher[classes]
+    yield "collapsed embeddings (all equal)", student[lines * 0], teacher[lines * 0]
+    yield "collapsed embeddings (the student's equal, the teacher's not)", student[lines * 0], teacher
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ class _Trial:
     def _wrong_gradients(self, inputs: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
         name = "student" if "student" in inputs else "embeddings"
         if self.case == _RANDOM and not _gradient(inputs[name]).any():
-            yield _REACHES, f"{name} gets none: do not detach, round or compare it on the way to the value"
+            yield _REACHES, f"{name} gets none: do not detach, round or compare it on the way to the result"
         parameters = self.loss.parameters() if isinstance(self.loss, nn.Module) else ()
         if not all(_gradient(trained).isfinite().all() for trained in (inputs[name], *parameters)):
             yield "finite gradient", f"it is infinite or NaN; {_KEEP_FINITE}"
@@ -137,7 +137,7 @@ def _wrong_value(value: object) -> Iterator[tuple[str, str]]:
     if value.ndim:
         yield "scalar", f"it returns the shape {tuple(value.shape)}: return one number, of shape (), such as the mean()"
     if not value.is_floating_point():
-        yield "floating", f"it returns {value.dtype}: return a floating number"
+        yield "floating", f"it returns {value.dtype}: return a floating-point number"
     if not value.isfinite():
         yield "finite value", f"it returns {value.item()}; {_KEEP_FINITE}"
     if not value.requires_grad:

@@ -132,7 +132,7 @@ def _pretrained(name: str) -> nn.Module:
     except Exception as error:  # noqa: BLE001 - no network; or what is on disk is damaged, which raises nearly anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
-            f"the ImageNet weights of {name} could not be had ({reason}; from {url}): "
+            f"the ImageNet weights of {name} could not be loaded ({reason}; from {url}): "
             f"put that file into {path.parent}, or choose weights = random"
         ) from None
     return _without_auxiliary_heads(network)

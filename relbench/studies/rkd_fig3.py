@@ -55,9 +55,9 @@ TABLE = PrintedTable(
     notes=(
         *NOTES,
         "The paper's values are heights of bars, measured by pixel, within 0.3 points.",
-        "Its bars on Cars 196 are not the numbers of its Table 1: unexplained.",
+        "Its bars on Cars 196 differ from the numbers in its Table 1, and it does not say why.",
         "The paper does not say which networks these are: here ResNet18-128 by RKD-DA and its teacher, ResNet50-512.",
-        "Pretrained are ResNet50's features after its last pooling, as they are.",
+        "Pretrained: ResNet50's features after its last pooling, unchanged.",
     ),
     networks=(
         Network(path=TAUGHT_BY, data=HOME, net=net("resnet50", 512, unit_length=True), recipe=TEACHER),
@@ -75,11 +75,11 @@ TABLE = PrintedTable(
     claims=(
         Claim(text="On Cars196 RKD's student beats its teacher", better=((STUDENT, TAUGHT_BY),)),
         Claim(
-            text="Elsewhere RKD's student is worse than its teacher",
+            text="On other data sets RKD's student is worse than its teacher",
             better=tuple((_on(TAUGHT_BY, data), _on(STUDENT, data)) for data in AWAY),
         ),
         Claim(
-            text="Elsewhere the teacher is worse than ImageNet's features",
+            text="On other data sets the teacher is worse than ImageNet's features",
             better=tuple((_on(PRETRAINED, data), _on(TAUGHT_BY, data)) for data in AWAY),
         ),
     ),

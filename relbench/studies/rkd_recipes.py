@@ -35,10 +35,10 @@ RECIPES = {
 
 GOOGLENET = (
     "torchvision's ImageNet weights of GoogLeNet come from another training than the Caffe weights that the authors "
-    "used, and take RGB images normalised by mean and deviation, not BGR ones less a mean."
+    "used, and take RGB images normalised by mean and deviation, not BGR images minus a mean."
 )
 NOTES = (
-    "A teacher teaches as it is after its last step; the authors' examples take its best step on test classes.",
+    "A teacher is used as it is after its last step; the authors' examples use its best step on test classes.",
     "The authors also count the network before its first step as a candidate for the best on test classes.",
 )
 

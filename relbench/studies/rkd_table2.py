@@ -48,7 +48,7 @@ def _claims(data: str) -> tuple[Claim, ...]:
     first = _path(data, 1)
     others = tuple((first, _path(data, generation)) for generation in (2, 3))
     return (
-        Claim(text=f"{data}: a network beats its equal that taught it", better=((first, _path(data, 0)),)),
+        Claim(text=f"{data}: a network beats the identical network that taught it", better=((first, _path(data, 0)),)),
         Claim(text=f"{data}: generation 1 is the peak", better=((first, _path(data, 0)), *others)),
     )
 

@@ -58,12 +58,12 @@ def number(told: Published) -> Number:
 
 TABLE = PrintedTable(
     name="rkd-table3",
-    title="Relational Knowledge Distillation, Table 3: Recall@K beside other methods",
+    title="Relational Knowledge Distillation, Table 3: Recall@K compared with other methods",
     source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Table 3",
     notes=(
         *NOTES,
-        "The paper says neither who taught these students nor whether they have unit length.",
-        "Here ResNet50-512 teaches them, and they have not.",
+        "The paper says neither which network taught these students nor whether their embeddings have unit length.",
+        "Here ResNet50-512 teaches them, without unit length.",
         "Other methods' rows are as printed in the paper; none of them is trained here.",
     ),
     networks=tuple(

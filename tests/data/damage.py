@@ -80,7 +80,7 @@ def without(number: int) -> Callable[[str], str]:
 
 
 def doubled(number: int) -> Callable[[str], str]:
-    """An edit: that line stands twice."""
+    """An edit: that line occurs twice."""
     return lambda content: "".join(
         old * (2 if at == number else 1) for at, old in enumerate(content.splitlines(keepends=True), start=1)
     )

@@ -34,7 +34,7 @@ def test_places_count_from_one(tmp_path):
 @pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1e3", "x", "\u0663", "1" * 10, "0x1", "1_0", " 1"])
 def test_what_is_no_whole_number(tmp_path, text):
     line = Line(tmp_path / "list.txt", 7, ("a", text))
-    assert refusal(lambda: line.whole(1)).startswith(f"{tmp_path}/list.txt, line 7: {text!r} stands where a whole")
+    assert refusal(lambda: line.whole(1)).startswith(f"{tmp_path}/list.txt, line 7: {text!r} is not a whole")
 
 
 @pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("123456789", 123456789)])
@@ -45,7 +45,7 @@ def test_whole_numbers(tmp_path, text, number):
 @pytest.mark.parametrize("text", ["", "/", "/a", "a/", "a//b", "./a", "a/./b", "..", "../a", "a/../b"])
 def test_what_is_no_path_below(tmp_path, text):
     line = Line(tmp_path / "list.txt", 7, (text,))
-    assert refusal(lambda: line.path(0)).startswith(f"{tmp_path}/list.txt, line 7: {text!r} stands where the path")
+    assert refusal(lambda: line.path(0)).startswith(f"{tmp_path}/list.txt, line 7: {text!r} is not the path")
 
 
 @pytest.mark.parametrize("text", ["a", "a/b.jpg", "..a/.b", "a b", "\u00e9/\u96ea.jpg"])
@@ -65,7 +65,7 @@ def test_characters_that_no_annotation_has(tmp_path, text):
 def test_numbering(tmp_path):
     found = lines(tmp_path, b"5 a\n6 b\n8 c\n")
     check_numbering(found[:2], first=5)
-    assert "line 3: has id 8 instead of 7 (a line is missing or stands twice)" in refusal(
+    assert "line 3: has id 8 instead of 7 (a line is missing or occurs twice)" in refusal(
         lambda: check_numbering(found, first=5)
     )
 
@@ -141,7 +141,7 @@ def test_a_table_names_the_line_of_its_image(tmp_path):
     found = lines(tmp_path, b"a.jpg\nb.jpg\na.jpg\n")
     rows = [("a.jpg", "x", "train"), ("b.jpg", "y", "test"), ("a.jpg", "x", "train")]
     message = refusal(lambda: table_of(tmp_path, rows, found))
-    assert message == f"image 'a.jpg' ({tmp_path}/list.txt, line 3) stands twice: mend the table"
+    assert message == f"image 'a.jpg' ({tmp_path}/list.txt, line 3) occurs twice: correct the table"
     message = refusal(lambda: table_of(tmp_path, rows[:2], found))
     assert message.startswith(f"{tmp_path}/list.txt, line 1: image 'a.jpg' is not in {tmp_path} (of 2 listed images 2")
     message = refusal(lambda: table_of(tmp_path, rows[:1], found))

@@ -54,8 +54,8 @@ def test_the_seed_decides_the_halves(tmp_path):
     ("paths", "message"),
     [
         (["train/cat/1.jpg", "test/cat/1.jpg"], "class 'cat' lies in 'test' and, by image 'train/cat/1.jpg'"),
-        (["train/cat/1.jpg"], "should hold train, test and perhaps validation, nothing else: mind 'test'"),
-        (["train/cat/1.jpg", "test/dog/1.jpg", "val/x/1.jpg"], "nothing else: mind 'val'"),
+        (["train/cat/1.jpg"], "should hold train, test and perhaps validation, nothing else: check 'test'"),
+        (["train/cat/1.jpg", "test/dog/1.jpg", "val/x/1.jpg"], "nothing else: check 'val'"),
         (["train/cat/1.jpg", "test/1.jpg"], "has no image in the split 'test'"),
         (["cat/1.jpg"], "has no image in the split 'test'"),
         (["1.jpg", "2.jpg"], "has no image in the split 'train'"),
@@ -77,7 +77,7 @@ def test_a_link_that_leads_nowhere(tmp_path):
     fill(tmp_path, "a/1.jpg", "b/1.jpg")
     (tmp_path / "a/2.jpg").symlink_to(tmp_path / "nowhere.jpg")
     assert refusal(lambda: read_image_folder(tmp_path)) == (
-        f"{tmp_path}/a/2.jpg is no file, or a link that leads nowhere: mend or remove it"
+        f"{tmp_path}/a/2.jpg is not a file, or is a broken link: repair or remove it"
     )
 
 
@@ -127,4 +127,4 @@ def test_splits_under_other_names_are_no_classes(tmp_path, splits):
 
 def test_the_nearest_split_is_named(tmp_path):
     fill(tmp_path, "train/cat/1.jpg", "test/dog/1.jpg", "val/x/1.jpg")
-    assert "mind 'val' (did you mean 'validation'?)" in refusal(lambda: read_image_folder(tmp_path))
+    assert "check 'val' (did you mean 'validation'?)" in refusal(lambda: read_image_folder(tmp_path))

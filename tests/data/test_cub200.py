@@ -63,15 +63,15 @@ def test_windows_line_ends_do_no_harm(made):
 
 
 FAULTS = [
-    ("images.txt", without(3), "images.txt, line 3: has id 4 instead of 3 (a line is missing or stands twice)"),
+    ("images.txt", without(3), "images.txt, line 3: has id 4 instead of 3 (a line is missing or occurs twice)"),
     ("images.txt", without(12), "images.txt has 11 lines"),
     ("images.txt", doubled(3), "images.txt, line 4: has id 3 instead of 4"),
-    ("images.txt", line(2, "two x/y.jpg"), "images.txt, line 2: 'two' stands where a whole number should"),
+    ("images.txt", line(2, "two x/y.jpg"), "images.txt, line 2: 'two' is not a whole number"),
     ("images.txt", line(2, "2"), "images.txt, line 2: has 1 columns instead of 2"),
     ("images.txt", line(2, ""), "images.txt, line 2: has 0 columns instead of 2"),
     ("images.txt", line(2, "2 a b.jpg"), "images.txt, line 2: has 3 columns instead of 2"),
-    ("images.txt", line(2, "2 ../x.jpg"), "images.txt, line 2: '../x.jpg' stands where the path of an image should"),
-    ("images.txt", line(2, "2 /x.jpg"), "images.txt, line 2: '/x.jpg' stands where the path of an image should"),
+    ("images.txt", line(2, "2 ../x.jpg"), "images.txt, line 2: '../x.jpg' is not the path of an image"),
+    ("images.txt", line(2, "2 /x.jpg"), "images.txt, line 2: '/x.jpg' is not the path of an image"),
     ("images.txt", line(2, "2 099.Bird_99/\0.jpg"), "images.txt, line 2: '099.Bird_99/\\x00.jpg' holds characters"),
     (
         "images.txt",
@@ -81,8 +81,8 @@ FAULTS = [
     ("images.txt", replaced("_0001_", "_0002_"), "(line 2, "),
     ("image_class_labels.txt", without(1), "image_class_labels.txt, line 1: has id 2 instead of 1"),
     ("image_class_labels.txt", doubled(12), "image_class_labels.txt, line 13: has id 12 instead of 13"),
-    ("image_class_labels.txt", line(5, "5 x"), "image_class_labels.txt, line 5: 'x' stands where a whole number"),
-    ("image_class_labels.txt", line(5, "5 -1"), "image_class_labels.txt, line 5: '-1' stands where a whole number"),
+    ("image_class_labels.txt", line(5, "5 x"), "image_class_labels.txt, line 5: 'x' is not a whole number"),
+    ("image_class_labels.txt", line(5, "5 -1"), "image_class_labels.txt, line 5: '-1' is not a whole number"),
     ("image_class_labels.txt", line(5, "5 0"), "image_class_labels.txt, line 5: has class 0, but there are 200"),
     ("image_class_labels.txt", line(5, "5 201"), "image_class_labels.txt, line 5: has class 201, but there are 200"),
     ("image_class_labels.txt", line(5, "5 101"), "is not in the folder '101.Bird_101' of its class"),
@@ -94,7 +94,7 @@ FAULTS = [
 @pytest.mark.parametrize(("name", "edit", "message"), FAULTS, ids=range(len(FAULTS)))
 def test_a_damaged_list(made, name, edit, message):
     folder, _ = made
-    message = message.replace("(line 2, ", f"({folder / 'CUB_200_2011/images.txt'}, line 2) stands twice")
+    message = message.replace("(line 2, ", f"({folder / 'CUB_200_2011/images.txt'}, line 2) occurs twice")
     assert message in refusal_after(edit, folder / "CUB_200_2011" / name, lambda: read(folder))
 
 

@@ -162,10 +162,10 @@ def test_odd_but_right(tmp_path, behaviour, size):
         (status(404), "answers 404"),
         (status(500), "answers 500"),
         (status(206), "answers 206"),
-        (page(), "gives a page, not a file"),
-        (page("application/octet-stream"), "gives a page, not a file"),
-        (page("text/html", WHOLE), "gives a page, not a file"),
-        (empty(), "gives nothing"),
+        (page(), "returns a page, not a file"),
+        (page("application/octet-stream"), "returns a page, not a file"),
+        (page("text/html", WHOLE), "returns a page, not a file"),
+        (empty(), "returns nothing"),
         (always_truncated(WHOLE, HALF), "broke off"),
         (reset(WHOLE, HALF), "broke off"),
         (reset(WHOLE, 0), "broke off"),
@@ -175,8 +175,8 @@ def test_odd_but_right(tmp_path, behaviour, size):
         (redirect("/bad"), "redirects without end"),
         (redirect("ftp://127.0.0.1/birds.tgz"), "fails"),
         (redirect("file:///etc/passwd"), "fails"),
-        (good(OTHER), f"gives another file: it has the md5 {sums(OTHER)['md5']}"),
-        (without_length(WHOLE[:HALF]), "gives another file"),
+        (good(OTHER), f"returns another file: it has the md5 {sums(OTHER)['md5']}"),
+        (without_length(WHOLE[:HALF]), "returns another file"),
     ],
 )
 def test_the_next_address_helps(tmp_path, behaviour, reason):
@@ -196,7 +196,12 @@ def test_every_address_has_its_reason(tmp_path):
     with serving({"/a": page(), "/b": empty(), "/c": redirect("/c")}) as server:
         card = from_addresses(*(server.address(path) for path in ("/a", "/b", "/c", "/d")), bytes=None)
         message = fails(card, tmp_path, "can't be fetched")
-    for path, reason in {"/a": "gives a page", "/b": "gives nothing", "/c": "redirects", "/d": "answers 404"}.items():
+    for path, reason in {
+        "/a": "returns a page",
+        "/b": "returns nothing",
+        "/c": "redirects",
+        "/d": "answers 404",
+    }.items():
         assert f"{path} {reason}" in message
 
 
@@ -227,7 +232,7 @@ def test_no_answer_to_the_connection():
 @pytest.mark.parametrize("behaviour", [good(OTHER[:-1]), good(OTHER + b"x"), page()])
 def test_a_wrong_size_is_told_before_anything_is_written(tmp_path, behaviour):
     with serving({"/birds.tgz": behaviour}) as server:
-        fails(from_addresses(server.address("/birds.tgz")), tmp_path, rf"gives .*bytes instead of {len(WHOLE)}")
+        fails(from_addresses(server.address("/birds.tgz")), tmp_path, rf"returns .*bytes instead of {len(WHOLE)}")
     assert set(below(tmp_path / "birds")) == set()
 
 

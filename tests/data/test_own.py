@@ -83,8 +83,8 @@ def test_query_and_gallery(folder):
 
 FAULTS = [
     (TEXT.replace("dog/1.jpg,dog", "dog/1.jpg,cat"), "line 5), in 'test': splits must share no class"),
-    (TEXT.replace("cat/2", "cat/1"), "line 3) stands twice: mend the table"),
-    (TEXT.replace("cat/2", "cat/./1"), "line 3) stands twice: mend the table"),
+    (TEXT.replace("cat/2", "cat/1"), "line 3) occurs twice: correct the table"),
+    (TEXT.replace("cat/2", "cat/./1"), "line 3) occurs twice: correct the table"),
     (TEXT.replace("cat/2", "cat/3"), "line 3: image 'cat/3.jpg' is not in"),
     (
         TEXT.replace("cat/2.jpg", "cat/2.JPG"),
@@ -96,18 +96,18 @@ FAULTS = [
     (TEXT.replace("cat/2", "x" * 5000), "line 3: image 'xxx"),
     (TEXT.replace("cat/2", "x" * 5000 + "/2"), "line 3: image 'xxx"),
     (TEXT.replace("cat/2.jpg", "cat"), "line 3: image 'cat' is not in"),
-    (TEXT.replace("cat/2.jpg", ""), "line 3) has no name: mend the table"),
-    (TEXT.replace("7,train", ",train"), "line 4) has no label: mend the table"),
-    (TEXT.replace("7,train", "7,"), "line 4) has no split: mend the table"),
+    (TEXT.replace("cat/2.jpg", ""), "line 3) has no name: correct the table"),
+    (TEXT.replace("7,train", ",train"), "line 4) has no label: correct the table"),
+    (TEXT.replace("7,train", "7,"), "line 4) has no split: correct the table"),
     (
         TEXT.replace("7,train", "7,dev"),
-        "line 4) has a split that is none of train, validation, test ('dev': did you mean 'validation'?): mend",
+        "line 4) has a split that is none of train, validation, test ('dev': did you mean 'validation'?): correct",
     ),
-    (TEXT.replace("7,train", "7,Train"), "none of train, validation, test ('Train': did you mean 'train'?): mend"),
-    (TEXT.replace("7,train", "7,x"), "line 4) has a split that is none of train, validation, test: mend the table"),
+    (TEXT.replace("7,train", "7,Train"), "none of train, validation, test ('Train': did you mean 'train'?): correct"),
+    (TEXT.replace("7,train", "7,x"), "line 4) has a split that is none of train, validation, test: correct the table"),
     (TEXT.replace("7,train", "7"), "line 4: has 2 columns, the header has 3"),
     (TEXT.replace("7,train", "7,train,1"), "line 4: has 4 columns, the header has 3"),
-    (TEXT.replace("7,train", '7,"train'), "unexpected end of data: mend it"),
+    (TEXT.replace("7,train", '7,"train'), "unexpected end of data: correct it"),
     (TEXT.replace("7,train", '7,"tr"ain'), "line 4: ',' expected after '\"'"),
     (
         TEXT.replace("path", "file"),
@@ -115,7 +115,7 @@ FAULTS = [
     ),
     (TEXT.replace("path,label", "path,Label"), "lacks the column 'label'"),
     (TEXT.replace(",", ";"), "lacks the column 'path': it needs path,label,split, separated by commas"),
-    (TEXT.replace("label", "path"), "line 1: a column stands twice"),
+    (TEXT.replace("label", "path"), "line 1: a column occurs twice"),
     (TEXT.replace("dog,test", "dog,train"), "has no image in the split 'test'"),
     ("path,label,split\n", "has no image in the split 'train'"),
     ("\n\n", "has no line: it needs the header path,label,split"),
@@ -143,7 +143,7 @@ def test_a_table_is_no_table(folder, tmp_path):
 
 
 def test_no_source(tmp_path):
-    assert refusal(lambda: read_table(tmp_path / "gone")) == f"{tmp_path}/gone does not exist: mind the path"
+    assert refusal(lambda: read_table(tmp_path / "gone")) == f"{tmp_path}/gone does not exist: check the path"
 
 
 @pytest.mark.parametrize("other", ["{folder}/cat/1.jpg", "cat/../cat/1.jpg", "link.jpg", "cats/1.jpg"])
@@ -258,7 +258,7 @@ def test_a_column_beside_the_one_that_it_nearly_is(folder):
 
 def test_roles_of_training_images_are_said_to_be_in_vain(folder):
     path = csv(folder, ROLES_TEXT.format("query").replace("train,0", "train,1"))
-    assert left_out_columns(path) == ["query = true stands on 1 lines that are not of the split test, in vain"]
+    assert left_out_columns(path) == ["query = true on 1 lines outside the split test has no effect"]
 
 
 def test_a_parquet_file_that_is_small_on_disk_only(tmp_path):

@@ -47,11 +47,11 @@ FAULTS = [
     ("train", without(3), "Ebay_train.txt, line 3: has id 3 instead of 2"),
     ("train", doubled(3), "Ebay_train.txt, line 4: has id 2 instead of 3"),
     ("train", lambda _: f"{HEADER}\n", "Ebay_train.txt, line 1: the header"),
-    ("train", line(2, "1 x 1 a.JPG"), "Ebay_train.txt, line 2: 'x' stands where a whole number should"),
+    ("train", line(2, "1 x 1 a.JPG"), "Ebay_train.txt, line 2: 'x' is not a whole number"),
     ("train", line(2, "1 1 a.JPG"), "Ebay_train.txt, line 2: has 3 columns instead of 4"),
     ("train", replaced("_0.JPG", "_0.jpg"), "_0.jpg' is not in"),
     ("train", replaced("1 11317", "1 11319"), "Ebay_train.txt, line 2: has class 11319, but training classes end"),
-    ("train", replaced("_0.JPG", "_1.JPG"), "Ebay_train.txt, line 3) stands twice"),
+    ("train", replaced("_0.JPG", "_1.JPG"), "Ebay_train.txt, line 3) occurs twice"),
     ("test", replaced("7 11319", "7 11318"), "Ebay_test.txt, line 2: has class 11318, but training classes end"),
     ("test", replaced("bicycle", "../bicycle"), "Ebay_test.txt, line 2: '../bicycle_final/111085111319_0.JPG'"),
 ]

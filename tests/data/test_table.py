@@ -70,7 +70,7 @@ def test_a_column_is_missing(column):
 @pytest.mark.parametrize("column", ["name", "label", "split"])
 @pytest.mark.parametrize("nothing", [None, float("nan"), pd.NA], ids=repr)
 def test_a_value_is_missing(column, nothing):
-    assert refusal(table((3, column, nothing))).endswith(f"(line 3 of the table) has no {column}: mend the table")
+    assert refusal(table((3, column, nothing))).endswith(f"(line 3 of the table) has no {column}: correct the table")
 
 
 @pytest.mark.parametrize("column", ["name", "label", "split"])
@@ -78,17 +78,17 @@ def test_a_value_is_missing(column, nothing):
 def test_a_value_is_not_text(column, value):
     """A label 10 beside a label "10" would be two classes here, and one for the network."""
     message = refusal(table((3, column, value)))
-    assert message.endswith(f"(line 3 of the table) has a {column} that is not text: mend the table")
+    assert message.endswith(f"(line 3 of the table) has a {column} that is not text: correct the table")
 
 
 def test_a_name_stands_twice():
-    assert refusal(table((2, "name", "a/1"))) == "image 'a/1' (line 2 of the table) stands twice: mend the table"
+    assert refusal(table((2, "name", "a/1"))) == "image 'a/1' (line 2 of the table) occurs twice: correct the table"
 
 
 def test_a_split_is_unknown():
     message = refusal(table((4, "split", "query")))
     assert message == (
-        "image 'c/2' (line 4 of the table) has a split that is none of train, validation, test: mend the table"
+        "image 'c/2' (line 4 of the table) has a split that is none of train, validation, test: correct the table"
     )
 
 
@@ -127,7 +127,7 @@ def test_validation_may_be_absent_if_so_said():
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (table((3, "label", None)), "image 'c/1' (birds.csv, line 5) has no label: mend the table"),
+        (table((3, "label", None)), "image 'c/1' (birds.csv, line 5) has no label: correct the table"),
         (table((3, "split", "dev")), "image 'c/1' (birds.csv, line 5) has a split that is none of"),
         (table((3, "label", "cat")), "by image 'c/1' (birds.csv, line 5), in 'validation'"),
         (table().drop(2), "birds.csv has no image in the split 'test'"),
@@ -179,7 +179,7 @@ def test_a_role_is_neither_true_nor_false(role, value):
     frame = with_roles((True, True), (True, True))
     frame.loc[6, role] = value
     assert refusal(frame) == (
-        f"image 'b/2' (line 6 of the table) has a {role} that is neither true nor false: mend the table"
+        f"image 'b/2' (line 6 of the table) has a {role} that is neither true nor false: correct the table"
     )
 
 

@@ -50,7 +50,7 @@ ROWS = {
     "teacher": torch.randn(6, 4, generator=torch.Generator().manual_seed(1)),
     "labels": torch.arange(6) // 2,
 }
-ONE_FILE = "with a run only this one file is kept, so it can import what is installed, but nothing that lies beside it"
+ONE_FILE = "only this file is kept with a run, so it can import installed packages, but no other file from its folder"
 FACTS = {"embedding_size": 3, "teacher_size": 4, "num_classes": 3, "seed": 0}
 
 
@@ -254,7 +254,9 @@ def test_another_process_rebuilds_the_loss_from_name_and_text_alone(tmp_path: Pa
 
 @pytest.mark.parametrize("spec", ["my_loss.py", "my_loss:f", "my_loss.py:", ":f", "", "triplet", "my_loss.txt:f"])
 def test_what_is_no_file_and_name_is_refused(spec: str):
-    assert refused(read_own, spec) == (f"{spec!r} names no loss: write the file and the name in it, my_loss.py:MyLoss")
+    assert refused(read_own, spec) == (
+        f"{spec!r} names no loss: write the file and the loss in it, as in my_loss.py:MyLoss"
+    )
 
 
 @pytest.mark.parametrize(
@@ -304,7 +306,7 @@ def test_a_neighbour_that_would_be_imported_is_refused(
     monkeypatch.syspath_prepend(tmp_path)
     line = len(imports.splitlines())
     assert refused(read_own, f"{written(tmp_path, imports)}:f") == (
-        f"loss 'my_loss:f': my_loss.py, line {line}: imports beside, which lies beside it; {ONE_FILE}"
+        f"loss 'my_loss:f': my_loss.py, line {line}: imports beside from the same folder; {ONE_FILE}"
     )
 
 
@@ -390,7 +392,7 @@ def test_parameters_that_are_no_inputs_are_refused(form: str, written_as: str, s
         return
     assert refused(own_loss, "my_loss:f", source) == (
         f"loss 'my_loss:f' is called with ({shown}): name its parameters (student, teacher), "
-        "(student, teacher, labels) or (embeddings, labels), and for draws generator after them; options have a "
+        "(student, teacher, labels) or (embeddings, labels), and then generator, for random draws; options have a "
         "default or follow a *"
     )
 
@@ -466,7 +468,7 @@ def test_what_torch_does_for_everybody_is_left_alone(line: str, what: str):
 @pytest.mark.parametrize("option", ["weight", "layers", "loss", "source"])
 def test_options_that_every_loss_has_in_another_sense(option: str):
     source = f"def f(student, teacher, *, {option}=1): return student.sum()\n"
-    assert f"has an option {option!r}, which every loss has in another sense" in refused(own_loss, "my_loss:f", source)
+    assert f"has an option {option!r}, which means something else" in refused(own_loss, "my_loss:f", source)
 
 
 def test_an_option_of_a_type_that_no_plain_value_has():

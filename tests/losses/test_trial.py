@@ -92,7 +92,7 @@ def test_losses_of_relbench_pass(name: str):
 WRONG = {
     "tensor": ("return 3.0", "random", "it returns a float: compute with torch, and return the tensor"),
     "scalar": ("return student.sum(dim=1)", "random", "it returns the shape (13,): return one number, of shape ()"),
-    "floating": ("return (student > 0).sum()", "random", "it returns torch.int64: return a floating number"),
+    "floating": ("return (student > 0).sum()", "random", "it returns torch.int64: return a floating-point number"),
     "finite value": ("return (student.sum() * 1e30).square()", "random", "it returns inf; equal rows have distance 0"),
     "gradient to the student": ("return student.detach().sum()", "random", "the value is a constant: detach no"),
     "inputs unchanged": ("student -= 1\nreturn student.sum()", "random", "it writes into student, which other losses"),
@@ -149,9 +149,9 @@ def test_a_parameter_whose_gradient_is_not_finite_is_refused():
 
 DEGENERATE = {
     "duplicated embeddings (each twice)": "distances = (student[:-1] - student[1:]).square().sum(1)[::2]",
-    "duplicated embeddings (alike in a class)": "distances = (student[1:-1] - student[2:]).square().sum(1)[::4]",
-    "collapsed embeddings (all alike)": "distances = (student - student.roll(1, 0)).square().sum()",
-    "collapsed embeddings (the student's alike, the teacher's not)": "distances = student[:4] - student[4:8]\n"
+    "duplicated embeddings (equal within a class)": "distances = (student[1:-1] - student[2:]).square().sum(1)[::4]",
+    "collapsed embeddings (all equal)": "distances = (student - student.roll(1, 0)).square().sum()",
+    "collapsed embeddings (the student's equal, the teacher's not)": "distances = student[:4] - student[4:8]\n"
     "distances = distances.square().sum() + (teacher.std(0).sum() < 0.1)",
 }
 
@@ -165,7 +165,7 @@ def test_what_is_not_finite_on_degenerate_embeddings_is_refused_there(case: str)
 def test_a_constant_where_nothing_is_left_to_compare_is_refused():
     source = function("spread = student.std(0).sum()\nreturn spread if spread > 0.01 else torch.tensor(0.0)")
     message = refusal(source)
-    assert "'gradient to the student' on collapsed embeddings (all alike): the value is a constant" in message
+    assert "'gradient to the student' on collapsed embeddings (all equal): the value is a constant" in message
     assert message.endswith("with nothing to compare, return 0 times their sum")
 
 

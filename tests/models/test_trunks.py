@@ -171,7 +171,7 @@ def refusal(name):
 @pytest.mark.parametrize("name", TORCHVISION)
 def test_no_network(weights_folder, name):
     message = refusal(name)
-    assert message.startswith(f"the ImageNet weights of {name} could not be had (<urlopen error no route to host>; ")
+    assert message.startswith(f"the ImageNet weights of {name} could not be loaded (<urlopen error no route to host>; ")
     assert message.endswith(f"put that file into {weights_folder}, or choose weights = random")
     assert f"{name}-" in message
 
@@ -185,13 +185,13 @@ def file_of(name):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 half a file", b"\x80\x02 half a file"], ids=repr)
 def test_damaged_weights(weights_folder, content):
     (weights_folder / file_of("resnet18")).write_bytes(content)
-    assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
+    assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be loaded (")
 
 
 @pytest.mark.usefixtures("any_content")
 def test_weights_of_another_network(weights_folder):
     torch.save({"weight": torch.zeros(3)}, weights_folder / file_of("resnet18"))
-    assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be had (")
+    assert refusal("resnet18").startswith("the ImageNet weights of resnet18 could not be loaded (")
 
 
 def test_weights_that_are_not_what_their_name_says(weights_folder):
@@ -211,7 +211,7 @@ def test_weights_that_are_not_what_their_name_says(weights_folder):
 def test_code_in_weights_is_not_run(weights_folder, tmp_path, name, write):
     """Not even where the name's eight digits of the hash are right, which can be had by trying."""
     write({"conv1.weight": Hostile(tmp_path / "executed")}, weights_folder / file_of(name))
-    assert refusal(name).startswith(f"the ImageNet weights of {name} could not be had (")
+    assert refusal(name).startswith(f"the ImageNet weights of {name} could not be loaded (")
     assert not (tmp_path / "executed").exists()
 
 
@@ -246,7 +246,7 @@ def test_weights_are_looked_at_once(weights_folder, monkeypatch):
     monkeypatch.setattr(trunks, "_had", cache(trunks._had.__wrapped__))
     net = Net(trunk="resnet18", weights="imagenet")
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"\Athe ImageNet weights of resnet18 could not be had .+\Z"):
+        with pytest.raises(ValueError, match=r"\Athe ImageNet weights of resnet18 could not be loaded .+\Z"):
             check_weights(net)
     file = weights_folder / file_of("resnet18")
     torch.save(torchvision.models.get_model("resnet18", weights=None).state_dict(), file)
