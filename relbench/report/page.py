@@ -97,8 +97,11 @@ def _pairs(summary: Summary) -> Grid | None:
 
 def _recall_in_words(summary: Summary) -> str:
     values = "; ".join(f"{method.label} {percent(main_recall(method))} %" for method in summary.methods)
+    floors = "; ".join(f"{floor.label} {percent(floor.metrics[MAIN].mean)} %" for floor in summary.floors)
+    dotted = f" Dotted, without training: {floors}." if floors else ""
     return (
-        f"Curves of Recall@K over K, one for each method. At K = 1: {values}. The table above holds the other values."
+        f"Curves of Recall@K over K, one for each method. At K = 1: {values}.{dotted} "
+        "The table above holds the other values."
     )
 
 

@@ -20,13 +20,14 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from relbench.comparison import Interval
 from relbench.ledger import WATCHED
-from relbench.report.canvas import COLOURS, INK, PAPER, STRIP, drawn, plain
-from relbench.report.summary import Method, Summary
+from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, STRIP, drawn, plain
+from relbench.report.summary import Floor, Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)))
 TEACHER = {"color": INK, "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": "o", "markersize": 3.5, "zorder": 3}
+FLOOR: dict[str, Any] = {"color": FAINT, "linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1}
 LEGEND_LINE = 0.2  # inches
 ROOM = 0.055  # of a line of letters beside a curve's end, in heights of the axes
 SWAPPED = str.maketrans("-_", "_-")
@@ -56,6 +57,7 @@ def recall_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool =
         axes = figure.add_subplot()
         for method in summary.methods:
             _draw_recall(axes, method, looks[method.label])
+        _draw_floors(axes, summary)
         _label_recall(axes, recall_ranks(summary.methods[0]))
         _add_title(figure, summary, "Recall@K", "bands", "95 % interval over seeds")
         if narrow:
@@ -191,6 +193,30 @@ def spread_out(wanted: Sequence[float], lines: Sequence[int]) -> list[float]:
     return [float(height) for height in np.clip(starts, room * sum(lines), 1) - offsets]
 
 
+def _draw_floors(axes: Axes, summary: Summary) -> None:
+    """Recall@K without training: dotted, with a name at the end."""
+    ranks = recall_ranks(summary.methods[0])
+    for floor in summary.floors:
+        values = [100 * floor.metrics[f"{RECALL}{rank}"].mean for rank in ranks]
+        axes.plot(ranks, values, **FLOOR)
+        _name_floor(axes, floor, (ranks[-1], values[-1]))
+
+
+def _name_floor(axes: Axes, floor: Floor, place: tuple[float, float]) -> None:
+    look: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": "small", "color": FAINT}
+    axes.annotate(floor.label, place, (0, 2), textcoords="offset points", **look)
+
+
+def _draw_low_floors(axes: Axes, floors: Sequence[Floor]) -> None:
+    """Recall@1 without training, where it is among the methods' values: elsewhere it would press them together."""
+    low, high = axes.get_ylim()
+    for floor in floors:
+        value = 100 * floor.metrics[MAIN].mean
+        if low < value < high:
+            axes.axhline(value, **FLOOR)
+            _name_floor(axes, floor, (axes.get_xlim()[1], value))
+
+
 def _label_recall(axes: Axes, ranks: Sequence[int]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xlim(ranks[0] / 1.12, ranks[-1] * 1.12)
@@ -221,6 +247,7 @@ def _draw_sizes(axes: Axes, summary: Summary, size_of: Callable[[Method], int], 
     axes.axhline(100 * main_recall(summary.methods[0]), color=INK, linestyle=TEACHER["linestyle"], linewidth=1)
     _label_sizes(axes, sorted(groups))
     _keep_possible(axes)
+    _draw_low_floors(axes, summary.floors)
 
 
 def _sizes_shown(summary: Summary) -> dict[str, Callable[[Method], int]]:

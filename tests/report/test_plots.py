@@ -11,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
+from relbench.comparison import Interval
 from relbench.ledger import Row
 from relbench.report import canvas
 from relbench.report.plots import recall_plot, size_plot, spread_out, training_plot
@@ -228,3 +229,24 @@ def test_a_run_without_history_says_so(study: Summary, figures: list[Figure]) ->
     )
     training_plot(dataclasses.replace(study, methods=methods), "svg")
     assert [text.get_text() for text in figures[0].axes[-1].texts] == ["not recorded"]
+
+
+def test_floors_are_dotted_curves_with_a_name(floored: Summary, figures: list[Figure]) -> None:
+    recall_plot(floored, "png")
+    (axes,) = figures[-1].axes
+    flat = [line for line in axes.lines if set(line.get_ydata()) in ({20.0}, {10.0})]
+    assert len(flat) == 2
+    assert {"raw pixels", "untrained network"} <= {text.get_text() for text in axes.texts}
+
+
+def test_a_floor_among_the_values_is_a_line_and_one_far_below_presses_nothing_together(
+    floored: Summary, figures: list[Figure]
+) -> None:
+    pixels, network = floored.floors
+    near = dataclasses.replace(pixels, metrics={**pixels.metrics, "recall@1": Interval(0.5)})
+    size_plot(dataclasses.replace(floored, floors=(near, network)), "png")
+    for axes in figures[-1].axes:
+        assert axes.get_ylim()[0] > 20
+        assert [set(line.get_ydata()) for line in axes.lines].count({50.0}) == 1
+        assert "raw pixels" in {text.get_text() for text in axes.texts}
+        assert "untrained network" not in {text.get_text() for text in axes.texts}
