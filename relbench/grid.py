@@ -17,7 +17,7 @@ from relbench.executors import Executor, Failure, Inline, Job, Processes
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
 from relbench.kept import RunFolder, unverified
-from relbench.ledger import Row
+from relbench.ledger import Row, refuse_other_foundations
 from relbench.locks import HeldError, lock
 from relbench.run import run
 
@@ -61,10 +61,11 @@ class Schedule:
         """All that is not finished waits; equal experiments are one run.
 
         Raises:
-            ValueError: a finished run's row is damaged.
+            ValueError: a finished run's row is damaged, or runs were built on other weights than those that are there.
         """
-        found = {one.fingerprint: RunFolder(runs, one).finished() for one in experiments}
+        found = {one.fingerprint: RunFolder(runs, one).read() for one in experiments}
         rows = {name: row for name, row in found.items() if row}
+        refuse_other_foundations(rows)
         waiting = {one.fingerprint: one for one in experiments if one.fingerprint not in rows}
         return cls(waiting, rows)
 

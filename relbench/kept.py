@@ -66,7 +66,7 @@ class RunFolder:
             ValueError: the row is damaged, another experiment's, or of a run that was built on other weights than those
                 that its teacher or first stage has now.
         """
-        row = self._read()
+        row = self.read()
         if row:
             refuse_other_foundations({row.fingerprint: row} | self.foundations())
         return row
@@ -77,10 +77,15 @@ class RunFolder:
         Raises:
             ValueError: a row is damaged or another experiment's.
         """
-        rows = [RunFolder(self.runs, one)._read() for one in self.experiment.foundations.values()]  # noqa: SLF001
+        rows = [RunFolder(self.runs, one).read() for one in self.experiment.foundations.values()]
         return {row.fingerprint: row for row in rows if row}
 
-    def _read(self) -> Row | None:
+    def read(self) -> Row | None:
+        """The row, if there is one, whatever the run was built on.
+
+        Raises:
+            ValueError: the row is damaged or another experiment's.
+        """
         return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
 
     def state(self) -> State:

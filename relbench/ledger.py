@@ -210,14 +210,15 @@ def refuse_other_foundations(rows: Mapping[str, Row]) -> None:
         rows: by fingerprint. A run without a row, or a row without hashes, is not compared.
 
     Raises:
-        ValueError: one line that says which run is to be made anew.
+        ValueError: one line that says which runs are to be made anew.
     """
-    for row in rows.values():
-        for what in other_foundations(row, rows):
-            raise ValueError(
-                f"the run {row.fingerprint} was built on other weights of its {what} than those that are there now: "
-                f"delete the folder {row.fingerprint} of that run, and run the study again to restore it"
-            )
+    stale = {name: what for name, row in rows.items() for what in other_foundations(row, rows)}
+    if stale:
+        named = ", ".join(f"{name} (its {what})" for name, what in stale.items())
+        raise ValueError(
+            f"built on other weights than those that are there now: {named}; delete the folders of these runs, and run "
+            "the study again to restore them"
+        )
 
 
 def other_foundations(row: Row, rows: Mapping[str, Row]) -> Iterator[str]:

@@ -2,13 +2,16 @@
 
 import multiprocessing
 import platform
+import re
 import subprocess
 
 import pytest
+from test_summarise import make_row
 
 import relbench.grid
 from relbench.experiment import Experiment, Protocol, Term, changed
 from relbench.grid import Schedule, claimed, jobs_for, run_grid
+from relbench.ledger import write_record
 from relbench.training import DivergedError
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
@@ -171,6 +174,19 @@ def test_schedule_refuses_a_damaged_row(tmp_path):
     path.write_text("{")
     with pytest.raises(ValueError, match=r"row\.json is not a readable row"):
         Schedule.of([TEACHER], tmp_path)
+
+
+def test_schedule_names_all_runs_of_another_teacher(tmp_path):
+    """The teacher was made anew since; those that it taught are told at once, not one after the other."""
+    students = [changed(STUDENT, {"terms": (Term(loss=loss),)}) for loss in ("rkd_angle", "rkd_distance", "pkt")]
+    for one, weights in zip((TEACHER, *students), ("", "old", "old", "new"), strict=True):
+        hashes = {"weights_hash": "new", "foundations": {"teacher": weights} if weights else {}}
+        row = make_row(one, (1, 2, 3)).model_copy(update=hashes)
+        history = ({"step": float(row.selected_step)},)
+        write_record(row.model_copy(update={"history": history}), tmp_path / one.fingerprint / "row.json")
+    stale = ", ".join(f"{one.fingerprint} (its teacher)" for one in students[:2])
+    with pytest.raises(ValueError, match=re.escape(f": {stale}; delete the folders of these runs")):
+        Schedule.of([TEACHER, *students], tmp_path)
 
 
 def test_what_a_killed_process_left_is_cleared_wherever_it_is(tmp_path):

@@ -207,8 +207,8 @@ def test_a_student_of_other_weights_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
         taught.finished()
     assert str(caught.value) == (
-        f"the run {student.fingerprint} was built on other weights of its teacher than those that are there now: "
-        f"delete the folder {student.fingerprint} of that run, and run the study again to restore it"
+        f"built on other weights than those that are there now: {student.fingerprint} (its teacher); delete the "
+        "folders of these runs, and run the study again to restore them"
     )
     finish(teacher, weights_hash="")
     assert taught.finished()

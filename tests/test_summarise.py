@@ -212,7 +212,7 @@ def test_a_student_of_another_teacher_is_not_reported(tmp_path):
     write_record(plan, tmp_path / "plan.json")
     for name, change in ((teacher, {"weights_hash": "new"}), (student, {"foundations": {"teacher": "old"}})):
         write_record(rows[name].model_copy(update=change), tmp_path / "runs" / name / "row.json")
-    with pytest.raises(ValueError, match=rf"\Athe run {student} was built on other weights of its teacher .+\Z"):
+    with pytest.raises(ValueError, match=rf"\Abuilt on other weights .+: {student} \(its teacher\); .+\Z"):
         read_results(tmp_path)
 
 
