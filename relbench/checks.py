@@ -8,11 +8,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from relbench.data import Progress
 from relbench.data.batches import ClassBatches
 from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
 from relbench.experiment import Experiment
 from relbench.kept import RunFolder, load_trained
 from relbench.ledger import Row
+from relbench.measure import EVALUATION_BATCH
 from relbench.models import check_weights
 from relbench.terms import shapes_of, try_terms
 
@@ -112,6 +114,21 @@ def check_retrieval(table: pd.DataFrame, split: str, ks: Sequence[int]) -> None:
         raise ValueError(
             f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: use more classes"
         )
+
+
+def check_evaluated_images(source: ImageSource, progress: Progress) -> None:
+    """Look once at the images that a run would first look at when it has been trained, where files are decoded.
+
+    Args:
+        source: of the images.
+        progress: wraps the batches that are looked at, for a progress bar.
+
+    Raises:
+        ValueError: an image can't be decoded.
+    """
+    lines = np.concatenate([lines_of(source.table, split) for split in ("validation", "test")])
+    for start in progress([str(start) for start in range(0, len(lines), EVALUATION_BATCH)]):
+        source.test_batch(torch.from_numpy(lines[int(start) : int(start) + EVALUATION_BATCH]))
 
 
 def _check_checkpoints(experiments: Sequence[Experiment], runs: Path, source: ImageSource) -> None:

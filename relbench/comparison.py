@@ -34,15 +34,16 @@ class Comparison:
 
     Attributes:
         difference: Mean over seeds, in [-1, 1].
-        over_queries: What new test classes could give.
+        over_queries: What new test classes could give; without ends for a single class of queries.
         over_seeds: What new training runs could give; without ends for a single seed.
         seeds: Number of paired runs that the verdict rests on.
         verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero; "no verdict" for
-            a single seed, which says nothing about new training runs.
-        p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval leaves zero out.
+            a single seed, which says nothing about new training runs, and for a single class of queries.
+        p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval leaves zero out;
+            None for a single class.
         p_over_seeds: Of no difference over new training runs; None for a single seed.
         p_adjusted: `p_value` corrected for the comparisons that are made beside this one; the same where it is alone,
-            None for a single seed.
+            None where there is no verdict.
         family: Number of comparisons that were corrected together, this one included.
     """
 
@@ -51,7 +52,7 @@ class Comparison:
     over_seeds: Interval
     seeds: int
     verdict: Verdict
-    p_over_queries: float
+    p_over_queries: float | None
     p_over_seeds: float | None
     p_adjusted: float | None
     family: int = 1
@@ -59,7 +60,9 @@ class Comparison:
     @property
     def p_value(self) -> float | None:
         """The larger of the two: a verdict needs both tests, so the weaker evidence counts; None without both."""
-        return None if self.p_over_seeds is None else max(self.p_over_queries, self.p_over_seeds)
+        if self.p_over_queries is None or self.p_over_seeds is None:
+            return None
+        return max(self.p_over_queries, self.p_over_seeds)
 
     @property
     def taken_back(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from relbench.checks import check_runs
+from relbench.checks import check_evaluated_images, check_runs
 from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.executors import Executor, Failure, Inline, Job, Processes
@@ -111,9 +111,12 @@ def prepare(
     for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
         data_set = find_data_set(settings.name, data)
         source = data_set.load(settings, data, progress)
-        if hint := data_set.hint(settings, data):
+        hint = data_set.hint(settings, data)
+        if hint:
             hear(hint)
         check_runs([one for one in schedule.waiting.values() if one.data == settings], runs, source, data_set.ks)
+        if hint:  # files are decoded in each run; what is kept decoded has been looked at
+            check_evaluated_images(source, progress)
     return schedule
 
 

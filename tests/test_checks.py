@@ -11,10 +11,13 @@ from test_kept import write
 from test_summarise import make_row
 
 import relbench.checks
+import relbench.grid
 import relbench.models.trunks
 from relbench.checks import check_runs, class_batches
+from relbench.data import DataSet
 from relbench.data.table import Shape
 from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
+from relbench.grid import prepare
 from relbench.kept import RunFolder
 from relbench.ledger import write_record
 
@@ -203,3 +206,27 @@ def test_pretrained_weights_that_are_missing(tmp_path, monkeypatch, whose):
         "the ImageNet weights of resnet18 could not be loaded (<urlopen error no route to host>; "
     )
     assert message.endswith(f"put that file into {tmp_path}/hub/checkpoints, or choose weights = random")
+
+
+class Album(Table):
+    """Has a batch of each asked line, but for those that can't be decoded."""
+
+    damaged = ()
+
+    def test_batch(self, lines):
+        for line in lines.tolist():
+            if line in self.damaged:
+                raise ValueError(f"{self.table['name'].iloc[line]} can't be decoded")
+        return lines
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_an_image_that_can_not_be_decoded_is_met_before_training(tmp_path, monkeypatch, split):
+    """One that is first looked at by the evaluation costs a whole training otherwise."""
+    album = Album(table().table)
+    entry = DataSet("", lambda _: "", lambda *_: album.table, lambda *_: album, lambda *_: "a hint", 1, (1,))
+    monkeypatch.setattr(relbench.grid, "find_data_set", lambda name, root: entry)
+    prepare([TEACHER], tmp_path, tmp_path, iter, lambda _: None)
+    album.damaged = (int(np.flatnonzero(album.table["split"] == split)[-1]),)
+    with pytest.raises(ValueError, match=rf"{split}\d/1 can't be decoded"):
+        prepare([TEACHER], tmp_path, tmp_path, iter, lambda _: None)

@@ -309,15 +309,16 @@ def test_an_added_table_that_is_gone(call, tmp_path):
     named(call, tmp_path, "mine", "mine.csv cannot be read (No such file or directory)")
 
 
-def test_a_damaged_image_ends_the_run_with_its_name(call, cards, tmp_path):
+def test_a_damaged_validation_image_is_met_before_training(call, cards, tmp_path):
     truth = make("cub200", tmp_path / "cub200")
     cards(tiny_card("cub200", truth, {}))
     images = [tmp_path / "cub200" / name for name in truth["name"]]
     for image in images[: len(images) // 2]:
         image.write_bytes(image.read_bytes()[:300])
     trained = train(call, tmp_path, tmp_path / "results", "cub200")
-    assert trained.code == 1
-    assert re.search(r"failed.*\.jpg can't be decoded", trained.out)
+    assert trained.code == 2
+    assert re.search(r"\.jpg can't be decoded", trained.error)
+    assert not list(tmp_path.rglob("checkpoint.pt"))
 
 
 def own_table(folder, change=lambda table: table):

@@ -35,7 +35,7 @@ def make_row(experiment, correct, *, data_hash="h", queries=QUERIES):
         selected_step=1000,
         metrics={"recall@1": sum(correct) / sum(queries), "map@r": 0.5},
         validation={"recall@1": 0.5},
-        by_class=ClassCounts(classes=("a", "b", "c"), queries=queries, correct=correct),
+        by_class=ClassCounts(classes=("a", "b", "c")[: len(queries)], queries=queries, correct=correct),
         history=({"step": 1000, "recall@1": 0.5},),
         train_seconds=1,
         evaluate_seconds=1,
@@ -357,3 +357,17 @@ def test_a_loss_from_a_file_is_never_executed_for_a_report(tmp_path):
     assert not trace.exists()
     assert "sha256 " + hashlib.sha256(source.encode()).hexdigest()[:12] in summary.sources["mine:f"]
     assert "raise RuntimeError(&#39;run&#39;)" in (tmp_path / "report.html").read_text()
+
+
+def test_one_class_of_queries_has_its_table(tmp_path):
+    """A test set of one class, or a single class that asks: all runs are trained by then."""
+    rows, seeds = {}, (0, 1, 2)
+    for seed in seeds:
+        for experiment, correct in ((TEACHER, 4), (STUDENT, 5 + seed)):
+            row = make_row(of_seed(experiment, seed), (correct,), queries=(10,))
+            rows[row.fingerprint] = row
+    summary = summarise(make_plan(*seeds), rows)
+    write_report(summary, tmp_path)
+    page = (tmp_path / "report.html").read_text()
+    assert "no verdict" in page
+    assert "All queries are of one class" in page

@@ -116,9 +116,12 @@ def paired_class_bootstrap(
         resamples: From 2.
         confidence: In (0, 1).
 
+    Returns:
+        The difference and its interval, which has no ends for a single class: it can't be resampled.
+
     Raises:
-        ValueError: Fewer than two classes, shapes that don't fit, counts outside 0..queries, fewer
-            than two resamples, or a confidence outside (0, 1).
+        ValueError: No class, shapes that don't fit, counts outside 0..queries, fewer than two
+            resamples, or a confidence outside (0, 1).
 
     Source:
         Cameron, Gelbach & Miller, Bootstrap-Based Improvements for Inference with Clustered Errors,
@@ -138,6 +141,8 @@ def _over_queries(
     gain = _mean_counts(correct, size) - _mean_counts(reference_correct, size)
     difference = float(gain.sum() / size.sum())
     classes = len(size)
+    if classes == 1:
+        return _Estimate(difference, 0.0, 0)
     drawn = _resampled(gain, size, generator, resamples)
     error = float(drawn.std(ddof=1)) * (classes / (classes - 1)) ** 0.5
     return _Estimate(difference, error, classes - 1)
@@ -156,7 +161,8 @@ def compare(
     "beats" and "loses" need both intervals, over queries and over seeds, to lie on that side of
     zero: the verdict of one comparison made alone. Where several are made, `holm` corrects them.
     "not shown to differ" is no proof that they are equal. A single seed gets "no verdict": it says
-    nothing about new training runs, and fewer runs must never give a stronger verdict.
+    nothing about new training runs, and fewer runs must never give a stronger verdict. So does a
+    single class of queries, which says nothing about new classes.
 
     Args:
         student: Counts of each seed's student, as `retrieval.recall_by_class` makes them.
@@ -182,7 +188,7 @@ def compare(
         over_seeds=over_seeds.interval(confidence),
         seeds=len(student),
         verdict="no verdict",
-        p_over_queries=over_queries.p_value,
+        p_over_queries=over_queries.p_value if over_queries.freedom else None,
         p_over_seeds=over_seeds.p_value if over_seeds.freedom else None,
         p_adjusted=None,
     )
@@ -193,8 +199,8 @@ def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Co
     """Judge several comparisons anew so that, with no difference anywhere, 5 % of tables hold a false verdict.
 
     Holm's step-down: the k-th smallest of m p-values is multiplied by m - k + 1, none falls below a smaller one's, and
-    none exceeds 1. The intervals stay those of each comparison alone. A comparison of a single seed has no p-value and
-    gets no verdict, but counts among the m: a run that is missing must not make the other verdicts easier.
+    none exceeds 1. The intervals stay those of each comparison alone. A comparison of a single seed or class has no
+    p-value and gets no verdict, but counts among the m: a run that is missing must not make the other verdicts easier.
 
     Args:
         comparisons: All that one claim was picked from, such as every student of a table.
@@ -281,10 +287,9 @@ def _check_confidence(confidence: float) -> None:
 
 def _check_queries(queries: ArrayLike) -> Integers:
     size = np.asarray(queries)
-    if size.ndim != 1 or len(size) < 2 or size.dtype.kind not in "iu" or (size < 1).any():
+    if size.ndim != 1 or not len(size) or size.dtype.kind not in "iu" or (size < 1).any():
         raise ValueError(
-            f"queries of shape {size.shape} must be whole numbers from 1, for at least two "
-            "classes: fewer can't be resampled"
+            f"queries of shape {size.shape} must be whole numbers from 1, for at least one class: look at the rows"
         )
     return size
 

@@ -74,12 +74,22 @@ def _batch(protocol: Protocol) -> str:
     return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} of a class"
 
 
+def has_one_class(summary: Summary) -> bool:
+    """Whether all queries are of one class, which says nothing about new classes."""
+    return len(summary.methods[0].row.by_class.classes) == 1
+
+
 def _intervals(summary: Summary) -> list[str]:
     seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
     difference = (
         "Difference: Recall@1 less the teacher's. Over queries: its 95 % interval when test classes are resampled; "
         "the trained networks are held fixed."
     )
+    if has_one_class(summary):
+        difference = (
+            "Difference: Recall@1 less the teacher's. All queries are of one class, which can't be resampled: no "
+            "interval over queries, and no verdict; other classes may give other values."
+        )
     if len(summary.seeds) == 1:
         return [
             f"{seeds}: no interval over seeds, and no verdict; new training runs may give other values.",
@@ -94,7 +104,7 @@ def _intervals(summary: Summary) -> list[str]:
 
 def _verdicts(summary: Summary) -> list[str]:
     """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
-    if len(summary.seeds) == 1:
+    if len(summary.seeds) == 1 or has_one_class(summary):
         return []
     comparisons = {method.label: method.against_teacher for method in summary.methods if method.against_teacher}
     return [

@@ -251,7 +251,7 @@ def test_comparisons_that_are_refused(student, teacher, message):
 @pytest.mark.parametrize(
     ("correct", "queries", "options", "message"),
     [
-        ([1], [2], {}, "at least two classes"),
+        ([], [], {}, "at least one class"),
         ([1, 1], [2, 0], {}, "whole numbers from 1"),
         ([1, 1], [2.0, 2.0], {}, "whole numbers from 1"),
         ([1, 1, 1], [2, 2], {}, "not the same queries"),
@@ -266,6 +266,17 @@ def test_comparisons_that_are_refused(student, teacher, message):
 def test_counts_that_are_refused(correct, queries, options, message):
     with pytest.raises(ValueError, match=message):
         paired_class_bootstrap(correct, [1] * len(queries), queries, generator=generator(), **options)
+
+
+def test_one_class_has_a_difference_but_no_interval_and_no_verdict():
+    """Half of ten queries against three tenths and four tenths: 0.15 on the mean; nothing is known of other classes."""
+    assert paired_class_bootstrap([5], [3], [10], generator=generator()) == Interval(0.2)
+    comparison = compare([counts([5], [10])] * 2, [counts([3], [10]), counts([4], [10])], generator=generator())
+    assert comparison.difference == pytest.approx(0.15)
+    assert comparison.over_queries.side is None
+    assert (comparison.p_over_queries, comparison.p_value, comparison.verdict) == (None, None, "no verdict")
+    assert comparison.over_seeds.side is not None
+    assert [one.verdict for one in holm([comparison] * 2)] == ["no verdict"] * 2
 
 
 @pytest.mark.parametrize("values", [[], [0.1, np.nan], [[0.1], [0.2]]])
