@@ -40,7 +40,7 @@ def with_version(
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """What stands before the name of a command."""
+    """Options that precede the name of a command."""
 
 
 @app.command()
@@ -50,7 +50,7 @@ def evaluate(
         typer.Argument(
             metavar="EMBEDDINGS",
             callback=expanded,
-            help="embeddings.npz of a run; or an .npy of numbers, one row an image.",
+            help="embeddings.npz of a run, or an .npy file with one row per image.",
         ),
     ],
     labels: Annotated[
@@ -58,16 +58,16 @@ def evaluate(
         typer.Argument(
             metavar="LABELS.npy",
             callback=expanded,
-            help="One class an image, whole numbers or texts; an .npz holds them.",
+            help="One class per image, integers or strings; an .npz holds them.",
         ),
     ] = None,
-    k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, with commas between.")] = "1,2,4,8",
+    k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, separated by commas.")] = "1,2,4,8",
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours.
 
-    Every image asks for all others, unless the file says which ask and which can be found.
+    Every image is a query for all others, unless the file says which images are queries and which the gallery.
     """
     with in_one_line():
         from relbench.evaluation import stored_metrics
@@ -87,13 +87,13 @@ def _print_metrics(metrics: dict[str, float], *, as_json: bool) -> None:
 
 @app.command("list")
 def list_all(data: Data = Path("datasets")) -> None:
-    """Name the data sets, losses, trunks and studies, with a line on each."""
+    """List the data sets, losses, trunks and studies, with one line on each."""
     with in_one_line():
         _print_lists(data)
 
 
 def _told(loss: "Loss") -> str:
-    """What a loss does, and which layers it compares if nothing else is said."""
+    """What a loss does, and which layers it compares by default."""
     return f"{loss.summary} ({', '.join(loss.layers)})" if loss.layers else loss.summary
 
 
@@ -136,7 +136,7 @@ def settings(study: StudyName) -> None:
 def bench(
     what: Annotated[str, typer.Argument(help="angle, evaluation, images or all.")] = "all",
 ) -> None:
-    """Measure our speed and memory beside the plain forms, in one run, and print the ratios."""
+    """Measure speed and memory against the plain forms, in one run, and print the ratios."""
     with in_one_line():
         from relbench.benchmarks import tables as benchmark_tables
 

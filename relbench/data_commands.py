@@ -53,13 +53,13 @@ def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
     from relbench.data.glyphs import NAMES
 
     if name in NAMES:
-        raise ValueError(f"{name} is rendered on first use and compared with its hash: this is for photos")
+        raise ValueError(f"{name} is rendered on first use and checked against its hash: this command is for photos")
     return find_photos(name, root), packaged_card(name) if name in card_names() else None
 
 
 @app.command("list")
 def list_all(root: Root = Path("datasets")) -> None:
-    """Name the data sets: classes and images, whether they are there, licence, size."""
+    """List the data sets: classes and images, whether they are here, licence, size."""
     with in_one_line():
         from relbench.data.added import added_names
         from relbench.data.card import card_names, packaged_card
@@ -106,7 +106,7 @@ def fetch_one(
     root: Root = Path("datasets"),
     cache: Annotated[
         Path | None,
-        typer.Option(callback=expanded, help="Keep the decoded images in a folder in here, not beside the data set."),
+        typer.Option(callback=expanded, help="Keep the decoded images in a folder in here, not with the data set."),
     ] = None,
     side: Annotated[int, typer.Option(help="Side of the decoded images in pixels.", min=8, max=2048)] = 256,
     *,
@@ -115,7 +115,7 @@ def fetch_one(
         typer.Option("--decode/--no-decode", help="Keep decoded images, so that training need not decode JPEGs."),
     ] = None,
 ) -> None:
-    """Download a data set, check and unpack it, and keep its images decoded. What is done already is not done again."""
+    """Download a data set, check and unpack it, and keep its images decoded. Finished steps are not repeated."""
     with in_one_line():
         photos, card = _find(name, root)
         if card:
@@ -206,7 +206,7 @@ def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
 
 @app.command()
 def verify(name: Name, root: Root = Path("datasets")) -> None:
-    """Compare what is there with what should be: checksums, table, counts, and every image decoded."""
+    """Check a data set: checksums, table, counts, and every image decoded."""
     with in_one_line():
         from relbench.data.added import notes, read_added
         from relbench.data.verify import faults
@@ -232,7 +232,7 @@ def show(
     ] = None,
     seed: Annotated[int, typer.Option(help="Which classes are shown.", min=0)] = 0,
 ) -> None:
-    """Draw a picture of a few classes of the training and the test side."""
+    """Draw a picture of a few training and test classes."""
     with in_one_line():
         import torch
 
@@ -249,7 +249,7 @@ def show(
 
 @app.command("add")
 def add_one(
-    name: Annotated[str, typer.Argument(help="How experiments will call it.")],
+    name: Annotated[str, typer.Argument(help="The name of the data set in experiments.")],
     source: Annotated[
         Path,
         typer.Argument(
@@ -258,15 +258,15 @@ def add_one(
         ),
     ],
     root: Root = Path("datasets"),
-    seed: Annotated[int, typer.Option(help="Of the split, where the source has none.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the split, where the source has none.", min=0)] = 0,
     background: Annotated[
-        str, typer.Option(help="What transparent images are put onto: a colour, as white or #ff0080; or refuse them.")
+        str, typer.Option(help="Background of transparent images: a colour, such as white or #ff0080; or refuse them.")
     ] = "white",
     exif: Annotated[
-        str, typer.Option(help="Images that EXIF says are to be turned or mirrored: apply it, or refuse them.")
+        str, typer.Option(help="Images with an EXIF rotation or mirroring: apply it, or refuse them.")
     ] = "apply",
 ) -> None:
-    """Make a table or a folder of images a data set: `--set data.name=NAME` then trains on it."""
+    """Make a data set of a table or a folder of images: `--set data.name=NAME` then trains on it."""
     with in_one_line():
         from relbench.data.added import add
         from relbench.data.decoding import asked_decoding

@@ -21,24 +21,27 @@ def _study_names(incomplete: str) -> list[str]:
 STUDY_HELP = "Which study; `relbench list` names them."
 StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study_names)]
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
-Seeds = Annotated[str, typer.Option(help="Seeds, with commas between.")]
+Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 Results = Annotated[
-    Path, typer.Option(callback=expanded, help="Results go to a folder in here, named by study and changes.")
+    Path,
+    typer.Option(callback=expanded, help="Results go to a folder in here, named by study and changes."),
 ]
-Data = Annotated[Path, typer.Option(callback=expanded, help="Where data sets live.", envvar="RELBENCH_DATA")]
-Jobs = Annotated[int | None, typer.Option(help="Runs at once; by default as many as cores allow.", min=1, max=256)]
+Data = Annotated[
+    Path, typer.Option(callback=expanded, help="The folder that holds all data sets.", envvar="RELBENCH_DATA")
+]
+Jobs = Annotated[int | None, typer.Option(help="Runs at once; default: as many as the cores allow.", min=1, max=256)]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be run; make nothing.")]
 Estimate = Annotated[
-    bool, typer.Option("--estimate", help="As --dry-run, and measure how long it would take, for a minute at most.")
+    bool, typer.Option("--estimate", help="Like --dry-run, and measure the time, for a minute at most.")
 ]
-ListRuns = Annotated[bool, typer.Option("--runs", help="As --dry-run, and list each run: state, what it builds on.")]
+ListRuns = Annotated[bool, typer.Option("--runs", help="Like --dry-run, and list each run, with what it builds on.")]
 SelectionOption = Annotated[
     str | None,
-    typer.Option(help="Printed tables: last (usual), val or test (best step on these classes; test is peeking), all."),
+    typer.Option(help="Printed tables: last, val or test (best step on these classes; test is peeking), or all."),
 ]
 
 
@@ -78,16 +81,16 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     jobs: Jobs = None,
     settings: Changes = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Printed tables: these data sets alone, with commas between, such as cub200.")
+        str | None, typer.Option(help="Printed tables: these data sets only, separated by commas, such as cub200.")
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Printed tables: only these cells, such as 'cub200/*/64'.")
     ] = None,
     protocol: Annotated[
-        str | None, typer.Option(help="Printed tables: paper (the authors' code; usual) or fair (equal budgets).")
+        str | None, typer.Option(help="Printed tables: paper (the authors' code; default) or fair (equal budgets).")
     ] = None,
     scale: Annotated[
-        str | None, typer.Option(help="Printed tables: full, or toy: tiny networks, to see that everything runs.")
+        str | None, typer.Option(help="Printed tables: full, or toy (tiny networks, to check that everything runs).")
     ] = None,
     selection: SelectionOption = None,
     *,
@@ -95,7 +98,7 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     estimate: Estimate = False,
     list_runs: ListRuns = False,
 ) -> None:
-    """Make a study's runs, then its table, plots and report. What is finished already is not run again."""
+    """Make a study's runs, then its table, plots and report. Finished runs are not repeated."""
     with in_one_line():
         from relbench.study_tables import reproduced
 
@@ -113,12 +116,12 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
         typer.Argument(
             metavar="LOSS...",
             help="my_loss.py:MyLoss, a function or nn.Module of (student, teacher), (student, teacher, labels) or "
-            "(embeddings, labels): THE FILE IS RUN, so name none that you would not run. Or a loss by its name.",
+            "(embeddings, labels): THE FILE IS EXECUTED, so name only files that you trust. Or the name of a loss.",
         ),
     ],
     study: StudyOption = "quickstart",
     seeds: Seeds = "0,1,2",
-    weight: Annotated[float, typer.Option(help="Of the losses beside the study's task loss.", min=0)] = 1.0,
+    weight: Annotated[float, typer.Option(help="Weight of each loss relative to the study's task loss.", min=0)] = 1.0,
     device: Device = "auto",
     results: Results = Path("results"),
     data: Data = Path("datasets"),
@@ -130,11 +133,11 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     estimate: Estimate = False,
     list_runs: ListRuns = False,
 ) -> None:
-    """Put losses of yours beside those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
+    """Compare your losses with those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
 
-    A loss is first tried on random, duplicated and collapsed embeddings. One that takes a teacher stands beside the
-    study's task loss, as the study's own do; one that takes embeddings and labels stands in its place. Finished runs of
-    the study are used again where nothing in them differs. The loss's source is kept with its rows and is part of their
+    A loss is first tried on random, duplicated and collapsed embeddings. A loss that takes a teacher is added to the
+    study's task loss, as the study's own losses are; a loss of embeddings and labels replaces it. Finished runs of the
+    study are reused where they are the same. The source of a loss is kept with its rows and is part of their
     fingerprint. Nothing else in relbench executes code from data, settings, rows or checkpoints.
     """
     with in_one_line():
@@ -154,9 +157,9 @@ def report(
     data: Data = Path("datasets"),
     selection: SelectionOption = None,
 ) -> None:
-    """Make table, plots and report.html anew from the rows in a results folder.
+    """Make table, plots and report.html again from the rows in a results folder, also while runs go on.
 
-    The page also shows test images, where they and the runs' embeddings are there.
+    The page also shows test images, if they and the runs' embeddings are available.
     """
     with in_one_line():
         from relbench.study_tables import reported
