@@ -102,8 +102,7 @@ def _draw_interval(axes: Axes, place: float, interval: Interval, look: dict[str,
 def _legend(methods: list[Method]) -> dict[str, Line2D]:
     """What stands for what, of that which is drawn."""
     verdicts = dict.fromkeys(_compared(method).verdict for method in methods)
-    corrected = any(_compared(method).family > 1 for method in methods)
-    after = {"beats", "loses", "not shown to differ"} if corrected else set()
+    after = {_compared(method).verdict for method in methods if _compared(method).family > 1}  # a control's is its own
     entries = {
         f"{VERDICTS[verdict]}{', after Holm' if verdict in after else ''}": Line2D(
             [], [], **LOOKS[verdict], markersize=6, linestyle="none"
