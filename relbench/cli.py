@@ -50,7 +50,7 @@ def evaluate(
         typer.Argument(
             metavar="EMBEDDINGS",
             callback=expanded,
-            help="embeddings.npz of a run, or an .npy file with one row per image.",
+            help="Folder of a run or its embeddings.npz, or an .npy or .pt file with one row per image.",
         ),
     ],
     labels: Annotated[

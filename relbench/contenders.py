@@ -1,6 +1,7 @@
 """Losses that are put beside those of a study: yours, or relbench's own by name."""
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from relbench.losses.operands import check_positive
 from relbench.studies import Arm, Study
 
 TRAINS = {"student", "embeddings", "student_map", "student_logits"}  # what passes a gradient to the student
-FILE = ".py:"  # tells a loss in a file from one by name
+FILE = re.compile(r"\.py(:|$)")  # tells a loss in a file from one by name
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,18 @@ def find_contender(spec: str, weight: float) -> Contender:
     """What a user named; a file is executed.
 
     Args:
-        spec: "my_loss.py:MyLoss", or the name of a loss of relbench or pytorch-metric-learning.
+        spec: "my_loss.py:MyLoss" ("my_loss.py" where the file defines nothing else), or the name of a loss of relbench
+            or pytorch-metric-learning.
         weight: of the loss beside the study's other terms.
 
     Raises:
         ValueError: the file can't be used, or there is no such loss; one line.
     """
     check_positive("--weight", weight)
-    name, source = read_own(spec) if FILE in spec else (find_loss(spec).name, "")
+    name, source = read_own(spec) if FILE.search(spec) else (find_loss(spec).name, "")
     if not TRAINS & set(find_loss(name, source).takes):
         raise ValueError(f"the loss {name} does not train the student: compare a loss of its embeddings")
-    return Contender(spec.rpartition(":")[2], Term(loss=name, weight=weight, source=source))
+    return Contender(name.rpartition(":")[2], Term(loss=name, weight=weight, source=source))
 
 
 def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: bool) -> Study:

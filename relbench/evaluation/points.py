@@ -15,6 +15,7 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
+_LARGEST_WHOLE = {np.float32: 2**24, np.float64: 2**53}  # up to here a float type holds every whole number
 _SLAB_NUMBERS = 1 << 18  # numbers held at once by the canonical distance: they stay in the cache
 _LARGEST_FACTOR = 1000  # exponents of two up to this are numbers
 _SAFE_EXPONENT = 400  # squares of numbers within 2**-400 .. 2**400 stay normal in float64
@@ -67,14 +68,14 @@ def check_points(embeddings: Embeddings, query: ArrayLike | None, gallery: Array
     """Check embeddings and masks.
 
     Args:
-        embeddings: (n, dim) floating-point array or tensor on any device.
+        embeddings: (n, dim) array or tensor on any device, of floats, or of integers that floats hold exactly.
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all.
 
     Raises:
         ValueError: Wrong number of dimensions, fewer than two rows, no columns, a number that is
             not finite, a mask of another length or kind, or an empty one.
-        TypeError: Embeddings that are not floating-point.
+        TypeError: Embeddings that are no numbers of these types.
     """
     rows = _as_matrix(embeddings)
     asking = _as_indices(query, "query", len(rows))
@@ -85,17 +86,14 @@ def check_points(embeddings: Embeddings, query: ArrayLike | None, gallery: Array
 
 def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
     if isinstance(embeddings, torch.Tensor):
-        embeddings = embeddings.detach().cpu()
-        # numpy has no bfloat16; float32 holds every bfloat16 exactly
-        embeddings = (embeddings.float() if embeddings.dtype == torch.bfloat16 else embeddings).numpy()
-    if not isinstance(embeddings, np.ndarray) or embeddings.dtype not in (
-        np.float16,
-        np.float32,
-        np.float64,
-    ):
+        embeddings = as_array(embeddings)
+    if isinstance(embeddings, np.ndarray) and embeddings.dtype.kind in "iu":
+        embeddings = _as_floats(embeddings)
+    if not isinstance(embeddings, np.ndarray) or embeddings.dtype not in (np.float16, np.float32, np.float64):
         found = getattr(embeddings, "dtype", type(embeddings).__name__)
         raise TypeError(
-            f"embeddings must be a float16, float32 or float64 array or tensor, not {found}: convert them first"
+            f"embeddings must be an array or tensor of integers, float16, float32 or float64, not {found}: convert "
+            "them first"
         )
     if embeddings.ndim != 2 or embeddings.shape[1] == 0:
         raise ValueError(f"embeddings must have the shape (rows, dim), not {embeddings.shape}: reshape them")
@@ -107,9 +105,21 @@ def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
     return np.ascontiguousarray(embeddings)
 
 
+def _as_floats(integers: NDArray[Any]) -> NDArray[Any]:
+    """The same numbers as floats of the smaller type that holds all of them; ValueError if none does."""
+    most = max((abs(int(number)) for number in (integers.min(initial=0), integers.max(initial=0))), default=0)
+    if most > _LARGEST_WHOLE[np.float64]:
+        raise ValueError(f"embeddings hold integers up to {most}, which no float holds: divide them by a power of two")
+    return integers.astype(np.float32 if most <= _LARGEST_WHOLE[np.float32] else np.float64)
+
+
 def as_array(values: ArrayLike) -> NDArray[Any]:
     """A list, array, tensor on any device or pandas column as an array."""
-    return np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    values = values.detach().cpu()
+    # numpy has no bfloat16; float32 holds every bfloat16 exactly
+    return np.asarray((values.float() if values.dtype == torch.bfloat16 else values).numpy())
 
 
 def _check_finite(rows: NDArray[Any]) -> None:

@@ -13,6 +13,8 @@ from relbench.evaluation.outliers import among, apart
 from relbench.evaluation.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
 from relbench.evaluation.ranking import Classes, Evaluation, Progress
 
+_LARGEST_LABEL = 2**53  # beyond it a float stands for several whole numbers
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -81,9 +83,17 @@ def retrieval_metrics(
     are exact, ties go by row index, a query is left out of its own neighbours by index; see
     `neighbours.nearest`.
 
+    Other libraries differ in two places. Queries without a partner: here misses of Recall@K, since the search
+    was asked and failed; pytorch-metric-learning leaves them out of its precision_at_1 as of everything else, so its
+    number is ours times queries over queries with a partner. A K beyond the gallery: refused here, since a mistake of
+    the caller's; torchmetrics silently takes the whole gallery instead, where the hit rate is 1 for every query
+    with a partner.
+
     Args:
-        embeddings: (n, dim) float16, float32 or float64 array or tensor; no gradient flows.
-        labels: (n,) integers or strings; lists, arrays, tensors and pandas columns will do.
+        embeddings: (n, dim) array or tensor of float16, float32 or float64, or of integers that one of these holds;
+            no gradient flows.
+        labels: (n,) integers, strings, or floats that are whole numbers; lists, arrays, tensors and pandas columns will
+            do.
         ks: The K of Recall@K, without repetition.
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all. A row may be in both.
@@ -98,7 +108,7 @@ def retrieval_metrics(
         ValueError: Input that `points.check_points` refuses, labels of another length or kind or with
             one missing, a K that is no whole number, out of range or repeated, a missing backend, or
             no query with a partner.
-        TypeError: Embeddings that are not floating-point.
+        TypeError: Embeddings that are no such numbers.
 
     Source:
         Recall@K as in metric/utils.py of lenscloth/RKD and HitRate of torchmetrics; R-precision and
@@ -192,9 +202,22 @@ def check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
     if array.dtype.kind in "OU":
         # from what was given: numpy makes the text "nan" of a NaN among texts
         return _only_texts(np.asarray(labels, dtype=object))
+    if array.dtype.kind == "f":
+        return _only_whole(array)
     if array.dtype.kind not in "iuSb":
         raise ValueError(f"labels must be integers or strings, not {array.dtype}: convert them")
     return array
+
+
+def _only_whole(labels: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    strange = ~(np.isfinite(labels) & (labels == np.rint(labels)) & (np.abs(labels) <= _LARGEST_LABEL))
+    if strange.any():
+        row = int(strange.argmax())
+        raise ValueError(
+            f"labels are floats, but not all of them whole numbers: row {row} holds {labels[row]}; convert them to "
+            "integers or strings, or leave out rows without a label"
+        )
+    return labels.astype(np.int64)
 
 
 def _only_texts(labels: NDArray[np.object_]) -> NDArray[np.str_]:

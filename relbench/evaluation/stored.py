@@ -1,5 +1,6 @@
 """Embeddings and labels from files: what a run keeps, or what another program has saved."""
 
+import pickle
 import textwrap
 import tokenize
 import zipfile
@@ -11,14 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from relbench.evaluation.points import as_array
 from relbench.evaluation.retrieval import retrieval_metrics
 from relbench.files import check_memory, open_regular
-from relbench.tensors import content_hash
+from relbench.tensors import content_hash, read_tensors
 
 Array = NDArray[Any]
 
+_KEPT = "embeddings.npz"  # in the folder of a run
+_OF_TORCH = (".pt", ".pth")
 _NEEDED = ("embeddings", "labels")
 _MASKS = ("query", "gallery")  # kept where a data set tells them apart
 # what numpy and zipfile raise on damaged files; MemoryError where a header promises too much
@@ -67,9 +72,10 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
 
     Args:
         path: An .npz file with the arrays `embeddings` and `labels`, and perhaps `query`, `gallery`
-            and `names` (others are left alone), as each run keeps one; or an .npy file with the
-            embeddings alone.
-        labels_path: An .npy file with the labels; None for an .npz, which holds them.
+            and `names` (others are left alone), as each run keeps one; the folder of a run; a .pt
+            or .pth file of torch.save with a dict of such tensors; or an .npy, .pt or .pth file with
+            the embeddings alone.
+        labels_path: An .npy, .pt or .pth file with the labels; None where the first file holds them.
 
     Returns:
         The arrays as they stand in the files; their contents are checked by who uses them.
@@ -85,13 +91,29 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
         >>> retrieval_metrics(kept.embeddings, kept.labels, ks=(1, 100), **kept.masks)  # doctest: +SKIP
         >>> (per_query(kept.embeddings, kept.labels).rank == 2).mean()  # your own  # doctest: +SKIP
     """
-    if path.suffix == ".npz":
+    path = _in_folder(path) if path.is_dir() else path
+    found = _read_npz(path) if path.suffix == ".npz" else _read_alone(path)
+    if isinstance(found, Stored):
         if labels_path is not None:
             raise ValueError(f"{path} must hold the labels itself, so {labels_path} is one file too many: leave it out")
-        return _read_npz(path)
+        return found
     if labels_path is None:
         raise ValueError(f"{path} comes without labels: name a second file with them, or an .npz file that holds both")
-    return Stored(_read_npy(path), _read_npy(labels_path), {})
+    labels = _read_alone(labels_path)
+    if isinstance(labels, Stored):
+        raise ValueError(f"{labels_path} holds more than labels: name a file with one array")
+    return Stored(found, labels, {})
+
+
+def _in_folder(folder: Path) -> Path:
+    """The embeddings that a run's folder keeps; ValueError where it is the folder of a study, or of none."""
+    kept = folder / _KEPT
+    if kept.is_file():
+        return kept
+    runs = sorted(folder.glob(f"runs/*/{_KEPT}"))
+    if runs:
+        raise ValueError(f"{folder} holds {len(runs)} runs: name one of them, such as {runs[0].parent}")
+    raise ValueError(f"{folder} is a folder without {_KEPT}: name the folder of a finished run, or a file")
 
 
 def stored_metrics(path: Path, labels_path: Path | None, ks: Sequence[int]) -> dict[str, float]:
@@ -120,6 +142,27 @@ def _read_npy(path: Path) -> Array:
         return array
 
 
+def _read_alone(path: Path) -> Array | Stored:
+    """What a file with one array holds, or one of torch.save with several."""
+    if path.suffix not in _OF_TORCH:
+        return _read_npy(path)
+    with _readable(path):
+        held = _read_saved(path)
+    if isinstance(held, dict):
+        found = {name: as_array(held[name]) for name in {*_NEEDED, *_MASKS, "names"}.intersection(held)}
+        return _stored(path, found, [str(name) for name in held])
+    if not isinstance(held, torch.Tensor):
+        raise ValueError(f"{path} holds a {type(held).__name__}: save a tensor, or a dict with {' and '.join(_NEEDED)}")
+    return as_array(held)
+
+
+def _read_saved(path: Path) -> Any:
+    try:
+        return read_tensors(path)
+    except pickle.UnpicklingError:
+        raise ValueError("it holds more than tensors, which could only be read by executing it") from None
+
+
 def _read_npz(path: Path) -> Stored:
     found: dict[str, Array] = {}
     with _readable(path), open_regular(path) as whole, zipfile.ZipFile(whole) as archive:
@@ -129,6 +172,10 @@ def _read_npz(path: Path) -> Stored:
         for name in wanted:
             with archive.open(f"{name}.npy") as file:
                 found[name] = np.lib.format.read_array(file, allow_pickle=False)
+    return _stored(path, found, held)
+
+
+def _stored(path: Path, found: Mapping[str, Array], held: Sequence[str]) -> Stored:
     for name in _NEEDED:
         if name not in found:
             raise ValueError(f"{path} holds no array {name!r} (it holds {', '.join(held) or 'nothing'}): add it")
@@ -144,6 +191,6 @@ def _readable(path: Path) -> Iterator[None]:
     except OSError as error:
         raise ValueError(f"{path} can't be read: {error.strerror or error}") from None
     except _DAMAGE as error:
-        kind = ".npz" if path.suffix == ".npz" else ".npy"
+        kind = path.suffix if path.suffix in {".npz", *_OF_TORCH} else ".npy"
         what = textwrap.shorten(str(error), 200) or type(error).__name__
         raise ValueError(f"{path} is not a readable {kind} file of numbers or texts ({what}): save it again") from None

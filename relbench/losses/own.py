@@ -9,8 +9,8 @@ import inspect
 import linecache
 import re
 import sys
-from ast import AST, Import, ImportFrom, parse, walk
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from ast import AST, ClassDef, FunctionDef, Import, ImportFrom, parse, walk
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib.util import find_spec
@@ -63,7 +63,8 @@ def read_own(spec: str) -> tuple[str, str]:
     """A loss file, read and not yet run. `own_loss` runs it.
 
     Args:
-        spec: as on the command line, "path/to/my_loss.py:MyLoss": the file, and the function or class in it.
+        spec: as on the command line, "path/to/my_loss.py:MyLoss": the file, and the function or class in it; the name
+            can be left out where the file defines only one whose name does not begin with an underscore.
 
     Returns:
         The name of the loss, "my_loss:MyLoss", and the text of the file.
@@ -73,6 +74,8 @@ def read_own(spec: str) -> tuple[str, str]:
             lies beside it.
     """
     path, _, wanted = spec.rpartition(":")
+    if spec.endswith(".py"):
+        path, wanted = spec, _only_definition(Path(spec))
     if not path.endswith(".py") or not wanted:
         raise ValueError(f"{spec!r} names no loss: write the file and the loss in it, as in my_loss.py:MyLoss")
     name = _checked(f"{Path(path).stem}:{wanted}")
@@ -114,7 +117,7 @@ def own_loss(name: str, source: str) -> Loss:
     _refuse_reserved(name, options)
     return Loss(
         name=name,
-        summary=_first_line(thing.__doc__) or f"loss of {_label(file)}",
+        summary=_first_line(_inner(thing).__doc__) or f"loss of {_label(file)}",
         source=file,
         takes=takes,
         options={"seed": _SEED} | options,
@@ -202,6 +205,18 @@ def _text(path: Path) -> str:
         raise ValueError(f"{path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8 at byte {error.start}: save it as UTF-8") from None
+
+
+def _only_definition(path: Path) -> str:
+    """The one function or class that a file defines for others; ValueError unless it is just one."""
+    with users_code(path.name, path.name):
+        tree = parse(_text(path), f"<{path.name}>")
+    defined = [node.name for node in tree.body if isinstance(node, FunctionDef | ClassDef)]
+    public = list(dict.fromkeys(name for name in defined if not name.startswith("_")))
+    if len(public) != 1:
+        has = f"defines {', '.join(public)}" if public else "defines no function or class"
+        raise ValueError(f"{path} {has}: write which one is the loss, as in {path}:{(public or ['MyLoss'])[0]}")
+    return public[0]
 
 
 def _refuse_neighbours(name: str, source: str, folders: set[Path]) -> None:
@@ -327,9 +342,24 @@ def _takes(name: str, parameters: Sequence[inspect.Parameter]) -> tuple[str, ...
 
 def _options(thing: Callable[..., Any], takes: Collection[str]) -> dict[str, inspect.Parameter]:
     """What can be given by name: to the class when it is built, or to the function beside its inputs."""
-    parameters = inspect.signature(thing, eval_str=True).parameters.values()
+    parameters = inspect.signature(thing).parameters.values()
     named = [option for option in parameters if option.kind in (option.KEYWORD_ONLY, option.POSITIONAL_OR_KEYWORD)]
-    return {option.name: _option(option) for option in named if _is_module(thing) or option.name not in takes}
+    names = _namespace(thing)
+    return {option.name: _option(option, names) for option in named if _is_module(thing) or option.name not in takes}
+
+
+def _namespace(thing: Any) -> Mapping[str, Any]:
+    """The names that annotations of a function or class are written with."""
+    function = inspect.unwrap(_inner(thing))
+    found: Mapping[str, Any] = getattr(function, "__globals__", None) or vars(sys.modules[function.__module__])
+    return found
+
+
+def _inner(thing: Any) -> Any:
+    """What a functools.partial calls in the end."""
+    while isinstance(thing, partial):
+        thing = thing.func
+    return thing
 
 
 def _refuse_reserved(name: str, options: Iterable[str]) -> None:
@@ -339,7 +369,12 @@ def _refuse_reserved(name: str, options: Iterable[str]) -> None:
         )
 
 
-def _option(parameter: inspect.Parameter) -> inspect.Parameter:
-    """As an option: by name only, and of any type if none is written."""
+def _option(parameter: inspect.Parameter, names: Mapping[str, Any]) -> inspect.Parameter:
+    """As an option: by name only, and of any type if none is written, or none that is there when the file runs."""
     annotation = Any if parameter.annotation is parameter.empty else parameter.annotation
+    if isinstance(annotation, str):
+        try:
+            annotation = eval(annotation, dict(names))  # noqa: S307 - text of the file that was just executed
+        except Exception:  # noqa: BLE001 - imported for type checkers only, say
+            annotation = Any
     return parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=annotation)

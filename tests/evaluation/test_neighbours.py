@@ -253,13 +253,18 @@ def test_refusals(rows, k, options, message):
     assert "\n" not in str(refusal.value)
 
 
+def test_integers_that_no_float_holds_are_refused():
+    with pytest.raises(ValueError, match=f"embeddings hold integers up to {2**60}, which no float holds"):
+        nearest(np.array([[0], [1], [2**60]]), 1)
+
+
 def test_a_gallery_apart_from_the_queries_may_be_used_up():
     gallery = np.array([False, True, True, True])
     assert nearest(np.array([[0.0], [3.0], [1.0], [2.0]]), 3, query=~gallery, gallery=gallery).tolist() == [[2, 3, 1]]
 
 
-@pytest.mark.parametrize("rows", [np.zeros((4, 2), np.int64), np.zeros((4, 2), complex), [[0.0], [1.0]]])
-def test_only_floating_point_is_taken(rows):
+@pytest.mark.parametrize("rows", [np.zeros((4, 2), bool), np.zeros((4, 2), complex), [[0.0], [1.0]]])
+def test_only_numbers_are_taken(rows):
     with pytest.raises(TypeError, match="float16, float32 or float64"):
         nearest(rows, 1)
 

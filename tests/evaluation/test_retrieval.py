@@ -163,6 +163,20 @@ def test_masks_of_pandas_and_torch(clustered, labels):
     assert retrieval_metrics(clustered, labels, **masks) == wanted
 
 
+def test_floats_that_are_whole_numbers_are_labels(clustered, labels):
+    wanted = retrieval_metrics(clustered, labels)
+    assert retrieval_metrics(clustered, labels.astype(np.float32)) == wanted
+    assert retrieval_metrics(clustered, torch.from_numpy(labels).double()) == wanted
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])
+def test_integers_are_embeddings(labels, dtype):
+    codes = np.random.default_rng(0).integers(0, 100, (len(labels), 6)).astype(dtype)
+    assert retrieval_metrics(codes, labels) == retrieval_metrics(codes.astype(np.float64), labels)
+    large = codes.astype(np.int64) + 2**40  # float32 would lose the differences
+    assert retrieval_metrics(torch.from_numpy(large), labels) == retrieval_metrics(codes.astype(np.float64), labels)
+
+
 def test_ks_of_numpy(clustered, labels):
     wanted = retrieval_metrics(clustered, labels, KS)
     for ks in (np.array(KS), tuple(np.array(KS, np.uint8)), list(KS)):
@@ -235,7 +249,7 @@ def test_collapsed_embeddings_are_measured_in_seconds():
     [
         ({"labels": [0, 0, 1]}, "labels have the shape \\(3,\\), but there are 4 embeddings"),
         ({"labels": [[0], [0], [1], [1]]}, "labels have the shape \\(4, 1\\)"),
-        ({"labels": [0.0, 0.5, 1.0, 1.5]}, "labels must be integers or strings, not float64"),
+        ({"labels": [0.0, 0.5, 1.0, 1.5]}, "labels are floats, but not all of them whole numbers: row 1 holds 0.5"),
         ({"labels": ["a", None, "b", "b"]}, "all strings: row 1 holds None \\(NoneType\\)"),
         ({"labels": ["a", "a", math.nan, "b"]}, "all strings: row 2 holds nan \\(float\\)"),
         ({"labels": ["a", "a", "b", 7]}, "neither an array of integers nor all strings: row 3 holds 7 \\(int\\)"),
@@ -243,8 +257,9 @@ def test_collapsed_embeddings_are_measured_in_seconds():
         ({"labels": [0, 0, 1, None]}, "row 3 holds None"),
         ({"labels": pd.Series(["a", "a", None, "b"])}, "row 2 holds (nan|None)"),
         ({"labels": pd.Series(["a", "a", None, "b"], dtype="string")}, "row 2 holds <NA>"),
-        ({"labels": pd.Series([0, 0, 1, None])}, "not float64"),
-        ({"labels": pd.Series([0, 0, 1, None], dtype="Int64")}, "(row 3 holds <NA>|not float64)"),
+        ({"labels": pd.Series([0, 0, 1, None])}, "row 3 holds nan"),
+        ({"labels": pd.Series([0, 0, 1, None], dtype="Int64")}, "row 3 holds (<NA>|nan)"),
+        ({"labels": [0.0, 0.0, 1e300, 1e300]}, "row 2 holds 1e\\+300"),
         ({"labels": [0, 1, 2, 3]}, "no query has another gallery item of its class"),
         ({"ks": ()}, "at least one K"),
         ({"ks": (1, 2, 1)}, "each K once"),

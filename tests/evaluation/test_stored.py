@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import psutil
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -71,6 +72,46 @@ def test_what_was_saved_is_read(files, names):
 def test_compressed_and_column_by_column(files):
     np.savez_compressed(files / "small.npz", embeddings=np.asfortranarray(ROWS), labels=LABELS)
     np.testing.assert_array_equal(read_embeddings(files / "small.npz").embeddings, ROWS)
+
+
+def test_the_folder_of_a_run_is_enough_and_that_of_a_study_is_not(tmp_path):
+    run = tmp_path / "runs" / "0123"
+    run.mkdir(parents=True)
+    np.savez(run / "embeddings.npz", embeddings=np.eye(4), labels=np.arange(4) // 2)
+    assert stored_metrics(run, None, (1,)) == retrieval_metrics(np.eye(4), np.arange(4) // 2, (1,))
+    with pytest.raises(ValueError, match=r"holds 1 runs: name one of them, such as .*0123"):
+        read_embeddings(tmp_path)
+    with pytest.raises(ValueError, match=r"is a folder without embeddings\.npz"):
+        read_embeddings(tmp_path / "runs")
+
+
+def test_tensors_are_read(tmp_path):
+    rows, labels = torch.eye(4, dtype=torch.bfloat16), torch.arange(4) // 2
+    for name, held in {
+        "both": {"embeddings": rows, "labels": labels, "epoch": 3},
+        "rows": rows,
+        "labels": labels,
+    }.items():
+        torch.save(held, tmp_path / f"{name}.pt")
+    wanted = retrieval_metrics(rows, labels, (1,))
+    assert stored_metrics(tmp_path / "both.pt", None, (1,)) == wanted
+    assert stored_metrics(tmp_path / "rows.pt", tmp_path / "labels.pt", (1,)) == wanted
+    with pytest.raises(ValueError, match="comes without labels"):
+        read_embeddings(tmp_path / "rows.pt")
+
+
+class _Opens:
+    def __reduce__(self):
+        return print, ("executed",)
+
+
+@pytest.mark.parametrize("held", [_Opens(), {"embeddings": _Opens()}, "a text", b""])
+def test_no_code_in_tensors_is_executed(tmp_path, capsys, held):
+    path = tmp_path / "x.pt"
+    torch.save(held, path) if held else path.write_bytes(held)
+    with pytest.raises(ValueError, match=r"\A.*x\.pt .+\Z"):
+        read_embeddings(path)
+    assert "executed" not in capsys.readouterr().out
 
 
 def test_masks_are_read_and_used(files):
@@ -177,8 +218,8 @@ def test_any_damage_is_one_line_or_none(tmp_path_factory, suffix, changes, kept)
         (("none.npy", "l.npy"), ("none.npy can't be read", "No such file")),
         (("e.npy", "none.npy"), ("none.npy can't be read", "No such file")),
         (("none.npz",), ("none.npz can't be read", "No such file")),
-        (("folder", "l.npy"), ("folder can't be read", "Is a directory")),
-        (("folder.npz",), ("folder.npz can't be read", "Is a directory")),
+        (("folder", "l.npy"), ("folder is a folder without embeddings.npz", "name the folder of a finished run")),
+        (("folder.npz",), ("folder.npz is a folder without embeddings.npz", "or a file")),
         (("e.npy", "both.npz"), ("both.npz is not a readable",)),
         (("unlabelled.npz",), ("unlabelled.npz holds no array 'labels' (it holds embeddings, x)",)),
         (("other.npz",), ("other.npz holds no array 'embeddings'",)),
@@ -207,7 +248,7 @@ def test_refusals(files, names, parts):
         (np.ones((4, 2)), [0, 0, 1], (1,), "there are 4 embeddings"),
         (np.ones((4, 2)), [0, 0.5, 1, 1], (1,), "integers or strings"),
         (np.ones((4, 2)), [0, 0, 1, 1], (4,), "K = 4 is outside 1..3"),
-        (np.ones((4, 2), np.int64), [0, 0, 1, 1], (1,), "float16, float32 or float64"),
+        (np.ones((4, 2), bool), [0, 0, 1, 1], (1,), "float16, float32 or float64"),
     ],
 )
 def test_bad_contents_name_the_files(tmp_path, embeddings, labels, ks, part):

@@ -183,6 +183,67 @@ def test_options_reach_the_function():
     assert entry.build(seed=5)(torch.tensor([3.0])) == 3
 
 
+ANNOTATIONS = """
+from __future__ import annotations
+import functools
+from typing import TYPE_CHECKING
+import torch
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+def plain(student: Tensor, teacher: Tensor, *, power: float = 1.0, table: np.ndarray | None = None) -> Tensor:
+    '''One line.'''
+    return power * (student.mean() - teacher.mean()).square()
+
+def logged(function):
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+    return call
+
+decorated = logged(plain)
+part = functools.partial(plain, power=2.0)
+
+class Called:
+    def __call__(self, student: Tensor, teacher: Tensor, *, power: float = 1.0) -> Tensor:
+        '''One line.'''
+        return plain(student, teacher, power=power)
+
+instance = Called()
+
+class Module(torch.nn.Module):
+    '''One line.'''
+    def __init__(self, *, power: float = 1.0, table: np.ndarray | None = None) -> None:
+        super().__init__()
+        self.power = power
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        return plain(student, teacher, power=self.power)
+"""
+
+
+@pytest.mark.parametrize("name", ["plain", "decorated", "part", "instance", "Module"])
+def test_annotations_that_are_only_for_type_checkers(name: str):
+    """What they name isn't there when the file runs; those that are there are still checked."""
+    entry = own_loss(f"my_loss:{name}", ANNOTATIONS)
+    assert entry.takes == ("student", "teacher")
+    assert entry.options["power"].annotation is float
+    with pytest.raises(ValueError, match="option 'power' is 'x', but must be float"):
+        entry.check({"power": "x"})
+    loss = entry.build(power=3.0)
+    assert loss(torch.ones(2, 2), torch.zeros(2, 2)).item() == 3
+
+
+def test_a_file_that_defines_one_thing_needs_no_name(tmp_path: Path):
+    source = "def _helper(x):\n    return x\n\ndef near(student, teacher):\n    return student.mean()\n"
+    path = written(tmp_path, source)
+    assert read_own(path)[0] == "my_loss:near"
+    written(tmp_path, source + "class Far:\n    pass\n")
+    assert f"{path} defines near, Far: write which one is the loss, as in {path}:near" in refused(read_own, path)
+    written(tmp_path, "x = 1\n")
+    assert f"{path} defines no function or class: write which one" in refused(read_own, path)
+
+
 def test_options_of_a_class_and_what_the_run_knows():
     entry = own_loss("my_loss:Projected", MODULE)
     assert entry.summary == "Distance to the teacher's row."
@@ -252,7 +313,7 @@ def test_another_process_rebuilds_the_loss_from_name_and_text_alone(tmp_path: Pa
     assert float(done.stdout) == pytest.approx(built(entry)(*arguments(entry, ROWS["student"])).item(), rel=1e-6)
 
 
-@pytest.mark.parametrize("spec", ["my_loss.py", "my_loss:f", "my_loss.py:", ":f", "", "triplet", "my_loss.txt:f"])
+@pytest.mark.parametrize("spec", ["my_loss:f", "my_loss.py:", ":f", "", "triplet", "my_loss.txt:f"])
 def test_what_is_no_file_and_name_is_refused(spec: str):
     assert refused(read_own, spec) == (
         f"{spec!r} names no loss: write the file and the loss in it, as in my_loss.py:MyLoss"
@@ -326,7 +387,6 @@ REFUSED_TEXTS = {
     "raise SystemExit(3)": "line 1: SystemExit: 3",
     "import sys\nsys.exit('bye')": "line 2: SystemExit: bye",
     "def f(student, *, power: Power): ...": "line 1: NameError: name 'Power' is not defined",
-    "def f(student, *, power: 'Power'): ...": "NameError: name 'Power' is not defined",
     "import not_there": "line 1: ModuleNotFoundError: No module named 'not_there'; " + ONE_FILE,
     "\nfrom . import helper": "line 2: ImportError: attempted relative import with no known parent package; "
     + ONE_FILE,
