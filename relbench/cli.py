@@ -9,7 +9,7 @@ from rich.table import Table
 
 import relbench
 from relbench import data_commands, study_commands
-from relbench.console import expanded, in_one_line, numbers, out
+from relbench.console import errors, expanded, in_one_line, numbers, out
 from relbench.study_commands import Data, StudyName
 
 if TYPE_CHECKING:
@@ -71,8 +71,11 @@ def evaluate(
     """
     with in_one_line():
         from relbench.evaluation import stored_metrics
+        from relbench.progress import shown_if_slow
 
-        _print_metrics(stored_metrics(embeddings, labels, numbers(k, "--k")), as_json=as_json)
+        with shown_if_slow("queries", errors) as advance:
+            metrics = stored_metrics(embeddings, labels, numbers(k, "--k"), advance)
+        _print_metrics(metrics, as_json=as_json)
 
 
 def _print_metrics(metrics: dict[str, float], *, as_json: bool) -> None:

@@ -3,7 +3,8 @@
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import fmean as mean
 
@@ -151,3 +152,30 @@ class Bars:
             self._show_total()
         count = f"[{len(self._ended)}/{len(self._paces)}]"
         self._progress.console.print(Text(f"{count} {self._names[fingerprint]}: ").append_text(how))
+
+
+@contextmanager
+def shown_if_slow(what: str, console: Console, after: float = 2.0) -> Iterator[Callable[[int, int], None]]:
+    """Progress of a task that takes longer than some seconds, on a terminal.
+
+    Args:
+        what: is counted.
+        console: where it is shown, if that is a terminal.
+        after: seconds until it is shown.
+
+    Yields:
+        What is called with how many are done since the last call, and how many there are in all.
+    """
+    begun, bar = time.monotonic(), Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console)
+    task = bar.add_task(what, total=None)
+
+    def advance(done: int, total: int) -> None:
+        bar.update(task, advance=done, total=total)
+        if console.is_terminal and time.monotonic() - begun > after:
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()

@@ -5,7 +5,7 @@ import textwrap
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,21 +116,30 @@ def _in_folder(folder: Path) -> Path:
     raise ValueError(f"{folder} is a folder without {_KEPT}: name the folder of a finished run, or a file")
 
 
-def stored_metrics(path: Path, labels_path: Path | None, ks: Sequence[int]) -> dict[str, float]:
+def stored_metrics(
+    path: Path, labels_path: Path | None, ks: Sequence[int], advance: Callable[[int, int], None] | None = None
+) -> dict[str, float]:
     """`retrieval.retrieval_metrics` of files.
 
     Args:
         path: As in `read_embeddings`.
         labels_path: As in `read_embeddings`.
         ks: The K of Recall@K, without repetition.
+        advance: Called with the number of queries done since the last call, and that of all.
 
     Raises:
         ValueError: What `read_embeddings` or `retrieval_metrics` refuses; names the files.
     """
     stored = read_embeddings(path, labels_path)
     query, gallery = (stored.masks.get(name) for name in _MASKS)
+    total = int(np.count_nonzero(np.ones(stored.embeddings.shape[:1]) if query is None else query))
+
+    def progress(done: int) -> None:
+        if advance is not None:
+            advance(done, total)
+
     try:
-        return retrieval_metrics(stored.embeddings, stored.labels, ks, query=query, gallery=gallery)
+        return retrieval_metrics(stored.embeddings, stored.labels, ks, query=query, gallery=gallery, progress=progress)
     except (ValueError, TypeError) as error:
         files = " and ".join(str(file) for file in (path, labels_path) if file)
         raise ValueError(f"{files}: {error}") from None

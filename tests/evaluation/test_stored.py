@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relbench import console, progress
 from relbench.evaluation import read_embeddings, retrieval_metrics, stored_metrics
 
 ROWS = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
@@ -83,6 +84,23 @@ def test_the_folder_of_a_run_is_enough_and_that_of_a_study_is_not(tmp_path):
         read_embeddings(tmp_path)
     with pytest.raises(ValueError, match=r"is a folder without embeddings\.npz"):
         read_embeddings(tmp_path / "runs")
+
+
+def test_progress_says_how_many_there_are(tmp_path):
+    np.savez(tmp_path / "x.npz", embeddings=np.eye(6), labels=np.arange(6) // 2, query=np.arange(6) < 4)
+    calls = []
+    stored_metrics(tmp_path / "x.npz", None, (1,), lambda done, total: calls.append((done, total)))
+    assert sum(done for done, _ in calls) == 4
+    assert {total for _, total in calls} == {4}
+
+
+@pytest.mark.parametrize(("after", "shown"), [(0.0, True), (60.0, False)])
+def test_progress_is_shown_where_it_takes_long(after, shown):
+    terminal = console.Terminal(file=io.StringIO(), force_terminal=True, width=60)
+    with progress.shown_if_slow("queries", terminal, after) as advance:
+        advance(3, 4)
+        advance(1, 4)
+    assert ("4/4" in terminal.file.getvalue()) == shown
 
 
 def test_tensors_are_read(tmp_path):

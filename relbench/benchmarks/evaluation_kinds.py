@@ -1,0 +1,142 @@
+"""The exact evaluation against the plain form, a matrix product and a sort, on data of many kinds."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from time import process_time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from relbench.evaluation import retrieval_metrics
+
+Rows = NDArray[np.float32]
+Labels = NDArray[np.int64]
+
+KS = (1, 2, 4, 8)
+TIME_TARGET = 1.3
+"""How many times the plain form's processor time the evaluation may take, on data of any kind."""
+
+_QUERIES_AT_ONCE = 256
+_WHOLE_ROW = 8  # where more than one of so many items is asked for, a plain sort of all is faster than a choice
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class KindSpeed:
+    """Time on data of one kind.
+
+    Attributes:
+        kind: of data.
+        plain_seconds: processor time of the plain form, one thread, the best of several.
+        ours_seconds: the same of `retrieval_metrics`.
+    """
+
+    kind: str
+    plain_seconds: float
+    ours_seconds: float
+
+    @property
+    def ratio(self) -> float:
+        """How many times the plain form's time the evaluation took."""
+        return self.ours_seconds / self.plain_seconds
+
+
+def measure(count: int = 6000, dim: int = 128, *, generator: np.random.Generator) -> list[KindSpeed]:
+    """Time all kinds, the worst first. Both forms take turns, on one thread.
+
+    Args:
+        count: rows.
+        dim: columns.
+        generator: draws the data.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            speeds = [_timed(kind, rows, labels) for kind, rows, labels in kinds(count, dim, generator)]
+    finally:
+        torch.set_num_threads(threads)
+    return sorted(speeds, key=lambda speed: -speed.ratio)
+
+
+def kinds(count: int, dim: int, generator: np.random.Generator) -> Iterator[tuple[str, Rows, Labels]]:
+    """Names, embeddings and labels."""
+    few, two = (generator.permutation(np.arange(count) % classes) for classes in (max(count // 10, 2), 2))
+    rows = _clusters(few, dim, generator)
+    yield "uniform", generator.random((count, dim), dtype=np.float32), few
+    yield "clustered", rows, few
+    yield "20 classes", *_clustered(generator.permutation(np.arange(count) % 20), dim, generator)
+    yield "2 classes, apart", *_clustered(two, dim, generator)
+    yield "2 classes, at random", rows, two
+    yield "one giant class", rows, np.where(few < few.max() // 2, 0, few)
+    repeated = np.arange(count) // 10 * 10
+    yield "each row 10 times", rows[repeated], few[repeated]
+    yield "each row 10 times, 2 classes", rows[repeated], two
+    yield "all rows equal", np.ones((count, dim), np.float32), few
+    far = rows.copy()
+    far[:5] *= 1e6
+    yield "5 outliers", far, few
+    yield "5 outliers, 2 classes", far, two
+    yield "huge norms", rows * np.float32(1e30), few
+    yield "whole numbers", generator.integers(0, 3, (count, dim)).astype(np.float32), few
+
+
+def _clustered(labels: Labels, dim: int, generator: np.random.Generator) -> tuple[Rows, Labels]:
+    return _clusters(labels, dim, generator), labels
+
+
+def _clusters(labels: Labels, dim: int, generator: np.random.Generator) -> Rows:
+    """Unit-length rows around their class's centre."""
+    centres = generator.standard_normal((int(labels.max()) + 1, dim), dtype=np.float32)
+    rows = centres[labels] + 2 * generator.standard_normal((len(labels), dim), dtype=np.float32)
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
+
+
+def _timed(kind: str, rows: Rows, labels: Labels) -> KindSpeed:
+    times = np.array([[_seconds(form, rows, labels) for form in (plain, retrieval_metrics)] for _ in range(_REPEATS)])
+    return KindSpeed(kind, *times.min(axis=0).tolist())
+
+
+def _seconds(form: Any, rows: Rows, labels: Labels) -> float:
+    before = process_time()
+    form(rows, labels, KS)
+    return process_time() - before
+
+
+def plain(rows: Rows, labels: Labels, ks: tuple[int, ...]) -> dict[str, float]:
+    """The metrics as written without care for ties, cancellation or memory: squared distances, sorted.
+
+    Args:
+        rows: ``(count, dim)``; scaled where squares would overflow.
+        labels: ``(count,)``, each twice or more.
+        ks: of Recall@K.
+    """
+    rows = rows / np.abs(rows).max()
+    squares, wanted = np.square(rows).sum(axis=1), np.bincount(labels)[labels] - 1
+    most, shares = max(*ks, int(wanted.max())), []
+    for start in range(0, len(rows), _QUERIES_AT_ONCE):
+        asking = np.arange(start, min(start + _QUERIES_AT_ONCE, len(rows)))
+        distances = squares - 2 * (rows[asking] @ rows.T)
+        distances[np.arange(len(asking)), asking] = np.inf
+        hits = labels[_nearest(distances, most)] == labels[asking, None]
+        shares.append(_shares(hits, wanted[asking, None], ks))
+    names = [*(f"recall@{k}" for k in ks), "r_precision", "map@r"]
+    return dict(zip(names, np.concatenate(shares, axis=1).mean(axis=1).tolist(), strict=True))
+
+
+def _nearest(distances: Rows, most: int) -> Labels:
+    if most * _WHOLE_ROW > distances.shape[1]:
+        return np.asarray(np.argsort(distances, axis=1)[:, :most])
+    return np.asarray(torch.from_numpy(distances).topk(most, largest=False).indices.numpy())
+
+
+def _shares(hits: NDArray[np.bool_], wanted: Labels, ks: tuple[int, ...]) -> NDArray[np.float64]:
+    """All metrics of each query, ``(metrics, queries)``."""
+    places = np.arange(1, hits.shape[1] + 1)
+    found = hits & (places <= wanted)
+    precision = found * np.cumsum(found, axis=1) / places
+    recalls = [hits[:, :k].any(axis=1) for k in ks]
+    return np.stack([*recalls, found.sum(axis=1) / wanted[:, 0], precision.sum(axis=1) / wanted[:, 0]])

@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from relbench.benchmarks.evaluation_kinds import KS, kinds, measure, plain
+from relbench.evaluation import retrieval_metrics
+
+
+def test_the_plain_form_measures_the_same():
+    """Where rounding decides nothing: else it would be no evaluation to compare with."""
+    checked = []
+    for kind, rows, labels in kinds(400, 16, np.random.default_rng(0)):
+        if kind in ("uniform", "clustered", "20 classes", "2 classes, at random", "huge norms"):
+            assert plain(rows, labels, KS) == pytest.approx(retrieval_metrics(rows, labels, KS), abs=1e-6)
+            checked.append(kind)
+    assert len(checked) == 5
+
+
+def test_kinds_are_timed_the_worst_first():
+    found = measure(300, 8, generator=np.random.default_rng(0))
+    assert len({speed.kind for speed in found}) == len(found) == 13
+    assert all(speed.plain_seconds > 0 and speed.ours_seconds > 0 for speed in found)
+    ratios = [speed.ratio for speed in found]
+    assert ratios == sorted(ratios, reverse=True)
