@@ -126,7 +126,7 @@ def _train(
         folder.checkpoint,
         load_trained(start, folder.runs, channels, "first stage").state if start else None,
     )
-    with _own_losses_named(experiment):
+    with own_losses_named(experiment):
         state = trainer.run(on_step)
     network.load_state_dict(selected_weights(state))
     return state, network
@@ -144,8 +144,12 @@ def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> No
 
 
 @contextmanager
-def _own_losses_named(experiment: Experiment) -> Iterator[None]:
-    """What nobody expects to go wrong in a training, such as in a backward pass, is put down to a user's loss."""
+def own_losses_named(experiment: Experiment) -> Iterator[None]:
+    """What nobody expects to go wrong in a training, such as in a backward pass, is put down to a user's loss.
+
+    Raises:
+        ValueError: in place of any error but those that a training raises by itself, where there is such a loss.
+    """
     own = [term.loss for term in experiment.terms if term.source]
     try:
         yield

@@ -236,11 +236,11 @@ def test_an_interrupted_training_with_an_own_loss_begins_anew(tmp_path, monkeypa
 def test_what_an_own_loss_breaks_in_training_is_one_line():
     own = changed(CELLS["rkd-d"], {"terms": (Term(loss="my_loss:f", source=OWN),)})
     words = "training with my_loss:f failed: KeyError: 'x'"
-    with pytest.raises(ValueError, match=words), relbench.run._own_losses_named(own):
+    with pytest.raises(ValueError, match=words), relbench.run.own_losses_named(own):
         raise KeyError("x")
-    with pytest.raises(DivergedError), relbench.run._own_losses_named(own):
+    with pytest.raises(DivergedError), relbench.run.own_losses_named(own):
         raise DivergedError("too fast")
-    with pytest.raises(KeyError), relbench.run._own_losses_named(CELLS["rkd-d"]):
+    with pytest.raises(KeyError), relbench.run.own_losses_named(CELLS["rkd-d"]):
         raise KeyError("x")
 
 

@@ -18,9 +18,9 @@ from relbench.experiment import Experiment, changed
 from relbench.kept import has_classifier
 from relbench.measure import EVALUATION_BATCH
 from relbench.models import Embedder, Observed, build_embedder, embed
-from relbench.run import computing
+from relbench.run import computing, own_losses_named
 from relbench.terms import Shapes, classifier_of, layers_in, parts_of, shapes_of
-from relbench.training import Task, Teacher, Trainer
+from relbench.training import DivergedError, Task, Teacher, Trainer
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
 LEAST_ROWS = 8  # images: no loss finds so many too few
@@ -258,9 +258,13 @@ def _train(task: Task, sample: Experiment, stopwatch: Stopwatch) -> None:
         yield from (torch.arange(count) for count in stopwatch)
         raise _Enough
 
-    with TemporaryDirectory() as folder, suppress(_Enough):
+    with own_losses_named(sample), TemporaryDirectory() as folder, suppress(_Enough):
         task = replace(task, batches=batches)
-        Trainer(task, sample.protocol, sample.seed, sample.fingerprint, Path(folder) / "unwritten").run(lambda _: None)
+        trainer = Trainer(task, sample.protocol, sample.seed, sample.fingerprint, Path(folder) / "unwritten")
+        try:
+            trainer.run(lambda _: None)
+        except DivergedError as error:
+            raise ValueError(f"how long runs take can't be measured: {error}") from None
 
 
 def _embedding(network: Embedder, images: _Images, device: torch.device) -> float:

@@ -22,6 +22,7 @@ from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.losses import LOSSES, find_loss
 from relbench.models import trunks
 from relbench.terms import shapes_of
+from relbench.training import DivergedError, Trainer
 
 COUNTS = ImageCounts(classes=10, train=100, validation=20, test=50, test_classes=5, channels=1, text=100)
 TRIPLET, PROBE = Term(loss="triplet", options={"margin": 0.2}), Term(loss="probe")
@@ -207,3 +208,38 @@ def test_a_gpu_is_measured_with_whole_batches():
     rates = calibrated((changed(STUDENT, {"protocol": protocol, "teacher": teacher}), COUNTS))
     assert rates.measured == WHOLE
     assert min(rates.step, rates.image) > 0
+
+
+FAILING = """
+import torch
+
+
+class Fails(torch.autograd.Function):
+    @staticmethod
+    def forward(context, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        raise KeyError("nothing is remembered")
+
+
+def mine(student, teacher):
+    return Fails.apply((student - teacher.detach()[:, : student.shape[1]]).square().mean())
+"""
+
+
+def test_a_loss_of_the_users_that_fails_is_one_line():
+    """As it is where runs are made: its backward pass is first seen here."""
+    experiment = changed(STUDENT, {"terms": (Term(loss="mine:mine", source=FAILING),)})
+    with pytest.raises(ValueError, match=r"training with mine:mine failed: KeyError: .nothing is remembered."):
+        calibrated((experiment, COUNTS))
+
+
+def test_a_training_that_diverges_at_once_is_one_line(monkeypatch):
+    def run(*_):
+        raise DivergedError("step 2: a weight is not finite")
+
+    monkeypatch.setattr(Trainer, "run", run)
+    with pytest.raises(ValueError, match="can't be measured: step 2: a weight is not finite"):
+        calibrated((STUDENT, COUNTS))
