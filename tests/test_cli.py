@@ -438,7 +438,7 @@ def test_evaluate(relbench_command, arrays):
         (np.ones((4, 2)), [0, 0, 1, 1], "a", ["--k"]),
         (np.ones((4, 2)), [0, 1, 2, 3], "1", ["no query"]),
         (np.ones((4, 2)), [0.5, 1, 2, 3], "1", ["labels"]),
-        (np.ones((4, 2), dtype=np.int64), [0, 0, 1, 1], "1", ["float"]),
+        (np.ones((4, 2), dtype=bool), [0, 0, 1, 1], "1", ["float"]),
     ],
 )
 def test_evaluate_refuses(relbench_command, tmp_path, embeddings, labels, k, parts):
