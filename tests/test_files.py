@@ -132,24 +132,27 @@ def ended():
     return process.pid
 
 
-HERE, HOUR, WEEK = platform.node(), 3600, 7 * 86_400
+HOUR, WEEK = 3600, 7 * 86_400
 
 
 @pytest.mark.parametrize(
     ("name", "age", "gone"),
     [
-        (f".checkpoint.pt.{ended()}@{HERE}.unfinished", 0, True),
-        (f".checkpoint.pt.{os.getppid()}@{HERE}.unfinished", 0, False),
-        (f".checkpoint.pt.{os.getpid()}@{HERE}.unfinished", 50 * WEEK, True),  # of a process that had the same number
-        (f".x.{ended()}@another machine.unfinished", HOUR, False),
-        (f".x.{ended()}@another machine.unfinished", WEEK, True),
-        (f".x.{ended()}", WEEK, False),  # somebody's own
-        (f"x.{ended()}@{HERE}.unfinished", WEEK, False),
+        (".checkpoint.pt.{ended}@{here}.unfinished", 0, True),
+        (".checkpoint.pt.{parent}@{here}.unfinished", 0, False),
+        (".checkpoint.pt.{own}@{here}.unfinished", 50 * WEEK, True),  # of a process that had the same number
+        (".x.{ended}@another machine.unfinished", HOUR, False),
+        (".x.{ended}@another machine.unfinished", WEEK, True),
+        (".x.{ended}", WEEK, False),  # somebody's own
+        ("x.{ended}@{here}.unfinished", WEEK, False),
         (".x.unfinished", WEEK, False),
-        (f".x.{'9' * 99}@{HERE}.unfinished", WEEK, False),
+        (".x.{no_number}@{here}.unfinished", WEEK, False),
     ],
+    ids=str,
 )
 def test_only_what_nobody_is_writing_is_cleared(tmp_path, name, age, gone):
+    processes = {"ended": ended(), "parent": os.getppid(), "own": os.getpid(), "no_number": "9" * 99}
+    name = name.format(**processes, here=platform.node())
     path = tmp_path / "runs" / "deep" / name
     path.parent.mkdir(parents=True)
     path.touch()
@@ -160,7 +163,7 @@ def test_only_what_nobody_is_writing_is_cleared(tmp_path, name, age, gone):
 
 
 def test_clearing_deletes_nothing_through_links(tmp_path):
-    name = f".row.json.{ended()}@{HERE}.unfinished"
+    name = f".row.json.{ended()}@{platform.node()}.unfinished"
     for folder in ("outside", "results"):
         (tmp_path / folder).mkdir()
     for path in (tmp_path / "outside" / name, tmp_path / "outside" / "mine"):

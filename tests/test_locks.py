@@ -68,7 +68,11 @@ def test_nothing_is_written_through_a_link(tmp_path, kind):
 
 
 @pytest.mark.timeout(10)
-@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, a_socket, link_to("nowhere"), link_to("/dev/null")], ids=str)
+@pytest.mark.parametrize(
+    "make",
+    [Path.mkdir, os.mkfifo, a_socket, link_to("nowhere"), link_to("/dev/null")],
+    ids=["folder", "pipe", "socket", "link to nothing", "link to a device"],
+)
 @pytest.mark.parametrize("wait", [True, False])
 def test_what_is_no_file_is_refused(tmp_path, monkeypatch, make, wait):
     monkeypatch.chdir(tmp_path)  # a socket's path is short
