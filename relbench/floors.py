@@ -98,7 +98,7 @@ def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, dev
         data_set = find_data_set(settings.name, data)
         source = KeptViews(data_set.load(settings, data, progress))
         if settings.content != source.content:
-            raise ValueError(f"the data set {settings.name} is not the one that was planned for")
+            raise ValueError(f"the data set {settings.name} is not the one that was planned for: run the command again")
         for one in waiting:
             write_record(_measured(one, source, data_set.ks, torch.device(device)), _path(one, folder))
 
@@ -149,7 +149,7 @@ def with_floors(summary: Summary, folder: Path) -> Summary:
     for one in found:
         if one.data_hash != row.data_hash:
             path = _path(one.settings, folder)
-            raise ValueError(f"{path} was measured on other images than the rows: delete it, to have it measured anew")
+            raise ValueError(f"{path} was measured on other images than the rows: delete it to have it measured again")
     return replace(summary, floors=lines_of_floors(found))
 
 
@@ -174,8 +174,9 @@ def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
     net, seeds = found[0].settings.net, [str(one.settings.seed) for one in found]
     assert net
     metrics = {name: seed_interval([one.metrics[name] for one in found]) for name in found[0].metrics}
-    weights = "random weights" if net.weights == "random" else "ImageNet's weights and a random last layer"
-    how = f"{written_net(net)} with {weights}, as built from seed {listed(seeds)}, before the first step"
+    weights = "random weights" if net.weights == "random" else "ImageNet weights and a random last layer"
+    named = "seed" if len(seeds) == 1 else "seeds"
+    how = f"{written_net(net)} with {weights}, as built from {named} {listed(seeds)}, before the first step"
     return Floor(
         "untrained network", written_net(net), found[0].parameters, len(found), metrics, f"Untrained network: {how}."
     )

@@ -20,14 +20,12 @@ Measured = tuple[int, Mapping[str, float]]  # step, metrics
 
 MAIN = "recall@1"  # what claims are about
 PROTOCOL_NOTES = {
-    "paper": "Protocol paper: steps, rates and crops of the authors' code, trained on all training classes; rates fall "
-    "when PyTorch 1.0, as far as known, let them fall, an epoch later than in later versions.",
-    "fair": "Protocol fair: as many steps for every network; for each method a learning rate, chosen with one of its "
-    "networks on validation classes, which are a fifth of the training classes and not trained on.",
+    "paper": "Protocol paper: steps, rates and crops of the authors' code, trained on all training classes; rates drop "
+    "when PyTorch 1.0, as far as is known, dropped them: an epoch later than in later versions.",
+    "fair": "Protocol fair: the same number of steps for every network; for each method a learning rate, chosen with "
+    "one of its networks on validation classes, which are a fifth of the training classes and not trained on.",
 }
-TOY_NOTE = (
-    "Scale toy: tiny images, networks and batches, and a few steps; nothing of the protocol but its order of runs."
-)
+TOY_NOTE = "Scale toy: tiny images, networks and batches, and a few steps; only the order of runs is the protocol's."
 
 
 @dataclass(frozen=True)
@@ -142,12 +140,12 @@ def check_rule(request: Request, shown: Sequence[Selection]) -> None:
         ValueError: a rule needs validation classes, or that test classes are watched, and they are not there or not.
     """
     if shown[0] != "last" and request.changes.get("protocol.watch_test") is False:
-        raise ValueError("protocol.watch_test = false: runs then record the last step only: leave --selection out")
+        raise ValueError("protocol.watch_test = false: runs then record only the last step: leave --selection out")
     held_out = any(request.setup.data(name).hold_out for name in request.contents)
     if list(shown) == ["validation"] and not held_out:
         raise ValueError(
-            f"--selection val: under protocol {request.protocol} all training classes are trained on, so that none are "
-            "left to validate on: use --protocol fair, or --set data.hold_out=true"
+            f"--selection val: protocol {request.protocol} trains on all training classes, and leaves none to validate "
+            "on: use --protocol fair, or --set data.hold_out=true"
         )
 
 
@@ -226,14 +224,14 @@ def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
 
 
 def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
-    words = {1: "as claimed", -1: "the other way round", 0: "not to be told apart yet", None: "with too few runs"}
+    words = {1: "as claimed", -1: "the other way round", 0: "not yet told apart", None: "with too few runs"}
     told = [f"{count} {words[side]}" for side, count in counts.items() if count]
     return f"{comparisons} comparison{'s' if comparisons > 1 else ''}: {', '.join(told)}"
 
 
 def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[str]:
     if request.changes:
-        yield f"Not as the protocol says, so that the notes on it do not hold for: {_changes(request)}."
+        yield f"Changed from the protocol, so its notes do not apply to: {_changes(request)}."
     if request.scale == "toy":
         yield TOY_NOTE
     else:
@@ -244,10 +242,9 @@ def _notes(table: PrintedTable, request: Request, results: Results) -> Iterator[
         if table.network(path).data in request.contents:
             yield _rate_note(path, choice)
     if results.strangers:
-        count = (
-            f"{results.strangers} finished runs of this folder are" if results.strangers > 1 else "1 finished run is"
-        )
-        yield f"{count} of other settings, seeds or protocols, and not in this table."
+        one = results.strangers == 1
+        here = "1 finished run of this folder has" if one else f"{results.strangers} finished runs of this folder have"
+        yield f"{here} other settings, seeds or protocols, and {'is' if one else 'are'} not in this table."
 
 
 def _changes(request: Request) -> str:
@@ -257,5 +254,5 @@ def _changes(request: Request) -> str:
 def _rate_note(path: str, choice: Choice) -> str:
     tried = ", ".join(f"{100 * recall:.1f} at {rate:g}" for rate, recall in choice.recalls.items())
     tried += "".join(f", training failed at {rate:g}" for rate in choice.diverged)
-    end = "; it lies at an end of those tried" if choice.at_an_end else ""
+    end = ", at the end of the range tried" if choice.at_an_end else ""
     return f"Learning rate of {path}: {choice.rate:g}{end} (Recall@1 on validation classes, %: {tried})."

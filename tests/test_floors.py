@@ -125,7 +125,7 @@ def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_ste
     assert {name: one.mean for name, one in floors[1].metrics.items()} == pytest.approx(means)
     assert floors[1].parameters == sum(weights.numel() for weights in networks[0].parameters())
     assert [floor.seeds for floor in floors] == [1, 2]
-    assert "conv4-2/4 with random weights, as built from seed 0 and 1" in floors[1].how
+    assert "conv4-2/4 with random weights, as built from seeds 0 and 1" in floors[1].how
 
 
 def test_they_are_measured_once_and_need_no_data_later(source, summary, tmp_path, monkeypatch):

@@ -331,7 +331,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
     own = cells(folder)
     assert call("report", folder).code == 0
     assert cells(folder).equals(own)
-    assert "2 finished runs of this folder are of other settings" in (folder / "table.md").read_text()
+    assert "2 finished runs of this folder have other settings" in (folder / "table.md").read_text()
     (mine,) = (path for path in folder.glob("runs/*") if path.name in told_of(folder, own))
     other = next(path for path in folder.glob("runs/*") if path != mine)
     shutil.copyfile(other / "row.json", mine / "row.json")  # under the name of the right one

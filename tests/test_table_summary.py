@@ -93,7 +93,7 @@ def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
 
 def test_an_answer_says_what_it_rests_on():
     found = answer({"a": BETTER, "b": WORSE, "c": NOISY}, ("a", "b"), ("b", "a"), ("a", "c"))
-    assert found.detail == "3 comparisons: 1 as claimed, 1 the other way round, 1 not to be told apart yet"
+    assert found.detail == "3 comparisons: 1 as claimed, 1 the other way round, 1 not yet told apart"
     assert answer({}, ("a", "b")).detail == "1 comparison: 1 with too few runs"
 
 
@@ -140,9 +140,9 @@ def test_notes_tell_changes_choices_and_strangers():
     assert "A note." in notes
     assert any("data.size = 128" in note for note in notes)
     (rate,) = [note for note in notes if "Learning rate of cub200/a/8" in note]
-    assert "1e-05; it lies at an end of those tried" in rate
+    assert "1e-05, at the end of the range tried" in rate
     assert "40.0 at 1e-05, 30.0 at 0.0001, training failed at 0.001" in rate
-    assert any(note.startswith("2 finished runs of this folder are of other settings") for note in notes)
+    assert any(note.startswith("2 finished runs of this folder have other settings") for note in notes)
 
 
 @pytest.mark.parametrize("changes", [{}, {"data.hold_out": True}])
@@ -161,5 +161,5 @@ def test_rules_that_need_watched_test_classes_are_refused_without():
     unwatched = request(changes={"protocol.watch_test": False, "data.hold_out": True})
     check_rule(unwatched, ("last", "validation", "test"))
     for rule in ("validation", "test"):
-        with pytest.raises(ValueError, match="runs then record the last step only"):
+        with pytest.raises(ValueError, match="runs then record only the last step"):
             check_rule(unwatched, (rule,))

@@ -8,7 +8,7 @@ LARGEST = 32  # pixels a side: larger images are averaged down to it, as 150,000
 
 
 class RawPixels(nn.Module):
-    """Views as vectors: channel by channel, row by row, less their own mean, at unit length.
+    """Views as vectors: channel by channel, row by row, minus their own mean, at unit length.
 
     A view of more than 32 pixels a side is averaged down to 32 x 32 first. Two vectors' cosine is thus the correlation
     of two images' pixels. An image of one grey level has no direction, and becomes zeros.
@@ -29,4 +29,4 @@ def pixels_in_words(channels: int, size: int) -> str:
     averaged = f" averaged down to {side} x {side}" if size > LARGEST else ""
     colour = "grey" if channels == 1 else "colour"
     shape = f"{channels} x {side} x {side} = {channels * side * side:,} numbers, {colour}"
-    return f"the test images' views{averaged} ({shape}), less their own mean, at unit length"
+    return f"the test images' views{averaged} ({shape}), minus their own mean, at unit length"

@@ -72,16 +72,16 @@ def _floor_problems(summary: Summary, expected: tuple[str, ...]) -> Iterator[str
         if tuple(floor.metrics) != expected:
             yield f"floor {floor.label!r} has the metrics {', '.join(floor.metrics)}, the teacher {', '.join(expected)}"
         if not all(_finite(one) and 0 <= one.mean <= 1 for one in floor.metrics.values()):
-            yield f"floor {floor.label!r} has a metric that is no share"
+            yield f"floor {floor.label!r} has a metric that is not in [0, 1]"
 
 
 def _comparison_problems(comparison: Comparison) -> Iterator[str]:
     if not (math.isfinite(comparison.difference) and _finite(comparison.over_queries, comparison.over_seeds)):
         yield f"has a comparison that is not finite: {comparison}"
     if not _possible_p(comparison.p_value, comparison.p_adjusted):
-        yield f"has p-values that can't be: {comparison.p_value}, corrected {comparison.p_adjusted}"
+        yield f"has impossible p-values: {comparison.p_value}, corrected {comparison.p_adjusted}"
     if comparison.seeds == 1 and comparison.verdict != "no verdict":
-        yield f"has the verdict {comparison.verdict!r} from a single seed, which can give none"
+        yield f"has the verdict {comparison.verdict!r} from a single seed, which allows none"
     if comparison.verdict not in VERDICTS:
         yield f"has the verdict {comparison.verdict!r}, which must be one of {', '.join(VERDICTS)}"
     elif _contradicts(comparison):

@@ -64,8 +64,8 @@ def examples_shown(examples: Examples | None) -> Section | None:
         return None
     labels = (examples.teacher, examples.student)
     kinds = {
-        "Fixed: wrong by the teacher, right by the student": examples.fixed,
-        "Broken: right by the teacher, wrong by the student": examples.broken,
+        "Fixed: the teacher is wrong, the student right": examples.fixed,
+        "Broken: the teacher is right, the student wrong": examples.broken,
     }
     groups = [Group(title, tuple(_card(example, labels) for example in some)) for title, some in kinds.items()]
     return Section((_counts_in_words(examples), _reading(examples)), tuple(groups))
@@ -77,7 +77,7 @@ def _counts_in_words(examples: Examples) -> str:
         f"A query is right where its nearest neighbour is of its class. Of {counted(_total(counts), 'query image')} "
         f"(seed {examples.seed}), {teacher} and {student} both get {counts.both:,} right; {student} fixes "
         f"{counts.fixed:,} that {teacher} gets wrong, and breaks {counts.broken:,} that {teacher} gets right; "
-        f"{counts.neither:,} are wrong by both."
+        f"both get {counts.neither:,} wrong."
     )
 
 
@@ -88,8 +88,8 @@ def _total(counts: Counts) -> int:
 def _reading(examples: Examples) -> str:
     return (
         f"Examples are drawn at random (seed {examples.draw}), not picked, from different classes where there are "
-        "enough. After each query come its nearest neighbours, the nearest first: of the query's class with a solid "
-        "green frame and a check mark, of another with a dashed orange frame and a cross."
+        "enough. Each query is followed by its nearest neighbours, nearest first: those of its class have a solid "
+        "green frame and a check mark, those of another a dashed orange frame and a cross."
     )
 
 

@@ -64,7 +64,7 @@ def refuse_unfair(entries: Sequence[Entry], rows: Mapping[str, Row]) -> None:
     """
     problem = next(_problems(entries, rows), None)
     if problem:
-        raise ValueError(f"{problem}: run the study anew, or take such rows out of its plan.json")
+        raise ValueError(f"{problem}: run the study again, or remove such rows from its plan.json")
 
 
 def _problems(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:
@@ -96,11 +96,11 @@ def _other_settings(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterat
         own = settings(experiment)
         for name in [name for name in first | own if first.get(name) != own.get(name)]:
             values = f"{first.get(name)} for {_called(entries[0])}, {own.get(name)} for {_called(entry)}"
-            yield f"rows of a method may differ in the seed alone, but {name} is {values}"
+            yield f"rows of a method may differ only in their seed, but {name} is {values}"
         if entry.role != entries[0].role:
             yield f"{entry.label!r} is both {entries[0].role} and {entry.role}: a method needs a label of its own"
         if experiment.seed != entry.seed or entry.seed in seen:
-            yield f"{_called(entry)} stands on a run of seed {experiment.seed}, and each seed may stand there once"
+            yield f"{_called(entry)} has a run of seed {experiment.seed}: a method needs one run per seed, of that seed"
         seen.add(entry.seed)
 
 

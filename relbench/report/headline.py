@@ -62,7 +62,7 @@ def _on_contender(own: Method, summary: Summary) -> str:
     pair = next((one for one in summary.pairs if {one.label, one.other} == asked), None)
     judged = f": {_pair_words(pair, own)}" if pair else ""
     distance = gap(main_recall(own) - main_recall(rival))
-    return f"{result} It is {distance} the best student of the study itself, {rival.label}{judged}."
+    return f"{result} It is {distance} the best of the study's own students, {rival.label}{judged}."
 
 
 def _pair_words(pair: Pair, own: Method) -> str:
@@ -83,7 +83,7 @@ def _on_single_seed(best: Method, teacher: Method) -> str:
     values = (
         f"{_named(best)} reaches {_reach(best)}, {gap(_compared(best).difference)} its teacher ({_budget(teacher)})"
     )
-    return f"{values}: no verdict, since a single seed says nothing about new training runs; take three or more."
+    return f"{values}: no verdict, since a single seed says nothing about new training runs; run three or more."
 
 
 def _on_winner(best: Method, teacher: Method) -> str:

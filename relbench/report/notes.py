@@ -11,7 +11,7 @@ from relbench.report.wording import all_rows, commit_of, counted, listed, p_valu
 
 VERDICT = (
     "Verdict: beats or loses only where both intervals lie on that side of zero. "
-    "Not shown to differ is no proof of being equal."
+    "Not shown to differ is no proof of equality."
 )
 LONGEST_NAMED = 5  # labels: a longer list in a note is read by nobody
 
@@ -43,7 +43,7 @@ def _checkpoints(summary: Summary) -> str:
 def _start(summary: Summary) -> str:
     weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
     batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
-    return f"Weights at the start: {_shares(weights)}. Batch: {_shares(batches)}."
+    return f"Initial weights: {_shares(weights)}. Batch: {_shares(batches)}."
 
 
 def _shared_losses(summary: Summary) -> list[str]:
@@ -59,19 +59,19 @@ def _shared_losses(summary: Summary) -> list[str]:
         for loss, some in having.items()
         if len(some) > max(1, len(labels) / 2)
     ]
-    return [f"Loss that students share: {listed(shared)}."] if shared else []
+    return [f"Loss shared by students: {listed(shared)}."] if shared else []
 
 
 def _staged(summary: Summary) -> list[str]:
     """Whose training has an earlier part, of which a row says nothing but the settings."""
     parts = _groups(summary.methods, lambda row: stage_steps(row.experiment))
     named = [f"{listed(labels)} ({steps})" for steps, labels in parts.items() if "+" in steps]
-    said = "steps are those of all stages; training curves, times and the step that counts are those of the last"
-    return [f"In stages: {'; '.join(named)}. Their {said}."] if named else []
+    said = "steps are summed over stages; training curves, times and the step that counts are those of the last"
+    return [f"Trained in stages: {'; '.join(named)}. Their {said}."] if named else []
 
 
 def _batch(protocol: Protocol) -> str:
-    return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} of a class"
+    return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} per class"
 
 
 def has_one_class(summary: Summary) -> bool:
@@ -82,12 +82,12 @@ def has_one_class(summary: Summary) -> bool:
 def _intervals(summary: Summary) -> list[str]:
     seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
     difference = (
-        "Difference: Recall@1 less the teacher's. Over queries: its 95 % interval when test classes are resampled; "
+        "Difference: Recall@1 minus the teacher's. Over queries: its 95 % interval when test classes are resampled; "
         "the trained networks are held fixed."
     )
     if has_one_class(summary):
         difference = (
-            "Difference: Recall@1 less the teacher's. All queries are of one class, which can't be resampled: no "
+            "Difference: Recall@1 minus the teacher's. All queries are of one class, which can't be resampled: no "
             "interval over queries, and no verdict; other classes may give other values."
         )
     if len(summary.seeds) == 1:
@@ -98,7 +98,7 @@ def _intervals(summary: Summary) -> list[str]:
     return [
         f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
         difference,
-        "Over seeds: the difference's 95 % interval when networks are trained anew (Student's t over the seeds).",
+        "Over seeds: the difference's 95 % interval when networks are trained again (Student's t over the seeds).",
     ]
 
 
@@ -119,9 +119,9 @@ def _correction(summary: Summary) -> list[str]:
     if roles.count("student") < 2:
         return []
     controls = "; controls are judged alone" if "control" in roles else ""
-    tests = "p the larger of those over queries and over seeds"
+    tests = "where p is the larger of those over queries and over seeds"
     correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
-    return [f"{correction} Intervals are 95 % each, uncorrected; table.csv has every p."]
+    return [f"{correction} Each interval is 95 %, uncorrected; table.csv has every p."]
 
 
 def _only_alone(comparisons: Mapping[str, Comparison]) -> list[str]:
@@ -131,7 +131,7 @@ def _only_alone(comparisons: Mapping[str, Comparison]) -> list[str]:
         for name, one in comparisons.items()
         if one.taken_back and one.p_value is not None
     ]
-    return [f"With a verdict if taken alone, but not after the correction: {listed(changed)}."] if changed else []
+    return [f"With a verdict if judged alone, but not after the correction: {listed(changed)}."] if changed else []
 
 
 def _floors(summary: Summary) -> list[str]:
@@ -215,5 +215,5 @@ def pair_note(summary: Summary) -> str:
     count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
     comparisons = {f"{pair.label} against {pair.other}": pair.comparison for pair in summary.pairs}
     pairing = "paired by seed, over the same queries"
-    words = f"Recall@1 of a method less that of the other: {pairing}, judged as against the teacher{count}."
+    words = f"Recall@1 of a method minus that of the other: {pairing}, judged as against the teacher{count}."
     return " ".join([words, *_only_alone(comparisons)])

@@ -196,7 +196,7 @@ def _shown(value: object) -> str:
 def _runs(summary: Summary) -> Grid:
     machines = _distinct_machines(summary)
     costs = ["Training, s", "Evaluation, s", "Peak memory, MiB"]
-    header = ["Method", "Seed", "Run", "Run of its teacher", "Data", "Machine", *costs, "Finished"]
+    header = ["Method", "Seed", "Run", "Teacher's run", "Data", "Machine", *costs, "Finished"]
     rows = [_run_line(method, row, machines.index(row.machine) + 1) for method, row in _runs_of(summary)]
     return Grid("Runs", header, rows, [title in costs for title in header])
 

@@ -32,10 +32,10 @@ LEGEND_LINE = 0.2  # inches
 ROOM = 0.055  # of a line of letters beside a curve's end, in heights of the axes
 SWAPPED = str.maketrans("-_", "_-")
 SIZES: dict[str, Callable[[Method], int]] = {
-    "Embedding dimensions (equal on a strip)": lambda method: method.row.experiment.net.dim,
-    "Parameters (equal on a strip)": lambda method: method.row.parameters,
+    "Embedding dimensions (equal within a strip)": lambda method: method.row.experiment.net.dim,
+    "Parameters (equal within a strip)": lambda method: method.row.parameters,
 }
-BOTH = "Parameters and dimensions (equal on a strip)"
+BOTH = "Parameters and dimensions (equal within a strip)"
 
 Looks = dict[str, dict[str, Any]]  # label -> line properties
 

@@ -122,7 +122,7 @@ def _legend(summary: PrintedSummary, colours: Mapping[str, str]) -> list[tuple[s
 
 def _meaning(summary: PrintedSummary, letters: int) -> str:
     first, *others = (RULES[rule] for rule in summary.shown)
-    alone = [f"Drawn: {first}. In the table alone: {'; '.join(others)}."] if others else []
+    alone = [f"Drawn: {first}. Only in the table: {'; '.join(others)}."] if others else []
     sentences = [*alone, *whiskers(summary, summary.shown[:1])]
     return "\n".join(line for words in sentences for line in textwrap.wrap(words, letters))
 

@@ -51,14 +51,14 @@ def _repeated(summary: PrintedSummary) -> Iterator[str]:
     counts = Counter((cell.part, cell.row, cell.column) for cell in summary.cells)
     for where, count in counts.items():
         if count > 1:
-            yield f"{count} numbers stand at {' / '.join(where)}"
+            yield f"there are {count} numbers at {' / '.join(where)}"
 
 
 def _cell_problems(cell: Cell) -> Iterator[str]:
     if cell.printed is not None and not 0 <= cell.printed <= 1:
         yield f"is printed as {cell.printed}, which must be in [0, 1]"
     if (cell.ours or cell.note) and not cell.path:
-        yield "has no network of ours, and yet runs or a note of one"
+        yield "has no network to train, but has runs or a note"
     for rule, ours in cell.ours.items():
         for problem in _ours_problems(ours):
             yield f"({rule}) {problem}"
@@ -67,7 +67,7 @@ def _cell_problems(cell: Cell) -> Iterator[str]:
 def _ours_problems(ours: Ours) -> Iterator[str]:
     if not ours.values or not len(ours.values) == len(ours.seeds) == len(ours.steps):
         counts = f"{len(ours.values)} values, {len(ours.seeds)} seeds, {len(ours.steps)} steps"
-        yield f"has {counts}; each seed has one of each, and there must be a seed"
+        yield f"has {counts}; every seed needs one of each, and there must be at least one seed"
         return
     if len(set(ours.seeds)) < len(ours.seeds):
         yield f"has a seed twice: {', '.join(map(str, ours.seeds))}"
@@ -83,8 +83,8 @@ def _interval_problems(ours: Ours) -> Iterator[str]:
     low, mean, high = ours.interval.low, ours.interval.mean, ours.interval.high
     if low is None or high is None:
         if len(ours.seeds) > 1 or low is not high:
-            yield f"has {len(ours.seeds)} seeds, and an interval without ends"
+            yield f"has {len(ours.seeds)} seeds, but an interval without bounds"
     elif len(ours.seeds) == 1:
-        yield "has one seed, and an interval, which one seed can't give"
+        yield "has an interval from one seed, which allows none"
     elif not (math.isfinite(low) and math.isfinite(high) and low <= mean <= high):
         yield f"has the interval [{low}, {high}] around {mean}"

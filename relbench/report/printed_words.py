@@ -29,7 +29,7 @@ def full_title(summary: PrintedSummary) -> str:
 
 
 def title_in_lines(summary: PrintedSummary, width: int) -> str:
-    """The title of a picture, in lines of at most so many letters."""
+    """The title of a picture, in lines of at most `width` letters."""
     words = [full_title(summary), *([TOY] if is_toy(summary) else [])]
     return "\n".join(line for text in words for line in textwrap.wrap(text, width))
 
@@ -56,7 +56,7 @@ def _seeds(summary: PrintedSummary) -> str:
     """How many stand behind a number, and which."""
     finished = [ours.seeds for cell in summary.cells for ours in cell.ours.values()]
     if not finished:
-        return "no run is finished that the rule can tell of"
+        return "no finished run that this rule applies to"
     fewest, most = min(map(len, finished)), max(map(len, finished))
     named = ", ".join(map(str, sorted({seed for seeds in finished for seed in seeds})))
     return f"{'' if fewest == most else f'{fewest} to '}{counted(most, 'seed')} ({named})"
@@ -71,8 +71,9 @@ def _progress(summary: PrintedSummary) -> str:
     asked = [cell for cell in summary.cells if cell.path]
     finished = [cell for cell in asked if summary.shown[0] in cell.ours]
     others = len(summary.cells) - len(asked)
-    beside = f" {counted(others, 'number')} of other papers stand{'s' if others == 1 else ''} beside." if others else ""
-    return f"Of {counted(len(asked), 'number')} to measure, {len(finished):,} have runs of ours.{beside}"
+    beside = f" Beside them: {counted(others, 'number')} from other papers." if others else ""
+    verb = "has" if len(finished) == 1 else "have"
+    return f"Of {counted(len(asked), 'number')} to measure, {len(finished):,} {verb} been measured.{beside}"
 
 
 def _distance(summary: PrintedSummary) -> list[str]:
@@ -84,7 +85,7 @@ def _distance(summary: PrintedSummary) -> list[str]:
         return []
     spread = f"from {signed(min(differences))} to {signed(max(differences))}"
     rule = RULES[summary.shown[0]]
-    return [f"Ours ({rule}) less the paper's: {signed(fmean(differences))} points in the mean, {spread}."]
+    return [f"Ours ({rule}) minus the paper's: {signed(fmean(differences))} points on average, {spread}."]
 
 
 def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
@@ -93,17 +94,17 @@ def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
     answers = [claim.answer for claim in claims]
     holds, fails, open_ = (answers.count(answer) for answer in ("holds", "does not", "not enough runs"))
     verbs = f"{holds} hold{'s' if holds == 1 else ''}, {fails} {'does' if fails == 1 else 'do'} not"
-    return [f"Of {counted(len(claims), 'claim')}, {verbs}, {open_} {'has' if open_ == 1 else 'have'} not enough runs."]
+    return [f"Of {counted(len(claims), 'claim')}, {verbs}, and for {open_} there are not enough runs."]
 
 
 def reading(summary: PrintedSummary) -> list[str]:
     """How to read the tables, a sentence each."""
     single = any(len(ours.seeds) == 1 for cell in summary.cells for ours in cell.ours.values())
-    difference = f"Difference: ours ({RULES[summary.shown[0]]}) less the paper's, in points."
-    missing = ["no run is finished", "none that the rule can tell of"]
-    missing += ["no number was published"] if summary.is_printed else []
+    difference = f"Difference: ours ({RULES[summary.shown[0]]}) minus the paper's, in points."
+    missing = ["no finished run", "none that the rule applies to"]
+    missing += ["no published number"] if summary.is_printed else []
     return [
-        "Ours: mean over seeds ± half of its 95 % interval (Student's t), which covers new training runs alone.",
+        "Ours: mean over seeds ± half of its 95 % interval (Student's t), which covers new training runs only.",
         *([f"{ONE_SEED}: one seed, no interval."] if single else []),
         *([difference] if summary.is_printed else []),
         *([PEEKING] if "test" in summary.shown else []),
@@ -113,7 +114,7 @@ def reading(summary: PrintedSummary) -> list[str]:
 
 
 PEEKING = (
-    "Best on test classes: peeking, since the step is chosen on the very images that it is then measured on; "
+    "Best on test classes: peeking, since the step is chosen on the very images it is then measured on; "
     "such numbers are too high."
 )
 
@@ -128,7 +129,7 @@ def claims_caution(summary: PrintedSummary) -> list[str]:
     return [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
 
 
-PEEKING_CLAIMS = "These answers are from peeking numbers: each network's step is the best on the test classes."
+PEEKING_CLAIMS = "These answers come from peeking: each network's step is the best on the test classes."
 
 
 def marks(summary: PrintedSummary) -> dict[str, str]:

@@ -67,9 +67,9 @@ STUDY = Study(
     name="glyphs-methods",
     title="Every relational method on {data}",
     notes=(
-        "cross-entropy distils nothing: it is what kd adds to.",
-        "In two stages of half the steps instead: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",
-        "Each weight is the best of three on validation classes, by one seed.",
+        "cross-entropy distils nothing: it is the loss that kd adds to.",
+        "In two stages of half the steps each: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",
+        "Each weight is the best of three on validation classes, with one seed.",
         "Not tuned: rkd-crd-zoo, fitnet-untrained, fitnet-2-stages and refilled.",
     ),
     data=Data(name="glyphs", size=28),

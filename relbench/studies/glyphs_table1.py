@@ -31,7 +31,7 @@ TABLE = PrintedTable(
     source="the networks, losses and schedules of Table 1 of arXiv:1904.05068; without published numbers",
     notes=(
         *NOTES,
-        "Networks start from random weights here, the paper's from ImageNet's: the numbers can't be compared.",
+        "Networks start from random weights here, in the paper from ImageNet weights: the numbers can't be compared.",
     ),
     paper_notes=PAPER_NOTES,
     networks=tuple(_fresh(network(DATA, told)) for told in CUB),

@@ -34,7 +34,7 @@ STUDY = Study(
     name="quickstart",
     title="Student against teacher on {data}",
     notes=(
-        "Settings were chosen on validation classes (seeds 0 and 1), for teacher and triplet student as for the rest.",
+        "Settings were chosen on validation classes (seeds 0 and 1), including those of teacher and triplet student.",
     ),
     data=Data(name="glyphs", size=28),
     teacher=Arm(

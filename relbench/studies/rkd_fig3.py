@@ -54,7 +54,7 @@ TABLE = PrintedTable(
     source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Figure 3",
     notes=(
         *NOTES,
-        "The paper's values are heights of bars, measured by pixel, within 0.3 points.",
+        "The paper's values are bar heights, measured in pixels, within 0.3 points.",
         "Its bars on Cars 196 differ from the numbers in its Table 1, and it does not say why.",
         "The paper does not say which networks these are: here ResNet18-128 by RKD-DA and its teacher, ResNet50-512.",
         "Pretrained: ResNet50's features after its last pooling, unchanged.",

@@ -35,7 +35,7 @@ RECIPES = {
 
 GOOGLENET = (
     "torchvision's ImageNet weights of GoogLeNet come from another training than the Caffe weights that the authors "
-    "used, and take RGB images normalised by mean and deviation, not BGR images minus a mean."
+    "used, and take RGB images normalised by mean and standard deviation, not BGR images minus a mean."
 )
 NOTES = (
     "A teacher is used as it is after its last step; the authors' examples use its best step on test classes.",

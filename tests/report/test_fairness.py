@@ -76,7 +76,7 @@ def test_a_fair_table_passes() -> None:
 
 
 def refused(cells: Sequence[Cell], seeds: Sequence[int] | None = None) -> str:
-    with pytest.raises(ValueError, match=r": run the study anew, or take such rows out of its plan\.json$") as error:
+    with pytest.raises(ValueError, match=r": run the study again, or remove such rows from its plan\.json$") as error:
         check(cells, seeds)
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -112,7 +112,7 @@ def test_rows_of_a_method_that_differ_in_more_than_the_seed_are_refused(name: st
     cells = fair_cells()
     other = changed(student(1), {name: value}) if name == "recipe" else with_setting(student(1), name, value)
     cells[5] = ("rkd-a", "student", as_row(other))
-    assert f"rows of a method may differ in the seed alone, but {name} is " in refused(cells)
+    assert f"rows of a method may differ only in their seed, but {name} is " in refused(cells)
 
 
 def test_another_loss_or_none_of_a_teacher_at_another_seed_is_refused() -> None:
@@ -143,9 +143,9 @@ def test_a_student_of_another_teacher_is_refused(other: Experiment) -> None:
 def test_a_run_counts_once_and_for_its_own_seed() -> None:
     cells = fair_cells()
     twice = [*cells, cells[1]]
-    assert "rkd-a (seed 0) stands on a run of seed 0, and each seed may stand there once" in refused(twice)
+    assert "rkd-a (seed 0) has a run of seed 0: a method needs one run per seed, of that seed" in refused(twice)
     seeds = [0, 1, 0, 0, 1, 0, 1, 1]
-    assert "rkd-a (seed 1) stands on a run of seed 0" in refused(cells, seeds)
+    assert "rkd-a (seed 1) has a run of seed 0" in refused(cells, seeds)
 
 
 def test_a_label_for_two_roles_is_refused() -> None:
@@ -206,7 +206,7 @@ def staged_cells() -> list[Cell]:
 def test_another_first_stage_at_another_seed_is_refused(name: str, other: Experiment) -> None:
     cells = staged_cells()
     cells[-1] = ("staged", "student", as_row(staged(other, 400, 1)))
-    assert f"rows of a method may differ in the seed alone, but {name} is " in refused(cells)
+    assert f"rows of a method may differ only in their seed, but {name} is " in refused(cells)
 
 
 def test_no_first_stage_at_another_seed_is_refused() -> None:

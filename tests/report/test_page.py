@@ -199,7 +199,7 @@ def test_two_stages_are_told_with_both_losses_their_steps_and_the_teacher(many: 
     assert settings["loss"] == "first 3 \N{MULTIPLICATION SIGN} fitnet, then triplet (margin = 0.2)"
     assert settings["protocol.steps"] == "1,500 + 1,500"
     assert settings["teacher"] == "conv4, 128-d"
-    runs = next(table for table in many_page.tables if "Run of its teacher" in table[0])
+    runs = next(table for table in many_page.tables if "Teacher's run" in table[0])
     taught_by = {line[0]: line[3] for line in runs}
     assert taught_by["fitnet-2-stages"] == taught_by["rkd-d"] != "\N{EN DASH}"
     assert taught_by["triplet"] == "\N{EN DASH}"

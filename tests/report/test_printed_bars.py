@@ -140,7 +140,7 @@ def test_groups_are_named_by_rows(figures: Figures) -> None:
     assert axes.get_title("left") == "Trained on Cars 196"
 
 
-OTHERS = "Drawn: last step. In the table alone: best on validation classes; best on test classes: peeking."
+OTHERS = "Drawn: last step. Only in the table: best on validation classes; best on test classes: peeking."
 LEGENDS = {
     "all": (figure3(), [*COLUMNS, "paper", "ours, last step"], f"{OTHERS}\nWhiskers: 95 % interval over seeds"),
     "one rule": (

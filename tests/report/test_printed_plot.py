@@ -107,7 +107,7 @@ def test_changed_settings_are_in_the_title(
 
 def test_words_tell_what_the_picture_shows() -> None:
     empty: PrintedSummary = summary(table1_cells(), claims=())
-    assert "0 have runs of ours" in printed_in_words(empty)
+    assert "0 have been measured" in printed_in_words(empty)
     assert "stroke" in printed_in_words(empty)
     assert "a group of bars for each of its rows: the paper's hatched" in printed_in_words(figure3())
     assert "paper" not in printed_in_words(unpublished(figure3()))

@@ -30,7 +30,7 @@ def test_how_it_was_measured() -> None:
         "1 to 3 seeds (0, 1, 2); Recall@1 in percent."
     )
     assert how_measured(summary(EMPTY)).endswith(
-        "last step; no run is finished that the rule can tell of; Recall@1 in percent."
+        "last step; no finished run that this rule applies to; Recall@1 in percent."
     )
     changed = how_measured(table1(changes="data.size = 128, protocol.steps = 2"))
     assert changed.startswith(
@@ -43,17 +43,20 @@ def test_the_outcome_counts_numbers_and_tells_distances() -> None:
     done = [replace(EMPTY[1], ours={"last": exact(0.3871)}), replace(EMPTY[2], ours={"last": exact(0.4174)})]
     other = replace(EMPTY[3], path="")
     assert outcome(summary([*done, other, EMPTY[4]], claims=())) == (
-        "Of 3 numbers to measure, 2 have runs of ours. 1 number of other papers stands beside. "
-        "Ours (last step) less the paper's: +0.0 points in the mean, from \N{MINUS SIGN}1.0 to +1.0."
+        "Of 3 numbers to measure, 2 have been measured. Beside them: 1 number from other papers. "
+        "Ours (last step) minus the paper's: +0.0 points on average, from \N{MINUS SIGN}1.0 to +1.0."
     )
-    assert outcome(summary(EMPTY, claims=())) == "Of 82 numbers to measure, 0 have runs of ours."
+    assert outcome(summary(EMPTY, claims=())) == "Of 82 numbers to measure, 0 have been measured."
 
 
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("holds",), "Of 1 claim, 1 holds, 0 do not, 0 have not enough runs."),
-        (("does not", "not enough runs", "holds", "holds"), "Of 4 claims, 2 hold, 1 does not, 1 has not enough runs."),
+        (("holds",), "Of 1 claim, 1 holds, 0 do not, and for 0 there are not enough runs."),
+        (
+            ("does not", "not enough runs", "holds", "holds"),
+            "Of 4 claims, 2 hold, 1 does not, and for 1 there are not enough runs.",
+        ),
     ],
 )
 def test_the_outcome_counts_claims(answers: tuple[str, ...], words: str) -> None:
@@ -71,17 +74,16 @@ def test_what_does_not_occur_is_not_explained() -> None:
 
 
 def test_at_toy_scale_no_outcome_compares_with_the_paper() -> None:
-    assert "less the paper's" in outcome(figure3(("last",)))
+    assert "minus the paper's" in outcome(figure3(("last",)))
     assert "paper" not in outcome(SHAPES["figure 3, toy"]())
 
 
 def test_a_dash_is_explained_for_what_it_can_be() -> None:
     blank = "Blank: nothing to measure."
-    nothing = f"{NOTHING}: no run is finished, none that the rule can tell of, or no number was published. "
+    nothing = f"{NOTHING}: no finished run, none that the rule applies to, or no published number. "
     assert reading(table1())[-1] == nothing + blank
     assert (
-        reading(unpublished(table1()))[-1]
-        == f"{NOTHING}: no run is finished, or none that the rule can tell of. {blank}"
+        reading(unpublished(table1()))[-1] == f"{NOTHING}: no finished run, or none that the rule applies to. {blank}"
     )
     assert "Difference" not in " ".join(reading(unpublished(table1())))
 
@@ -97,4 +99,4 @@ def test_more_notes_than_letters_have_marks_of_their_own() -> None:
 def test_a_rule_without_its_first_runs_gives_no_distance() -> None:
     cell = replace(EMPTY[1], ours={"test": ours(0.4, 1, 3)})
     made = summary([cell], shown=("last", "test"), claims=())
-    assert outcome(made) == "Of 1 number to measure, 0 have runs of ours."
+    assert outcome(made) == "Of 1 number to measure, 0 have been measured."

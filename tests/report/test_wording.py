@@ -170,8 +170,8 @@ def test_a_verdict_on_one_seed_among_others_is_said(study: Summary, make_summary
 
 def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
     corrected = (
-        "Verdicts are corrected for 4 students (Holm, p < 0.05, p the larger of those over queries and over seeds); "
-        "controls are judged alone. Intervals are 95 % each, uncorrected; table.csv has every p."
+        "Verdicts are corrected for 4 students (Holm, p < 0.05, where p is the larger of those over queries and over "
+        "seeds); controls are judged alone. Each interval is 95 %, uncorrected; table.csv has every p."
     )
     assert corrected in notes(study)
     assert "not after the correction" not in "\n".join(notes(study))
@@ -181,7 +181,7 @@ def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
         against_teacher=Comparison(0.03, clear, clear, 3, "not shown to differ", 0.0004, 0.031, 0.062, 4),
     )
     less = dataclasses.replace(study, methods=(*study.methods[:3], lost, *study.methods[4:]))
-    said = "With a verdict if taken alone, but not after the correction: rkd-a (p = 0.031, Holm p = 0.062)."
+    said = "With a verdict if judged alone, but not after the correction: rkd-a (p = 0.031, Holm p = 0.062)."
     assert said in notes(less)
 
 
@@ -211,19 +211,19 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
 
 def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:
     text = "\n".join(notes(study))
-    assert "Weights at the start: random. Batch: 128 images, 5 of a class." in text
+    assert "Initial weights: random. Batch: 128 images, 5 per class." in text
     assert "Data: glyphs, 28 px (distortion 1), 480 query images" in text
-    assert "Loss that students share: triplet." in text
+    assert "Loss shared by students: triplet." in text
 
 
 def test_a_loss_that_most_students_share_is_told_with_who_lacks_it(many: Summary, study: Summary) -> None:
-    assert "Loss that students share: triplet." in notes(many)  # that of a second stage counts as well
+    assert "Loss shared by students: triplet." in notes(many)  # that of a second stage counts as well
 
     def alone(row: Row) -> Row:
         own = changed(row.experiment, {"terms": tuple(t for t in row.experiment.terms if t.loss != "triplet")})
         return row.model_copy(update={"experiment": own})
 
-    assert "Loss that students share: triplet (only triplet, rkd-d and rkd-a)." in notes(edited(study, "rkd-da", alone))
+    assert "Loss shared by students: triplet (only triplet, rkd-d and rkd-a)." in notes(edited(study, "rkd-da", alone))
     assert "share" not in "\n".join(notes(with_outcomes(study, {"rkd-d": (0.02, "beats")})))
 
 
@@ -235,7 +235,7 @@ def test_the_headline_speaks_of_the_users_loss_first(study: Summary) -> None:
     assert first == ""
     assert second.startswith("-8/32, 3,000 steps) reaches ")
     assert headline(both).index("rkd-d (conv4-8/32") < headline(both).index("rkd-da (conv4-8/32")
-    assert "points below the best student of the study itself, rkd-da: loses (Holm p = 0.002)." in headline(both)
+    assert "points below the best of the study's own students, rkd-da: loses (Holm p = 0.002)." in headline(both)
     assert "study itself" not in headline(study)
 
 
@@ -308,10 +308,10 @@ def test_a_seed_that_few_miss_is_told_by_them(many: Summary) -> None:
 
 def test_what_is_trained_in_stages_is_said(many: Summary, study: Summary) -> None:
     assert (
-        "In stages: fitnet-2-stages (1,500 + 1,500). Their steps are those of all stages; training curves, times and "
-        "the step that counts are those of the last."
+        "Trained in stages: fitnet-2-stages (1,500 + 1,500). Their steps are summed over stages; training curves, "
+        "times and the step that counts are those of the last."
     ) in notes(many)
-    assert not any(note.startswith("In stages") for note in notes(study))
+    assert not any(note.startswith("Trained in stages") for note in notes(study))
 
 
 def test_stages_that_add_up_to_the_steps_of_the_others_are_no_difference(many: Summary) -> None:
