@@ -1,8 +1,10 @@
 """What happened, as rows: one finished run, one row, one file.
 
-Tables, plots and reports are built from rows and from the plan that names them, never from a run in memory.
+Tables, plots and reports are built from rows and from the plan that names them, never from a run in memory. A record's
+file carries the hash of all that is in it, and is refused where it has another one.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import from_json, to_json
 
 from relbench.experiment import Experiment, Term, one_line
 from relbench.files import read_regular, written_whole
@@ -143,28 +146,46 @@ class Plan(Record):
 
 
 RecordType = TypeVar("RecordType", bound=Record)
+HASH = "hash"  # of a record's content, beside it in the file; records of earlier versions have none
 
 
 def write_record(record: Record, path: Path) -> None:
     """Write a row or a plan; readers see the old file or the new one, never a part."""
+    content = from_json(record.model_dump_json())
     with written_whole(path) as temporary:
-        temporary.write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        temporary.write_bytes(to_json(content | {HASH: _hash(content)}, indent=1) + b"\n")
 
 
 def read_record(kind: type[RecordType], path: Path) -> RecordType:
     """Read a row or a plan back.
 
     Raises:
-        ValueError: the file can't be read, is truncated, or not such a record; one line with what to do.
+        ValueError: the file can't be read, is truncated, not such a record, or has changed since it was written; one
+            line with what to do.
     """
     try:
-        return kind.model_validate_json(read_regular(path))
-    except (ValidationError, OSError) as error:
-        why = one_line(error) if isinstance(error, ValidationError) else error.strerror
+        return _validated(kind, read_regular(path))
+    except (ValueError, OSError) as error:
+        why = one_line(error) if isinstance(error, ValidationError) else getattr(error, "strerror", None) or error
         raise ValueError(
             f"{path} is not a readable {kind.__name__.lower()} ({why}): "
             "delete it, and run the study again to restore it"
         ) from None
+
+
+def _validated(kind: type[RecordType], text: bytes) -> RecordType:
+    """The record in a file; its hash is that of the file, so a later version's defaults don't change it."""
+    content = from_json(text, allow_inf_nan=False)
+    written = content.pop(HASH, None) if isinstance(content, dict) else None
+    record = kind.model_validate_json(to_json(content))
+    if written is not None and written != _hash(content):
+        raise ValueError("its content has changed since it was written: it has another hash")
+    return record
+
+
+def _hash(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what JSON can hold, whatever the order of names and the layout of the file."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_row(path: Path, fingerprint: str) -> Row:

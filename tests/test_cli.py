@@ -293,7 +293,7 @@ def damage_checkpoints(relbench_command, folder, options, row):
     checkpoint.write_bytes(content)
 
 
-TIMES = ("train_seconds", "evaluate_seconds", "peak_memory", "finished", "machine")
+TIMES = ("train_seconds", "evaluate_seconds", "peak_memory", "finished", "machine", "hash")
 
 
 def strip_time(row):

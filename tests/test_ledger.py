@@ -60,9 +60,12 @@ def path(tmp_path):
     return place
 
 
-def edit(path, change):
+def edit(path, change, *, hashed=False):
+    """Change what a file says; unless it stays `hashed`, it then is one of an earlier version."""
     content = json.loads(path.read_text(encoding="utf-8"))
     change(content)
+    if not hashed:
+        del content["hash"]
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
@@ -85,6 +88,23 @@ def test_written_twice_is_the_same_file(path):
     before = path.read_bytes()
     write_record(read_row(path, STUDENT.fingerprint), path)
     assert path.read_bytes() == before
+
+
+def test_a_changed_digit_is_seen(path):
+    """A number that contradicts nothing else in the row."""
+    edit(path, lambda content: content["metrics"].update({"map@r": content["metrics"]["map@r"] / 2}), hashed=True)
+    message = refusal(lambda: read_row(path, STUDENT.fingerprint))
+    assert message.startswith(f"{path} is not a readable row (its content has changed since it was written")
+
+
+def test_the_layout_of_the_file_is_free(path):
+    edit(path, lambda content: None, hashed=True)
+    assert read_row(path, STUDENT.fingerprint) == row(STUDENT)
+
+
+def test_rows_of_earlier_versions_have_no_hash(path):
+    edit(path, lambda content: None)
+    assert read_row(path, STUDENT.fingerprint) == row(STUDENT)
 
 
 @pytest.mark.parametrize("tenth", range(10))
