@@ -16,6 +16,7 @@ _GROUPS_PER_NEIGHBOUR = 8  # folding stops here: fewer groups would let too many
 _FEWEST_GROUPS = 1024
 _NUMBERS_AT_ONCE = 1 << 19
 _LARGEST_BITS = 60  # of a key and a row's number together; a query's own key has one more
+_EXACT_BITS = 53  # of whole numbers in float64
 _WHOLE_ROW = 8  # from an eighth of the gallery on, sorting all of it is faster than choosing
 
 
@@ -73,7 +74,7 @@ def key_limit(keys: Keys, slack: Floats, k: int) -> Keys:
 
 
 def select(
-    queries: Integers, keys: Keys, slack: Floats, limit: Keys, most: int | None = None
+    queries: Integers, keys: Keys, slack: Floats, limit: Keys, most: int | None = None, *, stable: bool = False
 ) -> tuple[Candidates, Integers]:
     """All items with keys up to a limit.
 
@@ -83,6 +84,7 @@ def select(
         slack: (rows,) twice the error bound of the keys.
         limit: (rows,) as `key_limit` returns it.
         most: Rows with more candidates than this are left to `Distinct`; None: no limit.
+        stable: Whether equal keys go by column; else in any order.
 
     Returns:
         The candidates of the rows within the limit, and the places of the rows beyond it.
@@ -94,7 +96,7 @@ def select(
     if len(crowded):
         queries, slack, count = queries[kept], slack[kept], count[kept]
         keys, chosen = keys[kept], chosen[kept]
-    return Candidates(kept, queries, *_by_key(keys, chosen, count), slack), crowded
+    return Candidates(kept, queries, *_by_key(keys, chosen, count, stable=stable), slack), crowded
 
 
 def count_per_row(flags: Booleans) -> Integers:
@@ -115,13 +117,13 @@ def places_of(flags: Booleans, count: Integers) -> tuple[Integers, Integers, Int
     return row, spots - row * flags.shape[1], np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
 
 
-def _by_key(keys: Keys, chosen: Booleans, count: Integers) -> tuple[Integers, Keys]:
-    """(rows, width) columns of the chosen items by ascending key, and their keys; equal keys in any order."""
+def _by_key(keys: Keys, chosen: Booleans, count: Integers, *, stable: bool) -> tuple[Integers, Keys]:
+    """(rows, width) columns of the chosen items by ascending key, and their keys."""
     row, column, place = places_of(chosen, count)
     shape = (len(keys), int(count.max(initial=1)))
     columns, found = np.full(shape, -1), np.full(shape, np.inf, keys.dtype)
     columns[row, place], found[row, place] = column, keys[row, column]
-    order = np.argsort(found, axis=1)
+    order = np.argsort(found, axis=1, kind="stable" if stable else None)
     return np.take_along_axis(columns, order, 1), np.take_along_axis(found, order, 1)
 
 
@@ -179,6 +181,9 @@ def resolve(points: Points, queries: Integers, columns: Integers, joined: Boolea
 class Distinct:
     """The gallery without repeated rows, for queries with crowds of (nearly) equal neighbours.
 
+    Where rows are whole numbers of few digits, up to a power of two, as codes and counts are, keys are the distances
+    themselves: equal ones are known without a comparison, however many there are.
+
     Attributes:
         centred: The rows.
     """
@@ -212,7 +217,7 @@ class Distinct:
         few = wanted * _WHOLE_ROW < len(self._first)
         groups, joined = self._chosen(queries, wanted) if few else self._sorted(queries)
         columns = groups if self._all_differ else np.where(groups >= 0, self._first[groups], -1)
-        columns, equal = resolve(self.centred.points, queries, columns, joined)
+        columns, equal = (columns, joined) if self.whole else resolve(self.centred.points, queries, columns, joined)
         if self._all_differ:
             return columns[:, :k]
         whole = k * _WHOLE_ROW > len(self.centred.points.gallery)
@@ -221,13 +226,13 @@ class Distinct:
     def _chosen(self, queries: Integers, wanted: int) -> tuple[Integers, Booleans]:
         """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next one."""
         points = self.centred.points
-        slack = self.centred.slack(queries, np.float64)
-        keys = self.centred.exact(points.query[queries]) @ self._gallery.T
+        slack = self._slack(queries)
+        keys = self._rows(points.query[queries]) @ self._gallery.T
         keys *= -2
         keys += self._squares
         if self._all_differ:
             mask_own(keys, points.own_column[queries])
-        found, _ = select(queries, keys, slack, key_limit(keys, slack, wanted))
+        found, _ = select(queries, keys, slack, key_limit(keys, slack, wanted), stable=self.whole)
         return found.columns, found.near_next
 
     def _sorted(self, queries: Integers) -> tuple[Integers, Booleans]:
@@ -238,10 +243,9 @@ class Distinct:
         between 0 and one.
         """
         points, digits = self.centred.points, max(1, (len(self._first) - 1).bit_length())
-        rows, norms = self.centred.exact(points.query[queries]), self.centred.norms[points.query[queries]]
-        slack, largest = self.centred.slack(queries, np.float64), np.square(norms + self.centred.longest)
-        scale = 2.0 ** (_LARGEST_BITS - digits) / np.where(largest > 0, largest, np.inf)
-        left = np.column_stack([-2 * rows, np.ones(len(rows)), np.square(norms) + slack]) * scale[:, None]
+        rows, slack, scale = self._rows(points.query[queries]), self._slack(queries), self._scale(queries, digits)
+        squares = np.square(rows).sum(axis=1)
+        left = np.column_stack([-2 * rows, np.ones(len(rows)), squares + slack]) * scale[:, None]
         keys = (left @ self._widened.T).astype(np.int64)
         if self._all_differ:
             own = np.flatnonzero(points.own_column[queries] >= 0)
@@ -251,8 +255,35 @@ class Distinct:
         keys.sort(axis=1)
         groups = keys & ((1 << digits) - 1)
         keys >>= digits
-        unsure = np.ceil(slack * scale).astype(np.int64) + 1  # a digit is lost to rounding down
+        # a digit is lost to rounding down, but for whole numbers
+        unsure = np.ceil(slack * scale).astype(np.int64) + (not self.whole)
         return groups, np.diff(keys, axis=1) <= unsure[:, None]
+
+    def _slack(self, queries: Integers) -> Floats:
+        return np.zeros(len(queries)) if self.whole else self.centred.slack(queries, np.float64)
+
+    def _scale(self, queries: Integers, digits: int) -> Floats:
+        """(queries,) what distances are multiplied by, to be whole numbers with room for a row's number."""
+        if self.whole:
+            return np.full(len(queries), 4.0**self._digits)
+        largest = np.square(self.centred.norms[self.centred.points.query[queries]] + self.centred.longest)
+        return np.asarray(2.0 ** (_LARGEST_BITS - digits) / np.where(largest > 0, largest, np.inf))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all distances and products are whole numbers, in some unit, that float64 holds with room to spare."""
+        return self._digits >= 0 and self.centred.points.is_whole(self._digits)
+
+    @property
+    def _digits(self) -> int:
+        """Binary digits of a coordinate up to which every sum of a distance fits beside a row's number."""
+        points = self.centred.points
+        room = min(_EXACT_BITS, _LARGEST_BITS - len(points.gallery).bit_length())
+        return (room - (4 * points.dim).bit_length()) // 2
+
+    def _rows(self, rows: Integers) -> Floats:
+        """Rows as they are multiplied: centred, but for whole numbers."""
+        return self.centred.points.scaled(rows) if self.whole else self.centred.exact(rows)
 
     def _spread(self, queries: Integers, columns: Integers, equal: Booleans) -> Integers:
         """From all distinct rows to all items, the query itself last."""
@@ -314,11 +345,11 @@ class Distinct:
 
     @cached_property
     def _gallery(self) -> Floats:
-        return self.centred.exact(self.centred.points.gallery[self._first])
+        return self._rows(self.centred.points.gallery[self._first])
 
     @cached_property
     def _squares(self) -> Floats:
-        return np.square(self.centred.norms[self.centred.points.gallery[self._first]])
+        return np.asarray(np.square(self._gallery).sum(axis=1))
 
     @cached_property
     def _widened(self) -> Floats:

@@ -1,43 +1,23 @@
-"""Rows so far from all others that they only spoil the precision of fast distances.
+"""Rows so far from the others that they only spoil the precision of fast distances.
 
-The error of a fast distance grows with the longest row (`approximate`). Where a few rows lie at more than three times
-the distance that any two others can have, no other row finds one of them before it has found all others: they are left
-out of the others' gallery, and what is left has short rows.
+The error of a fast distance grows with the longest row (`approximate`). A query within some length of the middle finds
+every row within that length, at most two of them away, before any beyond three: these are left out of its gallery, and
+what is left has short rows. Where lengths have no end, as in Cauchy's distribution, each band of lengths has a gallery.
 """
 
-import math
 from collections.abc import Iterator
 
 import numpy as np
 
 from relbench.evaluation.points import Booleans, Floats, Integers, Points
 
-_LARGEST_SHARE = 0.05  # of the rows that can be far away
-_AT_LEAST = 4.0  # how many times as far from the middle as any other row
+_FIRST_BAND = 2.0  # medians of all lengths
+_NEXT_BAND = 4.0  # times the last
+_BEYOND = 3.0  # times a band's length
+_FAR = 4.0  # how many times as long as all that remain the longest row must be, to be worth a search
+_SMALLEST_SHARE = 1 / 64  # of the queries: fewer are not worth a search
 _MIDDLE = 1024  # rows that the middle is found by
 _ROWS_AT_ONCE = 4096
-
-
-def ordinary_rows(points: Points) -> Booleans:
-    """(n,) false for rows that any other finds only after all that are true.
-
-    With m the largest distance of an ordinary row from a middle, two ordinary rows are at most 2 m apart, and an
-    ordinary row is at least 3 m from a far one.
-    """
-    lengths = _from_middle(points)
-    ascending = np.sort(lengths)
-    tail = ascending[math.ceil(len(ascending) * (1 - _LARGEST_SHARE)) - 1 :]
-    cuts = np.flatnonzero((tail[1:] >= _AT_LEAST * tail[:-1]) & (tail[:-1] > 0))
-    return lengths <= (tail[cuts[0]] if len(cuts) else np.inf)
-
-
-def _from_middle(points: Points) -> Floats:
-    """(n,) distance of each row from the median of a sample, which a few rows can't move far."""
-    every = max(1, len(points.rows) // _MIDDLE)
-    middle = np.median(points.scaled(slice(None, None, every)), axis=0)
-    starts = range(0, len(points.rows), _ROWS_AT_ONCE)
-    parts = (points.scaled(slice(start, start + _ROWS_AT_ONCE)) for start in starts)
-    return np.concatenate([np.linalg.norm(part - middle, axis=1) for part in parts])
 
 
 def apart(points: Points, needed: Integers) -> Iterator[tuple[Integers, Booleans]]:
@@ -50,15 +30,34 @@ def apart(points: Points, needed: Integers) -> Iterator[tuple[Integers, Booleans
     Yields:
         Positions in `points.query`, and (n,) which rows these queries must be compared with.
     """
-    ordinary = ordinary_rows(points)
-    others = np.count_nonzero(ordinary[points.gallery]) - (points.own_column >= 0)
-    enough = ordinary[points.query] & (needed <= others)
-    if ordinary.all() or not enough.any():
-        yield np.arange(len(points.query)), np.ones(len(points.rows), bool)
-        return
-    yield np.flatnonzero(enough), ordinary
-    if not enough.all():
-        yield np.flatnonzero(~enough), np.ones(len(points.rows), bool)
+    lengths = _from_middle(points)
+    left = np.ones(len(points.query), bool)
+    for length in _bands(lengths):
+        near = lengths <= length
+        others = np.count_nonzero(near[points.gallery]) - (points.own_column >= 0)
+        asking = left & near[points.query] & (needed <= others)
+        if np.count_nonzero(asking) >= len(left) * _SMALLEST_SHARE:
+            left &= ~asking
+            yield np.flatnonzero(asking), lengths <= _BEYOND * length
+    if left.any():
+        yield np.flatnonzero(left), np.ones(len(points.rows), bool)
+
+
+def _bands(lengths: Floats) -> Iterator[float]:
+    """Lengths that are far below the longest row's."""
+    length, longest = _FIRST_BAND * float(np.median(lengths)), float(lengths.max())
+    while 0 < _FAR * _BEYOND * length < longest:
+        yield length
+        length *= _NEXT_BAND
+
+
+def _from_middle(points: Points) -> Floats:
+    """(n,) distance of each row from the median of a sample, which a few rows can't move far."""
+    every = max(1, len(points.rows) // _MIDDLE)
+    middle = np.median(points.scaled(slice(None, None, every)), axis=0)
+    starts = range(0, len(points.rows), _ROWS_AT_ONCE)
+    parts = (points.scaled(slice(start, start + _ROWS_AT_ONCE)) for start in starts)
+    return np.concatenate([np.linalg.norm(part - middle, axis=1) for part in parts])
 
 
 def among(points: Points, queries: Integers, rows: Booleans) -> Points:

@@ -16,7 +16,8 @@ Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
 _LARGEST_WHOLE = {np.float32: 2**24, np.float64: 2**53}  # up to here a float type holds every whole number
-_SLAB_NUMBERS = 1 << 18  # numbers held at once by the canonical distance: they stay in the cache
+_SLAB_NUMBERS = 1 << 15  # numbers held at once by the canonical distance: they stay in the cache
+_ROWS_AT_ONCE = 1024
 _LARGEST_FACTOR = 1000  # exponents of two up to this are numbers
 _SAFE_EXPONENT = 400  # squares of numbers within 2**-400 .. 2**400 stay normal in float64
 
@@ -57,6 +58,11 @@ class Points:
             return np.ldexp(wide, -self.exponent)
         wide *= 2.0**-self.exponent
         return wide
+
+    def is_whole(self, digits: int) -> bool:
+        """Whether all numbers are whole multiples of the power of two so many binary digits below `exponent`."""
+        parts = (self.scaled(slice(start, start + _ROWS_AT_ONCE)) for start in range(0, len(self.rows), _ROWS_AT_ONCE))
+        return all(bool((part * 2.0**digits % 1 == 0).all()) for part in parts)
 
     @property
     def others(self) -> Integers:

@@ -142,7 +142,7 @@ class Evaluation:
         """Evaluate queries for which the R nearest are put in order, in the way that a sample of them shows best."""
         if not self._many_unsure(queries):
             return self.search.map_blocks(self._block, queries)
-        if self.search.distinct.repeats > _FEWEST_REPEATS:
+        if self.search.distinct.repeats > _FEWEST_REPEATS or self.search.distinct.whole:
             return self._all_in_order(queries)
         return self.search.map_blocks(self._block, queries, np.float64)
 

@@ -275,3 +275,26 @@ def test_missing_faiss_is_one_clear_error():
         pytest.raises(ValueError, match="install faiss-cpu"),
     ):
         nearest(np.zeros((4, 2)), 1, backend="faiss")
+
+
+@pytest.mark.parametrize("power", [-1000, -4, 0, 900])
+def test_whole_numbers_are_ordered_without_a_comparison(power):
+    """Masses of exact ties, with repeated rows and without: products are the distances."""
+    numbers = np.random.default_rng(3).integers(-2, 3, (120, 4))
+    for rows in (numbers, np.unique(numbers, axis=0)):
+        search = Search(
+            check_points(np.ldexp(rows.astype(np.float64), power), None, None), ("torch", torch.device("cpu"))
+        )
+        assert search.distinct.whole
+        distances = np.square(rows[:, None] - rows).sum(axis=2)
+        np.fill_diagonal(distances, distances.max() + 1)
+        wanted = np.argsort(distances, axis=1, kind="stable")
+        with patch("relbench.evaluation.order.squared_distances", side_effect=AssertionError):
+            for k in (1, 3, len(rows) // 2, len(rows) - 1):
+                found = search.distinct.nearest_columns(np.arange(len(rows)), k)
+                np.testing.assert_array_equal(found, wanted[:, :k])
+
+
+def test_rows_of_many_digits_are_not_taken_for_whole_numbers(ordinary):
+    for rows in (ordinary, np.where(ordinary > 0, 0.1, -0.1)):
+        assert not Search(check_points(rows, None, None), ("torch", torch.device("cpu"))).distinct.whole
