@@ -106,7 +106,9 @@ def add(
     folder = root / name
     if os.path.lexists(folder) and not _is_left_over(folder):
         raise ValueError(f"{folder} is there already: take another name, or delete it")
-    added = _noted(name, source.resolve(), seed, share)
+    source = source.resolve()
+    _refuse_inside(folder, source)
+    added = _noted(name, source, seed, share)
     table = added.table()
     found = find_kinds(added.folder, table["name"].tolist(), progress)
     added = changed(added, {"decoding": needed(found, decoding)})
@@ -118,6 +120,14 @@ def add(
             folder.rmdir()
         raise
     return added, _notes(added, table, found)
+
+
+def _refuse_inside(folder: Path, source: Path) -> None:
+    """The folder that is to be made would be taken for a class, and the data set refused from then on."""
+    if source.is_dir() and folder.resolve().is_relative_to(source):
+        raise ValueError(
+            f"{folder} would lie in {source}, whose folders are classes: keep data sets elsewhere (--data FOLDER)"
+        )
 
 
 def notes(added: Added, progress: Progress = iter) -> list[str]:

@@ -15,6 +15,7 @@ from relbench.data.photos import in_order, reason
 from relbench.files import open_regular
 
 NAMED = 3  # examples of each kind
+MISSING = ("nan", "na", "n/a", "<na>", "null", "none")
 FINDINGS: dict[Kind, str] = {
     "transparent": "transparency: put onto {background} (--background COLOUR|refuse)",
     "rotated": "an EXIF rotation: applied (--exif apply|refuse)",
@@ -120,12 +121,20 @@ def copy_notes(folder: Path, table: pd.DataFrame) -> list[str]:
 
 
 def label_notes(labels: Iterable[str]) -> list[str]:
-    """Names classes that may be meant as one: they differ only in case, blanks, signs or leading zeros."""
+    """Names classes that may be meant as one, or as none.
+
+    The former differ only in case, blanks, signs or leading zeros; the latter are called as programs write a value that
+    is missing.
+    """
     alike: dict[str, list[str]] = defaultdict(list)
     for label in sorted(set(labels)):
         alike[_plain_label(label)].append(label)
     groups = [" and ".join(map(repr, group)) for group in alike.values() if len(group) > 1]
-    return [f"classes that differ only in case, blanks, signs or zeros: {examples(groups)}"] if groups else []
+    missing = [repr(label) for group in alike.values() for label in group if label.lower() in MISSING]
+    return [
+        *([f"classes that differ only in case, blanks, signs or zeros: {examples(groups)}"] if groups else []),
+        *([f"classes named like a missing value: {examples(missing)}"] if missing else []),
+    ]
 
 
 def _plain_label(label: str) -> str:

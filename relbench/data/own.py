@@ -110,7 +110,7 @@ def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
 def left_out_columns(path: Path) -> list[str]:
     """What a table that `read_table` reads says in vain, a sentence for each: columns, and roles of training images."""
     table, _ = _whole(path)
-    columns = [str(column) for column in table if column not in USED]
+    columns = [str(column) or "one without a name" for column in table if column not in USED]
     vain = {role: int((table[role].isin([True]) & table["split"].ne("test")).sum()) for role in ROLES if role in table}
     return [
         *([f"columns left out: {', '.join(columns)}"] if columns else []),

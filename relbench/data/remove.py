@@ -4,6 +4,7 @@ No link is followed: of what a link leads to nothing is counted, and nothing del
 """
 
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,7 @@ from relbench.locks import HeldError, lock
 from relbench.names import known
 
 LOCK = ".lock"
+DECODED = re.compile(r"decoded-[0-9]+px-[0-9a-f]{16}\.npy")  # files of decoded images, of any version
 
 
 def removable(name: str, root: Path, *, archives: bool = False) -> list[Path]:
@@ -36,7 +38,7 @@ def removable(name: str, root: Path, *, archives: bool = False) -> list[Path]:
         raise ValueError(f"{folder} is a link, and nothing is deleted through links: delete it, and what it leads to")
     made = [NOTE] if name not in card_names() else list(_made_by_fetch(packaged_card(name), archives=archives))
     found = [folder / path for path in made if os.path.lexists(folder / path)]
-    left = [path for end in (HALF, WHOLE) for path in folder.glob(f".*{end}")]
+    left = [path for end in (HALF, WHOLE) for path in folder.glob(f".*{end}")] if name in card_names() else []
     return [*found, *left, *_decoded(folder / "decoded")]
 
 
@@ -53,7 +55,7 @@ def _made_by_fetch(card: Card, *, archives: bool) -> Iterator[str]:
 def _decoded(folder: Path) -> list[Path]:
     if folder.is_symlink():
         return [folder]
-    return sorted(path for path in folder.glob("decoded-*") if not path.is_dir())
+    return sorted(path for path in folder.glob("decoded-*.npy") if DECODED.fullmatch(path.name) and not path.is_dir())
 
 
 def bytes_of(path: Path) -> int:

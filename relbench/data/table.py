@@ -50,6 +50,8 @@ def checked(
         _refuse(
             ~table[column].map(lambda value: isinstance(value, str)), table, place, f"has a {column} that is not text"
         )
+    null = table["label"].str.contains("\0", regex=False)
+    _refuse(null, table, place, "has a label with a null character")  # at a label's end numpy would drop it
     _refuse(table["name"].duplicated(), table, place, "occurs twice")
     unknown = ~table["split"].isin(SPLITS)
     _refuse(unknown, table, place, f"has a split that is none of {', '.join(SPLITS)}{_split_hint(table[unknown])}")

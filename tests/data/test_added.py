@@ -173,6 +173,23 @@ def test_left_out_copied_and_alike(tmp_path):
     assert notes(read_added("mine", tmp_path)) == told
 
 
+def test_data_sets_are_not_kept_among_the_images(call, tmp_path, monkeypatch):
+    """As when it is added from within its own folder: datasets/ would be a class without images."""
+    source = write_plain(tmp_path / "source")
+    monkeypatch.chdir(source)
+    for more in ((), ("--data", "test/cat")):
+        refused = call("data", "add", "mine", ".", *more)
+        assert refused.code == 2
+        assert f"would lie in {source}, whose folders are classes: keep data sets elsewhere" in refused.error
+    assert sorted(path.name for path in source.iterdir()) == ["test", "train"]
+
+
+def test_classes_named_like_a_missing_value_are_named(tmp_path):
+    source = write_plain(tmp_path / "source")
+    (source / "train/ant").rename(source / "train/NaN")
+    assert "classes named like a missing value: 'NaN'" in add("mine", source, tmp_path)[1]
+
+
 def test_verify_says_what_is_left_out(call, tmp_path):
     (write_plain(tmp_path / "source") / "test/cat/1.heic").write_bytes(b"no image")
     told = "left out: no images (1 .heic): test/cat/1.heic"

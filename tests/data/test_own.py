@@ -85,6 +85,7 @@ FAULTS = [
     (TEXT.replace("dog/1.jpg,dog", "dog/1.jpg,cat"), "line 5), in 'test': splits must share no class"),
     (TEXT.replace("cat/2", "cat/1"), "line 3) occurs twice: correct the table"),
     (TEXT.replace("cat/2", "cat/./1"), "line 3) occurs twice: correct the table"),
+    (TEXT.replace("7,train", "cat\0,train"), "line 4) has a label with a null character"),
     (TEXT.replace("cat/2", "cat/3"), "line 3: image 'cat/3.jpg' is not in"),
     (
         TEXT.replace("cat/2.jpg", "cat/2.JPG"),

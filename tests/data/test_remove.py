@@ -130,6 +130,17 @@ def test_an_added_data_set_is_forgotten_and_its_source_kept(call, tmp_path):
     assert call("data", "add", "mine", tmp_path / "photos", "--data", tmp_path / "datasets").code == 0
 
 
+def test_what_only_looks_like_ours_stays(call, tmp_path):
+    """Adding unpacks nothing, and decoded images have a name of one form."""
+    mine = ("mine/.photos.unpacked/a.jpg", "mine/.photos.unpacking/b.jpg", "mine/decoded/decoded-by-me.npy")
+    ours = ("mine/added.json", "mine/decoded/decoded-8px-0123456789abcdef.npy")
+    for name in (*mine, *ours):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert remove(call, tmp_path / "mine", "--yes").code == 0
+    assert {name for name in (*mine, *ours) if (tmp_path / name).exists()} == set(mine)
+
+
 @pytest.mark.parametrize("content", ["{", ""])
 def test_a_damaged_note_is_removed(call, tmp_path, content):
     note = tmp_path / "mine" / "added.json"
