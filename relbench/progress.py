@@ -113,7 +113,8 @@ class Bars:
             if fingerprint not in self._tasks:
                 name = self._names[fingerprint]
                 self._tasks[fingerprint] = self._progress.add_task(name, total=pace.steps, left="")
-            self._progress.update(self._tasks[fingerprint], completed=step)
+            doing = "evaluating" if step >= pace.steps else ""
+            self._progress.update(self._tasks[fingerprint], completed=step, left=doing)
             self._show_total()
 
     def _show_total(self) -> None:

@@ -121,6 +121,15 @@ def test_bars(console):
     assert shown(bars) == [("all steps", 22, 40), ("rkd [d], seed 1", 12, 30)]  # all ten of the teacher's are done
 
 
+def test_a_run_whose_steps_are_done_is_evaluating(console):
+    bars = Bars(CELLS, [], jobs=1, console=console)
+    doing = []
+    for step in (9, 10):
+        bars.step(ONE, step)
+        doing.append(bars._progress.tasks[-1].fields["left"])
+    assert doing == ["", "evaluating"]
+
+
 def test_steps_of_a_failed_run_are_no_longer_waited_for(console):
     bars = Bars(CELLS, [], jobs=1, console=console)
     bars.step(ONE, 10)

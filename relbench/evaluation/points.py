@@ -158,8 +158,8 @@ def squared_distances(points: Points, queries: Integers, columns: Integers) -> F
     given (no centring: differences of float32 numbers are then exact or correctly rounded). A
     value depends on its two rows alone, never on the pair's place among others nor on the backend,
     so equal pairs of rows tie exactly. Rows so large or small that squares would overflow or
-    underflow are first multiplied by one power of two, which changes no order of distances above
-    2^-500 of the largest number; smaller ones can all become 0.
+    underflow are first multiplied by one power of two. Distances are then exact but for rounding
+    down to 2^-500; below 2^-511 they lose digits and their order, below 2^-538 they are 0.
 
     Args:
         points: The rows.

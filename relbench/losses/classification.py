@@ -4,6 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from relbench.geometry import working_dtype
+from relbench.losses.operands import as_floats, class_numbers
 
 
 def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -23,6 +24,7 @@ def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: fl
     Source:
         Label smoothing: C. Szegedy et al., CVPR 2016, arXiv:1512.00567, section 7.
     """
+    student_logits, labels = as_floats("student_logits", student_logits), class_numbers(labels)
     _check(student_logits, labels)
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing must be from 0 to below 1, not {label_smoothing}")

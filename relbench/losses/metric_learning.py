@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from relbench.losses.entry import NEEDS, Loss
+from relbench.losses.operands import as_floats, class_numbers
 from relbench.names import known
 
 PREFIX = "pml:"
@@ -85,6 +86,7 @@ class MetricLearningLoss(nn.Module):
         Returns:
             Scalar.
         """
+        embeddings, labels = as_floats("embeddings", embeddings), class_numbers(labels)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         with _seeded_globally(seed, embeddings.device):
             chosen = self.miner(embeddings, labels) if self.miner else None

@@ -12,6 +12,9 @@ ROWS = (2,)
 MAPS = (4,)
 ROWS_OR_MAPS = (2, 4)
 
+_LARGEST_WHOLE = {torch.float32: 2**24, torch.float64: 2**53}
+"""Up to here a type holds every whole number."""
+
 _FORMS = {2: "matrix (batch, dim)", 4: "map (batch, channels, height, width)"}
 
 
@@ -21,8 +24,8 @@ def operands(
     """Student and teacher, fit to be compared.
 
     Args:
-        student: floating, of any type.
-        teacher: floating, with as many rows.
+        student: floating, of any type; or integers, see `as_floats`.
+        teacher: likewise, with as many rows.
         dimensions: how many a tensor may have: `ROWS`, `MAPS` or `ROWS_OR_MAPS`.
         least: how many rows the loss needs.
 
@@ -31,11 +34,12 @@ def operands(
 
     Raises:
         TypeError: an input is not a torch tensor.
-        ValueError: an input is not floating, has another shape, or no columns; the batch sizes differ; there are
+        ValueError: an input holds no such numbers, has another shape, or no columns; the batch sizes differ; there are
             fewer rows than `least`.
     """
-    for name, given in (("student", student), ("teacher", teacher)):
-        _check(name, given, dimensions)
+    student, teacher = (
+        _checked(name, given, dimensions) for name, given in (("student", student), ("teacher", teacher))
+    )
     if len(student) != len(teacher):
         raise ValueError(
             f"student and teacher must hold the same batch, but have {len(student)} and {len(teacher)} rows"
@@ -46,12 +50,56 @@ def operands(
     return student.to(dtype), teacher.detach().to(dtype)
 
 
-def _check(name: str, given: Tensor, dimensions: Sequence[int]) -> None:
+def _checked(name: str, given: Tensor, dimensions: Sequence[int]) -> Tensor:
     if not isinstance(given, Tensor):
         raise TypeError(f"{name} must be a torch tensor, but is a {type(given).__name__}")
+    given = as_floats(name, given)
     if given.ndim not in dimensions or 0 in given.shape[1:] or not given.is_floating_point():
         forms = " or ".join(_FORMS[count] for count in dimensions)
         raise ValueError(f"{name} must be a floating {forms}, but is {given.dtype} of shape {tuple(given.shape)}")
+    return given
+
+
+def as_floats(name: str, given: Tensor) -> Tensor:
+    """Integers as floats, of the smaller type that holds all of them; anything else as it is.
+
+    Raises:
+        ValueError: integers that no float holds.
+    """
+    if not _is_integer(given):
+        return given
+    most = max((abs(int(number)) for number in given.aminmax()), default=0) if given.numel() else 0
+    for dtype, largest in _LARGEST_WHOLE.items():
+        if most <= largest:
+            return given.to(dtype)
+    raise ValueError(f"{name} holds integers up to {most}, which no float holds: divide them by a power of two")
+
+
+def class_numbers(labels: Tensor) -> Tensor:
+    """Labels as int64: integers, truth values, and floats that are whole numbers.
+
+    Raises:
+        TypeError: labels are not a torch tensor.
+        ValueError: a label is not a whole number, or too large for all its digits to be there.
+    """
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels must be a torch tensor, but are a {type(labels).__name__}")
+    if _is_integer(labels) or labels.dtype == torch.bool:
+        return labels.to(torch.int64)
+    if not labels.is_floating_point():
+        raise ValueError(f"labels must be integers, or floats that are whole numbers, not {labels.dtype}")
+    wide = labels.detach().double()
+    strange = ~((wide == wide.round()) & (wide.abs() <= _LARGEST_WHOLE[torch.float64]))
+    if strange.any():
+        raise ValueError(
+            f"labels are floats, but not all of them whole numbers: one is {float(wide[strange][0])}; number the "
+            "classes 0, 1, ..."
+        )
+    return wide.to(torch.int64)
+
+
+def _is_integer(given: Tensor) -> bool:
+    return not (given.is_floating_point() or given.is_complex() or given.dtype == torch.bool)
 
 
 def check_equal(what: str, student: int, teacher: int, advice: str) -> None:

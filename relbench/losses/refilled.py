@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from relbench.geometry import pairwise_distances
-from relbench.losses.operands import check_positive, operands, unit_rows
+from relbench.losses.operands import as_floats, check_positive, class_numbers, operands, unit_rows
 from relbench.losses.supervised import positive_pairs
 
 Negatives = Literal["all", "each", "fewest", "nearest"]
@@ -135,7 +135,7 @@ def refilled_embedding(
     _check_options(temperature=temperature, margin=margin, scale=scale)
     _check_choice("negatives", negatives, Negatives)
     student, teacher = operands(student, teacher)
-    _check_labels(labels, len(student))
+    labels = _checked_labels(labels, len(student))
     distances, target = pairwise_distances(student).double(), pairwise_distances(teacher).double()
     anchors, members, real = _tuples(distances.detach(), labels, margin, negatives)
     own, wanted = (
@@ -208,7 +208,7 @@ def class_centres(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
         njulus/GKD@a37fc79. The code divides by another count than the class's; at unit length it makes no difference.
     """
     _, rows = operands(embeddings, embeddings)
-    _check_labels(labels, len(rows), classes)
+    labels = _checked_labels(labels, len(rows), classes)
     sums = rows.new_zeros(classes, rows.shape[1], dtype=torch.float64).index_add_(0, labels, rows.double())
     return unit_rows(sums).to(rows.dtype)
 
@@ -271,7 +271,7 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
     )
     _check_choice("average", average, Average)
     logits, embeddings = operands(student_logits, teacher)
-    _check_labels(labels, len(logits), logits.shape[1])
+    labels, centres = _checked_labels(labels, len(logits), logits.shape[1]), as_floats("centres", centres)
     _check_centres(centres, logits.shape[1], embeddings.shape[1])
     present = torch.unique(labels)
     target = _centre_logits(embeddings, centres[present])
@@ -318,8 +318,10 @@ def _check_centres(centres: Tensor, classes: int, dim: int) -> None:
         )
 
 
-def _check_labels(labels: Tensor, count: int, classes: int | None = None) -> None:
-    if labels.shape != (count,) or labels.dtype != torch.int64:
-        raise ValueError(f"labels must be int64 of the shape ({count},), not {labels.dtype} of {tuple(labels.shape)}")
+def _checked_labels(labels: Tensor, count: int, classes: int | None = None) -> Tensor:
+    labels = class_numbers(labels)
+    if labels.shape != (count,):
+        raise ValueError(f"labels must be whole numbers of the shape ({count},), not {tuple(labels.shape)}")
     if classes is not None and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise ValueError(f"labels must lie in 0 to {classes - 1}, not in {int(labels.min())} to {int(labels.max())}")
+    return labels

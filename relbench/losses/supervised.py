@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, triplet_margin_loss
 
 from relbench.geometry import pairwise_distances, working_dtype
+from relbench.losses.operands import as_floats, class_numbers
 
 NEAREST = 0.5
 """Negatives nearer than this (on the unit sphere) get no more weight than one at this distance."""
@@ -39,6 +40,7 @@ def triplet_margin(embeddings: Tensor, triplets: Tensor, *, margin: float = 0.2)
         coordinate of a difference, which gives equal rows a finite gradient. Finite in float32 for distances up to
         1e18, whose squares lie within the type.
     """
+    embeddings = as_floats("embeddings", embeddings)
     _check_matrix(embeddings)
     _check_margin(margin)
     if triplets.ndim != 2 or triplets.shape[1] != 3 or not len(triplets):
@@ -82,6 +84,7 @@ def distance_weighted_probabilities(embeddings: Tensor, labels: Tensor) -> Tenso
         weights by its largest one before it discards those of positives and of distances above 1.4, so that in float32
         and high dimension the others can all vanish, and the draw becomes uniform; here the largest that remains is 1.
     """
+    embeddings, labels = as_floats("embeddings", embeddings), class_numbers(labels)
     _check_labels(embeddings, labels)
     anchors, _ = positive_pairs(labels)
     return _negative_probabilities(embeddings, labels)[anchors]
@@ -144,6 +147,7 @@ class DistanceWeightedTriplet:
         Raises:
             ValueError: wrong shapes, no two rows of one class, or all rows of one class.
         """
+        embeddings, labels = as_floats("embeddings", embeddings), class_numbers(labels)
         _check_labels(embeddings, labels)
         anchors, positives = positive_pairs(labels)
         negatives = _draw(_negative_probabilities(embeddings, labels), anchors, generator)

@@ -298,3 +298,13 @@ def test_whole_numbers_are_ordered_without_a_comparison(power):
 def test_rows_of_many_digits_are_not_taken_for_whole_numbers(ordinary):
     for rows in (ordinary, np.where(ordinary > 0, 0.1, -0.1)):
         assert not Search(check_points(rows, None, None), ("torch", torch.device("cpu"))).distinct.whole
+
+
+@pytest.mark.parametrize(("exponent", "factor"), [(-451, 451), (-390, 0), (0, 0), (390, 0), (451, -452), (1010, -1000)])
+def test_small_distances_beside_large_numbers(exponent, factor):
+    """As the canonical distance's documentation says: in order down to 2^-500, and 0 below 2^-538."""
+    for power, wanted in ((-500, [1, 2, 0]), (-541, [0, 1, 2])):
+        rows = np.ldexp([[1.0], [0.0], [3.0], [1.0], [2.0]], [[exponent], [0], *[[power - factor]] * 3])
+        found = squared_distances(check_points(rows, None, None), np.ones(3, int), np.array([2, 3, 4]))
+        assert np.argsort(found, kind="stable").tolist() == wanted
+        assert found.any() == (power == -500)

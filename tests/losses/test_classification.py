@@ -75,7 +75,7 @@ def test_half_precision_is_computed_in_single(dtype: torch.dtype):
     ("logits", "labels", "message"),
     [
         (torch.zeros(4), LABELS, r"must be a floating matrix \(batch, classes\), not torch.float32 \(4,\)"),
-        (torch.zeros(4, 3, dtype=torch.int64), LABELS, "must be a floating matrix .* not torch.int64"),
+        (torch.zeros(4, 3, dtype=torch.bool), LABELS, "must be a floating matrix .* not torch.bool"),
         (torch.zeros(3, 3), LABELS, r"labels must have the shape \(3,\), not \(4,\)"),
         (torch.zeros(4, 3), LABELS[:, None], r"labels must have the shape \(4,\), not \(4, 1\)"),
         (torch.zeros(4, 2), LABELS, "labels must be class numbers from 0 to 1"),

@@ -321,7 +321,7 @@ def test_what_cannot_be_compared_is_refused_in_one_line(case: Case):
     student, teacher = case.batch()
     refused: list[tuple[Any, Any, str]] = [
         (student[:7], teacher, "must hold the same batch, but have 7 and 8 rows"),
-        (student.long(), teacher, "student must be a floating .* but is torch.int64"),
+        (student.bool(), teacher, "student must be a floating .* but is torch.bool"),
         (student, teacher.reshape(8, -1, 1), "teacher must be a floating .* but is torch.float64 of shape"),
         (student[:, :0], teacher, "student must be a floating"),
         (student[:0], teacher[:0], "at least . rows in the batch, but there is 0"),

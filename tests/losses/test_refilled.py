@@ -211,8 +211,14 @@ def test_the_first_version_takes_the_batchs_own_centres():
 
 
 BAD = [
-    (lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS[:8]), r"labels must be int64 of the shape \(9,\)"),
-    (lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS.float()), r"labels must be int64 .* not torch.float32"),
+    (
+        lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS[:8]),
+        r"labels must be whole numbers of the shape \(9,\)",
+    ),
+    (
+        lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS + 0.5),
+        r"labels are floats, but not all of them whole numbers: one is 0.5",
+    ),
     (
         lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS, temperature=0.0),
         "temperature must be a finite number",

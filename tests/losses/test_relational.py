@@ -342,7 +342,7 @@ def test_what_is_no_tensor_is_refused(loss: RelationalLoss):
     [
         (torch.zeros(4), torch.zeros(4, 2), r"student must be a floating matrix .* shape \(4,\)"),
         (torch.zeros(4, 2), torch.zeros(4, 2, 1), r"teacher must be a floating matrix .* shape \(4, 2, 1\)"),
-        (torch.zeros(4, 2, dtype=torch.int64), torch.zeros(4, 2), "student must be a floating matrix .* torch.int64"),
+        (torch.zeros(4, 2, dtype=torch.bool), torch.zeros(4, 2), "student must be a floating matrix .* torch.bool"),
         (torch.zeros(4, 0), torch.zeros(4, 2), r"student must be a floating matrix .* shape \(4, 0\)"),
         (torch.zeros(4, 2), torch.zeros(5, 2), "have 4 and 5 rows"),
         (torch.zeros(1, 2), torch.zeros(1, 2), "at least 2 rows"),

@@ -190,7 +190,7 @@ def test_a_batch_gives_the_embeddings_a_gradient():
     ("embeddings", "labels", "message"),
     [
         (torch.zeros(4), torch.zeros(4), r"floating matrix .* shape \(4,\)"),
-        (torch.zeros(4, 2, dtype=torch.int64), torch.zeros(4), "floating matrix .* torch.int64"),
+        (torch.zeros(4, 2, dtype=torch.bool), torch.zeros(4), "floating matrix .* torch.bool"),
         (torch.zeros(4, 2), torch.tensor([0, 0, 1]), r"shape \(4,\), one per row, not \(3,\)"),
         (torch.zeros(4, 2), torch.tensor([0, 1, 2, 3]), "needs a positive"),
         (torch.zeros(4, 2), torch.tensor([7, 7, 7, 7]), "needs a negative"),
