@@ -398,7 +398,7 @@ def test_memory_that_a_command_lacks_is_one_line(relbench_command, monkeypatch):
     def short(*_):
         raise MemoryError("Unable to allocate 7.3 TiB for an array")
 
-    monkeypatch.setattr("relbench.cli.benchmark_tables.measured", short)
+    monkeypatch.setattr("relbench.benchmarks.tables.measured", short)
     code, _, error = relbench_command("bench", "all")
     assert code == 1
     assert error.startswith("relbench: out of memory (Unable to allocate 7.3 TiB for an array): a smaller batch_size")

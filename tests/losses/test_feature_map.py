@@ -144,7 +144,7 @@ def test_drawing_the_projection_leaves_the_global_generator_alone():
     ("call", "message"),
     [
         (lambda: fitnet(random(2, 3, 1, 1), random(2, 4, 1, 1)), "channels, but have 3 and 4: project the student"),
-        (lambda: fitnet(random(2, 3, 1, 1), random(2, 3)), "equally many dimensions, but have 4 and 2"),
+        (lambda: fitnet(random(2, 3, 1, 1), random(2, 3)), "the same number of dimensions, but have 4 and 2"),
         (
             lambda: FitNet(student_channels=3, teacher_channels=4)(random(2, 4), random(2, 4)),
             "made for 3 and 4 channels, but got 4 and 4",

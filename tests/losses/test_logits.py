@@ -63,6 +63,6 @@ def test_a_temperature_that_is_none_is_refused(temperature: float):
 
 def test_other_classes_are_refused():
     with pytest.raises(
-        ValueError, match="equally many classes, but have 4 and 3: soft labels need a teacher of the same"
+        ValueError, match="the same number of classes, but have 4 and 3: soft labels need a teacher of the same"
     ):
         hinton_kd(random(5, 4), random(5, 3), temperature=4.0)

@@ -107,7 +107,7 @@ def test_correlation_congruence_depends_on_the_order_of_the_batch():
 
 
 def test_correlation_congruence_needs_equal_dimensions():
-    with pytest.raises(ValueError, match="equally many columns, but have 3 and 5: choose equal dimensions"):
+    with pytest.raises(ValueError, match="the same number of columns, but have 3 and 5: choose equal dimensions"):
         correlation_congruence(random(4, 3), random(4, 5))
 
 
