@@ -102,7 +102,8 @@ def _draw_interval(axes: Axes, place: float, interval: Interval, look: dict[str,
 def _legend(methods: list[Method]) -> dict[str, Line2D]:
     """What stands for what, of that which is drawn."""
     verdicts = dict.fromkeys(_compared(method).verdict for method in methods)
-    after = {_compared(method).verdict for method in methods if _compared(method).family > 1}  # a control's is its own
+    corrected = [one for one in map(_compared, methods) if one.family > 1 and one.p_adjusted is not None]
+    after = {one.verdict for one in corrected}  # a control's is its own
     entries = {
         f"{VERDICTS[verdict]}{', after Holm' if verdict in after else ''}": Line2D(
             [], [], **LOOKS[verdict], markersize=6, linestyle="none"
@@ -110,17 +111,27 @@ def _legend(methods: list[Method]) -> dict[str, Line2D]:
         for verdict in LOOKS
         if verdict in verdicts
     }
-    entries["95 % over queries"] = Line2D([], [], color=FAINT, **QUERIES)
-    if any(_compared(method).over_seeds.low is not None for method in methods):
-        entries["95 % over seeds"] = Line2D([], [], color=FAINT, **SEEDS)
-    return entries
+    looks = {"queries": QUERIES, "seeds": SEEDS}
+    return entries | {f"95 % over {over}": Line2D([], [], color=FAINT, **looks[over]) for over in _drawn(methods)}
+
+
+def _drawn(methods: list[Method]) -> list[str]:
+    """Over what there are intervals: a single class has none over queries, a single seed none over seeds."""
+    intervals = {
+        "queries": [_compared(method).over_queries for method in methods],
+        "seeds": [_compared(method).over_seeds for method in methods],
+    }
+    return [over for over, some in intervals.items() if any(one.low is not None for one in some)]
 
 
 def forest_in_words(summary: Summary) -> str:
     """For those who do not see the plot."""
-    values = [f"{named(method)} {signed(_compared(method).difference)}" for method in ranked(summary)]
+    methods = ranked(summary)
+    values = [f"{named(method)} {signed(_compared(method).difference)}" for method in methods]
+    over = " and ".join(f"over {over}" for over in _drawn(methods))
+    intervals = f", with 95 % intervals {over}" if over else ""
     return (
         f"A line for each of {counted(len(values), 'method')}: its Recall@1 minus the teacher's in points, over "
-        f"{seeds_in_words(summary)}, with 95 % intervals over queries and over seeds. From greatest to least: "
+        f"{seeds_in_words(summary)}{intervals}. From greatest to least: "
         f"{listed(values)}."
     )

@@ -143,7 +143,7 @@ def _on_single_seeds(others: Sequence[Method]) -> list[str]:
 def _against(comparison: Comparison) -> str:
     """Verdict and size: "beats the teacher by 4.9 points"."""
     if comparison.verdict == "no verdict":
-        return f"is {gap(comparison.difference)} the teacher ({counted(comparison.seeds, 'seed')}, no verdict)"
+        return f"is {gap(comparison.difference)} the teacher ({rests_on(comparison)}, no verdict)"
     if comparison.verdict == "not shown to differ":
         return f"is not shown to differ from the teacher ({gap(comparison.difference)} it, {rests_on(comparison)})"
     return f"{VERDICTS[comparison.verdict]} by {percent(abs(comparison.difference))} points"

@@ -212,7 +212,9 @@ def _shares(groups: dict[str, list[str]]) -> str:
 
 def pair_note(summary: Summary) -> str:
     """How methods are compared with each other, and which verdicts the correction changed."""
-    count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if len(summary.pairs) > 1 else ""
+    judged = any(pair.comparison.p_adjusted is not None for pair in summary.pairs)
+    many = judged and len(summary.pairs) > 1
+    count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if many else ""
     comparisons = {f"{pair.label} against {pair.other}": pair.comparison for pair in summary.pairs}
     pairing = "paired by seed, over the same queries"
     words = f"Recall@1 of a method minus that of the other: {pairing}, judged as against the teacher{count}."

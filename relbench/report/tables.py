@@ -62,7 +62,7 @@ PAIRS = (
     Column[Pair]("Method", lambda pair: pair.label, is_number=False),
     Column[Pair]("Against", lambda pair: pair.other, is_number=False),
     Column[Pair]("Difference, points", lambda pair: signed(pair.comparison.difference)),
-    Column[Pair]("95 % over queries", lambda pair: bounds_cell(pair.comparison.over_queries)),
+    Column[Pair]("95 % over queries", lambda pair: bounds_cell(pair.comparison.over_queries, "one class")),
     Column[Pair]("95 % over seeds", lambda pair: bounds_cell(pair.comparison.over_seeds)),
     Column[Pair]("Verdict", pair_verdict, is_number=False),
 )
@@ -94,8 +94,8 @@ def _metric_title(metric: str) -> str:
 def _comparison_columns() -> list[Column[Method]]:
     return [
         Column("Difference, points", _difference, in_brief=True),
-        Column("95 % over queries", lambda method: _bounds(method, "over_queries"), in_brief=True),
-        Column("95 % over seeds", lambda method: _bounds(method, "over_seeds"), in_brief=True),
+        Column("95 % over queries", _over_queries, in_brief=True),
+        Column("95 % over seeds", _over_seeds, in_brief=True),
         Column("Verdict", verdict, is_number=False, in_brief=True),
     ]
 
@@ -104,8 +104,12 @@ def _difference(method: Method) -> str:
     return signed(method.against_teacher.difference) if method.against_teacher else NOTHING
 
 
-def _bounds(method: Method, over: str) -> str:
-    return bounds_cell(getattr(method.against_teacher, over)) if method.against_teacher else NOTHING
+def _over_queries(method: Method) -> str:
+    return bounds_cell(method.against_teacher.over_queries, "one class") if method.against_teacher else NOTHING
+
+
+def _over_seeds(method: Method) -> str:
+    return bounds_cell(method.against_teacher.over_seeds) if method.against_teacher else NOTHING
 
 
 def numbers(summary: Summary) -> pd.DataFrame:
@@ -243,7 +247,7 @@ def _console_cells(method: Method) -> list[Text]:
     """The method's name with net and budget below it, then numbers and verdict."""
     budget = f"{net_name(method)}\n{counted(method.row.experiment.total_steps, 'step')}"
     numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
-    bounds = (_bounds(method, "over_queries"), _bounds(method, "over_seeds"))
+    bounds = (_over_queries(method), _over_seeds(method))
     return [
         Text.assemble(f"{one_line(method.label)}\n", (budget, "dim")),
         *map(Text, (*numbers, *bounds)),

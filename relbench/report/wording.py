@@ -63,10 +63,10 @@ def mean_cell(interval: Interval, decimals: int = 1) -> str:
     return f"{mean} [{percent(interval.low, decimals)}, {percent(interval.high, decimals)}]"
 
 
-def bounds_cell(interval: Interval) -> str:
-    """The bounds of a difference, in points."""
+def bounds_cell(interval: Interval, without: str = "one seed") -> str:
+    """The bounds of a difference, in points; or of what there is too little for it to have any."""
     if interval.low is None or interval.high is None:
-        return "one seed"
+        return without
     return f"[{signed(interval.low)}, {signed(interval.high)}]"
 
 
@@ -95,9 +95,9 @@ def pair_verdict(pair: Pair) -> str:
 
 
 def rests_on(comparison: Comparison) -> str:
-    """The p that decides, "Holm p = 0.052"; "1 seed" where there is none, as it says nothing about new runs."""
+    """The p that decides, "Holm p = 0.052"; where there is none, of what there is too little: "1 seed", "1 class"."""
     if comparison.p_adjusted is None:
-        return counted(comparison.seeds, "seed")
+        return counted(1, "seed" if comparison.seeds == 1 else "class")
     return f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
 
 

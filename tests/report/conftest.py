@@ -101,6 +101,22 @@ def study() -> Summary:
     return build()
 
 
+@pytest.fixture(scope="session")
+def one_class() -> Summary:
+    """The same, as it is where all queries are of one class: no interval over queries, and no verdict."""
+
+    def without(comparison: Comparison) -> Comparison:
+        difference = Interval(comparison.difference)
+        return replace(comparison, over_queries=difference, p_over_queries=None, p_adjusted=None, verdict="no verdict")
+
+    summary = build()
+    judged = [
+        replace(one, against_teacher=one.against_teacher and without(one.against_teacher)) for one in summary.methods
+    ]
+    pairs = [replace(pair, comparison=without(pair.comparison)) for pair in summary.pairs]
+    return replace(summary, methods=tuple(judged), pairs=tuple(pairs))
+
+
 @pytest.fixture(
     scope="session",
     params=[

@@ -1,6 +1,7 @@
 """The forest plot: every difference with both intervals, from greatest to least, verdicts told by form."""
 
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
@@ -89,3 +90,14 @@ def test_words_hold_the_same_values_and_name_the_controls(study: Summary) -> Non
         sign = "+" if method.against_teacher.difference > 0 else "\N{MINUS SIGN}"
         assert f"{named(method)} {sign}{abs(100 * method.against_teacher.difference):.1f}" in words
     assert words.count("(control)") == 1
+
+
+def test_what_gives_no_interval_and_no_verdict_is_not_in_the_legend(
+    make_summary: Callable[..., Summary], one_class: Summary, figures: list[Figure]
+) -> None:
+    """Of a single seed, or a single class of queries, one of the intervals isn't there, and nothing is corrected."""
+    for summary, over in ((make_summary(seeds=(7,)), "queries"), (one_class, "seeds")):
+        forest_plot(summary, "svg")
+        texts = [text.get_text() for text in figures[-1].legends[0].get_texts()]
+        assert texts == ["no verdict", f"95 % over {over}"]
+        assert f"with 95 % intervals over {over}. From" in forest_in_words(summary)

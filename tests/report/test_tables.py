@@ -15,6 +15,7 @@ from rich.console import Console
 from relbench.comparison import Comparison, Interval
 from relbench.experiment import Net
 from relbench.report import pairs_text, table_text
+from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
 from relbench.report.summary import Summary
 from relbench.report.syntax import Table, csv_text
@@ -320,3 +321,16 @@ def test_floors_are_in_every_form(floored: Summary) -> None:
     assert "10.0 ± 2.0" in shown
     (note,) = [note for note in notes(floored) if note.startswith("Floors, without training and without a verdict.")]
     assert note.endswith("Raw pixels: as they are. Untrained network: as it is built.")
+
+
+def test_what_a_single_class_of_queries_lacks_is_not_put_down_to_the_seeds(one_class: Summary) -> None:
+    """Three seeds are there: it is the class that can't be resampled."""
+    for table in (formatted(one_class), formatted_pairs(one_class)):
+        for line in (dict(zip(table.header, row, strict=True)) for row in table.rows):
+            if line["Difference, points"] in {NOTHING, ""}:
+                continue
+            assert (line["95 % over queries"], line["Verdict"]) == ("one class", "no verdict (1 class)")
+            assert line["95 % over seeds"].startswith("[")
+    assert "one seed" not in latex_text(one_class) + markdown_text(one_class)
+    assert "(1 class, no verdict)" in headline(one_class)
+    assert "corrected for" not in pair_note(one_class)
