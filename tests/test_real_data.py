@@ -489,6 +489,8 @@ def test_no_room_elsewhere_for_decoded_images(call, cards, tmp_path, monkeypatch
         (("data", "verify", "glyphs-textured"), ["glyphs-textured is rendered on first use"]),
         (("data", "verify", "cubs200"), ["unknown data set"]),
         (("data", "add", "a b", "x.csv"), ["the name 'a b' is impossible"]),
+        (("data", "add", "[v2]", "x.csv"), ["the name '[v2]' is impossible", "letters a to z"]),
+        (("data", "add", "x" * 81, "x.csv"), ["is impossible: take up to 80 letters"]),
         (("data", "add", "mine", "x.csv"), ["x.csv"]),
         (("data", "add", "sop", "x.csv"), ["the name 'sop' is taken"]),
         (("data", "add", "glyphs-textured", "x.csv"), ["the name 'glyphs-textured' is taken"]),

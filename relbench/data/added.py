@@ -20,6 +20,7 @@ from relbench.experiment import Fraction, Settings, changed, one_line
 from relbench.files import clear_unfinished, read_regular, written_whole
 
 NOTE = "added.json"  # in the data set's folder
+LONGEST = 80  # letters of a name: folders and files are named by it, and file systems end at 255
 KS = (1, 2, 4, 8, 16, 32)
 USUAL = Decoding(background="#ffffff", exif="apply")
 
@@ -85,7 +86,7 @@ def add(
     """Remember a data set, after a look at all of its table and images.
 
     Args:
-        name: how experiments will call it: letters, digits, `-` and `_`.
+        name: how experiments will call it: up to 80 letters, digits, `-` and `_`.
         source: a table (`own.read_table`) or a folder of images (`own.read_image_folder`).
         root: the folder of all data sets.
         seed: see `Added`.
@@ -99,8 +100,8 @@ def add(
     Raises:
         ValueError: the name is impossible or taken, or the table or an image is refused.
     """
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
-        raise ValueError(f"the name {name!r} is impossible: take letters, digits, - and _")
+    if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}", name):
+        raise ValueError(f"the name {name!r} is impossible: take up to {LONGEST} letters a to z, digits, - and _")
     if name in (*glyphs.NAMES, *card_names()):
         raise ValueError(f"the name {name!r} is taken: take another one")
     folder = root / name

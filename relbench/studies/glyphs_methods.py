@@ -1,4 +1,4 @@
-"""Every relational method on Glyphs: the quick start's networks, budgets and task loss, and sixteen ways to distil.
+"""Every method on Glyphs: the quick start's networks, budgets and task loss, and sixteen ways to distil.
 
     relbench reproduce glyphs-methods
 
@@ -65,7 +65,7 @@ REFILLED = Term(loss="refilled_classifier")
 
 STUDY = Study(
     name="glyphs-methods",
-    title="Every relational method on {data}",
+    title="Every method on {data}",
     notes=(
         "cross-entropy distils nothing: it is the loss that kd adds to.",
         "In two stages of half the steps each: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",

@@ -265,6 +265,23 @@ def test_every_verdict_is_in_view_without_scrolling_sideways(
     page.close()
 
 
+def test_values_of_a_card_stand_side_by_side_under_titles_of_any_length(
+    browser: Any, full_text: str, tmp_path: Path
+) -> None:
+    page = fresh(browser, full_text, View(768, 900), tmp_path)
+    bottoms = page.eval_on_selector_all(
+        "#results > .cards tr:nth-child(2) td:not(.verdict, .nothing)",
+        """every => {
+          every[1].dataset.title = 'a title that takes two lines or more'
+          const text = document.createRange()
+          return every.map(cell => (text.selectNodeContents(cell), text.getBoundingClientRect().bottom))
+        }""",
+    )
+    assert len(bottoms) >= 5
+    assert max(bottoms[:3]) - min(bottoms[:3]) < 1
+    page.close()
+
+
 CORNERS = """async images => Promise.all(images.map(async image => {
   const canvas = new OffscreenCanvas(20, 20), brush = canvas.getContext('2d')
   await image.decode()
