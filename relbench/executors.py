@@ -7,6 +7,7 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import NoReturn, Protocol, Self
 
 import torch
 
@@ -91,7 +92,9 @@ def attempt(job: Job, on_step: Callable[[int], None]) -> Row | Failure:
     try:
         error_file.unlink(missing_ok=True)  # of an earlier attempt
         return job.run(job.experiment, job.runs, job.data, on_step)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a user's loss may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a user's loss may raise anything, and extensions in Rust do
         where = _noted(error_file)
         failure = Failure(_explained(error) + where, isinstance(error, DivergedError))
     _free_memory()  # outside the handler: the error holds on to all that was in use
@@ -251,8 +254,15 @@ def _serve(connection: Connection) -> None:
         try:
             job: Job = connection.recv()
         except EOFError:
-            return
+            _end_at_once()
         connection.send(attempt(job, connection.send))
+
+
+def _end_at_once() -> NoReturn:
+    """Without waiting for threads that a user's loss has left behind, as the parent waits for this process."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _die_with_parent() -> None:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 import torch
@@ -81,6 +83,7 @@ def test_other_errors_are_no_want_of_memory(error):
         (UnsendableError("this", "that"), "UnsendableError: this and that"),
         (AssertionError(), "AssertionError"),
         (SystemExit(3), "SystemExit: 3"),
+        (BaseException("panicked"), "BaseException: panicked"),
         (RuntimeError("two\n  lines"), "RuntimeError: two lines"),
         (RuntimeError("x" * 1000), f"RuntimeError: {'x' * 300}..."),
         (ValueError("step 3: bad"), "step 3: bad"),
@@ -165,6 +168,7 @@ def misbehave(one, runs, data, on_step):
         os.kill(os.getpid(), signal.SIGKILL)
     if one.seed == 2:
         raise UnsendableError("this", "that")
+    threading.Thread(target=time.sleep, args=(60,)).start()  # outlives the run
     return one.fingerprint
 
 
@@ -176,6 +180,8 @@ def test_in_other_processes_a_failure_of_any_kind_is_of_one_run(tmp_path):
                 executor.start(job(tmp_path, misbehave, seed))
             while executor.is_busy():
                 ends.update([executor.next_end()])
+        finished = time.monotonic()
+    assert time.monotonic() - finished < 30  # threads that a run leaves behind are not waited for
     memory, killed, unsendable, good = (ends[experiment(seed).fingerprint] for seed in range(4))
     assert memory.words.startswith("out of memory (OutOfMemoryError: CUDA out of memory)")
     assert killed.words == f"its process was killed, perhaps for lack of memory: {ADVICE}"

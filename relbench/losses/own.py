@@ -159,7 +159,9 @@ def users_code(name: str, file: str, when: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (Exception, SystemExit) as problem:
+    except (KeyboardInterrupt, GeneratorExit):  # Ctrl-C, or nobody waits for the end of this `with`
+        raise
+    except BaseException as problem:
         line = _line(problem, file)
         place = f"{_label(file)}{f', line {line}' if line else ''}"
         raise ValueError(f"loss {name!r}{when}: {place}: {type(problem).__name__}{_message(problem)}") from problem

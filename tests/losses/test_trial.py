@@ -190,6 +190,7 @@ RAISED = {
     "return student @ teacher": "line 6: RuntimeError: ",
     "raise NotImplementedError": "line 6: NotImplementedError",
     "raise SystemExit(1)": "line 6: SystemExit: 1",
+    "raise BaseException('panicked')": "line 6: BaseException: panicked",
     "assert len(student) == 3, 'a\\nb'": "line 6: AssertionError: a",
     "return teacher.numpy().sum()": "line 6: RuntimeError: Can't call numpy() on Tensor that requires grad",
 }
