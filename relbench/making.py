@@ -84,4 +84,4 @@ def measuring(items: Iterable[str]) -> Iterable[str]:
 
 def written(folder: Path, paths: Sequence[Path]) -> None:
     """Say which files of a report were written."""
-    out.print(f"written to {folder}: {', '.join(path.name for path in paths)}")
+    out.print(f"written to {folder}: {', '.join(path.name for path in paths)}", soft_wrap=True)

@@ -75,3 +75,8 @@ def plain(text: str) -> str:
     """Text that matplotlib shows as it is: no line hidden from a legend by an underscore, no letter unseen."""
     shown = visible(text)
     return f" {shown}" if shown.startswith("_") else shown
+
+
+def shortened(text: str, letters: int) -> str:
+    """So many letters at most, less the end where there are more; textwrap would drop a name without blanks whole."""
+    return text if len(text) <= letters else f"{text[: letters - 1]}…"

@@ -1,13 +1,12 @@
 """How the distances of pairs are spread, a panel a network; and the same in words."""
 
 import math
-import textwrap
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from relbench.report.canvas import COLOURS, drawn, plain
+from relbench.report.canvas import COLOURS, drawn, plain, shortened
 from relbench.report.images import Distances, Share, Spread
 from relbench.report.summary import Summary
 from relbench.report.wording import counted
@@ -65,7 +64,7 @@ def _draw(axes: Axes, spread: Spread, distances: Distances) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:g}")
     axes.spines["left"].set_visible(False)
-    axes.set_title(f"{plain(textwrap.shorten(spread.label, 32))}, S {spread.separation:.3f}")
+    axes.set_title(f"{plain(shortened(spread.label, 32))}, S {spread.separation:.3f}")
 
 
 def _highest(distances: Distances) -> float:

@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from relbench.comparison import Interval
 from relbench.ledger import WATCHED
-from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, STRIP, drawn, plain
+from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, STRIP, drawn, plain, shortened
 from relbench.report.summary import Floor, Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
 
@@ -28,6 +28,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)))
 TEACHER = {"color": INK, "linestyle": (0, (5, 2)), "linewidth": 2.6, "marker": "o", "markersize": 3.5, "zorder": 3}
 FLOOR: dict[str, Any] = {"color": FAINT, "linestyle": (0, (1, 2)), "linewidth": 1.4, "zorder": 1}
+TERM = 26  # letters of a loss term's name in a line above its panel
 LEGEND_LINE = 0.2  # inches
 ROOM = 0.055  # of a line of letters beside a curve's end, in heights of the axes
 SWAPPED = str.maketrans("-_", "_-")
@@ -314,7 +315,7 @@ def _draw_terms(
     panels = [axes for line in grid for axes in line]
     for axes, term in zip(panels, terms, strict=False):
         _draw_history(axes, frames, term, looks)
-        axes.set_title(plain(term), fontsize="small")
+        axes.set_title(_wrapped(shortened(term, 3 * TERM), TERM), fontsize="small")
         axes.tick_params(labelsize="small")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))  # the default's depend on a height that is not yet known
     for axes in panels[len(terms) :]:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
+from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
 from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_grid import parts, rows
 from relbench.report.printed_words import RULES, title_in_lines, whiskers
@@ -114,7 +114,7 @@ def _label_groups(axes: Axes, names: Sequence[str], letters: int) -> None:
 def _legend(summary: PrintedSummary, colours: Mapping[str, str]) -> list[tuple[str, Patch]]:
     """Columns by colour, paper and ours by filling; only what is drawn."""
     first = summary.shown[0]
-    entries = [(plain(textwrap.shorten(column, LONGEST)), _solid(colour)) for column, colour in colours.items()]
+    entries = [(plain(shortened(column, LONGEST)), _solid(colour)) for column, colour in colours.items()]
     entries += [("paper", _papers(FAINT))] if summary.is_printed else []
     entries += [(f"ours, {RULES[first]}", _solid(FAINT))] if first in summary.finished_rules else []
     return [(text, Patch(**look)) for text, look in entries]

@@ -152,7 +152,8 @@ class Study(Settings):
         if start == TERMS and dot and loss in self.losses():
             return TERMS, loss, option
         terms = [f"{TERMS}.{loss}.{name}" for loss in self.losses() for name in OF_A_TERM]
-        return self.places()[known_key(key, [*self.places(), *terms], self.name)]
+        study = self.name.partition("+")[0]  # contenders' names come after it
+        return self.places()[known_key(key, [*self.places(), *terms], study)]
 
 
 def parse_value(text: str) -> Any:

@@ -247,7 +247,7 @@ def test_a_link_of_the_contents_unfolds_what_it_leads_to(browser: Any, full_text
     page.close()
 
 
-@pytest.mark.parametrize("width", [360, 768, 1280])
+@pytest.mark.parametrize("width", [360, 768, 1024, 1280])
 def test_every_verdict_is_in_view_without_scrolling_sideways(
     browser: Any, full_text: str, width: int, tmp_path: Path
 ) -> None:

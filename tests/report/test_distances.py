@@ -45,6 +45,14 @@ def test_every_peak_is_inside_its_panel(study: Summary, narrow: bool, figures: l
         assert axes.get_ylim()[1] > max(*spread.same, *spread.other)
 
 
+def test_a_long_name_without_blanks_keeps_its_beginning(study: Summary, figures: list[Figure]) -> None:
+    """Python's own shortening knows words alone: of such a name it left nothing."""
+    made_up = distances(1)
+    spreads = (replace(made_up.spreads[0], label="a_loss_" * 15),)
+    distances_plot(replace(study, distances=replace(made_up, spreads=spreads)), "svg")
+    assert figures[0].axes[0].get_title(loc="left").startswith("a_loss_a_loss_a_loss_")
+
+
 @pytest.mark.parametrize("end", [1.5476, 2.0, 3.26, 0.83])
 def test_no_two_tick_labels_touch(study: Summary, end: float, figures: list[Figure]) -> None:
     drawn = replace(distances(6), edges=tuple(np.linspace(0, end, 21).tolist()))

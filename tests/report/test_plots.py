@@ -132,6 +132,17 @@ def test_what_was_watched_of_test_classes_is_no_loss_term(study: Summary, figure
     assert drawn[0] == drawn[1]
 
 
+def test_the_name_of_a_loss_term_is_no_wider_than_its_panel(study: Summary, figures: list[Figure]) -> None:
+    teacher, *others = study.methods
+    history = tuple({"a_loss_" * 15: 1.0} | entry for entry in teacher.row.history)
+    rows = tuple(row.model_copy(update={"history": history}) for row in teacher.rows)
+    training_plot(dataclasses.replace(study, methods=(dataclasses.replace(teacher, rows=rows), *others)), "svg")
+    titles = [panel.get_title(loc="left") for panel in figures[0].axes[1:]]
+    lines = next(title.split("\n") for title in titles if title.startswith("a_loss_"))
+    assert 1 < len(lines) <= 4
+    assert max(map(len, lines)) <= 26
+
+
 def test_many_loss_terms_stand_in_a_grid(many: Summary, figures: list[Figure]) -> None:
     terms = {term.loss for method in many.methods for term in method.row.experiment.terms}
     for narrow, columns in ((False, 4), (True, 2)):

@@ -229,6 +229,11 @@ def test_impossible_changes_of_a_loss(key, value, message):
     assert message in refusal(lambda: STUDY.with_values({key: value}).cells((0,)))
 
 
+def test_an_unknown_setting_beside_contenders_names_a_study_that_can_be_asked_for_its_settings():
+    beside = STUDY.model_copy(update={"name": f"{STUDY.name}+my_loss+pkt"})
+    assert f"`relbench settings {STUDY.name}` lists" in refusal(lambda: beside.with_values({"x.y": 1}))
+
+
 def test_students_alone():
     before, after = STUDY.cells((0,)), STUDY.with_values({"student.dim": 64}).cells((0,))
     assert [cell.experiment.net.dim for cell in after] == [16, 64, 64, 16]
