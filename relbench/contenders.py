@@ -39,7 +39,7 @@ def find_contender(spec: str, weight: float) -> Contender:
     name, source = read_own(spec) if FILE.search(spec) else (find_loss(spec).name, "")
     if not TRAINS & set(find_loss(name, source).takes):
         raise ValueError(f"the loss {name} does not train the student: compare a loss of its embeddings")
-    return Contender(name.rpartition(":")[2], Term(loss=name, weight=weight, source=source))
+    return Contender(name.rpartition(":")[2], changed(Term(loss=name, source=source), {"weight": weight}))
 
 
 def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: bool) -> Study:

@@ -46,6 +46,7 @@ def test_a_loss_by_name(spec, label, name):
         ("probe", 1.0, "the loss probe does not train the student"),
         ("pkt", 0.0, "--weight must be a finite number above 0, not 0.0"),
         ("pkt", float("nan"), "weight"),
+        ("pkt", 1e300, r"^weight = 1e\+300: Input should be less than or equal to \d+$"),
     ],
 )
 def test_what_is_no_contender(spec, weight, message):
