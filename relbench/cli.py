@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 import relbench
 from relbench import data_commands, study_commands
@@ -128,7 +128,8 @@ def settings(study: StudyName) -> None:
     with in_one_line():
         from relbench.setting_list import settings_of
 
-        table = Table("key", "value", "meaning and choices", box=None)
+        folded = [Column(title, overflow="fold") for title in ("value", "meaning and choices")]
+        table = Table(Column("key", no_wrap=True), *folded, box=None)  # nothing is cut short: keys are to be copied
         for setting in settings_of(study):
             values = "\n".join(" | ".join(value) for value in setting.values.values())
             table.add_row("\n".join(setting.values), values, f"{setting.meaning} ({setting.choices})")

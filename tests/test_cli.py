@@ -17,6 +17,7 @@ from relbench.cli import app
 from relbench.evaluation import retrieval_metrics
 from relbench.grid import claimed
 from relbench.ledger import Row, read_record
+from relbench.setting_list import settings_of
 from relbench.training import Objective
 
 
@@ -88,6 +89,15 @@ def test_settings_of_a_study(relbench_command):
     assert code == 0
     assert re.search(r"teacher\.dim +128 +Dimensions of the embedding.*\n *student\.dim +32", text)
     refused(relbench_command("settings", "quickstrat"), "unknown study 'quickstrat': did you mean quickstart?")
+
+
+@pytest.mark.parametrize(("study", "width"), [("quickstart", 48), ("glyphs-methods", 80)])
+def test_a_narrow_terminal_cuts_no_setting_short(monkeypatch, study, width):
+    monkeypatch.setattr(relbench.console.out, "width", width)
+    text = CliRunner().invoke(app, ["settings", study]).stdout
+    assert "\N{HORIZONTAL ELLIPSIS}" not in text
+    keys = [key for setting in settings_of(study) for key in setting.values]
+    assert {line.split()[0] for line in text.splitlines() if line.strip()} >= set(keys)
 
 
 @pytest.mark.parametrize(
