@@ -86,13 +86,14 @@ def kinds(count: int, dim: int, generator: np.random.Generator) -> Iterator[tupl
     rows = _clusters(few, dim, generator)
     yield "uniform", generator.random((count, dim), dtype=np.float32), few
     yield "clustered", rows, few
-    yield "20 classes", *_clustered(generator.permutation(np.arange(count) % 20), dim, generator)
+    yield "tight classes", *_clustered(few, dim, generator, noise=0.01)
+    for classes in (20, 10):
+        yield f"{classes} classes", *_clustered(generator.permutation(np.arange(count) % classes), dim, generator)
     yield "2 classes, apart", *_clustered(two, dim, generator)
     yield "2 classes, at random", rows, two
     yield "one giant class", rows, np.where(few < few.max() // 2, 0, few)
-    repeated = np.arange(count) // 10 * 10
-    yield "each row 10 times", rows[repeated], few[repeated]
-    yield "each row 10 times, 2 classes", rows[repeated], two
+    yield "half zeros, 2 classes", np.maximum(rows, 0), two
+    yield from _repeated(rows, few, two)
     yield "all rows equal", np.ones((count, dim), np.float32), few
     far = rows.copy()
     far[:5] *= 1e6
@@ -103,6 +104,14 @@ def kinds(count: int, dim: int, generator: np.random.Generator) -> Iterator[tupl
     tails = rows * np.abs(generator.standard_cauchy((count, 1))).astype(np.float32)
     yield "Cauchy-tailed", tails, few
     yield from _codes(count, dim, generator, few, two)
+
+
+def _repeated(rows: Rows, few: Labels, two: Labels) -> Iterator[tuple[str, Rows, Labels]]:
+    twice, often = (np.arange(len(rows)) // times * times for times in (2, 10))
+    yield "each row twice, 20 classes", rows[twice], few % 20
+    yield "each row twice, 2 classes", rows[twice], two
+    yield "each row 10 times", rows[often], few[often]
+    yield "each row 10 times, 2 classes", rows[often], two
 
 
 def _codes(
@@ -117,14 +126,14 @@ def _codes(
     yield SLOWEST, signs[part] / np.sqrt(dim, dtype=np.float32), two[part]
 
 
-def _clustered(labels: Labels, dim: int, generator: np.random.Generator) -> tuple[Rows, Labels]:
-    return _clusters(labels, dim, generator), labels
+def _clustered(labels: Labels, dim: int, generator: np.random.Generator, noise: float = 2.0) -> tuple[Rows, Labels]:
+    return _clusters(labels, dim, generator, noise), labels
 
 
-def _clusters(labels: Labels, dim: int, generator: np.random.Generator) -> Rows:
+def _clusters(labels: Labels, dim: int, generator: np.random.Generator, noise: float = 2.0) -> Rows:
     """Unit-length rows around their class's centre."""
     centres = generator.standard_normal((int(labels.max()) + 1, dim), dtype=np.float32)
-    rows = centres[labels] + 2 * generator.standard_normal((len(labels), dim), dtype=np.float32)
+    rows = centres[labels] + np.float32(noise) * generator.standard_normal((len(labels), dim), dtype=np.float32)
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
