@@ -68,7 +68,7 @@ def with_contenders(study: Study, contenders: Sequence[Contender], *, alone: boo
             "methods": methods,
             "pairs": tuple(pairs.values()),
             "contenders": tuple(labels),
-            "own_notes": (f"Put beside the study {study.name}, whose notes do not cover them: {words}.",),
+            "own_notes": (f"Added to the study {study.name}, whose notes do not cover them: {words}.",),
         },
     )
 

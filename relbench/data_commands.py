@@ -322,7 +322,7 @@ def _say_what_goes(name: str, root: Path, paths: Iterable[Path]) -> None:
         out.print(f"{path}: {what}", soft_wrap=True)
     out.print(f"{decimal(sum(sizes.values()))} in all")
     if stays_gone(name, root, paths):
-        out.print(f"{name} can't be downloaded: to have it again, you place it by hand", soft_wrap=True)
+        out.print(f"{name} can't be downloaded: to get it back, place it by hand", soft_wrap=True)
 
 
 def _confirm(*, yes: bool) -> None:

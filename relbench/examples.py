@@ -32,8 +32,8 @@ PAIRS = 100_000  # of each kind; all where there are fewer
 NETWORKS = 6  # whose distances are shown at most
 BINS = 60
 SHOWN = 0.999  # of the pairs of each kind and network lie inside the bins
-ADVICE = "run the study again in another folder of results to have it, or put the file back"
-REMEDY = "delete it, and the report does without; delete row.json beside it too, and the study run again restores both"
+ADVICE = "run the study again in another results folder to get it, or put the file back"
+REMEDY = "delete it for a report without it; delete row.json beside it too, and running the study again restores both"
 
 Integers = NDArray[np.int64]
 Progress = Callable[[Iterable[str]], Iterable[str]]
@@ -163,7 +163,7 @@ def _searched(run: _Run) -> _Network:
 
 def _texts(values: NDArray[np.str_] | None, count: int) -> NDArray[np.str_]:
     if values is None or values.dtype.kind != "U":
-        raise ValueError("its labels or names are not there, or are not texts")
+        raise ValueError("its labels or names are missing, or are not text")
     return np.asarray(check_labels(values, count))
 
 
@@ -186,8 +186,8 @@ def _refuse_other_images(networks: Sequence[_Network]) -> None:
         for what in ("names", "labels", "query"):
             if not np.array_equal(getattr(network, what), getattr(networks[0], what)):
                 raise ValueError(
-                    f"{network.run.path} has not the {what} of {networks[0].run.path}, though both rows are of the "
-                    f"same data; of the one that was changed: {REMEDY}"
+                    f"{network.run.path} does not have the {what} of {networks[0].run.path}, though both rows are of "
+                    f"the same data; of the one that was changed: {REMEDY}"
                 )
 
 
@@ -206,7 +206,7 @@ def _examples_or_why(
     try:
         return _examples(teacher, student, _loaded(load, teacher.run.row))
     except _NoImagesError as error:
-        return f"the images of {teacher.run.row.experiment.data.name} can't be had ({error})"
+        return f"the images of {teacher.run.row.experiment.data.name} are not available ({error})"
 
 
 class _NoImagesError(ValueError):
@@ -239,7 +239,7 @@ def _load(row: Row, data_folder: Path, progress: Progress) -> _Source:
     images = data_set.load(data, data_folder, progress)
     if images.data_hash != row.data_hash:
         raise ValueError(
-            f"those in {data_folder} have another hash than those of the runs: name their folder by --data"
+            f"those in {data_folder} have another hash than those of the runs: name their folder with --data"
         )
     shown = class_names(images.table)
     return _Source(images, lambda label: shown.get(label) or data_set.class_name(label))

@@ -152,7 +152,7 @@ class Experiment(Settings):
     def _possible(self) -> Self:
         names = [term.loss for term in self.terms]
         if len(set(names)) != len(names):
-            raise ValueError("a loss may stand in `terms` once: add up its weights")
+            raise ValueError("a loss may occur in `terms` only once: add up its weights")
         if self.start and (self.start.net, self.start.seed) != (self.net, self.seed):
             raise ValueError("a run goes on with the network and the seed that it starts from: make them equal")
         return self

@@ -150,7 +150,7 @@ def open_to_write(path: Path, more: int = 0) -> int:
 
 
 def _no_plain_file(path: Path) -> ValueError:
-    return ValueError(f"{path} is a link or no plain file, which is never written to: delete it, then try again")
+    return ValueError(f"{path} is a link or not a regular file, and is never written to: delete it, then try again")
 
 
 def refuse_links(folder: Path) -> None:

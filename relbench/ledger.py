@@ -265,7 +265,7 @@ def _contradictions(row: Row) -> Iterator[str]:
         ):
             yield f"its metrics are not what its history says of step {row.selected_step}"
     if row.selected_step not in [entry.get("step") for entry in row.history]:
-        yield f"step {row.selected_step}, which counts, is missing in its history"
+        yield f"step {row.selected_step}, which counts, is missing from its history"
 
 
 def impossible_metrics(metrics: Mapping[str, float], by_class: ClassCounts) -> Iterator[str]:

@@ -263,7 +263,7 @@ def test_refused(settings, values, message):
         (Protocol(), {"images_per_class": 128}, "batch_size must exceed images_per_class"),
         (Protocol(), {"decay_at": (0.75, 0.5)}, "decay_at must increase"),
         (Protocol(), {"decay_at": (0.5, 0.5)}, "decay_at must increase"),
-        (STUDENT, {"terms": (Term(loss="x"), Term(loss="x", weight=2))}, "a loss may stand in `terms` once"),
+        (STUDENT, {"terms": (Term(loss="x"), Term(loss="x", weight=2))}, "a loss may occur in `terms` only once"),
     ],
 )
 def test_impossible_together(settings, values, message):

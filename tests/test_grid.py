@@ -228,7 +228,7 @@ def test_a_lock_that_is_a_link_empties_nothing(tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / ".lock").symlink_to(tmp_path / "mine.txt")
-    with pytest.raises(ValueError, match=r"\.lock is a link or no plain file"), claimed(tmp_path / "results"):
+    with pytest.raises(ValueError, match=r"\.lock is a link or not a regular file"), claimed(tmp_path / "results"):
         pass
     assert (tmp_path / "mine.txt").read_text() == "mine"
 

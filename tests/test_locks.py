@@ -62,7 +62,7 @@ def test_nothing_is_written_through_a_link(tmp_path, kind):
     mine = tmp_path / "mine.txt"
     mine.write_text("mine")
     kind(mine)(tmp_path / ".lock")
-    with pytest.raises(ValueError, match=r"\.lock is a link or no plain file, which is never written to: delete it"):
+    with pytest.raises(ValueError, match=r"\.lock is a link or not a regular file, and is never written to: delete it"):
         lock(tmp_path)
     assert mine.read_text() == "mine"
 
@@ -77,7 +77,7 @@ def test_nothing_is_written_through_a_link(tmp_path, kind):
 def test_what_is_no_file_is_refused(tmp_path, monkeypatch, make, wait):
     monkeypatch.chdir(tmp_path)  # a socket's path is short
     make(Path(".lock"))
-    with pytest.raises(ValueError, match="is a link or no plain file"):
+    with pytest.raises(ValueError, match="is a link or not a regular file"):
         lock(Path(), wait=wait)
     assert not Path("nowhere").exists()
 

@@ -129,7 +129,7 @@ def with_method(*terms):
         ((Term(loss="pml:NoSuchLoss"),), "method: "),
         ((Term(loss="triplet", options={"margn": 0.2}),), "method: loss 'triplet' has no option 'margn': did you mean"),
         ((Term(loss="triplet", options={"margin": "big"}),), "method: loss 'triplet': option 'margin' is 'big', but"),
-        ((TRIPLET, Term(loss="triplet")), "settings: a loss may stand in `terms` once"),
+        ((TRIPLET, Term(loss="triplet")), "settings: a loss may occur in `terms` only once"),
         ((), "terms = (): Tuple should have at least 1 item"),
         (
             (TRIPLET, Term(loss="rkd_distance", layers=("stage4",))),

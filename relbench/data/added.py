@@ -66,7 +66,9 @@ class Added(Settings):
         known_before = table["name"].str.lower().str.endswith(FIRST_ENDINGS)
         if table_hash(table[known_before]) == self.content:
             more = examples(list(table["name"][~known_before]))
-            return f"{self.name} was added without images that now are taken ({more}): add it again under another name"
+            return (
+                f"{self.name} was added without images that are included now ({more}): add it again under another name"
+            )
         return (
             f"{self.source} has other images, classes or splits than when {self.name} was added: put back what "
             "was there, or add it under another name"
@@ -103,10 +105,10 @@ def add(
     if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}", name):
         raise ValueError(f"the name {name!r} is impossible: take up to {LONGEST} letters a to z, digits, - and _")
     if name in (*glyphs.NAMES, *card_names()):
-        raise ValueError(f"the name {name!r} is taken: take another one")
+        raise ValueError(f"the name {name!r} is taken: choose another")
     folder = root / name
     if os.path.lexists(folder) and not _is_left_over(folder):
-        raise ValueError(f"{folder} is there already: take another name, or delete it")
+        raise ValueError(f"{folder} is there already: choose another name, or delete it")
     source = source.resolve()
     _refuse_inside(folder, source)
     added = _noted(name, source, seed, share)

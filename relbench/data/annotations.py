@@ -53,7 +53,7 @@ class Line:
 
     def refused(self, why: str) -> ValueError:
         """The error to raise."""
-        return ValueError(f"{self.place}: {why}: put a good copy there")
+        return ValueError(f"{self.place}: {why}: replace it with a good copy")
 
     def expect(self, columns: int) -> None:
         """Refuse another number of columns."""
@@ -90,9 +90,9 @@ def _raw_lines(file: Path) -> list[bytes]:
     try:
         content = read_regular(file)
     except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None
+        raise ValueError(f"{file} cannot be read ({error.strerror}): replace it with a good copy") from None
     if not content:
-        raise ValueError(f"{file} is empty: put a good copy there")
+        raise ValueError(f"{file} is empty: replace it with a good copy")
     return content.removesuffix(b"\n").split(b"\n")
 
 
@@ -100,7 +100,7 @@ def _decoded(file: Path, number: int, line: bytes) -> str:
     try:
         return line.decode("utf-8").removesuffix("\r")
     except UnicodeDecodeError:
-        raise ValueError(f"{file}, line {number}: is not UTF-8 text: put a good copy there") from None
+        raise ValueError(f"{file}, line {number}: is not UTF-8 text: replace it with a good copy") from None
 
 
 def read_lines(file: Path, separator: str | None = None) -> list[Line]:

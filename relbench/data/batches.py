@@ -31,7 +31,7 @@ class ClassBatches:
         if self._classes > len(self._members):
             raise ValueError(
                 f"a batch of {batch_size} with {images_per_class} images per class needs {self._classes} classes, "
-                f"but there are {len(self._members)} for training: lower batch_size or take more classes"
+                f"but there are {len(self._members)} for training: lower batch_size or use more classes"
             )
         self._batch_size = batch_size
         self._images_per_class = images_per_class

@@ -35,7 +35,7 @@ class Archive(Settings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if self.addresses and not (self.md5 or self.sha256):
-            raise ValueError("an archive with addresses needs md5 or sha256: what comes from there is checked")
+            raise ValueError("an archive with addresses needs md5 or sha256: downloads are checked")
         return self
 
     def place(self, folder: Path) -> Path:
@@ -83,7 +83,7 @@ class Expected(Settings):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         if (self.queries is None) != (self.gallery is None):
-            raise ValueError("queries and gallery stand together, or neither does")
+            raise ValueError("give both queries and gallery, or neither")
         if self.queries and self.gallery and self.queries + self.gallery != self.test_images:
             raise ValueError(f"{self.queries} queries and {self.gallery} in the gallery are not test_images")
         return self
@@ -173,7 +173,7 @@ def packaged_card(name: str) -> Card:
     path = _folder() / f"{name}.toml"
     card = read_card(path)
     if card.name != name:
-        raise ValueError(f"{path}: name is {card.name!r}, not that of the file: put a good copy there")
+        raise ValueError(f"{path}: name is {card.name!r}, not that of the file: replace it with a good copy")
     return card
 
 

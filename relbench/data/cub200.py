@@ -33,7 +33,7 @@ def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     if len(images) != len(labels):
         raise ValueError(
             f"{root / 'images.txt'} has {len(images)} lines, {root / 'image_class_labels.txt'} has {len(labels)}: "
-            "put good copies there"
+            "replace them with good copies"
         )
     rows = [_row(image, label, classes) for image, label in zip(images, labels, strict=True)]
     return table_of(folder, rows, images, check_images=check_images)

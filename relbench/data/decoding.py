@@ -72,7 +72,7 @@ def _colour(text: str) -> str:
     try:
         red, green, blue = ImageColor.getrgb(text)[:3]
     except ValueError:
-        raise ValueError(f"--background = {text!r} is no colour: take white, black, #rrggbb or {REFUSE}") from None
+        raise ValueError(f"--background = {text!r} is not a colour: use white, black, #rrggbb or {REFUSE}") from None
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
@@ -212,4 +212,4 @@ def _has_other_profile(image: Image.Image) -> bool:
 
 
 def _unexpected(option: str) -> str:
-    return f"which nothing was said about when the data set was added: add it again under another name ({option})"
+    return f"for which no option was set when the data set was added: add it again under another name ({option})"

@@ -172,7 +172,7 @@ def _refuse_in_the_way(archive: Archive, folder: Path) -> None:
         if (folder / name).exists():
             raise ValueError(
                 f"{folder / name} is there, but not complete: complete it, or move it away or delete it, then fetch "
-                f"again to have it from {archive.file}"
+                f"again to get it from {archive.file}"
             )
 
 

@@ -117,7 +117,7 @@ def copy_notes(folder: Path, table: pd.DataFrame) -> list[str]:
         return []
     torn = sum(labels[name] != labels[before] for name, before in pairs)
     named = examples([f"{name} of {before}" for name, before in pairs])
-    return [f"copies of other images, byte for byte: {len(pairs):,}, of them of another class {torn:,}: {named}"]
+    return [f"copies of other images, byte for byte: {len(pairs):,} ({torn:,} in another class): {named}"]
 
 
 def label_notes(labels: Iterable[str]) -> list[str]:

@@ -78,11 +78,11 @@ def _lines(file: Path, variable: str, rows: Callable[[Matrix], list[list[Element
         matrix = _variable(_content(file, limit), variable, limit)
         found = [_texts(number, row, matrix.order) for number, row in enumerate(rows(matrix), start=1)]
     except OSError as error:
-        raise ValueError(f"{file} cannot be read ({error.strerror}): put a good copy there") from None
+        raise ValueError(f"{file} cannot be read ({error.strerror}): replace it with a good copy") from None
     except (UnicodeDecodeError, struct.error, zlib.error) as error:
-        raise ValueError(f"{file} is damaged ({error}): put a good copy there") from None
+        raise ValueError(f"{file} is damaged ({error}): replace it with a good copy") from None
     except ValueError as error:
-        raise ValueError(f"{file}: {error}: put a good copy there") from None
+        raise ValueError(f"{file}: {error}: replace it with a good copy") from None
     return [Line(file, number, texts, unit="record") for number, texts in enumerate(found, start=1)]
 
 
@@ -102,7 +102,7 @@ def _variable(content: bytes, variable: str, limit: int) -> Matrix:
     """The variable of that name, a single row."""
     order = BYTE_ORDERS.get(content[HEADER - 4 : HEADER])
     if order is None:
-        raise ValueError("is no .mat file of version 5 to 7.2")
+        raise ValueError("is not a .mat file of version 5 to 7.2")
     for element in _elements(memoryview(content)[HEADER:], order):
         matrix = _matrix(_uncompressed(element, order, limit), order, limit // ELEMENT)
         if matrix.name == variable:
@@ -119,7 +119,7 @@ def _uncompressed(element: Element, order: str, limit: int) -> Element:
     unpacking = zlib.decompressobj()
     unpacked = unpacking.decompress(content, limit)
     if not unpacking.eof:
-        raise ValueError(_too_large(limit) if len(unpacked) == limit else "is cut or damaged")
+        raise ValueError(_too_large(limit) if len(unpacked) == limit else "is truncated or damaged")
     return next(_elements(memoryview(unpacked), order), (MATRIX, memoryview(b"")))
 
 
@@ -132,7 +132,7 @@ def _elements(part: memoryview, order: str) -> Iterator[Element]:
         if kind >> 16:
             kind, size, start, end = kind & 0xFFFF, kind >> 16, at + 4, at + 8
         if start + size > min(end, len(part)):
-            raise ValueError("is cut or damaged")
+            raise ValueError("is truncated or damaged")
         yield kind, part[start : start + size]
         at = end
 
@@ -156,7 +156,7 @@ def _matrix(element: Element, order: str, most: int) -> Matrix:
 def _structs(matrix: Matrix, fields: tuple[str, ...]) -> list[list[Element]]:
     """The wanted fields of each struct. Their names come first, padded with zeros to equal length."""
     if matrix.kind != STRUCTS or len(matrix.content) < 2:
-        raise ValueError(f"{matrix.name!r} is no struct array")
+        raise ValueError(f"{matrix.name!r} is not a struct array")
     (_, length), (_, joined), *values = matrix.content
     step = max(1, *struct.unpack(f"{matrix.order}i", length))
     names = [str(joined[at : at + step], "utf-8").partition("\0")[0] for at in range(0, len(joined), step)]
@@ -164,14 +164,14 @@ def _structs(matrix: Matrix, fields: tuple[str, ...]) -> list[list[Element]]:
     if missing:
         raise ValueError(f"{matrix.name!r} has no field {missing[0]!r}")
     if len(values) != len(names) * matrix.shape[1]:
-        raise ValueError(f"{matrix.name!r} is cut or damaged")
+        raise ValueError(f"{matrix.name!r} is truncated or damaged")
     columns = [values[names.index(field) :: len(names)] for field in fields]
     return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _cells(matrix: Matrix) -> list[list[Element]]:
     if matrix.kind != CELLS or len(matrix.content) != matrix.shape[1]:
-        raise ValueError(f"{matrix.name!r} is no array of {matrix.shape[1]} cells")
+        raise ValueError(f"{matrix.name!r} is not an array of {matrix.shape[1]} cells")
     return [[element] for element in matrix.content]
 
 

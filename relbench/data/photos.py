@@ -192,7 +192,7 @@ def _state(path: Path) -> os.stat_result:
     try:
         return path.stat()
     except (OSError, ValueError) as error:  # ValueError: a path with a null character
-        raise ValueError(f"the table of images names {path}, which can't be had ({reason(error)})") from None
+        raise ValueError(f"the table of images names {path}, which can't be read ({reason(error)})") from None
 
 
 def _why_not(path: Path, decoding: Decoding | None) -> str | None:

@@ -174,13 +174,15 @@ def hold_out(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
             be left.
     """
     if not 0 < share < 1:
-        raise ValueError(f"a share of {share} of the training classes cannot be held out: take one between 0 and 1")
+        raise ValueError(f"a share of {share} of the training classes cannot be held out: choose one between 0 and 1")
     if len(lines_of(table, "validation")):
         raise ValueError("the table has validation classes already: hold out none")
     _, classes = labels_of(table, lines_of(table, "train"))
     count = max(1, round(share * len(classes)))
     if count >= len(classes):
-        raise ValueError(f"{count} of {len(classes)} training classes for validation leave none to train on: take less")
+        raise ValueError(
+            f"{count} of {len(classes)} training classes for validation leave none to train on: hold out fewer"
+        )
     order = np.random.default_rng(seed).permutation(len(classes))
     held = table["label"].isin([classes[at] for at in order[:count]])
     return table.assign(split=table["split"].mask(held, "validation"))

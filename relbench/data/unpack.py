@@ -175,7 +175,7 @@ def _members(archive: Path) -> Iterator[Iterator[Member]]:
             members = _opened(raw, stack)
         except DAMAGE:
             raise ValueError(
-                f"{archive} is no tar or zip archive, or it is damaged or cut short: delete it, then fetch it again"
+                f"{archive} is not a tar or zip archive, or it is damaged or cut short: delete it, then fetch it again"
             ) from None
         yield _guarded(archive, "the list of members", _bounded(members, archive.stat().st_size))
 
@@ -297,9 +297,9 @@ def _refuse_unsafe(archive: Path, member: Member) -> None:
     if member.kind not in ("file", "folder"):
         raise ValueError(f"{archive}: {member.name!r} is a {member.kind}: the archive is refused")
     if "\\" in member.name or not member.name.isprintable():
-        raise ValueError(f"{archive}: {member.name!r} has characters that no file should: the archive is refused")
+        raise ValueError(f"{archive}: {member.name!r} has characters not allowed in file names: the archive is refused")
     if member.path.parts and member.path.parts[0].startswith(".") and member.path.parts[0].endswith((HALF, WHOLE)):
-        raise ValueError(f"{archive}: {member.name!r} has a name that unpacking needs itself: the archive is refused")
+        raise ValueError(f"{archive}: {member.name!r} has a name reserved for unpacking: the archive is refused")
     empty = member.kind == "file" and not member.path.parts
     if member.path.is_absolute() or ".." in member.path.parts or empty:
         raise ValueError(f"{archive}: {member.name!r} does not lie inside the archive's folder: the archive is refused")

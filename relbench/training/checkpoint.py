@@ -75,7 +75,7 @@ def _refuse_changed(state: State) -> None:
     written = state.pop(HASH, None)
     strange = state.keys() - PARTS  # the hash itself, perhaps, under a damaged name
     if strange:
-        raise ValueError(f"{min(strange)!r} is no part of a checkpoint")
+        raise ValueError(f"{min(strange)!r} is not part of a checkpoint")
     if written is not None and written != content_hash(state):
         raise ValueError("its content has changed since it was written: it has another hash")
 

@@ -166,7 +166,7 @@ def test_left_out_copied_and_alike(tmp_path):
     _, told = add("mine", source, tmp_path)
     named = "train/ant/0.png of test/cat/2.png, train/ant/2.png of test/cat/2.png"
     assert told == [
-        f"copies of other images, byte for byte: 2, of them of another class 2: {named}",
+        f"copies of other images, byte for byte: 2 (2 in another class): {named}",
         "classes that differ only in case, blanks, signs or zeros: 'Ant' and 'ant'",
         "left out: no images (1 .mp4): train/ant/clip.mp4",
     ]
@@ -206,7 +206,7 @@ def test_a_folder_of_which_an_earlier_version_took_less_is_refused_with_advice(t
     message = refusal(lambda: find_photos("mine", tmp_path).read(tmp_path))
     assert (
         message
-        == "mine was added without images that now are taken (test/cat/new.gif): add it again under another name"
+        == "mine was added without images that are included now (test/cat/new.gif): add it again under another name"
     )
 
 

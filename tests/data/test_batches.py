@@ -69,7 +69,7 @@ def test_too_few_classes(classes, batch_size):
         batches(labels_of(*[6] * classes) if classes else torch.tensor([]), batch_size, 5)
     message = str(caught.value)
     assert message.startswith(f"a batch of {batch_size} with 5 images per class needs {-(-batch_size // 5)} classes, ")
-    assert message.endswith(f"but there are {classes} for training: lower batch_size or take more classes")
+    assert message.endswith(f"but there are {classes} for training: lower batch_size or use more classes")
 
 
 def test_as_many_classes_as_needed_are_enough():

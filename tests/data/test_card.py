@@ -240,7 +240,9 @@ def test_a_damaged_card_is_refused_in_one_line(tmp_path):
 def test_a_card_under_the_name_of_another(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "_folder", lambda: tmp_path)
     written(tmp_path, CARD.replace('name = "toy"', 'name = "sop"'))
-    with pytest.raises(ValueError, match=r"toy\.toml: name is 'sop', not that of the file: put a good copy there"):
+    with pytest.raises(
+        ValueError, match=r"toy\.toml: name is 'sop', not that of the file: replace it with a good copy"
+    ):
         packaged_card("toy")
 
 

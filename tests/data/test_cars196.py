@@ -128,8 +128,8 @@ MATS = [
     ({"annotations": rewritten()["annotations"]}, "has no variable 'class_names'"),
     (rewritten(annotations=np.zeros((3, 4))), "'annotations' has shape (3, 4) instead of (1, n)"),
     (rewritten(annotations=rewritten()["annotations"].T), "'annotations' has shape (11, 1) instead of (1, n)"),
-    (rewritten(annotations=np.zeros((1, 4))), "'annotations' is no struct array"),
-    (rewritten(annotations="text"), "'annotations' is no struct array"),
+    (rewritten(annotations=np.zeros((1, 4))), "'annotations' is not a struct array"),
+    (rewritten(annotations="text"), "'annotations' is not a struct array"),
     (rewritten(annotations={"class": 3}), "'annotations' has no field 'relative_im_path'"),
     (rewritten([row[:5] for row in GOOD], FIELDS_A[:5]), "'annotations' has no field 'class'"),
     (rewritten([]), "'annotations' has shape (1, 0) instead of (1, n)"),
@@ -149,7 +149,7 @@ MATS = [
     (changed(2, "relative_im_path", np.array([[3.5]])), "record 3 holds no text and no whole number"),
     (rewritten(names=car_names()[:98]), "has class 99, but"),
     (rewritten(class_names=np.zeros((2, 2))), "'class_names' has shape (2, 2) instead of (1, n)"),
-    (rewritten(class_names=np.full((1, 196), 0.5)), "'class_names' is no array of 196 cells"),
+    (rewritten(class_names=np.full((1, 196), 0.5)), "'class_names' is not an array of 196 cells"),
 ]
 
 
@@ -173,7 +173,7 @@ def test_the_test_part_without_classes(made):
     content = (folder / "devkit/cars_test_annos.mat").read_bytes()
     file = folder / "cars_test_annos_withlabels.mat"
     message = with_content(file, content, lambda: refusal(lambda: read(folder)))
-    assert message == f"{file}: 'annotations' has no field 'class': put a good copy there"
+    assert message == f"{file}: 'annotations' has no field 'class': replace it with a good copy"
 
 
 @pytest.mark.parametrize("content", [b"", b"x", b"not a mat file\n" * 99, b"\x89HDF\r\n\x1a\n" + bytes(600)])
@@ -181,7 +181,7 @@ def test_no_mat_file_at_all(made, content):
     folder, _ = made["cars196-A"]
     file = folder / "cars_annos.mat"
     message = with_content(file, content, lambda: refusal(lambda: read(folder)))
-    assert message == f"{file}: is no .mat file of version 5 to 7.2: put a good copy there"
+    assert message == f"{file}: is not a .mat file of version 5 to 7.2: replace it with a good copy"
 
 
 FAULTS = [

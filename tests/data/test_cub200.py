@@ -113,7 +113,7 @@ def test_a_list_is_gone_or_empty(tmp_path, name):
     make_cub200(tmp_path)
     file = tmp_path / "CUB_200_2011" / name
     file.write_bytes(b"")
-    assert refusal(lambda: read(tmp_path)) == f"{file} is empty: put a good copy there"
+    assert refusal(lambda: read(tmp_path)) == f"{file} is empty: replace it with a good copy"
     file.unlink()
     assert refusal(lambda: read(tmp_path)).startswith(f"{file} cannot be read (No such file or directory)")
     file.mkdir()
@@ -125,7 +125,7 @@ def test_text_that_is_not_text(made):
     file = folder / "CUB_200_2011/images.txt"
     content = file.read_bytes().replace(b"\n3 ", b"\n3 \xff", 1)
     message = with_content(file, content, lambda: refusal(lambda: read(folder)))
-    assert message == f"{file}, line 3: is not UTF-8 text: put a good copy there"
+    assert message == f"{file}, line 3: is not UTF-8 text: replace it with a good copy"
 
 
 def test_one_side_only(made):

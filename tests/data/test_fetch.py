@@ -469,7 +469,9 @@ def test_nothing_is_written_through_a_link(tmp_path, kind, name):
     kind(tmp_path / "birds" / name, tmp_path / "mine")
     with serving({"/birds.tgz": good(WHOLE)}) as server:
         card = from_addresses(server.address("/birds.tgz"))
-        with pytest.raises(ValueError, match=f"{name} is a link or no plain file, which is never written to: delete"):
+        with pytest.raises(
+            ValueError, match=f"{name} is a link or not a regular file, and is never written to: delete"
+        ):
             fetch(card, tmp_path, silent)
     assert (tmp_path / "mine").read_text() == "mine"
 

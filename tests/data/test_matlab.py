@@ -103,9 +103,9 @@ def damaged_at(tmp_path, at, new):
     ("at", "new", "message"),
     [
         (-8, struct.pack("<I", 77), "record 1 holds no text"),  # data type of the text
-        (-8, struct.pack("<I", 0xDE0000), "is cut or damaged"),
+        (-8, struct.pack("<I", 0xDE0000), "is truncated or damaged"),
         (-4, struct.pack("<I", 7), "record 1 holds no text"),  # its length
-        (-4, struct.pack("<I", 700), "is cut or damaged"),
+        (-4, struct.pack("<I", 700), "is truncated or damaged"),
         (-28, struct.pack("<I", 1), "a.mat"),  # length of the dimensions: scipy crashes
         (-28, struct.pack("<I", 16), "a.mat"),
         (-24, struct.pack("<i", -1), "record 1 holds no text"),  # the dimensions
@@ -136,7 +136,7 @@ def test_a_file_that_is_cut(tmp_path, share, compressed):
 def test_a_file_that_is_not_there(tmp_path):
     file = tmp_path / "a.mat"
     assert refusal(lambda: read_texts(file, "names", MOST)) == (
-        f"{file} cannot be read (No such file or directory): put a good copy there"
+        f"{file} cannot be read (No such file or directory): replace it with a good copy"
     )
 
 
@@ -158,7 +158,9 @@ def test_what_would_unpack_to_more_than_there_can_be(tmp_path, read):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert found == (f"{file}: is larger than such a file can be (more than 1.4 MB, unpacked): put a good copy there")
+    assert found == (
+        f"{file}: is larger than such a file can be (more than 1.4 MB, unpacked): replace it with a good copy"
+    )
     assert peak < 8e6
 
 

@@ -161,7 +161,7 @@ def test_crop_larger_than_the_images(table, folder):
 @pytest.mark.parametrize("name", ["gone.jpg", "c0/0.jpg/below", "nul\0.jpg", "long" * 100])
 def test_a_file_that_is_not_there(table, folder, name):
     message = refusal(lambda: source(table.assign(name=[name, *table["name"][1:]]), folder))
-    assert message.startswith(f"the table of images names {folder / name}, which can't be had (")
+    assert message.startswith(f"the table of images names {folder / name}, which can't be read (")
 
 
 MODES = {

@@ -113,7 +113,7 @@ def test_what_cannot_be_downloaded_again_is_named(call, cards, tmp_path):
     cards(tiny_card("cars196", truth, {}))
     refused = remove(call, tmp_path / "cars196")
     assert refused.code == 2
-    assert "cars196 can't be downloaded: to have it again, you place it by hand" in refused.out
+    assert "cars196 can't be downloaded: to get it back, place it by hand" in refused.out
 
 
 def test_an_added_data_set_is_forgotten_and_its_source_kept(call, tmp_path):

@@ -281,10 +281,10 @@ def test_hold_out_never_changes():
 @pytest.mark.parametrize(
     ("frame", "share", "message"),
     [
-        (many_classes(), 0.0, "a share of 0.0 of the training classes cannot be held out: take one between 0 and 1"),
-        (many_classes(), 1.0, "a share of 1.0 of the training classes cannot be held out: take one between 0 and 1"),
+        (many_classes(), 0.0, "a share of 0.0 of the training classes cannot be held out: choose one between 0 and 1"),
+        (many_classes(), 1.0, "a share of 1.0 of the training classes cannot be held out: choose one between 0 and 1"),
         (many_classes(), float("nan"), "a share of nan of the training classes cannot be held out"),
-        (many_classes(), 0.99, "30 of 30 training classes for validation leave none to train on: take less"),
+        (many_classes(), 0.99, "30 of 30 training classes for validation leave none to train on: hold out fewer"),
         (many_classes(2), 0.1, "1 of 1 training classes for validation leave none to train on"),
         (table(), 0.5, "the table has validation classes already: hold out none"),
     ],

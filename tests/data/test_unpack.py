@@ -165,14 +165,14 @@ OWN = [".archive.unpacking/a", "./.archive.unpacked/a", ".b.zip.unpacked/a", ".u
 def test_names_of_our_own_temporary_folders(tmp_path, make, name):
     """They would be left behind, or taken for a killed process's the next time."""
     archive = make(tmp_path / "archive", {"fine.txt": b"fine", name: b"evil"})
-    refused(archive, tmp_path / "target", "has a name that unpacking needs itself")
+    refused(archive, tmp_path / "target", "has a name reserved for unpacking")
 
 
 @pytest.mark.parametrize("name", OUTSIDE)
 @pytest.mark.parametrize("make", [tarred, zipped])
 def test_names_that_lead_elsewhere(tmp_path, make, name):
     archive = make(tmp_path / "archive", {"fine.txt": b"fine", name: b"evil"})
-    refused(archive, tmp_path / "target", "does not lie inside|characters that no file should")
+    refused(archive, tmp_path / "target", "does not lie inside|characters not allowed in file names")
     assert not (tmp_path / "evil").exists()
 
 
@@ -358,7 +358,7 @@ def test_a_damaged_header_is_not_the_end(tmp_path, make):
 def test_no_archive(tmp_path, content):
     archive = tmp_path / "CUB_200_2011.tgz"
     archive.write_bytes(content)
-    refused(archive, tmp_path / "target", "is no tar or zip archive")
+    refused(archive, tmp_path / "target", "is not a tar or zip archive")
 
 
 def test_not_there(tmp_path):

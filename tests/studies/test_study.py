@@ -122,7 +122,7 @@ def test_an_impossible_seed_is_told_in_one_line():
 
 def test_impossible_terms_are_told_in_one_line():
     twice = STUDY.model_copy(update={"methods": {"twice": (TRIPLET, TRIPLET)}})
-    assert "a loss may stand in `terms` once" in refusal(lambda: twice.cells((0,)))
+    assert "a loss may occur in `terms` only once" in refusal(lambda: twice.cells((0,)))
 
 
 ARM = {
@@ -222,7 +222,7 @@ def test_another_loss_in_its_place():
         ("terms", 0.2, "unknown setting 'terms'"),
         ("terms.triplet.weight", "much", "terms.triplet.weight = 'much': Input should be a valid number"),
         ("terms.triplet.loss", 3, "terms.triplet.loss = 3: Input should be a valid string"),
-        ("terms.triplet.loss", "rkd_distance", "a loss may stand in `terms` once"),
+        ("terms.triplet.loss", "rkd_distance", "a loss may occur in `terms` only once"),
     ],
 )
 def test_impossible_changes_of_a_loss(key, value, message):

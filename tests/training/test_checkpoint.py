@@ -105,7 +105,7 @@ def test_a_checkpoint_without_a_hash_is_an_old_one(tmp_path):
     torch.save(FULL, tmp_path / "c.pt")
     assert load_checkpoint(tmp_path / "c.pt", "abc", 9).keys() == FULL.keys()
     torch.save(FULL | {"hasj": "0" * 64}, tmp_path / "c.pt")  # no old one: the hash's name is damaged
-    with pytest.raises(CheckpointError, match="'hasj' is no part of a checkpoint"):
+    with pytest.raises(CheckpointError, match="'hasj' is not part of a checkpoint"):
         load_checkpoint(tmp_path / "c.pt", "abc", 9)
 
 
