@@ -279,7 +279,7 @@ def test_a_header_that_would_take_all_memory(tmp_path, kind):
         file.write(bytes(8 << 20))
     tracemalloc.start()
     try:
-        refused(archive, tmp_path / "target", "no tar or zip archive|a header of 67108864 bytes")
+        refused(archive, tmp_path / "target", "not a tar or zip archive|a header of 67108864 bytes")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -334,7 +334,7 @@ def test_truncated(tmp_path, make):
     archive = tmp_path / "archive"
     for cut in [0, 1, 4, *range(5, len(whole) - 512, 397), len(whole) - 513, len(whole) - 1]:
         archive.write_bytes(whole[:cut])
-        refused(archive, tmp_path / f"cut at {cut}", "no tar or zip archive|damaged or cut short|no file")
+        refused(archive, tmp_path / f"cut at {cut}", "not a tar or zip archive|damaged or cut short|no file")
 
 
 @pytest.mark.parametrize("make", [tarred, MAKERS["tar"]], ids=["tgz", "tar"])
@@ -367,7 +367,7 @@ def test_not_there(tmp_path):
 
 @pytest.mark.parametrize("make", [tarred, zipped])
 def test_nothing_in_it(tmp_path, make):
-    refused(make(tmp_path / "archive", {}), tmp_path / "target", "holds no file|no tar or zip")
+    refused(make(tmp_path / "archive", {}), tmp_path / "target", "holds no file|not a tar or zip")
 
 
 def test_another_archive_than_expected(tmp_path):

@@ -161,7 +161,7 @@ def test_each_loss_names_its_source_with_addresses(study_page: Outline) -> None:
 
 
 def test_without_sources_no_loss_is_credited(study: Summary, page_of: PageOf) -> None:
-    assert "whoever made the losses" not in page_of(dataclasses.replace(study, sources={}))
+    assert "authors of the losses" not in page_of(dataclasses.replace(study, sources={}))
 
 
 @pytest.fixture(scope="session")
