@@ -295,7 +295,7 @@ def test_what_has_no_agreed_way_to_8_bits_is_refused(tmp_path, name):
 
 @pytest.mark.parametrize(
     ("image", "exif", "what"),
-    [(see_through(), noted(1), "transparency, for which"), (plain(), noted(6), "an EXIF rotation, which")],
+    [(see_through(), noted(1), "transparency, for which"), (plain(), noted(6), "an EXIF rotation, for which")],
 )
 def test_what_no_setting_speaks_of_is_refused(tmp_path, image, exif, what):
     """A set that an earlier version added, or an image that was changed since: never decoded by another rule."""
