@@ -83,7 +83,7 @@ def test_changed_settings_are_in_the_title_and_named(written: Written) -> None:
 
 def test_nobody_s_numbers_are_beside_no_paper_s(written: Written) -> None:
     text = written(unpublished(table1(title="Nobody's numbers", notes=()))).lower()
-    for words in ("claims of the paper", "paper's", "less the paper", "diff", "published"):
+    for words in ("claims of the paper", "paper's", "minus the paper", "diff", "published"):
         assert words not in text
     assert "claims" in text
     assert "paper" not in text.replace("protocol: paper", "").replace("paper protocol", "")
@@ -91,7 +91,7 @@ def test_nobody_s_numbers_are_beside_no_paper_s(written: Written) -> None:
 
 def test_an_empty_table_is_written_without_claims(written: Written) -> None:
     text = in_one_line(written(summary(table1_cells(), claims=(), notes=())))
-    assert "no run is finished" in text
+    assert "no finished run" in text
     assert "Claim" not in text
     assert "61.24" in text
 
