@@ -117,7 +117,7 @@ def test_a_hash_is_whole_in_the_page_and_shown_by_its_first_digits(study: Summar
     page = page_of(dataclasses.replace(study, methods=methods))
     shown = f'<code class="hash" title="{whole}">{whole}</code>'
     assert page.count(shown) == page.count(f">{whole}<") >= len(study.methods) * 3 + 1  # each run's, and the notes'
-    assert re.search(r"\.hash \{[^}]*max-width: 9ch[^}]*text-overflow: ellipsis[^}]*user-select: all", page)
+    assert re.search(r"\.hash \{[^}]*max-width: 9\.05ch[^}]*text-overflow: ellipsis[^}]*user-select: all", page)
 
 
 def test_every_run_is_there_with_its_values_and_its_origin(study: Summary, study_page: Outline) -> None:
