@@ -5,15 +5,14 @@ import hashlib
 import io
 import os
 import random
-import resource
 import shutil
 import socket
 import tarfile
 import zipfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from data.full_disk import files_up_to
 from data.misbehaving_server import (
     PAGE,
     always_truncated,
@@ -435,17 +434,6 @@ def test_no_room_for_the_download(tmp_path, monkeypatch):
             card = from_addresses(server.address("/birds.tgz"))
             fails(card, tmp_path, r"the rest of birds\.tgz needs 300\.\d kB on the disk of .*, but 1\.0 kB are free")
         fetch(card, tmp_path, silent)
-
-
-@contextmanager
-def files_up_to(size):
-    """The system refuses to let a file grow beyond so many bytes, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_disk_is_full(tmp_path):

@@ -4,7 +4,6 @@ import bz2
 import gzip
 import io
 import os
-import resource
 import shutil
 import signal
 import struct
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from data.full_disk import files_up_to
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -386,17 +386,6 @@ def test_something_in_the_way(tmp_path):
     (target / "CUB_200_2011").rmdir()
     unpack(archive, target, silent)
     assert below(target) == CUB
-
-
-@contextmanager
-def files_up_to(size):
-    """The system refuses to let a file grow beyond so many bytes, as it does on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("make", [tarred, zipped])
