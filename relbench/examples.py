@@ -151,7 +151,8 @@ def _searched(run: _Run) -> _Network:
         if len(classes) > 1
         else None
     )
-    neighbours = nearest(stored.embeddings, k, query=asking, gallery=found)
+    device = run.row.experiment.protocol.device if torch.cuda.is_available() else "cpu"
+    neighbours = nearest(torch.from_numpy(points.rows).to(device), k, query=asking, gallery=found)
     network = _Network(run, names, labels, points.query, neighbours, pairs)
     counts = _counts(network)
     if counts != run.row.by_class:

@@ -71,7 +71,7 @@ def measure_test(network: torch.nn.Module, source: ImageSource, ks: Sequence[int
     labels = source.table["label"].to_numpy(dtype=str)[lines]
     query, gallery = roles_of(source.table, lines)
     embeddings = embed(network, evaluation_batches(source, lines), device)
-    answers = per_query(embeddings, labels, ks, query=query, gallery=gallery)
+    answers = per_query(torch.from_numpy(embeddings).to(device), labels, ks, query=query, gallery=gallery)
     return Measured(embeddings, means(answers, ks), _by_class(answers))
 
 

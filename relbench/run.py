@@ -213,7 +213,8 @@ def _validation(
     def validate(network: torch.nn.Module) -> dict[str, float]:
         if not len(lines):
             return {}
-        metrics = retrieval_metrics(embed(network, evaluation_batches(source, lines), device), labels, ks=(1,))
+        embeddings = torch.from_numpy(embed(network, evaluation_batches(source, lines), device))
+        metrics = retrieval_metrics(embeddings.to(device), labels, ks=(1,))
         return {"recall@1": metrics["recall@1"]}
 
     def watch(network: torch.nn.Module) -> dict[str, float]:

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+import relbench.evaluation.retrieval
 import relbench.measure
 from relbench.data.table import Shape
 from relbench.measure import KeptViews, measure_test
@@ -70,6 +71,17 @@ def test_recall_in_loops(roles):
         label: sum(one) for label, one in hits[1].items()
     }
     assert list(found.by_class.queries) == [len(one) for one in hits[1].values()]
+
+
+def test_embeddings_of_the_cpu_are_searched_there(monkeypatch):
+    """Though there is a GPU."""
+    chosen, choose = [], relbench.evaluation.retrieval.choose_backend
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(
+        relbench.evaluation.retrieval, "choose_backend", lambda *given: chosen.append(choose(*given)) or chosen[-1]
+    )
+    measure_test(Scattered(), points(), (1, 3), CPU)
+    assert chosen == [("faiss", CPU)]
 
 
 def test_images_come_in_batches(monkeypatch):

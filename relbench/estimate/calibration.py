@@ -168,7 +168,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
             step=step.rate * batch,
             image=_embedding(network, images, device),
             view=_viewing(images),
-            pair=_searching(sample.net.dim),
+            pair=_searching(sample.net.dim, device),
             measured=WHOLE if step.images == batch else PART,
         )
 
@@ -286,9 +286,9 @@ def _viewing(images: _Images) -> float:
     return stopwatch.rate
 
 
-def _searching(dim: int) -> float:
+def _searching(dim: int, device: torch.device) -> float:
     """Seconds a pair of images."""
-    rows = torch.rand(SEARCHED, dim, generator=torch.Generator().manual_seed(0)).numpy()
+    rows = torch.rand(SEARCHED, dim, generator=torch.Generator().manual_seed(0)).to(device)
     stopwatch = Stopwatch(SEARCHED, SEARCHED, lambda: None)
     for count in stopwatch:
         retrieval_metrics(rows, torch.arange(count).numpy() // 5, ks=(1,))

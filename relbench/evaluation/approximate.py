@@ -106,9 +106,8 @@ def choose_backend(backend: Backend, embeddings: Embeddings) -> tuple[str, torch
     """The backend that will multiply, and the device it does so on.
 
     Args:
-        backend: "faiss" (CPU), "torch" (the tensor's device, else a GPU if there is one, else the
-            CPU), or "auto": torch where a GPU is at hand, else faiss, else torch.
-        embeddings: The input; a tensor on a GPU is multiplied there.
+        backend: "faiss" (CPU), "torch", or "auto": torch on a GPU, else faiss, else torch.
+        embeddings: The input; a tensor is multiplied on its device, an array on a GPU if there is one.
 
     Raises:
         ValueError: An unknown backend, or faiss where it is not installed or can't be used.
@@ -125,8 +124,8 @@ def choose_backend(backend: Backend, embeddings: Embeddings) -> tuple[str, torch
 
 
 def _device(embeddings: Embeddings) -> torch.device:
-    if isinstance(embeddings, torch.Tensor) and embeddings.device.type == "cuda":
-        return embeddings.device
+    if isinstance(embeddings, torch.Tensor):
+        return embeddings.device if embeddings.device.type == "cuda" else torch.device("cpu")
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

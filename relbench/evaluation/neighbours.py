@@ -130,7 +130,8 @@ def nearest(
         k: Neighbours per query, from 1 to the gallery's size (less one if a query is in it).
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all.
-        backend: "faiss", "torch", or "auto": torch where a GPU is at hand, else faiss, else torch.
+        backend: "faiss", "torch", or "auto": torch on a GPU, else faiss, else torch. A tensor stays on its device; an
+            array goes to a GPU if there is one.
         chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 512 MB.
 
     Returns:

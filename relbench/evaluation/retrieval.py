@@ -97,7 +97,8 @@ def retrieval_metrics(
         ks: The K of Recall@K, without repetition.
         query: (n,) boolean mask of the rows that ask; None: all.
         gallery: (n,) boolean mask of the rows that may be found; None: all. A row may be in both.
-        backend: "faiss", "torch", or "auto": torch where a GPU is at hand, else faiss, else torch.
+        backend: "faiss", "torch", or "auto": torch on a GPU, else faiss, else torch. A tensor stays on its device; an
+            array goes to a GPU if there is one.
             The answer is the same.
         progress: Called with the number of queries done since the last call.
 

@@ -115,7 +115,9 @@ class Trainer:
             DivergedError: a loss or a weight is not finite; the last checkpoint stays.
         """
         on_step(self._step)
-        with torch.random.fork_rng():  # layers such as dropout draw from torch's global generators
+        device = self._fabric.device
+        # layers such as dropout draw from torch's global generators; those of other devices are left alone
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             self._take_global_generators()
             self._train(on_step)
             return self._state()

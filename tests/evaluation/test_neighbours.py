@@ -218,6 +218,8 @@ def test_auto_takes_faiss_on_the_cpu_and_torch_where_faiss_is_missing():
             assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cpu"))
     with patch("torch.cuda.is_available", return_value=True):
         assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cuda"))
+        assert choose_backend("auto", torch.zeros(2, 2)) == ("faiss", torch.device("cpu"))  # whoever has it there
+        assert choose_backend("torch", torch.zeros(2, 2)) == ("torch", torch.device("cpu"))
 
 
 def test_faiss_is_not_loaded_for_torch():

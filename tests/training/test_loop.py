@@ -10,6 +10,7 @@ from relbench.training.checkpoint import load_checkpoint, selected_classifier, s
 from relbench.training.loop import Task, Trainer, make_generator
 from relbench.training.objective import DivergedError, Part, Teacher
 
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 PROTOCOL = Protocol(steps=40, validate_every=10, batch_size=8, images_per_class=2, learning_rate=0.01)
 
 
@@ -65,7 +66,7 @@ def parts_with_weights():
 def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=(), classifier=False, seen=None):
     """A task whose every part draws random numbers, so that a forgotten state shows."""
     table = torch.rand(50, 6, generator=torch.Generator().manual_seed(0))
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 4))
         its_teacher = Shown(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.5), nn.Linear(5, 4)))
@@ -86,7 +87,8 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
 
     def drawn(embeddings, labels, generator):
         factor = torch.nan if poisoned_at == next(calls) else 1.0
-        return (embeddings.square().sum(dim=1) * torch.rand(len(labels), generator=generator)).mean() * factor
+        drawn = torch.rand(len(labels), generator=generator).to(embeddings.device)
+        return (embeddings.square().sum(dim=1) * drawn).mean() * factor
 
     parts = (Part("drawn", 1.0, drawn, ("embeddings", "labels", "generator")), *((MATCH,) if teacher else ()), *more)
     return Task(
@@ -128,6 +130,14 @@ def test_equal_seeds_give_equal_states(tmp_path):
     assert_equal(train(tmp_path / "a.pt"), train(tmp_path / "b.pt"))
 
 
+def test_on_the_cpu_the_generators_of_gpus_are_left_alone(tmp_path, monkeypatch):
+    """To read their states takes hundreds of megabytes of each GPU's memory."""
+    forked, fork = [], torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices=None: forked.append(devices) or fork(devices))
+    train(tmp_path / "a.pt")
+    assert forked == [[], []]  # the toy's own, and the loop's
+
+
 def test_another_seed_gives_another_state(tmp_path):
     other = Trainer(toy_task(), PROTOCOL, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(
         lambda step: None
@@ -143,11 +153,15 @@ def stop_at(last):
     return stop
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=on_a_gpu)])
 @pytest.mark.parametrize("last", [1, 10, 17, 39])
 @pytest.mark.parametrize("weights", [False, True], ids=["plain", "losses with weights"])
-def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, last, weights):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, device, last, weights):
+    """On a GPU too, where only matrices are multiplied: its generator, from which dropout draws, goes on."""
+
     def task():
-        return {"more": parts_with_weights(), "classifier": True} if weights else {}
+        more = {"more": parts_with_weights(), "classifier": True} if weights else {}
+        return {"protocol": PROTOCOL.model_copy(update={"device": device}), **more}
 
     with pytest.raises(Stop):
         train(tmp_path / "a.pt", on_step=stop_at(last), **task())
@@ -243,7 +257,7 @@ def test_a_second_stage_that_has_begun_goes_on_from_its_own_checkpoint(tmp_path)
     assert_equal(load_checkpoint(tmp_path / "second.pt", "abc", 20), expected)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@on_a_gpu
 def test_a_second_stage_goes_on_with_the_gpus_generator(tmp_path):
     """Else the second stage would drop out what the first one has dropped out."""
     states = [
