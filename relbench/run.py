@@ -117,7 +117,7 @@ def _train(
     """Train to the last step; the network comes back with the weights of the step that counts."""
     channels, start = source.shape.channels, experiment.start
     _begin_anew_with_own_losses(experiment, folder)
-    network = _laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.protocol)
+    network = laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.protocol)
     trainer = Trainer(
         _task(experiment, folder.runs, source, ks, network),
         experiment.protocol,
@@ -132,7 +132,8 @@ def _train(
     return state, network
 
 
-def _laid_out(network: Embedder, protocol: Protocol) -> Embedder:
+def laid_out(network: Embedder, protocol: Protocol) -> Embedder:
+    """The network, its weights and images in memory as the settings say."""
     return network.with_channels_last() if protocol.channels_last else network
 
 
@@ -185,7 +186,7 @@ def _task(experiment: Experiment, runs: Path, source: KeptViews, ks: Sequence[in
 def _teacher(experiment: Experiment, runs: Path, source: KeptViews) -> Teacher:
     assert experiment.teacher is not None
     trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
-    network = _laid_out(trained.network, experiment.protocol)
+    network = laid_out(trained.network, experiment.protocol)
     takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
     centres = _centres(network, source.source, torch.device(experiment.protocol.device)) if takes_centres else None
     seen = Observed(network, experiment.teacher.net, layers_in(experiment))

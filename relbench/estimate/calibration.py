@@ -18,7 +18,7 @@ from relbench.experiment import Experiment, changed
 from relbench.kept import has_classifier
 from relbench.measure import EVALUATION_BATCH
 from relbench.models import Embedder, Observed, build_embedder, embed
-from relbench.run import computing, own_losses_named
+from relbench.run import computing, laid_out, own_losses_named
 from relbench.terms import Shapes, classifier_of, layers_in, parts_of, shapes_of
 from relbench.training import DivergedError, Task, Teacher, Trainer
 
@@ -161,7 +161,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
     device, batch = torch.device(sample.protocol.device), sample.protocol.batch_size
     with computing(sample.protocol.threads, sample.protocol.precision):
         images = _Images(sample, counts.channels)
-        network = build_embedder(sample.net, counts.channels, sample.seed)
+        network = laid_out(build_embedder(sample.net, counts.channels, sample.seed), sample.protocol)
         step = _stopwatch(device, max(2 * sample.protocol.images_per_class, LEAST_ROWS), batch)
         _train(_task(sample, counts, network, images), sample, step)
         return Rates(
@@ -245,7 +245,7 @@ def _task(sample: Experiment, counts: ImageCounts, network: Embedder, images: _I
 
 def _teacher(sample: Experiment, counts: ImageCounts) -> Teacher:
     assert sample.teacher is not None
-    network = build_embedder(sample.teacher.net, counts.channels, sample.teacher.seed)
+    network = laid_out(build_embedder(sample.teacher.net, counts.channels, sample.teacher.seed), sample.protocol)
     centres = torch.rand(counts.classes, sample.teacher.net.dim, generator=torch.Generator().manual_seed(0))
     classifier = classifier_of(sample.teacher, counts.classes) if has_classifier(sample.teacher) else None
     return Teacher(Observed(network, sample.teacher.net, layers_in(sample)), classifier, centres)

@@ -20,7 +20,7 @@ from relbench.estimate.calibration import (
 from relbench.estimate.image_counts import ImageCounts
 from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
 from relbench.losses import LOSSES, find_loss
-from relbench.models import trunks
+from relbench.models import Embedder, trunks
 from relbench.terms import shapes_of
 from relbench.training import DivergedError, Trainer
 
@@ -183,6 +183,15 @@ def test_a_part_of_a_batch_says_so(monkeypatch):
     assert rates.measured == PART
     assert rates.step == pytest.approx(1.0 * 24 / 10)
     assert rates.image == pytest.approx(1.0 / 2)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_networks_are_laid_out_as_in_the_run(monkeypatch, channels_last):
+    given, turned = [], Embedder.with_channels_last
+    monkeypatch.setattr(Embedder, "with_channels_last", lambda network: given.append(network) or turned(network))
+    protocol = changed(SMALL, {"channels_last": channels_last})
+    calibrated((changed(STUDENT, {"protocol": protocol}), COUNTS))
+    assert sorted(network.linear.out_features for network in given) == ([4, 8] if channels_last else [])
 
 
 def test_photos_are_not_made_to_be_tested_with(monkeypatch):
