@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _take_the_terminal_as_it_is()
     os.environ["MPLBACKEND"] = "agg"  # figures go into files; what a notebook sets for its kernel may not be there
     try:
-        from relbench.cli import app  # noqa: PLC0415 - see above
+        from relbench.cli.main import app  # noqa: PLC0415 - see above
 
         app(arguments)
     except KeyboardInterrupt:

@@ -7,9 +7,10 @@ Everything that can change a result stands here and nowhere else; what only chan
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import (
+    AliasChoices,
     BaseModel,
     ConfigDict,
     Field,
@@ -19,10 +20,11 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 # Counts up whenever the code changes the numbers that unchanged settings give, beyond the rounding that differs between
 # machines anyway; old runs are then not reused. Where a single loss changes, so does `Term.revision`, and not this.
-RECIPE = 1
+CODE_VERSION = 1
 
 EMBEDDING = "embedding"  # the name of the last layer: what is retrieved by
 
@@ -32,6 +34,28 @@ LARGEST = 1e30  # float32, in which networks are trained, holds it, and tenfold,
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Precision = Literal["32-true", "tf32", "bf16-mixed"]
+
+
+# Renamed settings: the name that files of earlier versions have, and that fingerprints hash, so that a renamed setting
+# leaves finished runs their names.
+FORMER_NAMES = {
+    "training": "protocol",
+    "initialized_from": "start",
+    "code_version": "recipe",
+    "log_test_metrics": "watch_test",
+    "dependencies": "foundations",
+    "added_losses": "contenders",
+}
+
+
+def renamed(name: str) -> FieldInfo:
+    """A field that files of earlier versions have under its former name, and that is read under either."""
+    return cast("FieldInfo", Field(validation_alias=AliasChoices(name, FORMER_NAMES[name])))
+
+
+def under_former_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as fingerprints hash them: names at the top level are those of `FORMER_NAMES`."""
+    return {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
 
 
 class Settings(BaseModel):
@@ -94,7 +118,7 @@ class Term(Settings, use_attribute_docstrings=True):
     revision: PositiveInt = 1  # of the loss's code, where it changed the run's numbers; filled in when a run is planned
 
 
-class Protocol(Settings, use_attribute_docstrings=True):
+class Training(Settings, use_attribute_docstrings=True):
     """How a network is trained, and which of its states counts."""
 
     steps: Annotated[int, Field(ge=1, le=10**8)] = 1000
@@ -119,7 +143,7 @@ class Protocol(Settings, use_attribute_docstrings=True):
     """Precision of the computation; 32-true uses no TF32 in products or convolutions."""
     channels_last: bool = False
     """Memory layout of images and weights; true is faster with some GPUs and precisions."""
-    watch_test: bool = False
+    log_test_metrics: Annotated[bool, renamed("log_test_metrics")] = False
     """Measure test classes at each validation too, to show what choosing by them would give."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the run computes; `--device` sets it for all runs."""
@@ -127,7 +151,7 @@ class Protocol(Settings, use_attribute_docstrings=True):
     """Threads on the CPU; another number splits sums differently, and so changes the last digits."""
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _validate(self) -> Self:
         if self.batch_size <= self.images_per_class:
             raise ValueError("batch_size must exceed images_per_class, or a batch holds one class")
         if list(self.decay_at) != sorted(set(self.decay_at)):
@@ -141,40 +165,42 @@ class Experiment(Settings):
     data: Data = Data()
     net: Net = Net()
     terms: Annotated[tuple[Term, ...], Field(min_length=1)]
-    protocol: Protocol = Protocol()
+    training: Annotated[Training, renamed("training")] = Training()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     teacher: "Experiment | None" = None
-    start: "Experiment | None" = None  # the run that this one goes on from: its weights, and its place in the batches
+    # an earlier stage: its weights, and its place in the batches
+    initialized_from: Annotated["Experiment | None", renamed("initialized_from")] = None
     scale: Literal["full", "toy"] = "full"  # toy: tiny networks and few steps, to see that everything runs
-    recipe: PositiveInt = RECIPE  # that of the code which ran it
+    code_version: Annotated[PositiveInt, renamed("code_version")] = CODE_VERSION  # that of the code which ran it
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _validate(self) -> Self:
         names = [term.loss for term in self.terms]
         if len(set(names)) != len(names):
             raise ValueError("a loss may occur in `terms` only once: add up its weights")
-        if self.start and (self.start.net, self.start.seed) != (self.net, self.seed):
+        first = self.initialized_from
+        if first and (first.net, first.seed) != (self.net, self.seed):
             raise ValueError("a run goes on with the network and the seed that it starts from: make them equal")
         return self
 
     @property
-    def foundations(self) -> dict[str, "Experiment"]:
+    def dependencies(self) -> dict[str, "Experiment"]:
         """What must be finished before this run can begin, by what it is to it."""
-        given = {"teacher": self.teacher, "first stage": self.start}
-        return {name: one for name, one in given.items() if one}
+        given = {"teacher": self.teacher, "first stage": self.initialized_from}
+        return {name: run for name, run in given.items() if run}
 
     @property
     def stages(self) -> tuple["Experiment", ...]:
         """The trainings that led to the result, this one last."""
-        return (*(self.start.stages if self.start else ()), self)
+        return (*(self.initialized_from.stages if self.initialized_from else ()), self)
 
     @property
     def total_steps(self) -> int:
         """Steps of training behind the result, those of earlier stages included."""
-        return sum(stage.protocol.steps for stage in self.stages)
+        return sum(stage.training.steps for stage in self.stages)
 
     @property
-    def taught_by(self) -> "Experiment | None":
+    def last_teacher(self) -> "Experiment | None":
         """The teacher of the last stage that had one."""
         return next((stage.teacher for stage in reversed(self.stages) if stage.teacher), None)
 
@@ -183,15 +209,15 @@ class Experiment(Settings):
         """Names the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included.
 
         Settings that have their default value are left out, so that a setting added later leaves old runs their names.
-        A default that changes must therefore count `RECIPE` up.
+        A default that changes must therefore count `CODE_VERSION` up.
         """
-        settings = self.model_dump(mode="json", exclude={"teacher", "start", "recipe"}, exclude_defaults=True)
-        settings["recipe"] = self.recipe
-        if self.teacher:
-            settings["teacher"] = self.teacher.fingerprint
-        if self.start:
-            settings["start"] = self.start.fingerprint
-        return short_hash(settings)
+        runs = {"teacher": self.teacher, "initialized_from": self.initialized_from}
+        settings = self.model_dump(mode="json", exclude={*runs, "code_version"}, exclude_defaults=True)
+        settings["code_version"] = self.code_version
+        settings |= {name: run.fingerprint for name, run in runs.items() if run}
+        if "training" in settings:
+            settings["training"] = under_former_names(settings["training"])
+        return short_hash(under_former_names(settings))
 
 
 def short_hash(settings: Mapping[str, Any]) -> str:

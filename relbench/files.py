@@ -26,7 +26,7 @@ DAY, MINUTE = 86_400.0, 60.0  # seconds
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; when the block ends well, the file takes its place at once.
 
     A process that dies in between leaves the old file as it was. Two processes may write the same file: the last wins.

@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from relbench.cores import usable_cores
-from relbench.ledger import Machine
+from relbench.results.records import Machine
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 GIT_TIMEOUT = 20  # seconds

@@ -15,21 +15,22 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from relbench.checks import check_runs, class_batches
 from relbench.data import find_data_set
-from relbench.data.table import ImageSource, labels_of, lines_of, roles_of
+from relbench.data.table import ImageSource, indices_of, labels_of, roles_of
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import Experiment, Precision, Protocol
-from relbench.files import written_whole
-from relbench.kept import RunFolder, load_trained
-from relbench.ledger import WATCHED, Row, write_record
+from relbench.experiment import Experiment, Precision, Training
+from relbench.files import atomic_write
 from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
-from relbench.measure import KeptViews, evaluation_batches, measure_test
-from relbench.models import Embedder, Observed, build_embedder, embed, weights_of
+from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, weights_of
+from relbench.preflight import check_runs, class_batches
+from relbench.results.checkpoint import State, selected_weights, weights_hash
+from relbench.results.records import WATCHED, Row, write_record
+from relbench.results.run_folder import RunFolder, load_trained
+from relbench.tasks.retrieval import CachedViews, evaluation_batches, measure_test
 from relbench.tensors import content_hash
-from relbench.terms import classifier_of, layers_in, parts_of, shapes_of
-from relbench.training import DivergedError, State, Task, Teacher, Trainer, selected_weights, weights_hash
+from relbench.training import DivergedError, Task, Teacher, Trainer
+from relbench.training.assemble import classifier_of, layers_in, shapes_of, weighted_losses
 
 # By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
 # autocast leaves in float32 goes as torch has it by default.
@@ -55,11 +56,11 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
         DivergedError: a loss or weight is no longer finite.
     """
     folder = RunFolder(runs, experiment)
-    device = torch.device(experiment.protocol.device)
-    with computing(experiment.protocol.threads, experiment.protocol.precision):
+    device = torch.device(experiment.training.device)
+    with computing(experiment.training.threads, experiment.training.precision):
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
-        source = KeptViews(data_set.load(experiment.data, data_folder, iter))
+        source = CachedViews(data_set.load(experiment.data, data_folder, iter))
         check_runs([experiment], runs, source, data_set.ks)
         state, network = _train(experiment, folder, source, data_set.ks, on_step)
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
@@ -110,21 +111,21 @@ def _allow_tf32(products: str, convolutions: bool) -> None:  # noqa: FBT001 - as
 def _train(
     experiment: Experiment,
     folder: RunFolder,
-    source: KeptViews,
+    source: CachedViews,
     ks: Sequence[int],
     on_step: Callable[[int], None],
 ) -> tuple[State, Embedder]:
     """Train to the last step; the network comes back with the weights of the step that counts."""
-    channels, start = source.shape.channels, experiment.start
+    channels, first = source.shape.channels, experiment.initialized_from
     _begin_anew_with_own_losses(experiment, folder)
-    network = laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.protocol)
+    network = laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.training)
     trainer = Trainer(
         _task(experiment, folder.runs, source, ks, network),
-        experiment.protocol,
+        experiment.training,
         experiment.seed,
         experiment.fingerprint,
         folder.checkpoint,
-        load_trained(start, folder.runs, channels, "first stage").state if start else None,
+        load_trained(first, folder.runs, channels, "first stage").state if first else None,
     )
     with own_losses_named(experiment):
         state = trainer.run(on_step)
@@ -132,15 +133,15 @@ def _train(
     return state, network
 
 
-def laid_out(network: Embedder, protocol: Protocol) -> Embedder:
+def laid_out(network: Embedder, training: Training) -> Embedder:
     """The network, its weights and images in memory as the settings say."""
-    return network.with_channels_last() if protocol.channels_last else network
+    return network.with_channels_last() if training.channels_last else network
 
 
 def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:
     """Nobody knows what a user's loss remembers beside its parameters: its unfinished training is not gone on with."""
     own = any(term.source for term in experiment.terms)
-    if own and folder.checkpoint.exists() and folder.state()["step"] < experiment.protocol.steps:
+    if own and folder.checkpoint.exists() and folder.state()["step"] < experiment.training.steps:
         folder.checkpoint.unlink()
 
 
@@ -162,64 +163,64 @@ def own_losses_named(experiment: Experiment) -> Iterator[None]:
         raise ValueError(f"training with {', '.join(own)} failed: {type(error).__name__}: {error}") from error
 
 
-def _task(experiment: Experiment, runs: Path, source: KeptViews, ks: Sequence[int], network: Embedder) -> Task:
-    lines = lines_of(source.table, "train")
-    labels, names = labels_of(source.table, lines)
-    by_line = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(lines), torch.from_numpy(labels))
+def _task(experiment: Experiment, runs: Path, source: CachedViews, ks: Sequence[int], network: Embedder) -> Task:
+    indices = indices_of(source.table, "train")
+    labels, names = labels_of(source.table, indices)
+    by_index = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(indices), torch.from_numpy(labels))
 
     def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
-        return (torch.from_numpy(lines)[batch] for batch in class_batches(experiment, labels, generator))
+        return (torch.from_numpy(indices)[batch] for batch in class_batches(experiment, labels, generator))
 
     return Task(
         network=network,
-        observed=Observed(network, experiment.net, layers_in(experiment)),
-        parts=parts_of(experiment, shapes_of(experiment, source.shape.channels, len(names))),
+        observed=FeatureExtractor(network, experiment.net, layers_in(experiment)),
+        parts=weighted_losses(experiment, shapes_of(experiment, source.shape.channels, len(names))),
         classifier=classifier_of(experiment, len(names)),
         teacher=_teacher(experiment, runs, source) if experiment.teacher else None,
         batches=batches,
         images=source.train_batch,
-        labels=by_line,
-        validate=_validation(source, ks, experiment.protocol),
+        labels=by_index,
+        validate=_validation(source, ks, experiment.training),
     )
 
 
-def _teacher(experiment: Experiment, runs: Path, source: KeptViews) -> Teacher:
+def _teacher(experiment: Experiment, runs: Path, source: CachedViews) -> Teacher:
     assert experiment.teacher is not None
     trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
-    network = laid_out(trained.network, experiment.protocol)
+    network = laid_out(trained.network, experiment.training)
     takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
-    centres = _centres(network, source.source, torch.device(experiment.protocol.device)) if takes_centres else None
-    seen = Observed(network, experiment.teacher.net, layers_in(experiment))
+    centres = _centres(network, source.source, torch.device(experiment.training.device)) if takes_centres else None
+    seen = FeatureExtractor(network, experiment.teacher.net, layers_in(experiment))
     return Teacher(seen, trained.classifier, centres)
 
 
 def _centres(teacher: Embedder, source: ImageSource, device: torch.device) -> torch.Tensor:
     """The teacher's class centres, from the test views of all training images."""
-    lines = lines_of(source.table, "train")
-    labels, names = labels_of(source.table, lines)
-    embeddings = embed(teacher.to(device), evaluation_batches(source, lines), device)
+    indices = indices_of(source.table, "train")
+    labels, names = labels_of(source.table, indices)
+    embeddings = embed(teacher.to(device), evaluation_batches(source, indices), device)
     return class_centres(torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
 
 
 def _validation(
-    source: ImageSource, ks: Sequence[int], protocol: Protocol
+    source: ImageSource, ks: Sequence[int], training: Training
 ) -> Callable[[torch.nn.Module], dict[str, float]]:
     """What is measured on the way: recall@1 on the validation classes, where there are any; the test's where watched.
 
     The test's metrics are written down, and nothing else is done with them.
     """
-    device, lines = torch.device(protocol.device), lines_of(source.table, "validation")
-    labels, _ = labels_of(source.table, lines)
+    device, indices = torch.device(training.device), indices_of(source.table, "validation")
+    labels, _ = labels_of(source.table, indices)
 
     def validate(network: torch.nn.Module) -> dict[str, float]:
-        if not len(lines):
+        if not len(indices):
             return {}
-        embeddings = torch.from_numpy(embed(network, evaluation_batches(source, lines), device))
+        embeddings = torch.from_numpy(embed(network, evaluation_batches(source, indices), device))
         metrics = retrieval_metrics(embeddings.to(device), labels, ks=(1,))
         return {"recall@1": metrics["recall@1"]}
 
     def watch(network: torch.nn.Module) -> dict[str, float]:
-        metrics = measure_test(network, source, ks, device).metrics if protocol.watch_test else {}
+        metrics = measure_test(network, source, ks, device).metrics if training.log_test_metrics else {}
         return {f"{WATCHED}{name}": value for name, value in metrics.items()}
 
     return lambda network: validate(network) | watch(network)
@@ -234,7 +235,7 @@ def _evaluate(
     state: State,
 ) -> Row:
     """Embed the test classes, measure, keep the embeddings, and make the row."""
-    device = torch.device(experiment.protocol.device)
+    device = torch.device(experiment.training.device)
     start = time.perf_counter()
     measured = measure_test(network, source, ks, device)
     embeddings_hash = _keep(folder.embeddings, source, measured.embeddings)
@@ -257,14 +258,14 @@ def _evaluate(
         weights=weights_of(experiment.net),
         weights_hash=weights_hash(state),
         embeddings_hash=embeddings_hash,
-        foundations=_foundations(experiment, folder.runs),
+        dependencies=_dependencies(experiment, folder.runs),
     )
 
 
-def _foundations(experiment: Experiment, runs: Path) -> dict[str, str]:
+def _dependencies(experiment: Experiment, runs: Path) -> dict[str, str]:
     """Hashes of the weights that a run was built on: those that its teacher's and its first stage's rows say."""
-    rows = RunFolder(runs, experiment).foundations()
-    found = {what: rows.get(one.fingerprint) for what, one in experiment.foundations.items()}
+    rows = RunFolder(runs, experiment).dependencies()
+    found = {what: rows.get(one.fingerprint) for what, one in experiment.dependencies.items()}
     return {what: row.weights_hash for what, row in found.items() if row and row.weights_hash}
 
 
@@ -276,12 +277,12 @@ def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, f
 
 def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> str:
     """Store test embeddings, so that a new metric needs no new training; gives their hash."""
-    lines = lines_of(source.table, "test")
+    indices = indices_of(source.table, "test")
     arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
-    arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[lines] for column in ("label", "name")}
-    query, gallery = roles_of(source.table, lines)
+    arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[indices] for column in ("label", "name")}
+    query, gallery = roles_of(source.table, indices)
     if not (query.all() and gallery.all()):
         arrays |= {"query": query, "gallery": gallery}
-    with written_whole(path) as temporary, temporary.open("wb") as file:
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     return content_hash(arrays)

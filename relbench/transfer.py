@@ -13,27 +13,37 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field, PositiveInt, model_validator
 
-from relbench.checks import check_device, check_retrieval
 from relbench.data import DataSet, Progress, find_data_set
-from relbench.experiment import RECIPE, Data, Experiment, Net, Settings, changed, short_hash
-from relbench.kept import RunFolder, load_trained
-from relbench.ledger import (
+from relbench.experiment import (
+    CODE_VERSION,
+    Data,
+    Experiment,
+    Net,
+    Settings,
+    changed,
+    renamed,
+    short_hash,
+    under_former_names,
+)
+from relbench.machine import describe_machine
+from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
+from relbench.preflight import check_device, check_retrieval
+from relbench.resolve import check_net
+from relbench.results.records import (
     ClassCounts,
     Machine,
     Record,
+    check_identity,
     impossible_metrics,
     read_record,
-    refuse_strange,
     write_record,
 )
-from relbench.machine import describe_machine
-from relbench.measure import measure_test
-from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
-from relbench.plan import check_net
+from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing
+from relbench.tasks.retrieval import measure_test
 
 
-class Asked(Settings):
+class TransferSpec(Settings):
     """Which network is to be measured on which images: all that can change what comes out.
 
     It is measured in float32, whatever it was trained in.
@@ -46,10 +56,10 @@ class Asked(Settings):
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1, le=256)] = 1  # on the CPU
     scale: Literal["full", "toy"] = "full"
-    recipe: PositiveInt = RECIPE  # that of the code which measured
+    code_version: Annotated[PositiveInt, renamed("code_version")] = CODE_VERSION  # that of the code which measured
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _validate(self) -> Self:
         run = self.experiment
         if run and (run.net, run.seed, run.scale) != (self.net, self.seed, self.scale):
             raise ValueError("net, seed and scale must be those of the run that trained the network")
@@ -58,32 +68,32 @@ class Asked(Settings):
     @classmethod
     def of(cls, experiment: Experiment, data: Data) -> Self:
         """What asks for the network of a run on other images, on the device where it was trained."""
-        protocol = experiment.protocol
+        training = experiment.training
         return cls(
             experiment=experiment,
             net=experiment.net,
             seed=experiment.seed,
             data=data,
-            device=protocol.device,
-            threads=protocol.threads,
+            device=training.device,
+            threads=training.threads,
             scale=experiment.scale,
         )
 
     @property
     def fingerprint(self) -> str:
         """Names the file, as a run's names its folder; what has its default value is left out."""
-        settings = self.model_dump(mode="json", exclude={"experiment", "recipe"}, exclude_defaults=True)
-        settings["recipe"] = self.recipe
+        settings = self.model_dump(mode="json", exclude={"experiment", "code_version"}, exclude_defaults=True)
+        settings["code_version"] = self.code_version
         if self.experiment:
             settings["experiment"] = self.experiment.fingerprint
-        return short_hash(settings)
+        return short_hash(under_former_names(settings))
 
 
 class Transfer(Record):
     """What a network gave on another data set."""
 
     fingerprint: str
-    asked: Asked
+    asked: TransferSpec
     data_hash: str  # as in a row
     weights: str  # where the trunk's first weights come from; "" for random ones
     metrics: dict[str, float]  # on test classes, in [0, 1]
@@ -94,7 +104,7 @@ class Transfer(Record):
     weights_hash: str = ""  # of the trained weights; "" for those never trained, and in files before this was noted
 
 
-def plan_transfer(asked: Asked, data: Path) -> Asked:
+def plan_transfer(asked: TransferSpec, data: Path) -> TransferSpec:
     """The same with the data set's content filled in, so that other data give another file.
 
     Args:
@@ -112,7 +122,7 @@ def plan_transfer(asked: Asked, data: Path) -> Asked:
     return changed(asked, {"data": changed(asked.data, {"content": data_set.content(data)})})
 
 
-def finished_transfer(asked: Asked, folder: Path) -> Transfer | None:
+def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:
     """What was measured, if it was.
 
     Args:
@@ -126,11 +136,13 @@ def finished_transfer(asked: Asked, folder: Path) -> Transfer | None:
     if not path.exists():
         return None
     found = read_record(Transfer, path)
-    refuse_strange("transfer", path, (found.fingerprint, asked.fingerprint), _contradictions(found, folder))
+    check_identity("transfer", path, (found.fingerprint, asked.fingerprint), _contradictions(found, folder))
     return found
 
 
-def check_transfers(asked: Sequence[Asked], folder: Path, data: Path, progress: Progress) -> tuple[Asked, ...]:
+def check_transfers(
+    asked: Sequence[TransferSpec], folder: Path, data: Path, progress: Progress
+) -> tuple[TransferSpec, ...]:
     """Refuse what could not be measured, before any work.
 
     Args:
@@ -157,7 +169,7 @@ def check_transfers(asked: Sequence[Asked], folder: Path, data: Path, progress: 
     return waiting
 
 
-def transfer(asked: Asked, folder: Path, data: Path) -> Transfer:
+def transfer(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
     """Measure a network on the test classes of a data set, or read what was measured before.
 
     Args:
@@ -179,7 +191,7 @@ def transfer(asked: Asked, folder: Path, data: Path) -> Transfer:
     return measured
 
 
-def _measured(asked: Asked, folder: Path, data: Path) -> Transfer:
+def _measured(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
     start, device = time.perf_counter(), torch.device(asked.device)
     data_set = find_data_set(asked.data.name, data)
     source = data_set.load(asked.data, data, iter)
@@ -202,7 +214,7 @@ def _measured(asked: Asked, folder: Path, data: Path) -> Transfer:
     )
 
 
-def _network(asked: Asked, folder: Path, channels: int) -> Embedder:
+def _network(asked: TransferSpec, folder: Path, channels: int) -> Embedder:
     if asked.experiment is None:
         return build_features(asked.net, channels, asked.seed)
     if not RunFolder(folder / "runs", asked.experiment).row.exists():
@@ -210,7 +222,7 @@ def _network(asked: Asked, folder: Path, channels: int) -> Embedder:
     return load_trained(asked.experiment, folder / "runs", channels, "network").network
 
 
-def _channels(asked: Asked, data_set: DataSet, data: Path) -> int:
+def _channels(asked: TransferSpec, data_set: DataSet, data: Path) -> int:
     """That the network is built for: those of the images that it was trained on."""
     if asked.experiment is None:
         return data_set.channels
@@ -224,7 +236,7 @@ def _channels(asked: Asked, data_set: DataSet, data: Path) -> int:
     return channels
 
 
-def _weights_hash(asked: Asked, folder: Path) -> str:
+def _weights_hash(asked: TransferSpec, folder: Path) -> str:
     """By the row of the run that trained the network."""
     row = RunFolder(folder / "runs", asked.experiment).finished() if asked.experiment else None
     return row.weights_hash if row else ""
@@ -239,5 +251,5 @@ def _contradictions(found: Transfer, folder: Path) -> Iterator[str]:
         yield "it was measured with other weights than those that the run has now"
 
 
-def _path(asked: Asked, folder: Path) -> Path:
+def _path(asked: TransferSpec, folder: Path) -> Path:
     return folder / "transfers" / f"{asked.fingerprint}.json"

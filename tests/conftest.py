@@ -7,11 +7,11 @@ import torch
 from data.tiny_cards import write_card
 from typer.testing import CliRunner
 
-import relbench.console
-import relbench.data.card
-import relbench.data.fetch
-from relbench.cli import app
-from relbench.data.glyphs import Glyphs
+import relbench.cli.console
+import relbench.data.download.card
+import relbench.data.download.fetch
+from relbench.cli.main import app
+from relbench.data.glyphs.glyphs import Glyphs
 
 LONG = ("test_end_to_end.py", "test_printed_tables.py", "test_cli.py", "test_real_data.py")
 
@@ -47,7 +47,7 @@ class Result:
 @pytest.fixture
 def call(monkeypatch):
     """Call the command."""
-    for console in (relbench.console.out, relbench.console.errors):
+    for console in (relbench.cli.console.out, relbench.cli.console.errors):
         monkeypatch.setattr(console, "width", 300)
 
     def call(*arguments):
@@ -63,13 +63,13 @@ def call(monkeypatch):
 def cards(tmp_path, monkeypatch):
     """Use cards of the tests in place of the packaged ones."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(relbench.data.fetch, "TIMEOUT", (2.0, 2.0))
+    monkeypatch.setattr(relbench.data.download.fetch, "TIMEOUT", (2.0, 2.0))
     folder = tmp_path / "cards"
     folder.mkdir()
 
     def use(*some):
         for card in some:
             write_card(card, folder)
-        monkeypatch.setattr(relbench.data.card, "_folder", lambda: folder)
+        monkeypatch.setattr(relbench.data.download.card, "_folder", lambda: folder)
 
     return use

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from relbench.analysis.printed import AnsweredClaim, Cell, Ours, PrintedSummary
 from relbench.evaluation.significance import seed_interval
-from relbench.ledger import Selection
-from relbench.report.printed import AnsweredClaim, Cell, Ours, PrintedSummary
+from relbench.results.records import Selection
 
-PUBLISHED = Path(__file__).parents[1] / "relbench" / "published"
+PUBLISHED = Path(__file__).parents[1] / "relbench" / "studies" / "published"
 SOURCE = "Park, Kim, Lu, Cho: Relational Knowledge Distillation, CVPR 2019, arXiv:1904.05068; lenscloth/RKD@0a6c3c0"
 WEIGHTS = "Starts from torchvision's second ImageNet weights."
 HOSTILE = "50 % <b>_R&D_</b> | {x}^2 ~ $a$ #1 \\ [*]"
@@ -165,7 +165,7 @@ SHAPES: dict[str, Callable[[], PrintedSummary]] = {
     "figure 3": figure3,
     "figure 3, empty": lambda: unfinished(figure3()),
     "figure 3, toy": lambda: figure3(("last",), scale="toy", protocol="fair"),
-    "nobody's numbers": lambda: unpublished(table1(changes="data.size = 128, protocol.steps = 2")),
+    "nobody's numbers": lambda: unpublished(table1(changes="data.size = 128, training.steps = 2")),
     "empty": lambda: summary(table1_cells(), claims=(), notes=()),
     "toy": lambda: table1(scale="toy", protocol="fair"),
     "one number": lambda: summary([replace(table1_cells()[0], printed=None)]),

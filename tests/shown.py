@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from relbench.report.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
+from relbench.analysis.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
 
 HOSTILE = '<b>"R&D"</b>'
 LONG = "a label that is longer than any panel is wide, with $dollars$ and _more_"

@@ -19,17 +19,17 @@ from torch import nn
 
 from relbench.data import GLYPHS, find_data_set
 from relbench.evaluation import nearest, retrieval_metrics
-from relbench.executors import Failure, Job, attempt
-from relbench.experiment import EMBEDDING, Experiment, Net, Protocol, Term, changed
-from relbench.kept import RunFolder, load_trained
-from relbench.ledger import Row, read_record
+from relbench.experiment import EMBEDDING, Experiment, Net, Term, Training, changed
+from relbench.grid.executors import Failure, Job, attempt
 from relbench.losses import LOSSES
-from relbench.measure import measure_test
 from relbench.models import build_embedder, embed
-from relbench.plan import plan_cells, resolve_device
+from relbench.resolve import plan_cells, resolve_device
+from relbench.results.records import Row, read_record
+from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing, run
-from relbench.terms import classifier_of, parts_of, shapes_of
+from relbench.tasks.retrieval import measure_test
 from relbench.training import Objective, Teacher
+from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICE = "cuda"
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_classifier": {"weighted": True}}
 CLASSES, EACH = 8, 5
 TAUGHT_BY = Experiment(
-    net=Net(width=6, dim=12), terms=(Term(loss="triplet"), Term(loss="probe")), protocol=Protocol(device=DEVICE)
+    net=Net(width=6, dim=12), terms=(Term(loss="triplet"), Term(loss="probe")), training=Training(device=DEVICE)
 )
 
 
@@ -68,7 +68,7 @@ def loss_and_gradients(name, device, *, autocast=False):
     centres = torch.randn(CLASSES, 12, generator=generator).to(device)
     classifier = classifier_of(TAUGHT_BY, CLASSES).to(device)
     teacher = Teacher(Given((theirs[EMBEDDING], theirs)), classifier, centres)
-    objective = Objective(parts_of(experiment, shapes), classifier_of(experiment, CLASSES), teacher).to(device)
+    objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES), teacher).to(device)
     labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
     with computing(1, "32-true"), torch.autocast(device, torch.bfloat16, enabled=autocast):
         (value,) = objective((own[EMBEDDING], own), labels, labels, torch.Generator().manual_seed(1)).values()
@@ -137,9 +137,9 @@ NEAR = {"32-true": 1e-4, "tf32": 0.01, "bf16-mixed": 0.05}  # the first step's l
 RUNS = ("teacher", "rkd-da", "probed, teacher", "weights", "staged, first stage", "staged")
 
 
-def planned(device, **protocol):
+def planned(device, **training):
     """The runs by label: a student by RKD, one by losses with weights, one in two stages, and their teachers."""
-    values = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in protocol.items()}
+    values = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in training.items()}
     more = {"teacher.selection": "validation"}
     plain = plan_cells(QUICKSTART, (0,), device, TINY | values | more, Path("nowhere"))
     probed = plan_cells(WITH_CLASSIFIER, (0,), device, TINY | values | {"student.steps": 18}, Path("nowhere"))
@@ -172,7 +172,7 @@ def first_losses(row):
 def test_rows(made):
     for label, row in made[1].items():
         assert row.machine.device == torch.cuda.get_device_name()
-        assert [entry["step"] for entry in row.history][-1] == made[0][label].protocol.steps
+        assert [entry["step"] for entry in row.history][-1] == made[0][label].training.steps
         assert all(np.isfinite(value) for entry in row.history for value in entry.values())
         assert row.metrics["recall@1"] >= 1 / 12
         assert 10**5 < row.peak_memory < 10**10
@@ -183,7 +183,7 @@ def test_the_first_step_is_the_cpus(made, on_the_cpu):
     cells, rows, _ = made
     for label in ("teacher", "probed, teacher"):
         expected = first_losses(on_the_cpu[label])
-        assert first_losses(rows[label]) == pytest.approx(expected, rel=NEAR[cells[label].protocol.precision])
+        assert first_losses(rows[label]) == pytest.approx(expected, rel=NEAR[cells[label].training.precision])
 
 
 def test_a_checkpoint_is_read_and_measured_on_the_cpu(made, data_folder):
@@ -195,7 +195,7 @@ def test_a_checkpoint_is_read_and_measured_on_the_cpu(made, data_folder):
         assert {value.device.type for value in trained.network.state_dict().values()} == {"cpu"}
         kept = RunFolder(runs, cells[label]).stored()
         found = measure_test(trained.network, source, GLYPHS.ks, CPU)
-        near = 1e-4 if cells[label].protocol.precision == "32-true" else 1e-2
+        near = 1e-4 if cells[label].training.precision == "32-true" else 1e-2
         np.testing.assert_allclose(found.embeddings, kept.embeddings, atol=near)
         assert found.metrics["recall@1"] == pytest.approx(rows[label].metrics["recall@1"], abs=0.03)
         assert retrieval_metrics(torch.from_numpy(kept.embeddings), kept.labels, GLYPHS.ks) == rows[label].metrics
@@ -243,7 +243,7 @@ def test_the_same_seed_and_an_interruption_change_no_bit(tmp_path, data_folder, 
 
 def make_foundations(experiment, runs, data_folder):
     """What a run builds on, in a folder of its own."""
-    for one in experiment.foundations.values():
+    for one in experiment.dependencies.values():
         make_foundations(one, runs, data_folder)
         if not RunFolder(runs, one).row.exists():
             run(one, runs, data_folder, ignore)
@@ -252,10 +252,10 @@ def make_foundations(experiment, runs, data_folder):
 def test_a_student_on_the_cpu_of_a_teacher_on_the_gpu(made, data_folder):
     """And the other way round: a checkpoint belongs to no device."""
     cells, _, runs = made
-    experiment = changed(cells["rkd-da"], {"protocol": changed(cells["rkd-da"].protocol, {"device": "cpu"})})
+    experiment = changed(cells["rkd-da"], {"training": changed(cells["rkd-da"].training, {"device": "cpu"})})
     row = run(experiment, runs, data_folder, ignore)
     assert row.machine.device != torch.cuda.get_device_name()
-    teacher = changed(cells["teacher"], {"protocol": changed(cells["teacher"].protocol, {"device": "cpu"})})
+    teacher = changed(cells["teacher"], {"training": changed(cells["teacher"].training, {"device": "cpu"})})
     run(teacher, runs, data_folder, ignore)
     row = run(changed(cells["rkd-da"], {"teacher": teacher}), runs, data_folder, ignore)
     assert row.machine.device == torch.cuda.get_device_name()
@@ -350,7 +350,7 @@ def test_a_loss_of_ones_own(call, tmp_path, data_folder):
 
 def test_a_table_at_toy_scale_and_its_estimate(reproduce, tmp_path):
     options = ("--scale", "toy", "--device", DEVICE)
-    planned = reproduce("glyphs-table1", *options, "--estimate", "--set", "protocol.precision=bf16-mixed")
+    planned = reproduce("glyphs-table1", *options, "--estimate", "--set", "training.precision=bf16-mixed")
     assert planned.code == 0
     assert "time: about " in planned.out
     assert "judging by steps on whole batches" in planned.out

@@ -9,7 +9,7 @@ import time
 
 import psutil
 import pytest
-from test_cli import FILES, strip_time
+from cli.test_cli import FILES, strip_time
 from tiny import TINY, tiny_folder
 
 LONGER = {"teacher.steps": 40, "student.steps": 60, "teacher.validate_every": 20, "student.validate_every": 20}

@@ -7,13 +7,13 @@ import torch
 from tiny import TINY
 from tiny_photos import write_photos
 
-import relbench.data.glyphs
+import relbench.data.glyphs.glyphs
 from relbench.data.added import add
 from relbench.experiment import Term, changed
-from relbench.grid import prepare, run_grid
-from relbench.kept import RunFolder
+from relbench.grid.scheduler import prepare, run_grid
 from relbench.losses import LOSSES
-from relbench.plan import find_study, plan_cells
+from relbench.resolve import find_study, plan_cells
+from relbench.results.run_folder import RunFolder
 
 QUICKSTART = find_study("quickstart")
 (TRIPLET,) = QUICKSTART.teacher_terms
@@ -51,7 +51,12 @@ class Log:
 
 def trained(methods, folder, data, values, first_stages=None):
     """Rows, and weights of the networks, by label."""
-    terms = {"teacher_terms": (TRIPLET, Term(loss="probe")), "methods": methods, "pairs": (), "longer_teacher": None}
+    terms = {
+        "teacher_terms": (TRIPLET, Term(loss="probe")),
+        "methods": methods,
+        "pairs": (),
+        "equal_budget_control": None,
+    }
     study = changed(QUICKSTART, terms | {"first_stages": first_stages or {}})
     cells = plan_cells(study, (0,), "cpu", TINY | FEW | values, data)
     schedule = prepare([cell.experiment for cell in cells], folder, data, iter, print)
@@ -60,7 +65,7 @@ def trained(methods, folder, data, values, first_stages=None):
     return rows, {cell.label: RunFolder(folder, cell.experiment).state()["network"] for cell in cells}
 
 
-def without_most_validation_classes(*counts, table=relbench.data.glyphs.glyph_table):
+def without_most_validation_classes(*counts, table=relbench.data.glyphs.glyphs.glyph_table):
     """Validating on all of them takes longer than the training."""
     whole = table(*counts)
     held = whole["split"] == "validation"
@@ -72,7 +77,7 @@ def everything(tmp_path_factory, data_folder):
     first = {STAGED: (ADDED["refilled_embedding"],)}
     methods = METHODS | {STAGED: (ADDED["refilled_classifier"],)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(relbench.data.glyphs, "glyph_table", without_most_validation_classes)
+        patch.setattr(relbench.data.glyphs.glyphs, "glyph_table", without_most_validation_classes)
         return trained(methods, tmp_path_factory.mktemp("runs"), data_folder, WIDE, first)
 
 
@@ -109,7 +114,7 @@ def test_two_stages(everything):
     rows = everything[0]
     first, second = rows[f"{STAGED}, first stage"], rows[STAGED]
     assert [entry["step"] for entry in first.history] == [entry["step"] for entry in second.history] == [1, 2]
-    assert second.experiment.start == first.experiment
+    assert second.experiment.initialized_from == first.experiment
     assert math.isfinite(second.history[-1]["refilled_classifier"])
 
 

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError, create_model
 
 from relbench.experiment import (
+    CODE_VERSION,
     LONGEST_SHOWN,
-    RECIPE,
     Data,
     Experiment,
     Net,
-    Protocol,
     Settings,
     Term,
+    Training,
     changed,
     one_line,
 )
@@ -30,7 +30,7 @@ OTHER = {  # for every setting a second value
     | {"hold_out": False, "resize": 40, "mirror": False},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
     Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text", "revision": 2},
-    Protocol: {
+    Training: {
         "steps": 7,
         "learning_rate": 0.5,
         "decay_at": (0.5, 0.75),
@@ -42,11 +42,11 @@ OTHER = {  # for every setting a second value
         "selection": "validation",
         "precision": "bf16-mixed",
         "channels_last": True,
-        "watch_test": True,
+        "log_test_metrics": True,
         "device": "cuda",
         "threads": 2,
     },
-    Experiment: {"seed": 1, "teacher": TEACHER, "start": TEACHER, "scale": "toy", "recipe": 2},
+    Experiment: {"seed": 1, "teacher": TEACHER, "initialized_from": TEACHER, "scale": "toy", "code_version": 2},
 }
 
 
@@ -75,7 +75,7 @@ def refusal(settings, values):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [Data, Net, Term, Protocol])
+@pytest.mark.parametrize("kind", [Data, Net, Term, Training])
 def test_every_setting_has_a_second_value_that_is_allowed(kind):
     first = Term(loss="triplet") if kind is Term else kind()
     assert set(OTHER[kind]) == set(kind.model_fields)
@@ -85,9 +85,9 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
-    # data, net, protocol; terms; seed, scale and recipe; the student's own start, the teacher's own teacher and start
+    # data, net, training; terms; seed, scale, version; the student's first stage, the teacher's teacher and first stage
     assert len(prints) == 2 * (9 + 5 + 14) + 3 * 6 + 2 * 3 + 3
-    assert {"teacher.protocol.decay_at.", "start.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
+    assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
 
@@ -96,7 +96,7 @@ def test_fingerprint_changes_with_every_single_setting():
     "values",
     [
         {"teacher": None},
-        {"start": STUDENT},
+        {"initialized_from": STUDENT},
         {"terms": STUDENT.terms[:1]},
         {"terms": STUDENT.terms[::-1]},
         {"terms": (*STUDENT.terms, Term(loss="triplet"))},
@@ -108,44 +108,44 @@ def test_fingerprint_changes_with_the_shape(values):
 
 def test_fingerprint_names_what_a_run_goes_on_from():
     """By that run's own fingerprint; and a teacher is not mistaken for a first stage."""
-    first = changed(STUDENT, {"protocol": Protocol(steps=7)})
-    second = changed(STUDENT, {"start": first})
-    prints = {one.fingerprint for one in (STUDENT, first, second, changed(first, {"start": first}))}
+    first = changed(STUDENT, {"training": Training(steps=7)})
+    second = changed(STUDENT, {"initialized_from": first})
+    prints = {one.fingerprint for one in (STUDENT, first, second, changed(first, {"initialized_from": first}))}
     assert len(prints) == 4
-    alike = changed(TEACHER, {"start": TEACHER}), changed(TEACHER, {"teacher": TEACHER})
+    alike = changed(TEACHER, {"initialized_from": TEACHER}), changed(TEACHER, {"teacher": TEACHER})
     assert alike[0].fingerprint != alike[1].fingerprint
     written = f'{{"recipe":1,"start":"{TEACHER.fingerprint}","terms":[{{"layers":["stage4"],"loss":"x"}}]}}'
-    staged = Experiment(terms=(Term(loss="x", layers=("stage4",)),), start=TEACHER)
+    staged = Experiment(terms=(Term(loss="x", layers=("stage4",)),), initialized_from=TEACHER)
     assert staged.fingerprint == hashlib.sha256(written.encode()).hexdigest()[:16]
 
 
 def test_what_a_run_builds_on():
-    assert TEACHER.foundations == {}
-    assert STUDENT.foundations == {"teacher": TEACHER}
-    assert changed(STUDENT, {"start": STUDENT}).foundations == {"teacher": TEACHER, "first stage": STUDENT}
+    assert TEACHER.dependencies == {}
+    assert STUDENT.dependencies == {"teacher": TEACHER}
+    assert changed(STUDENT, {"initialized_from": STUDENT}).dependencies == {"teacher": TEACHER, "first stage": STUDENT}
 
 
 def test_steps_of_earlier_stages_count():
-    first = changed(STUDENT, {"protocol": Protocol(steps=7)})
-    second = changed(STUDENT, {"protocol": Protocol(steps=5), "start": first})
-    third = changed(STUDENT, {"protocol": Protocol(steps=1), "start": second})
+    first = changed(STUDENT, {"training": Training(steps=7)})
+    second = changed(STUDENT, {"training": Training(steps=5), "initialized_from": first})
+    third = changed(STUDENT, {"training": Training(steps=1), "initialized_from": second})
     assert [one.total_steps for one in (first, second, third)] == [7, 12, 13]
     assert third.stages == (first, second, third)
-    assert second.protocol.steps == 5
+    assert second.training.steps == 5
 
 
 def test_a_teacher_of_an_earlier_stage_counts():
     """The last one that there was."""
     alone = changed(STUDENT, {"teacher": None})
-    assert alone.taught_by is TEACHER.taught_by is None
-    assert STUDENT.taught_by == changed(alone, {"start": STUDENT}).taught_by == TEACHER
+    assert alone.last_teacher is TEACHER.last_teacher is None
+    assert STUDENT.last_teacher == changed(alone, {"initialized_from": STUDENT}).last_teacher == TEACHER
     other = changed(TEACHER, {"seed": 5})
-    assert changed(STUDENT, {"start": changed(STUDENT, {"teacher": other})}).taught_by == TEACHER
+    assert changed(STUDENT, {"initialized_from": changed(STUDENT, {"teacher": other})}).last_teacher == TEACHER
 
 
 @pytest.mark.parametrize("values", [{"seed": 1}, {"net": Net(dim=64)}])
 def test_a_run_goes_on_with_its_own_network_and_seed(values):
-    assert "equal" in refusal(STUDENT, {"start": changed(STUDENT, values)})
+    assert "equal" in refusal(STUDENT, {"initialized_from": changed(STUDENT, values)})
 
 
 def test_fingerprint_is_the_same_for_equal_settings():
@@ -179,7 +179,7 @@ def test_defaults_are_pinned():
     data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "distortion": 1.0, "content": ""}
     data |= {"hold_out": True, "resize": None, "mirror": True}
     net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
-    protocol = {
+    training = {
         "steps": 1000,
         "learning_rate": 0.001,
         "decay_at": (),
@@ -191,21 +191,21 @@ def test_defaults_are_pinned():
         "selection": "last",
         "precision": "32-true",
         "channels_last": False,
-        "watch_test": False,
+        "log_test_metrics": False,
         "device": "cpu",
         "threads": 1,
     }
     term = {"loss": "x", "weight": 1.0, "options": {}, "layers": (), "source": "", "revision": 1}
-    expected = {"data": data, "net": net, "terms": (term,), "protocol": protocol, "seed": 0}
-    expected |= {"teacher": None, "start": None, "scale": "full"}
-    assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "recipe": RECIPE}
-    assert RECIPE == 1
+    expected = {"data": data, "net": net, "terms": (term,), "training": training, "seed": 0}
+    expected |= {"teacher": None, "initialized_from": None, "scale": "full"}
+    assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "code_version": CODE_VERSION}
+    assert CODE_VERSION == 1
 
 
 def test_fingerprint_leaves_out_what_has_its_default():
     """So a setting that is added next year does not rename the runs of this year."""
     written_out = Experiment.model_validate_json(TEACHER.model_dump_json())
-    assert "protocol" in written_out.model_fields_set
+    assert "training" in written_out.model_fields_set
     assert written_out.fingerprint == TEACHER.fingerprint
     later = create_model("Later", __base__=Experiment, precision_of_losses=(str, "float32"))
     assert later(**dict(TEACHER)).fingerprint == TEACHER.fingerprint
@@ -215,26 +215,26 @@ def test_fingerprint_leaves_out_what_has_its_default():
 @pytest.mark.parametrize(
     ("settings", "values", "message"),
     [
-        (Protocol(), {"stepps": 3}, "stepps = 3: Extra inputs are not permitted"),
-        (Protocol(), {"steps": "3"}, "steps = '3': Input should be a valid integer"),
-        (Protocol(), {"steps": True}, "steps = True: Input should be a valid integer"),
-        (Protocol(), {"steps": 3.0}, "steps = 3.0: Input should be a valid integer"),
-        (Protocol(), {"steps": 0}, "steps = 0: Input should be greater than or equal to 1"),
-        (Protocol(), {"steps": None}, "steps = None: Input should be a valid integer"),
-        (Protocol(), {"learning_rate": "1e-3"}, "learning_rate = '1e-3': Input should be a valid number"),
-        (Protocol(), {"learning_rate": True}, "learning_rate = True: Input should be a valid number"),
-        (Protocol(), {"learning_rate": float("nan")}, "learning_rate = nan: Input should be a finite number"),
-        (Protocol(), {"learning_rate": float("inf")}, "learning_rate = inf: Input should be a finite number"),
-        (Protocol(), {"learning_rate": -0.1}, "learning_rate = -0.1: Input should be greater than 0"),
-        (Protocol(), {"weight_decay": -0.1}, "weight_decay = -0.1: Input should be greater than or equal to 0"),
-        (Protocol(), {"learning_rate": 1e300}, "learning_rate = 1e+300: Input should be less than or equal to 1"),
-        (Protocol(), {"weight_decay": 1e300}, "weight_decay = 1e+300: Input should be less than or equal to 1"),
-        (Protocol(), {"decay": 1e300}, "decay = 1e+300: Input should be less than or equal to 1"),
-        (Protocol(), {"decay": 1.5}, "decay = 1.5: Input should be less than or equal to 1"),
+        (Training(), {"stepps": 3}, "stepps = 3: Extra inputs are not permitted"),
+        (Training(), {"steps": "3"}, "steps = '3': Input should be a valid integer"),
+        (Training(), {"steps": True}, "steps = True: Input should be a valid integer"),
+        (Training(), {"steps": 3.0}, "steps = 3.0: Input should be a valid integer"),
+        (Training(), {"steps": 0}, "steps = 0: Input should be greater than or equal to 1"),
+        (Training(), {"steps": None}, "steps = None: Input should be a valid integer"),
+        (Training(), {"learning_rate": "1e-3"}, "learning_rate = '1e-3': Input should be a valid number"),
+        (Training(), {"learning_rate": True}, "learning_rate = True: Input should be a valid number"),
+        (Training(), {"learning_rate": float("nan")}, "learning_rate = nan: Input should be a finite number"),
+        (Training(), {"learning_rate": float("inf")}, "learning_rate = inf: Input should be a finite number"),
+        (Training(), {"learning_rate": -0.1}, "learning_rate = -0.1: Input should be greater than 0"),
+        (Training(), {"weight_decay": -0.1}, "weight_decay = -0.1: Input should be greater than or equal to 0"),
+        (Training(), {"learning_rate": 1e300}, "learning_rate = 1e+300: Input should be less than or equal to 1"),
+        (Training(), {"weight_decay": 1e300}, "weight_decay = 1e+300: Input should be less than or equal to 1"),
+        (Training(), {"decay": 1e300}, "decay = 1e+300: Input should be less than or equal to 1"),
+        (Training(), {"decay": 1.5}, "decay = 1.5: Input should be less than or equal to 1"),
         (Term(loss="x"), {"weight": 1e39}, "weight = 1e+39: Input should be less than or equal to 1"),
-        (Protocol(), {"decay_at": [0.5]}, "decay_at = [0.5]: Input should be a valid tuple"),
-        (Protocol(), {"decay_at": (0.5, 1.5)}, "decay_at.1 = 1.5: Input should be less than or equal to 1"),
-        (Protocol(), {"device": "tpu"}, "device = 'tpu': Input should be 'cpu' or 'cuda'"),
+        (Training(), {"decay_at": [0.5]}, "decay_at = [0.5]: Input should be a valid tuple"),
+        (Training(), {"decay_at": (0.5, 1.5)}, "decay_at.1 = 1.5: Input should be less than or equal to 1"),
+        (Training(), {"device": "tpu"}, "device = 'tpu': Input should be 'cpu' or 'cuda'"),
         (Net(), {"unit_length": 1}, "unit_length = 1: Input should be a valid boolean"),
         (Net(), {"width": 0}, "width = 0: Input should be greater than or equal to 1"),
         (Net(), {"trunk": 4}, "trunk = 4: Input should be a valid string"),
@@ -246,7 +246,7 @@ def test_fingerprint_leaves_out_what_has_its_default():
         (STUDENT, {"terms": ()}, "terms = (): Tuple should have at least 1 item after validation, not 0"),
         (STUDENT, {"seed": -1}, "seed = -1: Input should be greater than or equal to 0"),
         (STUDENT, {"seed": 2**31}, "seed = 2147483648: Input should be less than 2147483648"),
-        (STUDENT, {"recipe": 0}, "recipe = 0: Input should be greater than 0"),
+        (STUDENT, {"code_version": 0}, "code_version = 0: Input should be greater than 0"),
         (STUDENT, {"net": {"dimm": 3}}, "net.dimm = 3: Extra inputs are not permitted"),
         (STUDENT, {"teacher": {"terms": TEACHER.terms, "net": {"dim": 0}}}, "teacher.net.dim = 0: Input should be"),
     ],
@@ -259,10 +259,10 @@ def test_refused(settings, values, message):
 @pytest.mark.parametrize(
     ("settings", "values", "message"),
     [
-        (Protocol(), {"batch_size": 5}, "batch_size must exceed images_per_class"),
-        (Protocol(), {"images_per_class": 128}, "batch_size must exceed images_per_class"),
-        (Protocol(), {"decay_at": (0.75, 0.5)}, "decay_at must increase"),
-        (Protocol(), {"decay_at": (0.5, 0.5)}, "decay_at must increase"),
+        (Training(), {"batch_size": 5}, "batch_size must exceed images_per_class"),
+        (Training(), {"images_per_class": 128}, "batch_size must exceed images_per_class"),
+        (Training(), {"decay_at": (0.75, 0.5)}, "decay_at must increase"),
+        (Training(), {"decay_at": (0.5, 0.5)}, "decay_at must increase"),
         (STUDENT, {"terms": (Term(loss="x"), Term(loss="x", weight=2))}, "a loss may occur in `terms` only once"),
     ],
 )
@@ -272,13 +272,13 @@ def test_impossible_together(settings, values, message):
 
 def test_all_that_is_wrong_is_told_in_one_line():
     with pytest.raises(ValidationError) as caught:
-        Protocol(steps="many", nope=1)
+        Training(steps="many", nope=1)
     line = one_line(caught.value)
     assert line == "steps = 'many': Input should be a valid integer; nope = 1: Extra inputs are not permitted"
 
 
 def test_a_long_value_is_cut_short():
-    message = refusal(Protocol(), {"device": "x" * 5000})
+    message = refusal(Training(), {"device": "x" * 5000})
     assert message.startswith("device = 'xxx")
     assert len(message) < LONGEST_SHOWN + 60
 
@@ -286,10 +286,10 @@ def test_a_long_value_is_cut_short():
 VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.floats()) | st.binary()
 
 
-@given(key=st.sampled_from([*Protocol.model_fields, "nope"]), value=VALUES)
+@given(key=st.sampled_from([*Training.model_fields, "nope"]), value=VALUES)
 def test_whatever_is_given_is_taken_as_it_is_or_refused_in_one_line(key, value):
     try:
-        answer = getattr(changed(Protocol(), {key: value}), key)
+        answer = getattr(changed(Training(), {key: value}), key)
     except ValueError as error:
         answer = error
     if isinstance(answer, ValueError):
@@ -300,7 +300,7 @@ def test_whatever_is_given_is_taken_as_it_is_or_refused_in_one_line(key, value):
 
 
 @pytest.mark.parametrize(
-    "settings", [Data(), Net(), Term(loss="x"), Protocol(), STUDENT], ids=lambda one: type(one).__name__
+    "settings", [Data(), Net(), Term(loss="x"), Training(), STUDENT], ids=lambda one: type(one).__name__
 )
 def test_frozen(settings):
     for name in type(settings).model_fields:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import relbench
-from relbench.files import clear_unfinished_below, open_regular, read_regular, written_whole
+from relbench.files import atomic_write, clear_unfinished_below, open_regular, read_regular
 
 OLD, NEW = "old " * 1000, "new " * 1000
 
@@ -26,7 +26,7 @@ def names(folder):
 
 def test_written(tmp_path):
     path = tmp_path / "deep" / "down" / "file.txt"
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(NEW, encoding="utf-8")
         assert not path.exists()
         assert temporary.parent == path.parent  # a move between file systems would be no single step
@@ -36,7 +36,7 @@ def test_written(tmp_path):
 
 def test_relative_path(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with written_whole(Path("file.txt")) as temporary:
+    with atomic_write(Path("file.txt")) as temporary:
         temporary.write_text(NEW, encoding="utf-8")
     assert names(tmp_path) == ["file.txt"]
 
@@ -46,7 +46,7 @@ class DeliberateError(Exception):
 
 
 def half_write(path):
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_text(NEW[:100], encoding="utf-8")
         raise DeliberateError
 
@@ -65,14 +65,14 @@ def test_an_exception_leaves_what_was_there(tmp_path, old):
 def test_nothing_written_leaves_what_was_there(tmp_path):
     path = tmp_path / "file.txt"
     path.write_text(OLD, encoding="utf-8")
-    with pytest.raises(FileNotFoundError), written_whole(path):
+    with pytest.raises(FileNotFoundError), atomic_write(path):
         pass
     assert path.read_text(encoding="utf-8") == OLD
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="file"), written_whole(tmp_path / "file" / "below") as temporary:
+    with pytest.raises(OSError, match="file"), atomic_write(tmp_path / "file" / "below") as temporary:
         temporary.touch()
 
 
@@ -86,13 +86,13 @@ def test_a_file_system_that_cannot_be_asked_to_write_a_folder_down(tmp_path, mon
 
     monkeypatch.setattr(os, "fsync", fsync)
     refusal = pytest.raises(OSError, match="Input/output") if stops else nullcontext()
-    with refusal, written_whole(tmp_path / "file.txt") as temporary:
+    with refusal, atomic_write(tmp_path / "file.txt") as temporary:
         temporary.write_text(NEW, encoding="utf-8")
     assert (tmp_path / "file.txt").read_text(encoding="utf-8") == NEW
 
 
 def test_a_name_that_cannot_be_written(tmp_path):
-    with pytest.raises(OSError, match="too long"), written_whole(tmp_path / ("x" * 300)) as temporary:
+    with pytest.raises(OSError, match="too long"), atomic_write(tmp_path / ("x" * 300)) as temporary:
         temporary.touch()
     assert not names(tmp_path)
 
@@ -100,8 +100,8 @@ def test_a_name_that_cannot_be_written(tmp_path):
 KILLED = """
 import sys, time
 from pathlib import Path
-from relbench.files import clear_unfinished_below, written_whole
-with written_whole(Path(sys.argv[1])) as temporary, temporary.open("w") as file:
+from relbench.files import atomic_write, clear_unfinished_below
+with atomic_write(Path(sys.argv[1])) as temporary, temporary.open("w") as file:
     file.write("new " * 500)
     file.flush()
     print("half", flush=True)
@@ -120,7 +120,7 @@ def test_a_killed_process_leaves_what_was_there(tmp_path):
     assert process.returncode == -signal.SIGKILL
     assert path.read_text(encoding="utf-8") == OLD
     assert len(names(tmp_path)) == 2  # it had begun
-    with written_whole(tmp_path / "another file.txt") as temporary:  # whatever is written next into the folder
+    with atomic_write(tmp_path / "another file.txt") as temporary:  # whatever is written next into the folder
         temporary.write_text(NEW, encoding="utf-8")
     assert names(tmp_path) == ["another file.txt", "file.txt"]
 
@@ -181,12 +181,12 @@ def test_nothing_is_written_through_a_link(tmp_path, kind):
     """Neither where the file belongs, nor where it is written first; as the superuser too."""
     mine, path = tmp_path / "mine.txt", tmp_path / "results" / "file.txt"
     mine.write_text("mine", encoding="utf-8")
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.touch()
     path.unlink()
     kind(path, mine)
     kind(temporary, mine)
-    with written_whole(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         file.write(NEW)
     assert path.read_text(encoding="utf-8") == NEW
     assert not path.is_symlink()
@@ -216,7 +216,7 @@ def test_a_reader_never_sees_a_part(tmp_path):
 
     def write():
         for content in [NEW, OLD] * 40:
-            with written_whole(path) as temporary:
+            with atomic_write(path) as temporary:
                 temporary.write_text(content, encoding="utf-8")
 
     writer = threading.Thread(target=write)

@@ -7,46 +7,28 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
-    {
-        "geometry",
-        "experiment",
-        "files",
-        "ledger",
-        "locks",
-        "memory",
-        "comparison",
-        "names",
-        "cores",
-        "seeding",
-        "tensors",
-        "plain_text",
-        "published",
-        "fonts",
-        "in_time",
-    },
-    {"data", "models", "losses", "evaluation", "studies", "report", "machine"},
-    {"training", "measure"},
-    {"kept", "result_folders"},
-    {"terms"},
-    {"checks"},
-    {"run", "executors"},
-    {"grid", "plan", "contenders", "reuse", "summarise", "examples", "benchmarks", "estimate", "setting_list"},
-    {"transfer", "progress", "console"},
-    {"floors"},
-    {"making", "table_plan"},
-    {"table_summary", "dry_run"},
-    {"table_commands"},
-    {"study_tables"},
-    {"data_commands", "study_commands"},
+    {"geometry", "experiment", "lookup", "seeding", "files", "locks", "tensors", "memory", "cores"}
+    | {"plain_text", "fonts"},  # small things with a name
+    {"data", "models", "losses", "evaluation"},
+    {"results", "tasks", "studies"},
+    {"training", "machine"},
+    {"resolve", "preflight", "run", "transfer"},  # one run, from top to bottom
+    {"grid", "analysis", "report", "trackers", "benchmarks"},
     {"cli"},
 ]
-INSIDE_A_LAYER = {  # allowed arrows between rooms of one layer, each with its reason
-    ("ledger", "experiment"),  # a row holds its experiment
-    ("ledger", "files"),  # a row is written whole
-    ("tensors", "files"),  # pipes are not read
+INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
     ("locks", "files"),  # a lock file is written to through no link
-    ("published", "names"),  # a table that there is not is asked for
-    ("examples", "summarise"),  # examples are added to a summary, and drawn from its seed
+    ("tensors", "files"),  # pipes are not read
+    ("tasks", "results"),  # what a task measures is kept as counts
+    ("studies", "results"),  # a rule of selection is that of a row
+    ("run", "preflight"),
+    ("transfer", "preflight"),
+    ("transfer", "resolve"),
+    ("transfer", "run"),
+    ("analysis", "grid"),  # learning rates that were chosen stand in the notes
+    ("report", "analysis"),  # a summary is drawn
+    ("analysis", "report"),  # examples and floors are told in the report's words
+    ("trackers", "grid"),  # remaining times are told in words
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -14,9 +14,9 @@ from data.tiny_cards import tiny_card
 
 from relbench.data import find_data_set
 from relbench.experiment import Data, changed
-from relbench.ledger import Row, read_record, write_record
+from relbench.grid.tuning import Request, TuningPlan
+from relbench.results.records import Row, read_record, write_record
 from relbench.studies import TABLES, Setup
-from relbench.table_plan import Request, Unfolding
 from relbench.transfer import Transfer
 
 CLASSES, IMAGES = 8, {"cub200": 4, "cars196": 4, "sop": 130}
@@ -154,14 +154,14 @@ def test_fair_chooses_rates_on_validation_classes(make, tmp_path):
     folder = tmp_path / "results" / "rkd-table1-fair-toy"
     found = rows(folder)
     request = read_record(Request, folder / "request.json")
-    unfolding = Unfolding(TABLES["rkd-table1"], request.setup, lambda run: found.get(run.fingerprint))
+    unfolding = TuningPlan(TABLES["rkd-table1"], request.setup, lambda run: found.get(run.fingerprint))
     unfolding.cells([network.path for network in TABLES["rkd-table1"].networks if network.data == "cub200"], (0,))
     assert set(unfolding.rates) == {"cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"}
     for path, choice in unfolding.rates.items():
-        tuned = [found[run.fingerprint] for run in unfolding.choosing([path])]
+        tuned = [found[run.fingerprint] for run in unfolding.tuning_runs([path])]
         assert len(tuned) == 2
-        best = max(tuned, key=lambda row: (row.validation["recall@1"], -row.experiment.protocol.learning_rate))
-        assert choice.rate == best.experiment.protocol.learning_rate
+        best = max(tuned, key=lambda row: (row.validation["recall@1"], -row.experiment.training.learning_rate))
+        assert choice.rate == best.experiment.training.learning_rate
     assert {row.experiment.total_steps for row in found.values() if not is_first_stage(row, found)} == {4}
     assert all(row.experiment.data.hold_out for row in found.values())
     assert "Learning rate of cub200/rkd-da/64" in (folder / "table.md").read_text()
@@ -172,7 +172,9 @@ def test_fair_chooses_rates_on_validation_classes(make, tmp_path):
 
 
 def is_first_stage(row, found):
-    starts = {other.experiment.start.fingerprint for other in found.values() if other.experiment.start}
+    starts = {
+        other.experiment.initialized_from.fingerprint for other in found.values() if other.experiment.initialized_from
+    }
     return row.fingerprint in starts
 
 
@@ -190,8 +192,8 @@ FAIR = ("rkd-table1", "--protocol", "fair", "--only", "cub200/rkd-d/64")
 def candidates(data):
     """The first runs under fair: the teacher's rates."""
     contents = {"cub200": find_data_set("cub200", data).content(data)}
-    unfolding = Unfolding(TABLES["rkd-table1"], Setup("fair", "toy", contents=contents), lambda _: None)
-    return unfolding.choosing(["cub200/teacher/512"])
+    unfolding = TuningPlan(TABLES["rkd-table1"], Setup("fair", "toy", contents=contents), lambda _: None)
+    return unfolding.tuning_runs(["cub200/teacher/512"])
 
 
 @pytest.mark.slow
@@ -206,7 +208,7 @@ def test_a_candidate_that_failed_by_chance_is_made_again(make, candidates, tmp_p
     (note,) = [
         line for line in (folder / "table.md").read_text().splitlines() if "Learning rate of cub200/teacher" in line
     ]
-    assert all(f"at {run.protocol.learning_rate:g}" in note for run in candidates)
+    assert all(f"at {run.training.learning_rate:g}" in note for run in candidates)
 
 
 @pytest.mark.slow
@@ -228,7 +230,7 @@ def test_three_rules_of_selection(make, call, tmp_path):
     line = cells(folder).set_index("path").loc["cub200/rkd-d/16"]
     row = next(row for row in rows(folder).values() if row.experiment.teacher)
     assert line["last_mean"] == row.metrics["recall@1"]
-    assert line["validation_mean"] == row.measured("validation")[1]["recall@1"]
+    assert line["validation_mean"] == row.metrics_at("validation")[1]["recall@1"]
     assert line["test_peeking_mean"] == max(one.get("test.recall@1", 0) for one in row.history)
     assert line["test_peeking_mean"] >= line["last_mean"]
     text = (folder / "table.md").read_text()
@@ -322,7 +324,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
     options = ("--only", "cub200/triplet/16")
     assert make("rkd-table1", *options).code == 0
     folder = tmp_path / "results" / "rkd-table1-paper-toy"
-    others = ("data.resize=40", "protocol.steps=6")
+    others = ("data.resize=40", "training.steps=6")
     for change in others:
         elsewhere = tmp_path / change
         assert make("rkd-table1", *options, "--set", change, results=elsewhere).code == 0
@@ -343,7 +345,7 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
 def told_of(folder, frame):
     """Fingerprints of the runs whose numbers stand in the table."""
     request = read_record(Request, folder / "request.json")
-    unfolding = Unfolding(TABLES[request.study], request.setup, lambda _: None)
+    unfolding = TuningPlan(TABLES[request.study], request.setup, lambda _: None)
     return {unfolding.run(path, 0).fingerprint for path in frame.loc[frame["last_mean"].notna(), "path"]}
 
 
@@ -409,17 +411,17 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
         (("--selection", "best"), "unknown selection 'best'"),
         (("--selection", "val"), "use --protocol fair, or --set data.hold_out=true"),
         (("--set", "student.dim=64"), "unknown setting 'student.dim'"),
-        (("--set", "protocol.steps=-1"), "protocol.steps = -1"),
+        (("--set", "training.steps=-1"), "training.steps = -1"),
         (
-            ("--set", "protocol.learning_rate=NaN"),
-            "protocol.learning_rate.float = nan: Input should be a finite number",
+            ("--set", "training.learning_rate=NaN"),
+            "training.learning_rate.float = nan: Input should be a finite number",
         ),
-        (("--set", "protocol.decay=1e300"), "protocol.decay = 1e+300: Input should be less than or equal to 1"),
+        (("--set", "training.decay=1e300"), "training.decay = 1e+300: Input should be less than or equal to 1"),
         (("--seeds", "0,0"), "seeds = 0, 0: name at least one, each once"),
         (("--seeds", "-1"), "seed = -1: Input should be greater than or equal to 0"),
         (("--dataset", ""), "unknown data set of rkd-table1 ''"),
         (("--protocol", "fair", "--set", "data.hold_out=false"), "protocol fair chooses rates on the classes"),
-        (("--selection", "test", "--set", "protocol.watch_test=false"), "leave --selection out"),
+        (("--selection", "test", "--set", "training.log_test_metrics=false"), "leave --selection out"),
     ],
 )
 def test_bad_input_is_one_line(make, tmp_path, options, told):
@@ -436,7 +438,7 @@ def test_bad_input_is_one_line(make, tmp_path, options, told):
         (("data.size=64", "data.resize=32"), "can't crop 64 px from images of 32 px: set data.size to less"),
         (("data.distortion=0.5",), "data.distortion = 0.5 is for glyphs"),
         (("data.test_classes=1",), "Recall@K is asked for K = "),
-        (("protocol.batch_size=512",), "classes"),
+        (("training.batch_size=512",), "classes"),
         (("data.train_classes=99",), "data.train_classes = 99"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else None,
@@ -466,7 +468,7 @@ def test_a_missing_data_set_says_which_command_brings_it(call, tmp_path):
 def test_missing_weights_say_where_to_put_them(call, data, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    options = ("--set", "data.size=32", "--set", "protocol.batch_size=8", "--set", "protocol.images_per_class=2")
+    options = ("--set", "data.size=32", "--set", "training.batch_size=8", "--set", "training.images_per_class=2")
     where = ("--data", data, "--results", tmp_path / "results", "--only", "cub200/teacher/512", "--seeds", "0")
     refused = call("reproduce", "rkd-table1", *options, *where)
     assert refused.code == 2

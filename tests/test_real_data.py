@@ -17,7 +17,7 @@ from data.tiny_cards import KS, tiny_card
 from relbench.data import find_data_set
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data
-from relbench.ledger import Row, read_record
+from relbench.results.records import Row, read_record
 
 CLASSES, IMAGES = 8, 4  # of each side of the split, and of each class
 SETTINGS = {

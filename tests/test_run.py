@@ -16,10 +16,10 @@ from relbench.data import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Term, changed
 from relbench.models import Embedder, build_embedder
-from relbench.plan import find_study, plan_cells
+from relbench.resolve import find_study, plan_cells
+from relbench.results.checkpoint import save_checkpoint, weights_hash
 from relbench.run import RunFolder, run
-from relbench.training import DivergedError, weights_hash
-from relbench.training.checkpoint import save_checkpoint
+from relbench.training import DivergedError
 
 QUICKSTART = find_study("quickstart")
 TRIPLET = QUICKSTART.teacher_terms[0]
@@ -90,9 +90,9 @@ def test_the_row_keeps_the_hashes_of_what_its_numbers_rest_on(done):
     assert len(set(hashes.values())) == len(rows)
     for row in rows.values():
         assert RunFolder(runs, row.experiment).stored().hash == row.embeddings_hash
-    assert rows["teacher"].foundations == {}
-    assert rows["rkd-da"].foundations == {"teacher": hashes["teacher"]}
-    assert rows["probed, staged"].foundations == {
+    assert rows["teacher"].dependencies == {}
+    assert rows["rkd-da"].dependencies == {"teacher": hashes["teacher"]}
+    assert rows["probed, staged"].dependencies == {
         "teacher": hashes["probed, teacher"],
         "first stage": hashes["probed, staged, first stage"],
     }
@@ -102,9 +102,9 @@ def test_the_row_keeps_the_hashes_of_what_its_numbers_rest_on(done):
 def test_nobody_is_taught_by_other_weights_than_the_rows(done, tmp_path, data_folder, label, changed_run):
     """One bit of a mantissa: loaded, it would make another student, and nothing would say so."""
     experiment = CELLS[label]
-    for one in experiment.foundations.values():
+    for one in experiment.dependencies.values():
         shutil.copytree(RunFolder(done[0], one).path, tmp_path / one.fingerprint)
-    folder = RunFolder(tmp_path, experiment.foundations[changed_run])
+    folder = RunFolder(tmp_path, experiment.dependencies[changed_run])
     state = folder.state()
     next(iter(state["network"].values())).flatten()[:1].view(torch.int32).bitwise_xor_(1)
     save_checkpoint(state, folder.checkpoint)  # with the hash of what it now holds
@@ -144,7 +144,7 @@ def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder, la
     """The student is stopped between two checkpoints; its weights, embeddings and metrics come out bit for bit."""
     runs, rows = done
     experiment = CELLS[label]
-    for one in experiment.foundations.values():
+    for one in experiment.dependencies.values():
         (tmp_path / one.fingerprint).symlink_to(RunFolder(runs, one).path)
 
     def stop(step):
@@ -155,7 +155,7 @@ def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder, la
         run(experiment, tmp_path, data_folder, stop)
     seen = []
     again = run(experiment, tmp_path, data_folder, seen.append)
-    assert seen == list(range(3, experiment.protocol.steps + 1))
+    assert seen == list(range(3, experiment.training.steps + 1))
     first, second = (RunFolder(place, experiment) for place in (runs, tmp_path))
     assert np.array_equal(np.load(first.embeddings)["embeddings"], np.load(second.embeddings)["embeddings"])
     for part in ("network", "losses"):
@@ -194,7 +194,7 @@ def test_a_second_stage_goes_on_where_the_first_one_ended(done):
     """With the batches and views that a run of all the steps would have seen next."""
     runs, rows = done
     second = CELLS["probed, staged"]
-    assert (second.protocol.steps, second.start.protocol.steps, second.total_steps) == (9, 9, 18)
+    assert (second.training.steps, second.initialized_from.training.steps, second.total_steps) == (9, 9, 18)
     assert set(rows["probed, staged"].history[-1]) == {"step", "triplet", "refilled_classifier", "recall@1"}
     assert set(rows["probed, staged, first stage"].history[-1]) == {"step", "fitnet", "recall@1"}
     whole = RunFolder(runs, CELLS["probed, weights"]).state()["generators"]
@@ -202,7 +202,7 @@ def test_a_second_stage_goes_on_where_the_first_one_ended(done):
     ended = RunFolder(runs, second).state()["generators"]
     for stream in ("batches", "views"):
         assert torch.equal(ended[stream], whole[stream])
-    first = RunFolder(runs, second.start).state()["generators"]
+    first = RunFolder(runs, second.initialized_from).state()["generators"]
     assert not torch.equal(first["views"], ended["views"])
 
 
@@ -258,8 +258,8 @@ def test_missing_teacher(tmp_path, data_folder):
 
 
 def test_selection_by_validation(tmp_path, data_folder):
-    protocol = changed(CELLS["teacher"].protocol, {"selection": "validation"})
-    row = run(changed(CELLS["teacher"], {"protocol": protocol}), tmp_path, data_folder, ignore)
+    training = changed(CELLS["teacher"].training, {"selection": "validation"})
+    row = run(changed(CELLS["teacher"], {"training": training}), tmp_path, data_folder, ignore)
     best = max(entry["recall@1"] for entry in row.history if "recall@1" in entry)
     assert row.validation["recall@1"] == best
 
@@ -280,8 +280,8 @@ def test_a_pretrained_trunk_of_torchvision(tmp_path, data_folder, monkeypatch):
     file.parent.mkdir(parents=True)
     torch.save(torchvision.models.get_model("resnet18", weights=None).state_dict(), file)
     net = changed(CELLS["teacher"].net, {"trunk": "resnet18", "width": None, "weights": "imagenet"})
-    protocol = changed(CELLS["teacher"].protocol, {"steps": 1, "batch_size": 10})
-    row = run(changed(CELLS["teacher"], {"net": net, "protocol": protocol}), tmp_path, data_folder, ignore)
+    training = changed(CELLS["teacher"].training, {"steps": 1, "batch_size": 10})
+    row = run(changed(CELLS["teacher"], {"net": net, "training": training}), tmp_path, data_folder, ignore)
     assert row.parameters > 11_000_000
     assert row.weights == "torchvision resnet18 IMAGENET1K_V1 (resnet18-f37072fd.pth)"
 
@@ -345,7 +345,7 @@ def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monke
     """Student and teacher both; the row is another one, as its settings are."""
     runs, rows = done
     plain, given = CELLS["rkd-da"], []
-    other = changed(plain, {"protocol": changed(plain.protocol, {"channels_last": True})})
+    other = changed(plain, {"training": changed(plain.training, {"channels_last": True})})
     assert other.fingerprint != plain.fingerprint
     (tmp_path / plain.teacher.fingerprint).symlink_to(RunFolder(runs, plain.teacher).path)
     turned = Embedder.with_channels_last
@@ -357,8 +357,8 @@ def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monke
     assert row.history[0]["triplet"] == pytest.approx(rows["rkd-da"].history[0]["triplet"], rel=1e-4)
 
 
-def watched(experiment, **protocol):
-    return changed(experiment, {"protocol": changed(experiment.protocol, {"watch_test": True, **protocol})})
+def watched(experiment, **training):
+    return changed(experiment, {"training": changed(experiment.training, {"log_test_metrics": True, **training})})
 
 
 def unwatched(row):
@@ -379,7 +379,7 @@ def test_watching_the_test_classes_changes_no_number_that_counts(done, tmp_path,
     assert all(getattr(row, name) == getattr(rows[label], name) for name in same)
     assert unwatched(row) == list(rows[label].history)
     seen = {entry["step"]: {name for name in entry if name.startswith("test.")} for entry in row.history}
-    every = experiment.protocol.validate_every
+    every = experiment.training.validate_every
     names = {f"test.{name}" for name in row.metrics}
     assert seen == {step: names if step % every == 0 else set() for step in seen}
     assert {name: row.history[-1][f"test.{name}"] for name in row.metrics} == row.metrics

@@ -11,13 +11,13 @@ from test_run import CELLS, done  # noqa: F401 - a fixture: finished teachers an
 
 import relbench.transfer
 from relbench.data import GLYPHS
-from relbench.data.table import lines_of
+from relbench.data.table import indices_of
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data, Net, changed
-from relbench.kept import RunFolder, load_trained
-from relbench.ledger import write_record
 from relbench.models import build_embedder
-from relbench.transfer import Asked, check_transfers, finished_transfer, plan_transfer, transfer
+from relbench.results.records import write_record
+from relbench.results.run_folder import RunFolder, load_trained
+from relbench.transfer import TransferSpec, check_transfers, finished_transfer, plan_transfer, transfer
 
 OTHER = Data(size=28, train_classes=40, test_classes=7)  # fewer classes than the runs', and so other queries
 NET = Net(width=4, dim=16)
@@ -39,12 +39,12 @@ def folder(done, tmp_path):  # noqa: F811
 @pytest.fixture
 def asked(data_folder):
     """A student on other classes."""
-    return plan_transfer(Asked.of(CELLS["rkd-da"], OTHER), data_folder)
+    return plan_transfer(TransferSpec.of(CELLS["rkd-da"], OTHER), data_folder)
 
 
 def images_of(data, data_folder):
     source = GLYPHS.load(data, data_folder, iter)
-    lines = lines_of(source.table, "test")
+    lines = indices_of(source.table, "test")
     return source.test_batch(torch.from_numpy(lines)), source.table["label"].to_numpy(dtype=str)[lines], source
 
 
@@ -65,14 +65,16 @@ def test_a_trained_network(folder, asked, data_folder):
 
 
 def test_on_its_own_data_a_network_gives_what_its_row_says(done, folder, data_folder):  # noqa: F811
-    found = transfer(plan_transfer(Asked.of(CELLS["rkd-da"], CELLS["rkd-da"].data), data_folder), folder, data_folder)
+    found = transfer(
+        plan_transfer(TransferSpec.of(CELLS["rkd-da"], CELLS["rkd-da"].data), data_folder), folder, data_folder
+    )
     assert found.metrics == done[1]["rkd-da"].metrics
     assert found.by_class == done[1]["rkd-da"].by_class
 
 
 def test_an_untrained_network_shows_its_trunks_features(tmp_path, data_folder):
     """Raw: neither through a random linear layer nor brought to one length."""
-    asked = plan_transfer(Asked(experiment=None, net=NET, seed=3, data=OTHER), data_folder)
+    asked = plan_transfer(TransferSpec(experiment=None, net=NET, seed=3, data=OTHER), data_folder)
     images, labels, _ = images_of(OTHER, data_folder)
     network = build_embedder(NET, 1, 3).eval()
     with torch.inference_mode():
@@ -138,23 +140,23 @@ def test_what_was_measured_with_other_weights_is_refused(tmp_path, done, asked, 
 
 def test_the_fingerprint_names_all_that_can_change_the_result():
     run = CELLS["rkd-da"]
-    first = Asked.of(run, OTHER)
+    first = TransferSpec.of(run, OTHER)
     others = [
-        Asked.of(CELLS["teacher"], OTHER),
-        Asked.of(changed(run, {"protocol": changed(run.protocol, {"steps": 7})}), OTHER),
-        Asked.of(changed(run, {"seed": 1}), OTHER),
-        Asked.of(changed(run, {"scale": "toy"}), OTHER),
-        Asked(experiment=None, net=run.net, data=OTHER),
+        TransferSpec.of(CELLS["teacher"], OTHER),
+        TransferSpec.of(changed(run, {"training": changed(run.training, {"steps": 7})}), OTHER),
+        TransferSpec.of(changed(run, {"seed": 1}), OTHER),
+        TransferSpec.of(changed(run, {"scale": "toy"}), OTHER),
+        TransferSpec(experiment=None, net=run.net, data=OTHER),
         *(
             changed(first, {"data": changed(OTHER, values)})
             for values in ({"test_classes": 8}, {"content": "x"}, {"size": 32})
         ),
-        *(changed(first, values) for values in ({"device": "cuda"}, {"threads": 2}, {"recipe": 7})),
+        *(changed(first, values) for values in ({"device": "cuda"}, {"threads": 2}, {"code_version": 7})),
     ]
     prints = {one.fingerprint for one in (first, *others)}
     assert len(prints) == 1 + len(others)
     assert changed(first, {"data": Data(**OTHER.model_dump())}).fingerprint == first.fingerprint
-    untrained = Asked(experiment=None, net=NET, data=OTHER)
+    untrained = TransferSpec(experiment=None, net=NET, data=OTHER)
     alike = [changed(untrained, one) for one in ({"seed": 1}, {"net": Net(width=5)}, {"scale": "toy"})]
     assert len({one.fingerprint for one in (untrained, *alike)}) == 4
 
@@ -168,24 +170,24 @@ def test_the_fingerprint_names_all_that_can_change_the_result():
     ],
 )
 def test_what_can_not_be_is_refused_when_it_is_planned(data_folder, values, message):
-    asked = changed(Asked(experiment=None, net=NET, data=OTHER), values)
+    asked = changed(TransferSpec(experiment=None, net=NET, data=OTHER), values)
     assert refusal(lambda: plan_transfer(asked, data_folder)).startswith(message)
 
 
 def test_a_gpu_where_there_is_none(data_folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    asked = Asked(experiment=None, net=NET, data=OTHER, device="cuda")
+    asked = TransferSpec(experiment=None, net=NET, data=OTHER, device="cuda")
     assert refusal(lambda: plan_transfer(asked, data_folder)).startswith("device cuda: torch sees no GPU here")
 
 
 def test_images_of_other_channels(data_folder, monkeypatch):
     monkeypatch.setattr(relbench.transfer, "find_data_set", lambda name, _: replace(GLYPHS, channels=len(name)))
-    asked = Asked.of(CELLS["teacher"], changed(OTHER, {"name": "photo"}))
+    asked = TransferSpec.of(CELLS["teacher"], changed(OTHER, {"name": "photo"}))
     assert refusal(lambda: plan_transfer(asked, data_folder)).startswith(
         "conv4 trained on glyphs takes images of 6 channels, but those of photo have 5: choose another data set"
     )
     net = Net(trunk="resnet18", dim=8)
-    asked = Asked.of(changed(CELLS["teacher"], {"net": net}), changed(OTHER, {"name": "photo", "size": 32}))
+    asked = TransferSpec.of(changed(CELLS["teacher"], {"net": net}), changed(OTHER, {"name": "photo", "size": 32}))
     assert plan_transfer(asked, data_folder).net == net
 
 
@@ -195,7 +197,7 @@ def test_channels_are_what_a_source_has(data_folder):
 
 def test_too_few_images_are_refused_before_any_work(tmp_path, data_folder, monkeypatch):
     monkeypatch.setattr(relbench.transfer, "find_data_set", lambda *_: replace(GLYPHS, ks=(1, 84)))
-    asked = plan_transfer(Asked(experiment=None, net=NET, data=OTHER), data_folder)
+    asked = plan_transfer(TransferSpec(experiment=None, net=NET, data=OTHER), data_folder)
     message = "Recall@K is asked for K = 84, but a test image has 83 others: use more classes"
     for call in (check_transfers, lambda one, folder, data, _: transfer(one[0], folder, data)):
         assert refusal(lambda call=call: call([asked], tmp_path, data_folder, iter)) == message
@@ -203,7 +205,7 @@ def test_too_few_images_are_refused_before_any_work(tmp_path, data_folder, monke
 
 
 def test_other_data_than_planned_for(tmp_path, data_folder):
-    asked = Asked(experiment=None, net=NET, data=OTHER)
+    asked = TransferSpec(experiment=None, net=NET, data=OTHER)
     message = "the data set glyphs is not the one that was planned for: plan the transfer again"
     assert refusal(lambda: transfer(asked, tmp_path, data_folder)) == message
 

@@ -17,18 +17,18 @@ from pyarrow import parquet
 
 import relbench
 from relbench.data.added import NOTE, read_added
-from relbench.data.annotations import read_lines
-from relbench.data.card import Archive
-from relbench.data.checksum import misfit
-from relbench.data.decoded import DecodedImages
-from relbench.data.matlab import read_texts
+from relbench.data.download.card import Archive
+from relbench.data.download.checksum import checksum_mismatch
+from relbench.data.download.unpack import unpack
+from relbench.data.images.decoded import DecodedImages
+from relbench.data.images.photos import decoded
 from relbench.data.own import read_table
-from relbench.data.photos import decoded
-from relbench.data.unpack import unpack
+from relbench.data.parsing.annotations import read_lines
+from relbench.data.parsing.matlab import read_texts
 from relbench.evaluation import read_embeddings
-from relbench.ledger import Plan, Row, read_record
-from relbench.losses.own import read_own
-from relbench.training import load_checkpoint
+from relbench.losses.user import read_own
+from relbench.results.checkpoint import load_checkpoint
+from relbench.results.records import Plan, Row, read_record
 
 READERS = {  # the file's name, and what reads it
     "row.json": lambda path: read_record(Row, path),
@@ -47,7 +47,7 @@ READERS = {  # the file's name, and what reads it
 }
 ALSO = {  # hold no pickles, or are told by a checksum
     "archive.zip": lambda path: unpack(path, path.parent / "unpacked", lambda *_: None),
-    "archive.tar": lambda path: misfit(path, ARCHIVE, lambda *_: None),
+    "archive.tar": lambda path: checksum_mismatch(path, ARCHIVE, lambda *_: None),
 }
 ARCHIVE = Archive(file="archive.tar", md5="0" * 32, unpacks_to=("images",))
 

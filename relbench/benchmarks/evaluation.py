@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from relbench.evaluation import retrieval_metrics
-from relbench.evaluation.approximate import Backend
+from relbench.evaluation.knn.approximate import Backend
 
 Matrix = NDArray[np.float32] | torch.Tensor
 

@@ -2,8 +2,8 @@
 
 What is slower than the target, and why. Codes of two values that are no whole numbers up to a power of two, as
 +-1/sqrt(d) for most d, with few large classes: nearly every item is as far as hundreds of others, but for the rounding
-of the sum that defines the distance (`relbench.evaluation.points.squared_distances`), so that each distance has to be
-made as defined: 21 times as slow at 1,500 x 128. The same codes as -1 and 1, or 0 and 1, have exact distances, and
+of the sum that defines the distance (`evaluation.knn.points.squared_distances`), so that each distance has to be made
+as defined: 21 times as slow at 1,500 x 128. The same codes as -1 and 1, or 0 and 1, have exact distances, and
 cost about what other data do. Rows whose lengths have no end (Cauchy's distribution): products in float32, as the plain
 form has them, lose the near rows' digits, and float64 takes twice their time; searching them in bands of lengths leaves
 1.4 times. At 6,000 x 128, on an idle machine, repeated rows, binary codes of 2 classes, 5 outliers and 20 classes come

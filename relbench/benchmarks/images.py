@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from relbench.cores import usable_cores
-from relbench.data.decoded import decoded_images
-from relbench.data.photos import ImageFiles, Photos
+from relbench.data.images.decoded import decoded_images
+from relbench.data.images.photos import ImageFiles, Photos
 
 TARGET = 10.0
 """How many times the images per second and core of the plain way that batches from decoded images are to reach."""
@@ -120,8 +120,8 @@ def _plain_view(path: Path, crops: torch.Generator) -> Image.Image:
 def _our_seconds(photos: Photos, crops: torch.Generator) -> float:
     batches = torch.split(torch.randperm(len(photos.table), generator=crops), BATCH)
     start = perf_counter()
-    for lines in batches:
-        photos.train_batch(lines, crops)
+    for indices in batches:
+        photos.train_batch(indices, crops)
     return perf_counter() - start
 
 

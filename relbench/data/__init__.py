@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from relbench.data.added import added_names, added_set, read_added
-from relbench.data.card import card_names, packaged_card
-from relbench.data.glyphs import NAMES, Glyphs, character, content_hash, glyph_table
+from relbench.data.download.card import card_names, packaged_card
+from relbench.data.glyphs.glyphs import NAMES, Glyphs, character, content_hash, glyph_table
+from relbench.data.glyphs.textured import TexturedGlyphs, textured_content
 from relbench.data.photo_sets import PhotoSet, published, side_of
 from relbench.data.table import ImageSource
-from relbench.data.textured import TexturedGlyphs, textured_content
 from relbench.experiment import Data
-from relbench.names import known
+from relbench.lookup import lookup
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
@@ -117,7 +117,7 @@ def find_data_set(name: str, root: Path) -> DataSet:
     Raises:
         ValueError: there is none, or what is remembered of an added one is damaged.
     """
-    if known(name, data_set_names(root), "data set") in NAMES:
+    if lookup(name, data_set_names(root), "data set") in NAMES:
         return dict(zip(NAMES, (GLYPHS, TEXTURED), strict=True))[name]
     return photo_entry(find_photos(name, root))
 
@@ -128,6 +128,6 @@ def find_photos(name: str, root: Path) -> PhotoSet:
     Raises:
         ValueError: there is none, or what is remembered of an added one is damaged.
     """
-    if known(name, _photo_names(root), "data set") in card_names():
+    if lookup(name, _photo_names(root), "data set") in card_names():
         return published(packaged_card(name))
     return added_set(read_added(name, root))

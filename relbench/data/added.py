@@ -8,16 +8,25 @@ from typing import Annotated
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt, StringConstraints, ValidationError, field_validator
 
-from relbench.data import glyphs
-from relbench.data.card import card_names
-from relbench.data.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder
-from relbench.data.decoding import Decoding
-from relbench.data.findings import Found, Progress, copy_notes, examples, find_kinds, image_notes, label_notes, needed
+from relbench.data.download.card import card_names
+from relbench.data.glyphs import glyphs
+from relbench.data.images.decoding import Decoding
 from relbench.data.own import left_out_columns, read_table
+from relbench.data.parsing.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder
+from relbench.data.parsing.findings import (
+    Found,
+    Progress,
+    copy_notes,
+    examples,
+    find_kinds,
+    image_notes,
+    label_notes,
+    needed,
+)
 from relbench.data.photo_sets import PhotoSet
-from relbench.data.table import counts, hold_out, lines_of, table_hash
+from relbench.data.table import counts, hold_out, indices_of, table_hash
 from relbench.experiment import Fraction, Settings, changed, one_line
-from relbench.files import clear_unfinished, read_regular, written_whole
+from relbench.files import atomic_write, clear_unfinished, read_regular
 
 NOTE = "added.json"  # in the data set's folder
 LONGEST = 80  # letters of a name: folders and files are named by it, and file systems end at 255
@@ -116,7 +125,7 @@ def add(
     found = find_kinds(added.folder, table["name"].tolist(), progress)
     added = changed(added, {"decoding": needed(found, decoding)})
     try:
-        with written_whole(folder / NOTE) as temporary:
+        with atomic_write(folder / NOTE) as temporary:
             temporary.write_text(added.model_dump_json(indent=1) + "\n", encoding="utf-8")
     except OSError:
         if folder.exists() and not any(folder.iterdir()):
@@ -178,7 +187,7 @@ def _noted(name: str, source: Path, seed: int, share: float) -> Added:
 
 def _read(source: Path, seed: int, share: float) -> pd.DataFrame:
     table = read_image_folder(source, seed) if source.is_dir() else read_table(source)
-    return table if len(lines_of(table, "validation")) else hold_out(table, share, seed)
+    return table if len(indices_of(table, "validation")) else hold_out(table, share, seed)
 
 
 def added_names(root: Path) -> list[str]:

@@ -7,10 +7,10 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from relbench.data.annotations import Survey, refuse_missing, text_lines
+from relbench.data.parsing.annotations import Survey, refuse_missing, text_lines
 from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, checked
 from relbench.files import check_memory, open_regular
-from relbench.names import meant
+from relbench.lookup import meant
 
 CELL = 64  # bytes that a cell of a table takes in memory, about
 NEEDED = ("path", "label", "split")

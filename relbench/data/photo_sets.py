@@ -8,14 +8,14 @@ from typing import Protocol
 import pandas as pd
 
 from relbench.cores import usable_cores
-from relbench.data import cars196, cub200, inshop, sop
-from relbench.data.annotations import Survey
-from relbench.data.card import Card
-from relbench.data.decoded import DecodedImages, decoded_path, kept_sides
-from relbench.data.decoding import Decoding
-from relbench.data.fetch import state
-from relbench.data.photos import ImageFiles, Photos
-from relbench.data.table import check_counts, first_classes, hold_out, labels_of, lines_of, table_hash
+from relbench.data.datasets import cars196, cub200, inshop, sop
+from relbench.data.download.card import Card
+from relbench.data.download.fetch import state
+from relbench.data.images.decoded import DecodedImages, decoded_path, kept_sides
+from relbench.data.images.decoding import Decoding
+from relbench.data.images.photos import ImageFiles, Photos
+from relbench.data.parsing.annotations import Survey
+from relbench.data.table import check_counts, first_classes, hold_out, indices_of, labels_of, table_hash
 from relbench.experiment import Data
 
 
@@ -151,7 +151,7 @@ def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
         table = table.assign(split=table["split"].replace("validation", "train"))
     kept = table["split"] == "validation"
     for split, count in (("train", data.train_classes), ("test", data.test_classes)):
-        _, labels = labels_of(table, lines_of(table, split))
+        _, labels = labels_of(table, indices_of(table, split))
         kept |= (table["split"] == split) & table["label"].isin(first_classes(labels, count, split))
     return table[kept].reset_index(drop=True)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from relbench.names import meant
+from relbench.lookup import meant
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
@@ -119,11 +119,11 @@ class ImageSource(Protocol):
     content: str  # hash of the manifest: which images, which split
     data_hash: str  # hash of names, labels and split, and of the pixels (photos: of the files' sizes), on this machine
 
-    def train_batch(self, lines: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random views, shape (len(lines), channels, size, size): float32 in [0, 1], or uint8 to be scaled later."""
+    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Random views, shape (len(indices), channels, size, size): float32 in [0, 1], or uint8 to be scaled later."""
         ...
 
-    def test_batch(self, lines: torch.Tensor) -> torch.Tensor:
+    def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """The views for evaluation: always the same for the same line; shape and range as in training."""
         ...
 
@@ -138,14 +138,14 @@ def class_names(table: pd.DataFrame) -> dict[str, str]:
     return dict(zip(named["label"], shown, strict=True))
 
 
-def lines_of(table: pd.DataFrame, split: str) -> NDArray[np.int64]:
+def indices_of(table: pd.DataFrame, split: str) -> NDArray[np.int64]:
     """Lines of the table that belong to a split."""
     return np.flatnonzero(table["split"] == split)
 
 
-def labels_of(table: pd.DataFrame, lines: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
-    """Class numbers 0..C-1 of the lines, and the classes' names in that order (sorted)."""
-    names, numbers = np.unique(table["label"].to_numpy(dtype=str)[lines], return_inverse=True)
+def labels_of(table: pd.DataFrame, indices: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:
+    """Class numbers 0..C-1 of the indices, and the classes' names in that order (sorted)."""
+    names, numbers = np.unique(table["label"].to_numpy(dtype=str)[indices], return_inverse=True)
     return numbers.astype(np.int64), [str(name) for name in names]
 
 
@@ -162,7 +162,7 @@ def hold_out(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """Move a random share of the training classes, with all their images, to validation.
 
     The class names are sorted as text and permuted by `numpy.random.default_rng(seed)`; the first
-    `round(share * classes)` of them are held out, at least one. The lines keep their order.
+    `round(share * classes)` of them are held out, at least one. The indices keep their order.
 
     Args:
         table: a checked table without validation classes.
@@ -175,9 +175,9 @@ def hold_out(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     """
     if not 0 < share < 1:
         raise ValueError(f"a share of {share} of the training classes cannot be held out: choose one between 0 and 1")
-    if len(lines_of(table, "validation")):
+    if len(indices_of(table, "validation")):
         raise ValueError("the table has validation classes already: hold out none")
-    _, classes = labels_of(table, lines_of(table, "train"))
+    _, classes = labels_of(table, indices_of(table, "train"))
     count = max(1, round(share * len(classes)))
     if count >= len(classes):
         raise ValueError(
@@ -237,8 +237,8 @@ def first_classes(classes: Sequence[str], count: int | None, which: str) -> list
     return list(classes[:count])
 
 
-def roles_of(table: pd.DataFrame, lines: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def roles_of(table: pd.DataFrame, indices: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which images ask, and which can be found: all, where the table (or this split of it) doesn't tell."""
-    masks = [table[role].to_numpy(dtype=bool)[lines] if role in table else None for role in ROLES]
-    query, gallery = (np.ones(len(lines), bool) if mask is None or not mask.any() else mask for mask in masks)
+    masks = [table[role].to_numpy(dtype=bool)[indices] if role in table else None for role in ROLES]
+    query, gallery = (np.ones(len(indices), bool) if mask is None or not mask.any() else mask for mask in masks)
     return query, gallery

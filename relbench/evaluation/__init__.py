@@ -1,12 +1,12 @@
 """How good are embeddings at retrieval, and is one model better than another?"""
 
-from relbench.evaluation.neighbours import nearest
+from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
-    Answers,
+    QueryResults,
     RecallCounts,
     means,
-    per_query,
+    query_results,
     recall_by_class,
     retrieval_metrics,
 )
@@ -14,8 +14,8 @@ from relbench.evaluation.significance import claimed_sides, compare, holm, paire
 from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
 
 __all__ = [
-    "Answers",
     "PairDistances",
+    "QueryResults",
     "RecallCounts",
     "Stored",
     "claimed_sides",
@@ -25,7 +25,7 @@ __all__ = [
     "nearest",
     "pair_distances",
     "paired_class_bootstrap",
-    "per_query",
+    "query_results",
     "read_embeddings",
     "recall_by_class",
     "retrieval_metrics",

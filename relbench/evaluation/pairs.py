@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 
-from relbench.evaluation.points import Embeddings, Floats, Integers, Points, check_points, squared_distances
-from relbench.evaluation.ranking import Classes
+from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, check_points, squared_distances
+from relbench.evaluation.knn.ranking import Classes
 from relbench.evaluation.retrieval import check_labels
 
 
@@ -81,7 +81,7 @@ def pair_distances(
     """
     points = check_points(embeddings, query, gallery)
     classes = Classes(points, check_labels(labels, len(points.rows)))
-    totals = int(classes.partners.sum()), int((points.others - classes.partners).sum())
+    totals = int(classes.positives.sum()), int((points.others - classes.positives).sum())
     if not all(totals):
         raise ValueError(f"{totals[0]} pairs are within a class and {totals[1]} across classes: both kinds are needed")
     by_class = np.argsort(classes.of_column, kind="stable")
@@ -96,8 +96,8 @@ def _kinds(classes: Classes, by_class: Integers) -> tuple[_Kind, _Kind]:
     sorted_codes = classes.of_column[by_class]
     start, stop = (np.searchsorted(sorted_codes, classes.of_query, side) for side in ("left", "right"))
     own_place = np.where(own_column >= 0, np.argsort(by_class)[own_column], len(by_class))
-    same = _Kind(classes.partners, start, own_place, np.ones_like(start))
-    return same, _Kind(classes.points.others - classes.partners, np.zeros_like(start), start, stop - start)
+    same = _Kind(classes.positives, start, own_place, np.ones_like(start))
+    return same, _Kind(classes.points.others - classes.positives, np.zeros_like(start), start, stop - start)
 
 
 def _measured(points: Points, by_class: Integers, kind: _Kind, most: int, generator: np.random.Generator) -> Floats:

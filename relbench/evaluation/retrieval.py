@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from relbench.evaluation.approximate import Backend, choose_backend
-from relbench.evaluation.neighbours import Search, check_depth, check_whole
-from relbench.evaluation.outliers import among, apart
-from relbench.evaluation.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
-from relbench.evaluation.ranking import Classes, Evaluation, Progress
+from relbench.evaluation.knn.approximate import Backend, choose_backend
+from relbench.evaluation.knn.neighbours import Search, check_depth, check_whole
+from relbench.evaluation.knn.outliers import among, apart
+from relbench.evaluation.knn.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
+from relbench.evaluation.knn.ranking import Classes, Evaluation, Progress
 
 _LARGEST_LABEL = 2**53  # beyond it a float stands for several whole numbers
 
 
 @dataclass(frozen=True)
-class Answers:
+class QueryResults:
     """What retrieval gave for each query, in the order of the queries' rows.
 
     Attributes:
         labels: (queries,) class of each query.
-        partners: (queries,) R: how many other gallery items are of its class.
+        positives: (queries,) R: how many other gallery items are of its class.
         rank: (queries,) place of the nearest item of its class, from 1; 0 if it is beyond `depth`
             or there is none.
         r_precision: (queries,) share of its class among its R nearest; NaN without a partner.
@@ -32,7 +32,7 @@ class Answers:
     """
 
     labels: NDArray[Any]
-    partners: Integers
+    positives: Integers
     rank: Integers
     r_precision: Floats
     average_precision: Floats
@@ -120,17 +120,17 @@ def retrieval_metrics(
         >>> retrieval_metrics(np.array([[0.0], [1.0], [3.0], [3.5]]), ["a", "a", "b", "b"], ks=(1,))
         {'recall@1': 1.0, 'r_precision': 1.0, 'map@r': 1.0}
     """
-    answers = per_query(embeddings, labels, ks, query=query, gallery=gallery, backend=backend, progress=progress)
+    answers = query_results(embeddings, labels, ks, query=query, gallery=gallery, backend=backend, progress=progress)
     return means(answers, ks)
 
 
-def means(answers: Answers, ks: Sequence[int]) -> dict[str, float]:
-    """Means of `per_query`, under the names that `retrieval_metrics` gives them.
+def means(answers: QueryResults, ks: Sequence[int]) -> dict[str, float]:
+    """Means of `query_results`, under the names that `retrieval_metrics` gives them.
 
     Raises:
         ValueError: No query has a partner, or a K beyond `answers.depth`.
     """
-    if not answers.partners.any():
+    if not answers.positives.any():
         raise ValueError(
             "no query has another gallery item of its class, so nothing can be retrieved: check labels and masks"
         )
@@ -140,7 +140,7 @@ def means(answers: Answers, ks: Sequence[int]) -> dict[str, float]:
     return metrics
 
 
-def recall_by_class(answers: Answers, k: int = 1) -> RecallCounts:
+def recall_by_class(answers: QueryResults, k: int = 1) -> RecallCounts:
     """Count queries and correct ones at K for each class.
 
     Raises:
@@ -151,7 +151,7 @@ def recall_by_class(answers: Answers, k: int = 1) -> RecallCounts:
     return RecallCounts(labels, queries, correct)
 
 
-def per_query(
+def query_results(
     embeddings: Embeddings,
     labels: ArrayLike,
     ks: Sequence[int] = (1, 2, 4, 8),
@@ -160,7 +160,7 @@ def per_query(
     gallery: ArrayLike | None = None,
     backend: Backend = "auto",
     progress: Progress | None = None,
-) -> Answers:
+) -> QueryResults:
     """Rank of the first correct neighbour, R-precision and average precision of each query.
 
     Arguments and errors as in `retrieval_metrics` (which is the mean of this), except that
@@ -171,12 +171,12 @@ def per_query(
     classes = Classes(points, check_labels(labels, len(points.rows)))
     rank, shares = np.zeros(len(points.query), np.int64), np.zeros((2, len(points.query)))
     chosen = choose_backend(backend, embeddings)
-    for queries, rows in apart(points, np.maximum(depth, classes.partners)):
+    for queries, rows in apart(points, np.maximum(depth, classes.positives)):
         search = Search(among(points, queries, rows), chosen)
         wanted = Classes(search.points, classes.labels[rows])
-        found = Evaluation(search, wanted, depth, classes.partners[queries]).run(progress)
+        found = Evaluation(search, wanted, depth, classes.positives[queries]).run(progress)
         rank[queries], shares[:, queries] = found.rank, found.shares
-    return Answers(classes.labels[points.query], classes.partners, rank, shares[0], shares[1], depth)
+    return QueryResults(classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth)
 
 
 def _check_ks(points: Points, ks: Sequence[int]) -> int:

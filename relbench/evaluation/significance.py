@@ -27,8 +27,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
-from relbench.comparison import Comparison, Interval, Verdict
-from relbench.evaluation.points import Floats, Integers
+from relbench.evaluation.comparison import Comparison, Interval, Verdict
+from relbench.evaluation.knn.points import Floats, Integers
 from relbench.evaluation.retrieval import RecallCounts
 
 _DRAWS_AT_ONCE = 1 << 18

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from relbench.evaluation.points import as_array
+from relbench.evaluation.knn.points import as_array
 from relbench.evaluation.retrieval import retrieval_metrics
 from relbench.files import check_memory, open_regular
 from relbench.tensors import content_hash, read_tensors
@@ -85,11 +85,11 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
             that are missing or given twice; names the file.
 
     Example:
-        >>> from relbench.evaluation import per_query, retrieval_metrics
+        >>> from relbench.evaluation import query_results, retrieval_metrics
         >>> run = Path("results/quickstart/runs/0123456789abcdef")
         >>> kept = read_embeddings(run / "embeddings.npz")  # doctest: +SKIP
         >>> retrieval_metrics(kept.embeddings, kept.labels, ks=(1, 100), **kept.masks)  # doctest: +SKIP
-        >>> (per_query(kept.embeddings, kept.labels).rank == 2).mean()  # your own  # doctest: +SKIP
+        >>> (query_results(kept.embeddings, kept.labels).rank == 2).mean()  # your own  # doctest: +SKIP
     """
     path = _in_folder(path) if path.is_dir() else path
     found = _read_npz(path) if path.suffix == ".npz" else _read_alone(path)

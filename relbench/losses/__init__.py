@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from relbench.lookup import lookup
 from relbench.losses.classification import cross_entropy, probe
 from relbench.losses.entry import INPUTS, Loss, inputs_of, options_of, pure_loss
 from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
 from relbench.losses.logits import hinton_kd
-from relbench.losses.metric_learning import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
-from relbench.losses.own import guarded, own_loss, read_own
+from relbench.losses.pml import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
 from relbench.losses.ranking import check_ranking, hard_darkrank
 from relbench.losses.refilled import (
     REFILLED_PRESETS,
@@ -24,14 +24,14 @@ from relbench.losses.refilled import (
 )
 from relbench.losses.relational import RKD_PRESETS, rkd_angle, rkd_distance
 from relbench.losses.similarity import CorrelationCongruence, correlation_congruence, pkt, similarity_preserving
-from relbench.losses.supervised import (
+from relbench.losses.smoke_test import try_loss
+from relbench.losses.triplet import (
     DistanceWeightedTriplet,
     distance_weighted_probabilities,
     positive_pairs,
     triplet_margin,
 )
-from relbench.losses.trial import try_loss
-from relbench.names import known
+from relbench.losses.user import guarded, own_loss, read_own
 
 __all__ = [
     "INPUTS",
@@ -189,7 +189,7 @@ def find_loss(name: str, source: str = "") -> Loss:
         return own_loss(name, source)
     if name.startswith(PREFIX):
         return pml_entry(name.removeprefix(PREFIX))
-    return LOSSES[known(name, [*LOSSES, f"{PREFIX}<name>"], "loss")]
+    return LOSSES[lookup(name, [*LOSSES, f"{PREFIX}<name>"], "loss")]
 
 
 def validate_term(name: str, options: Mapping[str, Any], source: str = "") -> None:

@@ -4,7 +4,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from relbench.geometry import working_dtype
-from relbench.losses.operands import as_floats, class_numbers
+from relbench.losses.check_inputs import as_floats, class_numbers
 
 
 def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
-from relbench.names import hint
+from relbench.lookup import hint
 
 INPUTS = {
     "student": "the student's embeddings, (batch, dim)",

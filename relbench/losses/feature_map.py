@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 
 from relbench.geometry import safe_scale
-from relbench.losses.operands import MAPS, ROWS_OR_MAPS, check_equal, operands, unit_rows
+from relbench.losses.check_inputs import MAPS, ROWS_OR_MAPS, check_equal, operands, unit_rows
 
 FITNET_RANGE = 0.005
 """First values of the authors' projection are uniform in plus or minus this."""

@@ -3,7 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import kl_div
 
-from relbench.losses.operands import check_equal, check_positive, operands
+from relbench.losses.check_inputs import check_equal, check_positive, operands
 
 
 def hinton_kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:

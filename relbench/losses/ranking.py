@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from relbench.geometry import pairwise_distances, safe_scale
-from relbench.losses.operands import check_positive, operands
+from relbench.losses.check_inputs import check_positive, operands
 
 
 def hard_darkrank(

@@ -18,8 +18,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from relbench.geometry import pairwise_distances
-from relbench.losses.operands import as_floats, check_positive, class_numbers, operands, unit_rows
-from relbench.losses.supervised import positive_pairs
+from relbench.losses.check_inputs import as_floats, check_positive, class_numbers, operands, unit_rows
+from relbench.losses.triplet import positive_pairs
 
 Negatives = Literal["all", "each", "fewest", "nearest"]
 Average = Literal["image", "entry"]

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from relbench.geometry import Sides, pairwise_distances, safe_scale
-from relbench.losses.operands import operands
+from relbench.losses.check_inputs import operands
 
 SMALLEST_DISTANCE = 1e-6
 """The length that the authors give to a distance of zero (their squared one is at least 1e-12)."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn.functional import linear, mse_loss
 
-from relbench.losses.operands import ROWS_OR_MAPS, check_equal, operands, unit_rows
+from relbench.losses.check_inputs import ROWS_OR_MAPS, check_equal, operands, unit_rows
 from relbench.seeding import seeded
 
 PKT_EPSILON = 1e-7

@@ -3,8 +3,8 @@
 import math
 from collections.abc import Iterator
 
-from relbench.comparison import Comparison, Interval
-from relbench.report.summary import Method, Summary
+from relbench.analysis.summary import Method, Summary
+from relbench.evaluation.comparison import Comparison, Interval
 from relbench.report.wording import MAIN, VERDICTS, all_rows
 
 

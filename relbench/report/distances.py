@@ -6,9 +6,9 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from relbench.analysis.images import Distances, Share, Spread
+from relbench.analysis.summary import Summary
 from relbench.report.canvas import COLOURS, drawn, plain, shortened
-from relbench.report.images import Distances, Share, Spread
-from relbench.report.summary import Summary
 from relbench.report.wording import counted
 
 SAME: dict[str, Any] = {

@@ -7,7 +7,7 @@ from io import BytesIO
 
 import PIL.Image
 
-from relbench.report.images import Counts, Example, Examples, Image, Neighbour
+from relbench.analysis.images import Counts, Example, Examples, Image, Neighbour
 from relbench.report.wording import counted
 
 SIDE = 80  # pixels at most: some hundred pictures must stay a small part of the page

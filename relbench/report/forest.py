@@ -6,9 +6,9 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from relbench.comparison import Comparison, Interval, Verdict
+from relbench.analysis.summary import Method, Summary
+from relbench.evaluation.comparison import Comparison, Interval, Verdict
 from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.summary import Method, Summary
 from relbench.report.wording import VERDICTS, counted, listed, seeds_in_words, signed
 
 LINE = 0.205  # inches of a line of letters

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from relbench.comparison import Comparison
-from relbench.report.summary import Floor, Method, Pair, Summary
+from relbench.analysis.summary import Floor, Method, Pair, Summary
+from relbench.evaluation.comparison import Comparison
 from relbench.report.wording import MAIN, VERDICTS, counted, listed, main_recall, net_name, percent, rests_on
 
 
@@ -32,7 +32,9 @@ def _sentences(summary: Summary) -> dict[str, list[str]]:
         return {"best": [f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."]}
     best = best_student(students)
     return {
-        "contender": [_on_contender(method, summary) for method in students if method.label in summary.plan.contenders],
+        "contender": [
+            _on_contender(method, summary) for method in students if method.label in summary.plan.added_losses
+        ],
         "best": [_on_best(best, teacher, students)],
         "count": _on_count(students),
         "no distillation": _on_no_distillation(best, students),
@@ -54,7 +56,7 @@ def _winners(students: Sequence[Method]) -> list[Method]:
 def _on_contender(own: Method, summary: Summary) -> str:
     """What came out for a loss of the user's: against the teacher, and against the best of the study's students."""
     result = f"{_named(own)} reaches {_reach(own)} and {_against(_compared(own))}."
-    rivals = [one for one in summary.methods if one.role == "student" and one.label not in summary.plan.contenders]
+    rivals = [one for one in summary.methods if one.role == "student" and one.label not in summary.plan.added_losses]
     if not rivals:
         return result
     rival = max(rivals, key=main_recall)
@@ -107,7 +109,7 @@ def _on_no_winner(best: Method, teacher: Method) -> str:
 
 def _on_no_distillation(best: Method, students: Sequence[Method]) -> list[str]:
     """How far the best distilled student stands from the best one that never saw a teacher."""
-    alone = [student for student in students if student.row.experiment.taught_by is None]
+    alone = [student for student in students if student.row.experiment.last_teacher is None]
     if not alone or best in alone:
         return []
     other = max(alone, key=main_recall)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from relbench.comparison import Comparison
-from relbench.experiment import Protocol
-from relbench.ledger import Row
-from relbench.report.fairness import settings, unequal_settings
-from relbench.report.summary import Method, Summary
+from relbench.analysis.comparable import settings, unequal_settings
+from relbench.analysis.summary import Method, Summary
+from relbench.evaluation.comparison import Comparison
+from relbench.experiment import Training
 from relbench.report.wording import all_rows, commit_of, counted, listed, p_value, rests_on, seeds_in_words, stage_steps
+from relbench.results.records import Row
 
 VERDICT = (
     "Verdict: beats or loses only where both intervals lie on that side of zero. "
@@ -36,13 +36,13 @@ def notes(summary: Summary) -> list[str]:
 
 def _checkpoints(summary: Summary) -> str:
     meanings = {"last": "last step", "validation": "best recall@1 on validation classes"}
-    groups = _groups(summary.methods, lambda row: meanings[row.experiment.protocol.selection])
+    groups = _groups(summary.methods, lambda row: meanings[row.experiment.training.selection])
     return f"Checkpoint that counts: {_shares(groups)}."
 
 
 def _start(summary: Summary) -> str:
     weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
-    batches = _groups(summary.methods, lambda row: _batch(row.experiment.protocol))
+    batches = _groups(summary.methods, lambda row: _batch(row.experiment.training))
     return f"Initial weights: {_shares(weights)}. Batch: {_shares(batches)}."
 
 
@@ -70,8 +70,8 @@ def _staged(summary: Summary) -> list[str]:
     return [f"Trained in stages: {'; '.join(named)}. Their {said}."] if named else []
 
 
-def _batch(protocol: Protocol) -> str:
-    return f"{counted(protocol.batch_size, 'image')}, {protocol.images_per_class:,} per class"
+def _batch(training: Training) -> str:
+    return f"{counted(training.batch_size, 'image')}, {training.images_per_class:,} per class"
 
 
 def has_one_class(summary: Summary) -> bool:

@@ -3,8 +3,8 @@
 from statistics import fmean
 from typing import Any
 
+from relbench.analysis.summary import Method, Summary
 from relbench.experiment import Experiment, Term
-from relbench.ledger import Machine, Row
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
 from relbench.report.examples import examples_shown
 from relbench.report.forest import forest_in_words, forest_plot
@@ -12,7 +12,6 @@ from relbench.report.headline import in_brief
 from relbench.report.markup import Grid, Picture, grid_of, picture_of, rendered, with_addresses
 from relbench.report.notes import notes, pair_note
 from relbench.report.plots import recall_plot, size_plot, training_plot
-from relbench.report.summary import Method, Summary
 from relbench.report.tables import formatted, formatted_pairs
 from relbench.report.wording import (
     MAIN,
@@ -28,6 +27,7 @@ from relbench.report.wording import (
     percent,
     stage_steps,
 )
+from relbench.results.records import Machine, Row
 
 MEBIBYTE = 2**20
 
@@ -157,17 +157,17 @@ def _settings(summary: Summary) -> tuple[list[tuple[str, str]], Grid]:
 
 
 def _settings_of(experiment: Experiment) -> dict[str, str]:
-    settings = {"recipe": str(experiment.recipe), "loss": _loss(experiment)}
-    settings["teacher"] = _teacher_name(experiment.taught_by)
-    for group in ("net", "protocol", "data"):
+    settings = {"code_version": str(experiment.code_version), "loss": _loss(experiment)}
+    settings["teacher"] = _teacher_name(experiment.last_teacher)
+    for group in ("net", "training", "data"):
         values = getattr(experiment, group).model_dump(mode="json")
         settings |= {f"{group}.{name}": _shown(value) for name, value in values.items()}
-    return settings | {"protocol.steps": stage_steps(experiment)}
+    return settings | {"training.steps": stage_steps(experiment)}
 
 
 def _loss(experiment: Experiment) -> str:
     terms = " + ".join(_term_name(term) for term in experiment.terms)
-    return f"first {_loss(experiment.start)}, then {terms}" if experiment.start else terms
+    return f"first {_loss(experiment.initialized_from)}, then {terms}" if experiment.initialized_from else terms
 
 
 def _term_name(term: Term) -> str:
@@ -202,7 +202,7 @@ def _runs(summary: Summary) -> Grid:
 
 
 def _run_line(method: Method, row: Row, machine: int) -> list[str]:
-    teacher = row.experiment.taught_by
+    teacher = row.experiment.last_teacher
     names = [row.fingerprint, teacher.fingerprint if teacher else NOTHING, row.data_hash, str(machine)]
     costs = [f"{row.train_seconds:,.1f}", f"{row.evaluate_seconds:,.1f}", f"{row.peak_memory / MEBIBYTE:,.0f}"]
     return [method.label, str(row.experiment.seed), *names, *costs, row.finished]

@@ -18,11 +18,11 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from relbench.comparison import Interval
-from relbench.ledger import WATCHED
+from relbench.analysis.summary import Floor, Method, Summary
+from relbench.evaluation.comparison import Interval
 from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, STRIP, drawn, plain, shortened
-from relbench.report.summary import Floor, Method, Summary
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
+from relbench.results.records import WATCHED
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 LINES = ("-", (0, (4, 1.5)))

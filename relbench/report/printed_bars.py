@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
+from relbench.analysis.printed import Cell, Ours, PrintedSummary
 from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
-from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_grid import parts, rows
 from relbench.report.printed_words import RULES, title_in_lines, whiskers
 from relbench.report.wording import metric_name

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from statistics import fmean
 from typing import get_args
 
-from relbench.report.printed import Answer, Cell, Ours, PrintedSummary
+from relbench.analysis.printed import Answer, Cell, Ours, PrintedSummary
 from relbench.report.printed_words import RULES
 
 SCALES = ("full", "toy")  # another word for toy would pass for real numbers

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from relbench.ledger import Selection
-from relbench.report.printed import Cell, PrintedSummary
+from relbench.analysis.printed import Cell, PrintedSummary
+from relbench.analysis.summary import Floor
 from relbench.report.printed_words import marks
-from relbench.report.summary import Floor
 from relbench.report.syntax import Column, Table, filled
 from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, metric_name, percent, signed
+from relbench.results.records import Selection
 
 PAPER, DIFFERENCE = "paper", "difference"
 FLOORS = "Floors: without training"

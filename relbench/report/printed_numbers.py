@@ -2,8 +2,8 @@
 
 import pandas as pd
 
-from relbench.ledger import Selection
-from relbench.report.printed import Cell, Ours, PrintedSummary
+from relbench.analysis.printed import Cell, Ours, PrintedSummary
+from relbench.results.records import Selection
 
 PREFIXES: dict[Selection, str] = {"last": "last", "validation": "validation", "test": "test_peeking"}
 

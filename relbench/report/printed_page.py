@@ -1,8 +1,7 @@
 """The report of a printed table as one HTML page that needs nothing but itself."""
 
-from relbench.ledger import Selection
+from relbench.analysis.printed import Cell, Ours, PrintedSummary
 from relbench.report.markup import Grid, picture_of, rendered, with_addresses
-from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_grid import decimals, formatted_parts, parts
 from relbench.report.printed_plot import printed_in_words, printed_plot
 from relbench.report.printed_words import (
@@ -18,6 +17,7 @@ from relbench.report.printed_words import (
     reading,
 )
 from relbench.report.wording import NOTHING, metric_name, percent
+from relbench.results.records import Selection
 
 
 def printed_page(summary: PrintedSummary) -> str:

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from relbench.ledger import Selection
+from relbench.analysis.printed import Cell, Ours, PrintedSummary
 from relbench.report.canvas import COLOURS, FAINT, INK, drawn, plain
-from relbench.report.printed import Cell, Ours, PrintedSummary
 from relbench.report.printed_bars import printed_bars
 from relbench.report.printed_grid import parts, rows
 from relbench.report.printed_words import RULES, outcome, title_in_lines, whiskers
 from relbench.report.wording import metric_name
+from relbench.results.records import Selection
 
 LINE = 0.12  # inches of a line, and in addition of each rule on it
 RULE = 0.05

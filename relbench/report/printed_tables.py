@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from relbench.report.printed import AnsweredClaim, Cell, PrintedSummary
+from relbench.analysis.printed import AnsweredClaim, Cell, PrintedSummary
 from relbench.report.printed_grid import (
     FLOORS,
     Part,

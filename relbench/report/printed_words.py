@@ -4,9 +4,9 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from relbench.ledger import Selection
-from relbench.report.printed import AnsweredClaim, PrintedSummary
+from relbench.analysis.printed import AnsweredClaim, PrintedSummary
 from relbench.report.wording import NOTHING, ONE_SEED, RAISED, counted, listed, metric_name, signed
+from relbench.results.records import Selection
 
 RULES: Mapping[Selection, str] = {
     "last": "last step",

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from relbench.report.printed import PrintedSummary
+from relbench.analysis.printed import PrintedSummary
 from relbench.report.printed_checking import refuse_impossible
 from relbench.report.printed_numbers import cell_numbers, claim_numbers, floor_numbers
 from relbench.report.printed_page import printed_page

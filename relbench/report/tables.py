@@ -7,11 +7,11 @@ from rich import box
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from relbench.comparison import Comparison, Interval
+from relbench.analysis.summary import Floor, Method, Pair, Summary
+from relbench.evaluation.comparison import Comparison, Interval
 from relbench.plain_text import one_line
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.summary import Floor, Method, Pair, Summary
 from relbench.report.syntax import (
     Column,
     Table,
@@ -79,7 +79,7 @@ def _settings_columns() -> list[Column[Method]]:
         Column("Net", net_name, is_number=False, in_brief=True),
         Column("Parameters", lambda method: f"{method.row.parameters:,}"),
         Column("Steps", lambda method: f"{method.row.experiment.total_steps:,}", in_brief=True),
-        Column("Batch", lambda method: f"{method.row.experiment.protocol.batch_size:,}"),
+        Column("Batch", lambda method: f"{method.row.experiment.training.batch_size:,}"),
     ]
 
 
@@ -134,8 +134,8 @@ def _numbers_of(method: Method) -> dict[str, object]:
     columns |= {name: getattr(experiment.net, name) for name in ("trunk", "width", "dim", "unit_length")}
     columns["parameters"] = method.row.parameters
     columns["steps"] = experiment.total_steps
-    protocol = ("batch_size", "images_per_class", "selection")
-    columns |= {name: getattr(experiment.protocol, name) for name in protocol}
+    training = ("batch_size", "images_per_class", "selection")
+    columns |= {name: getattr(experiment.training, name) for name in training}
     columns["seeds"] = len(method.rows)
     for metric, interval in method.metrics.items():
         columns |= {metric: interval.mean, **_bound_columns(metric, interval)}

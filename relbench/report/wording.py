@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from relbench.comparison import Comparison, Interval
+from relbench.analysis.summary import Method, Pair, Summary
+from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Experiment, Net
-from relbench.ledger import Machine, Row
-from relbench.report.summary import Method, Pair, Summary
+from relbench.results.records import Machine, Row
 
 RECALL = "recall@"
 MAIN = "recall@1"  # the metric that methods are compared by
@@ -138,4 +138,4 @@ def all_rows(summary: Summary) -> list[Row]:
 
 def stage_steps(experiment: Experiment) -> str:
     """1,000, or 500 + 500 in two stages."""
-    return " + ".join(f"{stage.protocol.steps:,}" for stage in experiment.stages)
+    return " + ".join(f"{stage.training.steps:,}" for stage in experiment.stages)

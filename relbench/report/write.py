@@ -3,15 +3,15 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from relbench.files import written_whole
-from relbench.ledger import as_frame
+from relbench.analysis.summary import Summary
+from relbench.files import atomic_write
 from relbench.report.checking import refuse_incomplete
 from relbench.report.page import page_text
 from relbench.report.plots import recall_plot, size_plot, training_plot
-from relbench.report.summary import Summary
 from relbench.report.syntax import csv_text
 from relbench.report.tables import latex_text, markdown_text, numbers, pair_numbers
 from relbench.report.wording import all_rows
+from relbench.results.records import as_frame
 
 FILES: dict[str, Callable[[Summary], str | bytes]] = {
     "table.md": markdown_text,
@@ -51,6 +51,6 @@ def write_all(contents: Mapping[str, str | bytes], directory: Path) -> list[Path
 
 
 def _write(path: Path, content: str | bytes) -> Path:
-    with written_whole(path) as temporary:
+    with atomic_write(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     return path

@@ -37,7 +37,7 @@ weight says nothing; refilled has the settings of its preset gkd2021, but all mi
 negatives.
 """
 
-from relbench.experiment import Data, Net, Protocol, Term
+from relbench.experiment import Data, Net, Term, Training
 from relbench.studies.study import Arm, Study
 
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
@@ -75,16 +75,16 @@ STUDY = Study(
     data=Data(name="glyphs", size=28),
     teacher=Arm(
         net=Net(trunk="conv4", width=16, dim=128),
-        protocol=Protocol(steps=500, learning_rate=3e-3, validate_every=100),
+        training=Training(steps=500, learning_rate=3e-3, validate_every=100),
     ),
     teacher_terms=(TRIPLET, Term(loss="probe")),
     student=Arm(
         net=Net(trunk="conv4", width=8, dim=32),
-        protocol=Protocol(steps=1000, learning_rate=6e-3, validate_every=100),
+        training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
     ),
     methods={label: (TRIPLET, *terms) for label, terms in METHODS.items()} | {"refilled": (REFILLED,)},
     first_stages={"fitnet-2-stages": (FITNET,), "refilled": (Term(loss="refilled_embedding"),)},
     beside=(TRIPLET,),
     pairs=tuple((label, "triplet") for label in (*METHODS, "refilled") if label != "triplet"),
-    longer_teacher="teacher, student's steps",
+    equal_budget_control="teacher, student's steps",
 )

@@ -1,7 +1,7 @@
 """Table 1 of Relational Knowledge Distillation with full-size networks and no download: textured Glyphs.
 
     relbench reproduce glyphs-table1 --device cuda
-    relbench reproduce glyphs-table1 --device cuda --set protocol.precision=bf16-mixed --set protocol.channels_last=true
+    relbench reproduce glyphs-table1 --device cuda --set training.precision=bf16-mixed --set training.channels_last=true
 
 The same networks, losses, steps and rates as `rkd_table1.py`, at 224 px in colour, but from random weights: so that
 all of its code runs at full size on a machine without data or weights. No paper prints these numbers, and they say
@@ -10,8 +10,8 @@ chooses them on validation classes.
 """
 
 from relbench.studies.printed import Network, Number, PrintedTable
-from relbench.studies.rkd_recipes import NOTES
-from relbench.studies.rkd_table1 import PAPER_NOTES, TOLD, claims, network, number
+from relbench.studies.rkd.recipes import NOTES
+from relbench.studies.rkd.table1 import PAPER_NOTES, TOLD, claims, network, number
 
 DATA = "glyphs-textured"
 CUB = [told for data, told in TOLD if data == "cub200"]

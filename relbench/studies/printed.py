@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from relbench.experiment import Net, Settings, Term
-from relbench.names import known
+from relbench.lookup import lookup
 
 Schedule = Literal["teacher", "student"]  # which of the authors' training scripts
 
@@ -71,19 +71,19 @@ class PrintedTable(Settings):
     claims: tuple[Claim, ...] = ()
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _validate(self) -> Self:
         paths = [network.path for network in self.networks]
         if len(set(paths)) != len(paths):
             raise ValueError("a path stands for two networks")
         keys = {number.key for number in self.numbers}
         for path in {number.path for number in self.numbers} - {""}:
-            known(path, paths, "network of a number")
+            lookup(path, paths, "network of a number")
         for key in {key for claim in self.claims for pair in claim.better for key in pair}:
-            known(key, keys, "number of a claim")
+            lookup(key, keys, "number of a claim")
         for at, network in enumerate(self.networks):
             if network.teacher:
-                known(network.teacher, paths[:at], f"teacher, before its student {network.path},")
-            known(network.tuned_at or network.path, paths, f"network to share the rate of {network.path}")
+                lookup(network.teacher, paths[:at], f"teacher, before its student {network.path},")
+            lookup(network.tuned_at or network.path, paths, f"network to share the rate of {network.path}")
         return self
 
     @property

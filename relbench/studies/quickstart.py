@@ -23,7 +23,7 @@ So students are of unit length here, unlike the paper's best ones, and share the
 the triplet loss.
 """
 
-from relbench.experiment import Data, Net, Protocol, Term
+from relbench.experiment import Data, Net, Term, Training
 from relbench.studies.study import Arm, Study
 
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
@@ -39,12 +39,12 @@ STUDY = Study(
     data=Data(name="glyphs", size=28),
     teacher=Arm(
         net=Net(trunk="conv4", width=16, dim=128),
-        protocol=Protocol(steps=500, learning_rate=3e-3, validate_every=100),
+        training=Training(steps=500, learning_rate=3e-3, validate_every=100),
     ),
     teacher_terms=(TRIPLET,),
     student=Arm(
         net=Net(trunk="conv4", width=8, dim=32),
-        protocol=Protocol(steps=1000, learning_rate=6e-3, validate_every=100),
+        training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
     ),
     methods={
         "triplet": (TRIPLET,),
@@ -54,5 +54,5 @@ STUDY = Study(
     },
     beside=(TRIPLET,),
     pairs=(("rkd-d", "triplet"), ("rkd-a", "triplet"), ("rkd-da", "triplet")),
-    longer_teacher="teacher, student's steps",
+    equal_budget_control="teacher, student's steps",
 )

@@ -7,9 +7,9 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
-from relbench.experiment import Data, Experiment, Net, Protocol, Settings, Term, changed, one_line
-from relbench.ledger import Role
-from relbench.names import known
+from relbench.experiment import Data, Experiment, Net, Settings, Term, Training, changed, one_line
+from relbench.lookup import lookup
+from relbench.results.records import Role
 from relbench.studies.keys import known_key
 
 DATA = "{data}"  # stands for a data set in a title
@@ -21,7 +21,7 @@ class Arm(Settings):
     """A network and how it is trained."""
 
     net: Net
-    protocol: Protocol
+    training: Training
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,18 @@ class Study(Settings):
     first_stages: Mapping[str, tuple[Term, ...]] = {}
     beside: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
     pairs: tuple[tuple[str, str], ...] = ()  # methods, and other ones that each of them is compared with as well
-    contenders: tuple[str, ...] = ()  # methods that were put beside the study's own by hand
+    added_losses: tuple[str, ...] = ()  # methods that were put beside the study's own by hand
     own_notes: tuple[str, ...] = ()  # on these, true whatever is changed
-    longer_teacher: str | None = None  # label of the control: the teacher's own recipe for as many steps as a student
+    equal_budget_control: str | None = (
+        None  # label of the control: the teacher's own recipe for as many steps as a student
+    )
 
     @model_validator(mode="after")
-    def _possible(self) -> Self:
+    def _validate(self) -> Self:
         for label in self.first_stages:
-            known(label, self.methods, "method")
+            lookup(label, self.methods, "method")
         for label in dict.fromkeys(label for pair in self.pairs for label in pair):
-            known(label, self.methods, "method of a pair")
+            lookup(label, self.methods, "method of a pair")
         return self
 
     def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
@@ -82,25 +84,25 @@ class Study(Settings):
         yield Cell("teacher", "teacher", teacher)
         for label, terms in self.methods.items():
             yield from self._stages(label, terms, seed, teacher)
-        if self.longer_teacher:
-            longer = changed(self.teacher.protocol, {"steps": self.student.protocol.steps})
-            yield Cell(self.longer_teacher, "control", changed(teacher, {"protocol": longer}))
+        if self.equal_budget_control:
+            longer = changed(self.teacher.training, {"steps": self.student.training.steps})
+            yield Cell(self.equal_budget_control, "control", changed(teacher, {"training": longer}))
 
     def _stages(self, label: str, terms: tuple[Term, ...], seed: int, teacher: Experiment) -> Iterator[Cell]:
         if label not in self.first_stages:
             yield Cell(label, "student", self._experiment(self.student, terms, seed, teacher))
             return
-        half = changed(self.student, {"protocol": _halved(self.student.protocol)})
+        half = changed(self.student, {"training": _halved(self.student.training)})
         first = self._experiment(half, self.first_stages[label], seed, teacher)
         yield Cell(f"{label}, first stage", "stage", first)
-        yield Cell(label, "student", changed(self._experiment(half, terms, seed, teacher), {"start": first}))
+        yield Cell(label, "student", changed(self._experiment(half, terms, seed, teacher), {"initialized_from": first}))
 
     def _experiment(
         self, arm: Arm, terms: tuple[Term, ...], seed: int, teacher: Experiment | None = None
     ) -> Experiment:
         try:
             return Experiment(
-                data=self.data, net=arm.net, protocol=arm.protocol, terms=terms, seed=seed, teacher=teacher
+                data=self.data, net=arm.net, training=arm.training, terms=terms, seed=seed, teacher=teacher
             )
         except ValidationError as error:
             raise ValueError(one_line(error)) from None
@@ -110,7 +112,7 @@ class Study(Settings):
         arms: dict[str, tuple[str, ...]] = {
             f"{arm}.{key}": (arm, group, key)
             for arm in ("teacher", "student")
-            for group, kind in (("net", Net), ("protocol", Protocol))
+            for group, kind in (("net", Net), ("training", Training))
             for key in kind.model_fields
         }
         data = {f"data.{key}": ("data", key) for key in Data.model_fields if key != "content"}
@@ -189,10 +191,10 @@ def _with_terms(study: Study, loss: str, changes: Mapping[str, Any]) -> Study:
     return changed(study, {"teacher_terms": renewed(study.teacher_terms), **groups})
 
 
-def _halved(protocol: Protocol) -> Protocol:
-    if protocol.steps % 2:
-        raise ValueError(f"student.steps = {protocol.steps}: a method in two stages needs an even number")
-    return changed(protocol, {"steps": protocol.steps // 2})
+def _halved(training: Training) -> Training:
+    if training.steps % 2:
+        raise ValueError(f"student.steps = {training.steps}: a method in two stages needs an even number")
+    return changed(training, {"steps": training.steps // 2})
 
 
 def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:

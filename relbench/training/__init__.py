@@ -1,30 +1,6 @@
-"""Training: objective, loop, checkpoints."""
+"""Training: from an experiment to the objects that train, the objective, and the loop."""
 
-from relbench.training.checkpoint import (
-    CheckpointError,
-    State,
-    fits,
-    load_checkpoint,
-    selected_classifier,
-    selected_weights,
-    weights_hash,
-)
-from relbench.training.loop import Task, Trainer
-from relbench.training.objective import DivergedError, Objective, Part, Seen, Teacher
+from relbench.training.objective import DivergedError, Objective, Outputs, Teacher, WeightedLoss
+from relbench.training.trainer import Task, Trainer
 
-__all__ = [
-    "CheckpointError",
-    "DivergedError",
-    "Objective",
-    "Part",
-    "Seen",
-    "State",
-    "Task",
-    "Teacher",
-    "Trainer",
-    "fits",
-    "load_checkpoint",
-    "selected_classifier",
-    "selected_weights",
-    "weights_hash",
-]
+__all__ = ["DivergedError", "Objective", "Outputs", "Task", "Teacher", "Trainer", "WeightedLoss"]

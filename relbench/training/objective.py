@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-Seen = tuple[torch.Tensor, Mapping[str, torch.Tensor]]  # embeddings; maps by layer
+Outputs = tuple[torch.Tensor, Mapping[str, torch.Tensor]]  # embeddings; maps by layer
 
 
 class DivergedError(RuntimeError):
@@ -15,7 +15,7 @@ class DivergedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Part:
+class WeightedLoss:
     """One summand of the loss; a term that compares several layers has one for each.
 
     Attributes:
@@ -62,7 +62,7 @@ class Objective(nn.Module):
         teacher: always in evaluation mode. None where no term needs one.
     """
 
-    def __init__(self, parts: Sequence[Part], classifier: nn.Module | None, teacher: Teacher | None) -> None:
+    def __init__(self, parts: Sequence[WeightedLoss], classifier: nn.Module | None, teacher: Teacher | None) -> None:
         super().__init__()
         self.parts = tuple(parts)
         self.trainable = nn.ModuleDict({part.key: part.loss for part in parts if isinstance(part.loss, nn.Module)})
@@ -73,7 +73,7 @@ class Objective(nn.Module):
                 module.eval().requires_grad_(requires_grad=False)
 
     def forward(
-        self, seen: Seen, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
+        self, seen: Outputs, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
     ) -> dict[str, torch.Tensor]:
         """Each term's value for a batch, not yet weighted.
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from relbench.benchmarks.evaluation_kinds import KS, SLOWEST, kinds, measure, plain
-from relbench.evaluation import order, ranking, retrieval_metrics
+from relbench.evaluation import retrieval_metrics
+from relbench.evaluation.knn import order, ranking
 
 
 def test_the_plain_form_measures_the_same():

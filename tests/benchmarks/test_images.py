@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from relbench.benchmarks import images, tables
-from relbench.data.photos import ImageFiles, Photos
+from relbench.data.images.photos import ImageFiles, Photos
 
 
 def test_a_small_measurement():

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from tiny_photos import noise
 
+from relbench.analysis.query_examples import _load
 from relbench.data import find_photos
 from relbench.data.added import NOTE, add, notes, read_added
-from relbench.data.decoded import decoded_images, decoded_path
-from relbench.data.decoding import Decoding, asked_decoding
-from relbench.data.photos import ImageFiles
-from relbench.examples import _load
+from relbench.data.images.decoded import decoded_images, decoded_path
+from relbench.data.images.decoding import Decoding, asked_decoding
+from relbench.data.images.photos import ImageFiles
 from relbench.experiment import Data, Experiment, Term, changed
 
 ANIMALS = [("train", "ant"), ("train", "bat"), ("test", "cat"), ("test", "dog")]

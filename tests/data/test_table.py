@@ -13,8 +13,8 @@ from relbench.data.table import (
     counts,
     first_classes,
     hold_out,
+    indices_of,
     labels_of,
-    lines_of,
     table_hash,
 )
 
@@ -190,9 +190,9 @@ def test_nobody_has_a_role():
 
 
 def test_lines_of():
-    assert lines_of(table(), "train").tolist() == [0, 1, 5]
-    assert lines_of(table(), "validation").tolist() == [3, 4]
-    assert lines_of(table(), "train").dtype == np.int64
+    assert indices_of(table(), "train").tolist() == [0, 1, 5]
+    assert indices_of(table(), "validation").tolist() == [3, 4]
+    assert indices_of(table(), "train").dtype == np.int64
 
 
 def test_labels_of():

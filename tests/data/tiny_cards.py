@@ -4,7 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from relbench.data.card import Archive, Card, packaged_card
+from relbench.data.download.card import Archive, Card, packaged_card
 from relbench.data.table import counts
 from relbench.experiment import changed
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
-from relbench.evaluation import means, per_query, recall_by_class, retrieval_metrics
+from relbench.evaluation import means, query_results, recall_by_class, retrieval_metrics
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 BACKENDS = ("faiss", "torch")
@@ -44,9 +44,9 @@ def test_hand_worked_case():
             "r_precision": pytest.approx(0.3),
             "map@r": pytest.approx(0.15),
         }
-    answers = per_query(embeddings, labels, (1, 2))
+    answers = query_results(embeddings, labels, (1, 2))
     assert answers.rank.tolist() == [2, 0, 2, 0, 2, 0]
-    assert answers.partners.tolist() == [2, 1, 2, 1, 2, 0]
+    assert answers.positives.tolist() == [2, 1, 2, 1, 2, 0]
     np.testing.assert_array_equal(answers.r_precision, [0.5, 0, 0.5, 0, 0.5, np.nan])
     np.testing.assert_array_equal(answers.average_precision, [0.25, 0, 0.25, 0, 0.25, np.nan])
 
@@ -64,7 +64,7 @@ def test_metrics_are_those_of_plain_loops_on_every_backend(embeddings, labels, m
 
 
 def test_backends_agree_to_the_last_bit(embeddings, labels):
-    first, second = (per_query(embeddings, labels, KS, backend=backend) for backend in BACKENDS)
+    first, second = (query_results(embeddings, labels, KS, backend=backend) for backend in BACKENDS)
     for name in ("rank", "r_precision", "average_precision"):
         np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
 
@@ -92,8 +92,8 @@ def test_values_are_those_of_pytorch_metric_learning():
         found = retrieval_metrics(file["embeddings"], file["labels"], (1,))
         assert found["r_precision"] == pytest.approx(float(file["r_precision"]), rel=1e-9)
         assert found["map@r"] == pytest.approx(float(file["mean_average_precision_at_r"]), rel=1e-9)
-        answers = per_query(file["embeddings"], file["labels"], (1,))
-        with_partner = answers.partners > 0
+        answers = query_results(file["embeddings"], file["labels"], (1,))
+        with_partner = answers.positives > 0
         assert answers.correct_at(1)[with_partner].mean() == pytest.approx(float(file["precision_at_1"]), rel=1e-9)
 
 
@@ -107,11 +107,11 @@ def test_pytorch_metric_learning_agrees(seed):
     names = ("precision_at_1", "r_precision", "mean_average_precision_at_r")
     calculator = AccuracyCalculator(include=names, k="max_bin_count", device=torch.device("cpu"))
     oracle = calculator.get_accuracy(torch.from_numpy(rows), torch.from_numpy(labels))
-    answers = per_query(rows, labels, (1,))
+    answers = query_results(rows, labels, (1,))
     found = means(answers, (1,))
     assert found["r_precision"] == pytest.approx(oracle["r_precision"], rel=1e-9)
     assert found["map@r"] == pytest.approx(oracle["mean_average_precision_at_r"], rel=1e-9)
-    assert answers.correct_at(1)[answers.partners > 0].mean() == pytest.approx(oracle["precision_at_1"], rel=1e-9)
+    assert answers.correct_at(1)[answers.positives > 0].mean() == pytest.approx(oracle["precision_at_1"], rel=1e-9)
 
 
 def test_order_of_rows_scale_shift_and_rotation_change_nothing(clustered, labels):
@@ -213,14 +213,14 @@ def test_a_query_that_is_in_the_gallery_and_one_that_is_not():
     rows = np.array([[0.0], [0.1], [5.0], [5.1]])
     query, gallery = np.array([True, False, True, False]), np.array([True, True, False, True])
     # row 0 must not find itself; row 2 finds row 3, which is of its class
-    answers = per_query(rows, [0, 1, 2, 2], (1,), query=query, gallery=gallery)
-    assert answers.partners.tolist() == [0, 1]
+    answers = query_results(rows, [0, 1, 2, 2], (1,), query=query, gallery=gallery)
+    assert answers.positives.tolist() == [0, 1]
     assert answers.rank.tolist() == [0, 1]
     assert answers.labels.tolist() == [0, 2]
 
 
 def test_counts_by_class_add_up_to_the_recall(clustered, labels):
-    answers = per_query(clustered, labels, KS)
+    answers = query_results(clustered, labels, KS)
     for k in KS:
         counts = recall_by_class(answers, k)
         assert counts.labels.tolist() == sorted(set(labels.tolist()))
@@ -232,7 +232,7 @@ def test_counts_by_class_add_up_to_the_recall(clustered, labels):
 
 def test_progress_counts_every_query(clustered, labels):
     done = []
-    per_query(clustered, labels, progress=done.append)
+    query_results(clustered, labels, progress=done.append)
     assert sum(done) == COUNT
 
 
@@ -289,7 +289,7 @@ def test_refusals(change, message):
 
 
 def test_a_rank_is_not_asked_beyond_the_depth(clustered, labels):
-    answers = per_query(clustered, labels, (1, 5))
+    answers = query_results(clustered, labels, (1, 5))
     for k in (0, 6):
         with pytest.raises(ValueError, match=f"k = {k} is outside 1..5"):
             answers.correct_at(k)

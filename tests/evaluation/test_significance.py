@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from relbench.comparison import Comparison, Interval
 from relbench.evaluation import RecallCounts, compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation.comparison import Comparison, Interval
 
 QUERIES = np.full(40, 12)
 

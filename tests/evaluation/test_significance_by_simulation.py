@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from relbench.comparison import Comparison
 from relbench.evaluation import RecallCounts, compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation.comparison import Comparison
 
 HARDEST, EASIEST = 0.001, 0.8
 PRECISION = 5

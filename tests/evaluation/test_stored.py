@@ -11,8 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench import console, progress
+from relbench.cli import console
 from relbench.evaluation import read_embeddings, retrieval_metrics, stored_metrics
+from relbench.trackers import bars as progress
 
 ROWS = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
 LABELS = np.array([f"class {row % 5} é" for row in range(30)])

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from relbench.losses.check_inputs import as_floats, class_numbers
 from relbench.losses.classification import cross_entropy
-from relbench.losses.metric_learning import pml_loss
-from relbench.losses.operands import as_floats, class_numbers
+from relbench.losses.pml import pml_loss
 from relbench.losses.refilled import class_centres, refilled_classifier, refilled_embedding
 from relbench.losses.relational import rkd_distance
-from relbench.losses.supervised import DistanceWeightedTriplet, distance_weighted_probabilities, triplet_margin
+from relbench.losses.triplet import DistanceWeightedTriplet, distance_weighted_probabilities, triplet_margin
 
 ROWS = torch.tensor([[0, 3], [1, 2], [5, 0], [4, 1], [2, 7], [3, 6]])
 LABELS = torch.tensor([0, 0, 1, 1, 2, 2])

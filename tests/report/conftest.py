@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from relbench.comparison import Comparison, Interval
-from relbench.experiment import Data, Experiment, Net, Protocol, Term, changed
-from relbench.ledger import ClassCounts, Entry, Machine, Plan, Role, Row
+from relbench.analysis.summary import Floor, Method, Pair, Summary
+from relbench.evaluation.comparison import Comparison, Interval
+from relbench.experiment import Data, Experiment, Net, Term, Training, changed
 from relbench.report import canvas
 from relbench.report.page import page_text
-from relbench.report.summary import Floor, Method, Pair, Summary
+from relbench.results.records import ClassCounts, Entry, Machine, Plan, Role, Row
 
 RANKS = (1, 2, 4, 8, 16)
 CLASSES = 40
@@ -223,19 +223,19 @@ def _experiment(sketch: Sketch, seed: int) -> Experiment:
         data=Data(content="0123456789abcdef"),
         net=sketch.net,
         terms=sketch.terms,
-        protocol=Protocol(steps=sketch.steps, learning_rate=3e-3 if sketch.distilled else 1e-3),
+        training=Training(steps=sketch.steps, learning_rate=3e-3 if sketch.distilled else 1e-3),
         seed=seed,
         teacher=_experiment(TEACHER, seed) if sketch.distilled else None,
     )
     if not sketch.first:
         return one
-    half = changed(one, {"protocol": changed(one.protocol, {"steps": sketch.steps // 2})})
-    return changed(half, {"teacher": None, "start": changed(half, {"terms": sketch.first})})
+    half = changed(one, {"training": changed(one.training, {"steps": sketch.steps // 2})})
+    return changed(half, {"teacher": None, "initialized_from": changed(half, {"terms": sketch.first})})
 
 
 def _row(sketch: Sketch, seed: int) -> Row:
     experiment = _experiment(sketch, seed)
-    steps = experiment.protocol.steps
+    steps = experiment.training.steps
     random = np.random.default_rng([seed, *sketch.label.encode()])
     recall = sketch.recall + 0.004 * random.standard_normal()
     metrics = {f"recall@{rank}": 1 - (1 - recall) * 0.78 ** np.log2(rank) for rank in RANKS}

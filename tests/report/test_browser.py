@@ -11,9 +11,9 @@ import pytest
 from printed_tables import SHAPES, hostile
 from shown import distances, examples
 
+from relbench.analysis.summary import Summary
 from relbench.report.page import page_text
 from relbench.report.printed_page import printed_page
-from relbench.report.summary import Summary
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright, of the group dev, is not installed")
 TempPaths = pytest.TempPathFactory

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from relbench.comparison import Comparison, Interval
-from relbench.ledger import Row
+from relbench.analysis.summary import Method, Summary
+from relbench.evaluation.comparison import Comparison, Interval
 from relbench.report import write_report
 from relbench.report.checking import refuse_incomplete
-from relbench.report.summary import Method, Summary
+from relbench.results.records import Row
 
 Edit = Callable[[Method], Method]
 

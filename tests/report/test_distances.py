@@ -13,8 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from shown import distances
 
+from relbench.analysis.summary import Summary
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
-from relbench.report.summary import Summary
 
 PageOf = Callable[[Summary], str]
 

@@ -11,8 +11,8 @@ import PIL.Image
 import pytest
 from shown import HOSTILE, examples, noise
 
+from relbench.analysis.summary import Summary
 from relbench.report.examples import examples_shown
-from relbench.report.summary import Summary
 
 PageOf = Callable[[Summary], str]
 

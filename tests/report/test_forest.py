@@ -9,8 +9,8 @@ import pytest
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
+from relbench.analysis.summary import Summary
 from relbench.report.forest import LOOKS, forest_in_words, forest_plot, named, ranked
-from relbench.report.summary import Summary
 
 shapes = pytest.mark.parametrize("narrow", [False, True])
 

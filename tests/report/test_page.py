@@ -9,11 +9,11 @@ from urllib.parse import unquote
 import pytest
 from outlined import Outline, outline
 
+from relbench.analysis.summary import Summary
 from relbench.experiment import Term, changed
 from relbench.report.headline import headline, in_brief
 from relbench.report.notes import notes, pair_note
 from relbench.report.page import page_text
-from relbench.report.summary import Summary
 from relbench.report.tables import formatted, formatted_pairs
 from relbench.report.wording import PAIRS_TITLE, all_rows
 
@@ -139,12 +139,12 @@ def test_settings_are_parted_into_same_and_different(study: Summary, study_page:
     assert header[:3] == ["Method", "loss", "teacher"]
     assert set(header[3:]) == {
         *("net.width", "net.dim", "net.unit_length"),
-        *("protocol.steps", "protocol.learning_rate"),
+        *("training.steps", "training.learning_rate"),
     }
     assert lines[4][1] == "triplet (margin = 0.2) + rkd_distance + 2 \N{MULTIPLICATION SIGN} rkd_angle"
     same = study_page.text[study_page.text.index("Settings that all methods share") :]
-    assert "protocol.batch_size" in same
-    assert "protocol.steps" not in same
+    assert "training.batch_size" in same
+    assert "training.steps" not in same
 
 
 def test_machine_and_citation_are_there(study: Summary, study_page: Outline) -> None:
@@ -181,7 +181,7 @@ def test_a_loss_from_a_file_is_shown_as_text_never_as_tags(many: Summary, many_p
 def test_a_loss_from_a_file_in_a_first_stage_is_shown_too(many: Summary, page_of: PageOf) -> None:
     own = Term(loss="mine:f", source="# the text of an earlier stage\n")
     first = many.methods[1].row.experiment
-    staged = changed(first, {"start": changed(first, {"terms": (own,)})})
+    staged = changed(first, {"initialized_from": changed(first, {"terms": (own,)})})
     rows = (many.methods[1].row.model_copy(update={"experiment": staged}),)
     methods = (many.methods[0], dataclasses.replace(many.methods[1], rows=rows))
     text = page_of(dataclasses.replace(many, methods=methods, pairs=()))
@@ -197,12 +197,12 @@ def test_two_stages_are_told_with_both_losses_their_steps_and_the_teacher(many: 
     line = next(line for line in different if line[0] == "fitnet-2-stages")
     settings = dict(zip(different[0], line, strict=True))
     assert settings["loss"] == "first 3 \N{MULTIPLICATION SIGN} fitnet, then triplet (margin = 0.2)"
-    assert settings["protocol.steps"] == "1,500 + 1,500"
+    assert settings["training.steps"] == "1,500 + 1,500"
     assert settings["teacher"] == "conv4, 128-d"
     runs = next(table for table in many_page.tables if "Teacher's run" in table[0])
-    taught_by = {line[0]: line[3] for line in runs}
-    assert taught_by["fitnet-2-stages"] == taught_by["rkd-d"] != "\N{EN DASH}"
-    assert taught_by["triplet"] == "\N{EN DASH}"
+    last_teacher = {line[0]: line[3] for line in runs}
+    assert last_teacher["fitnet-2-stages"] == last_teacher["rkd-d"] != "\N{EN DASH}"
+    assert last_teacher["triplet"] == "\N{EN DASH}"
 
 
 def test_pictures_are_told_with_their_values(study: Summary, study_page: Outline) -> None:

@@ -19,12 +19,12 @@ from markdown_it import MarkdownIt
 from outlined import outline
 from rich.table import Table as ConsoleTable
 
-from relbench.cli import _print_lists
-from relbench.console import Terminal
-from relbench.making import written
+from relbench.analysis.summary import Summary
+from relbench.cli.console import Terminal
+from relbench.cli.main import _print_lists
+from relbench.cli.making import written
 from relbench.plain_text import one_line, visible
 from relbench.report import canvas, markup
-from relbench.report.summary import Summary
 from relbench.report.syntax import Column, csv_text, filled, latex, latex_table, markdown_line, markdown_table
 from relbench.report.tables import pairs_text, table_text
 from relbench.report.write import FILES
@@ -104,7 +104,7 @@ def test_the_list_shows_a_data_set_s_path_as_it_is(
 def test_the_path_of_a_report_is_printed_as_it_is(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relbench.making.out", Terminal(width=200))
+    monkeypatch.setattr("relbench.cli.making.out", Terminal(width=200))
     written(Path("results") / name, [Path("table.md")])
     assert f"results/{name}: table.md" in capsys.readouterr().out
 

@@ -11,11 +11,11 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from relbench.comparison import Interval
-from relbench.ledger import Row
+from relbench.analysis.summary import Summary
+from relbench.evaluation.comparison import Interval
 from relbench.report import canvas
 from relbench.report.plots import recall_plot, size_plot, spread_out, training_plot
-from relbench.report.summary import Summary
+from relbench.results.records import Row
 
 Draw = Callable[..., bytes]
 each = pytest.mark.parametrize("draw", [recall_plot, size_plot, training_plot])

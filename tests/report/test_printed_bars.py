@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from printed_tables import SHAPES, figure3, finished, hostile, summary, table1, unfinished, unpublished
 
-from relbench.report.printed import Cell, PrintedSummary
+from relbench.analysis.printed import Cell, PrintedSummary
 from relbench.report.printed_bars import printed_bars
 from relbench.report.printed_grid import parts
 from relbench.report.printed_plot import printed_plot

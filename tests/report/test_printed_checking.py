@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from printed_tables import ours, table1
 
-from relbench.comparison import Interval
+from relbench.analysis.printed import AnsweredClaim, Cell, Ours, PrintedSummary
+from relbench.evaluation.comparison import Interval
 from relbench.report import write_printed
-from relbench.report.printed import AnsweredClaim, Cell, Ours, PrintedSummary
 from relbench.report.printed_checking import refuse_impossible
 
 GOOD = ours(0.5, 1, 3)

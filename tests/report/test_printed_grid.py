@@ -16,7 +16,7 @@ from printed_tables import (
     unpublished,
 )
 
-from relbench.report.printed import Cell, PrintedSummary
+from relbench.analysis.printed import Cell, PrintedSummary
 from relbench.report.printed_grid import Block, decimals, formatted_parts
 from relbench.report.wording import MINUS, NOTHING
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from printed_tables import CLAIMS, SHAPES, figure3, hostile, summary, table1, table1_cells
 
-from relbench.report.printed import PrintedSummary
+from relbench.analysis.printed import PrintedSummary
 from relbench.report.printed_numbers import cell_numbers, claim_numbers
 from relbench.report.syntax import csv_text
 
@@ -60,7 +60,7 @@ def test_every_line_says_protocol_and_scale() -> None:
         assert (line["study"], line["protocol"], line["scale"]) == ("rkd-table1", "fair", "toy")
 
 
-@pytest.mark.parametrize("changes", ["", "data.size = 128, protocol.steps = 2"])
+@pytest.mark.parametrize("changes", ["", "data.size = 128, training.steps = 2"])
 def test_every_line_says_which_settings_are_changed(changes: str) -> None:
     made = table1(changes=changes)
     got = [*read(cell_numbers(made)), *read(claim_numbers(made))]

@@ -7,7 +7,7 @@ import pytest
 from outlined import outline
 from printed_tables import CLAIMS, HOSTILE, NOTES, SHAPES, figure3, hostile, summary, table1, table1_cells
 
-from relbench.report.printed import PrintedSummary
+from relbench.analysis.printed import PrintedSummary
 from relbench.report.printed_grid import formatted_parts
 from relbench.report.printed_page import printed_page
 from relbench.report.printed_words import PEEKING_CLAIMS, TOY
@@ -89,7 +89,7 @@ def test_changed_settings_are_in_the_title_and_the_first_sentence(no_pictures: N
     for tag in ("title", "h1"):
         title = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
         assert title.endswith("paper protocol, changed settings")
-    assert "Protocol: paper, with changed settings (data.size = 128, protocol.steps = 2);" in page
+    assert "Protocol: paper, with changed settings (data.size = 128, training.steps = 2);" in page
 
 
 def test_text_is_escaped(no_pictures: None) -> None:

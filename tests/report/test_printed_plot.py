@@ -9,7 +9,7 @@ import matplotlib.figure
 import pytest
 from printed_tables import SHAPES, figure3, finished, summary, table1, table1_cells, table3, unfinished, unpublished
 
-from relbench.report.printed import PrintedSummary
+from relbench.analysis.printed import PrintedSummary
 from relbench.report.printed_grid import parts
 from relbench.report.printed_plot import printed_in_words, printed_plot
 

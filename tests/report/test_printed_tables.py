@@ -12,14 +12,14 @@ import pytest
 from printed_tables import CLAIMS, NOTES, SHAPES, WEIGHTS, summary, table1, table1_cells, unpublished
 from rich.console import Console
 
-from relbench.comparison import Interval
+from relbench.analysis.printed import PrintedSummary
+from relbench.analysis.summary import Floor
+from relbench.evaluation.comparison import Interval
 from relbench.report import printed_text
-from relbench.report.printed import PrintedSummary
 from relbench.report.printed_grid import formatted_parts
 from relbench.report.printed_numbers import floor_numbers
 from relbench.report.printed_tables import latex_printed, markdown_printed
 from relbench.report.printed_words import PEEKING_CLAIMS, TOY
-from relbench.report.summary import Floor
 
 Written = Callable[[PrintedSummary], str]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
@@ -75,9 +75,9 @@ def test_claims_by_peeking_say_so(written: Written) -> None:
 
 
 def test_changed_settings_are_in_the_title_and_named(written: Written) -> None:
-    text = in_one_line(written(table1(changes="data.size = 128, protocol.steps = 2")))
+    text = in_one_line(written(table1(changes="data.size = 128, training.steps = 2")))
     assert "paper protocol, changed settings" in text
-    assert "Protocol: paper, with changed settings (data.size = 128, protocol.steps = 2);" in text
+    assert "Protocol: paper, with changed settings (data.size = 128, training.steps = 2);" in text
     assert "changed" not in written(table1())
 
 

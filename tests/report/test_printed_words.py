@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells, table3, unpublished
 
-from relbench.comparison import Interval
-from relbench.report.printed import AnsweredClaim, Ours
+from relbench.analysis.printed import AnsweredClaim, Ours
+from relbench.evaluation.comparison import Interval
 from relbench.report.printed_words import footnotes, full_title, how_measured, marks, outcome, reading
 from relbench.report.wording import NOTHING
 
@@ -32,9 +32,9 @@ def test_how_it_was_measured() -> None:
     assert how_measured(summary(EMPTY)).endswith(
         "last step; no finished run that this rule applies to; Recall@1 in percent."
     )
-    changed = how_measured(table1(changes="data.size = 128, protocol.steps = 2"))
+    changed = how_measured(table1(changes="data.size = 128, training.steps = 2"))
     assert changed.startswith(
-        "Protocol: paper, with changed settings (data.size = 128, protocol.steps = 2); scale: full"
+        "Protocol: paper, with changed settings (data.size = 128, training.steps = 2); scale: full"
     )
     assert "3 seeds (0, 1, 2); Recall@1, Recall@2," in how_measured(table3())
 

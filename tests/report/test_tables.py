@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from relbench.comparison import Comparison, Interval
+from relbench.analysis.summary import Summary
+from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Net
 from relbench.report import pairs_text, table_text
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.summary import Summary
 from relbench.report.syntax import Table, csv_text
 from relbench.report.tables import (
     formatted,
@@ -226,7 +226,7 @@ def test_steps_are_those_of_all_stages(many: Summary) -> None:
     table = formatted(many)
     steps = {row[0]: row[table.header.index("Steps")] for row in table.rows}
     staged = next(method for method in many.methods if method.label == "fitnet-2-stages")
-    assert staged.row.experiment.protocol.steps == 1500
+    assert staged.row.experiment.training.steps == 1500
     assert steps["fitnet-2-stages"] == steps["triplet"] == "3,000"
     frame = numbers(many).set_index("method")
     assert frame.loc["fitnet-2-stages", "steps"] == frame.loc["triplet", "steps"] == 3000

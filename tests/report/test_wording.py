@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from relbench.comparison import Comparison, Interval
-from relbench.experiment import Protocol, changed
-from relbench.ledger import Row
+from relbench.analysis.summary import Method, Summary
+from relbench.evaluation.comparison import Comparison, Interval
+from relbench.experiment import Training, changed
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.summary import Method, Summary
 from relbench.report.wording import bounds_cell, listed, mean_cell, metric_name, p_value, percent, signed, verdict
+from relbench.results.records import Row
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -201,9 +201,9 @@ def edited(summary: Summary, label: str, edit: Callable[[Row], Row]) -> Summary:
 
 def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
     def by_validation(row: Row) -> Row:
-        protocol = changed(row.experiment.protocol, {"selection": "validation"})
-        assert isinstance(protocol, Protocol)
-        return row.model_copy(update={"experiment": row.experiment.model_copy(update={"protocol": protocol})})
+        training = changed(row.experiment.training, {"selection": "validation"})
+        assert isinstance(training, Training)
+        return row.model_copy(update={"experiment": row.experiment.model_copy(update={"training": training})})
 
     first = notes(edited(study, "rkd-d", by_validation))[0]
     assert first.endswith("; best recall@1 on validation classes (rkd-d).")
@@ -229,7 +229,7 @@ def test_a_loss_that_most_students_share_is_told_with_who_lacks_it(many: Summary
 
 def test_the_headline_speaks_of_the_users_loss_first(study: Summary) -> None:
     """Of its distance to the best of the study's own students, however good the other losses of the user are."""
-    plan = study.plan.model_copy(update={"contenders": ("rkd-d", "triplet")})
+    plan = study.plan.model_copy(update={"added_losses": ("rkd-d", "triplet")})
     both = dataclasses.replace(study, plan=plan)
     first, second, *_ = headline(both).split("triplet (conv4")
     assert first == ""
@@ -243,7 +243,7 @@ def test_students_that_differ_in_more_than_their_loss_are_said(study: Summary) -
     unlike = [note for note in notes(study) if note.startswith("Students differ in more than their loss: ")]
     assert [note.split(": ", 1)[1] for note in unlike] == [
         "net.unit_length: true (triplet, rkd-d and rkd-a); false (rkd-da).",
-        "protocol.learning_rate: 0.001 (triplet); 0.003 (rkd-d, rkd-a and rkd-da).",
+        "training.learning_rate: 0.001 (triplet); 0.003 (rkd-d, rkd-a and rkd-da).",
     ]
     fair = dataclasses.replace(study, methods=(study.methods[0], *study.methods[2:4], study.methods[5]))
     assert "more than their loss" not in "\n".join(notes(fair))
@@ -324,8 +324,8 @@ def test_stages_that_add_up_to_the_steps_of_the_others_are_no_difference(many: S
 
 
 def with_steps(row: Row, steps: int) -> Row:
-    protocol = changed(row.experiment.protocol, {"steps": steps})
-    return row.model_copy(update={"experiment": changed(row.experiment, {"protocol": protocol})})
+    training = changed(row.experiment.training, {"steps": steps})
+    return row.model_copy(update={"experiment": changed(row.experiment, {"training": training})})
 
 
 def test_a_student_whose_first_stage_had_a_teacher_is_not_said_to_have_had_none(many: Summary) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from relbench.analysis.summary import Summary
 from relbench.report import write, write_report
-from relbench.report.summary import Summary
 
 NAMES = [
     *("table.md", "table.csv", "pairs.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg"),

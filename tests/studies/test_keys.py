@@ -12,7 +12,7 @@ RATES = ["teacher.learning_rate", "student.learning_rate"]
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
-        ("protocol.lr", RATES),
+        ("training.lr", RATES),
         ("lr", RATES),
         ("student.LR", ["student.learning_rate"]),
         ("student.learnin_rate", ["student.learning_rate"]),

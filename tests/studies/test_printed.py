@@ -3,15 +3,15 @@ from pydantic import ValidationError
 
 from relbench.experiment import Net, Term
 from relbench.losses import LOSSES, validate_term
-from relbench.published import read_published
 from relbench.studies import TABLES
 from relbench.studies.printed import Claim, Network, Number, PrintedTable, Recipe
+from relbench.studies.published import read_published
 
-RECIPE = Recipe(schedule="student", terms=(Term(loss="triplet"),))
+CODE_VERSION = Recipe(schedule="student", terms=(Term(loss="triplet"),))
 
 
 def network(path, **given):
-    return Network(**({"path": path, "data": "cub200", "net": Net(), "recipe": RECIPE} | given))
+    return Network(**({"path": path, "data": "cub200", "net": Net(), "recipe": CODE_VERSION} | given))
 
 
 def number(path, **given):
@@ -47,7 +47,7 @@ def test_impossible_tables_are_refused(given, told):
 @pytest.mark.parametrize("name", ["rkd-table1", "rkd-table2", "rkd-table3", "rkd-fig3"])
 def test_every_published_number_stands_in_its_table_once(name):
     published = [
-        told for told in read_published(name.replace("-", "_")) if told.told.get("where", "Figure 3") == "Figure 3"
+        told for told in read_published(name.replace("-", "_")) if told.fields.get("where", "Figure 3") == "Figure 3"
     ]
     numbers = TABLES[name].numbers
     assert [number.printed for number in numbers] == [told.value for told in published]
@@ -93,8 +93,8 @@ def test_the_paper_agrees_with_its_own_claims():
 
 def test_generations_of_table_2_teach_each_other():
     table2 = TABLES["rkd-table2"]
-    taught_by = {one.path: one.teacher for one in table2.networks if one.data == "sop"}
-    assert taught_by == {
+    last_teacher = {one.path: one.teacher for one in table2.networks if one.data == "sop"}
+    assert last_teacher == {
         "sop/teacher/512": "",
         "sop/gen1/512": "sop/teacher/512",
         "sop/gen2/512": "sop/gen1/512",

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from relbench.experiment import Data, Net, Protocol, Term
+from relbench.experiment import Data, Net, Term, Training
 from relbench.losses import find_loss
 from relbench.losses.entry import NEEDS
 from relbench.models import build_embedder
-from relbench.plan import plan_cells
+from relbench.resolve import plan_cells
 from relbench.studies import STUDIES, Arm, Study, parse_value
 
 TRIPLET, DISTANCE = Term(loss="triplet", options={"margin": 0.2}), Term(loss="rkd_distance")
@@ -18,11 +18,11 @@ STUDY = Study(
     name="small",
     title="A small study",
     data=Data(size=28),
-    teacher=Arm(net=Net(dim=16), protocol=Protocol(steps=10, learning_rate=1e-2)),
+    teacher=Arm(net=Net(dim=16), training=Training(steps=10, learning_rate=1e-2)),
     teacher_terms=(TRIPLET,),
-    student=Arm(net=Net(dim=8), protocol=Protocol(steps=30)),
+    student=Arm(net=Net(dim=8), training=Training(steps=30)),
     methods={"triplet": (TRIPLET,), "rkd-d": (TRIPLET, DISTANCE)},
-    longer_teacher="longer",
+    equal_budget_control="longer",
 )
 
 
@@ -60,20 +60,20 @@ def test_cells():
     teacher, plain, distilled, _ = (cell.experiment for cell in cells[4:])
     assert plain.teacher == distilled.teacher == teacher  # of the same seed
     assert teacher.teacher is None
-    assert (teacher.net, teacher.protocol, teacher.terms) == (STUDY.teacher.net, STUDY.teacher.protocol, (TRIPLET,))
-    assert (distilled.net, distilled.protocol) == (STUDY.student.net, STUDY.student.protocol)
+    assert (teacher.net, teacher.training, teacher.terms) == (STUDY.teacher.net, STUDY.teacher.training, (TRIPLET,))
+    assert (distilled.net, distilled.training) == (STUDY.student.net, STUDY.student.training)
     assert (plain.terms, distilled.terms) == ((TRIPLET,), (TRIPLET, DISTANCE))
     assert all(cell.experiment.data == STUDY.data for cell in cells)
 
 
 def test_the_longer_teacher_is_the_teacher_with_the_students_steps():
     teacher, *_, longer = (cell.experiment for cell in STUDY.cells((3,)))
-    assert longer == teacher.model_copy(update={"protocol": teacher.protocol.model_copy(update={"steps": 30})})
-    assert longer.protocol.learning_rate == 1e-2
+    assert longer == teacher.model_copy(update={"training": teacher.training.model_copy(update={"steps": 30})})
+    assert longer.training.learning_rate == 1e-2
 
 
 def test_no_longer_teacher():
-    plain = STUDY.model_copy(update={"longer_teacher": None})
+    plain = STUDY.model_copy(update={"equal_budget_control": None})
     assert [cell.role for cell in plain.cells((0,))] == ["teacher", "student", "student"]
 
 
@@ -90,7 +90,7 @@ def test_a_method_in_two_stages_shares_the_steps():
         "student",
         "control",
     ]
-    assert second.experiment.start == first.experiment
+    assert second.experiment.initialized_from == first.experiment
     assert (first.experiment.terms, second.experiment.terms) == ((DISTANCE,), (TRIPLET, DISTANCE))
     assert first.experiment.teacher == second.experiment.teacher == teacher.experiment
     assert second.experiment.total_steps == plain.experiment.total_steps == 30
@@ -142,7 +142,7 @@ ARM = {
     "selection": "validation",
     "precision": "bf16-mixed",
     "channels_last": True,
-    "watch_test": True,
+    "log_test_metrics": True,
     "device": "cuda",
     "threads": 2,
 }
@@ -163,7 +163,7 @@ VALUES |= {f"data.{key}": value for key, value in DATA.items()}
 def leaves(settings, path=()):
     """(place, value) of every single setting of a study."""
     for name, value in settings:
-        if isinstance(value, Data | Arm | Net | Protocol):
+        if isinstance(value, Data | Arm | Net | Training):
             yield from leaves(value, (*path, name))
         else:
             yield (*path, name), value
@@ -245,7 +245,7 @@ def test_the_order_of_values_does_not_matter():
     """Either of the two alone would be impossible beside the study's other one."""
     pairs = [("student.batch_size", 4), ("student.images_per_class", 2)]
     assert STUDY.with_values(dict(pairs)) == STUDY.with_values(dict(pairs[::-1]))
-    assert STUDY.with_values(dict(pairs)).student.protocol.batch_size == 4
+    assert STUDY.with_values(dict(pairs)).student.training.batch_size == 4
     refusal(lambda: STUDY.with_values(dict(pairs[:1])))
 
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from relbench.losses import INPUTS, FitNet, cross_entropy, probe
-from relbench.training.objective import DivergedError, Objective, Part, Teacher
+from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
 
 LABELS = torch.tensor([0, 1, 2, 0])
 
@@ -31,8 +31,8 @@ def relational(student, teacher):
 
 def make(teacher=None, weight=2.0):
     parts = (
-        Part("a", 1.0, supervised, ("embeddings", "labels", "generator")),
-        Part("b", weight, relational, ("student", "teacher")),
+        WeightedLoss("a", 1.0, supervised, ("embeddings", "labels", "generator")),
+        WeightedLoss("b", weight, relational, ("student", "teacher")),
     )
     return Objective(parts, None, Teacher(teacher) if teacher else None)
 
@@ -93,7 +93,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
             given.update(zip(takes, arguments, strict=True))
             return arguments[takes.index("student")].sum()
 
-        values_of(Objective([Part("x", 1.0, remember, takes, "high")], classifier, teacher), seen, images)
+        values_of(Objective([WeightedLoss("x", 1.0, remember, takes, "high")], classifier, teacher), seen, images)
         assert isinstance(given.pop("generator"), torch.Generator)
         for name, value in expected.items():
             assert torch.equal(given[name], value), name
@@ -109,7 +109,7 @@ def test_nothing_of_the_teacher_carries_a_gradient():
         return student.sum()
 
     seen, images = batch()
-    part = Part("x", 1.0, remember, ("student", *taken), "low")
+    part = WeightedLoss("x", 1.0, remember, ("student", *taken), "low")
     values_of(Objective([part], None, teacher), seen, images.requires_grad_())
     assert len(given) == 4
     assert not any(value.requires_grad for value in given)
@@ -117,7 +117,7 @@ def test_nothing_of_the_teacher_carries_a_gradient():
 
 def test_teacher_is_neither_trained_nor_saved_and_stays_in_evaluation_mode():
     teacher = Teacher(Shown().train(), nn.Sequential(nn.Dropout(), nn.Linear(3, 7)).train(), torch.rand(3, 3))
-    objective = Objective((Part("b", 1.0, relational, ("student", "teacher")),), None, teacher).train()
+    objective = Objective((WeightedLoss("b", 1.0, relational, ("student", "teacher")),), None, teacher).train()
     assert not any(module.training for one in (teacher.network, teacher.classifier) for module in one.modules())
     assert not any(
         parameter.requires_grad for one in (teacher.network, teacher.classifier) for parameter in one.parameters()
@@ -133,12 +133,12 @@ def test_a_teacher_without_a_classifier_has_no_logits():
         given.append(teacher_logits)
         return student.sum()
 
-    values_of(Objective([Part("x", 1.0, remember, ("student", "teacher_logits"))], None, Teacher(Shown())))
+    values_of(Objective([WeightedLoss("x", 1.0, remember, ("student", "teacher_logits"))], None, Teacher(Shown())))
     assert given == [None]
 
 
 def test_a_term_is_the_sum_over_its_layers():
-    parts = [Part("maps", 3.0, lambda own: own.sum(), ("student_map",), layer) for layer in ("low", "high")]
+    parts = [WeightedLoss("maps", 3.0, lambda own: own.sum(), ("student_map",), layer) for layer in ("low", "high")]
     seen, images = batch()
     objective = Objective(parts, None, Teacher(Shown()))
     values = values_of(objective, seen, images)
@@ -150,7 +150,9 @@ def test_a_term_is_the_sum_over_its_layers():
 def test_each_layer_has_parameters_of_its_own():
     sizes = {"low": 2, "high": 5}
     parts = [
-        Part("fitnet", 1.0, FitNet(student_channels=size, teacher_channels=size), ("student_map", "teacher_map"), layer)
+        WeightedLoss(
+            "fitnet", 1.0, FitNet(student_channels=size, teacher_channels=size), ("student_map", "teacher_map"), layer
+        )
         for layer, size in sizes.items()
     ]
     objective = Objective(parts, None, Teacher(Shown()))
@@ -171,7 +173,7 @@ def test_a_loss_with_parameters_is_trained_and_saved():
         def forward(self, embeddings):
             return embeddings.sum() * self.scale
 
-    objective = Objective([Part("pml:Scaled", 1.0, Scaled(), ("embeddings",))], None, None)
+    objective = Objective([WeightedLoss("pml:Scaled", 1.0, Scaled(), ("embeddings",))], None, None)
     assert len(list(objective.parameters())) == 1
     assert len(objective.state_dict()) == 1
 
@@ -180,7 +182,7 @@ def test_a_loss_with_parameters_is_trained_and_saved():
 def test_a_probe_teaches_the_classifier_alone(loss, takes, reaches):
     classifier = nn.Linear(3, 3)
     seen, images = batch()
-    objective = Objective([Part("x", 1.0, loss, (f"{takes}_logits", "labels"))], classifier, None)
+    objective = Objective([WeightedLoss("x", 1.0, loss, (f"{takes}_logits", "labels"))], classifier, None)
     assert set(objective.state_dict()) == {"classifier.weight", "classifier.bias"}
     value = values_of(objective, seen, images)["x"]
     assert torch.equal(value, nn.functional.cross_entropy(classifier(seen[0]), LABELS))

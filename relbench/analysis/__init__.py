@@ -1,0 +1,1 @@
+"""From rows to a summary: means, intervals, comparisons, claims, and what a report shows beside them."""

@@ -1,0 +1,194 @@
+"""Floors of a table: what the pixels alone, and networks before their first step, reach. Nothing is trained for them.
+
+They are measured in seconds, once for such data and settings, and kept in the results folder: a report needs no data.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveInt
+
+from relbench.analysis.summary import Floor, Summary
+from relbench.data import Progress, find_data_set
+from relbench.data.table import ImageSource
+from relbench.evaluation import seed_interval
+from relbench.experiment import Data, Net, Settings, renamed, short_hash, under_former_names
+from relbench.models import build_embedder
+from relbench.models.pixels import RawPixels, pixels_in_words
+from relbench.report.wording import listed, written_net
+from relbench.results.records import Record, Row, check_identity, falling_recalls, not_shares, read_record, write_record
+from relbench.run import computing
+from relbench.tasks.retrieval import CachedViews, measure_test
+
+FOLDER = "floors"
+
+
+class FloorSettings(Settings):
+    """What is measured on which test images: all that can change what comes out."""
+
+    data: Data
+    net: Net | None = None  # as built, before its first step; None: pixels
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of the network
+    code_version: Annotated[PositiveInt, renamed("code_version")] = (
+        1  # counted up when floors are measured in another way
+    )
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the file; what has its default value is left out."""
+        settings = self.model_dump(mode="json", exclude={"code_version"}, exclude_defaults=True)
+        return short_hash(under_former_names(settings | {"code_version": self.code_version}))
+
+
+class MeasuredFloor(Record):
+    """What was measured."""
+
+    fingerprint: str
+    settings: FloorSettings
+    data_hash: str  # as in a row
+    channels: PositiveInt  # of the images
+    parameters: int  # of the network; 0 for pixels
+    metrics: dict[str, float]  # on test classes, in [0, 1]
+
+
+def floors_of(data: Data, net: Net, seeds: Sequence[int]) -> tuple[FloorSettings, ...]:
+    """The floors of a table: the pixels, then the network as each seed builds it."""
+    return (FloorSettings(data=data), *(FloorSettings(data=data, net=net, seed=seed) for seed in seeds))
+
+
+def finished_floor(settings: FloorSettings, folder: Path) -> MeasuredFloor | None:
+    """What was measured, if it was.
+
+    Args:
+        settings: what is asked for.
+        folder: the study's results.
+
+    Raises:
+        ValueError: the file is damaged or another one's.
+    """
+    path = _path(settings, folder)
+    if not path.exists():
+        return None
+    found = read_record(MeasuredFloor, path)
+    check_identity("floor", path, (found.fingerprint, settings.fingerprint), _contradictions(found))
+    return found
+
+
+def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, device: str, progress: Progress) -> None:
+    """Measure what is not kept yet, and keep it.
+
+    Args:
+        asked: of the same data, from `floors_of`.
+        folder: the study's results.
+        data: holds the data sets.
+        device: "cpu" or "cuda".
+        progress: wraps what a data set makes ready, for a progress bar.
+
+    Raises:
+        OSError: a file can't be written or read.
+        ValueError: the data set is not there, or is not the one that was asked for; a kept file is damaged.
+    """
+    waiting = [one for one in asked if not finished_floor(one, folder)]
+    if not waiting:
+        return
+    with computing(1, "32-true"):
+        settings = waiting[0].data
+        data_set = find_data_set(settings.name, data)
+        source = CachedViews(data_set.load(settings, data, progress))
+        if settings.content != source.content:
+            raise ValueError(f"the data set {settings.name} is not the one that was planned for: run the command again")
+        for one in waiting:
+            write_record(_measured(one, source, data_set.ks, torch.device(device)), _path(one, folder))
+
+
+def _measured(settings: FloorSettings, source: ImageSource, ks: Sequence[int], device: torch.device) -> MeasuredFloor:
+    channels = source.shape.channels
+    network = build_embedder(settings.net, channels, settings.seed) if settings.net else RawPixels()
+    return MeasuredFloor(
+        fingerprint=settings.fingerprint,
+        settings=settings,
+        data_hash=source.data_hash,
+        channels=channels,
+        parameters=sum(weights.numel() for weights in network.parameters()),
+        metrics=measure_test(network.to(device), source, ks, device).metrics,
+    )
+
+
+def measured_with(summary: Summary, folder: Path, data: Path, progress: Progress) -> Summary:
+    """Add the floors to a summary: those kept, and else measured now; or say why there are none.
+
+    Args:
+        summary: of the rows in the folder.
+        folder: the study's results.
+        data: holds the data sets.
+        progress: wraps what a data set makes ready.
+    """
+    row = _student(summary)
+    device = row.experiment.training.device if torch.cuda.is_available() else "cpu"
+    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds)
+    try:
+        measure_floors(asked, folder, data, device, progress)
+    except (ValueError, OSError) as error:
+        return replace(summary, missing=(*summary.missing, f"Floors are not shown: {error}."))
+    return with_floors(summary, folder)
+
+
+def with_floors(summary: Summary, folder: Path) -> Summary:
+    """Add the floors that are kept, or say that there are none.
+
+    Raises:
+        ValueError: a file is damaged, or of other images than the rows.
+    """
+    row = _student(summary)
+    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds)
+    found = [one for settings in asked if (one := finished_floor(settings, folder))]
+    if len(found) < len(asked):
+        return replace(summary, missing=(*summary.missing, "Floors are not shown: they were not measured."))
+    for one in found:
+        if one.data_hash != row.data_hash:
+            path = _path(one.settings, folder)
+            raise ValueError(f"{path} was measured on other images than the rows: delete it to have it measured again")
+    return replace(summary, floors=lines_of_floors(found))
+
+
+def lines_of_floors(found: Sequence[MeasuredFloor]) -> tuple[Floor, Floor]:
+    """The two lines of a table: of pixels, which come first in what was found, and of the network by all seeds."""
+    return _pixels(found[0]), _untrained(found[1:])
+
+
+def _student(summary: Summary) -> Row:
+    """Whose network stands for all students'; the teacher's where there is none."""
+    students = [method for method in summary.methods if method.role == "student"]
+    return (students or summary.methods)[0].row
+
+
+def _pixels(found: MeasuredFloor) -> Floor:
+    metrics = {name: seed_interval([value]) for name, value in found.metrics.items()}
+    how = pixels_in_words(found.channels, found.settings.data.size)
+    return Floor("raw pixels", "", 0, 1, metrics, f"Raw pixels: {how}.")
+
+
+def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
+    net, seeds = found[0].settings.net, [str(one.settings.seed) for one in found]
+    assert net
+    metrics = {name: seed_interval([one.metrics[name] for one in found]) for name in found[0].metrics}
+    weights = "random weights" if net.weights == "random" else "ImageNet weights and a random last layer"
+    named = "seed" if len(seeds) == 1 else "seeds"
+    how = f"{written_net(net)} with {weights}, as built from {named} {listed(seeds)}, before the first step"
+    return Floor(
+        "untrained network", written_net(net), found[0].parameters, len(found), metrics, f"Untrained network: {how}."
+    )
+
+
+def _contradictions(found: MeasuredFloor) -> Iterator[str]:
+    if found.settings.fingerprint != found.fingerprint:
+        yield f"its settings have the fingerprint {found.settings.fingerprint}"
+    yield from not_shares(found.metrics)
+    yield from falling_recalls(found.metrics)
+
+
+def _path(settings: FloorSettings, folder: Path) -> Path:
+    return folder / FOLDER / f"{settings.fingerprint}.json"

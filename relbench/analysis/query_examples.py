@@ -1,0 +1,344 @@
+"""What a report shows of single test images and of pairs of them, from what each run keeps and from the data set.
+
+All of it is of one seed, the first that the teacher and the best student both have. Embeddings are believed once they
+give the row's Recall@1 again, class by class. What is not there is left out, and the summary says so.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from relbench.analysis.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
+from relbench.analysis.summarise import BOOTSTRAP_SEED
+from relbench.analysis.summary import Method, Summary
+from relbench.data import find_data_set
+from relbench.data.table import ImageSource, class_names, indices_of
+from relbench.evaluation import PairDistances, nearest, pair_distances
+from relbench.evaluation.knn.points import check_points
+from relbench.evaluation.retrieval import check_labels
+from relbench.report.headline import best_student
+from relbench.report.wording import listed, main_recall
+from relbench.results.records import ClassCounts, Row
+from relbench.results.run_folder import RunFolder
+
+NEIGHBOURS = 4  # shown of each network
+EXAMPLES = 6  # of each kind
+PAIRS = 100_000  # of each kind; all where there are fewer
+NETWORKS = 6  # whose distances are shown at most
+BINS = 60
+SHOWN = 0.999  # of the pairs of each kind and network lie inside the bins
+ADVICE = "run the study again in another results folder to get it, or put the file back"
+REMEDY = "delete it for a report without it; delete row.json beside it too, and running the study again restores both"
+
+Integers = NDArray[np.int64]
+Progress = Callable[[Iterable[str]], Iterable[str]]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """A run that is to be shown."""
+
+    label: str
+    row: Row
+    folder: RunFolder
+
+    @property
+    def path(self) -> Path:
+        """Of its embeddings."""
+        return self.folder.embeddings
+
+
+@dataclass(frozen=True)
+class _Network:
+    """What a run's embeddings say; they themselves are let go of."""
+
+    run: _Run
+    names: NDArray[np.str_]  # (images,)
+    labels: NDArray[np.str_]  # (images,)
+    query: Integers  # (queries,) images that ask
+    neighbours: Integers  # (queries, k) images
+    pairs: PairDistances | None  # None where all images are of one class
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(queries, k) which neighbours are of the query's class."""
+        return np.asarray(self.labels[self.neighbours] == self.labels[self.query][:, None])
+
+
+def with_examples(summary: Summary, results: Path, data_folder: Path, progress: Progress = iter) -> Summary:
+    """Add examples of queries and distances of pairs, or the reasons why they can't be shown.
+
+    Args:
+        summary: of the rows in the results folder.
+        results: the folder.
+        data_folder: where data sets live.
+        progress: for what a data set has to prepare.
+
+    Raises:
+        ValueError: a run's embeddings are damaged, or are not those that its row was measured on.
+    """
+    teacher, *others = summary.methods
+    students = [method for method in others if method.role == "student"]
+    best = best_student(students) if students else teacher
+    runs = _runs(_chosen(summary, best), _first_seed(teacher, best), results)
+    networks = {run.label: _network(run) for run in runs if run.path.exists()}
+    _refuse_other_images(list(networks.values()))
+    absent = {run.label: str(run.path.relative_to(results)) for run in runs if run.label not in networks}
+    load = partial(_load, data_folder=data_folder, progress=progress)
+    examples = _examples_or_why(networks, absent, (teacher.label, best.label), load)
+    distances = _distances_or_why(list(networks.values()))
+    return replace(
+        summary,
+        examples=None if isinstance(examples, str) else examples,
+        distances=None if isinstance(distances, str) else distances,
+        missing=tuple(_missing(examples, distances, absent)),
+    )
+
+
+def _missing(examples: Examples | str, distances: Distances | str, absent: Mapping[str, str]) -> list[str]:
+    notes = [f"Queries fixed and broken are not shown: {examples}."] if isinstance(examples, str) else []
+    if isinstance(distances, str):
+        notes.append(f"Distances of pairs are not shown: {distances}.")
+    elif absent:
+        files = listed([f"{label} ({path} is not there)" for label, path in absent.items()])
+        notes.append(f"Distances of pairs are not shown for {files}: {ADVICE}.")
+    return notes
+
+
+def _first_seed(teacher: Method, best: Method) -> int:
+    return min({row.experiment.seed for row in teacher.rows} & {row.experiment.seed for row in best.rows})
+
+
+def _chosen(summary: Summary, best: Method) -> list[Method]:
+    """Teacher, best student, best one that never saw a teacher, controls, other students: the first few of these."""
+    ranked = sorted(summary.methods[1:], key=main_recall, reverse=True)
+    alone = [method for method in ranked if method.role == "student" and method.row.experiment.last_teacher is None]
+    controls = [method for method in ranked if method.role == "control"]
+    order = [summary.methods[0], best, *alone[:1], *controls, *ranked]
+    labels = list(dict.fromkeys(method.label for method in order))[:NETWORKS]
+    return [method for method in summary.methods if method.label in labels]
+
+
+def _runs(methods: Sequence[Method], seed: int, results: Path) -> list[_Run]:
+    rows = [(method.label, row) for method in methods for row in method.rows if row.experiment.seed == seed]
+    return [_Run(label, row, RunFolder(results / "runs", row.experiment)) for label, row in rows]
+
+
+def _network(run: _Run) -> _Network:
+    try:
+        return _searched(run)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{run.path} is not what the row of {run.label!r} was measured on ({error}): {REMEDY}"
+        ) from None
+
+
+def _searched(run: _Run) -> _Network:
+    stored = run.folder.stored()
+    asking, found = stored.masks.get("query"), stored.masks.get("gallery")
+    points = check_points(stored.embeddings, asking, found)
+    labels, names = (_texts(values, len(points.rows)) for values in (stored.labels, stored.names))
+    k = min(NEIGHBOURS, int(points.others.min()))
+    classes = np.unique(labels[np.union1d(points.query, points.gallery)])
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    pairs = (
+        pair_distances(stored.embeddings, labels, most=PAIRS, generator=generator, query=asking, gallery=found)
+        if len(classes) > 1
+        else None
+    )
+    device = run.row.experiment.training.device if torch.cuda.is_available() else "cpu"
+    neighbours = nearest(torch.from_numpy(points.rows).to(device), k, query=asking, gallery=found)
+    network = _Network(run, names, labels, points.query, neighbours, pairs)
+    counts = _counts(network)
+    if counts != run.row.by_class:
+        raise ValueError(
+            f"{_right(counts)} find their class, by the row {_right(run.row.by_class)}, or as many in other classes"
+        )
+    return network
+
+
+def _texts(values: NDArray[np.str_] | None, count: int) -> NDArray[np.str_]:
+    if values is None or values.dtype.kind != "U":
+        raise ValueError("its labels or names are missing, or are not text")
+    return np.asarray(check_labels(values, count))
+
+
+def _counts(network: _Network) -> ClassCounts:
+    """Recall@1 by class, counted anew."""
+    classes, code, queries = np.unique(network.labels[network.query], return_inverse=True, return_counts=True)
+    correct = np.bincount(code[network.right[:, 0]], minlength=len(classes))
+    return ClassCounts(
+        classes=tuple(classes.tolist()), queries=tuple(queries.tolist()), correct=tuple(correct.tolist())
+    )
+
+
+def _right(counts: ClassCounts) -> str:
+    return f"{sum(counts.correct)} of {sum(counts.queries)} queries"
+
+
+def _refuse_other_images(networks: Sequence[_Network]) -> None:
+    """Rows of the same data must have kept the same images, in one order: a query is known by its place."""
+    for network in networks[1:]:
+        for what in ("names", "labels", "query"):
+            if not np.array_equal(getattr(network, what), getattr(networks[0], what)):
+                raise ValueError(
+                    f"{network.run.path} does not have the {what} of {networks[0].run.path}, though both rows are of "
+                    f"the same data; of the one that was changed: {REMEDY}"
+                )
+
+
+def _examples_or_why(
+    networks: Mapping[str, _Network],
+    absent: Mapping[str, str],
+    labels: tuple[str, str],
+    load: Callable[[Row], "_Source"],
+) -> Examples | str:
+    if labels[0] == labels[1]:
+        return "no student is finished"
+    gone = [f"{absent[label]} of {label} is not there; {ADVICE}" for label in labels if label in absent]
+    if gone:
+        return gone[0]
+    teacher, student = (networks[label] for label in labels)
+    try:
+        return _examples(teacher, student, _loaded(load, teacher.run.row))
+    except _NoImagesError as error:
+        return f"the images of {teacher.run.row.experiment.data.name} are not available ({error})"
+
+
+class _NoImagesError(ValueError):
+    """The data set, or an image of it, can't be read: the report does without."""
+
+
+def _loaded(load: Callable[[Row], "_Source"], row: Row) -> "_Source":
+    try:
+        return load(row)
+    except (ValueError, OSError) as error:
+        raise _NoImagesError(str(error)) from None
+
+
+@dataclass(frozen=True)
+class _Source:
+    """The test images of a data set, numbered as a run keeps them."""
+
+    images: ImageSource
+    class_name: Callable[[str], str]
+
+    @property
+    def indices(self) -> Integers:
+        """The indices of the table that are test images."""
+        return indices_of(self.images.table, "test")
+
+
+def _load(row: Row, data_folder: Path, progress: Progress) -> _Source:
+    data = row.experiment.data
+    data_set = find_data_set(data.name, data_folder)
+    images = data_set.load(data, data_folder, progress)
+    if images.data_hash != row.data_hash:
+        raise ValueError(
+            f"those in {data_folder} have another hash than those of the runs: name their folder with --data"
+        )
+    shown = class_names(images.table)
+    return _Source(images, lambda label: shown.get(label) or data_set.class_name(label))
+
+
+def _examples(teacher: _Network, student: _Network, source: _Source) -> Examples:
+    by_teacher, by_student = teacher.right[:, 0], student.right[:, 0]
+    counts = [int(np.sum(kind)) for kind in _kinds(by_teacher, by_student)]
+    _, fixed, broken, _ = _kinds(by_teacher, by_student)
+    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    labels = teacher.labels[teacher.query]
+    drawn = [_drawn(np.flatnonzero(kind), labels, generator) for kind in (fixed, broken)]
+    images = _images(np.concatenate(drawn), teacher, student, source)
+    fixed_examples, broken_examples = (
+        tuple(_example(query, teacher, student, images) for query in queries) for queries in drawn
+    )
+    return Examples(
+        teacher=teacher.run.label,
+        student=student.run.label,
+        seed=teacher.run.row.experiment.seed,
+        counts=Counts(*counts),
+        draw=BOOTSTRAP_SEED,
+        fixed=fixed_examples,
+        broken=broken_examples,
+    )
+
+
+def _kinds(teacher: NDArray[np.bool_], student: NDArray[np.bool_]) -> list[NDArray[np.bool_]]:
+    """Queries that both get right, that are fixed, that are broken, and that both get wrong."""
+    return [teacher & student, ~teacher & student, teacher & ~student, ~teacher & ~student]
+
+
+def _drawn(candidates: Integers, labels: NDArray[np.str_], generator: np.random.Generator) -> Integers:
+    """A few at random; a class comes a second time only when each had its turn."""
+    order = generator.permutation(candidates)
+    first = np.sort(np.unique(labels[order], return_index=True)[1])
+    return np.concatenate([order[first], np.delete(order, first)])[:EXAMPLES]
+
+
+def _images(queries: Integers, teacher: _Network, student: _Network, source: _Source) -> dict[int, Image]:
+    """All images of these queries' examples, by number."""
+    if not np.array_equal(source.images.table["name"].to_numpy(dtype=str)[source.indices], teacher.names):
+        raise ValueError(f"{teacher.run.path} names other images than the data set's test classes have: {REMEDY}")
+    shown = [teacher.query[queries], teacher.neighbours[queries].ravel(), student.neighbours[queries].ravel()]
+    numbers = np.unique(np.concatenate(shown))
+    if not len(numbers):
+        return {}
+    try:
+        pixels = _pixels(source.images.test_batch(torch.from_numpy(source.indices[numbers])))
+    except (ValueError, OSError) as error:
+        raise _NoImagesError(str(error)) from None
+    return {
+        number: Image(str(teacher.names[number]), source.class_name(str(teacher.labels[number])), each)
+        for number, each in zip(numbers.tolist(), pixels, strict=True)
+    }
+
+
+def _pixels(batch: torch.Tensor) -> NDArray[np.uint8]:
+    """(images, height, width, channels), from bytes or from floats in [0, 1]."""
+    whole = batch if batch.dtype == torch.uint8 else (255 * batch).round().clamp(0, 255).byte()
+    return whole.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def _example(query: int, teacher: _Network, student: _Network, images: Mapping[int, Image]) -> Example:
+    found = [
+        tuple(
+            Neighbour(images[number], bool(right))
+            for number, right in zip(network.neighbours[query].tolist(), network.right[query], strict=True)
+        )
+        for network in (teacher, student)
+    ]
+    return Example(images[int(teacher.query[query])], *found)
+
+
+def _distances_or_why(networks: Sequence[_Network]) -> Distances | str:
+    pairs = {network.run.label: network.pairs for network in networks if network.pairs}
+    if not networks:
+        return f"no embeddings are kept beside the rows; {ADVICE}"
+    if not pairs:
+        return "all test images are of one class"
+    one = next(iter(pairs.values()))
+    edges = np.linspace(0, _furthest(pairs.values()), BINS + 1)
+    return Distances(
+        seed=networks[0].run.row.experiment.seed,
+        edges=tuple(edges.tolist()),
+        same=Share(len(one.same), one.same_count),
+        other=Share(len(one.other), one.other_count),
+        spreads=tuple(
+            Spread(label, _density(each.same, edges), _density(each.other, edges), each.separation)
+            for label, each in pairs.items()
+        ),
+    )
+
+
+def _furthest(pairs: Iterable[PairDistances]) -> float:
+    """Where the last bin ends; 1 where all distances are 0."""
+    return max(float(np.quantile(values, SHOWN)) for each in pairs for values in (each.same, each.other)) or 1.0
+
+
+def _density(distances: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:
+    return tuple((np.histogram(distances, edges)[0] / (len(distances) * np.diff(edges))).tolist())

@@ -1,0 +1,332 @@
+"""The commands `relbench data ...`: what is there, get it, look at it."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+from rich import box
+from rich.filesize import decimal
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+    track,
+)
+from rich.table import Table
+
+from relbench.cli.console import FAILED, errors_as_one_line, expanded, out
+from relbench.cores import usable_cores
+from relbench.files import atomic_write
+
+if TYPE_CHECKING:
+    from relbench.data.download.card import Card
+    from relbench.data.photo_sets import PhotoSet
+
+LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
+
+PLAIN = box.SIMPLE_HEAD
+SHOWN = 6, 6  # classes of either side, images of each
+
+app = typer.Typer(no_args_is_help=True, help="Data sets: list, fetch, verify, show, remove; add your own.")
+
+Root = Annotated[
+    Path,
+    typer.Option(
+        "--data", "--root", envvar="RELBENCH_DATA", callback=expanded, help="The folder that holds all data sets."
+    ),
+]
+Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` names them.")]
+Item = TypeVar("Item")
+
+
+def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
+    """A data set of photos, and its card if it is a published one."""
+    from relbench.data import find_photos
+    from relbench.data.download.card import card_names, packaged_card
+    from relbench.data.glyphs.glyphs import NAMES
+
+    if name in NAMES:
+        raise ValueError(f"{name} is rendered on first use and checked against its hash: this command is for photos")
+    return find_photos(name, root), packaged_card(name) if name in card_names() else None
+
+
+@app.command("list")
+def list_all(root: Root = Path("datasets")) -> None:
+    """List the data sets: classes and images, whether they are here, licence, size."""
+    with errors_as_one_line():
+        from relbench.data.added import added_names
+        from relbench.data.download.card import card_names, packaged_card
+        from relbench.data.download.fetch import state
+        from relbench.data.glyphs.glyphs import NAMES, glyph_counts
+
+        cards = [packaged_card(name) for name in card_names()]
+        table = Table("data set", "train:\nclasses, images", "test:\nclasses, images", "state", "download", box=PLAIN)
+        for name in NAMES:
+            table.add_row(name, *_sides(glyph_counts()), "ready", "none")
+        for card in cards:
+            table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card))
+        for name in added_names(root):
+            table.add_row(name, *_added(name, root), "none")
+        out.print(table)
+        licences = dict.fromkeys(NAMES, "free, that of the DejaVu fonts") | {card.name: card.licence for card in cards}
+        for name, licence in licences.items():
+            out.print(f"  licence of {name}: {licence}")
+
+
+def _sides(counts: dict[str, int]) -> tuple[str, str]:
+    train, test = (f"{counts[f'{side}_classes']:,}, {counts[f'{side}_images']:,}" for side in ("train", "test"))
+    return train, test
+
+
+def _size(card: "Card") -> str:
+    return "by hand" if card.manual or card.size is None else decimal(card.size)
+
+
+def _added(name: str, root: Path) -> tuple[str, str, str]:
+    """Sides and state of one that a user added; a damaged note must not keep the others from being listed."""
+    from relbench.data.added import read_added
+
+    try:
+        added = read_added(name, root)
+    except ValueError:
+        return "?", "?", "damaged"
+    return *_sides(added.counts), "ready" if os.path.exists(added.source) else "absent"  # noqa: PTH110 - Path raises for impossible names
+
+
+@app.command("fetch")
+def fetch_one(
+    name: Name,
+    root: Root = Path("datasets"),
+    cache: Annotated[
+        Path | None,
+        typer.Option(callback=expanded, help="Keep the decoded images in a folder in here, not with the data set."),
+    ] = None,
+    side: Annotated[int, typer.Option(help="Side of the decoded images in pixels.", min=8, max=2048)] = 256,
+    *,
+    decode: Annotated[
+        bool | None,
+        typer.Option("--decode/--no-decode", help="Keep decoded images, so that training need not decode JPEGs."),
+    ] = None,
+) -> None:
+    """Download a data set, check and unpack it, and keep its images decoded. Finished steps are not repeated."""
+    with errors_as_one_line():
+        photos, card = _find(name, root)
+        if card:
+            _fetch(card, root)
+        _decode(photos, root, side, cache, wanted=decode)
+
+
+def _fetch(card: "Card", root: Path) -> None:
+    from relbench.data.download.fetch import ManualStepsError, fetch
+
+    try:
+        with _bytes_bar() as bar:
+            folder = fetch(card, root, bar)
+    except ManualStepsError as steps:
+        out.print(str(steps), soft_wrap=True)
+        raise typer.Exit(FAILED) from None
+    out.print(f"{card.name} is unpacked in {folder}")
+    facts = {"": f"{card.title}, {card.homepage}", "split: ": f"{card.split.rule} ({card.split.source})"}
+    facts |= {"licence: ": card.licence, "terms: ": card.terms, "cite:": card.citation.rstrip()}
+    for what, words in facts.items():
+        out.print(f"{what}{words}", soft_wrap=True)
+
+
+class _BytesBar:
+    """A bar for each thing that is done byte by byte."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks = {task.description: task.id for task in progress.tasks}
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(what, total=total)
+        self._progress.update(self._tasks[what], completed=done, total=total)
+
+
+@contextmanager
+def _bytes_bar() -> Iterator[_BytesBar]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=out) as progress:
+        yield _BytesBar(progress)
+
+
+def _decode(photos: "PhotoSet", root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
+    """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
+    from relbench.data.images.decoded import decoded_images, decoded_path
+    from relbench.data.images.decoded_folder import clear_stale, folder_to_fill, lead_to
+
+    names = photos.read(root)["name"].tolist()
+    files, usual = photos.files(root, side), photos.cache_folder(root)
+    elsewhere = cache / photos.name if cache and wanted is not False else None
+    path = decoded_path(files, names, usual)
+    if not path.exists() or elsewhere:
+        folder = usual if wanted is False else folder_to_fill(usual, elsewhere)
+        path = decoded_path(files, names, folder)
+    if not path.exists() and not _is_wanted(len(names), side, path.parent, wanted=wanted):
+        out.print("no decoded images are kept: training decodes the files")
+        return
+    decoded_images(files, names, path.parent, lambda items: _bar(items, "decoded images"))
+    if elsewhere:
+        lead_to(usual, path.parent)
+    for old in [] if path.parent.is_symlink() else clear_stale(path):
+        out.print(f"deleted, as the images have changed since: {old}", soft_wrap=True)
+    out.print(f"decoded images: {path}", soft_wrap=True)
+
+
+def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:
+    """The size is said before anything is built; a person is asked if it is large."""
+    from relbench.data.images.decoded import cache_bytes
+
+    size = cache_bytes(count, side)
+    if wanted is False:
+        return False
+    out.print(f"decoded, {count:,} images of {side} px take {decimal(size)} in {folder}", soft_wrap=True)
+    ask = wanted is None and size > LARGE and sys.stdin.isatty()
+    return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")
+
+
+def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
+    return track(list(items), description=what, console=out)
+
+
+@app.command()
+def verify(name: Name, root: Root = Path("datasets")) -> None:
+    """Check a data set: checksums, table, counts, and every image decoded."""
+    with errors_as_one_line():
+        from relbench.data.added import notes, read_added
+        from relbench.data.download.verify import faults
+
+        photos, card = _find(name, root)
+        found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
+        for fault in found:
+            out.print(fault, soft_wrap=True)
+        if not card and not found:
+            _tell(notes(read_added(name, root), lambda names: _bar(names, "looking at images")))
+        sum_of_it = f"{count} fault{'s' if count > 1 else ''}" if count else "all is well"
+        out.print(f"{name}: {sum_of_it}")
+    if found:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def show(
+    name: Name,
+    root: Root = Path("datasets"),
+    output: Annotated[
+        Path | None, typer.Option(callback=expanded, help="The picture; by default NAME.png in this folder.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which classes are shown.", min=0)] = 0,
+) -> None:
+    """Draw a picture of a few training and test classes."""
+    with errors_as_one_line():
+        import torch
+
+        from relbench.data.images.gallery import gallery
+
+        photos, _ = _find(name, root)
+        generator = torch.Generator().manual_seed(seed)
+        picture = gallery(photos.read(root), photos.files(root, 128), *SHOWN, generator)
+        path = output or Path(f"{name}.png")
+        with atomic_write(path) as temporary:
+            temporary.write_bytes(picture)
+        out.print(f"written: {path}")
+
+
+@app.command("add")
+def add_one(
+    name: Annotated[str, typer.Argument(help="The name of the data set in experiments.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            callback=expanded,
+            help="A table (.csv or .parquet: path,label,split[,query,gallery,class_name]) or a folder of images.",
+        ),
+    ],
+    root: Root = Path("datasets"),
+    seed: Annotated[int, typer.Option(help="Seed of the split, where the source has none.", min=0)] = 0,
+    background: Annotated[
+        str, typer.Option(help="Background of transparent images: a colour, such as white or #ff0080; or refuse them.")
+    ] = "white",
+    exif: Annotated[
+        str, typer.Option(help="Images with an EXIF rotation or mirroring: apply it, or refuse them.")
+    ] = "apply",
+) -> None:
+    """Make a data set of a table or a folder of images: `--set data.name=NAME` then trains on it."""
+    with errors_as_one_line():
+        from relbench.data.added import add
+        from relbench.data.images.decoding import asked_decoding
+
+        asked = asked_decoding(background, exif)
+        added, found = add(
+            name, source, root, seed=seed, decoding=asked, progress=lambda names: _bar(names, "looking at images")
+        )
+        train, test = _sides(added.counts)
+        out.print(f"{name}: classes, images: {train} for training; {test} for testing")
+        _tell(found)
+
+
+def _tell(notes: Iterable[str]) -> None:
+    for note in notes:
+        out.print(f"  {note}", soft_wrap=True)
+
+
+@app.command("remove")
+def remove_one(
+    name: Name,
+    root: Root = Path("datasets"),
+    *,
+    archives: Annotated[bool, typer.Option("--archives", help="Also the archives that it was unpacked from.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete what fetching or adding a data set has made; what and how much is said first.
+
+    The files that were added, and where links lead, are left alone.
+    """
+    with errors_as_one_line():
+        from relbench.data.download.remove import alone, removable, remove
+
+        removable(name, root)  # refuses before anything is locked
+        with alone(name, root):
+            paths = removable(name, root, archives=archives)
+            if not paths:
+                out.print(f"{name}: there is nothing to remove")
+                return
+            _say_what_goes(name, root, paths)
+            _confirm(yes=yes)
+            stays = remove(name, root, paths)
+        out.print("removed")
+        _tell(f"stays: {path}" for path in stays)
+
+
+def _say_what_goes(name: str, root: Path, paths: Iterable[Path]) -> None:
+    from relbench.data.download.remove import bytes_of, stays_gone
+
+    sizes = {path: bytes_of(path) for path in paths}
+    for path, size in sizes.items():
+        what = f"the link alone; {path.readlink()} stays" if path.is_symlink() else decimal(size)
+        out.print(f"{path}: {what}", soft_wrap=True)
+    out.print(f"{decimal(sum(sizes.values()))} in all")
+    if stays_gone(name, root, paths):
+        out.print(f"{name} can't be downloaded: to get it back, place it by hand", soft_wrap=True)
+
+
+def _confirm(*, yes: bool) -> None:
+    if not yes and not sys.stdin.isatty():
+        raise ValueError("nothing is removed unless you agree: say --yes")
+    if not yes:
+        typer.confirm("remove this?", abort=True)

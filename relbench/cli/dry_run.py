@@ -1,0 +1,186 @@
+"""What a command would do: how many runs, in what state, and what they would take; each of them, if asked for."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.filesize import decimal
+from rich.table import Table
+from rich.text import Text
+
+from relbench.cli.console import out
+from relbench.cli.making import RunOptions, measuring, tell
+from relbench.data import RENDERED, find_data_set
+from relbench.data.photo_sets import check_photo_settings
+from relbench.experiment import Experiment
+from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, in_words, is_there, measured_rates, total
+from relbench.grid.scheduler import jobs_for
+from relbench.grid.tuning import PendingRun
+from relbench.preflight import check_plan
+from relbench.report.wording import counted
+from relbench.resolve import resolve_device
+from relbench.results.records import Row
+from relbench.results.reuse import to_be_linked
+from relbench.results.run_folder import RunFolder
+from relbench.studies import Cell
+
+FINISHED = "finished"
+UNDECIDED = "waits for a learning rate to be chosen"
+KINDS = {
+    "teacher": "teachers",
+    "student": "students",
+    "control": "controls",
+    "stage": "first stages",
+    "tuning": "runs that choose a learning rate",
+}
+LATER = "runs whose learning rate is chosen later"
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run is.
+
+    Attributes:
+        words: for the list of runs.
+        row: of a run that is finished here or elsewhere.
+        steps: done of one that has begun.
+    """
+
+    words: str
+    row: Row | None = None
+    steps: int = 0
+
+
+def show_plan(planned: Sequence[Cell | PendingRun], folder: Path, call: RunOptions) -> None:
+    """Print a summary of the runs, the list of them if it is asked for, and what is left to make; make nothing.
+
+    Args:
+        planned: runs in an order in which they can be made.
+        folder: of the study.
+        call: where data and other studies are, how many run at once, and how much is to be shown.
+
+    Raises:
+        ValueError: a row or checkpoint is damaged.
+    """
+    states = _states(planned, folder / "runs", call.results)
+    waiting = {run.name: run.experiment for run in planned if states[run.name].row is None}
+    _check(list(waiting.values()), call.data)
+    estimates = _estimates(waiting, states, call)
+    out.print(_listed(planned, states, estimates) if call.list_runs else _summary(planned, states))
+    _print_total(list(waiting.values()), list(estimates.values()), call)
+
+
+def _check(waiting: Sequence[Experiment], folder: Path) -> None:
+    """Refuse what the runs themselves would refuse, as far as it shows without a look at images."""
+    for data in dict.fromkeys(run.data for run in waiting):
+        data_set = find_data_set(data.name, folder)
+        if is_there(data, folder):
+            runs = [run for run in waiting if run.data == data]
+            check_plan(runs, data_set.table(data, folder), data_set.channels, data_set.ks)
+        else:
+            check_photo_settings(data)
+
+
+def _states(planned: Sequence[Cell | PendingRun], runs: Path, results: Path) -> dict[str, State]:
+    cells = [one for one in planned if isinstance(one, Cell)]
+    elsewhere = to_be_linked([cell.experiment for cell in cells], runs, results)
+    known = {cell.name: _state(cell.experiment, runs, elsewhere.get(cell.name)) for cell in cells}
+    return {one.name: known.get(one.name) or State(UNDECIDED) for one in planned}
+
+
+def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> State:
+    folder = RunFolder(elsewhere or runs, run)
+    if row := folder.finished():
+        return State(f"{FINISHED} in {elsewhere.parent.name}" if elsewhere else FINISHED, row)
+    steps = folder.state()["step"] if folder.checkpoint.exists() else 0
+    return State("begun" if steps else "to do", steps=steps)
+
+
+def _estimates(waiting: Mapping[str, Experiment], states: Mapping[str, State], call: RunOptions) -> dict[str, Estimate]:
+    """By name. Runs whose settings are not known yet are taken for others that look alike."""
+    runs = list(waiting.values())
+    images = {data: image_counts(data, call.data) for data in dict.fromkeys(run.data for run in runs)}
+    rows = [state.row for state in states.values() if state.row]
+    rates = measured_rates(runs, images, rows, measuring) if call.estimate else {}
+    done = {run.fingerprint: states[name].steps for name, run in waiting.items()}
+    found = estimated(runs, images, rows, rates, done=done)
+    return {name: found[run.fingerprint] for name, run in waiting.items()}
+
+
+def _summary(planned: Sequence[Cell | PendingRun], states: Mapping[str, State]) -> Table:
+    """One line for each kind of run."""
+    table = Table("runs", "number", "steps each", "finished", "begun", box=None)
+    for kind in dict.fromkeys(map(_kind, planned)):
+        runs = [run for run in planned if _kind(run) == kind]
+        finished = sum(states[run.name].row is not None for run in runs)
+        begun = sum(states[run.name].steps > 0 for run in runs)
+        table.add_row(kind, f"{len(runs):,}", _steps(runs), f"{finished:,}", f"{begun:,}")
+    return table
+
+
+def _steps(runs: Sequence[Cell | PendingRun]) -> str:
+    """500, or 500 to 8,000."""
+    steps = {run.experiment.training.steps for run in runs}
+    return " to ".join(f"{end:,}" for end in sorted({min(steps), max(steps)}))
+
+
+def _kind(run: Cell | PendingRun) -> str:
+    return KINDS[run.role] if isinstance(run, Cell) else LATER
+
+
+def _listed(
+    planned: Sequence[Cell | PendingRun], states: Mapping[str, State], estimates: Mapping[str, Estimate]
+) -> Table:
+    """One line for each run, with what it builds on."""
+    labels = {cell.name: cell.label for cell in planned}
+    table = Table("run", "state", "time", "disk", box=None)
+    for run in planned:
+        table.add_row(*_line(run, states[run.name], labels, estimates.get(run.name)))
+    return table
+
+
+def _line(
+    one: Cell | PendingRun, state: State, labels: Mapping[str, str], estimate: Estimate | None
+) -> tuple[Text, str, str, str]:
+    run = one.experiment
+    grounds = [labels.get(ground.fingerprint, ground.fingerprint) for ground in run.dependencies.values()]
+    told = [one.name]
+    if isinstance(one, PendingRun):  # what it is like is not what it will be, not even its teacher
+        told, grounds = [], [ground.partition(" at ")[0] for ground in grounds]
+    told += [counted(run.training.steps, "step"), *([f"after {' and '.join(grounds)}"] if grounds else [])]
+    name = Text.assemble(f"{one.label}, seed {run.seed}\n", ("  " + ", ".join(told), "dim"), overflow="fold")
+    return name, state.words, *((_time(estimate), decimal(estimate.disk)) if estimate else ("", ""))
+
+
+def _time(estimate: Estimate) -> str:
+    return "?" if estimate.seconds is None else in_words(estimate.seconds)
+
+
+def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: RunOptions) -> None:
+    if not waiting:
+        tell("nothing is left to run")
+        return
+    jobs = call.jobs or jobs_for(waiting)
+    whole = total(estimates, jobs)
+    tell(f"{counted(len(waiting), 'run')} to make, {jobs} at once; disk: {decimal(whole.disk)}")
+    tell(_time_of_all(whole, sum(one.seconds is None for one in estimates), waiting, call))
+    if not call.list_runs:
+        tell("--runs lists each run, with what it builds on")
+
+
+def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], call: RunOptions) -> str:
+    """How long all runs take together, or why that is not known."""
+    if whole.seconds is None:
+        return _why_unknown({run.training.device for run in waiting}, call)
+    covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
+    files = any(run.data.name not in RENDERED for run in waiting)
+    more = "; reading and decoding image files comes on top" if files else ""
+    return f"time: about {in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
+
+
+def _why_unknown(devices: Collection[str], call: RunOptions) -> str:
+    if not call.estimate:
+        return f"time: not known yet; --estimate measures it here, in {LONGEST:.0f} s at most"
+    if "cuda" in devices and resolve_device("auto") == "cpu":
+        return "time: not known, as it can only be measured on a GPU, and torch sees none here"
+    return f"time: not known, as no training step could be measured within {LONGEST:.0f} s"

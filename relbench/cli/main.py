@@ -1,0 +1,148 @@
+"""The command `relbench`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Column, Table
+
+import relbench
+from relbench.cli import data_commands, study_commands
+from relbench.cli.console import errors, errors_as_one_line, expanded, numbers, out
+from relbench.cli.study_commands import Data, StudyName
+
+if TYPE_CHECKING:
+    from relbench.losses import Loss
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help=relbench.__doc__,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(study_commands.reproduce)
+app.command()(study_commands.compare)
+app.command()(study_commands.report)
+app.add_typer(data_commands.app, name="data")
+
+
+def _show_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if asked:
+        typer.echo(f"relbench {relbench.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def with_version(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options that precede the name of a command."""
+
+
+@app.command()
+def evaluate(
+    embeddings: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EMBEDDINGS",
+            callback=expanded,
+            help="Folder of a run or its embeddings.npz, or an .npy or .pt file with one row per image.",
+        ),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="LABELS.npy",
+            callback=expanded,
+            help="One class per image, integers or strings; an .npz holds them.",
+        ),
+    ] = None,
+    k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, separated by commas.")] = "1,2,4,8",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Recall@K, R-precision and MAP@R of embeddings by exact Euclidean neighbours.
+
+    Every image is a query for all others, unless the file says which images are queries and which the gallery.
+    """
+    with errors_as_one_line():
+        from relbench.evaluation import stored_metrics
+        from relbench.trackers.bars import shown_if_slow
+
+        with shown_if_slow("queries", errors) as advance:
+            metrics = stored_metrics(embeddings, labels, numbers(k, "--k"), advance)
+        _print_metrics(metrics, as_json=as_json)
+
+
+def _print_metrics(metrics: dict[str, float], *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(metrics))
+        return
+    table = Table("metric", "%")
+    for name, value in metrics.items():
+        table.add_row(name, f"{100 * value:.2f}")
+    out.print(table)
+
+
+@app.command("list")
+def list_all(data: Data = Path("datasets")) -> None:
+    """List the data sets, losses, trunks and studies, with one line on each."""
+    with errors_as_one_line():
+        _print_lists(data)
+
+
+def _told(loss: "Loss") -> str:
+    """What a loss does, and which layers it compares by default."""
+    return f"{loss.summary} ({', '.join(loss.layers)})" if loss.layers else loss.summary
+
+
+def _print_lists(data: Path) -> None:
+    from relbench.data import data_set_names, find_data_set
+    from relbench.losses import LOSSES
+    from relbench.models import TRUNKS
+    from relbench.resolve import title_of
+    from relbench.studies import STUDIES, TABLES
+
+    groups = {
+        "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
+        "losses": {name: _told(entry) for name, entry in LOSSES.items()}
+        | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
+        "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
+        "studies": {name: title_of(study, study.data.name) for name, study in STUDIES.items()},
+        "tables of papers": {name: table.title for name, table in TABLES.items()},
+    }
+    for group, entries in groups.items():
+        table = Table(box=None, title=group, title_justify="left", show_header=False)
+        for name, summary in entries.items():
+            table.add_row(f"  {name}", summary)
+        out.print(table)
+
+
+@app.command()
+def settings(study: StudyName) -> None:
+    """List the settings of a study that `--set KEY=VALUE` can change: key, value, meaning, choices."""
+    with errors_as_one_line():
+        from relbench.studies.setting_list import settings_of
+
+        folded = [Column(title, overflow="fold") for title in ("value", "meaning and choices")]
+        table = Table(Column("key", no_wrap=True), *folded, box=None)  # nothing is cut short: keys are to be copied
+        for setting in settings_of(study):
+            values = "\n".join(" | ".join(value) for value in setting.values.values())
+            table.add_row("\n".join(setting.values), values, f"{setting.meaning} ({setting.choices})")
+        out.print(table)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="angle, evaluation, images or all.")] = "all",
+) -> None:
+    """Measure speed and memory against the plain forms, in one run, and print the ratios."""
+    with errors_as_one_line():
+        from relbench.benchmarks import tables as benchmark_tables
+
+        for table in benchmark_tables.measured(what):
+            out.print(table)

@@ -1,0 +1,167 @@
+"""The commands that make and show a study: `relbench reproduce`, `compare`, `report`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from relbench.cli.console import FAILED, errors_as_one_line, expanded, numbers
+
+if TYPE_CHECKING:
+    from relbench.cli.making import RunOptions
+
+
+def _study_names(incomplete: str) -> list[str]:
+    from relbench.studies import STUDIES, TABLES
+
+    return [name for name in (*STUDIES, *TABLES) if name.startswith(incomplete)]
+
+
+STUDY_HELP = "Which study; `relbench list` names them."
+StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study_names)]
+StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
+Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
+Results = Annotated[
+    Path,
+    typer.Option(callback=expanded, help="Results go to a folder in here, named by study and changes."),
+]
+Data = Annotated[
+    Path, typer.Option(callback=expanded, help="The folder that holds all data sets.", envvar="RELBENCH_DATA")
+]
+Jobs = Annotated[int | None, typer.Option(help="Runs at once; default: as many as the cores allow.", min=1, max=256)]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be run; make nothing.")]
+Estimate = Annotated[
+    bool, typer.Option("--estimate", help="Like --dry-run, and measure the time, for a minute at most.")
+]
+ListRuns = Annotated[bool, typer.Option("--runs", help="Like --dry-run, and list each run, with what it builds on.")]
+SelectionOption = Annotated[
+    str | None,
+    typer.Option(help="Printed tables: last, val or test (best step on these classes; test is peeking), or all."),
+]
+
+
+def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+    from relbench.studies import parse_value
+
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise ValueError(f"--set {pair!r}: write KEY=VALUE, such as student.dim=64")
+        if key.strip() in values:
+            raise ValueError(f"--set {key.strip()} is given twice: give one value")
+        values[key.strip()] = parse_value(value)
+    return values
+
+
+def _call(
+    seeds: str,
+    device: str,
+    places: tuple[Path, Path],
+    jobs: int | None,
+    settings: list[str] | None,
+    shown: tuple[bool, bool, bool],
+) -> "RunOptions":
+    from relbench.cli.making import RunOptions
+
+    return RunOptions(numbers(seeds, "--seeds"), device, *places, jobs, _settings(settings or []), *shown)
+
+
+def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
+    study: StudyName,
+    seeds: Seeds = "0,1,2",
+    device: Device = "auto",
+    results: Results = Path("results"),
+    data: Data = Path("datasets"),
+    jobs: Jobs = None,
+    settings: Changes = None,
+    dataset: Annotated[
+        str | None, typer.Option(help="Printed tables: these data sets only, separated by commas, such as cub200.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Printed tables: only these cells, such as 'cub200/*/64'.")
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Printed tables: paper (the authors' code; default) or fair (equal budgets).")
+    ] = None,
+    scale: Annotated[
+        str | None, typer.Option(help="Printed tables: full, or toy (tiny networks, to check that everything runs).")
+    ] = None,
+    selection: SelectionOption = None,
+    *,
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
+    list_runs: ListRuns = False,
+) -> None:
+    """Make a study's runs, then its table, plots and report. Finished runs are not repeated."""
+    with errors_as_one_line():
+        from relbench.cli.study_tables import reproduced
+
+        shown = dry_run or estimate or list_runs, estimate, list_runs
+        call = _call(seeds, device, (results, data), jobs, settings, shown)
+        given = {"data_sets": dataset, "only": only, "protocol": protocol, "scale": scale, "selection": selection}
+        failed = reproduced(study, call, {name: value for name, value in given.items() if value is not None})
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def compare(  # noqa: PLR0913, PLR0917 - one argument an option
+    losses: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="LOSS...",
+            help="my_loss.py:MyLoss, a function or nn.Module of (student, teacher), (student, teacher, labels) or "
+            "(embeddings, labels): THE FILE IS EXECUTED, so name only files that you trust. Or the name of a loss.",
+        ),
+    ],
+    study: StudyOption = "quickstart",
+    seeds: Seeds = "0,1,2",
+    weight: Annotated[float, typer.Option(help="Weight of each loss relative to the study's task loss.", min=0)] = 1.0,
+    device: Device = "auto",
+    results: Results = Path("results"),
+    data: Data = Path("datasets"),
+    jobs: Jobs = None,
+    settings: Changes = None,
+    *,
+    alone: Annotated[bool, typer.Option("--alone", help="Train without the study's task loss.")] = False,
+    dry_run: DryRun = False,
+    estimate: Estimate = False,
+    list_runs: ListRuns = False,
+) -> None:
+    """Compare your losses with those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
+
+    A loss is first tried on random, duplicated and collapsed embeddings. A loss that takes a teacher is added to the
+    study's task loss, as the study's own losses are; a loss of embeddings and labels replaces it. Finished runs of the
+    study are reused where they are the same. The source of a loss is kept with its rows and is part of their
+    fingerprint. Nothing else in relbench executes code from data, settings, rows or checkpoints.
+    """
+    with errors_as_one_line():
+        from relbench.cli.study_tables import compared
+
+        shown = dry_run or estimate or list_runs, estimate, list_runs
+        call = _call(seeds, device, (results, data), jobs, settings, shown)
+        failed = compared(study, losses, call, weight=weight, alone=alone)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def report(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", callback=expanded, help="A folder that `reproduce` has written.")
+    ],
+    data: Data = Path("datasets"),
+    selection: SelectionOption = None,
+) -> None:
+    """Make table, plots and report.html again from the rows in a results folder, also while runs go on.
+
+    The page also shows test images, if they and the runs' embeddings are available.
+    """
+    with errors_as_one_line():
+        from relbench.cli.study_tables import reported
+
+        reported(folder, data, selection)

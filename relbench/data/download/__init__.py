@@ -1,0 +1,1 @@
+"""From a published address to a checked folder of files."""

@@ -1,0 +1,181 @@
+"""What is known of a data set before it is there: one TOML file each in `cards/`, checked when it is read."""
+
+import json
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
+
+from relbench.experiment import Fraction, Settings, one_line
+
+Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
+FileName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$", max_length=120)]  # what any file system takes
+RelativePath = Annotated[str, StringConstraints(pattern=rf"^{NAME}(/{NAME})*$", max_length=250)]
+Address = Annotated[str, StringConstraints(pattern=r"^https?://\S+$")]
+Line = Annotated[str, StringConstraints(pattern=r"^[^\n]+$")]
+
+
+class Archive(Settings):
+    """A file to be fetched, or placed by hand, and what it holds."""
+
+    file: FileName
+    bytes: PositiveInt | None = None
+    md5: Md5 | None = None
+    sha256: Sha256 | None = None
+    addresses: tuple[Address, ...] = ()  # in order of preference
+    also: tuple[RelativePath, ...] = ()  # where else it is taken from, if the user placed it there
+    unpacks_to: Annotated[tuple[RelativePath, ...], Field(min_length=1)]  # the file's own name: nothing to unpack
+    beside: tuple[RelativePath, ...] = ()  # what else comes out of it that nobody needs
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        if self.addresses and not (self.md5 or self.sha256):
+            raise ValueError("an archive with addresses needs md5 or sha256: downloads are checked")
+        return self
+
+    def place(self, folder: Path) -> Path:
+        """Where it lies in the data set's folder, or belongs if it is not there."""
+        places = [folder / path for path in (self.file, *self.also)]
+        return next((path for path in places if path.is_file()), places[0])
+
+    @property
+    def is_plain(self) -> bool:
+        """The file is itself what is wanted."""
+        return self.unpacks_to == (self.file,)
+
+
+class Layout(Settings):
+    """One way in which a data set may lie in its folder: all these paths are there."""
+
+    name: Line
+    paths: Annotated[tuple[RelativePath, ...], Field(min_length=1)]
+
+
+class Split(Settings):
+    """Who belongs to training and who to testing, and who says so."""
+
+    rule: Line
+    source: Line
+
+
+class Validation(Settings):
+    """Classes held out of the training side."""
+
+    share: Annotated[Fraction, Field(gt=0, lt=1)]  # of the training classes
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Expected(Settings):
+    """Counts of the complete data set; the training side includes the validation classes."""
+
+    train_classes: PositiveInt
+    train_images: PositiveInt
+    test_classes: PositiveInt
+    test_images: PositiveInt
+    queries: PositiveInt | None = None  # where queries are searched in a gallery: both, else none
+    gallery: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        if (self.queries is None) != (self.gallery is None):
+            raise ValueError("give both queries and gallery, or neither")
+        if self.queries and self.gallery and self.queries + self.gallery != self.test_images:
+            raise ValueError(f"{self.queries} queries and {self.gallery} in the gallery are not test_images")
+        return self
+
+
+class Card(Settings):
+    """A data set: where it comes from, under which terms, how it is split, how much of it there is."""
+
+    name: FileName
+    title: Line
+    summary: Line
+    homepage: Address
+    licence: Line
+    terms: Line
+    citation: str
+    ks: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]  # the Ks of Recall@K that are usual for it
+    manual: str = ""  # the steps by hand where no layout can be downloaded; {folder} stands for the data set's folder
+    archives: Annotated[tuple[Archive, ...], Field(min_length=1)]
+    layouts: tuple[Layout, ...] = ()  # in order of preference; none: everything that the archives unpack to
+    split: Split
+    validation: Validation
+    expected: Expected
+    files: dict[RelativePath, Md5] = Field(default={})  # of some files below the folder, for those that the layout has
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        names = [archive.file for archive in self.archives]
+        if len(set(names)) != len(names):
+            raise ValueError("two archives have the same file name")
+        if list(self.ks) != sorted(set(self.ks)):
+            raise ValueError("ks must increase")
+        if not (self.manual or any(self._can_be_downloaded(layout) for layout in self.accepted)):
+            raise ValueError("no layout can be downloaded: `manual` must give the steps by hand")
+        return self
+
+    def _can_be_downloaded(self, layout: Layout) -> bool:
+        return all(any(archive.addresses for archive in self.providers(path)) for path in layout.paths)
+
+    def providers(self, path: str) -> list[Archive]:
+        """The archives that a path comes out of."""
+        return [archive for archive in self.archives if path in archive.unpacks_to]
+
+    @property
+    def accepted(self) -> tuple[Layout, ...]:
+        """The layouts in which the data set may lie in its folder."""
+        paths = tuple(path for archive in self.archives for path in archive.unpacks_to)
+        return self.layouts or (Layout(name="as in the archive", paths=paths),)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the archives of the first layout; None where the size of one is not known."""
+        archives = {archive.file: archive for path in self.accepted[0].paths for archive in self.providers(path)}
+        sizes = [archive.bytes for archive in archives.values()]
+        return sum(size for size in sizes if size) if sizes and all(sizes) else None
+
+
+def read_card(path: Traversable) -> Card:
+    """Read a card.
+
+    Raises:
+        ValueError: it can't be read, or a key is unknown, missing or of the wrong kind: one line with file and key.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Card.model_validate_json(json.dumps(content, default=str))  # a list becomes a tuple, a date is refused
+    except ValidationError as error:
+        raise ValueError(f"{path}: {one_line(error)}") from None
+    except (ValueError, RecursionError) as error:  # also of numbers with thousands of digits, and of lists in lists
+        raise ValueError(f"{path} is not TOML ({' '.join(str(error).split())})") from None
+    except OSError as error:
+        raise ValueError(f"{path} can't be read ({error.strerror})") from None
+
+
+def card_names() -> list[str]:
+    """Names of the packaged cards, sorted."""
+    return sorted(path.name.removesuffix(".toml") for path in _folder().iterdir() if path.name.endswith(".toml"))
+
+
+def packaged_card(name: str) -> Card:
+    """The card that comes with relbench.
+
+    Raises:
+        ValueError: there is none of that name, or it is damaged.
+    """
+    if name not in card_names():
+        raise ValueError(f"no card is named {name!r}: there are {', '.join(card_names())}")
+    path = _folder() / f"{name}.toml"
+    card = read_card(path)
+    if card.name != name:
+        raise ValueError(f"{path}: name is {card.name!r}, not that of the file: replace it with a good copy")
+    return card
+
+
+def _folder() -> Traversable:
+    return files("relbench.data") / "cards"

@@ -1,0 +1,126 @@
+"""Is what lies in a folder the data set? A look at all of it: checksums, table, counts, and every image decoded.
+
+Nothing stops at the first fault: whoever mends a folder wants to know all that is wrong.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from relbench.data.added import Added, read_added
+from relbench.data.download.card import Card
+from relbench.data.download.checksum import checksum_mismatch, wrong_files
+from relbench.data.images.photos import undecodable
+from relbench.data.own import read_table, survey_table
+from relbench.data.parsing.annotations import Survey, missing_images
+from relbench.data.parsing.class_folders import IMAGES, read_image_folder
+from relbench.data.photo_sets import READERS, PhotoSet, counted_table
+
+Paths = Callable[[Iterable[Path]], Iterable[Path]]
+
+SHOWN = 50  # missing images that get a line each
+
+
+def faults(
+    photos: PhotoSet, card: Card | None, root: Path, threads: int, progress: Paths = iter
+) -> tuple[list[str], int]:
+    """A line for each thing that is wrong, and how many there are; none if all is well.
+
+    Told are: archives and files with a wrong checksum, files that the layout lacks, each line of the lists that is
+    damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count), each
+    missing image (a line for the first 50), and each image that can't be decoded. A JPEG damaged in its pixels can
+    decode all the same, and is not told. Where nothing else is wrong, the first damaged file of decoded images is told.
+
+    Args:
+        photos: the data set.
+        card: what is published about it; None for one that a user added.
+        root: the folder of all data sets.
+        threads: that decode images at once.
+        progress: wraps the images, for a progress bar.
+    """
+    folder = photos.images(root)
+    survey = _published(card, folder) if card else _added(read_added(photos.name, root))
+    missing, there = _sought(survey, folder)
+    if card and (survey.faults or missing):  # then the lists may not name all that is there
+        there = sorted({*there, *_images_below(folder)})
+    broken = undecodable(there, threads, progress, photos.decoding)
+    damaged = [f"{path} can't be decoded ({reason})" for path, reason in broken]
+    count = len(survey.faults) + len(missing) + len(damaged)
+    if not count:
+        refused = _refusal(lambda: photos.check_kept(root))
+        return refused, len(refused)
+    return [*survey.faults, *_shown(missing), *damaged], count
+
+
+def _published(card: Card, folder: Path) -> Survey:
+    """Everything but the images themselves."""
+    lacking = _lacking(card, folder)
+    survey = READERS[card.name].survey(folder)
+    refused = [] if lacking else _refusal(lambda: counted_table(card, folder, check_images=False))
+    damage = [*survey.faults, *(line for line in refused if line not in survey.faults)]
+    return Survey([*_wrong_archives(card, folder), *wrong_files(card, folder), *lacking, *damage], survey.images)
+
+
+def _lacking(card: Card, folder: Path) -> list[str]:
+    """What is not there of the layout of which something is there and least is lacking."""
+    lacking = [[path for path in layout.paths if not (folder / path).exists()] for layout in card.accepted]
+    sizes = [len(layout.paths) for layout in card.accepted]
+    nothing, lacks = min(
+        ((size == len(lacks), lacks) for size, lacks in zip(sizes, lacking, strict=True)),
+        key=lambda pair: (pair[0], len(pair[1])),
+    )
+    if nothing:
+        return [f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {folder.parent}"]
+    return [f"{folder / path} is missing: complete it, or fetch the data set again" for path in lacks]
+
+
+def _added(added: Added) -> Survey:
+    """An added table or image folder; of the images in the table's folder only the listed ones concern it."""
+    source = Path(added.source)
+    if source.is_dir():
+        try:
+            names = read_image_folder(source, added.seed)["name"]
+        except ValueError as error:
+            below = [(str(path.relative_to(source)), str(path)) for path in _images_below(source)]
+            return Survey([str(error)], below)
+        return Survey(images=[(name, str(source / name)) for name in names])
+    survey = survey_table(source)
+    refused = _refusal(lambda: read_table(source, check_images=False))
+    return Survey(refused, survey.images)
+
+
+def _refusal(read: Callable[[], object]) -> list[str]:
+    """Why it can't be read, in one line; nothing if it can."""
+    try:
+        read()
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+def _sought(survey: Survey, folder: Path) -> tuple[list[str], list[Path]]:
+    """A line for each missing image, and the paths of the others, each once."""
+    names = [name for name, _ in survey.images]
+    missing = set(missing_images(folder, names))
+    told = [f"{survey.images[row][1]}: image {names[row]!r} is not in {folder}" for row in sorted(missing)]
+    return told, list(dict.fromkeys(folder / name for row, name in enumerate(names) if row not in missing))
+
+
+def _shown(missing: list[str]) -> list[str]:
+    more = len(missing) - SHOWN
+    return [*missing[:SHOWN], *([f"and {more} more images are missing"] if more > 0 else [])]
+
+
+def _wrong_archives(card: Card, folder: Path) -> list[str]:
+    paths = {archive.place(folder): archive for archive in card.archives}
+    problems = {path: checksum_mismatch(path, archive, _unheard) for path, archive in paths.items() if path.is_file()}
+    return [f"{path} {problem}" for path, problem in problems.items() if problem]
+
+
+def _unheard(_done: int, _total: int | None) -> None:
+    """Checksums take a while, but far less than decoding."""
+
+
+def _images_below(folder: Path) -> list[Path]:
+    """What looks like an image."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and not path.name.startswith("."))
+    return sorted(found)

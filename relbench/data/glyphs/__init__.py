@@ -1,0 +1,1 @@
+"""Glyphs: data sets drawn from fonts and code, which need no download."""

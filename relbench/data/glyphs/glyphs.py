@@ -1,0 +1,230 @@
+"""Glyphs: letters, digits and signs as printed by twelve typefaces. Needs no download.
+
+A class is a code point, a sample is a face: the twelve DejaVu faces that matplotlib ships (Sans, Sans Mono, Serif;
+regular, bold, oblique, bold oblique). Like Omniglot (Lake et al., Science 2015) it has many classes of few samples, and
+test classes are never seen in training.
+
+Which code points: letters, numbers, punctuation and symbols (Unicode categories L, N, P, S) that all twelve faces draw
+with ink. Code points that look the same are one class, kept under the smallest. Two look the same when the squared
+difference of their pixels (56 px), divided by the inkier one's sum of squares and averaged over the twelve faces, is
+below 2 %; sameness is passed on along chains. So Latin A, Greek Alpha and Cyrillic A are one class; O and 0 are two.
+
+The split is by class and fixed: `glyphs.json` lists the classes, the faces with their files' hashes, and the hash of
+all pixels at 56 px.
+
+Pictures are rendered once and kept: a file for each size and list of classes, read as a memory map, so that processes
+share it. The file is pixels (uint8) class by class in the order of their code points as text, face by face, row by row;
+and at its end their SHA-256. Each time it is loaded, all its pixels are hashed and compared: at 56 px (input of 28 px)
+with the manifest, so two machines provably hold the same data; therefore a file of 56 px always holds all classes. At
+other sizes it holds the classes in use and is compared with the hash at its end, which shows damage. That the data are
+the same on two machines is there shown by `data_hash`, which every row has.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from relbench.data.glyphs.outline import Face, rasterise
+from relbench.data.glyphs.views import Distortion, Views
+from relbench.data.table import COLUMNS, Shape, checked, first_classes, table_hash
+from relbench.files import atomic_write, open_regular
+
+FACES = tuple(
+    f"DejaVu{family}{style}.ttf"
+    for family, slanted in (("Sans", "Oblique"), ("SansMono", "Oblique"), ("Serif", "Italic"))
+    for style in ("", "-Bold", f"-{slanted}", f"-Bold{slanted}")
+)
+WINDOW, BOTTOM = 1.4, -0.36  # ems: the picture's side, and its lower edge above the baseline
+MANIFEST_SIZE = 56
+
+NAMES = ("glyphs", "glyphs-textured")  # the data sets that are made of these pictures
+
+Progress = Callable[[Iterable[str]], Iterable[str]]
+
+
+@cache
+def manifest() -> dict[str, Any]:
+    """The committed split and hashes."""
+    text = resources.files("relbench.data.glyphs").joinpath("glyphs.json").read_text(encoding="utf-8")
+    content: dict[str, Any] = json.loads(text)
+    return content
+
+
+def content_hash() -> str:
+    """Names the data: the hash of the manifest."""
+    return hashlib.sha256(json.dumps(manifest(), sort_keys=True).encode()).hexdigest()
+
+
+def character(label: str) -> str:
+    """A class as Unicode names it: 00E9 is U+00E9 LATIN SMALL LETTER E WITH ACUTE."""
+    return f"U+{label} {unicodedata.name(chr(int(label, 16)), '')}".strip()
+
+
+def glyph_counts() -> dict[str, int]:
+    """Classes and images on the two sides; validation counts as training. Keys as in `table.counts`."""
+    classes = {split: len(labels) for split, labels in manifest()["classes"].items()}
+    sides = {"train": classes["train"] + classes["validation"], "test": classes["test"]}
+    images = {f"{side}_images": count * len(FACES) for side, count in sides.items()}
+    return {f"{side}_classes": count for side, count in sides.items()} | images
+
+
+class Glyphs:
+    """The data set as a source of images.
+
+    Pictures are kept at twice the network's input (`oversize`), so that a distorted view stays sharp.
+
+    Args:
+        size: side of the network's input in pixels.
+        train_classes: only the first so many training classes of the manifest (None: all).
+        test_classes: likewise for test classes. Validation classes are always whole.
+        distortion: strength of the views' distortion; 1 is the standard.
+        folder: where the rendered pictures are kept.
+        progress: wraps the code points being rendered, for a progress bar.
+        hold_out: False makes validation classes training classes, after all others.
+
+    Raises:
+        ValueError: more classes are asked for than there are; or the fonts or the pixels differ from the manifest; or
+            the file of kept pictures is damaged.
+    """
+
+    oversize = 2
+    views: type[Views] = Distortion
+
+    def __init__(
+        self,
+        size: int,
+        train_classes: int | None,
+        test_classes: int | None,
+        distortion: float,
+        folder: Path,
+        progress: Progress = iter,
+        *,
+        hold_out: bool = True,
+    ) -> None:
+        side = size * self.oversize
+        self.table = glyph_table(train_classes, test_classes, hold_out)
+        classes = _all_classes() if side == MANIFEST_SIZE else sorted(set(self.table["label"]))
+        kept = _kept(classes, side, folder, progress)
+        _check(kept, len(classes), side)
+        self._pictures = np.memmap(kept, np.uint8, "r", shape=(len(classes) * len(FACES), 1, side, side))
+        self._places = _places(self.table, classes)
+        self._keys = torch.from_numpy(_places(self.table, _all_classes()))
+        self.shape = Shape(channels=self.views.channels, size=size)
+        self.content = self._content()
+        pixels = _pixels(kept, self._places[:: len(FACES)] // len(FACES), side)
+        self.data_hash = self._hashed(table_hash(self.table, pixels))
+        self._views = self.views(size, distortion)
+
+    def _content(self) -> str:
+        return content_hash()
+
+    def _hashed(self, glyphs: str) -> str:
+        """The hash of all that is shown, from that of the glyphs."""
+        return glyphs
+
+    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Randomly distorted views, float32 in [0, 1], shape (len(indices), channels, size, size)."""
+        return self._views.random(self._pictures_of(indices), generator)
+
+    def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """Views distorted alike, but for each picture always in the same way, whatever subset of classes is in use."""
+        return self._views.fixed(self._pictures_of(indices), self._keys[indices])
+
+    def _pictures_of(self, indices: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(self._pictures[self._places[indices.numpy()]])
+
+
+def glyph_table(train_classes: int | None, test_classes: int | None, hold_out: bool) -> pd.DataFrame:  # noqa: FBT001
+    """The table of the pictures; arguments and errors as those of `Glyphs`."""
+    splits = dict(manifest()["classes"])
+    if not hold_out:
+        splits["train"] = splits["train"] + splits.pop("validation")
+    splits["train"] = first_classes(splits["train"], train_classes, "train")
+    splits["test"] = first_classes(splits["test"], test_classes, "test")
+    indices = [
+        (f"{label}/{face}", label, split) for split, labels in splits.items() for label in labels for face in FACES
+    ]
+    return checked(pd.DataFrame(indices, columns=list(COLUMNS)), needs_validation=hold_out)
+
+
+def _places(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
+    """Each line's place among pictures of these classes, class by class, face by face."""
+    first = {label: at * len(FACES) for at, label in enumerate(classes)}
+    return table["label"].map(first).to_numpy(np.int64) + np.arange(len(table)) % len(FACES)
+
+
+def _sha256(parts: Iterable[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _all_classes() -> list[str]:
+    return sorted(label for labels in manifest()["classes"].values() for label in labels)
+
+
+def _kept(classes: Sequence[str], size: int, folder: Path, progress: Progress) -> Path:
+    """The file of these classes' pictures; rendered if it isn't there."""
+    name = _sha256([content_hash().encode(), *(label.encode() for label in classes)])
+    kept = folder / f"{size}px-{name[:16]}.raw"
+    if not kept.exists():
+        _render(kept, classes, size, progress)
+    return kept
+
+
+def _render(kept: Path, classes: Sequence[str], size: int, progress: Progress) -> None:
+    """Write pictures class by class, checked against the manifest where it knows the size; then their hash."""
+    faces = [Face(path) for path in _font_files()]
+    digest = hashlib.sha256()
+    with atomic_write(kept) as temporary, temporary.open("wb") as file:
+        for label in progress(classes):
+            pixels = draw(faces, [label], size).tobytes()
+            digest.update(pixels)
+            file.write(pixels)
+        if size == MANIFEST_SIZE and digest.hexdigest() != manifest()["pixels"]:
+            raise ValueError(
+                "the rendered glyphs differ from the manifest: is the fonttools package damaged or modified?"
+            )
+        file.write(digest.digest())
+
+
+def _check(kept: Path, classes: int, size: int) -> None:
+    """Compare all pixels with the manifest's hash, or, where it doesn't know the size, with the file's own."""
+    expected = manifest()["pixels"] if size == MANIFEST_SIZE else next(_pixels(kept, [classes], size)).hex()
+    if _sha256(_pixels(kept, range(classes), size)) != expected:
+        raise ValueError(f"{kept} is damaged (its pixels have another hash): delete it, and it is rendered again")
+
+
+def _pixels(kept: Path, classes: Iterable[int], size: int) -> Iterator[bytes]:
+    """Bytes of classes by their place in the file. Read, not mapped: pages of a map would count as memory."""
+    length = len(FACES) * size * size
+    with open_regular(kept) as file:
+        for place in classes:
+            file.seek(place * length)
+            yield file.read(length)
+
+
+def draw(faces: Sequence[Face], labels: Iterable[str], size: int) -> NDArray[np.uint8]:
+    """Pictures of classes in faces, shape (classes * faces, size, size)."""
+    outlines = (face.outline(int(label, 16)) for label in labels for face in faces)
+    return np.stack([rasterise(outline, size, WINDOW, BOTTOM) for outline in outlines])
+
+
+def _font_files() -> list[Path]:
+    folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
+    for name, digest in manifest()["faces"].items():
+        if not (folder / name).exists() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+            raise ValueError(f"{folder / name} is not the font that Glyphs is made from: reinstall matplotlib")
+    return [folder / name for name in FACES]

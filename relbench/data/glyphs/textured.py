@@ -1,0 +1,64 @@
+"""Glyphs in colour on textured grounds: for networks of full size, trained from random weights without any download.
+
+Classes, split, faces and distortion are those of Glyphs; what is added is made by `textures`. A picture keeps nothing
+of its colours: training views draw them anew, test views take them from the picture's key.
+
+The rendered glyphs are kept at the size of the view, not at twice of it: 1.3 GB for all classes at 224 px.
+"""
+
+import hashlib
+from typing import ClassVar
+
+import torch
+
+from relbench.data.glyphs.glyphs import Glyphs, content_hash
+from relbench.data.glyphs.textures import NUMBERS, VERSION, painted, tiles
+from relbench.data.glyphs.views import MOVES, Distortion, Views
+
+
+def textured_content() -> str:
+    """Names the data: the glyphs' manifest, and how they are painted."""
+    return hashlib.sha256(f"{content_hash()} textured {VERSION}".encode()).hexdigest()
+
+
+class Painting:
+    """Distorts pictures of glyphs and paints them.
+
+    Args:
+        size: side of the view in pixels.
+        strength: multiplies every amount of distortion.
+    """
+
+    channels: ClassVar = 3
+
+    def __init__(self, size: int, strength: float) -> None:
+        self._distortion, self.tiles = Distortion(size, strength), tiles(size)
+
+    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Randomly distorted and painted views of grey pictures, uint8, shape (batch, 3, size, size)."""
+        return self._views(pictures, torch.rand(len(pictures), MOVES + NUMBERS, generator=generator))
+
+    def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+        """Likewise, by random numbers that depend on each picture's key alone."""
+        generators = (torch.Generator().manual_seed(int(key)) for key in keys)
+        return self._views(pictures, torch.stack([torch.rand(MOVES + NUMBERS, generator=each) for each in generators]))
+
+    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
+        # A few at a time: at 224 px they stay in the cache, and a batch doesn't.
+        pairs = zip(torch.split(pictures, 8), torch.split(numbers[:, :MOVES], 8), strict=True)
+        masks = torch.cat([self._distortion.moved(*pair)[:, 0] for pair in pairs])
+        return torch.from_numpy(painted(masks.numpy(), numbers[:, MOVES:], self.tiles))
+
+
+class TexturedGlyphs(Glyphs):
+    """The data set as a source of images, bytes in three channels; arguments and errors are those of `Glyphs`."""
+
+    oversize = 1
+    views: type[Views] = Painting
+
+    def _content(self) -> str:
+        return textured_content()
+
+    def _hashed(self, glyphs: str) -> str:
+        painting = hashlib.sha256(tiles(self.shape.size).tobytes()).hexdigest()
+        return hashlib.sha256(f"{glyphs} {painting} {VERSION}".encode()).hexdigest()

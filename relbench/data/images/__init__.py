@@ -1,0 +1,1 @@
+"""Photos: decoded, kept decoded, and shown."""

@@ -1,0 +1,217 @@
+"""Decoded images kept on disk, so that training does not wait for JPEG decoding.
+
+One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, shape (images, 3, side, side), in the
+order of their names. Channels come first because batches have them first: a crop is then copied row by row. After the
+images comes a hash of each, by which an image is checked when a process first reads it: a tenth of a millisecond once,
+where decoding takes several each time.
+
+The file's name holds a hash of all that decides on its content: the images' names, sizes and times of change, the
+side, how it is decoded and resized, PIL's version and that of this format. An image whose size or time changes thus
+makes another file. The folder of the images is not part of it, so both can be moved. It is safe to delete: it is built
+again.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import PIL
+from numpy.typing import NDArray
+from rich.filesize import decimal
+
+from relbench.data.images.decoding import Decoding
+from relbench.data.images.photos import RESAMPLING, ImageFiles, file_states
+from relbench.files import atomic_write, clear_unfinished, free_space, open_regular
+from relbench.locks import lock
+
+VERSION = 2  # counts up when the same images would give another file
+HEADER = 128  # bytes: numpy's, for any number of images
+HASH = 16  # bytes of each image's SHA-256
+
+Progress = Callable[[Iterable[str]], Iterable[str]]
+
+
+def cache_bytes(count: int, side: int) -> int:
+    """Size of the file for so many images of so many pixels' side."""
+    return HEADER + count * (3 * side**2 + HASH)
+
+
+class DecodedImages:
+    """Reads images from the file, which is mapped into memory: nothing is loaded that is not looked at.
+
+    Args:
+        path: of the file.
+        names: of all images in it, in any order.
+        side: of each image in pixels.
+        decoding: how the images were decoded.
+
+    Raises:
+        ValueError: the file is damaged, or not of these images.
+    """
+
+    def __init__(self, path: Path, names: Iterable[str], side: int, decoding: Decoding | None = None) -> None:
+        self.side, self.decoding = side, decoding
+        self._place = {name: place for place, name in enumerate(sorted(names))}
+        self._path = path
+        self._images, self._hashes = _opened(path, len(self._place), side)
+        self._checked = np.zeros(len(self._place), bool)
+
+    def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+        """The images in order, each a view of the file, shape (3, side, side).
+
+        Raises:
+            ValueError: an image is not what was written.
+        """
+        return map(self._image, names)
+
+    def check(self, progress: Progress = iter) -> None:
+        """Read all images once.
+
+        Args:
+            progress: wraps their names, for a progress bar.
+
+        Raises:
+            ValueError: an image is not what was written.
+        """
+        for name in progress(sorted(self._place)):
+            self._image(name)
+
+    def _image(self, name: str) -> NDArray[np.uint8]:
+        place = self._place[name]
+        image: NDArray[np.uint8] = self._images[place]
+        if not self._checked[place]:
+            if _hash(image) != self._hashes[place * HASH : (place + 1) * HASH]:
+                raise ValueError(
+                    f"{self._path} is damaged: its picture of {name} has another hash than when it was decoded; "
+                    "delete the file, and the images are decoded again"
+                )
+            self._checked[place] = True
+        return image
+
+
+def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progress: Progress = iter) -> DecodedImages:
+    """Open the decoded images; build the file if it is not there, and check all of it if it is.
+
+    A process that dies while building leaves nothing that is taken for whole; the next build clears it away. If
+    another process is building in the folder, this one waits for it.
+
+    Args:
+        files: decodes, with as many threads as it has.
+        names: of all images of the data set; to use only some of them needs no file of their own.
+        folder: where the file is kept.
+        progress: wraps the names being decoded or checked, for a progress bar.
+
+    Raises:
+        ValueError: an image is missing or can't be decoded, the disk has no room, the folder can't be written, or the
+            file is damaged.
+    """
+    path = decoded_path(files, names, folder)
+    was_there = path.exists()
+    if not was_there:
+        _clear(folder)  # it may be large
+        _check_space(folder, len(names), files.side)
+        with _alone(folder):
+            if not path.exists():
+                _build(path, files, sorted(names), progress)
+    images = DecodedImages(path, names, files.side, files.decoding)
+    if was_there:
+        images.check(progress)
+    return images
+
+
+def kept_sides(folder: Path) -> list[int]:
+    """Sides of the decoded images that a folder has files of, perhaps of images as they were before."""
+    names = (re.fullmatch(r"decoded-([0-9]{1,6})px-.*\.npy", path.name) for path in folder.glob("decoded-*.npy"))
+    return sorted({int(name[1]) for name in names if name})
+
+
+def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
+    """Where the decoded images are, or would be kept.
+
+    Raises:
+        ValueError: an image is missing.
+    """
+    ordered = sorted(names)
+    digest = hashlib.sha256(repr((VERSION, PIL.__version__, RESAMPLING.name, files.side, ordered)).encode())
+    digest.update(file_states(files.folder, ordered).tobytes())
+    if files.decoding is not None:  # also where nothing is set: earlier versions decoded by another rule
+        digest.update(files.decoding.model_dump_json().encode())
+    return folder / f"decoded-{files.side}px-{digest.hexdigest()[:16]}.npy"
+
+
+def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Progress) -> None:
+    """Written from start to end, not through a map: on a full disk that would kill the process."""
+    try:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            file.write(_header(len(ordered), files.side))
+            hashes = []
+            for _, image in zip(progress(ordered), files.read(ordered), strict=True):
+                hashes.append(_hash(image))
+                file.write(image.data)
+            file.write(b"".join(hashes))
+    except OSError as error:
+        raise ValueError(_unwritable(path.parent, error)) from None
+
+
+def _check_space(folder: Path, count: int, side: int) -> None:
+    """Before the folder is made: nothing is left of what can't be done."""
+    needed, free = cache_bytes(count, side), free_space(folder)
+    if needed > free:
+        raise ValueError(
+            f"the {count:,} decoded images need {decimal(needed)}, and {folder} has {decimal(free)} free: "
+            "keep them elsewhere, or go without (training then decodes the files again and again)"
+        )
+
+
+def _clear(folder: Path) -> None:
+    """Delete what killed processes left half-written."""
+    try:
+        if folder.is_dir():
+            clear_unfinished(folder)
+    except OSError as error:
+        raise ValueError(_unwritable(folder, error)) from None
+
+
+def _alone(folder: Path) -> IO[str]:
+    """No other process builds in the folder meanwhile."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return lock(folder, wait=True)
+    except OSError as error:
+        raise ValueError(_unwritable(folder, error)) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> str:
+    return f"decoded images can't be written to {folder} ({error.strerror}): keep them elsewhere, or go without"
+
+
+def _header(count: int, side: int) -> bytes:
+    header = BytesIO()
+    shape = (count, 3, side, side)
+    np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def _hash(image: NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(image.reshape(-1).data).digest()[:HASH]
+
+
+def _opened(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], bytes]:
+    """The images and their hashes.
+
+    Compares the header as it stands: numpy's reader makes errors of many kinds of a damaged one.
+    """
+    with open_regular(path) as file:
+        whole = file.read(HEADER) == _header(count, side) and path.stat().st_size == cache_bytes(count, side)
+        file.seek(cache_bytes(count, side) - count * HASH)
+        hashes = file.read()
+    if not whole:
+        raise ValueError(
+            f"{path} is damaged: its size or header is not that of {count:,} images of {side} px; "
+            "delete it, and the images are decoded again"
+        )
+    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=(count, 3, side, side))), hashes

@@ -1,0 +1,223 @@
+"""Photos: image files, resized to a square, then cropped and mirrored. What the real data sets are fed by.
+
+As the authors of RKD do it (lenscloth/RKD@0a6c3c0, with torchvision's transforms of PIL's images): RGB,
+resized to 256 x 256 whatever the aspect (PIL's bilinear resampling, which averages where it shrinks), a random crop of
+224 x 224 mirrored half of the time in training, the centre crop for evaluation. How files become RGB: see `decoding`.
+
+Batches are bytes: converting and normalising happen on the device, once per batch.
+"""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from relbench.data.images.decoding import FORMATS, Decoding, UnsuitableError, rgb
+from relbench.data.table import Shape, table_hash
+
+RESAMPLING = Image.Resampling.BILINEAR
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Pixels(Protocol):
+    """Decoded images by their name in the table."""
+
+    side: int  # pixels
+    decoding: Decoding | None  # how they were decoded
+
+    def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+        """The images in order, RGB, each of shape (3, side, side); not to be written to.
+
+        Raises:
+            ValueError: an image can't be decoded.
+        """
+        ...
+
+
+class ImageFiles:
+    """Decodes the files anew each time.
+
+    Args:
+        folder: what the names are relative to.
+        side: of the square that every image is resized to, in pixels.
+        threads: that decode at once; PIL lets go of Python's lock meanwhile.
+        decoding: see `decoding.rgb`.
+    """
+
+    def __init__(self, folder: Path, side: int, threads: int, decoding: Decoding | None = None) -> None:
+        self.folder, self.side, self.decoding = folder, side, decoding
+        self._threads = threads
+        self._pool = ThreadPoolExecutor(threads)
+
+    def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
+        """The images in order; the first that can't be decoded ends it."""
+
+        def square(name: str) -> NDArray[np.uint8]:
+            return decoded(self.folder / name, self.side, self.decoding)
+
+        return in_order(self._pool, 2 * self._threads, square, names)
+
+
+class Photos:
+    """Image files as a source of images.
+
+    Args:
+        table: checked; `name` is a path relative to the folder.
+        folder: where the files are.
+        size: side of the network's input in pixels.
+        pixels: the decoded images of (at least) the table's names; their side is what crops are taken from.
+        content: hash of what defines the data set.
+        mirror: mirror half of the training views.
+
+    Raises:
+        ValueError: the crop is larger than the images, or a file is missing.
+    """
+
+    def __init__(
+        self, table: pd.DataFrame, folder: Path, size: int, pixels: Pixels, content: str, *, mirror: bool = True
+    ) -> None:
+        if size > pixels.side:
+            raise ValueError(f"can't crop {size} px from images of {pixels.side} px: set data.size to less")
+        self.table, self.content = table, content
+        self.shape = Shape(channels=3, size=size)
+        self._names = table["name"].tolist()
+        # The sizes of the files, not their pixels: cheap at every start. That pixels decode is for `verify` to see.
+        chosen = pixels.decoding.parts if pixels.decoding else []
+        self.data_hash = table_hash(table, [file_states(folder, self._names)[:, 0].tobytes(), *chosen])
+        self._pixels = pixels
+        self._margin = pixels.side - size
+        self._mirrored_share = 0.5 if mirror else 0.0
+
+    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Random crops, half of them mirrored (or none), uint8, shape (len(indices), 3, size, size).
+
+        The generator is asked for the whole batch at once: all tops, all lefts, then all numbers that decide on
+        mirroring. So the views do not depend on who decodes the images, or on how many threads; and without mirroring
+        the crops are the same.
+
+        Raises:
+            ValueError: an image can't be decoded.
+        """
+        tops, lefts = torch.randint(self._margin + 1, (2, len(indices)), generator=generator).tolist()
+        mirrored = (torch.rand(len(indices), generator=generator) < self._mirrored_share).tolist()
+        return self._views(indices, list(zip(tops, lefts, mirrored, strict=True)))
+
+    def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
+        """Centre crops (half a pixel rounded to even, as torchvision's CenterCrop), otherwise as in training."""
+        centre = round(self._margin / 2)
+        return self._views(indices, [(centre, centre, False)] * len(indices))
+
+    def _views(self, indices: torch.Tensor, crops: Sequence[tuple[int, int, bool]]) -> torch.Tensor:
+        """Copies each view's pixels once, from where they were decoded to their place in the batch."""
+        size = self.shape.size
+        batch = torch.empty(len(indices), 3, size, size, dtype=torch.uint8)
+        images = self._pixels.read([self._names[line] for line in indices.tolist()])
+        for view, image, (top, left, mirrored) in zip(batch.numpy(), images, crops, strict=True):
+            crop = image[:, top : top + size, left : left + size]
+            view[:] = crop[:, :, ::-1] if mirrored else crop
+        return batch
+
+
+def decoded(path: Path, side: int, decoding: Decoding | None = None) -> NDArray[np.uint8]:
+    """Decode a file and resize it to a square.
+
+    Args:
+        path: of the file.
+        side: of the square in pixels.
+        decoding: see `decoding.rgb`.
+
+    Returns:
+        RGB, shape (3, side, side).
+
+    Raises:
+        ValueError: one line with the path: the file is missing, damaged, truncated, too large, no image, or refused by
+            `decoding.rgb`.
+
+    Source:
+        What torchvision's `Resize((side, side))` does to an image of PIL: `image.resize` with bilinear resampling.
+    """
+    try:
+        square = rgb(path, decoding).resize((side, side), RESAMPLING)
+    except UnsuitableError as error:
+        raise ValueError(f"{path} can't be used: {error}") from None
+    except Exception as error:  # noqa: BLE001 - on damaged files PIL's decoders raise errors of nearly any kind
+        raise ValueError(f"{path} can't be decoded ({reason(error)}): restore the file") from None
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+def undecodable(
+    paths: Sequence[Path],
+    threads: int,
+    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
+    decoding: Decoding | None = None,
+) -> list[tuple[Path, str]]:
+    """Decode all files, and name those that can't be decoded, each with the reason.
+
+    That a file decodes does not mean that it is whole: a JPEG damaged in its pixels often decodes to other pixels. Only
+    a checksum shows that.
+
+    Args:
+        paths: of the files.
+        threads: that decode at once.
+        progress: wraps the paths, for a progress bar.
+        decoding: see `decoding.rgb`.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        reasons = in_order(pool, 2 * threads, lambda path: _why_not(path, decoding), paths)
+        return [(path, why) for path, why in zip(progress(paths), reasons, strict=True) if why]
+
+
+def file_states(folder: Path, names: Iterable[str]) -> NDArray[np.int64]:
+    """Size in bytes, and time of the last change in nanoseconds, of each file: shape (files, 2).
+
+    Raises:
+        ValueError: a file is missing, or may not be looked at.
+    """
+    states = [_state(folder / name) for name in names]
+    return np.array([(state.st_size, state.st_mtime_ns) for state in states], dtype=np.int64).reshape(-1, 2)
+
+
+def _state(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a path with a null character
+        raise ValueError(f"the table of images names {path}, which can't be read ({reason(error)})") from None
+
+
+def _why_not(path: Path, decoding: Decoding | None) -> str | None:
+    try:
+        rgb(path, decoding)
+    except Exception as error:  # noqa: BLE001 - see `decoded`
+        return reason(error)
+    return None
+
+
+def reason(error: Exception) -> str:
+    """Why an image can't be decoded, in one line, without its path."""
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is none of {', '.join(FORMATS)}"
+    words = error.strerror if isinstance(error, OSError) else None
+    return " ".join((words or str(error) or type(error).__name__).split())
+
+
+def in_order(
+    pool: ThreadPoolExecutor, ahead: int, work: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[Result]:
+    """Like `pool.map`, but only so far ahead of its reader: thousands of images would not fit into memory."""
+    rest = iter(items)
+    pending = deque(pool.submit(work, item) for item in islice(rest, ahead))
+    while pending:
+        result = pending.popleft().result()
+        pending.extend(pool.submit(work, item) for item in islice(rest, 1))
+        yield result

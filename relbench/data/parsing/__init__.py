@@ -1,0 +1,1 @@
+"""Readers of the formats that lists of images come in."""

@@ -1,0 +1,52 @@
+"""Batches of several images of several classes, drawn from a generator."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+
+class ClassBalancedSampler:
+    """Endless batches of `images_per_class` images of each of several classes.
+
+    As in the authors' sampler (Park et al. 2019; lenscloth/RKD@0a6c3c0, `NPairs`): classes are drawn without
+    replacement, images too where a class has enough of them; where batch size is no multiple of `images_per_class` the
+    last class gets the rest. An "epoch" is a number of such batches, never a pass over the data.
+
+    Args:
+        labels: class number of each image, shape (images,).
+        batch_size: images a batch.
+        images_per_class: images of a class in a batch.
+        generator: gives all random numbers; its state is all that must be kept to go on later.
+
+    Raises:
+        ValueError: there are fewer classes than a batch needs.
+    """
+
+    def __init__(
+        self, labels: torch.Tensor, batch_size: int, images_per_class: int, generator: torch.Generator
+    ) -> None:
+        self._members = [torch.nonzero(labels == label)[:, 0] for label in torch.unique(labels)]
+        self._classes = math.ceil(batch_size / images_per_class)
+        if self._classes > len(self._members):
+            raise ValueError(
+                f"a batch of {batch_size} with {images_per_class} images per class needs {self._classes} classes, "
+                f"but there are {len(self._members)} for training: lower batch_size or use more classes"
+            )
+        self._batch_size = batch_size
+        self._images_per_class = images_per_class
+        self._generator = generator
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        """Yield batches: indices of images, shape (batch_size,), images of a class together."""
+        while True:
+            chosen = torch.randperm(len(self._members), generator=self._generator)[: self._classes]
+            images = torch.cat([self._images(self._members[number]) for number in chosen.tolist()])
+            yield images[: self._batch_size]
+
+    def _images(self, members: torch.Tensor) -> torch.Tensor:
+        """Images of one class; a class with too few of them gives some twice, but each at least once."""
+        wanted = self._images_per_class
+        rounds = math.ceil(wanted / len(members))
+        orders = [torch.randperm(len(members), generator=self._generator) for _ in range(rounds)]
+        return members[torch.cat(orders)[:wanted]]

@@ -1,0 +1,376 @@
+"""From approximate keys to the exact order of the nearest items.
+
+The order is defined once: ascending canonical squared distance (`points.squared_distances`), equal
+distances by gallery column. Keys only narrow down which items must be compared that way.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from relbench.evaluation.knn.approximate import Centred, Keys, mask_own
+from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
+
+_GROUPS_PER_NEIGHBOUR = 8  # folding stops here: fewer groups would let too many items through
+_FEWEST_GROUPS = 1024
+_NUMBERS_AT_ONCE = 1 << 19
+_LARGEST_BITS = 60  # of a key and a row's number together; a query's own key has one more
+_EXACT_BITS = 53  # of whole numbers in float64
+_WHOLE_ROW = 8  # from an eighth of the gallery on, sorting all of it is faster than choosing
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Items that can be among the k nearest, for some queries; padded at the end.
+
+    Attributes:
+        places: (rows,) where the queries stand in their block.
+        queries: (rows,) positions in `points.query`.
+        columns: (rows, width) gallery columns by ascending key; -1 is padding.
+        keys: (rows, width) their keys; infinite for padding.
+        slack: (rows,) keys further apart than this are in true order.
+    """
+
+    places: Integers
+    queries: Integers
+    columns: Integers
+    keys: Keys
+    slack: Floats
+
+    @property
+    def near_next(self) -> Booleans:
+        """(rows, width - 1) whether an item's key decides nothing against the next one's."""
+        reach = self.keys[:, :-1] + self.slack[:, None]
+        return (self.keys[:, 1:] <= reach) & (self.columns[:, 1:] >= 0)
+
+
+def kth_key_bound(keys: Keys, k: int) -> Keys:
+    """An upper bound of each row's k-th smallest key, usually close to it.
+
+    Columns are folded onto each other by minimum, which leaves one smallest key per group of
+    columns; k groups whose smallest key is at most t hold k keys that are at most t. Folding is
+    a few sequential passes, where selecting from the whole row would be many times as slow.
+
+    Args:
+        keys: (rows, columns).
+        k: From 1; beyond the columns there is no bound, so infinity.
+    """
+    if k > keys.shape[1]:
+        return np.full(len(keys), np.inf, keys.dtype)
+    while keys.shape[1] // 2 >= max(_FEWEST_GROUPS, _GROUPS_PER_NEIGHBOUR * k):
+        half = keys.shape[1] // 2
+        keys = np.minimum(keys[:, :half], keys[:, half : 2 * half])
+    return np.partition(keys, k - 1, axis=1)[:, k - 1]
+
+
+def key_limit(keys: Keys, slack: Floats, k: int) -> Keys:
+    """(rows,) finite keys that no item of the true k nearest exceeds.
+
+    Such an item has a key of at most the k-th smallest key plus the slack.
+    """
+    limit = (kth_key_bound(keys, k) + slack).astype(keys.dtype)
+    return np.minimum(limit, np.finfo(keys.dtype).max)
+
+
+def select(
+    queries: Integers, keys: Keys, slack: Floats, limit: Keys, most: int | None = None, *, stable: bool = False
+) -> tuple[Candidates, Integers]:
+    """All items with keys up to a limit.
+
+    Args:
+        queries: (rows,) positions in `points.query`.
+        keys: (rows, columns) keys, infinite where an item is masked.
+        slack: (rows,) twice the error bound of the keys.
+        limit: (rows,) as `key_limit` returns it.
+        most: Rows with more candidates than this are left to `Distinct`; None: no limit.
+        stable: Whether equal keys go by column; else in any order.
+
+    Returns:
+        The candidates of the rows within the limit, and the places of the rows beyond it.
+    """
+    chosen = keys <= limit[:, None]
+    count = count_per_row(chosen)
+    within = count <= (keys.shape[1] if most is None else most)
+    kept, crowded = np.flatnonzero(within), np.flatnonzero(~within)
+    if len(crowded):
+        queries, slack, count = queries[kept], slack[kept], count[kept]
+        keys, chosen = keys[kept], chosen[kept]
+    return Candidates(kept, queries, *_by_key(keys, chosen, count, stable=stable), slack), crowded
+
+
+def count_per_row(flags: Booleans) -> Integers:
+    """(rows,) how many flags of each row are set."""
+    # row by row, counting runs over machine words; along an axis it adds up single flags
+    return np.array([np.count_nonzero(row) for row in flags], dtype=np.int64)
+
+
+def places_of(flags: Booleans, count: Integers) -> tuple[Integers, Integers, Integers]:
+    """Row and column of each set flag, row by row, and its number within its row.
+
+    Args:
+        flags: (rows, columns).
+        count: (rows,) as `count_per_row` returns it.
+    """
+    spots = np.flatnonzero(flags)
+    row = np.repeat(np.arange(len(flags)), count)
+    return row, spots - row * flags.shape[1], np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+
+
+def _by_key(keys: Keys, chosen: Booleans, count: Integers, *, stable: bool) -> tuple[Integers, Keys]:
+    """(rows, width) columns of the chosen items by ascending key, and their keys."""
+    row, column, place = places_of(chosen, count)
+    shape = (len(keys), int(count.max(initial=1)))
+    columns, found = np.full(shape, -1), np.full(shape, np.inf, keys.dtype)
+    columns[row, place], found[row, place] = column, keys[row, column]
+    order = np.argsort(found, axis=1, kind="stable" if stable else None)
+    return np.take_along_axis(columns, order, 1), np.take_along_axis(found, order, 1)
+
+
+def exact_columns(points: Points, candidates: Candidates, matters: Booleans | None = None) -> Integers:
+    """The candidates' columns in exact order.
+
+    Only runs of items that are closer to their neighbour in the list than the slack are compared
+    by canonical distance.
+
+    Args:
+        points: The rows.
+        candidates: Items by ascending key.
+        matters: (rows, width) items whose order is asked for; it must hold, with each item, every
+            item within the slack. The others stay where their key puts them. None: all.
+
+    Returns:
+        (rows, width) columns; -1 is padding.
+    """
+    joined = candidates.near_next
+    if matters is not None:
+        joined &= matters[:, 1:] & matters[:, :-1]
+    return resolve(points, candidates.queries, candidates.columns, joined)[0]
+
+
+def resolve(points: Points, queries: Integers, columns: Integers, joined: Booleans) -> tuple[Integers, Booleans]:
+    """Put runs of items that keys can't tell apart in exact order.
+
+    Args:
+        points: The rows.
+        queries: (rows,) positions in `points.query`.
+        columns: (rows, width) the gallery column that an item is compared by, by ascending key; -1 is padding.
+        joined: (rows, width - 1) whether an item is in a run with the next one.
+
+    Returns:
+        (rows, width) columns in exact order, and (rows, width - 1) whether an item is exactly as far as the next one.
+    """
+    if not joined.any():
+        return columns, joined
+    columns, equal = columns.copy(), np.zeros(joined.shape, bool)
+    edge = np.zeros((len(joined), 1), bool)
+    after = np.hstack([edge, joined])
+    tied = after | np.hstack([joined, edge])
+    row, place, _ = places_of(tied, count_per_row(tied))
+    run = np.cumsum(~after[row, place])
+    column = columns[row, place]
+    distances = squared_distances(points, queries[row], column)
+    order = np.lexsort((column, distances, run))  # runs stay where they are
+    columns[row, place] = column[order]
+    same = (np.diff(run) == 0) & (np.diff(distances[order]) == 0)
+    equal[row[:-1][same], place[:-1][same]] = True
+    return columns, equal
+
+
+@dataclass(frozen=True)
+class Distinct:
+    """The gallery without repeated rows, for queries with crowds of (nearly) equal neighbours.
+
+    Where rows are whole numbers of few digits, up to a power of two, as codes and counts are, keys are the distances
+    themselves: equal ones are known without a comparison, however many there are.
+
+    Attributes:
+        centred: The rows.
+    """
+
+    centred: Centred
+
+    def nearest_columns(self, queries: Integers, k: int) -> Integers:
+        """The k nearest of each query, by float64 keys.
+
+        Distances are computed once per distinct row, so a collapsed embedding costs no more than
+        a healthy one.
+
+        Args:
+            queries: (rows,) positions in `points.query`.
+            k: How many neighbours; each query has as many others.
+
+        Returns:
+            (rows, k) gallery columns.
+        """
+        step = self.step(k)
+        parts = [self._nearest_of_few(queries[start : start + step], k) for start in range(0, len(queries), step)]
+        return np.concatenate(parts) if parts else np.empty((0, k), np.int64)
+
+    def step(self, k: int) -> int:
+        """How many queries are worked on at once."""
+        return max(1, _NUMBERS_AT_ONCE // max(len(self._first), k))
+
+    def _nearest_of_few(self, queries: Integers, k: int) -> Integers:
+        # else one more than asked for: the query's own distinct row may hold nothing but itself
+        wanted = k if self._all_differ else k + 1
+        few = wanted * _WHOLE_ROW < len(self._first)
+        groups, joined = self._chosen(queries, wanted) if few else self._sorted(queries)
+        columns = groups if self._all_differ else np.where(groups >= 0, self._first[groups], -1)
+        columns, equal = (columns, joined) if self.whole else resolve(self.centred.points, queries, columns, joined)
+        if self._all_differ:
+            return columns[:, :k]
+        whole = k * _WHOLE_ROW > len(self.centred.points.gallery)
+        return self._spread(queries, columns, equal)[:, :k] if whole else self._expanded(queries, columns, equal, k)
+
+    def _chosen(self, queries: Integers, wanted: int) -> tuple[Integers, Booleans]:
+        """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next one."""
+        points = self.centred.points
+        slack = self._slack(queries)
+        keys = self._rows(points.query[queries]) @ self._gallery.T
+        keys *= -2
+        keys += self._squares
+        if self._all_differ:
+            mask_own(keys, points.own_column[queries])
+        found, _ = select(queries, keys, slack, key_limit(keys, slack, wanted), stable=self.whole)
+        return found.columns, found.near_next
+
+    def _sorted(self, queries: Integers) -> tuple[Integers, Booleans]:
+        """All distinct rows by ascending key, and which are in a run with the next one.
+
+        Keys are whole numbers with a row's number in their last digits: sorting such numbers is several times as fast
+        as finding the order of floats. They come from the matrix product as they are, scaled and shifted to lie
+        between 0 and one.
+        """
+        points, digits = self.centred.points, max(1, (len(self._first) - 1).bit_length())
+        rows, slack, scale = self._rows(points.query[queries]), self._slack(queries), self._scale(queries, digits)
+        squares = np.square(rows).sum(axis=1)
+        left = np.column_stack([-2 * rows, np.ones(len(rows)), squares + slack]) * scale[:, None]
+        keys = (left @ self._widened.T).astype(np.int64)
+        if self._all_differ:
+            own = np.flatnonzero(points.own_column[queries] >= 0)
+            keys[own, points.own_column[queries[own]]] = 1 << (_LARGEST_BITS + 1 - digits)
+        keys <<= digits
+        keys |= np.arange(len(self._first))
+        keys.sort(axis=1)
+        groups = keys & ((1 << digits) - 1)
+        keys >>= digits
+        # a digit is lost to rounding down, but for whole numbers
+        unsure = np.ceil(slack * scale).astype(np.int64) + (not self.whole)
+        return groups, np.diff(keys, axis=1) <= unsure[:, None]
+
+    def _slack(self, queries: Integers) -> Floats:
+        return np.zeros(len(queries)) if self.whole else self.centred.slack(queries, np.float64)
+
+    def _scale(self, queries: Integers, digits: int) -> Floats:
+        """(queries,) what distances are multiplied by, to be whole numbers with room for a row's number."""
+        if self.whole:
+            return np.full(len(queries), 4.0**self._digits)
+        largest = np.square(self.centred.norms[self.centred.points.query[queries]] + self.centred.longest)
+        return np.asarray(2.0 ** (_LARGEST_BITS - digits) / np.where(largest > 0, largest, np.inf))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether all distances and products are whole numbers, in some unit, that float64 holds with room to spare."""
+        return self._digits >= 0 and self.centred.points.is_whole(self._digits)
+
+    @property
+    def _digits(self) -> int:
+        """Binary digits of a coordinate up to which every sum of a distance fits beside a row's number."""
+        points = self.centred.points
+        room = min(_EXACT_BITS, _LARGEST_BITS - len(points.gallery).bit_length())
+        return (room - (4 * points.dim).bit_length()) // 2
+
+    def _rows(self, rows: Integers) -> Floats:
+        """Rows as they are multiplied: centred, but for whole numbers."""
+        return self.centred.points.scaled(rows) if self.whole else self.centred.exact(rows)
+
+    def _spread(self, queries: Integers, columns: Integers, equal: Booleans) -> Integers:
+        """From all distinct rows to all items, the query itself last."""
+        points, digits = self.centred.points, (len(self.centred.points.gallery) - 1).bit_length()
+        group = self._groups[2]
+        place = np.cumsum(np.hstack([np.zeros((len(equal), 1), bool), ~equal]), axis=1)
+        places = np.empty_like(place)
+        np.put_along_axis(places, group[columns], place, axis=1)
+        items = places[:, group]
+        own = np.flatnonzero(points.own_column[queries] >= 0)
+        items[own, points.own_column[queries[own]]] = len(group)
+        items <<= digits
+        items |= np.arange(len(group))
+        items.sort(axis=1)
+        items &= (1 << digits) - 1
+        return items
+
+    def _expanded(self, queries: Integers, columns: Integers, equal: Booleans, k: int) -> Integers:
+        """From distinct rows to items, without the query itself."""
+        row, place = np.nonzero(columns >= 0)
+        source, column = self._members(columns[row, place], k + 1)
+        run = np.cumsum(~np.hstack([np.zeros((len(equal), 1), bool), equal])[row, place])[source]
+        row = row[source]
+        other = column != self.centred.points.own_column[queries[row]]
+        row, run, column = row[other], run[other], column[other]
+        if equal.any():
+            order = np.lexsort((column, run))
+            row, column = row[order], column[order]
+        return _leading(row, column, len(queries), k)
+
+    @cached_property
+    def _groups(self) -> tuple[Integers, Integers, Integers]:
+        """(groups,) first column and number of columns of each distinct row; (columns,) the row's group."""
+        points = self.centred.points
+        rows = points.rows[points.gallery] + 0.0  # there is one zero, not two
+        whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
+        _, first, group, count = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
+        return first, count, group.reshape(-1)
+
+    @cached_property
+    def repeats(self) -> float:
+        """How often a row stands in the gallery, on average."""
+        return len(self.centred.points.gallery) / len(self._first)
+
+    @cached_property
+    def _all_differ(self) -> bool:
+        return len(self._groups[0]) == len(self.centred.points.gallery)
+
+    @cached_property
+    def _first(self) -> Integers:
+        """A column of each distinct row: in the order of columns where all rows differ."""
+        return np.arange(len(self._groups[0])) if self._all_differ else self._groups[0]
+
+    @cached_property
+    def _by_group(self) -> tuple[Integers, Integers]:
+        """All columns, grouped by row, and where each group starts."""
+        _, count, group = self._groups
+        return np.argsort(group, kind="stable"), np.cumsum(count) - count
+
+    @cached_property
+    def _gallery(self) -> Floats:
+        return self._rows(self.centred.points.gallery[self._first])
+
+    @cached_property
+    def _squares(self) -> Floats:
+        return np.asarray(np.square(self._gallery).sum(axis=1))
+
+    @cached_property
+    def _widened(self) -> Floats:
+        """The gallery with squared lengths and ones beside it."""
+        return np.column_stack([self._gallery, self._squares, np.ones(len(self._first))])
+
+    def _members(self, first: Integers, most: int) -> tuple[Integers, Integers]:
+        """Columns with the same rows as some columns, at most the first `most` of each, and where each comes from."""
+        _, count, group = self._groups
+        members, start = self._by_group
+        count = np.minimum(count[group[first]], most)
+        source = np.repeat(np.arange(len(first)), count)
+        offset = np.arange(len(source)) - np.repeat(np.cumsum(count) - count, count)
+        return source, members[start[group[first[source]]] + offset]
+
+
+def _leading(row: Integers, column: Integers, rows: int, k: int) -> Integers:
+    """The first k columns of each row of a list that is sorted by row."""
+    count = np.bincount(row, minlength=rows)
+    place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    out = np.full((rows, k), -1)
+    kept = place < k
+    out[row[kept], place[kept]] = column[kept]
+    return out

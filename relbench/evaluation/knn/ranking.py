@@ -1,0 +1,273 @@
+"""The pass over blocks of keys: at which places of each query's neighbours is its class?"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from relbench.evaluation.knn.approximate import Keys
+from relbench.evaluation.knn.neighbours import Search
+from relbench.evaluation.knn.order import Candidates, count_per_row, exact_columns, key_limit, select
+from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
+
+Progress = Callable[[int], None]
+
+_WHOLE_GALLERY = 8  # where more than one of so many items is of the class, all are put in order
+_FEWEST_TO_SAMPLE = 256  # queries for which it is worth while to choose the type of the keys
+_SAMPLE = 32
+_FEWEST_REPEATS = 2  # of each row of the gallery: then looking at distinct rows is worth finding them
+_SHARE_UNSURE = 128  # where more than one of so many items is left undecided, float64 keys are cheaper
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Which gallery items are of each query's class.
+
+    Attributes:
+        points: The rows.
+        labels: (n,) label of each row.
+    """
+
+    points: Points
+    labels: NDArray[Any]
+
+    @cached_property
+    def code(self) -> Integers:
+        """(n,) the labels as 0, 1, ..."""
+        return np.unique(self.labels, return_inverse=True)[1].reshape(-1).astype(np.int64)
+
+    @cached_property
+    def of_column(self) -> Integers:
+        """(columns,) class of each gallery item."""
+        return self.code[self.points.gallery]
+
+    @cached_property
+    def of_query(self) -> Integers:
+        """(queries,) class of each query."""
+        return self.code[self.points.query]
+
+    @cached_property
+    def positives(self) -> Integers:
+        """(queries,) how many other gallery items are of the query's class."""
+        own = (self.points.own_column >= 0).astype(np.int64)
+        return np.asarray(self._count[self.of_query] - own)
+
+    def members(self, queries: Integers) -> tuple[Integers, Integers]:
+        """Pairs of a place in `queries` and a column of its class (its own column included)."""
+        count = self._count[self.of_query[queries]]
+        start = (np.cumsum(self._count) - self._count)[self.of_query[queries]]
+        row = np.repeat(np.arange(len(queries)), count)
+        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        return row, self._columns[start[row] + offset]
+
+    def hits(self, queries: Integers, columns: Integers) -> Booleans:
+        """(rows, width) whether a column is of the query's class; padding (-1) is not."""
+        hits: Booleans = self.of_column[columns] == self.of_query[queries][:, None]
+        return hits & (columns >= 0)
+
+    @cached_property
+    def _count(self) -> Integers:
+        return np.bincount(self.of_column, minlength=int(self.code.max()) + 1)
+
+    @cached_property
+    def _columns(self) -> Integers:
+        return np.argsort(self.of_column, kind="stable")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What was found for some queries.
+
+    Attributes:
+        queries: (rows,) positions in `points.query`.
+        rank: (rows,) place of the nearest item of the query's class, from 1; 0 where there is none
+            or it is beyond the depth.
+        shares: (2, rows) R-precision and average precision; NaN without a partner.
+    """
+
+    queries: Integers
+    rank: Integers
+    shares: Floats
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One pass over the blocks of keys.
+
+    Only the R nearest are put in order, R being the size of the query's class: few. Further out a
+    rank needs no order, it is one more than the number of nearer items, and that is counted. Where
+    R is no small part of the gallery, all of it is put in order, by float64 keys.
+
+    Attributes:
+        search: Where keys come from.
+        classes: What is correct.
+        depth: The largest K.
+        positives: (queries,) R.
+    """
+
+    search: Search
+    classes: Classes
+    depth: int
+    positives: Integers
+
+    def run(self, progress: Progress | None) -> Outcome:
+        """Evaluate all queries."""
+        rank, shares = np.zeros(len(self.positives), np.int64), np.zeros((2, len(self.positives)))
+        for outcome in self._outcomes():
+            rank[outcome.queries] = outcome.rank
+            shares[:, outcome.queries] = outcome.shares
+            if progress is not None:
+                progress(len(outcome.queries))
+        rank[rank > self.depth] = 0
+        shares[:, self.positives == 0] = np.nan
+        return Outcome(np.arange(len(self.positives)), rank, shares)
+
+    def _outcomes(self) -> Iterator[Outcome]:
+        """By size of the class, so that queries of a block need about equally many neighbours."""
+        large = self.positives * _WHOLE_GALLERY > len(self.search.points.gallery)
+        octaves = np.where(large, -1, np.frexp(self.positives)[1])
+        for octave in np.unique(octaves):
+            queries = np.flatnonzero(octaves == octave)
+            if octave < 0:
+                yield from self._all_in_order(queries)
+            else:
+                yield from self._nearest_in_order(queries)
+
+    def _nearest_in_order(self, queries: Integers) -> Iterator[Outcome]:
+        """Evaluate queries for which the R nearest are put in order, in the way that a sample of them shows best."""
+        if not self._many_unsure(queries):
+            return self.search.map_blocks(self._block, queries)
+        if self.search.distinct.repeats > _FEWEST_REPEATS or self.search.distinct.whole:
+            return self._all_in_order(queries)
+        return self.search.map_blocks(self._block, queries, np.float64)
+
+    def _many_unsure(self, queries: Integers) -> bool:
+        """Whether float32 keys leave so many items undecided that others are worth their time."""
+        if len(queries) < _FEWEST_TO_SAMPLE:
+            return False
+        sample = queries[:: len(queries) // _SAMPLE]
+        unsure = sum(self.search.map_blocks(self._unsure, sample))
+        return unsure * _SHARE_UNSURE > len(sample) * len(self.search.points.gallery)
+
+    def _unsure(self, queries: Integers, keys: Keys) -> int:
+        """How many items would have to be compared one by one."""
+        slack, most = self.search.slack(queries, keys), self._most(queries)
+        found, crowded = select(queries, keys, slack, key_limit(keys, slack, most), self.search.most(most))
+        unsure = found.near_next & self._matters(found)[:, 1:]
+        return int(np.count_nonzero(unsure) + len(crowded) * keys.shape[1])
+
+    def _most(self, queries: Integers) -> int:
+        return max(int(self.positives[queries].max(initial=0)), 1)
+
+    def _all_in_order(self, queries: Integers) -> Iterator[Outcome]:
+        """Evaluate queries by the distinct rows of the gallery."""
+        step = self.search.distinct.step(max(self.depth, self._most(queries)))
+        parts = np.split(queries, np.arange(step, len(queries), step))
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            yield from pool.map(self._ordered, parts)
+
+    def _ordered(self, queries: Integers) -> Outcome:
+        out = _nothing(queries)
+        self._order_all(out, np.arange(len(queries)))
+        return out
+
+    def _block(self, queries: Integers, keys: Keys) -> Outcome:
+        """Evaluate the queries of one block; ranks may pass the depth, shares are 0 without a partner."""
+        out = _nothing(queries)
+        first = self._first_key(queries, keys)
+        slack = self.search.slack(queries, keys)
+        limit = key_limit(keys, slack, self._most(queries))
+        shallow = np.flatnonzero(first <= limit)
+        crowded = self._order_nearest(out, shallow, _rows(keys, shallow), limit[shallow])
+        deep = np.setdiff1d(np.flatnonzero((out.rank == 0) & (first < np.inf)), crowded)
+        uncounted = self._count_nearer(out, deep, _rows(keys, deep), first[deep])
+        self._order_all(out, np.concatenate([crowded, uncounted]))
+        return out
+
+    def _first_key(self, queries: Integers, keys: Keys) -> Floats:
+        """(rows,) the smallest key of the class; infinite without a partner."""
+        row, column = self.classes.members(queries)
+        first = np.full(len(queries), np.inf)
+        np.minimum.at(first, row, keys[row, column])
+        return first
+
+    def _order_nearest(self, out: Outcome, rows: Integers, keys: Keys, limit: Keys) -> Integers:
+        """Fill in rows with a hit among the R nearest; returns the rows too crowded for that."""
+        queries = out.queries[rows]
+        slack = self.search.slack(queries, keys)
+        found, crowded = select(queries, keys, slack, limit, self.search.most(self._most(out.queries)))
+        columns = exact_columns(self.search.points, found, self._matters(found))
+        self._fill(out, rows[found.places], self.classes.hits(found.queries, columns))
+        return rows[crowded]
+
+    def _matters(self, found: Candidates) -> Booleans:
+        """Items whose order can change which of the places up to R are hits."""
+        slack = found.slack[:, None]
+        last = np.clip(self.positives[found.queries], 1, found.keys.shape[1]) - 1
+        limit = np.take_along_axis(found.keys, last[:, None], axis=1) + slack
+        asked = self.classes.hits(found.queries, found.columns) & (found.keys <= limit)
+        before = np.maximum.accumulate(np.where(asked, found.keys, -np.inf), axis=1)
+        after = np.minimum.accumulate(np.where(asked, found.keys, np.inf)[:, ::-1], axis=1)
+        return (found.keys <= before + slack) | (found.keys >= after[:, ::-1] - slack)
+
+    def _fill(self, out: Outcome, rows: Integers, hits: Booleans) -> None:
+        """Rank and shares from which of the nearest are of the class; the rank stays 0 if none of the R nearest is."""
+        wanted = self.positives[out.queries[rows]]
+        places = np.arange(1, 1 + min(hits.shape[1], int(wanted.max(initial=0))))
+        hits = hits[:, : len(places)] & (places <= wanted[:, None])
+        out.rank[rows] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0) if len(places) else 0
+        precision = np.cumsum(hits, axis=1, dtype=np.float64)
+        precision /= places
+        precision *= hits
+        # one after another, so that the width of the padding can't change a rounding
+        summed = np.cumsum(precision, axis=1, out=precision)[:, -1:].sum(axis=1)
+        out.shares[:, rows] = np.stack([count_per_row(hits), summed]) / wanted
+
+    def _count_nearer(self, out: Outcome, rows: Integers, keys: Keys, first: Floats) -> Integers:
+        """Fill in ranks up to the depth by counting; returns the rows too crowded for that."""
+        queries = out.queries[rows]
+        slack = self.search.slack(queries, keys)
+        low, high = ((first + shift).astype(keys.dtype) for shift in (-slack, slack))
+        nearer = count_per_row(keys < low[:, None])
+        within = np.flatnonzero(nearer < self.depth)
+        near = _rows(keys, within) <= high[within, None]
+        unsure = count_per_row(near) - nearer[within]
+        out.rank[rows[within]] = nearer[within] + 1
+        several = (unsure > 1) & (unsure <= self.search.most(0))
+        chosen = within[several]
+        near = near[several] & (keys[chosen] >= low[chosen, None])
+        out.rank[rows[chosen]] += self._places(queries[chosen], near)
+        return rows[within[unsure > self.search.most(0)]]
+
+    def _places(self, queries: Integers, near: Booleans) -> Integers:
+        """Place, from 0, of the first hit among items that keys can't tell apart."""
+        row, column = np.divmod(np.flatnonzero(near), near.shape[1])
+        distances = squared_distances(self.search.points, queries[row], column)
+        order = np.lexsort((column, distances, row))
+        hit = self.classes.of_column[column[order]] == self.classes.of_query[queries[row]]
+        firsts, places = np.flatnonzero(hit), np.arange(len(queries))
+        return firsts[np.searchsorted(row[firsts], places)] - np.searchsorted(row, places)
+
+    def _order_all(self, out: Outcome, rows: Integers) -> None:
+        """Fill in rows that need many neighbours, or whose neighbours are (nearly) equal in masses."""
+        if len(rows):
+            queries = out.queries[rows]
+            most = max(self.depth, self._most(queries))
+            hits = self.classes.hits(queries, self.search.distinct.nearest_columns(queries, most))
+            self._fill(out, rows, hits)
+            out.rank[rows] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
+
+
+def _nothing(queries: Integers) -> Outcome:
+    """What is found for queries before anything is."""
+    return Outcome(queries, np.zeros(len(queries), np.int64), np.zeros((2, len(queries))))
+
+
+def _rows(keys: Keys, rows: Integers) -> Keys:
+    """Some rows, without a copy where it is all of them."""
+    return keys if len(rows) == len(keys) else keys[rows]

@@ -1,0 +1,1 @@
+"""Many runs: what is planned, in which order, and who makes them."""

@@ -1,0 +1,295 @@
+"""What a training step and an embedding take on the machine at hand: measured on made-up images and random weights."""
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from relbench.data import RENDERED
+from relbench.evaluation import retrieval_metrics
+from relbench.experiment import Experiment, changed
+from relbench.grid.estimate.image_counts import ImageCounts
+from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
+from relbench.results.run_folder import has_classifier
+from relbench.run import computing, laid_out, own_losses_named
+from relbench.tasks.retrieval import EVALUATION_BATCH
+from relbench.training import DivergedError, Task, Teacher, Trainer
+from relbench.training.assemble import Shapes, classifier_of, layers_in, shapes_of, weighted_losses
+
+ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
+LEAST_ROWS = 8  # images: no loss finds so many too few
+REPEATS = 5  # of work that is shorter
+SEARCHED = 2000  # made-up embeddings
+WHOLE, PART = "steps on whole batches", "steps on parts of batches"  # that were measured
+ENDLESS = 10**8  # steps, the first few of which are made
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a kind of run takes, in seconds.
+
+    Attributes:
+        step: of training, a whole batch.
+        image: embedding one.
+        view: making one to be tested with; 0 where images are read, which is not measured.
+        pair: comparing a query with one other image.
+        measured: on what, in a few words.
+    """
+
+    step: float
+    image: float
+    view: float
+    pair: float
+    measured: str
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the time of a step depends on, but for what matters little: dimensions, options, the number of classes."""
+
+    nets: tuple[tuple[str, int | None], ...]  # trunk and width of the student, then of its teacher, if it has one
+    images: str  # the data set, where it makes its images; "" where they come from files
+    size: int
+    channels: int
+    batch_size: int
+    images_per_class: int
+    precision: str
+    channels_last: bool
+    device: str
+    threads: int
+    losses: tuple[tuple[str, tuple[str, ...], str], ...]  # name, layers, source
+
+    @property
+    def networks(self) -> "Kind":
+        """The same with any losses: where networks are large, losses take little of the time."""
+        return replace(self, losses=())
+
+    def __str__(self) -> str:
+        """A few words, to be shown while it is measured."""
+        nets = [trunk if width is None else f"{trunk}-{width}" for trunk, width in self.nets]
+        return f"{' taught by '.join(nets)}: {', '.join(name for name, _, _ in self.losses)}"
+
+
+def kind_of(experiment: Experiment, channels: int) -> Kind:
+    """Which kind of run an experiment is."""
+    training, ones = experiment.training, [one for one in (experiment, experiment.teacher) if one]
+    return Kind(
+        nets=tuple((one.net.trunk, one.net.width) for one in ones),
+        images=experiment.data.name if experiment.data.name in RENDERED else "",
+        size=experiment.data.size,
+        channels=channels,
+        batch_size=training.batch_size,
+        images_per_class=training.images_per_class,
+        precision=training.precision,
+        channels_last=training.channels_last,
+        device=training.device,
+        threads=training.threads,
+        losses=tuple((term.loss, term.layers, term.source) for term in experiment.terms),
+    )
+
+
+class Stopwatch:
+    """Names how many images to work on next, and times the work until it is asked again.
+
+    The number is doubled until the work takes `ENOUGH` seconds. Work on so many images for the first time is not timed:
+    it takes memory and chooses its way.
+
+    Args:
+        first: images to begin with.
+        most: images to end with.
+        finish: waits until the device has done what it was told to.
+        clock: seconds.
+
+    Attributes:
+        images: the number that was timed at last; 0 before.
+        seconds: that they took.
+    """
+
+    def __init__(
+        self, first: int, most: int, finish: Callable[[], object], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
+        self._first, self._most, self._finish, self._clock = first, most, finish, clock
+        self.images, self.seconds = 0, 0.0
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield numbers of images, until enough is known."""
+        size = min(self._first, self._most)
+        yield size
+        times = [(yield from self._timed(size))]
+        while times[0] < ENOUGH and size < self._most:
+            size = min(2 * size, self._most)
+            yield size
+            times = [(yield from self._timed(size))]
+        while times[0] < ENOUGH and len(times) < REPEATS:
+            times.append((yield from self._timed(size)))
+        self.images, self.seconds = size, median(times)
+
+    def _timed(self, size: int) -> Generator[int, None, float]:
+        self._finish()
+        start = self._clock()
+        yield size
+        self._finish()
+        return self._clock() - start
+
+    @property
+    def rate(self) -> float:
+        """Seconds an image."""
+        return self.seconds / self.images
+
+
+class _Enough(Exception):  # noqa: N818 - nothing is wrong
+    """Ends a training of which enough is known."""
+
+
+def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
+    """Measure what a run takes, with its own training loop, in seconds rather than hours.
+
+    On a GPU with whole batches. On the CPU from a batch of two classes on, no more images than take `ENOUGH` seconds;
+    what a whole batch takes is then in proportion. Nothing is loaded, downloaded or written.
+
+    Args:
+        run: and the counts of its images; its teacher need not be there.
+    """
+    experiment, counts = run
+    sample = untrained(experiment)
+    device, batch = torch.device(sample.training.device), sample.training.batch_size
+    with computing(sample.training.threads, sample.training.precision):
+        images = _Images(sample, counts.channels)
+        network = laid_out(build_embedder(sample.net, counts.channels, sample.seed), sample.training)
+        step = _stopwatch(device, max(2 * sample.training.images_per_class, LEAST_ROWS), batch)
+        _train(_task(sample, counts, network, images), sample, step)
+        return Rates(
+            step=step.rate * batch,
+            image=_embedding(network, images, device),
+            view=_viewing(images),
+            pair=_searching(sample.net.dim, device),
+            measured=WHOLE if step.images == batch else PART,
+        )
+
+
+def untrained(experiment: Experiment) -> Experiment:
+    """The same run with weights that need no file, alone, and without an end."""
+    changes = {"steps": ENDLESS, "validate_every": ENDLESS, "learning_rate": 1e-6, "selection": "last"}
+    return changed(
+        experiment,
+        {
+            "net": changed(experiment.net, {"weights": "random"}),
+            "training": changed(experiment.training, changes),
+            "teacher": untrained(experiment.teacher) if experiment.teacher else None,
+            "initialized_from": None,
+        },
+    )
+
+
+def shapes_without_work(sample: Experiment, counts: ImageCounts) -> Shapes:
+    """What the losses of a run can count on, found without computing an image.
+
+    Raises:
+        ValueError: a network lacks a layer that a term compares.
+    """
+    with torch.device("meta"):
+        return shapes_of(sample, counts.channels, counts.classes)
+
+
+class _Images:
+    """Made-up images: views of rendered pictures where the data set makes such, others as they come from a file."""
+
+    def __init__(self, sample: Experiment, channels: int) -> None:
+        size, self.most = sample.data.size, max(sample.training.batch_size, EVALUATION_BATCH)
+        rendered = RENDERED.get(sample.data.name)
+        of_picture = (1, *[size * rendered.oversize] * 2) if rendered else (channels, size, size)
+        shape, generator = (self.most, *of_picture), np.random.default_rng(sample.seed)
+        self._pictures = torch.from_numpy(generator.integers(256, size=shape, dtype=np.uint8))  # torch's take seconds
+        self._views = rendered.views(size, sample.data.distortion) if rendered else None
+
+    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        pictures = self._pictures[indices]
+        return self._views.random(pictures, generator) if self._views else pictures
+
+    def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
+        pictures = self._pictures[indices]
+        return self._views.fixed(pictures, indices) if self._views else pictures
+
+    @property
+    def are_read(self) -> bool:
+        return self._views is None
+
+
+def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
+    """A GPU is at its own speed with whole batches only."""
+    if device.type == "cuda":
+        return Stopwatch(most, most, torch.cuda.synchronize)
+    return Stopwatch(first, most, lambda: None)
+
+
+def _task(sample: Experiment, counts: ImageCounts, network: Embedder, images: _Images) -> Task:
+    classes = counts.classes
+    return Task(
+        network=network,
+        observed=FeatureExtractor(network, sample.net, layers_in(sample)),
+        parts=weighted_losses(sample, shapes_without_work(sample, counts)),
+        classifier=classifier_of(sample, classes),
+        teacher=_teacher(sample, counts) if sample.teacher else None,
+        batches=lambda _: iter(()),
+        images=images.train_batch,
+        labels=torch.arange(images.most) // sample.training.images_per_class % classes,
+        validate=lambda _: {},
+    )
+
+
+def _teacher(sample: Experiment, counts: ImageCounts) -> Teacher:
+    assert sample.teacher is not None
+    network = laid_out(build_embedder(sample.teacher.net, counts.channels, sample.teacher.seed), sample.training)
+    centres = torch.rand(counts.classes, sample.teacher.net.dim, generator=torch.Generator().manual_seed(0))
+    classifier = classifier_of(sample.teacher, counts.classes) if has_classifier(sample.teacher) else None
+    return Teacher(FeatureExtractor(network, sample.teacher.net, layers_in(sample)), classifier, centres)
+
+
+def _train(task: Task, sample: Experiment, stopwatch: Stopwatch) -> None:
+    """Make as many steps as the stopwatch asks for."""
+
+    def batches(_: torch.Generator) -> Iterator[torch.Tensor]:
+        yield from (torch.arange(count) for count in stopwatch)
+        raise _Enough
+
+    with own_losses_named(sample), TemporaryDirectory() as folder, suppress(_Enough):
+        task = replace(task, batches=batches)
+        trainer = Trainer(task, sample.training, sample.seed, sample.fingerprint, Path(folder) / "unwritten")
+        try:
+            trainer.run(lambda _: None)
+        except DivergedError as error:
+            raise ValueError(f"how long runs take can't be measured: {error}") from None
+
+
+def _embedding(network: Embedder, images: _Images, device: torch.device) -> float:
+    """Seconds an image, from images that are there."""
+    stopwatch = _stopwatch(device, 2, EVALUATION_BATCH)
+    views = images.train_batch(torch.arange(EVALUATION_BATCH), torch.Generator().manual_seed(0))
+    for count in stopwatch:
+        embed(network, iter([views[:count]]), device)
+    return stopwatch.rate
+
+
+def _viewing(images: _Images) -> float:
+    """Seconds a view."""
+    if images.are_read:
+        return 0.0
+    stopwatch = Stopwatch(EVALUATION_BATCH, EVALUATION_BATCH, lambda: None)
+    for count in stopwatch:
+        images.test_batch(torch.arange(count))
+    return stopwatch.rate
+
+
+def _searching(dim: int, device: torch.device) -> float:
+    """Seconds a pair of images."""
+    rows = torch.rand(SEARCHED, dim, generator=torch.Generator().manual_seed(0)).to(device)
+    stopwatch = Stopwatch(SEARCHED, SEARCHED, lambda: None)
+    for count in stopwatch:
+        retrieval_metrics(rows, torch.arange(count).numpy() // 5, ks=(1,))
+    return stopwatch.seconds / SEARCHED**2

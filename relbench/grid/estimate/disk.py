@@ -1,0 +1,60 @@
+"""How many bytes a finished run keeps, from its settings alone."""
+
+from collections.abc import Iterable
+from functools import cache
+
+import torch
+
+from relbench.experiment import Experiment, Net
+from relbench.grid.estimate.calibration import shapes_without_work, untrained
+from relbench.grid.estimate.image_counts import ImageCounts
+from relbench.models import build_embedder
+from relbench.training import Objective
+from relbench.training.assemble import classifier_of, weighted_losses
+from relbench.training.trainer import LOG_ENTRIES, STREAMS
+
+NUMBER = 4  # bytes
+MOMENTS = 2  # of each parameter, that Adam keeps
+TENSOR = 300  # bytes of a tensor's name and place in a checkpoint
+ENTRY = 30  # bytes of a number of the history with its name, there as in the row
+CLASS = 25  # bytes of a test class in the row
+REST = 4000  # bytes of the row: settings, machine
+
+
+def folder_size(experiment: Experiment, counts: ImageCounts) -> int:
+    """Bytes of checkpoint, embeddings and row."""
+    history = min(experiment.training.steps, LOG_ENTRIES) * ENTRY * (2 + len(experiment.terms))
+    row = REST + history + CLASS * counts.test_classes
+    return _checkpoint(experiment, counts) + history + _embeddings(experiment, counts) + row
+
+
+def _embeddings(experiment: Experiment, counts: ImageCounts) -> int:
+    return counts.test * (NUMBER * experiment.net.dim + counts.text)
+
+
+def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:
+    """Weights, those of losses among them; Adam's moments; the weights of the best step, where it is sought."""
+    network, objective = trained_parts(experiment, counts)
+    trained = [*network.parameters(), *objective.parameters()]
+    weights = _size([*network.state_dict().values(), *objective.state_dict().values()])
+    best = weights if experiment.training.selection == "validation" else 0
+    generators = _size([torch.Generator().get_state()] * len(STREAMS))
+    return weights + best + MOMENTS * _size(trained) + (TENSOR + NUMBER) * len(trained) + generators
+
+
+def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn.Module, Objective]:
+    """A run's network, which is not in memory, and its losses and classifier."""
+    sample = untrained(experiment)
+    parts = weighted_losses(sample, shapes_without_work(sample, counts))
+    return _network(sample.net, counts.channels), Objective(parts, classifier_of(sample, counts.classes), teacher=None)
+
+
+@cache
+def _network(net: Net, channels: int) -> torch.nn.Module:
+    """Many runs share one; only its shapes are asked for."""
+    with torch.device("meta"):
+        return build_embedder(net, channels, seed=0)
+
+
+def _size(tensors: Iterable[torch.Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() + TENSOR for tensor in tensors)

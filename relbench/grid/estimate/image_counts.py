@@ -1,0 +1,100 @@
+"""How many images a run sees: from the data set's table, or before it is there from the published counts."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from relbench.data import RENDERED, find_photos
+from relbench.data.download.card import Card, card_names, packaged_card
+from relbench.data.download.fetch import state
+from relbench.data.glyphs.glyphs import glyph_table
+from relbench.data.photo_sets import in_use
+from relbench.data.table import indices_of, labels_of
+from relbench.experiment import Data
+
+TEXT = (
+    400  # bytes of an image's name and label, where they are not known yet: those of the published photos take so many
+)
+CHARACTER = 4  # bytes, as numpy keeps text
+
+
+@dataclass(frozen=True)
+class ImageCounts:
+    """What a run's settings take of a data set.
+
+    Attributes:
+        classes: of the training images.
+        train: images.
+        validation: images; 0 where training takes them, too.
+        test: images.
+        test_classes: of the test images.
+        channels: of each image.
+        text: bytes that the name and the label of a test image take beside its embedding.
+    """
+
+    classes: int
+    train: int
+    validation: int
+    test: int
+    test_classes: int
+    channels: int
+    text: int
+
+
+def image_counts(data: Data, folder: Path) -> ImageCounts:
+    """Count the images; of a published data set that is not there yet, as its card says.
+
+    Where only the card is known and a run takes the first classes alone, these are taken to be of the usual size.
+
+    Args:
+        data: the settings.
+        folder: where data sets live.
+
+    Raises:
+        ValueError: there is no such data set, or it is damaged.
+    """
+    if data.name in RENDERED:
+        table = glyph_table(data.train_classes, data.test_classes, data.hold_out)
+        return _of_table(table, RENDERED[data.name].views.channels)
+    if not is_there(data, folder):
+        return _of_card(packaged_card(data.name), data)
+    return _of_table(in_use(find_photos(data.name, folder).read(folder), data), channels=3)
+
+
+def is_there(data: Data, folder: Path) -> bool:
+    """Whether a data set has its table; a published one can be planned with before it is fetched."""
+    return data.name not in card_names() or state(packaged_card(data.name), folder) == "ready"
+
+
+def _of_card(card: Card, data: Data) -> ImageCounts:
+    there = card.expected
+    held_out = max(1, round(card.validation.share * there.train_classes)) if data.hold_out else 0
+    train = _first(data.train_classes, there.train_classes - held_out)
+    test = _first(data.test_classes, there.test_classes)
+    return ImageCounts(
+        classes=train,
+        train=round(there.train_images * train / there.train_classes),
+        validation=round(there.train_images * held_out / there.train_classes),
+        test=round(there.test_images * test / there.test_classes),
+        test_classes=test,
+        channels=3,
+        text=TEXT,
+    )
+
+
+def _of_table(table: pd.DataFrame, channels: int) -> ImageCounts:
+    train, validation, test = (indices_of(table, split) for split in ("train", "validation", "test"))
+    return ImageCounts(
+        classes=len(labels_of(table, train)[1]),
+        train=len(train),
+        validation=len(validation),
+        test=len(test),
+        test_classes=len(labels_of(table, test)[1]),
+        channels=channels,
+        text=CHARACTER * int(sum(table[column].iloc[test].str.len().max() for column in ("name", "label"))),
+    )
+
+
+def _first(asked: int | None, there: int) -> int:
+    return there if asked is None else min(asked, there)

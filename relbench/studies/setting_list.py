@@ -1,0 +1,113 @@
+"""The settings that `--set` can change: their keys, values, meaning and choices, read off the settings themselves."""
+
+import inspect
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from relbench.experiment import Data, Net, Settings, Term, Training
+from relbench.lookup import lookup
+from relbench.losses import find_loss
+from relbench.losses.entry import NEEDS
+from relbench.studies import STUDIES, TABLES, PrintedTable, Setup, Study
+
+NOT_OF_A_TABLE = ("name", "content", "device", "selection")  # a printed table says these itself
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, of one or of several networks.
+
+    Attributes:
+        values: by key, as `--set` would be told; several where networks differ.
+        meaning: one sentence.
+        choices: what it can be, in words.
+    """
+
+    values: Mapping[str, tuple[str, ...]]
+    meaning: str
+    choices: str
+
+
+def settings_of(name: str) -> list[Setting]:
+    """The settings of a study or of a printed table.
+
+    Raises:
+        ValueError: there is no such study.
+    """
+    if lookup(name, (*STUDIES, *TABLES), "study") in TABLES:
+        return list(_of_table(TABLES[name]))
+    return list(_of_study(STUDIES[name]))
+
+
+def _of_study(study: Study) -> Iterator[Setting]:
+    for key in _keys(Data, ("content",)):
+        yield _setting(Data, key, {f"data.{key}": [study.data]})
+    arms = {"teacher": study.teacher, "student": study.student}
+    for key in _keys(Net, ()):
+        yield _setting(Net, key, {f"{name}.{key}": [arm.net] for name, arm in arms.items()})
+    for key in _keys(Training, ()):
+        yield _setting(Training, key, {f"{name}.{key}": [arm.training] for name, arm in arms.items()})
+    for loss in study.losses():
+        yield from _of_loss(loss, [term for term in study.all_terms() if term.loss == loss])
+
+
+def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:
+    for key in ("weight", "loss", "layers"):
+        yield _setting(Term, key, {f"terms.{loss}.{key}": terms})
+    for name, option in find_loss(loss).options.items():
+        if name not in NEEDS:
+            default = {} if option.default is inspect.Parameter.empty else {name: option.default}
+            values = [(default | term.options).get(name) for term in terms]
+            choices = _choices(TypeAdapter(option.annotation).json_schema())
+            yield Setting({f"terms.{loss}.{name}": _distinct(values)}, f"Option of the loss {loss}.", choices)
+
+
+def _of_table(table: PrintedTable) -> Iterator[Setting]:
+    setup = Setup()
+    trained = [network for network in table.networks if network.recipe]
+    data = [setup.data(network.data) for network in trained]
+    protocols = [protocol for network in trained for protocol in setup.stages(network)]
+    groups: tuple[tuple[str, type[Settings], Sequence[Settings]], ...] = (
+        ("data", Data, data),
+        ("training", Training, protocols),
+    )
+    for group, kind, settings in groups:
+        for key in _keys(kind, NOT_OF_A_TABLE):
+            yield _setting(kind, key, {f"{group}.{key}": settings})
+
+
+def _keys(kind: type[Settings], without: Sequence[str]) -> list[str]:
+    return [key for key in kind.model_fields if key not in without]
+
+
+def _setting(kind: type[Settings], key: str, holders: Mapping[str, Sequence[Settings]]) -> Setting:
+    values = {name: _distinct([getattr(one, key) for one in settings]) for name, settings in holders.items()}
+    schema = kind.model_json_schema()["properties"][key]
+    return Setting(values, kind.model_fields[key].description or "", _choices(schema))
+
+
+def _distinct(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(value if isinstance(value, str) and value else json.dumps(value) for value in values))
+
+
+def _choices(schema: Mapping[str, Any]) -> str:
+    """What a value can be, from its JSON schema."""
+    if "anyOf" in schema:
+        return " or ".join(_choices(one) for one in schema["anyOf"])
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    words = {"integer": "whole number", "boolean": "true or false", "string": "text", "array": "list"}
+    kind = words.get(schema["type"], schema["type"])
+    return f"{kind} {bounds}" if (bounds := _bounds(schema)) else kind
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    """From 8 to 1,024; or at least 2; or above 0."""
+    if "minimum" in schema and "maximum" in schema:
+        return f"from {schema['minimum']:,} to {schema['maximum']:,}"
+    words = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    return " and ".join(f"{word} {schema[name]:,}" for name, word in words.items() if name in schema)

@@ -1,0 +1,182 @@
+"""Progress bars of a grid of runs, with a remaining time that is measured, not hoped."""
+
+import math
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from statistics import fmean as mean
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from relbench.grid.estimate import in_words
+from relbench.results.records import Row
+from relbench.studies import Cell
+
+FORECAST_EVERY = 0.25  # seconds: the remaining time is found by looking at all runs, which may be thousands
+
+
+@dataclass
+class Pace:
+    """How far a run is, and how long it took."""
+
+    label: str
+    steps: int
+    done: int = 0
+    resumed_at: int = 0  # steps of an earlier process: they tell nothing about this one's speed
+    started: float | None = None
+    seconds: float = 0.0  # since it started, until its last news
+
+    def advance(self, done: int, now: float) -> None:
+        """Note the number of steps done."""
+        if self.started is None:
+            self.started, self.resumed_at = now, done
+        self.done, self.seconds = done, now - self.started
+
+    @property
+    def seconds_per_step(self) -> float | None:
+        """Measured, or None while nothing is."""
+        measured = self.done - self.resumed_at
+        return self.seconds / measured if measured else None
+
+
+def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
+    """How long the grid will go on, from the speeds seen so far.
+
+    A run that has not begun goes at the speed of those with its label, or else of all; None while none is known.
+    Several runs share the cores, but a single run is never split.
+    """
+    speeds: dict[str, list[float]] = {}
+    for pace in paces:
+        if speed := pace.seconds_per_step:
+            speeds.setdefault(pace.label, []).append(speed)
+    if not speeds:
+        return None
+    by_label = {label: mean(same) for label, same in speeds.items()}
+    overall = mean(speed for same in speeds.values() for speed in same)
+    left = [(pace.steps - pace.done) * (pace.seconds_per_step or by_label.get(pace.label, overall)) for pace in paces]
+    return max(sum(left) / jobs, *left)
+
+
+class Bars:
+    """Shows a grid: a bar for each run that is under way, one for all steps, and a line for each end.
+
+    Args:
+        cells: the runs, finished ones included.
+        finished: fingerprints of runs that need no work.
+        jobs: how many run at once.
+        console: where to show it.
+    """
+
+    def __init__(self, cells: Sequence[Cell], finished: Sequence[str], jobs: int, console: Console) -> None:
+        self._names = {cell.experiment.fingerprint: f"{cell.label}, seed {cell.experiment.seed}" for cell in cells}
+        self._paces = {
+            cell.experiment.fingerprint: Pace(cell.label, cell.experiment.training.steps)
+            for cell in cells
+            if cell.experiment.fingerprint not in finished
+        }
+        self._jobs = jobs
+        self._done, self._steps = 0, sum(pace.steps for pace in self._paces.values())  # of all runs
+        self._left, self._forecast_at = "", -math.inf
+        self._ended: set[str] = set()
+        self._lock = threading.Lock()  # steps are told by another thread than ends
+        self._tasks: dict[str, TaskID] = {}
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[left]}"),
+        )
+        self._progress = Progress(*columns, console=console)
+        self._total = self._progress.add_task("all steps", total=self._steps, left="")
+
+    def __enter__(self) -> "Bars":
+        """Begin to draw."""
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop drawing."""
+        self._progress.stop()
+
+    def step(self, fingerprint: str, step: int) -> None:
+        """So many steps of a run are done; news that comes after its end changes nothing."""
+        with self._lock:
+            if fingerprint in self._ended:
+                return
+            pace = self._paces[fingerprint]
+            self._done += step - pace.done
+            pace.advance(step, time.monotonic())
+            if fingerprint not in self._tasks:
+                name = self._names[fingerprint]
+                self._tasks[fingerprint] = self._progress.add_task(name, total=pace.steps, left="")
+            doing = "evaluating" if step >= pace.steps else ""
+            self._progress.update(self._tasks[fingerprint], completed=step, left=doing)
+            self._show_total()
+
+    def _show_total(self) -> None:
+        if time.monotonic() - self._forecast_at >= FORECAST_EVERY:
+            self._forecast()
+        self._progress.update(self._total, completed=self._done, total=self._steps, left=self._left)
+
+    def _forecast(self) -> None:
+        """Work out the remaining time anew, where a speed is known."""
+        left = remaining_seconds(list(self._paces.values()), self._jobs)
+        self._left = f"about {in_words(left)} left" if left else ""
+        if left is not None:
+            self._forecast_at = time.monotonic()
+
+    def finished(self, fingerprint: str, row: Row) -> None:
+        """A run has its row."""
+        recall, seconds = row.metrics["recall@1"], row.train_seconds + row.evaluate_seconds
+        self._end(
+            fingerprint, Text(f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)"), done=row.experiment.training.steps
+        )
+
+    def failed(self, fingerprint: str, error: str) -> None:
+        """A run can't be finished."""
+        self._end(fingerprint, Text.assemble(("failed", "bold red"), f": {error}"), done=self._paces[fingerprint].done)
+
+    def _end(self, fingerprint: str, how: Text, done: int) -> None:
+        """So many steps were done, and no more will be."""
+        with self._lock:
+            self._ended.add(fingerprint)
+            if fingerprint in self._tasks:
+                self._progress.remove_task(self._tasks.pop(fingerprint))
+            pace = self._paces[fingerprint]
+            self._done += done - pace.done
+            self._steps += done - pace.steps
+            pace.done = pace.steps = done
+            self._show_total()
+        count = f"[{len(self._ended)}/{len(self._paces)}]"
+        self._progress.console.print(Text(f"{count} {self._names[fingerprint]}: ").append_text(how))
+
+
+@contextmanager
+def shown_if_slow(what: str, console: Console, after: float = 2.0) -> Iterator[Callable[[int, int], None]]:
+    """Progress of a task that takes longer than some seconds, on a terminal.
+
+    Args:
+        what: is counted.
+        console: where it is shown, if that is a terminal.
+        after: seconds until it is shown.
+
+    Yields:
+        What is called with how many are done since the last call, and how many there are in all.
+    """
+    begun, bar = time.monotonic(), Progress(TextColumn(what), BarColumn(), MofNCompleteColumn(), console=console)
+    task = bar.add_task(what, total=None)
+
+    def advance(done: int, total: int) -> None:
+        bar.update(task, advance=done, total=total)
+        if console.is_terminal and time.monotonic() - begun > after:
+            bar.start()
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()

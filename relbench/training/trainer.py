@@ -1,0 +1,226 @@
+"""The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import MultiStepLR
+
+from relbench.experiment import Training
+from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.training.fabric import fabric_on
+from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
+
+STREAMS = ("batches", "views", "losses", "global")
+LOG_ENTRIES = 100  # about so many points a curve, over the whole training
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained on what: all that the loop does not make itself."""
+
+    network: nn.Module  # from images to embeddings
+    observed: nn.Module  # the same, from images to what is seen of them: embeddings, and maps by layer
+    parts: Sequence[WeightedLoss]
+    classifier: nn.Module | None  # trained along, for losses that take logits
+    teacher: Teacher | None
+    batches: Callable[[torch.Generator], Iterator[torch.Tensor]]  # endless: indices of images
+    images: Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # indices -> views
+    labels: torch.Tensor  # class number of every index that batches name
+    # on validation classes: "recall@1", or nothing without such; what else it gives is only written down
+    validate: Callable[[nn.Module], dict[str, float]]
+
+
+def make_generator(seed: int, stream: int) -> torch.Generator:
+    """A generator for one purpose of a run; purposes never share random numbers."""
+    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, stream]).generate_state(1)[0]))
+
+
+class Trainer:
+    """Trains one network.
+
+    Two trainers with equal task, training and seed go through equal states on the same machine, whether or not one was
+    stopped and resumed; on the CPU to the last bit.
+
+    Args:
+        task: what is trained on what.
+        training: steps, rates, selection, precision, device.
+        seed: of batches, views and losses; students that differ in their loss alone see the same images.
+        fingerprint: of the experiment; a checkpoint of another one is refused.
+        checkpoint: the file written at each validation, and resumed from if it is there.
+        start: the last state of another training, whose network is trained on: it goes on with the same batches and
+            views that would have come next.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or another experiment's.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        training: Training,
+        seed: int,
+        fingerprint: str,
+        checkpoint: Path,
+        start: State | None = None,
+    ) -> None:
+        self._task, self._protocol, self._fingerprint, self._checkpoint = task, training, fingerprint, checkpoint
+        self._fabric = fabric_on(training.device, training.precision)
+        self._network, self._objective = task.network, self._make_objective()
+        parameters = [*task.network.parameters(), *self._objective.parameters()]
+        optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
+        milestones = [round(share * training.steps) for share in training.decay_at]
+        self._scheduler = MultiStepLR(optimizer, milestones, gamma=training.decay)
+        self._module, self._optimizer = self._fabric.setup(task.observed, optimizer)
+        self._generators = {name: make_generator(seed, number) for number, name in enumerate(STREAMS)}
+        self._step = 0
+        self._seconds, self._since = 0.0, time.perf_counter()
+        self._history: list[dict[str, float]] = []
+        self._best: State | None = None
+        self._cuda_generator: torch.Tensor | None = None
+        if checkpoint.exists():
+            with fits(checkpoint):
+                self._restore(load_checkpoint(checkpoint, fingerprint, training.steps))
+        elif start:
+            self._begin_from(start)
+
+    def _make_objective(self) -> Objective:
+        teacher = self._prepared(self._task.teacher) if self._task.teacher else None
+        return Objective(self._task.parts, self._task.classifier, teacher).to(self._fabric.device)
+
+    def _prepared(self, teacher: Teacher) -> Teacher:
+        """On the device, and in the precision of the training."""
+        device = self._fabric.device
+        return replace(
+            teacher,
+            network=self._fabric.setup_module(teacher.network.eval()),
+            classifier=teacher.classifier.to(device) if teacher.classifier else None,
+            centres=None if teacher.centres is None else teacher.centres.to(device),
+        )
+
+    def run(self, on_step: Callable[[int], None]) -> State:
+        """Train to the last step.
+
+        Args:
+            on_step: told how many steps are done, after each.
+
+        Returns:
+            The last state, as in the checkpoint.
+
+        Raises:
+            DivergedError: a loss or a weight is not finite; the last checkpoint stays.
+        """
+        on_step(self._step)
+        device = self._fabric.device
+        # layers such as dropout draw from torch's global generators; those of other devices are left alone
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            self._take_global_generators()
+            self._train(on_step)
+            return self._state()
+
+    def _train(self, on_step: Callable[[int], None]) -> None:
+        batches = self._task.batches(self._generators["batches"])
+        sums: dict[str, torch.Tensor] = {}
+        since = self._step
+        self._module.train()
+        while self._step < self._protocol.steps:
+            for name, value in self._advance(next(batches)).items():
+                sums[name] = sums.get(name, 0.0) + value
+            self._step += 1
+            if self._is_due(max(1, self._protocol.steps // LOG_ENTRIES)) or self._is_due(self._protocol.validate_every):
+                self._history.append({"step": self._step} | _means(sums, self._step - since))
+                sums, since = {}, self._step
+            if self._is_due(self._protocol.validate_every):
+                self._validate()
+                save_checkpoint(self._state(), self._checkpoint)
+            on_step(self._step)
+
+    def _advance(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+        """One step; gives the loss terms."""
+        device = self._fabric.device
+        images = self._task.images(indices, self._generators["views"]).to(device)
+        labels = self._task.labels[indices].to(device)
+        values: dict[str, torch.Tensor] = self._objective(
+            self._module(images), images, labels, self._generators["losses"]
+        )
+        self._optimizer.zero_grad()
+        self._fabric.backward(self._total(values))
+        self._optimizer.step()
+        self._scheduler.step()
+        return {name: value.detach() for name, value in values.items()}
+
+    def _total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
+        try:
+            return self._objective.total(values, self._step + 1)
+        except DivergedError:
+            self._check_weights(self._step + 1, f"a gradient of an earlier step was not: of {', '.join(values)}; ")
+            raise
+
+    def _check_weights(self, step: int, why: str = "") -> None:
+        if not all(torch.isfinite(tensor).all() for tensor in self._network.state_dict().values()):
+            raise DivergedError(f"step {step}: a weight is not finite; {why}try a lower learning rate")
+
+    def _is_due(self, every: int) -> bool:
+        return self._step % every == 0 or self._step == self._protocol.steps
+
+    def _validate(self) -> None:
+        self._check_weights(self._step)
+        metrics = self._task.validate(self._network)
+        self._history[-1].update(metrics)
+        if self._protocol.selection == "validation" and self._is_best(metrics["recall@1"]):
+            weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
+            losses = {name: tensor.cpu().clone() for name, tensor in self._objective.state_dict().items()}
+            self._best = {"step": self._step, "network": weights, "losses": losses}
+
+    def _is_best(self, recall: float) -> bool:
+        return all(recall > entry["recall@1"] for entry in self._history[:-1] if "recall@1" in entry)
+
+    def _take_global_generators(self) -> None:
+        """Set torch's global generators from the run's own; a resumed run has their states from the checkpoint."""
+        torch.set_rng_state(self._generators["global"].get_state())
+        if self._fabric.device.type == "cuda":
+            torch.cuda.manual_seed(self._generators["global"].initial_seed())
+            if self._cuda_generator is not None:
+                torch.cuda.set_rng_state(self._cuda_generator)
+
+    def _state(self) -> State:
+        self._generators["global"].set_state(torch.get_rng_state())
+        return {
+            "fingerprint": self._fingerprint,
+            "step": self._step,
+            "seconds": self._seconds + time.perf_counter() - self._since,
+            "network": self._network.state_dict(),
+            "losses": self._objective.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "generators": {name: generator.get_state() for name, generator in self._generators.items()},
+            "cuda_generator": torch.cuda.get_rng_state() if self._fabric.device.type == "cuda" else None,
+            "history": self._history,
+            "best": self._best,
+        }
+
+    def _begin_from(self, state: State) -> None:
+        self._network.load_state_dict(selected_weights(state))
+        self._restore_generators(state)
+
+    def _restore_generators(self, state: State) -> None:
+        for name, generator in self._generators.items():
+            generator.set_state(state["generators"][name])
+        self._cuda_generator = state["cuda_generator"]
+
+    def _restore(self, state: State) -> None:
+        self._network.load_state_dict(state["network"])
+        self._objective.load_state_dict(state["losses"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scheduler.load_state_dict(state["scheduler"])
+        self._restore_generators(state)
+        self._step, self._seconds = state["step"], state["seconds"]
+        self._history, self._best = state["history"], state["best"]
+
+
+def _means(sums: dict[str, torch.Tensor], count: int) -> dict[str, float]:
+    return {name: (total / count).item() for name, total in sums.items()}

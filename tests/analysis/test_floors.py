@@ -1,0 +1,188 @@
+"""Floors: pixels and untrained networks, measured once, kept, checked where they are read."""
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import relbench.analysis.floors
+from relbench.analysis.floors import FloorSettings, finished_floor, floors_of, measured_with, with_floors
+from relbench.analysis.summarise import summarise
+from relbench.data.table import Shape
+from relbench.evaluation import retrieval_metrics
+from relbench.experiment import Data, Experiment, Net, Term
+from relbench.models import build_embedder
+from relbench.models.pixels import RawPixels, pixels_in_words
+from relbench.results.records import ClassCounts, Entry, Machine, Plan, Row
+
+KS = (1, 2, 4)
+NET = Net(trunk="conv4", width=2, dim=4)
+TEACHER = Experiment(data=Data(content="these"), net=NET, terms=(Term(loss="triplet"),))
+STUDENT = Experiment(data=Data(content="these"), net=NET, terms=(Term(loss="pkt"),), teacher=TEACHER)
+
+
+@dataclass
+class Noise:
+    """Small random images, four of each of six classes."""
+
+    content: str = "these"
+    data_hash: str = "h"
+    shape: Shape = dataclasses.field(default_factory=lambda: Shape(channels=3, size=16))
+
+    def __post_init__(self):
+        lines = [(f"{at}", f"c{at // 4}", "test") for at in range(24)]
+        self.table = pd.DataFrame(lines, columns=["name", "label", "split"])
+        self.images = torch.rand(24, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+    def test_batch(self, lines):
+        return self.images[lines]
+
+    def train_batch(self, lines, generator):
+        raise AssertionError("nothing is trained")
+
+
+@pytest.fixture
+def source(monkeypatch):
+    """The only data set there is; how often it was loaded stands in `loaded`."""
+    source, loaded = Noise(), []
+    data_set = SimpleNamespace(load=lambda *_: loaded.append(1) or source, ks=KS)
+    monkeypatch.setattr(relbench.analysis.floors, "find_data_set", lambda *_: data_set)
+    source.loaded = loaded
+    return source
+
+
+def row_of(experiment):
+    metrics = {"recall@1": 0.5, "recall@2": 0.5, "recall@4": 0.5, "r_precision": 0.5, "map@r": 0.5}
+    return Row(
+        fingerprint=experiment.fingerprint,
+        experiment=experiment,
+        data_hash="h",
+        parameters=1,
+        selected_step=1000,
+        metrics=metrics,
+        validation={},
+        by_class=ClassCounts(classes=("a", "b"), queries=(4, 4), correct=(2, 2)),
+        history=({"step": 1000},),
+        train_seconds=1,
+        evaluate_seconds=1,
+        peak_memory=1,
+        finished="2026-01-01T00:00:00+00:00",
+        machine=Machine(device="d", cores=1, system="s", versions={}, git_commit=None),
+    )
+
+
+@pytest.fixture
+def summary():
+    runs = [run.model_copy(update={"seed": seed}) for seed in (0, 1) for run in (TEACHER,)]
+    runs += [STUDENT.model_copy(update={"seed": run.seed, "teacher": run}) for run in runs]
+    entries = tuple(
+        Entry(
+            label="student" if run.teacher else "teacher",
+            role="student" if run.teacher else "teacher",
+            seed=run.seed,
+            fingerprint=run.fingerprint,
+        )
+        for run in runs
+    )
+    plan = Plan(study="s", title="t", notes=(), entries=entries)
+    return summarise(plan, {run.fingerprint: row_of(run) for run in runs})
+
+
+def test_pixels_are_correlated():
+    """Cosines of the vectors are the correlations of the images, by numpy; brightness and contrast play no part."""
+    images = torch.rand(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    vectors = RawPixels()(images)
+    assert vectors.shape == (5, 192)
+    assert np.allclose(vectors @ vectors.T, np.corrcoef(images.flatten(1).numpy()), atol=1e-5)
+    assert torch.allclose(RawPixels()(0.5 * images + 0.2), vectors, atol=1e-5)
+    assert RawPixels()(torch.full((1, 1, 8, 8), 0.7)).abs().max() == 0  # no direction, and no division by zero
+    assert torch.equal(RawPixels()((images * 255).byte()), RawPixels()((images * 255).byte().float() / 255))
+
+
+def test_large_images_are_averaged_first():
+    images = torch.rand(2, 1, 64, 64, generator=torch.Generator().manual_seed(0))
+    means = images.view(2, 1, 32, 2, 32, 2).mean(dim=(3, 5))
+    assert torch.allclose(RawPixels()(images), RawPixels()(means), atol=1e-6)
+    assert "averaged down to 32 x 32 (3 x 32 x 32 = 3,072 numbers, colour)" in pixels_in_words(3, 224)
+    assert "views (1 x 28 x 28 = 784 numbers, grey)" in pixels_in_words(1, 28)
+
+
+def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_step(source, summary, tmp_path):
+    floors = measured_with(summary, tmp_path, tmp_path, iter).floors
+    labels = source.table["label"].to_numpy(dtype=str)
+    images = source.images.flatten(1).numpy()
+    centred = images - images.mean(axis=1, keepdims=True)
+    expected = retrieval_metrics(centred / np.linalg.norm(centred, axis=1, keepdims=True), labels, KS)
+    assert {name: one.mean for name, one in floors[0].metrics.items()} == expected
+    networks = [build_embedder(NET, 3, seed).eval() for seed in (0, 1)]
+    with torch.inference_mode():
+        found = [retrieval_metrics(network(source.images).numpy(), labels, KS) for network in networks]
+    means = {name: np.mean([one[name] for one in found]) for name in found[0]}
+    assert {name: one.mean for name, one in floors[1].metrics.items()} == pytest.approx(means)
+    assert floors[1].parameters == sum(weights.numel() for weights in networks[0].parameters())
+    assert [floor.seeds for floor in floors] == [1, 2]
+    assert "conv4-2/4 with random weights, as built from seeds 0 and 1" in floors[1].how
+
+
+def test_they_are_measured_once_and_need_no_data_later(source, summary, tmp_path, monkeypatch):
+    first = measured_with(summary, tmp_path, tmp_path, iter)
+    assert len(source.loaded) == 1
+    assert len(list((tmp_path / "floors").glob("*.json"))) == 3
+
+    def gone(*_):
+        raise ValueError("no such data set")
+
+    monkeypatch.setattr(relbench.analysis.floors, "find_data_set", gone)
+    assert measured_with(summary, tmp_path, tmp_path, iter) == with_floors(summary, tmp_path) == first
+
+
+def test_without_data_the_report_says_why_there_are_none(summary, tmp_path, monkeypatch):
+    def gone(*_):
+        raise ValueError("cub200 is not ready")
+
+    monkeypatch.setattr(relbench.analysis.floors, "find_data_set", gone)
+    found = measured_with(summary, tmp_path, tmp_path, iter)
+    assert found.floors == ()
+    assert found.missing == ("Floors are not shown: cub200 is not ready.",)
+
+
+def test_other_images_than_the_rows_are_refused(source, summary, tmp_path):
+    source.content = "others"
+    found = measured_with(summary, tmp_path, tmp_path, iter)
+    assert "not the one that was planned for" in found.missing[0]
+    source.content, source.data_hash = "these", "other files"
+    with pytest.raises(ValueError, match="was measured on other images than the rows: delete it"):
+        measured_with(summary, tmp_path, tmp_path, iter)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('"seed": 0', '"seed": 7', "its settings have the fingerprint"),
+        ('"recall@4"', '"recall@0"', "Recall@K falls"),
+        ('"map@r": 0.', '"map@r": 7.', "is not in"),
+        ('"channels"', '"canals"', "is not a readable"),
+    ],
+)
+def test_a_damaged_record_is_refused(source, summary, tmp_path, old, new, message):
+    measured_with(summary, tmp_path, tmp_path, iter)
+    path = tmp_path / "floors" / f"{FloorSettings(data=Data(content='these')).fingerprint}.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=f"{message}|has changed since it was written"):
+        with_floors(summary, tmp_path)
+    path.write_text(re.sub(r',\s*"hash": "[0-9a-f]+"', "", path.read_text()))  # as earlier versions wrote it
+    with pytest.raises(ValueError, match=message):
+        with_floors(summary, tmp_path)
+
+
+def test_each_floor_has_a_file_of_its_own(tmp_path):
+    asked = floors_of(Data(), NET, (0, 1))
+    assert len({one.fingerprint for one in asked}) == 3
+    assert finished_floor(asked[0], tmp_path) is None

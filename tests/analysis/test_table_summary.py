@@ -1,0 +1,165 @@
+"""Claims, cells and notes from made-up rows; whole tables are made in test_printed_tables.py."""
+
+from dataclasses import dataclass
+
+import pytest
+
+from relbench.analysis.table_summary import Results, check_rule, summarise_table
+from relbench.experiment import Net, Term
+from relbench.grid.tuning import Choice, Request
+from relbench.studies.printed import Claim, Network, Number, PrintedTable, Recipe
+
+CODE_VERSION = Recipe(schedule="student", terms=(Term(loss="triplet"),))
+METRICS = {"recall@1": 0.0, "recall@2": 1.0}
+
+
+@dataclass
+class MadeUp:
+    """A row that says for each rule what it is told to."""
+
+    by_rule: dict
+
+    def metrics_at(self, rule):
+        return self.by_rule.get(rule)
+
+
+def network(name, **given):
+    return Network(**({"path": f"cub200/{name}/8", "data": "cub200", "net": Net(), "recipe": CODE_VERSION} | given))
+
+
+def number(name, **given):
+    kept = {"part": "birds", "row": name, "column": "c", "printed": 0.5, "path": f"cub200/{name}/8"}
+    return Number(**(kept | given))
+
+
+def table(*pairs, more=()):
+    better = tuple((f"cub200/{first}/8", f"cub200/{second}/8") for first, second in pairs)
+    return PrintedTable(
+        name="made-up",
+        title="Made up",
+        source="nobody",
+        notes=("A note.",),
+        networks=(network("a"), network("b"), network("c", note="Not the paper's.")),
+        numbers=(number("a"), number("b"), number("c"), *more),
+        claims=(Claim(text="a claim", better=better),) if better else (),
+    )
+
+
+def request(**given):
+    plain = {"study": "made-up", "protocol": "paper", "scale": "full", "device": "cpu", "changes": {}}
+    return Request(**(plain | {"contents": {"cub200": "x"}, "seeds": (0, 1, 2)} | given))
+
+
+def results(values, **given):
+    """From lists of Recall@1 by seed; None: not finished."""
+    rows = {
+        (f"cub200/{name}/8", seed): MadeUp({"last": (40, METRICS | {"recall@1": value})})
+        for name, found in values.items()
+        for seed, value in enumerate(found)
+        if value is not None
+    }
+    return Results(rows, {}, given.get("rates", {}), given.get("unrelated_runs", 0))
+
+
+def answer(values, *pairs):
+    (claim,) = summarise_table(table(*pairs), request(), results(values), ("last",)).claims
+    return claim
+
+
+BETTER, WORSE, NOISY = [0.6, 0.61, 0.62], [0.5, 0.512, 0.52], [0.4, 0.55, 0.71]
+A_LITTLE_WORSE = [0.55, 0.571, 0.594]  # than BETTER: p of 0.03 alone
+
+
+@pytest.mark.parametrize(
+    ("values", "pairs", "expected"),
+    [
+        ({"a": BETTER, "b": WORSE}, [("a", "b")], "holds"),
+        ({"a": BETTER, "b": WORSE}, [("b", "a")], "does not"),
+        ({"a": BETTER, "b": NOISY}, [("a", "b")], "not enough runs"),  # the interval holds zero
+        ({"a": BETTER}, [("a", "b")], "not enough runs"),
+        ({"a": [0.9], "b": [0.1]}, [("a", "b")], "not enough runs"),  # one seed says nothing about chance
+        ({"a": [0.9, None, None], "b": [None, 0.1, 0.1]}, [("a", "b")], "not enough runs"),  # no seed in common
+        ({"a": BETTER, "b": WORSE, "c": NOISY}, [("a", "b"), ("a", "c")], "not enough runs"),
+        ({"a": BETTER, "b": WORSE, "c": BETTER}, [("a", "b"), ("b", "c")], "does not"),
+        ({"a": BETTER, "b": WORSE, "c": WORSE}, [("a", "b"), ("a", "c")], "holds"),
+        ({"a": BETTER, "b": A_LITTLE_WORSE}, [("b", "a")], "does not"),
+        ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, [("b", "a"), ("a", "c")], "not enough runs"),  # Holm
+        ({"a": [0.6, 0.7], "b": [0.5, 0.6]}, [("a", "b")], "not enough runs"),  # equal gains by chance: no spread
+    ],
+)
+def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
+    assert answer(values, *pairs).answer == expected
+
+
+def test_an_answer_says_what_it_rests_on():
+    found = answer({"a": BETTER, "b": WORSE, "c": NOISY}, ("a", "b"), ("b", "a"), ("a", "c"))
+    assert found.detail == "3 comparisons: 1 as claimed, 1 the other way round, 1 not yet told apart"
+    assert answer({}, ("a", "b")).detail == "1 comparison: 1 with too few runs"
+
+
+def test_a_cell_has_the_mean_over_finished_seeds():
+    made = summarise_table(table(), request(), results({"a": [0.2, None, 0.4], "b": []}), ("last",))
+    first, second, third = made.cells
+    ours = first.ours["last"]
+    assert (ours.values, ours.seeds, ours.steps) == ((0.2, 0.4), (0, 2), (40, 40))
+    assert ours.interval.mean == pytest.approx(0.3)
+    assert first.difference("last") == pytest.approx(-0.2)
+    assert second.ours == {}
+    assert third.note == "Not the paper's."
+
+
+def test_seeds_that_were_not_asked_for_stay_out():
+    made = summarise_table(table(), request(seeds=(1,)), results({"a": [0.2, 0.3, 0.4]}), ("last",))
+    assert made.cells[0].ours["last"].seeds == (1,)
+
+
+def test_rules_that_a_row_cannot_tell_leave_a_cell_empty():
+    made = summarise_table(table(), request(), results({"a": [0.2]}), ("last", "validation", "test"))
+    assert set(made.cells[0].ours) == {"last"}
+
+
+def test_other_papers_numbers_stand_beside_ours_and_those_of_other_data_sets_do_not():
+    others = (number("rival", path=""), number("far", path="", part="cars"))
+    made = summarise_table(table(more=others), request(), results({}), ("last",))
+    assert [cell.row for cell in made.cells] == ["a", "b", "c", "rival"]
+    nothing = summarise_table(table(("a", "b"), more=others), request(contents={"sop": ""}), results({}), ("last",))
+    assert (nothing.cells, nothing.claims) == ((), ())
+
+
+def test_metrics_are_those_of_the_number():
+    made = summarise_table(
+        table(more=(number("a", metric="recall@2", column="2"),)), request(), results({"a": [0.2]}), ("last",)
+    )
+    assert [cell.ours["last"].values for cell in made.cells if cell.row == "a"] == [(0.2,), (1.0,)]
+
+
+def test_notes_tell_changes_choices_and_strangers():
+    choice = Choice(1e-5, {1e-5: 0.4, 1e-4: 0.3}, (1e-3,))
+    some = results({}, rates={"cub200/a/8": choice}, unrelated_runs=2)
+    notes = summarise_table(table(), request(changes={"data.size": 128}), some, ("last",)).notes
+    assert "A note." in notes
+    assert any("data.size = 128" in note for note in notes)
+    (rate,) = [note for note in notes if "Learning rate of cub200/a/8" in note]
+    assert "1e-05, at the end of the range tried" in rate
+    assert "40.0 at 1e-05, 30.0 at 0.0001, training failed at 0.001" in rate
+    assert any(note.startswith("2 finished runs of this folder have other settings") for note in notes)
+
+
+@pytest.mark.parametrize("changes", [{}, {"data.hold_out": True}])
+def test_the_rule_of_validation_needs_such_classes(changes):
+    held_out = bool(changes)
+    for rule, refused in (("validation", not held_out), ("last", False), ("test", False)):
+        if refused:
+            with pytest.raises(ValueError, match="use --protocol fair, or --set "):
+                check_rule(request(changes=changes), (rule,))
+        else:
+            check_rule(request(changes=changes), (rule,))
+    check_rule(request(), ("last", "validation", "test"))  # its cells are empty there
+
+
+def test_rules_that_need_watched_test_classes_are_refused_without():
+    unwatched = request(changes={"training.log_test_metrics": False, "data.hold_out": True})
+    check_rule(unwatched, ("last", "validation", "test"))
+    for rule in ("validation", "test"):
+        with pytest.raises(ValueError, match="runs then record only the last step"):
+            check_rule(unwatched, (rule,))

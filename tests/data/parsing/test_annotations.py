@@ -1,0 +1,148 @@
+"""Lines of annotation files, and whether the listed images are there."""
+
+import os
+
+import pytest
+from data.damage import refusal
+
+from relbench.data.parsing.annotations import Line, below_header, check_numbering, read_lines, refuse_missing, table_of
+
+
+def lines(folder, content, separator=None):
+    (folder / "list.txt").write_bytes(content)
+    return read_lines(folder / "list.txt", separator)
+
+
+@pytest.mark.parametrize(
+    "content", [b"1 a b\n2  c d\n", b"1 a b\n2  c d", b"1 a b\r\n2 c d\r\n", b" 1\ta b \n2 c d \n"]
+)
+def test_fields_are_separated_by_blanks(tmp_path, content):
+    assert [line.fields for line in lines(tmp_path, content)] == [("1", "a", "b"), ("2", "c", "d")]
+
+
+def test_fields_are_separated_by_commas(tmp_path):
+    found = lines(tmp_path, "a b, 1,\n\u96ea,2,x\n".encode(), ",")
+    assert [line.fields for line in found] == [("a b", "1", ""), ("\u96ea", "2", "x")]
+
+
+def test_places_count_from_one(tmp_path):
+    found = lines(tmp_path, b"1\n\n3\n")
+    assert [line.place for line in found] == [f"{tmp_path}/list.txt, line {number}" for number in (1, 2, 3)]
+    assert found[1].fields == ()
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", "1.0", "1e3", "x", "\u0663", "1" * 10, "0x1", "1_0", " 1"])
+def test_what_is_no_whole_number(tmp_path, text):
+    line = Line(tmp_path / "list.txt", 7, ("a", text))
+    assert refusal(lambda: line.whole(1)).startswith(f"{tmp_path}/list.txt, line 7: {text!r} is not a whole")
+
+
+@pytest.mark.parametrize(("text", "number"), [("0", 0), ("7", 7), ("007", 7), ("123456789", 123456789)])
+def test_whole_numbers(tmp_path, text, number):
+    assert Line(tmp_path, 1, (text,)).whole(0) == number
+
+
+@pytest.mark.parametrize("text", ["", "/", "/a", "a/", "a//b", "./a", "a/./b", "..", "../a", "a/../b"])
+def test_what_is_no_path_below(tmp_path, text):
+    line = Line(tmp_path / "list.txt", 7, (text,))
+    assert refusal(lambda: line.path(0)).startswith(f"{tmp_path}/list.txt, line 7: {text!r} is not the path")
+
+
+@pytest.mark.parametrize("text", ["a", "a/b.jpg", "..a/.b", "a b", "\u00e9/\u96ea.jpg"])
+def test_paths_below(tmp_path, text):
+    assert Line(tmp_path, 1, (text,)).path(0) == text
+
+
+def test_a_long_field_is_shortened_in_messages(tmp_path):
+    assert len(refusal(lambda: Line(tmp_path, 1, ("x" * 10**6,)).whole(0))) < 300
+
+
+@pytest.mark.parametrize("text", ["\0", "a\x1bb", "a\u202eb", "a\nb"])
+def test_characters_that_no_annotation_has(tmp_path, text):
+    assert "line 3: " in refusal(lambda: Line(tmp_path, 3, (text,)))
+
+
+def test_numbering(tmp_path):
+    found = lines(tmp_path, b"5 a\n6 b\n8 c\n")
+    check_numbering(found[:2], first=5)
+    assert "line 3: has id 8 instead of 7 (a line is missing or occurs twice)" in refusal(
+        lambda: check_numbering(found, first=5)
+    )
+
+
+HEADER = ("id", "path")
+
+
+def test_below_the_header(tmp_path):
+    found = lines(tmp_path, b"id path\n1 a\n2 b\n")
+    assert below_header(found, 0, HEADER) == found[1:]
+    for content, at, number in ((b"1 a\n2 b\n", 0, 1), (b"id path\n", 0, 1), (b"id path\n1 a\n", 1, 2), (b"2\n", 1, 1)):
+        few = lines(tmp_path, content)
+        message = refusal(lambda few=few, at=at: below_header(few, at, HEADER))
+        assert f"list.txt, line {number}: the header 'id path' and images below are missing" in message
+    found = lines(tmp_path, b"id path\n1 a\n2\n")
+    assert "line 3: has 1 columns instead of 2" in refusal(lambda: below_header(found, 0, HEADER))
+
+
+def number_of(row):
+    return f"line {row + 1}"
+
+
+def test_images_that_are_there(tmp_path):
+    for name in ("a/1.jpg", "a/b/2.jpg", "3.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "link.jpg").symlink_to(tmp_path / "3.jpg")
+    refuse_missing(tmp_path, ["a/1.jpg", "a/b/2.jpg", "3.jpg", "link.jpg", str(tmp_path / "3.jpg")], number_of)
+    refuse_missing(tmp_path, [], number_of)
+
+
+def test_images_that_are_not_there(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/1.jpg").touch()
+    (tmp_path / "dead.jpg").symlink_to(tmp_path / "nowhere")
+    names = [
+        "a/1.jpg",
+        "a",
+        "a/1.JPG",
+        "b/1.jpg",
+        "a/1.jpg/x",
+        "dead.jpg",
+        "c\0/1.jpg",
+        "x" * 999,
+        f"{'y' * 999}/1.jpg",
+    ]
+    assert refusal(lambda: refuse_missing(tmp_path, names, number_of)) == (
+        f"line 2: image 'a' is not in {tmp_path} (of 9 listed images 8 are missing): put the images there"
+    )
+
+
+def test_each_folder_is_listed_once(tmp_path, monkeypatch):
+    names = [f"{folder}/{number}.jpg" for folder in "abc" for number in range(50)]
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    listed, scandir = [], os.scandir
+    monkeypatch.setattr(os, "scandir", lambda folder: (listed.append(folder), scandir(folder))[1])
+    refuse_missing(tmp_path, names, number_of)
+    assert sorted(listed) == [tmp_path / folder for folder in "abc"]
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    def forbidden(folder):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", forbidden)
+    message = refusal(lambda: refuse_missing(tmp_path, ["a/1.jpg"], number_of))
+    assert message == f"{tmp_path}/a cannot be read (Permission denied): make it readable"
+
+
+def test_a_table_names_the_line_of_its_image(tmp_path):
+    found = lines(tmp_path, b"a.jpg\nb.jpg\na.jpg\n")
+    rows = [("a.jpg", "x", "train"), ("b.jpg", "y", "test"), ("a.jpg", "x", "train")]
+    message = refusal(lambda: table_of(tmp_path, rows, found))
+    assert message == f"image 'a.jpg' ({tmp_path}/list.txt, line 3) occurs twice: correct the table"
+    message = refusal(lambda: table_of(tmp_path, rows[:2], found))
+    assert message.startswith(f"{tmp_path}/list.txt, line 1: image 'a.jpg' is not in {tmp_path} (of 2 listed images 2")
+    message = refusal(lambda: table_of(tmp_path, rows[:1], found))
+    assert message == f"{tmp_path}/list.txt has no image in the split 'test': every split needs some"

@@ -1,0 +1,100 @@
+"""Batches: how many images of how many classes, and that the generator's state is all there is to keep."""
+
+from collections import Counter
+from itertools import islice
+
+import pytest
+import torch
+
+from relbench.data.samplers import ClassBalancedSampler
+
+
+def labels_of(*sizes):
+    """Classes of these sizes, mixed."""
+    labels = torch.cat([torch.full((size,), 10 * number) for number, size in enumerate(sizes)])
+    return labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(7))]
+
+
+def batches(labels, batch_size, images_per_class, seed=0):
+    return ClassBalancedSampler(labels, batch_size, images_per_class, torch.Generator().manual_seed(seed))
+
+
+def test_the_authors_form():
+    """128 images, 5 a class: 25 whole classes and one of 3; 25 x 5 x 4 + 3 x 2 = 506 ordered positive pairs."""
+    labels = labels_of(*[12] * 100)
+    for lines in islice(batches(labels, 128, 5), 20):
+        assert lines.shape == (128,)
+        chosen = labels[lines]
+        assert sorted(Counter(chosen.tolist()).values()) == [3] + [5] * 25
+        assert Counter(chosen.tolist())[chosen[-1].item()] == 3  # the last one has the rest
+        assert len(set(lines.tolist())) == 128  # no image twice
+        positive = (chosen[:, None] == chosen) & ~torch.eye(128, dtype=torch.bool)
+        assert positive.sum() == 506
+
+
+def test_images_of_a_class_stand_together():
+    labels = labels_of(*[6] * 10)
+    (lines,) = islice(batches(labels, 20, 5), 1)
+    assert (labels[lines].view(4, 5) == labels[lines].view(4, 5)[:, :1]).all()
+
+
+def test_classes_are_drawn_evenly_and_so_are_images():
+    """Each of 10 classes is in half of all batches, each of its 4 images in half of those."""
+    labels, count = labels_of(*[4] * 10), 2000
+    drawn = torch.cat(list(islice(batches(labels, 10, 2), count)))
+    times = torch.bincount(drawn, minlength=40) / count
+    assert times.sum() == 10
+    assert times.min() > 0.25 - 0.04  # 4 standard deviations of sqrt(0.25 x 0.75 / 2000)
+    assert times.max() < 0.25 + 0.04
+
+
+def test_all_classes_when_as_many_are_needed():
+    labels = labels_of(5, 5, 5)
+    for lines in islice(batches(labels, 15, 5), 5):
+        assert set(lines.tolist()) == set(range(15))
+
+
+@pytest.mark.parametrize(("size", "times"), [(1, {5}), (2, {2, 3}), (3, {1, 2}), (4, {1, 2})])
+def test_a_small_class_gives_some_images_twice_but_each_once(size, times):
+    labels = labels_of(size, size)
+    for lines in islice(batches(labels, 10, 5), 10):
+        counts = Counter(lines.tolist())
+        assert len(counts) == 2 * size
+        assert set(counts.values()) == times
+
+
+@pytest.mark.parametrize(("classes", "batch_size"), [(25, 128), (1, 6), (0, 2)])
+def test_too_few_classes(classes, batch_size):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
+        batches(labels_of(*[6] * classes) if classes else torch.tensor([]), batch_size, 5)
+    message = str(caught.value)
+    assert message.startswith(f"a batch of {batch_size} with 5 images per class needs {-(-batch_size // 5)} classes, ")
+    assert message.endswith(f"but there are {classes} for training: lower batch_size or use more classes")
+
+
+def test_as_many_classes_as_needed_are_enough():
+    (lines,) = islice(batches(labels_of(*[6] * 26), 128, 5), 1)
+    assert len(lines) == 128
+
+
+def test_depends_on_the_generator_alone():
+    labels = labels_of(*[4] * 10)
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    first, again, other = (torch.stack(list(islice(batches(labels, 12, 3, seed), 4))) for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert len({tuple(lines) for lines in first.tolist()}) == 4
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_goes_on_from_a_kept_state():
+    labels, generator = labels_of(*[4] * 10), torch.Generator().manual_seed(5)
+    stream = iter(ClassBalancedSampler(labels, 12, 3, generator))
+    list(islice(stream, 3))
+    state = generator.get_state()
+    expected = list(islice(stream, 4))
+    restored = torch.Generator()
+    restored.set_state(state)
+    found = list(islice(ClassBalancedSampler(labels, 12, 3, restored), 4))
+    assert all(torch.equal(one, two) for one, two in zip(found, expected, strict=True))

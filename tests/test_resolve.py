@@ -1,0 +1,382 @@
+"""From a study to runs: what cannot be is refused before any work."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import relbench.data
+from relbench.data import find_data_set
+from relbench.experiment import Data, Net, Term, Training, changed
+from relbench.lookup import lookup
+from relbench.losses import LOSSES
+from relbench.models import TRUNKS
+from relbench.resolve import as_plan, check_experiment, find_study, plan_cells, resolve_device
+from relbench.studies import STUDIES, Arm, Study, parse_value
+
+NOWHERE = Path("nowhere")
+TRIPLET = Term(loss="triplet", options={"margin": 0.2})
+STUDY = Study(
+    name="small",
+    title="A small study",
+    notes=("a note",),
+    data=Data(size=28),
+    teacher=Arm(net=Net(dim=16), training=Training(steps=10)),
+    teacher_terms=(TRIPLET,),
+    student=Arm(net=Net(dim=8), training=Training(steps=30)),
+    methods={"triplet": (TRIPLET,), "rkd-d": (TRIPLET, Term(loss="rkd_distance"))},
+    equal_budget_control="longer",
+)
+
+
+def planned(values=None, study=STUDY, seeds=(0,), device="cpu"):
+    return plan_cells(study, seeds, device, values or {}, NOWHERE)
+
+
+def refusal(call):
+    with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
+        call()
+    return str(caught.value)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """Torch sees a GPU."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+
+
+@pytest.fixture
+def no_gpu(monkeypatch):
+    """Torch sees none."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def test_cells():
+    cells = planned(seeds=(0, 5))
+    assert [(cell.label, cell.role, cell.experiment.seed) for cell in cells] == [
+        (cell.label, cell.role, cell.experiment.seed) for cell in STUDY.cells((0, 5))
+    ]
+    for cell in cells:
+        assert cell.experiment.data.content == find_data_set("glyphs", NOWHERE).content(NOWHERE)
+        assert cell.experiment.training.device == "cpu"
+        check_experiment(cell.experiment)
+
+
+def test_only_runs_that_look_at_the_teacher_have_one():
+    """A student without a relational term need not wait for a teacher, nor be run again for another one."""
+    teacher, plain, distilled, longer = (cell.experiment for cell in planned())
+    assert distilled.teacher == teacher
+    assert plain.teacher is None
+    assert longer.teacher is None
+    other = [cell.experiment for cell in planned({"teacher.steps": 20})]
+    assert other[1] == plain
+    assert other[2].fingerprint != distilled.fingerprint
+
+
+def test_a_changed_data_set_changes_every_run(monkeypatch):
+    before = {cell.experiment.fingerprint for cell in planned()}
+    monkeypatch.setattr(relbench.data, "GLYPHS", replace(relbench.data.GLYPHS, content=lambda _: "other"))
+    assert not before & {cell.experiment.fingerprint for cell in planned()}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"data.name": "glyph"}, "unknown data set 'glyph': did you mean glyphs?"),
+        (
+            {"data.name": "mnist"},
+            "unknown data set 'mnist': known are cars196, cub200, glyphs, glyphs-textured, inshop, sop",
+        ),
+        ({"student.trunk": "resnet81"}, "triplet: unknown trunk 'resnet81': did you mean resnet18"),
+        ({"teacher.trunk": "vgg"}, "teacher: unknown trunk 'vgg': known are conv4, googlenet, resnet18, resnet50"),
+        (
+            {"teacher.trunk": "resnet18", "teacher.width": 8, "data.size": 32},
+            "teacher: width = 8, but the width of the trunk resnet18 is fixed: set it to null",
+        ),
+        (
+            {"student.weights": "imagenet"},
+            "triplet: weights = imagenet, but there are none for the trunk conv4: choose random",
+        ),
+        (
+            {"student.trunk": "resnet18"},
+            "triplet: data.size = 28 pixels, but the trunk resnet18 needs 32 or more",
+        ),
+        ({"student.dim": 0}, "student.dim = 0: Input should be greater than or equal to 1"),
+        ({"student.dimm": 3}, "unknown setting 'student.dimm': did you mean student.dim"),
+        ({"student.device": "tpu"}, "student.device = 'tpu': Input should be 'cpu' or 'cuda'"),
+        ({"student.precision": "tf32"}, "triplet: precision = tf32 is for a GPU: on the CPU choose 32-true"),
+        ({"teacher.precision": "tf32"}, "teacher: precision = tf32 is for a GPU: on the CPU choose 32-true"),
+    ],
+)
+def test_refused_values(no_gpu, values, message):
+    assert refusal(lambda: planned(values)).startswith(message)
+
+
+def test_precisions_that_a_device_has(gpu):
+    assert planned({"student.precision": "bf16-mixed"}, device="cpu")
+    assert planned({"student.precision": "tf32", "teacher.precision": "tf32"}, device="cuda")
+
+
+def with_method(*terms):
+    return changed(STUDY, {"methods": {"method": terms}, "pairs": ()})
+
+
+@pytest.mark.parametrize(
+    ("terms", "message"),
+    [
+        ((Term(loss="tripplet"),), "method: unknown loss 'tripplet': did you mean triplet?"),
+        ((Term(loss="pml:NoSuchLoss"),), "method: "),
+        ((Term(loss="triplet", options={"margn": 0.2}),), "method: loss 'triplet' has no option 'margn': did you mean"),
+        ((Term(loss="triplet", options={"margin": "big"}),), "method: loss 'triplet': option 'margin' is 'big', but"),
+        ((TRIPLET, Term(loss="triplet")), "settings: a loss may occur in `terms` only once"),
+        ((), "terms = (): Tuple should have at least 1 item"),
+        (
+            (TRIPLET, Term(loss="rkd_distance", layers=("stage4",))),
+            "method: the loss rkd_distance compares embeddings, not layers: leave layers out",
+        ),
+        (
+            (Term(loss="triplet", layers=("stage4",)),),
+            "method: the loss triplet compares embeddings, not layers: leave layers out",
+        ),
+        (
+            (TRIPLET, Term(loss="fitnet", layers=("stage4", "stage5"))),
+            "method: unknown layer of conv4 for the loss fitnet 'stage5': did you mean stage4",
+        ),
+        (
+            (TRIPLET, Term(loss="fitnet", layers=("stage4", "stage3", "stage4"))),
+            "method: the loss fitnet has layers stage4, stage3, stage4: name each once",
+        ),
+        (
+            (Term(loss="cross_entropy"), Term(loss="hinton_kd", options={"temperature": 4.0})),
+            "method: the loss hinton_kd compares with the output of the teacher's classifier, but",
+        ),
+    ],
+)
+def test_refused_terms(terms, message):
+    assert refusal(lambda: planned(study=with_method(*terms))).startswith(message)
+
+
+def test_a_relational_loss_without_a_teacher():
+    study = changed(STUDY, {"teacher_terms": (Term(loss="rkd_angle"),)})
+    assert refusal(lambda: planned(study=study)) == (
+        "teacher: the loss rkd_angle compares with a teacher, but there is none: give the run a teacher"
+    )
+
+
+@pytest.mark.parametrize("loss", [name for name, entry in LOSSES.items() if entry.needs_teacher])
+def test_no_loss_that_needs_a_teacher_is_given_to_one_that_has_none(loss):
+    options = {"temperature": 4.0} if loss == "hinton_kd" else {}
+    study = changed(STUDY, {"teacher_terms": (TRIPLET, Term(loss=loss, options=options))})
+    assert refusal(lambda: planned(study=study)).startswith(f"teacher: the loss {loss} compares with a teacher, but")
+
+
+@pytest.mark.parametrize("name", ["teacher", "initialized_from"])
+@pytest.mark.parametrize("term", [Term(loss="rkd_distance"), Term(loss="fitnet", layers=("stage4",))])
+def test_what_a_run_builds_on_is_checked_too(name, term):
+    (student,) = (cell.experiment for cell in planned() if cell.label == "rkd-d")
+    net = Net(trunk="none")
+    own = {"net": net} if name == "initialized_from" else {}
+    broken = changed(student.teacher, {"net": net})
+    changes = {"terms": (term,), name: broken, **own}
+    assert refusal(lambda: check_experiment(changed(student, changes))).startswith("unknown trunk 'none'")
+
+
+def method(*terms, values=None, first=()):
+    """The planned run of a method beside a teacher with a classifier."""
+    study = changed(with_method(*terms), {"teacher_terms": (TRIPLET, Term(loss="probe"))})
+    staged = changed(study, {"first_stages": {"method": first} if first else {}})
+    (cell,) = (cell for cell in planned(values, staged) if cell.label == "method")
+    return cell.experiment
+
+
+@pytest.mark.parametrize(
+    ("loss", "layers"),
+    [
+        ("triplet", ()),
+        ("rkd_angle", ()),
+        ("cross_entropy", ()),
+        ("refilled_classifier", ()),
+        ("similarity_preserving", ("stage4",)),
+        ("attention_transfer", ("stage2", "stage3", "stage4")),
+        ("fitnet", ("stage2", "stage3", "stage4", "embedding")),
+    ],
+)
+def test_layers_are_filled_in(loss, layers):
+    """So the fingerprint says what was compared, also after another list becomes the usual one."""
+    assert method(Term(loss=loss)).terms[0].layers == layers
+    assert method(Term(loss=loss, layers=layers)).fingerprint == method(Term(loss=loss)).fingerprint
+
+
+def test_a_run_whose_numbers_a_loss_changed_is_another_run():
+    """Hard DarkRank's gradient was wrong on long embeddings; at unit length it was right, and those runs stand."""
+    darkrank = Term(loss="hard_darkrank")
+    at_unit_length = method(darkrank)
+    assert at_unit_length.terms[0].revision == 1
+    assert at_unit_length.terms[0] == darkrank
+    free = method(darkrank, values={"student.unit_length": False})
+    assert free.terms[0].revision == 2
+    before = changed(free, {"terms": (darkrank,)})  # what a row of that time says of itself
+    assert before.fingerprint != free.fingerprint
+    others = method(Term(loss="rkd_angle"), values={"student.unit_length": False})
+    assert others.terms[0].revision == 1
+
+
+def test_layers_that_are_named_stay():
+    staged = method(Term(loss="fitnet", layers=("embedding",)), first=(Term(loss="fitnet"),))
+    assert staged.terms[0].layers == ("embedding",)
+    assert staged.initialized_from.terms[0].layers == ("stage2", "stage3", "stage4", "embedding")
+
+
+@pytest.mark.parametrize(
+    ("value", "layers"),
+    [('["stage4"]', ("stage4",)), ('["stage1", "embedding"]', ("stage1", "embedding")), ("[]", None)],
+)
+def test_layers_can_be_set(value, layers):
+    experiment = method(TRIPLET, Term(loss="fitnet"), values={"terms.fitnet.layers": parse_value(value)})
+    assert experiment.terms[1].layers == (layers or ("stage2", "stage3", "stage4", "embedding"))
+    assert experiment.terms[1].options == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("stage4", "terms.fitnet.layers = 'stage4': Input should be a valid tuple"),
+        ('["stage4", 3]', "terms.fitnet.layers.1 = 3: Input should be a valid string"),
+        ('["stage9"]', "method: unknown layer of conv4 for the loss fitnet 'stage9': did you mean stage4"),
+    ],
+)
+def test_layers_that_can_not_be_set(value, message):
+    values = {"terms.fitnet.layers": parse_value(value)}
+    assert refusal(lambda: method(Term(loss="fitnet"), values=values)).startswith(message)
+
+
+def test_a_layer_must_be_there_in_the_teacher_too(monkeypatch):
+    headless = replace(TRUNKS["resnet18"], layers={"stage1": "network.layer1"})
+    monkeypatch.setitem(TRUNKS, "resnet18", headless)
+    values = {"data.size": 32, "teacher.trunk": "resnet18"}
+    message = "method: unknown layer of resnet18 for the loss fitnet 'stage2': did you mean stage1?"
+    assert refusal(lambda: method(Term(loss="fitnet"), values=values)) == message
+
+
+@pytest.mark.parametrize("terms", [("hinton_kd", {"temperature": 4.0}), ("refilled_classifier", {"weighted": True})])
+def test_a_teacher_with_a_classifier_says_what_it_thinks(terms):
+    loss, options = terms
+    assert method(Term(loss=loss, options=options)).teacher.terms[1].loss == "probe"
+
+
+def test_a_second_stage_follows_the_first():
+    values = {"student.decay_at": (0.5,)}
+    second = method(Term(loss="refilled_classifier"), values=values, first=(Term(loss="refilled_embedding"),))
+    first = second.initialized_from
+    assert (first.training.steps, second.training.steps, second.total_steps) == (15, 15, 30)
+    assert first.teacher == second.teacher
+    assert first.training == second.training
+    assert [term.loss for term in first.terms] == ["refilled_embedding"]
+
+
+def test_each_stage_has_a_teacher_only_if_it_looks_at_one():
+    second = method(Term(loss="rkd_distance"), first=(TRIPLET,))
+    assert second.teacher
+    assert second.initialized_from.teacher is None
+    second = method(TRIPLET, first=(Term(loss="rkd_distance"),))
+    assert second.teacher is None
+    assert second.initialized_from.teacher
+
+
+def test_first_stages_are_runs_of_their_own_and_not_in_the_plan():
+    study = changed(with_method(TRIPLET), {"first_stages": {"method": (Term(loss="rkd_distance"),)}})
+    cells = planned(study=study)
+    assert [(cell.label, cell.role) for cell in cells] == [
+        ("teacher", "teacher"),
+        ("method, first stage", "stage"),
+        ("method", "student"),
+        ("longer", "control"),
+    ]
+    assert cells[2].experiment.initialized_from == cells[1].experiment
+    assert [entry.label for entry in as_plan(study, cells).entries] == ["teacher", "method", "longer"]
+
+
+def test_a_method_in_two_stages_needs_an_even_number_of_steps():
+    terms = {"first": (Term(loss="rkd_distance"),), "values": {"student.steps": 9}}
+    message = "student.steps = 9: a method in two stages needs an even number"
+    assert refusal(lambda: method(TRIPLET, **terms)) == message
+
+
+def test_a_first_stage_is_refused_like_any_other():
+    message = "method, first stage: loss 'rkd_distance' has no option 'x'"
+    assert refusal(lambda: method(TRIPLET, first=(Term(loss="rkd_distance", options={"x": 1}),))).startswith(message)
+
+
+@pytest.mark.parametrize(("seeds", "shown"), [((), "none"), ((0, 1, 0), "0, 1, 0")])
+def test_seeds_none_or_twice(seeds, shown):
+    assert refusal(lambda: planned(seeds=seeds)) == f"seeds = {shown}: name at least one, each once"
+
+
+@pytest.mark.parametrize(("seed", "why"), [(-1, "greater than or equal to 0"), (2**31, "less than 2147483648")])
+def test_seed_out_of_range(seed, why):
+    assert refusal(lambda: planned(seeds=(0, seed))) == f"seed = {seed}: Input should be {why}"
+
+
+def test_device_without_a_gpu(no_gpu):
+    assert (resolve_device("auto"), resolve_device("cpu")) == ("cpu", "cpu")
+    assert {cell.experiment.training.device for cell in planned(device="cuda")} == {"cuda"}  # planned, not run
+
+
+def test_device_with_a_gpu(gpu):
+    assert [resolve_device(device) for device in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
+    assert {cell.experiment.training.device for cell in planned(device="auto")} == {"cuda"}
+
+
+def test_unknown_device():
+    assert refusal(lambda: resolve_device("gpu")) == "unknown device 'gpu': did you mean cuda?"
+    assert refusal(lambda: planned(device="mps")) == "unknown device 'mps': known are auto, cpu, cuda"
+
+
+def test_a_device_that_is_set_wins(gpu):
+    devices = [cell.experiment.training.device for cell in planned({"student.device": "cpu"}, device="cuda")]
+    assert devices == ["cuda", "cpu", "cpu", "cuda"]
+
+
+def test_find_study():
+    assert all(find_study(name) is study for name, study in STUDIES.items())
+    assert refusal(lambda: find_study("quikstart")) == "unknown study 'quikstart': did you mean quickstart?"
+    assert refusal(lambda: find_study("zzz")).startswith("unknown study 'zzz': known are ")
+
+
+def test_known_gives_the_name():
+    assert lookup("a", iter(["b", "a"]), "letter") == "a"
+    assert refusal(lambda: lookup("z", iter(["b", "a"]), "letter")) == "unknown letter 'z': known are a, b"
+
+
+def test_as_plan():
+    cells = planned(seeds=(0, 5))
+    plan = as_plan(STUDY, cells)
+    assert (plan.study, plan.title, plan.notes) == ("small", "A small study", ("a note",))
+    assert [(one.label, one.role, one.seed, one.fingerprint) for one in plan.entries] == [
+        (cell.label, cell.role, cell.experiment.seed, cell.experiment.fingerprint) for cell in cells
+    ]
+
+
+def test_changed_settings_are_named_in_the_plan():
+    study = find_study("quickstart")
+    cells = study.cells((0,))
+    assert as_plan(study, cells).notes == study.notes
+    (note,) = as_plan(study, cells, {"student.dim": 64}).notes
+    assert "differ from those of the study quickstart: student.dim = 64." in note
+
+
+@pytest.mark.parametrize(
+    ("data", "title"),
+    [
+        ("glyphs", "Student against teacher on Glyphs"),
+        ("cub200", "Student against teacher on Caltech-UCSD Birds-200-2011"),
+        ("emoji", "Student against teacher on emoji"),
+    ],
+)
+def test_the_title_names_the_data_that_were_run(data, title):
+    """A page about emoji was called "Student against teacher on Glyphs", and said that settings were chosen for it."""
+    study = find_study("quickstart").with_values({"data.name": data})
+    plan = as_plan(find_study("quickstart"), study.cells((0,)), {"data.name": data})
+    assert plan.title == title
+    assert not any("chosen on validation classes" in note for note in plan.notes)

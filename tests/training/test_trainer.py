@@ -1,0 +1,404 @@
+"""The loop on a toy task: numbers instead of images."""
+
+import pytest
+import torch
+from torch import nn
+
+from relbench.experiment import Training
+from relbench.losses import FitNet, cross_entropy, hinton_kd, probe
+from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
+from relbench.training.objective import DivergedError, Teacher, WeightedLoss
+from relbench.training.trainer import Task, Trainer, make_generator
+
+on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+TRAINING = Training(steps=40, validate_every=10, batch_size=8, images_per_class=2, learning_rate=0.01)
+
+
+class Stop(Exception):  # noqa: N818 - stands for a kill
+    pass
+
+
+class Shown(nn.Module):
+    """What a toy network gives, and what its first layer does."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, images):
+        embeddings = self.network(images)
+        return embeddings, {"first": self.network[0](images), "embedding": embeddings}
+
+
+def match(student, teacher):
+    return (student - teacher).square().mean()
+
+
+MATCH = WeightedLoss("match", 1.0, match, ("student", "teacher"))
+PROBE = WeightedLoss("probe", 0.5, probe, ("detached_logits", "labels"))
+SIZES = {"first": (8, 5), "embedding": (4, 4)}
+
+
+def parts_with_weights():
+    """Losses of two layers with projections, and losses of a classifier that learns along."""
+    fitnets = (
+        WeightedLoss(
+            "fitnet",
+            1.0,
+            FitNet(student_channels=own, teacher_channels=its, seed=1),
+            ("student_map", "teacher_map"),
+            layer,
+        )
+        for layer, (own, its) in SIZES.items()
+    )
+    return (
+        *fitnets,
+        WeightedLoss("cross_entropy", 1.0, cross_entropy, ("student_logits", "labels")),
+        WeightedLoss(
+            "hinton_kd",
+            1.0,
+            lambda own, its: hinton_kd(own, its, temperature=4.0),
+            ("student_logits", "teacher_logits"),
+        ),
+    )
+
+
+def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=(), classifier=False, seen=None):
+    """A task whose every part draws random numbers, so that a forgotten state shows."""
+    table = torch.rand(50, 6, generator=torch.Generator().manual_seed(0))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(6, 8), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.Linear(8, 4))
+        its_teacher = Shown(nn.Sequential(nn.Linear(6, 5), nn.Dropout(0.5), nn.Linear(5, 4)))
+        taught = Teacher(its_teacher, nn.Linear(4, 50)) if teacher else None
+        its_classifier = nn.Linear(4, 50) if classifier else None
+    validations = iter(recalls or [0.5] * 1000)
+    calls = iter(range(1, 10_000))
+
+    def batches(generator):
+        while True:
+            yield torch.randint(0, 50, (8,), generator=generator)
+
+    def images(lines, generator):
+        views = table[lines] + 0.01 * torch.randn(len(lines), 6, generator=generator)
+        if seen is not None:
+            seen.append((lines, views))
+        return views
+
+    def drawn(embeddings, labels, generator):
+        factor = torch.nan if poisoned_at == next(calls) else 1.0
+        drawn = torch.rand(len(labels), generator=generator).to(embeddings.device)
+        return (embeddings.square().sum(dim=1) * drawn).mean() * factor
+
+    parts = (
+        WeightedLoss("drawn", 1.0, drawn, ("embeddings", "labels", "generator")),
+        *((MATCH,) if teacher else ()),
+        *more,
+    )
+    return Task(
+        network=network,
+        observed=Shown(network),
+        parts=parts,
+        classifier=its_classifier,
+        teacher=taught,
+        batches=batches,
+        images=images,
+        labels=torch.arange(50),
+        validate=lambda _: {"recall@1": next(validations)},
+    )
+
+
+def train(path, training=TRAINING, on_step=lambda step: None, start=None, **task):
+    task = toy_task(**task)
+    return Trainer(task, training, seed=3, fingerprint="abc", checkpoint=path, start=start).run(on_step)
+
+
+def assert_equal(first, second, path=""):
+    """Equal to the last bit, seconds aside."""
+    assert type(first) is type(second), path
+    if isinstance(first, dict):
+        assert first.keys() == second.keys()
+        for key in first.keys() - {"seconds"}:
+            assert_equal(first[key], second[key], f"{path}.{key}")
+    elif isinstance(first, list | tuple):
+        assert len(first) == len(second), path
+        for number, pair in enumerate(zip(first, second, strict=True)):
+            assert_equal(*pair, f"{path}.{number}")
+    elif isinstance(first, torch.Tensor):
+        assert torch.equal(first, second), path
+    else:
+        assert first == second, path
+
+
+def test_equal_seeds_give_equal_states(tmp_path):
+    assert_equal(train(tmp_path / "a.pt"), train(tmp_path / "b.pt"))
+
+
+def test_on_the_cpu_the_generators_of_gpus_are_left_alone(tmp_path, monkeypatch):
+    """To read their states takes hundreds of megabytes of each GPU's memory."""
+    forked, fork = [], torch.random.fork_rng
+    monkeypatch.setattr(torch.random, "fork_rng", lambda devices=None: forked.append(devices) or fork(devices))
+    train(tmp_path / "a.pt")
+    assert forked == [[], []]  # the toy's own, and the loop's
+
+
+def test_another_seed_gives_another_state(tmp_path):
+    other = Trainer(toy_task(), TRAINING, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(
+        lambda step: None
+    )
+    assert not torch.equal(train(tmp_path / "a.pt")["network"]["0.weight"], other["network"]["0.weight"])
+
+
+def stop_at(last):
+    def stop(step):
+        if step == last:
+            raise Stop
+
+    return stop
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=on_a_gpu)])
+@pytest.mark.parametrize("last", [1, 10, 17, 39])
+@pytest.mark.parametrize("weights", [False, True], ids=["plain", "losses with weights"])
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, device, last, weights):
+    """On a GPU too, where only matrices are multiplied: its generator, from which dropout draws, goes on."""
+
+    def task():
+        more = {"more": parts_with_weights(), "classifier": True} if weights else {}
+        return {"training": TRAINING.model_copy(update={"device": device}), **more}
+
+    with pytest.raises(Stop):
+        train(tmp_path / "a.pt", on_step=stop_at(last), **task())
+    steps = []
+    resumed = train(tmp_path / "a.pt", on_step=steps.append, **task())
+    assert steps[0] == last // 10 * 10
+    assert_equal(resumed, train(tmp_path / "b.pt", **task()))
+    assert bool(resumed["losses"]) == weights
+
+
+def test_projections_and_the_classifier_are_trained_along(tmp_path):
+    before = toy_task(more=parts_with_weights(), classifier=True)
+    after = train(tmp_path / "a.pt", more=parts_with_weights(), classifier=True)["losses"]
+    first = {f"trainable.{part.key}.weight": part.loss.weight for part in before.parts[2:4]}
+    first |= {f"classifier.{name}": value for name, value in before.classifier.state_dict().items()}
+    assert after.keys() == first.keys()
+    assert not any(torch.equal(after[name], first[name]) for name in first)
+
+
+def test_a_teacher_with_a_probe_is_the_teacher_that_it_would_have_been(tmp_path):
+    """The classifier reads the embeddings, and the network's weights and batches stay as they are, to the last bit."""
+    with_probe = train(tmp_path / "a.pt", teacher=False, more=(PROBE,), classifier=True)
+    without = train(tmp_path / "b.pt", teacher=False)
+    assert_equal(with_probe["network"], without["network"])
+    assert_equal(with_probe["generators"], without["generators"])
+    fresh = toy_task(classifier=True).classifier.state_dict()
+    assert not torch.equal(selected_classifier(with_probe)["weight"], fresh["weight"])
+    learnt = train(
+        tmp_path / "c.pt",
+        teacher=False,
+        more=(WeightedLoss("cross_entropy", 0.5, cross_entropy, ("student_logits", "labels")),),
+        classifier=True,
+    )
+    assert not torch.equal(learnt["network"]["0.weight"], without["network"]["0.weight"])
+
+
+def test_the_teacher_stays_in_evaluation_mode(tmp_path):
+    """Its dropout would change what it says of the same images."""
+    task = toy_task(more=(PROBE,), classifier=True)
+    table = torch.rand(3, 6)
+    expected = task.teacher.network.eval()(table)[0].detach()
+    said = []
+    task.teacher.network.train().register_forward_hook(lambda module, *_: said.append(module.training))
+    Trainer(task, TRAINING, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(lambda step: None)
+    assert said == [False] * 40
+    assert torch.equal(task.teacher.network(table)[0], expected)
+
+
+HALF = TRAINING.model_copy(update={"steps": 20})
+
+
+@pytest.mark.parametrize("last", [None, 1, 10, 13])
+def test_a_second_stage_sees_what_would_have_come_next(tmp_path, last):
+    """Two halves see the batches and the views of one whole, also where the second half was stopped on its way."""
+    whole, first, second = [], [], []
+    uninterrupted = train(tmp_path / "whole.pt", seen=whole)
+    start = train(tmp_path / "first.pt", HALF, seen=first)
+    if last is not None:
+        with pytest.raises(Stop):
+            train(tmp_path / "second.pt", HALF, stop_at(last), start, seen=second)
+        second = second[: last // 10 * 10]
+    end = train(tmp_path / "second.pt", HALF, start=start, seen=second)
+    assert_equal(first + second, whole)
+    assert_equal(end["generators"], uninterrupted["generators"])
+    assert end["step"] == 20
+    assert [entry["step"] for entry in end["history"]] == list(range(1, 21))
+
+
+def test_a_second_stage_begins_with_the_first_ones_weights(tmp_path):
+    start = train(tmp_path / "first.pt", HALF)
+    before = {name: tensor.clone() for name, tensor in start["network"].items()}
+    task = toy_task()
+    Trainer(task, HALF, seed=3, fingerprint="other", checkpoint=tmp_path / "second.pt", start=start)
+    assert_equal(dict(task.network.state_dict()), before)
+    train(tmp_path / "second.pt", HALF, start=start)
+    assert_equal(dict(start["network"]), before)  # what is trained on is a copy
+
+
+def test_a_second_stage_begins_with_the_weights_that_count(tmp_path):
+    chosen = HALF.model_copy(update={"selection": "validation"})
+    start = train(tmp_path / "first.pt", chosen, recalls=[0.6, 0.4])
+    assert start["best"]["step"] == 10
+    task = toy_task()
+    Trainer(task, HALF, seed=3, fingerprint="other", checkpoint=tmp_path / "second.pt", start=start)
+    assert_equal(dict(task.network.state_dict()), start["best"]["network"])
+    assert not torch.equal(task.network[0].weight, start["network"]["0.weight"])
+
+
+def test_a_second_stage_that_has_begun_goes_on_from_its_own_checkpoint(tmp_path):
+    start = train(tmp_path / "first.pt", HALF)
+    expected = train(tmp_path / "second.pt", HALF, start=start)
+    assert_equal(train(tmp_path / "second.pt", HALF, start=start), expected)
+    assert_equal(load_checkpoint(tmp_path / "second.pt", "abc", 20), expected)
+
+
+@on_a_gpu
+def test_a_second_stage_goes_on_with_the_gpus_generator(tmp_path):
+    """Else the second stage would drop out what the first one has dropped out."""
+    states = [
+        train(tmp_path / "whole.pt", TRAINING.model_copy(update={"device": "cuda"})),
+        train(tmp_path / "first.pt", HALF.model_copy(update={"device": "cuda"})),
+    ]
+    end = train(tmp_path / "second.pt", HALF.model_copy(update={"device": "cuda"}), start=states[1])
+    assert torch.equal(end["cuda_generator"], states[0]["cuda_generator"])
+    assert not torch.equal(end["cuda_generator"], states[1]["cuda_generator"])
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    first = train(tmp_path / "a.pt")
+    steps = []
+    assert_equal(train(tmp_path / "a.pt", on_step=steps.append), first)
+    assert steps == [40]
+
+
+def test_the_returned_state_is_the_checkpoint(tmp_path):
+    assert_equal(train(tmp_path / "a.pt"), load_checkpoint(tmp_path / "a.pt", "abc", 10**6))
+
+
+def test_global_random_numbers_are_left_alone(tmp_path):
+    before = torch.get_rng_state()
+    train(tmp_path / "a.pt")
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_one_step_is_adams(tmp_path):
+    """By hand: after one step every weight has moved by the learning rate against its gradient's sign."""
+    training = TRAINING.model_copy(update={"steps": 1})
+    task = toy_task(dropout=0.0, teacher=False)
+    before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
+    generators = [make_generator(3, stream) for stream in range(3)]
+    images = task.images(next(task.batches(generators[0])), generators[1])
+    loss = task.parts[0].loss(task.network.train()(images), torch.zeros(8), generators[2])
+    gradient = torch.autograd.grad(loss, task.network[3].weight)[0]
+    after = train(tmp_path / "a.pt", training, dropout=0.0, teacher=False)["network"]
+    moved = after["3.weight"] - before["3.weight"]
+    large = gradient.abs() > 1e-4
+    assert large.any()
+    assert torch.allclose(moved[large], -0.01 * gradient.sign()[large], rtol=1e-3)
+    assert after["1.num_batches_tracked"] == 1
+
+
+def test_history_holds_means_and_validation(tmp_path):
+    history = train(tmp_path / "a.pt")["history"]
+    assert [entry["step"] for entry in history] == list(range(1, 41))  # fewer than a hundred steps: each is kept
+    assert [entry["step"] for entry in history if "recall@1" in entry] == [10, 20, 30, 40]
+    assert all(set(entry) >= {"step", "drawn", "match"} for entry in history)
+
+
+def test_history_averages_over_steps(tmp_path):
+    training = TRAINING.model_copy(update={"steps": 400, "validate_every": 400})
+    coarse = train(tmp_path / "a.pt", training)["history"]
+    assert [entry["step"] for entry in coarse] == list(range(4, 401, 4))
+    fine = train(tmp_path / "b.pt", training.model_copy(update={"steps": 99}))["history"]
+    assert coarse[0]["drawn"] == pytest.approx(sum(entry["drawn"] for entry in fine[:4]) / 4, rel=1e-6)
+
+
+def test_the_learning_rate_decays(tmp_path):
+    training = TRAINING.model_copy(update={"decay_at": (0.5, 0.75), "decay": 0.1})
+    assert train(tmp_path / "a.pt", training)["optimizer"]["param_groups"][0]["lr"] == pytest.approx(1e-4)
+
+
+def test_selection_on_validation_keeps_the_best_state(tmp_path):
+    training = TRAINING.model_copy(update={"selection": "validation"})
+    state = train(tmp_path / "a.pt", training, recalls=[0.2, 0.6, 0.6, 0.4])
+    assert state["best"]["step"] == 20
+    shorter = train(tmp_path / "b.pt", TRAINING.model_copy(update={"steps": 20}))
+    assert_equal(selected_weights(state), dict(shorter["network"]))
+
+
+def test_the_classifier_of_the_best_step_is_kept_with_it(tmp_path):
+    training = TRAINING.model_copy(update={"selection": "validation"})
+    state = train(tmp_path / "a.pt", training, recalls=[0.2, 0.6, 0.6, 0.4], more=parts_with_weights(), classifier=True)
+    shorter = train(tmp_path / "b.pt", HALF, more=parts_with_weights(), classifier=True)
+    assert_equal(state["best"]["losses"], dict(shorter["losses"]))
+    assert_equal(selected_classifier(state), selected_classifier(shorter))
+    assert selected_classifier(state).keys() == {"weight", "bias"}
+    assert not torch.equal(selected_classifier(state)["weight"], state["losses"]["classifier.weight"])
+
+
+def test_selection_of_the_last_step(tmp_path):
+    state = train(tmp_path / "a.pt", recalls=[0.9, 0.1, 0.1, 0.1])
+    assert state["best"] is None
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
+    with pytest.raises(DivergedError, match="step 25: the loss term 'drawn' is nan"):
+        train(tmp_path / "a.pt", poisoned_at=25)
+    state = load_checkpoint(tmp_path / "a.pt", "abc", 10**6)
+    assert state["step"] == 20
+    assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
+
+
+class Poison(torch.autograd.Function):
+    """A finite value whose gradient is not."""
+
+    @staticmethod
+    def forward(ctx, embeddings):
+        ctx.save_for_backward(embeddings)
+        return embeddings.sum()
+
+    @staticmethod
+    def backward(ctx, _):
+        (embeddings,) = ctx.saved_tensors
+        return torch.full_like(embeddings, torch.nan)
+
+
+def test_a_gradient_that_is_not_finite_is_not_put_down_to_the_term_that_is_computed_next(tmp_path):
+    poison = WeightedLoss("poison", 1.0, Poison.apply, ("embeddings",))
+    with pytest.raises(
+        DivergedError, match="step 2: a weight is not finite; a gradient of an earlier step was not: of"
+    ):
+        train(tmp_path / "a.pt", more=(poison,))
+    assert not (tmp_path / "a.pt").exists()
+
+
+def test_weights_that_are_not_finite_are_never_kept(tmp_path):
+    training = TRAINING.model_copy(update={"learning_rate": 1e30, "steps": 10})
+    with pytest.raises(DivergedError, match=r"step \d+"):
+        train(tmp_path / "a.pt", training)
+    assert not (tmp_path / "a.pt").exists()
+
+
+def test_bf16(tmp_path):
+    state = train(tmp_path / "a.pt", TRAINING.model_copy(update={"precision": "bf16-mixed"}))
+    assert state["network"]["0.weight"].dtype == torch.float32
+    assert not torch.equal(state["network"]["0.weight"], train(tmp_path / "b.pt")["network"]["0.weight"])
+
+
+def test_tf32_is_float32_where_there_is_no_gpu(tmp_path):
+    """It is a matter of torch's switches, which the trainer leaves alone."""
+    assert_equal(train(tmp_path / "a.pt", TRAINING.model_copy(update={"precision": "tf32"})), train(tmp_path / "b.pt"))
+
+
+def test_streams_differ():
+    draws = {torch.rand(1, generator=make_generator(seed, stream)).item() for seed in range(3) for stream in range(4)}
+    assert len(draws) == 12
