@@ -13,7 +13,7 @@ import relbench.data.download.fetch
 from relbench.cli.main import app
 from relbench.data.glyphs.glyphs import Glyphs
 
-LONG = ("test_end_to_end.py", "test_printed_tables.py", "test_cli.py", "test_real_data.py")
+LONG = ("test_cuda.py", "test_end_to_end.py", "test_printed_tables.py", "test_cli.py", "test_real_data.py")
 
 
 def pytest_collection_modifyitems(items):

@@ -8,7 +8,7 @@ import pytest
 from data.archives import MAKERS, PUBLISHED, pack
 from PIL import Image
 
-from relbench.data import cars196, cub200, inshop, sop
+from relbench.data.datasets import cars196, cub200, inshop, sop
 from relbench.data.table import counts
 
 SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in the first releases of Python 3.11
