@@ -1,7 +1,7 @@
-"""What is minimised: losses between student and teacher, and losses from labels.
+"""The objective's terms: losses between student and teacher, and losses of embeddings and labels.
 
-A loss is a function that gives a scalar, and one entry in `LOSSES`. To add one, write the function and its entry. The
-names of its positional parameters say what it is called with (`INPUTS`), its keyword-only ones are its options.
+A loss is a function that returns a scalar, and its entry in `LOSSES`. To add a loss, write both. The names of its
+positional parameters select its inputs (`INPUTS`); its keyword-only parameters are its options.
 """
 
 from collections.abc import Mapping
@@ -94,7 +94,7 @@ LOSSES: dict[str, Loss] = _entries(
     ),
     pure_loss(
         probe,
-        summary="the same, but only the classifier learns: adds logits to a teacher and leaves its network unchanged",
+        summary="cross-entropy of the classifier alone: gives a teacher logits and leaves its network unchanged",
         source="arXiv:1610.01644",
     ),
     pure_loss(
@@ -172,7 +172,7 @@ LOSSES: dict[str, Loss] = _entries(
         source="arXiv:2205.01915; njulus/GKD@a37fc79",
     ),
 )
-"""All losses by name. Those of pytorch-metric-learning are found by `find_loss` as "pml:<class>"."""
+"""relbench's losses by name; `find_loss` finds those of pytorch-metric-learning as "pml:<class>"."""
 
 
 def find_loss(name: str, source: str = "") -> Loss:
@@ -180,10 +180,10 @@ def find_loss(name: str, source: str = "") -> Loss:
 
     Args:
         name: a key of `LOSSES`, or "pml:" and the name of a loss of pytorch-metric-learning.
-        source: Python text of a loss that is not relbench's; see `own_loss`. It is executed.
+        source: Python source of a user's loss; see `own_loss`. It is executed.
 
     Raises:
-        ValueError: there is no such loss; names those that come close.
+        ValueError: there is no such loss; the message suggests close names.
     """
     if source:
         return own_loss(name, source)
@@ -193,7 +193,7 @@ def find_loss(name: str, source: str = "") -> Loss:
 
 
 def validate_term(name: str, options: Mapping[str, Any], source: str = "") -> None:
-    """Refuse a loss or options that cannot be right, before any work starts.
+    """Refuse an unknown loss or impossible options before any work starts.
 
     Raises:
         ValueError: unknown loss; unknown, missing or wrong option.

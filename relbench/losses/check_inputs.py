@@ -1,4 +1,4 @@
-"""What a loss between a student and a teacher is given: checked, widened, and the teacher held constant."""
+"""Checks and conversions of what a loss is given: shapes, types wide enough, the teacher a constant."""
 
 from collections.abc import Sequence
 
@@ -13,29 +13,29 @@ MAPS = (4,)
 ROWS_OR_MAPS = (2, 4)
 
 _LARGEST_WHOLE = {torch.float32: 2**24, torch.float64: 2**53}
-"""Up to here a type holds every whole number."""
+"""The largest n for which the type holds every whole number up to n."""
 
 _FORMS = {2: "matrix (batch, dim)", 4: "map (batch, channels, height, width)"}
 
 
-def operands(
+def check_inputs(
     student: Tensor, teacher: Tensor, *, dimensions: Sequence[int] = ROWS, least: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Student and teacher, fit to be compared.
+    """Student and teacher, checked, and in a type wide enough for the loss.
 
     Args:
         student: floating, of any type; or integers, see `as_floats`.
         teacher: likewise, with as many rows.
-        dimensions: how many a tensor may have: `ROWS`, `MAPS` or `ROWS_OR_MAPS`.
-        least: how many rows the loss needs.
+        dimensions: numbers of dimensions that are allowed: `ROWS`, `MAPS` or `ROWS_OR_MAPS`.
+        least: the smallest batch that the loss is defined for.
 
     Returns:
-        Both in float64 if either is, else in float32; the teacher cut off from what it was computed from.
+        Both in float64 if either is, else in float32; the teacher detached.
 
     Raises:
         TypeError: an input is not a torch tensor.
-        ValueError: an input holds no such numbers, has another shape, or no columns; the batch sizes differ; there are
-            fewer rows than `least`.
+        ValueError: an input is neither floating nor integer, has another shape, or has no columns; the batch sizes
+            differ; there are fewer rows than `least`.
     """
     student, teacher = (
         _checked(name, given, dimensions) for name, given in (("student", student), ("teacher", teacher))
@@ -61,10 +61,10 @@ def _checked(name: str, given: Tensor, dimensions: Sequence[int]) -> Tensor:
 
 
 def as_floats(name: str, given: Tensor) -> Tensor:
-    """Integers as floats, of the smaller type that holds all of them; anything else as it is.
+    """Integers as floats, of the smallest type that holds all of them; anything else unchanged.
 
     Raises:
-        ValueError: integers that no float holds.
+        ValueError: integers that no floating type holds exactly.
     """
     if not _is_integer(given):
         return given
@@ -72,15 +72,17 @@ def as_floats(name: str, given: Tensor) -> Tensor:
     for dtype, largest in _LARGEST_WHOLE.items():
         if most <= largest:
             return given.to(dtype)
-    raise ValueError(f"{name} holds integers up to {most}, which no float holds: divide them by a power of two")
+    raise ValueError(
+        f"{name} holds integers up to {most}, which no floating type holds exactly: divide them by a power of two"
+    )
 
 
 def class_numbers(labels: Tensor) -> Tensor:
-    """Labels as int64: integers, truth values, and floats that are whole numbers.
+    """Labels as int64, from integers, booleans, or floats that are whole numbers.
 
     Raises:
         TypeError: labels are not a torch tensor.
-        ValueError: a label is not a whole number, or too large for all its digits to be there.
+        ValueError: a label is not a whole number, or too large to be exact.
     """
     if not isinstance(labels, Tensor):
         raise TypeError(f"labels must be a torch tensor, but are a {type(labels).__name__}")
@@ -92,8 +94,7 @@ def class_numbers(labels: Tensor) -> Tensor:
     strange = ~((wide == wide.round()) & (wide.abs() <= _LARGEST_WHOLE[torch.float64]))
     if strange.any():
         raise ValueError(
-            f"labels are floats, but not all of them whole numbers: one is {float(wide[strange][0])}; number the "
-            "classes 0, 1, ..."
+            f"labels must be exact whole numbers, not {float(wide[strange][0])}: number the classes 0, 1, ..."
         )
     return wide.to(torch.int64)
 
@@ -103,7 +104,7 @@ def _is_integer(given: Tensor) -> bool:
 
 
 def check_equal(what: str, student: int, teacher: int, advice: str) -> None:
-    """ValueError unless student and teacher have as many of something."""
+    """Refuse student and teacher that differ in a number of something."""
     if student != teacher:
         raise ValueError(
             f"student and teacher must have the same number of {what}, but have {student} and {teacher}: {advice}"
@@ -111,7 +112,7 @@ def check_equal(what: str, student: int, teacher: int, advice: str) -> None:
 
 
 def check_positive(name: str, value: float) -> None:
-    """ValueError unless a setting is a finite number above 0."""
+    """Refuse a setting that is not a finite number above 0."""
     if not 0 < value < float("inf"):
         raise ValueError(f"{name} must be a finite number above 0, not {value}")
 
@@ -119,7 +120,7 @@ def check_positive(name: str, value: float) -> None:
 def unit_rows(rows: Tensor) -> Tensor:
     """Rows (the last dimension) at Euclidean length 1; a row of length 0 stays, and gets no gradient.
 
-    Give float64, where a row may come from float32: squares of lengths, and one over them, must lie within the type.
+    Pass float64 where a row may come from float32: squared lengths and their reciprocals must lie within the type.
     """
     lengths: Tensor = vector_norm(rows, dim=-1, keepdim=True)
     return rows / lengths.masked_fill(lengths == 0, torch.inf)

@@ -1,4 +1,4 @@
-"""Losses of a linear classifier on the embeddings. It is trained along, belongs to the run, and answers no query."""
+"""Losses of a linear classifier on the embeddings, which is trained along and plays no part in retrieval."""
 
 from torch import Tensor
 from torch.nn import functional
@@ -13,7 +13,7 @@ def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: fl
     Args:
         student_logits: ``(batch, classes)``, floating. Get the gradient.
         labels: ``(batch,)``, class numbers below `classes`.
-        label_smoothing: which share of the probability is wanted spread evenly over all classes, from 0 to below 1.
+        label_smoothing: share of the target probability that is spread evenly over all classes, from 0 to below 1.
 
     Returns:
         Scalar, at least 0, in nats; float64 if the logits are, else float32 (half precision is widened first).
@@ -33,9 +33,9 @@ def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: fl
 
 
 def probe(detached_logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy of a classifier that reads the embeddings without teaching the network anything.
+    """Cross-entropy of a classifier on detached embeddings: the network gets no gradient.
 
-    So a network trained by another loss gets logits, and stays the network that it would have been.
+    So a network trained with another loss gets logits, and has the weights that it would have had without them.
 
     Args:
         detached_logits: ``(batch, classes)``, floating, of embeddings that pass no gradient on. Get the gradient.

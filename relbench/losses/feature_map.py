@@ -1,7 +1,7 @@
 """Losses between maps of features, inside the networks, before global pooling.
 
 Maps are ``(batch, channels, height, width)``. Student and teacher may differ in channels and in size; where a loss
-needs one size, the larger map is averaged down to the smaller one.
+needs equal sizes, the larger map is averaged down to the smaller.
 """
 
 import torch
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 
 from relbench.geometry import safe_scale
-from relbench.losses.check_inputs import MAPS, ROWS_OR_MAPS, check_equal, operands, unit_rows
+from relbench.losses.check_inputs import MAPS, ROWS_OR_MAPS, check_equal, check_inputs, unit_rows
 
 FITNET_RANGE = 0.005
 """First values of the authors' projection are uniform in plus or minus this."""
@@ -22,7 +22,7 @@ def fitnet(student_map: Tensor, teacher_map: Tensor) -> Tensor:
         student_map: ``(batch, channels, height, width)`` or ``(batch, channels)``, floating, already projected to the
             teacher's channels (see `FitNet`). Gets the gradient.
         teacher_map: likewise, with as many channels; its size may differ: the larger map is averaged down to the
-            smaller one, each axis by itself. A constant.
+            smaller, each axis by itself. A constant.
 
     Returns:
         Scalar, at least 0, the mean over images, channels and pixels; in squared units of a feature. float64 if either
@@ -36,7 +36,7 @@ def fitnet(student_map: Tensor, teacher_map: Tensor) -> Tensor:
         A. Romero et al., ICLR 2015, arXiv:1412.6550, equation 3; lenscloth/RKD@0a6c3c0 `FitNet`. The mean, where the
         paper has half the sum, follows the code. Departure: the code has no pooling, and fails where sizes differ.
     """
-    student, teacher = operands(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
+    student, teacher = check_inputs(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
     check_equal("dimensions", student.ndim, teacher.ndim, "compare maps with maps, or embeddings with embeddings")
     check_equal("channels", student.shape[1], teacher.shape[1], "project the student first, as the module FitNet does")
     return mse_loss(*_same_size(student, teacher))
@@ -90,9 +90,9 @@ class FitNet(nn.Module):
 
         Raises:
             TypeError: an input is not a torch tensor.
-            ValueError: as `fitnet`, and where a map has other channels than the module was made for.
+            ValueError: as `fitnet`, and where the channels are not those the module was made for.
         """
-        student, teacher = operands(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
+        student, teacher = check_inputs(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
         expected, found = self.weight.shape[::-1], (student.shape[1], teacher.shape[1])
         if found != expected:
             raise ValueError(
@@ -113,7 +113,7 @@ def attention_transfer(student_map: Tensor, teacher_map: Tensor, *, pool: bool =
         student_map: ``(batch, channels, height, width)``, floating. Gets the gradient; an image all of whose features
             are 0 gets none.
         teacher_map: likewise, with any number of channels. A constant.
-        pool: average the larger map down to the smaller one, before squaring, where sizes differ; if false, such maps
+        pool: average the larger map down to the smaller, before squaring, where sizes differ; if false, such maps
             are refused.
 
     Returns:
@@ -127,10 +127,10 @@ def attention_transfer(student_map: Tensor, teacher_map: Tensor, *, pool: bool =
     Source:
         S. Zagoruyko, N. Komodakis, ICLR 2017, arXiv:1612.03928; lenscloth/RKD@0a6c3c0 `AttentionTransfer` (`pool`
         false), HobbitLong/RepDistiller@b84f547 `Attention` with p = 2 (`pool` true); the two agree where the sizes do.
-        The mean follows both. Departures: each axis is pooled by itself, where RepDistiller takes maps for square; an
+        The mean follows both. Departures: each axis is pooled by itself, where RepDistiller assumes square maps; an
         image of zeros has exactly no gradient, whatever the type.
     """
-    student, teacher = operands(student_map, teacher_map, dimensions=MAPS)
+    student, teacher = check_inputs(student_map, teacher_map, dimensions=MAPS)
     if not pool and student.shape[2:] != teacher.shape[2:]:
         sizes = f"{tuple(student.shape[2:])} and {tuple(teacher.shape[2:])}"
         raise ValueError(f"student and teacher maps have the sizes {sizes}: allow pooling with pool=True")
@@ -158,7 +158,7 @@ def neuron_selectivity(student_map: Tensor, teacher_map: Tensor) -> Tensor:
         student_map: ``(batch, channels, height, width)``, floating. Gets the gradient; a channel that is 0 all over an
             image gets none there.
         teacher_map: likewise, with any number of channels. A constant. Where sizes differ, the larger map is averaged
-            down to the smaller one, each axis by itself.
+            down to the smaller, each axis by itself.
 
     Returns:
         Scalar without unit, from 0 to 2 (0 for maps of one pixel with no channel 0 there), never below 0 by more than
@@ -175,10 +175,10 @@ def neuron_selectivity(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     Source:
         Z. Huang, N. Wang, arXiv:1707.01219, equation 6 with the polynomial kernel (d = 2, c = 0);
         HobbitLong/RepDistiller@b84f547 `NSTLoss`. The teacher's own term, a constant, is part of the value, as in the
-        code. Departures: each axis is pooled by itself, where the code takes maps for square; a channel of zeros has no
+        code. Departures: each axis is pooled by itself, where the code assumes square maps; a channel of zeros has no
         gradient, where the code divides it by 1e-12.
     """
-    student, teacher = operands(student_map, teacher_map, dimensions=MAPS)
+    student, teacher = check_inputs(student_map, teacher_map, dimensions=MAPS)
     own, target = (unit_rows(features.flatten(2).double()) for features in _same_size(student, teacher))
     discrepancy = _mean_kernel(own, own) + _mean_kernel(target, target) - 2 * _mean_kernel(own, target)
     return discrepancy.mean().to(student.dtype)
@@ -193,7 +193,7 @@ def _mean_kernel(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _same_size(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
-    """Both at the smaller height and the smaller width; what is no map stays as it is."""
+    """Both at the smaller height and the smaller width; matrices unchanged."""
     if student.shape[2:] == teacher.shape[2:]:
         return student, teacher
     size = (min(student.shape[2], teacher.shape[2]), min(student.shape[3], teacher.shape[3]))

@@ -1,13 +1,13 @@
-"""Losses between what two classifiers say."""
+"""Losses between the logits of two classifiers."""
 
 from torch import Tensor
 from torch.nn.functional import kl_div
 
-from relbench.losses.check_inputs import check_equal, check_positive, operands
+from relbench.losses.check_inputs import check_equal, check_inputs, check_positive
 
 
 def hinton_kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: float) -> Tensor:
-    """Distillation of soft labels: the divergence from the teacher's class probabilities to the student's.
+    """Distillation of soft labels (KD): the divergence from the teacher's class probabilities to the student's.
 
     ``temperature^2 KL(softmax(teacher / temperature) || softmax(student / temperature))``, the mean over images. The
     square keeps gradients about as large at any temperature.
@@ -32,7 +32,7 @@ def hinton_kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: fl
         mean over images, not over entries, and the factor ``temperature^2`` follow the code.
     """
     check_positive("temperature", temperature)
-    student, teacher = operands(student_logits, teacher_logits)
+    student, teacher = check_inputs(student_logits, teacher_logits)
     check_equal("classes", student.shape[1], teacher.shape[1], "soft labels need a teacher of the same classes")
     own, target = ((logits / temperature).log_softmax(dim=1) for logits in (student, teacher))
     return temperature**2 * kl_div(own, target, reduction="batchmean", log_target=True)

@@ -1,6 +1,6 @@
 """Losses and miners of pytorch-metric-learning (Musgrave et al., arXiv:2008.09164), by name.
 
-The library is imported when the first of its losses is asked for, not before: that takes seconds.
+The library is imported with the first of its losses, not before: importing it takes seconds.
 """
 
 import inspect
@@ -30,10 +30,10 @@ _KINDS = {
     "reducer": ("reducers", "BaseReducer"),
     "regularizer": ("regularizers", "BaseRegularizer"),
 }
-"""What the library has that is asked for by name: its module, and the class it descends from."""
+"""Kinds of objects that are found by name: the library's module, and their base class."""
 
 _NOT_FOR_LABELS = {"EmbeddingsAlreadyPackagedAsTriplets", "GenericPairLoss", "ManifoldLoss", "VICRegLoss"}
-"""What stands for other classes, and the losses and miners that do not look at embeddings and labels."""
+"""Abstract classes, and losses and miners that take something other than embeddings and labels."""
 
 _OBJECTS = {
     "distance": "distance",
@@ -41,7 +41,7 @@ _OBJECTS = {
     "embedding_regularizer": "regularizer",
     "weight_regularizer": "regularizer",
 }
-"""The arguments that are themselves objects of the library, and of what kind."""
+"""Arguments that are themselves objects of the library, and their kind."""
 
 _TRIAL_CLASSES, _TRIAL_ROWS, _TRIAL_DIM = 4, 4, 8
 """Classes, rows of each, and columns of the batch that options are tried on."""
@@ -58,10 +58,10 @@ _OWN_OPTIONS = {
 
 
 class MetricLearningLoss(nn.Module):
-    """A loss of the library, with its miner, called like every supervised loss.
+    """A loss of the library with its miner, called like every loss of embeddings and labels.
 
     Args:
-        loss: from embeddings, labels and what the miner chose to a scalar; may have parameters (proxies, class
+        loss: from embeddings, labels and the miner's choice to a scalar; may have parameters (proxies, class
             weights) to be trained along.
         miner: chooses pairs or triplets of a batch; None: the loss takes all.
     """
@@ -75,12 +75,12 @@ class MetricLearningLoss(nn.Module):
     def forward(self, embeddings: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """The loss of a batch.
 
-        The library draws from torch's global generator; for the time of the call that is one seeded from `generator`,
-        and afterwards it is as before.
+        The library draws from torch's global generator, which is seeded from `generator` during the call and restored
+        after it.
 
         Args:
             embeddings: ``(batch, dim)``, floating. Get the gradient, and so do the loss's parameters.
-            labels: ``(batch,)``, class numbers, from 0 to `num_classes` - 1 where the loss asks for `num_classes`.
+            labels: ``(batch,)``, class numbers, from 0 to `num_classes` - 1 where the loss takes `num_classes`.
             generator: source of the seed of all draws.
 
         Returns:
@@ -92,20 +92,20 @@ class MetricLearningLoss(nn.Module):
             chosen = self.miner(embeddings, labels) if self.miner else None
             value: Tensor = self.loss(embeddings, labels, chosen)
         for name, kept in self.loss.named_buffers():
-            if kept.requires_grad:  # of this batch, whose graph is gone when the next one comes
+            if kept.requires_grad:  # it belongs to this batch's graph, which is freed before the next batch
                 self.loss.get_submodule(name.rpartition(".")[0]).register_buffer(name.rpartition(".")[2], kept.detach())
         return value
 
 
 def _keep_as_buffers(module: nn.Module) -> None:
-    """Make tensors that a module keeps for itself part of its state, so that they are saved and go to its device."""
+    """Register a module's plain tensors as buffers, so that they are saved and move with it to a device."""
     for name in [name for name, value in vars(module).items() if isinstance(value, Tensor)]:
         module.register_buffer(name, module.__dict__.pop(name))
 
 
 @contextmanager
 def _seeded_globally(seed: int, device: torch.device) -> Iterator[None]:
-    """For the time of a `with`, torch's global generators (the CPU's, and the device's) are freshly seeded ones."""
+    """Seed torch's global generators (the CPU's and the device's) inside a `with`, and restore them after it."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         # Not torch.manual_seed: that would seed the generators of all devices, which are not restored.
         torch.default_generator.manual_seed(seed)
@@ -129,7 +129,7 @@ def pml_loss(
         name: of the loss, such as "MultiSimilarityLoss".
         miner: of the miner, such as "MultiSimilarityMiner".
         miner_options: the miner's arguments.
-        seed: of the first values of the loss's parameters, where it has any.
+        seed: of the initial values of the loss's parameters, where it has any.
         **options: the loss's arguments; those of its base classes count as well. A distance, reducer or regularizer is
             the name of its class, "LpDistance", or the name with arguments, `{"name": "LpDistance", "p": 1}`.
 
@@ -137,8 +137,8 @@ def pml_loss(
         A module, called with `(embeddings, labels, generator)`.
 
     Raises:
-        ValueError: loss, miner or one of their options is unknown, missing or of the wrong type; or what they make
-            cannot be built, or called with a batch.
+        ValueError: loss, miner or an option of theirs is unknown, missing or of the wrong type; or they can't be built,
+            or called with a batch.
     """
     given = {"miner": miner, "miner_options": miner_options, "seed": seed, **options}
     loss = pml_entry(name).build(**given)
@@ -150,7 +150,7 @@ def pml_entry(name: str) -> Loss:
     """The table entry of a loss of pytorch-metric-learning.
 
     Raises:
-        ValueError: there is no such loss; names those that come close.
+        ValueError: there is no such loss; the message suggests close names.
     """
     loss = _class("loss", name)
     return Loss(
@@ -165,7 +165,7 @@ def pml_entry(name: str) -> Loss:
 
 
 def pml_names() -> list[str]:
-    """All losses of pytorch-metric-learning that a batch with labels is enough for."""
+    """All losses of pytorch-metric-learning that need no more than a batch with labels."""
     return sorted(_classes("loss"))
 
 
@@ -184,7 +184,7 @@ def _make(
 
 
 def _built(kind: type[nn.Module], options: Mapping[str, Any], run: Mapping[str, Any]) -> nn.Module:
-    """An object of the library; `run` holds what follows from the run, for the objects among its options."""
+    """An object of the library; `run` holds values that follow from the run, for the objects among its options."""
     arguments = {
         name: _object(_OBJECTS[name], value, run) if name in _OBJECTS else value for name, value in options.items()
     }
@@ -192,7 +192,7 @@ def _built(kind: type[nn.Module], options: Mapping[str, Any], run: Mapping[str, 
 
 
 def _object(what: str, wanted: object, run: Mapping[str, Any]) -> object:
-    """An option that is an object of the library: from its name, or name and options; anything else as it is."""
+    """An option that is an object of the library, built from its name, or name and options; others unchanged."""
     if isinstance(wanted, str):
         wanted = {"name": wanted}
     if not isinstance(wanted, Mapping):
@@ -205,10 +205,10 @@ def _object(what: str, wanted: object, run: Mapping[str, Any]) -> object:
 
 
 def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
-    """Build the loss once and call it with a small batch, so that what cannot work is refused before a run.
+    """Build the loss and call it with a small batch, so that impossible options are refused before a run.
 
-    Whatever the library raises is a refusal: its assertions and errors come from anywhere between its constructors and
-    torch. What follows from the run is taken from the batch. Draws nothing from torch's global generators.
+    Anything the library raises counts as a refusal: its errors come from anywhere between its constructors and torch.
+    Values that follow from the run come from the batch here. Draws nothing from torch's global generators.
     """
     _check_miner(options)
     generator = torch.Generator().manual_seed(0)
@@ -224,9 +224,9 @@ def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
     except Exception as problem:
         raise ValueError(f"{_refusal(loss, options)}: {_first_line(problem)}") from problem
     if not isinstance(value, Tensor) or value.ndim:
-        raise ValueError(f"{_refusal(loss, options)}: a batch returns more than one number")
+        raise ValueError(f"{_refusal(loss, options)}: for a batch it returns more than a number")
     if not value.isfinite():
-        raise ValueError(f"{_refusal(loss, options)}: a random batch returns {float(value)}")
+        raise ValueError(f"{_refusal(loss, options)}: for a random batch it returns {float(value)}")
 
 
 def _refusal(loss: type[nn.Module], options: Mapping[str, Any]) -> str:
@@ -253,13 +253,13 @@ def _check_names(kind: type[nn.Module], options: Iterable[str], allowed: Iterabl
 
 
 def _class(what: str, name: str) -> type[nn.Module]:
-    """ValueError unless the library has such a class; names those that come close."""
+    """The library's class of that name; ValueError with close names where there is none."""
     classes = _classes(what)
     return classes[lookup(name, classes, f"{_LIBRARY} {what}")]
 
 
 def _classes(what: str) -> dict[str, type[nn.Module]]:
-    """The library's public classes of a kind, without those that cannot be asked for."""
+    """The library's public classes of a kind that can be named in settings."""
     module, base = _KINDS[what]
     library = import_module(f"pytorch_metric_learning.{module}")
     _index_by_tuples()
@@ -271,17 +271,14 @@ def _classes(what: str) -> dict[str, type[nn.Module]]:
 
 @cache
 def _index_by_tuples() -> None:
-    """Let HistogramLoss index its matrix by a tuple: torch warns of its list at every step, and may read it otherwise.
-
-    The list is one of two lists, rows and columns.
-    """
+    """Let HistogramLoss index its matrix by a tuple: torch warns at every step of its list of rows and columns."""
     module: Any = import_module("pytorch_metric_learning.losses.histogram_loss")
     pairs = module.filter_pairs
     module.filter_pairs = lambda *columns: tuple(pairs(*columns))
 
 
 def _arguments(kind: type[nn.Module]) -> dict[str, inspect.Parameter]:
-    """What a class can be built with by keyword: its own parameters, and its bases' through **kwargs."""
+    """Keyword arguments of a class: its own parameters, and those of its bases through **kwargs."""
     found: dict[str, inspect.Parameter] = {}
     for ancestor in (item for item in kind.__mro__ if item.__module__.startswith("pytorch_metric_learning.")):
         for parameter in inspect.signature(ancestor).parameters.values():
@@ -294,7 +291,7 @@ _VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
 def _keyword(parameter: inspect.Parameter) -> inspect.Parameter:
-    """The parameter as an option: of the type of its default, where that says anything."""
+    """The parameter as an option, typed by its default where it has a telling one."""
     types = {bool: bool, int: float, float: float, str: str}
     annotation = types.get(type(parameter.default), int if parameter.name in NEEDS else Any)
     return parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=annotation)

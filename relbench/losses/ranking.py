@@ -1,4 +1,4 @@
-"""Losses that want the student to rank the rows of a batch as the teacher does.
+"""Losses that make the student rank the rows of a batch as the teacher does.
 
 DarkRank: Y. Chen, N. Wang, Z. Zhang, AAAI 2018, arXiv:1707.01220. Compared with the form that the authors of RKD
 measured against, lenscloth/RKD@0a6c3c0.
@@ -8,16 +8,16 @@ import torch
 from torch import Tensor
 
 from relbench.geometry import pairwise_distances, safe_scale
-from relbench.losses.check_inputs import check_positive, operands
+from relbench.losses.check_inputs import check_inputs, check_positive
 
 
 def hard_darkrank(
     student: Tensor, teacher: Tensor, *, alpha: float = 3.0, beta: float = 3.0, list_length: int = 4
 ) -> Tensor:
-    """Hard DarkRank: make the teacher's ranking of each row's neighbours the student's most likely one.
+    """Hard DarkRank: maximise the student's likelihood of the teacher's ranking of each row's neighbours.
 
-    Row j is scored ``S_ij = -alpha |x_i - x_j|^beta`` as a neighbour of row i. The teacher gives, for each i, the list
-    of its `list_length` nearest other rows, nearest first. In the student's scores that list has the likelihood of
+    Row j is scored ``S_ij = -alpha |x_i - x_j|^beta`` as a neighbour of row i. The teacher defines the list of the
+    `list_length` other rows nearest to row i, nearest first. In the student's scores that list has the likelihood of
     drawing its rows one after another, each with the softmax over those not yet drawn (Plackett and Luce). The loss is
 
         mean over i of  -sum_m ( S_i,r(m)  -  log sum_{n >= m} exp S_i,r(n) )
@@ -28,7 +28,7 @@ def hard_darkrank(
         student: ``(batch, student_dim)``, floating, with more than `list_length` rows. Gets the gradient; equal rows
             pull on each other with gradient 0. A second derivative is refused with a RuntimeError.
         teacher: ``(batch, teacher_dim)``, floating. A constant: only the order of its distances counts, as they are
-            after rounding to its type (not half precision). Of rows equally far away, the one with the lower number
+            after rounding to its type (not half precision). Of rows equally far away, the lower row number
             comes first.
         alpha: factor of the score, above 0; per unit of distance to the power `beta`.
         beta: power of the distance, above 0.
@@ -60,7 +60,7 @@ def hard_darkrank(
         shortens the list.
     """
     check_ranking(alpha=alpha, beta=beta, list_length=list_length)
-    student, teacher = operands(student, teacher, least=list_length + 1)
+    student, teacher = check_inputs(student, teacher, least=list_length + 1)
     lists = _nearest_others(teacher * safe_scale(teacher), list_length)
     scores = -alpha * pairwise_distances(student.double()).gather(1, lists).pow(beta)
     # not logcumsumexp, whose derivative subtracts large numbers
@@ -69,15 +69,15 @@ def hard_darkrank(
 
 
 def check_ranking(*, alpha: float = 3.0, beta: float = 3.0, list_length: int = 4) -> None:
-    """ValueError unless `hard_darkrank` can work with these options."""
+    """Refuse options that `hard_darkrank` is not defined for."""
     check_positive("alpha", alpha)
     check_positive("beta", beta)
     if list_length < 2:
-        raise ValueError(f"list_length must be 2 or more, not {list_length}: a list of one row has no order")
+        raise ValueError(f"list_length must be 2 or more, not {list_length}: a single row has no order")
 
 
 @torch.no_grad()
 def _nearest_others(rows: Tensor, count: int) -> Tensor:
-    """Numbers of the `count` other rows nearest to each row, nearest first."""
+    """Indices of the `count` other rows nearest to each row, nearest first."""
     distances = pairwise_distances(rows).fill_diagonal_(torch.inf)
     return distances.sort(dim=1, stable=True).indices[:, :count]

@@ -4,9 +4,9 @@ H.-J. Ye, S. Lu, D.-C. Zhan, "Distilling Cross-Task Knowledge via Relationship M
 "Generalized Knowledge Distillation via Relationship Matching", TPAMI 2022, arXiv:2205.01915. Formulas are those of the
 authors' code, njulus/ReFilled and njulus/GKD@a37fc79, which changed over time: `REFILLED_PRESETS` names the versions.
 
-The first stage trains the embedding, without labels' help but for choosing what to compare: an anchor's distances to a
-positive and to hard negatives should stand in the same relation as the teacher's. The second trains a classifier on top
-with cross-entropy, and with the teacher's nearest class means as soft labels; it needs no teacher of the same classes.
+The first stage trains the embedding, with labels only to choose the tuples: an anchor's distances to a positive and to
+hard negatives should stand in the same relation as the teacher's. The second trains a classifier on top with
+cross-entropy, and with the teacher's nearest class means as soft labels; the teacher may have other classes.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from relbench.geometry import pairwise_distances
-from relbench.losses.check_inputs import as_floats, check_positive, class_numbers, operands, unit_rows
+from relbench.losses.check_inputs import as_floats, check_inputs, check_positive, class_numbers, unit_rows
 from relbench.losses.triplet import positive_pairs
 
 Negatives = Literal["all", "each", "fewest", "nearest"]
@@ -27,14 +27,14 @@ Average = Literal["image", "entry"]
 
 @dataclass(frozen=True)
 class RefilledPreset:
-    """One version of the authors' code.
+    """A version of the authors' code.
 
     Attributes:
         embedding: options of `refilled_embedding`.
         classifier: options of `refilled_classifier`.
-        centres: what `class_centres` are the means of. "batch": of the rows of the batch; "training set": of all rows,
-            found once before the second stage.
-        note: what it does beyond these options.
+        centres: the rows that `class_centres` are means of: those of the batch, or of the training set, found once
+            before the second stage.
+        note: where the code goes beyond these options.
     """
 
     embedding: Mapping[str, Any]
@@ -62,7 +62,7 @@ REFILLED_PRESETS: dict[str, RefilledPreset] = {
         embedding=_GKD_EMBEDDING,
         classifier={"divergence_weight": 1.0, "temperature": 1.0, "student_temperature": 1.0},
         centres="training set",
-        note='njulus/GKD@a37fc79, model \'gkd\'; "fewest" leaves one negative in most batches, "all" repairs it',
+        note='njulus/GKD@a37fc79, model \'gkd\'; "fewest" leaves a single negative in most batches, "all" repairs it',
     ),
     "wgkd2021": RefilledPreset(
         embedding=_GKD_EMBEDDING,
@@ -84,30 +84,30 @@ def refilled_embedding(
     negatives: Negatives = "all",
     scale: float = 1000.0,
 ) -> Tensor:
-    """REFILLED, first stage: match the relation of a positive's distance to those of hard negatives.
+    """REFILLED, first stage: match the relation of a positive's distance to the distances of hard negatives.
 
     For every ordered pair of an anchor a and a positive p, negatives n are chosen by the student's own distances, those
-    with ``0 < d(a, n) - d(a, p) <= margin``. Such a tuple has the probabilities
+    with ``0 < d(a, n) - d(a, p) <= margin``. Such a tuple has the probabilities, for the student,
 
         P = softmax( -d(a, p) / temperature,  -d(a, n_1) / temperature,  ... )
 
-    for the student, and those with the teacher's distances of the same rows for the teacher. The loss is `scale` times
-    the mean over the tuples of ``KL(P_teacher || P_student)``.
+    and likewise for the teacher, with its distances of the same rows. The loss is `scale` times the mean over tuples of
+    ``KL(P_teacher || P_student)``.
 
     Args:
-        student: ``(batch, student_dim)``, floating. Taken as they are; the authors' rows have unit length, for which
-            margin and temperature are meant. Gets the gradient; the choice of negatives passes none on.
+        student: ``(batch, student_dim)``, floating. Used as given; the authors' rows have unit length, which margin
+            and temperature assume. Gets the gradient; none flows through the choice of negatives.
         teacher: ``(batch, teacher_dim)``, floating, likewise. A constant.
         labels: ``(batch,)``, class numbers.
         temperature: above 0, in units of distance.
-        margin: how much farther than the positive a negative may be, above 0, in units of distance; "nearest" has no
-            use for it.
-        negatives: "all": a tuple for each pair, with all its chosen negatives, however many they are. "each": a tuple
-            for each pair and each of its negatives, that is triplets. "fewest": as "all", but each tuple is cut to as
-            many negatives as the poorest tuple of the batch has, those with the lowest row numbers. "nearest": a
-            triplet for each pair, with the nearest negative that is farther than the positive, or if there is none,
-            the farthest negative.
-        scale: factor of the whole, above 0: the divergence itself is of the order of 1e-3.
+        margin: how much farther than the positive a negative may be, above 0, in units of distance; ignored by
+            "nearest".
+        negatives: "all": a tuple for each pair, with all its chosen negatives. "each": a tuple
+            for each pair and each of its negatives, that is triplets. "fewest": as "all", but each tuple is cut to the
+            smallest number of negatives of any tuple in the batch, keeping the lowest row numbers. "nearest": a
+            triplet for each pair, with the nearest negative that is farther than the positive, or else the farthest
+            negative.
+        scale: factor of the loss, above 0: the divergence itself is of the order of 1e-3.
 
     Returns:
         Scalar in nats times `scale`, never below 0 by more than rounding (1e-12 of `scale`); 0, with gradient 0, where
@@ -119,35 +119,35 @@ def refilled_embedding(
             whole numbers, or an option is out of its range.
 
     Numerics:
-        Distances are computed in the type of the result; the divergence, which is small against the logarithms whose
-        difference it is, in float64. A student that is not finite gives a loss that is not; so does one whose squared
-        distances leave the type (float32: distances above 1e18).
+        Distances are computed in the type of the result; the divergence, a small difference of large logarithms, in
+        float64. The loss of a student that is not finite is not finite either; nor is it where squared distances leave
+        the type (float32: distances above 1e18).
 
     Cost:
-        Memory a few times ``pairs batch`` numbers, for the pairs of anchor and positive; none with `dim` in it.
+        Memory a few times ``pairs batch`` numbers, for the pairs of anchor and positive; independent of `dim`.
 
     Source:
-        arXiv:2205.01915; njulus/GKD@a37fc79, with masks as in njulus/ReFilled@be649aa (`flag_merge`). "all" is what
-        the text of the method says; "fewest" is GKD's code, whose tuples are nearly always triplets for it; "each" is
+        arXiv:2205.01915; njulus/GKD@a37fc79, with masks as in njulus/ReFilled@be649aa (`flag_merge`). "all" follows
+        the text of the paper; "fewest" GKD's code, whose tuples are therefore nearly always triplets; "each" is
         ReFilled's default and "nearest" that of June 2020, both with half the scale (see `REFILLED_PRESETS`).
-        Departure: a batch without tuples ends the authors' program, and counts 0 here.
+        Departure: a batch without tuples ends the authors' program; here its loss is 0.
     """
     _check_options(temperature=temperature, margin=margin, scale=scale)
     _check_choice("negatives", negatives, Negatives)
-    student, teacher = operands(student, teacher)
+    student, teacher = check_inputs(student, teacher)
     labels = _checked_labels(labels, len(student))
     distances, target = pairwise_distances(student).double(), pairwise_distances(teacher).double()
     anchors, members, real = _tuples(distances.detach(), labels, margin, negatives)
-    own, wanted = (
+    own, target = (
         _tuple_log_probabilities(sides[anchors, members] / temperature, real) for sides in (distances, target)
     )
-    divergence = kl_div(own, wanted, reduction="sum", log_target=True) / max(len(members), 1)
+    divergence = kl_div(own, target, reduction="sum", log_target=True) / max(len(members), 1)
     unseen = 0 * distances.sum()  # not finite where a row isn't, also if no tuple has it
     return (scale * divergence + unseen).to(student.dtype)
 
 
 def _tuples(distances: Tensor, labels: Tensor, margin: float, negatives: Negatives) -> tuple[Tensor, Tensor, Tensor]:
-    """What is compared.
+    """The tuples that are compared.
 
     Returns:
         Anchors ``(tuples, 1)``; members ``(tuples, size)``, the positive first; and which members count, likewise.
@@ -166,7 +166,7 @@ def _tuples(distances: Tensor, labels: Tensor, margin: float, negatives: Negativ
 
 
 def _chosen(gaps: Tensor, negative: Tensor, margin: float, negatives: Negatives) -> Tensor:
-    """Which rows are each pair's negatives, ``(pairs, batch)``; `gaps` say how much farther than the positive."""
+    """Flags of each pair's negatives, ``(pairs, batch)``; `gaps`: how much farther than the positive each row is."""
     if negatives == "nearest":
         return _nearest_outside(gaps, negative)
     chosen = negative & (gaps > 0) & (gaps <= margin)
@@ -177,7 +177,7 @@ def _chosen(gaps: Tensor, negative: Tensor, margin: float, negatives: Negatives)
 
 
 def _nearest_outside(gaps: Tensor, negative: Tensor) -> Tensor:
-    """Marks one negative a pair: the nearest of those farther than the positive, else the farthest of all."""
+    """Flags of one negative per pair: the nearest of those farther than the positive, else the farthest of all."""
     outside = gaps.masked_fill(~negative | (gaps <= 0), torch.inf)
     farthest = gaps.masked_fill(~negative, -torch.inf).argmax(dim=1)
     index = torch.where(outside.isfinite().any(dim=1), outside.argmin(dim=1), farthest)
@@ -185,7 +185,7 @@ def _nearest_outside(gaps: Tensor, negative: Tensor) -> Tensor:
 
 
 def _tuple_log_probabilities(distances: Tensor, real: Tensor) -> Tensor:
-    """Of the members of each tuple; what does not count gets the type's lowest number, and so probability 0."""
+    """Log-probabilities of the members of each tuple; what does not count gets probability 0."""
     return (-distances).masked_fill(~real, torch.finfo(distances.dtype).min).log_softmax(dim=1)
 
 
@@ -193,9 +193,9 @@ def class_centres(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
     """The mean of each class's rows, scaled to Euclidean length 1.
 
     Args:
-        embeddings: ``(count, dim)``, floating, taken as they are: not brought to unit length first. Get no gradient.
+        embeddings: ``(count, dim)``, floating, not brought to unit length first. Get no gradient.
         labels: ``(count,)``, class numbers below `classes`.
-        classes: how many there are.
+        classes: number of classes.
 
     Returns:
         ``(classes, dim)``, float64 if `embeddings` are, else float32; a class without rows has zeros.
@@ -207,13 +207,13 @@ def class_centres(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
     Source:
         njulus/GKD@a37fc79. The code divides by another count than the class's; at unit length it makes no difference.
     """
-    _, rows = operands(embeddings, embeddings)
+    _, rows = check_inputs(embeddings, embeddings)
     labels = _checked_labels(labels, len(rows), classes)
     sums = rows.new_zeros(classes, rows.shape[1], dtype=torch.float64).index_add_(0, labels, rows.double())
     return unit_rows(sums).to(rows.dtype)
 
 
-def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
+def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
     student_logits: Tensor,
     teacher: Tensor,
     labels: Tensor,
@@ -244,13 +244,13 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
         teacher: ``(batch, dim)``, floating: the teacher's embeddings of the images. A constant.
         labels: ``(batch,)``, class numbers.
         centres: ``(classes, dim)``, floating, see `class_centres`. A constant.
-        teacher_logits: ``(batch, teacher_classes)``, floating: what the teacher's own classifier says, over whatever
-            classes it was trained on. A constant; needed where `weighted`, and not looked at elsewhere.
+        teacher_logits: ``(batch, teacher_classes)``, floating: of the teacher's own classifier, over the
+            classes that it was trained on. A constant; needed where `weighted`, ignored elsewhere.
         divergence_weight: above 0.
         temperature: of the teacher, above 0.
         student_temperature: of the student, above 0.
         weighted: whether images have weights.
-        average: "image": as above. "entry": divided by the number of classes of the batch too.
+        average: "image": as above. "entry": divided by the number of classes in the batch as well.
 
     Returns:
         Scalar in nats, never below 0 by more than rounding (in float32 by 1e-6 of 1 + `divergence_weight`); float64 if
@@ -270,16 +270,16 @@ def refilled_classifier(  # noqa: PLR0913 (what a batch is, and the options)
         divergence_weight=divergence_weight, temperature=temperature, student_temperature=student_temperature
     )
     _check_choice("average", average, Average)
-    logits, embeddings = operands(student_logits, teacher)
+    logits, embeddings = check_inputs(student_logits, teacher)
     labels, centres = _checked_labels(labels, len(logits), logits.shape[1]), as_floats("centres", centres)
     _check_centres(centres, logits.shape[1], embeddings.shape[1])
     present = torch.unique(labels)
     target = _centre_logits(embeddings, centres[present])
-    own, wanted = (
+    own, target = (
         (logits[:, present] / student_temperature).log_softmax(dim=1),
         (target / temperature).log_softmax(dim=1),
     )
-    divergences = kl_div(own, wanted, reduction="none", log_target=True).sum(dim=1)
+    divergences = kl_div(own, target, reduction="none", log_target=True).sum(dim=1)
     if weighted:
         divergences = divergences * _instance_weights(logits, teacher_logits)
     shares = len(present) if average == "entry" else 1
@@ -295,7 +295,7 @@ def _instance_weights(logits: Tensor, teacher_logits: Tensor | None) -> Tensor:
     """Weight of each image, ``(batch,)``."""
     if teacher_logits is None:
         raise ValueError("weighted = True needs teacher_logits, the output of the teacher's classifier")
-    _, given = operands(logits, teacher_logits)
+    _, given = check_inputs(logits, teacher_logits)
     doubts = -given.log_softmax(dim=1).amax(dim=1)
     doubts = doubts - doubts.amin()
     return 2 * torch.sigmoid(-doubts / doubts.amax().clamp_min(torch.finfo(doubts.dtype).tiny))

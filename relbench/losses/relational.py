@@ -14,21 +14,21 @@ from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
 from relbench.geometry import Sides, pairwise_distances, safe_scale
-from relbench.losses.check_inputs import operands
+from relbench.losses.check_inputs import check_inputs
 
 SMALLEST_DISTANCE = 1e-6
-"""The length that the authors give to a distance of zero (their squared one is at least 1e-12)."""
+"""The authors' floor of a distance (of its square: 1e-12)."""
 
 _SLAB_ANGLES = {"cpu": 2**18}
 _SLAB_ANGLES_ON_ACCELERATOR = 2**24
-"""How many angles to hold at once: what fits a processor's cache, or keeps an accelerator busy."""
+"""Angles held at once: what fits a processor's cache, or keeps an accelerator busy."""
 
 RKD_PRESETS = {
     "rkd-da": {"rkd_distance": 1.0, "rkd_angle": 2.0},
     "rkd-crd-zoo": {"rkd_distance": 25.0, "rkd_angle": 50.0},
 }
-"""Weights of the two losses under names they are known by. Both have the ratio 1:2, and are different losses beside a
-further term. "rkd-da": on the final embedding, alone, as the RKD paper and lenscloth/RKD@0a6c3c0 for metric learning.
+"""Weights of the two losses by their usual names. Both have the ratio 1:2, but differ beside a further term.
+"rkd-da": on the final embedding, alone, as the RKD paper and lenscloth/RKD@0a6c3c0 for metric learning.
 "rkd-crd-zoo": on the last pooled features, beside cross-entropy, as HobbitLong/RepDistiller@b84f547, whose tables many
 papers copied."""
 
@@ -57,7 +57,7 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
             fewer than two rows.
 
     Numerics:
-        Distances come from differences of rows, so a small one is as accurate as a large one: in
+        Distances come from differences of rows, so small ones are as accurate as large ones: in
         float32 a distance errs by a few 1e-7 of itself. Pairs nearer than 1e-6, equal ones among
         them, count as 1e-6 apart, as in the authors' code, and get gradient 0. So a student all of whose distances are
         below 1e-6 has a finite loss but no gradient: the floor is a length, not a fraction. Large coordinates do no
@@ -67,7 +67,7 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
         arXiv:1904.05068, equations 5 to 7; lenscloth/RKD@0a6c3c0 `RkdDistance`. The paper sums over
         pairs; mean, Huber threshold, the zero pairs and the floor follow the code.
     """
-    student, teacher = operands(student, teacher, least=2)
+    student, teacher = check_inputs(student, teacher, least=2)
     return smooth_l1_loss(_relative_distances(student), _relative_distances(teacher))
 
 
@@ -75,7 +75,7 @@ def _relative_distances(rows: Tensor) -> Tensor:
     """Distances of different rows over their mean, ``(batch, batch)``; the diagonal stays 0."""
     count = len(rows)
     different = 1 - torch.eye(count, dtype=rows.dtype, device=rows.device)
-    scale = safe_scale(rows).clamp_(max=1)  # never up: the floor is a length
+    scale = safe_scale(rows).clamp_(max=1)  # never enlarged: the floor is a length
     distances = pairwise_distances(rows * scale).clamp_min(SMALLEST_DISTANCE * scale) * different
     return distances * (count * (count - 1) / distances.sum())
 
@@ -115,7 +115,7 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         holds at any scale of either side, in float32 for coordinates from 1e-36 to 1e36; rows nearer than 7e-18 count
         as equal as well. Where the true gradient is 0, as for a student all of whose rows lie on one line, noise is
         returned: at most ``4 eps r`` of the gradient of scattered rows with the same mean distance. Measured in
-        float32: 1e-6 of it for 16 to 128 evenly spaced rows, 1e-3 for 128 normally distributed ones.
+        float32: 1e-6 of it for 16 to 128 evenly spaced rows, 1e-3 for 128 normally distributed rows.
 
     Source:
         arXiv:1904.05068, equations 8 and 9; lenscloth/RKD@0a6c3c0 `RKdAngle`. The paper sums over
@@ -123,20 +123,20 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         Departure: the code sends a gradient of order 1e12 through the direction between two equal
         rows, which has none; here it is 0.
     """
-    student, teacher = operands(student, teacher, least=2)
+    student, teacher = check_inputs(student, teacher, least=2)
     distances, target = (pairwise_distances(_near_one(rows)) for rows in (student, teacher))
     return cast("Tensor", _AngleLoss.apply(distances, target))
 
 
 def _near_one(rows: Tensor) -> Tensor:
-    """The rows at a scale where squares stay within the type: no angle changes."""
+    """The rows, scaled so that squares stay within the type; no angle changes."""
     return rows * safe_scale(rows)
 
 
 class _AngleLoss(torch.autograd.Function):
     """RKD-A as a function of two distance matrices.
 
-    The gradient is a constant to autograd; that a second derivative is refused is left to `pairwise_distances`.
+    The gradient is a constant to autograd; `pairwise_distances` refuses a second derivative.
     """
 
     @staticmethod
@@ -185,7 +185,7 @@ class _AngleTotal:
         self.opposite = torch.zeros_like(distances)  # sum over j of W
 
     def slabs(self) -> list[slice]:
-        """The vertices, cut into pieces that the buffers hold."""
+        """Ranges of vertices that fit the buffers."""
         starts = range(0, self.count, self.slab)
         return [slice(start, min(start + self.slab, self.count)) for start in starts]
 
@@ -209,12 +209,12 @@ class _AngleTotal:
         return (self.huber / self.count**3).to(self.student.distances.dtype)
 
     def gradient(self) -> Tensor:
-        """Of the mean, with respect to the student's distances, ``(count, count)``."""
+        """Gradient of the mean with respect to the student's distances, ``(count, count)``."""
         direct = self.adjacent - self.student.inverses.square() * self.pulled
         return direct.mul_(2).sub_(self.opposite).mul_(self.student.distances).div_(self.count**3)
 
 
 def _vertices_per_slab(count: int, device: str) -> int:
-    """How many vertices to take at once, for `count` rows: at least one, at most all."""
+    """Vertices per slab, for `count` rows: from 1 to all."""
     angles = _SLAB_ANGLES.get(device, _SLAB_ANGLES_ON_ACCELERATOR)
     return max(1, min(count, angles // count**2))

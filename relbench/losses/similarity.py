@@ -1,7 +1,7 @@
 """Losses that compare the similarities among a student's rows, as inner products, with those among a teacher's.
 
-Products and lengths are taken in float64: autocast and reduced-precision matrix products leave that type alone, and a
-product of float32 numbers neither overflows nor vanishes in it.
+Products and lengths are computed in float64, which autocast and reduced-precision matrix products leave alone, and in
+which products of float32 numbers neither overflow nor vanish.
 """
 
 import torch
@@ -9,22 +9,22 @@ from torch import Tensor, nn
 from torch.linalg import vector_norm
 from torch.nn.functional import linear, mse_loss
 
-from relbench.losses.check_inputs import ROWS_OR_MAPS, check_equal, operands, unit_rows
+from relbench.losses.check_inputs import ROWS_OR_MAPS, check_equal, check_inputs, unit_rows
 from relbench.seeding import seeded
 
 PKT_EPSILON = 1e-7
-"""What the authors of PKT add to lengths and to probabilities."""
+"""The constant that the authors of PKT add to lengths and to probabilities."""
 
 
 def pkt(student: Tensor, teacher: Tensor) -> Tensor:
-    """Probabilistic knowledge transfer: match the probability of each row to be a row's neighbour.
+    """Probabilistic knowledge transfer (PKT): match the probability that a row is the neighbour of another.
 
     Cosines of all pairs, a row with itself included, are brought to [0, 1] by ``(cos + 1) / 2`` and divided by their
     sum over the row: ``p[i, j]``. The loss is the mean over all ``batch^2`` entries of
 
         p_teacher  log((p_teacher + 1e-7) / (p_student + 1e-7)),
 
-    that is the divergence from the teacher's probabilities to the student's, once more divided by the batch.
+    the divergence from the teacher's probabilities to the student's, divided once more by the batch size.
 
     Args:
         student: ``(batch, student_dim)``, floating, at least two rows. Gets the gradient; a row of zeros has no
@@ -44,14 +44,14 @@ def pkt(student: Tensor, teacher: Tensor) -> Tensor:
         entries, where the usual divergence sums over a row, and 1e-7, also added to the lengths, follow the code.
         Departure: a row of zeros has a gradient of NaN in the code, and none here.
     """
-    student, teacher = operands(student, teacher, least=2)
+    student, teacher = check_inputs(student, teacher, least=2)
     target = _neighbour_probabilities(teacher)
     ratio = (target + PKT_EPSILON) / (_neighbour_probabilities(student) + PKT_EPSILON)
     return (target * ratio.log()).mean().to(student.dtype)
 
 
 def _neighbour_probabilities(rows: Tensor) -> Tensor:
-    """From rows to ``(batch, batch)``, each row of which sums to 1; float64."""
+    """Probabilities ``(batch, batch)``, each row with sum 1; float64."""
     wide = rows.double()
     lengths: Tensor = vector_norm(wide, dim=1, keepdim=True)
     unit = wide / (lengths + PKT_EPSILON).masked_fill(lengths == 0, torch.inf)
@@ -62,9 +62,9 @@ def _neighbour_probabilities(rows: Tensor) -> Tensor:
 def similarity_preserving(student_map: Tensor, teacher_map: Tensor) -> Tensor:
     """Similarity-preserving distillation: match the inner products among the images of a batch.
 
-    With ``Q`` the features of the batch, one flattened image a row, and ``G`` the matrix ``Q Q'`` whose rows are
+    With ``Q`` the features of the batch, one flattened image per row, and ``G`` the matrix ``Q Q'`` whose rows are
     divided by their Euclidean length, the loss is ``sum (G_student - G_teacher)^2 / batch^2``. Rows have unit L2
-    length, not L1: another library's form with L1 is another loss, of about a twelfth the size.
+    length, not L1: the form with L1 in another library is a different loss, about a twelfth of this.
 
     Args:
         student_map: ``(batch, channels, height, width)`` or ``(batch, dim)``, floating. Gets the gradient. An
@@ -84,9 +84,9 @@ def similarity_preserving(student_map: Tensor, teacher_map: Tensor) -> Tensor:
         F. Tung, G. Mori, ICCV 2019, arXiv:1907.09682, equation 4; HobbitLong/RepDistiller@b84f547 `Similarity`,
         verified by the paper's author according to its README. The usual weight is 3000, next to cross-entropy.
         Departure: the code divides by 1e-12 where a row of ``Q Q'`` is shorter than that, which sends a gradient of
-        order 1e12 to an image of zeros; here only a row of exactly 0 counts as one, and passes no gradient.
+        order 1e12 to an image of zeros; here only a row of exact zeros counts as such, and gets no gradient.
     """
-    student, teacher = operands(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
+    student, teacher = check_inputs(student_map, teacher_map, dimensions=ROWS_OR_MAPS)
     return mse_loss(_row_similarities(student), _row_similarities(teacher)).to(student.dtype)
 
 
@@ -97,20 +97,20 @@ def _row_similarities(features: Tensor) -> Tensor:
 
 
 def correlation_congruence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Correlation congruence as the public code has it: differences of neighbouring rows, multiplied.
+    """Correlation congruence (CC) as in the public code: products of neighbouring rows' differences.
 
     With ``D = |student - teacher|``, element by element, the loss is the mean over the ``batch - 1`` pairs of
     neighbouring rows of the inner product ``<D_i, D_{i+1}>``.
 
-    This is not the formula of the paper of that name, which compares a kernel among a student's rows with the
-    teacher's. It compares a student's row with the teacher's row, coordinate by coordinate, and so it is no relational
-    loss by what it measures; it depends on the order of the batch; and it is 0 already where of any two neighbours one
-    agrees with its teacher. It stands here since published tables under the name come from it.
+    This is not the formula of the paper of that name, which compares a kernel among the student's rows with the
+    teacher's. It compares a student's row with the teacher's row, coordinate by coordinate, so it is not relational; it
+    depends on the order of the batch; and it is already 0 where every other row agrees with its teacher. It is here
+    because published tables under the name come from it.
 
     Args:
         student: ``(batch, dim)``, floating, at least two rows. Gets the gradient.
-        teacher: ``(batch, dim)``, floating, of the same `dim`. A constant. The code puts a trained linear layer on
-            either side first, so that the dimensions agree; these layers are not part of this function.
+        teacher: ``(batch, dim)``, floating, of the same `dim`. A constant. The code first puts a trained linear layer
+            on either side, so that the dimensions agree; these layers are not part of this function.
 
     Returns:
         Scalar, at least 0, in squared units of a coordinate; float64 if either input is, else float32 (half precision
@@ -124,7 +124,7 @@ def correlation_congruence(student: Tensor, teacher: Tensor) -> Tensor:
         HobbitLong/RepDistiller@b84f547 `Correlation`, sent to its author by an author of the paper, B. Peng et al.,
         ICCV 2019, arXiv:1904.01802, according to a comment there.
     """
-    student, teacher = operands(student, teacher, least=2)
+    student, teacher = check_inputs(student, teacher, least=2)
     check_equal("columns", student.shape[1], teacher.shape[1], "choose equal dimensions, or project the student first")
     differences = (student - teacher).abs()
     return (differences[:-1] * differences[1:]).sum(dim=1).mean()
@@ -133,19 +133,19 @@ def correlation_congruence(student: Tensor, teacher: Tensor) -> Tensor:
 class CorrelationCongruence(nn.Module):
     """`correlation_congruence` after a linear map of the student's embeddings to the teacher's dimension.
 
-    The map is trained along with the student: its parameters are this module's.
+    The map is trained along with the student: its weights are this module's parameters.
 
     Args:
         embedding_size: dimension of the student's embeddings.
         teacher_size: dimension of the teacher's.
-        seed: of the projection's first values.
+        seed: of the projection's initial values.
 
     Raises:
         ValueError: a size is not positive.
 
     Source:
-        HobbitLong/RepDistiller@b84f547 `Correlation`, `LinearEmbed`. Departure: there the teacher's embeddings go
-        through a trained layer too, so that the target itself can shrink; here they stay as they are.
+        HobbitLong/RepDistiller@b84f547 `Correlation`, `LinearEmbed`. Departure: there the teacher's embeddings pass
+        through a trained layer too, so that the target itself can shrink; here they are left unchanged.
     """
 
     def __init__(self, *, embedding_size: int, teacher_size: int, seed: int = 0) -> None:
@@ -168,10 +168,10 @@ class CorrelationCongruence(nn.Module):
 
         Raises:
             TypeError: an input is not a torch tensor.
-            ValueError: as `correlation_congruence`, and where the inputs have other dimensions than the module.
+            ValueError: as `correlation_congruence`, or the inputs' dimensions are not the module's.
         """
-        student, teacher = operands(student, teacher, least=2)
-        check_equal("columns", student.shape[1], self.projection.in_features, "it was made for embeddings of that size")
+        student, teacher = check_inputs(student, teacher, least=2)
+        check_equal("columns", student.shape[1], self.projection.in_features, "the module was made for such embeddings")
         with torch.autocast(student.device.type, enabled=False):
             weight, bias = (values.to(student.dtype) for values in self.projection.parameters())
             projected = linear(student, weight, bias)

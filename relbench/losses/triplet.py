@@ -1,11 +1,10 @@
 """The triplet loss with distance-weighted sampling of negatives.
 
-The sampling: C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krahenbuhl, "Sampling Matters in Deep Embedding Learning",
+Sampling: C.-Y. Wu, R. Manmatha, A. J. Smola, P. Krahenbuhl, "Sampling Matters in Deep Embedding Learning",
 ICCV 2017, arXiv:1706.07567. As used, and compared with, in lenscloth/RKD@0a6c3c0.
 """
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from relbench.geometry import pairwise_distances, working_dtype
 from relbench.losses.check_inputs import as_floats, class_numbers
 
 NEAREST = 0.5
-"""Negatives nearer than this (on the unit sphere) get no more weight than one at this distance."""
+"""Negatives nearer than this (on the unit sphere) are weighted as at this distance."""
 
 FARTHEST = 1.4
 """Negatives at this distance or farther are not drawn: with a margin of 0.2 they rarely give a gradient."""
@@ -25,9 +24,9 @@ def triplet_margin(embeddings: Tensor, triplets: Tensor, *, margin: float = 0.2)
     """Triplet loss: the mean of ``max(0, |anchor - positive| - |anchor - negative| + margin)``.
 
     Args:
-        embeddings: ``(batch, dim)``, floating, taken as they are: not brought to unit length. Get the gradient.
+        embeddings: ``(batch, dim)``, floating, not brought to unit length here. Get the gradient.
         triplets: ``(count, 3)``, int64: row numbers of anchor, positive, negative; at least one triplet.
-        margin: by how much a negative is to be farther than a positive, above 0, in units of distance.
+        margin: by how much a negative should be farther than a positive, above 0, in units of distance.
 
     Returns:
         Scalar, the mean over all triplets, satisfied ones included; float64 if `embeddings` are, else float32.
@@ -36,7 +35,7 @@ def triplet_margin(embeddings: Tensor, triplets: Tensor, *, margin: float = 0.2)
         ValueError: wrong shapes, no triplets, or a margin that is not above 0.
 
     Source:
-        lenscloth/RKD@0a6c3c0 `L2Triplet`. Euclidean distances, not squared ones; as in the code, 1e-6 is added to each
+        lenscloth/RKD@0a6c3c0 `L2Triplet`. Euclidean distances, not squared; as in the code, 1e-6 is added to each
         coordinate of a difference, which gives equal rows a finite gradient. Finite in float32 for distances up to
         1e18, whose squares lie within the type.
     """
@@ -59,30 +58,30 @@ def positive_pairs(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def distance_weighted_probabilities(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """Probability of each row to be drawn as the negative of each pair of anchor and positive.
+    """Probability that a row is drawn as the negative of a pair of anchor and positive.
 
-    On the unit sphere in `dim` dimensions most pairs are about sqrt(2) apart; a negative at distance D gets a weight of
-    one over the density of such distances,
+    On the unit sphere in `dim` dimensions most pairs are about sqrt(2) apart; a negative at distance D is
+    weighted by the reciprocal of the density of such distances,
 
         log weight = (2 - dim) log D  -  (dim - 3) / 2  log(1 - D^2 / 4),
 
-    so that all distances are about equally likely. D counts as at least 0.5, and D of 1.4 or more gets no weight. An
-    anchor none of whose negatives has weight draws from all of its negatives alike.
+    so that all distances are about equally likely. D is raised to 0.5 at least; from 1.4 on the weight is 0. An anchor
+    whose negatives all have weight 0 draws from all of them uniformly.
 
     Args:
         embeddings: ``(batch, dim)``, floating; brought to unit length here. Get no gradient.
         labels: ``(batch,)``, class numbers.
 
     Returns:
-        ``(pairs, batch)``: a row for each pair, in the order of `positive_pairs`, with sum 1.
+        ``(pairs, batch)``: a row of sum 1 for each pair, in the order of `positive_pairs`.
 
     Raises:
         ValueError: wrong shapes, no two rows of one class, or all rows of one class.
 
     Source:
         arXiv:1706.07567, section 4; lenscloth/RKD@0a6c3c0 `DistanceWeighted`. Departure: the code scales a row's
-        weights by its largest one before it discards those of positives and of distances above 1.4, so that in float32
-        and high dimension the others can all vanish, and the draw becomes uniform; here the largest that remains is 1.
+        weights by the largest before it discards those of positives and of distances above 1.4, so that in float32 and
+        high dimension the others can all vanish, and the draw becomes uniform; here the largest that remains is 1.
     """
     embeddings, labels = as_floats("embeddings", embeddings), class_numbers(labels)
     _check_labels(embeddings, labels)
@@ -92,7 +91,7 @@ def distance_weighted_probabilities(embeddings: Tensor, labels: Tensor) -> Tenso
 
 @torch.no_grad()
 def _negative_probabilities(embeddings: Tensor, labels: Tensor) -> Tensor:
-    """The same for each anchor, whichever its positive: ``(batch, batch)``."""
+    """Probabilities of each anchor, whatever its positive: ``(batch, batch)``."""
     negative = labels[:, None] != labels
     distances = pairwise_distances(normalize(embeddings.to(working_dtype(embeddings))))
     dim = embeddings.shape[1]
@@ -107,7 +106,7 @@ def _negative_probabilities(embeddings: Tensor, labels: Tensor) -> Tensor:
 def _draw(probabilities: Tensor, anchors: Tensor, generator: torch.Generator) -> Tensor:
     """An independent draw for each entry of `anchors` (sorted) from that row of `probabilities`.
 
-    Each row is drawn from as often as the most frequent anchor needs, and what is too much is left out: several times
+    Each row is drawn from as often as the most frequent anchor needs, and surplus draws are dropped: several times
     faster than a row of probabilities for each pair.
     """
     counts = torch.bincount(anchors, minlength=len(probabilities))
@@ -121,13 +120,13 @@ def _draw(probabilities: Tensor, anchors: Tensor, generator: torch.Generator) ->
 class DistanceWeightedTriplet:
     """Triplet loss over all ordered pairs of anchor and positive, each with one negative drawn by distance.
 
+    Negatives are drawn with `distance_weighted_probabilities`.
+
     Attributes:
         margin: see `triplet_margin`.
-        sampling: how negatives are drawn; see `distance_weighted_probabilities`.
     """
 
     margin: float = 0.2
-    sampling: Literal["distance-weighted"] = "distance-weighted"
 
     def __post_init__(self) -> None:
         _check_margin(self.margin)
@@ -136,8 +135,8 @@ class DistanceWeightedTriplet:
         """The loss of a batch.
 
         Args:
-            embeddings: ``(batch, dim)``, floating. Get the gradient. Distances are those of the rows as they are; only
-                the draw looks at them on the unit sphere.
+            embeddings: ``(batch, dim)``, floating. Get the gradient. Distances are those of the rows as given; only the
+                draw takes them to the unit sphere.
             labels: ``(batch,)``, class numbers.
             generator: draws the negatives, on its own device: the same draw on the CPU and on a GPU.
 
@@ -166,7 +165,7 @@ def _check_matrix(embeddings: Tensor) -> None:
 
 
 def _check_labels(embeddings: Tensor, labels: Tensor) -> None:
-    """ValueError unless every row has a label and there are both positives and negatives to draw."""
+    """Refuse a batch with rows without a label, or without positives or negatives."""
     _check_matrix(embeddings)
     if labels.shape != embeddings.shape[:1]:
         raise ValueError(f"labels must have the shape ({len(embeddings)},), one per row, not {tuple(labels.shape)}")

@@ -96,7 +96,7 @@ def test_a_row_is_never_in_its_own_list():
     [
         ({"alpha": 0.0}, "alpha must be a finite number above 0, not 0.0"),
         ({"beta": float("nan")}, "beta must be a finite number above 0, not nan"),
-        ({"list_length": 1}, "list_length must be 2 or more, not 1: a list of one row has no order"),
+        ({"list_length": 1}, "list_length must be 2 or more, not 1: a single row has no order"),
         ({"list_length": 5}, "at least 6 rows in the batch, but there is 5"),
     ],
 )

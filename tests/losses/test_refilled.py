@@ -217,7 +217,7 @@ BAD = [
     ),
     (
         lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS + 0.5),
-        r"labels are floats, but not all of them whole numbers: one is 0.5",
+        r"labels must be exact whole numbers, not 0\.5",
     ),
     (
         lambda: refilled_embedding(unit(9, 3), unit(9, 3), LABELS, temperature=0.0),

@@ -148,7 +148,7 @@ def test_the_projection_comes_from_its_seed_alone():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: projecting()(random(4, 4), random(4, 5)), "columns, but have 4 and 3: it was made for embeddings of"),
+        (lambda: projecting()(random(4, 4), random(4, 5)), "columns, but have 4 and 3: the module was made for such"),
         (lambda: projecting()(random(4, 3), random(4, 3)), "columns, but have 5 and 3"),
         (lambda: projecting()(random(1, 3), random(1, 5)), "at least 2 rows"),
         (lambda: CorrelationCongruence(embedding_size=3, teacher_size=0), "sizes must be positive numbers, not 3 and"),
