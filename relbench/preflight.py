@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
 from relbench.data import Progress
 from relbench.data.samplers import ClassBalancedSampler
@@ -16,7 +15,7 @@ from relbench.models import check_weights
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks.retrieval import EVALUATION_BATCH
-from relbench.training.assemble import shapes_of, try_terms
+from relbench.training.assemble import try_terms
 
 
 def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
@@ -56,11 +55,11 @@ def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, channels:
     labels, classes = labels_of(table, indices_of(table, "train"))
     kinds = _kinds(experiments)
     for one in kinds:
-        class_batches(one, labels, torch.Generator())
+        class_batches(one, torch.from_numpy(labels), torch.Generator())
     check_retrieval(table, "test", ks)
     check_retrieval(table, "validation", (1,))
     for one in kinds:
-        try_terms(one, shapes_of(one, channels, len(classes)))
+        try_terms(one, channels, len(classes))
 
 
 def _kinds(experiments: Sequence[Experiment]) -> Collection[Experiment]:
@@ -152,9 +151,7 @@ def _check_images(row: Row, one: Experiment, what: str, experiment: Experiment, 
         )
 
 
-def class_batches(
-    experiment: Experiment, labels: NDArray[np.int64], generator: torch.Generator
-) -> ClassBalancedSampler:
+def class_batches(experiment: Experiment, labels: torch.Tensor, generator: torch.Generator) -> ClassBalancedSampler:
     """The batches of a run, from class numbers of its training images."""
     training = experiment.training
-    return ClassBalancedSampler(torch.from_numpy(labels), training.batch_size, training.images_per_class, generator)
+    return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, generator)

@@ -11,6 +11,7 @@ from relbench.data import data_title, find_data_set
 from relbench.experiment import Experiment, Net, Term, changed
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
+from relbench.losses.inputs import required_by
 from relbench.models import TRUNKS, layers_of
 from relbench.results.records import Entry, Plan
 from relbench.results.run_folder import has_classifier
@@ -142,7 +143,8 @@ def _check_term(term: Term, experiment: Experiment) -> None:
     entry, teacher = _entry(term), experiment.teacher
     if entry.needs_teacher and not teacher:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
-    if teacher and {"teacher_logits"} & set(entry.takes) - set(entry.optional) and not has_classifier(teacher):
+    needed = required_by(set(entry.takes) - set(entry.optional))
+    if teacher and "teacher_classifier" in needed and not has_classifier(teacher):
         raise ValueError(
             f"the loss {term.loss} compares with the output of the teacher's classifier, but the teacher has none: "
             "add the loss probe (which leaves the embeddings unchanged) or cross_entropy to the teacher's terms"

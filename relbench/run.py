@@ -7,6 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +15,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, indices_of, labels_of, roles_of
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Experiment, Precision, Training
 from relbench.files import atomic_write
-from relbench.losses import class_centres, find_loss
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
-from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, weights_of
+from relbench.models import embed, weights_of
 from relbench.preflight import check_runs, class_batches
 from relbench.results.checkpoint import State, selected_weights, weights_hash
 from relbench.results.records import WATCHED, Row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks.retrieval import CachedViews, evaluation_batches, measure_test
 from relbench.tensors import content_hash
-from relbench.training import DivergedError, Task, Teacher, Trainer
-from relbench.training.assemble import classifier_of, layers_in, shapes_of, weighted_losses
+from relbench.training import DivergedError, Trainer
+from relbench.training.assemble import TrainedNetworks, assemble, table_data
 
 # By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
 # autocast leaves in float32 goes as torch has it by default.
@@ -114,13 +115,14 @@ def _train(
     source: CachedViews,
     ks: Sequence[int],
     on_step: Callable[[int], None],
-) -> tuple[State, Embedder]:
+) -> tuple[State, nn.Module]:
     """Train to the last step; the network comes back with the weights of the step that counts."""
     channels, first = source.shape.channels, experiment.initialized_from
     _begin_anew_with_own_losses(experiment, folder)
-    network = laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.training)
+    data = table_data(source, partial(class_batches, experiment), _validation(source, ks, experiment.training))
+    setup = assemble(experiment, TrainedNetworks(folder.runs, source.source), data)
     trainer = Trainer(
-        _task(experiment, folder.runs, source, ks, network),
+        setup,
         experiment.training,
         experiment.seed,
         experiment.fingerprint,
@@ -129,13 +131,8 @@ def _train(
     )
     with own_losses_named(experiment):
         state = trainer.run(on_step)
-    network.load_state_dict(selected_weights(state))
-    return state, network
-
-
-def laid_out(network: Embedder, training: Training) -> Embedder:
-    """The network, its weights and images in memory as the settings say."""
-    return network.with_channels_last() if training.channels_last else network
+    setup.network.load_state_dict(selected_weights(state))
+    return state, setup.network
 
 
 def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:
@@ -163,48 +160,7 @@ def own_losses_named(experiment: Experiment) -> Iterator[None]:
         raise ValueError(f"training with {', '.join(own)} failed: {type(error).__name__}: {error}") from error
 
 
-def _task(experiment: Experiment, runs: Path, source: CachedViews, ks: Sequence[int], network: Embedder) -> Task:
-    indices = indices_of(source.table, "train")
-    labels, names = labels_of(source.table, indices)
-    by_index = torch.full((len(source.table),), -1).scatter(0, torch.from_numpy(indices), torch.from_numpy(labels))
-
-    def batches(generator: torch.Generator) -> Iterator[torch.Tensor]:
-        return (torch.from_numpy(indices)[batch] for batch in class_batches(experiment, labels, generator))
-
-    return Task(
-        network=network,
-        observed=FeatureExtractor(network, experiment.net, layers_in(experiment)),
-        parts=weighted_losses(experiment, shapes_of(experiment, source.shape.channels, len(names))),
-        classifier=classifier_of(experiment, len(names)),
-        teacher=_teacher(experiment, runs, source) if experiment.teacher else None,
-        batches=batches,
-        images=source.train_batch,
-        labels=by_index,
-        validate=_validation(source, ks, experiment.training),
-    )
-
-
-def _teacher(experiment: Experiment, runs: Path, source: CachedViews) -> Teacher:
-    assert experiment.teacher is not None
-    trained = load_trained(experiment.teacher, runs, source.shape.channels, "teacher")
-    network = laid_out(trained.network, experiment.training)
-    takes_centres = any("centres" in find_loss(term.loss, term.source).takes for term in experiment.terms)
-    centres = _centres(network, source.source, torch.device(experiment.training.device)) if takes_centres else None
-    seen = FeatureExtractor(network, experiment.teacher.net, layers_in(experiment))
-    return Teacher(seen, trained.classifier, centres)
-
-
-def _centres(teacher: Embedder, source: ImageSource, device: torch.device) -> torch.Tensor:
-    """The teacher's class centres, from the test views of all training images."""
-    indices = indices_of(source.table, "train")
-    labels, names = labels_of(source.table, indices)
-    embeddings = embed(teacher.to(device), evaluation_batches(source, indices), device)
-    return class_centres(torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
-
-
-def _validation(
-    source: ImageSource, ks: Sequence[int], training: Training
-) -> Callable[[torch.nn.Module], dict[str, float]]:
+def _validation(source: ImageSource, ks: Sequence[int], training: Training) -> Callable[[nn.Module], dict[str, float]]:
     """What is measured on the way: recall@1 on the validation classes, where there are any; the test's where watched.
 
     The test's metrics are written down, and nothing else is done with them.
@@ -212,14 +168,14 @@ def _validation(
     device, indices = torch.device(training.device), indices_of(source.table, "validation")
     labels, _ = labels_of(source.table, indices)
 
-    def validate(network: torch.nn.Module) -> dict[str, float]:
+    def validate(network: nn.Module) -> dict[str, float]:
         if not len(indices):
             return {}
         embeddings = torch.from_numpy(embed(network, evaluation_batches(source, indices), device))
         metrics = retrieval_metrics(embeddings.to(device), labels, ks=(1,))
         return {"recall@1": metrics["recall@1"]}
 
-    def watch(network: torch.nn.Module) -> dict[str, float]:
+    def watch(network: nn.Module) -> dict[str, float]:
         metrics = measure_test(network, source, ks, device).metrics if training.log_test_metrics else {}
         return {f"{WATCHED}{name}": value for name, value in metrics.items()}
 
@@ -231,7 +187,7 @@ def _evaluate(
     folder: RunFolder,
     source: ImageSource,
     ks: Sequence[int],
-    network: Embedder,
+    network: nn.Module,
     state: State,
 ) -> Row:
     """Embed the test classes, measure, keep the embeddings, and make the row."""

@@ -20,7 +20,7 @@ from relbench.data import GLYPHS, find_data_set
 from relbench.evaluation import nearest, retrieval_metrics
 from relbench.experiment import EMBEDDING, Experiment, Net, Term, Training, changed
 from relbench.grid.executors import Failure, Job, attempt
-from relbench.losses import LOSSES
+from relbench.losses import LOSSES, Batch
 from relbench.memory import ADVICE
 from relbench.models import build_embedder, embed
 from relbench.resolve import plan_cells, resolve_device
@@ -68,10 +68,11 @@ def loss_and_gradients(name, device, *, autocast=False):
     centres = torch.randn(CLASSES, 12, generator=generator).to(device)
     classifier = classifier_of(TAUGHT_BY, CLASSES).to(device)
     teacher = Teacher(Given((theirs[EMBEDDING], theirs)), classifier, centres)
-    objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES), teacher).to(device)
+    objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
     labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
     with computing(1, "32-true"), torch.autocast(device, torch.bfloat16, enabled=autocast):
-        (value,) = objective((own[EMBEDDING], own), labels, labels, torch.Generator().manual_seed(1)).values()
+        taught, draws = teacher.outputs(labels), torch.Generator().manual_seed(1)
+        (value,) = objective(Batch(labels, labels, draws, own[EMBEDDING], own, taught)).values()
         value.backward()
     leaves = own | dict(objective.named_parameters())
     return value.item(), {leaf: one.grad.cpu() for leaf, one in leaves.items() if one.grad is not None}

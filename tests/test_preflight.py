@@ -136,7 +136,7 @@ def test_a_teacher_of_other_images_teaches_nobody(tmp_path):
 
 
 def test_batches_are_of_the_protocols_size():
-    batch = next(iter(class_batches(TEACHER, np.arange(30) // 3, torch.Generator())))
+    batch = next(iter(class_batches(TEACHER, torch.arange(30) // 3, torch.Generator())))
     labels = batch // 3
     assert len(batch) == 8
     assert sorted(torch.bincount(labels, minlength=10).tolist()) == [0] * 6 + [2] * 4
@@ -145,7 +145,7 @@ def test_batches_are_of_the_protocols_size():
 def tried(monkeypatch, experiments, runs):
     """Terms of the runs that are tried."""
     seen = []
-    monkeypatch.setattr(relbench.preflight, "try_terms", lambda one, _: seen.append(one))
+    monkeypatch.setattr(relbench.preflight, "try_terms", lambda one, *_: seen.append(one))
     check_runs(experiments, runs, table(), (1,))
     return seen
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from relbench.lookup import lookup
 from relbench.losses.classification import cross_entropy, probe
-from relbench.losses.entry import INPUTS, Loss, inputs_of, options_of, pure_loss
+from relbench.losses.entry import Loss, inputs_of, options_of, pure_loss
 from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
+from relbench.losses.inputs import INPUTS, NEEDS, Batch, Shapes, TeacherOutputs, made_up_batch
 from relbench.losses.logits import hinton_kd
 from relbench.losses.pml import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
 from relbench.losses.ranking import check_ranking, hard_darkrank
@@ -36,14 +37,18 @@ from relbench.losses.user import guarded, own_loss, read_own
 __all__ = [
     "INPUTS",
     "LOSSES",
+    "NEEDS",
     "REFILLED_PRESETS",
     "RKD_PRESETS",
+    "Batch",
     "CorrelationCongruence",
     "DistanceWeightedTriplet",
     "FitNet",
     "Loss",
     "MetricLearningLoss",
     "RefilledPreset",
+    "Shapes",
+    "TeacherOutputs",
     "attention_transfer",
     "class_centres",
     "correlation_congruence",
@@ -54,6 +59,7 @@ __all__ = [
     "guarded",
     "hard_darkrank",
     "hinton_kd",
+    "made_up_batch",
     "neuron_selectivity",
     "own_loss",
     "pkt",

@@ -10,36 +10,10 @@ from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 from torch import Tensor
 
 from relbench.lookup import hint
-
-INPUTS = {
-    "student": "the student's embeddings, (batch, dim)",
-    "embeddings": "the same, for losses that know no teacher",
-    "teacher": "the teacher's embeddings, (batch, teacher_dim)",
-    "labels": "class numbers, (batch,)",
-    "generator": "generator of all random draws",
-    "student_map": "output of a layer of the student, (batch, channels, height, width), or its embeddings",
-    "teacher_map": "output of the teacher's layer of that name",
-    "student_logits": "output of a linear classifier on the student's embeddings, (batch, classes)",
-    "detached_logits": "the same, without gradient to the student: only the classifier learns",
-    "teacher_logits": "output of the classifier that was trained with the teacher; None without one",
-    "centres": "the teacher's class centres, (classes, teacher_dim)",
-}
-"""What a loss can be called with: the names of its positional parameters say which, and in which order."""
+from relbench.losses.inputs import INPUTS, NEEDS, Requirement, required_by
 
 RESERVED = ("layers", "loss", "source", "weight")
 """What a term says of any loss: no option can have such a name, or `--set` could not tell which is meant."""
-
-NEEDS = (
-    "num_classes",
-    "embedding_size",
-    "descriptors_dim",
-    "teacher_size",
-    "student_channels",
-    "teacher_channels",
-    "seed",
-)
-"""Options that follow from the run: whoever builds a loss fills them in, nobody needs to write them down. Two names
-mean the dimension of the student's embeddings, as pytorch-metric-learning has both."""
 
 
 def no_further_check(options: Mapping[str, Any]) -> None:
@@ -78,9 +52,19 @@ class Loss:
     free_length_revision: int = 1
 
     @property
+    def requires(self) -> frozenset[Requirement]:
+        """What must be assembled for it before the training."""
+        return required_by(self.takes)
+
+    @property
     def needs_teacher(self) -> bool:
         """Whether it compares with a teacher."""
-        return any(name.startswith("teacher") or name == "centres" for name in self.takes)
+        return "teacher" in self.requires
+
+    @property
+    def trains_student(self) -> bool:
+        """Whether its gradient reaches the student."""
+        return any(INPUTS[name].trains for name in self.takes)
 
     @property
     def needs(self) -> tuple[str, ...]:

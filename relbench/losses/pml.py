@@ -17,7 +17,8 @@ from torch.nn.functional import normalize
 
 from relbench.lookup import lookup
 from relbench.losses.check_inputs import as_floats, class_numbers
-from relbench.losses.entry import NEEDS, Loss
+from relbench.losses.entry import Loss
+from relbench.losses.inputs import NEEDS
 
 PREFIX = "pml:"
 

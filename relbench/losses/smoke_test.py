@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from relbench.experiment import EMBEDDING
 from relbench.losses.entry import Loss
+from relbench.losses.inputs import INPUTS, Batch, Shapes, TeacherOutputs, made_up_batch
 from relbench.losses.user import blame_user_code, torch_state_unchanged
 from relbench.seeding import seeded
 
@@ -54,18 +56,18 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     Raises:
         ValueError: an option is wrong, or a check failed; one line with the loss, the check, the batch, and what to do.
     """
-    facts = {"num_classes": num_classes, "embedding_size": student_dim, "descriptors_dim": student_dim}
-    facts |= {"teacher_size": teacher_dim, "seed": 0}
+    dims = ({EMBEDDING: torch.Size([dim])} for dim in (student_dim, teacher_dim))
+    shapes, generator = Shapes(num_classes, *dims), torch.Generator().manual_seed(0)
+    facts = shapes.facts(seed=0)
     given = {name: facts[name] for name in entry.needs if name in facts} | dict(options)
-    labels = (-1 - torch.arange(batch_size) // images_per_class) % num_classes
-    generator = torch.Generator().manual_seed(0)
+    batch = made_up_batch(shapes, batch_size, images_per_class, torch.Generator().manual_seed(0))
     rows = [torch.randn(batch_size, dim, generator=generator) for dim in (student_dim, teacher_dim)]
     student, teacher = [normalize(matrix) for matrix in rows] if unit_length else rows
     for case, ours, theirs in _cases(student, teacher, images_per_class):
-        batch = {"student": ours, "embeddings": ours, "teacher": theirs, "labels": labels}
+        seen = replace(batch, embeddings=ours, taught=TeacherOutputs(theirs, {}))
         loss = entry.build(**given)
         with seeded(0), torch_state_unchanged(entry.name, entry.source):
-            _Trial(entry, case, loss.to(device) if isinstance(loss, nn.Module) else loss).run(batch, device)
+            _Trial(entry, case, loss.to(device) if isinstance(loss, nn.Module) else loss).run(seen, device)
 
 
 def _cases(student: Tensor, teacher: Tensor, images_per_class: int) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -87,9 +89,9 @@ class _Trial:
     case: str
     loss: Callable[..., Tensor]
 
-    def run(self, batch: Mapping[str, Tensor], device: str) -> None:
+    def run(self, batch: Batch, device: str) -> None:
         """ValueError if a check fails."""
-        inputs = {name: _leaf(batch[name], device) for name in self.entry.takes if name != "generator"}
+        inputs = {name: _leaf(INPUTS[name].of(batch, ""), device) for name in self.entry.takes if name != "generator"}
         given = {name: rows.clone() for name, rows in inputs.items()}  # no leaves: in training they are none either
         with self._users_code():
             value = self.loss(*self._arguments(given))

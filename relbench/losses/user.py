@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from relbench.lookup import hint
 from relbench.losses.entry import RESERVED, Loss
+from relbench.losses.inputs import INPUTS
 from relbench.losses.pml import PREFIX
 from relbench.seeding import seeded
 
 LARGEST_FILE = 2**20
 """Bytes of a loss file: more is no loss, and would stand in every row."""
 
-OWN_INPUTS = ("student", "embeddings", "teacher", "labels", "generator")
+OWN_INPUTS = tuple(name for name, one in INPUTS.items() if one.requires <= {"teacher"})
 """Which of `INPUTS` the parameters of an own loss can be: what needs neither layers nor a classifier."""
 
 

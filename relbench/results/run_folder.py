@@ -142,8 +142,7 @@ class Trained:
 
 def has_classifier(experiment: Experiment) -> bool:
     """Whether a classifier is trained along with the network."""
-    taken = {name for term in experiment.terms for name in find_loss(term.loss, term.source).takes}
-    return not taken.isdisjoint(("student_logits", "detached_logits"))
+    return any("classifier" in find_loss(term.loss, term.source).requires for term in experiment.terms)
 
 
 def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -> Trained:

@@ -12,7 +12,6 @@ from relbench.losses import find_loss, read_own, try_loss
 from relbench.losses.check_inputs import check_positive
 from relbench.studies import Arm, Study
 
-TRAINS = {"student", "embeddings", "student_map", "student_logits"}  # what passes a gradient to the student
 FILE = re.compile(r"\.py(:|$)")  # tells a loss in a file from one by name
 
 
@@ -37,7 +36,7 @@ def find_added_loss(spec: str, weight: float) -> AddedLoss:
     """
     check_positive("--weight", weight)
     name, source = read_own(spec) if FILE.search(spec) else (find_loss(spec).name, "")
-    if not TRAINS & set(find_loss(name, source).takes):
+    if not find_loss(name, source).trains_student:
         raise ValueError(f"the loss {name} does not train the student: compare a loss of its embeddings")
     return AddedLoss(name.rpartition(":")[2], changed(Term(loss=name, source=source), {"weight": weight}))
 

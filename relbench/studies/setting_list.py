@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from relbench.experiment import Data, Net, Settings, Term, Training
 from relbench.lookup import lookup
 from relbench.losses import find_loss
-from relbench.losses.entry import NEEDS
+from relbench.losses.inputs import NEEDS
 from relbench.studies import STUDIES, TABLES, PrintedTable, Setup, Study
 
 NOT_OF_A_TABLE = ("name", "content", "device", "selection")  # a printed table says these itself

@@ -1,34 +1,204 @@
-"""From the terms of an experiment to what is minimised."""
+"""From an experiment to the objects that train: for the run, for the trial before it, and for the estimate of its time.
 
-from collections.abc import Mapping
+What differs between these is passed in: `networks` (trained, untrained, or made-up outputs), and images.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import nn
 
-from relbench.experiment import EMBEDDING, Experiment, Net, Term, changed
-from relbench.losses import find_loss, guarded
-from relbench.models import Classifier, FeatureExtractor, build_classifier, build_embedder
-from relbench.results.run_folder import has_classifier
-from relbench.training import Objective, Outputs, Teacher, WeightedLoss
+from relbench.data.table import ImageSource, indices_of, labels_of
+from relbench.experiment import Experiment, Net, Term, Training, changed
+from relbench.losses import Batch, Shapes, class_centres, find_loss, guarded, made_up_batch
+from relbench.losses.inputs import Requirement
+from relbench.models import Classifier, Embedder, FeatureExtractor, build_classifier, build_embedder, embed
+from relbench.results.run_folder import has_classifier, load_trained
+from relbench.tasks.retrieval import evaluation_batches
+from relbench.training.objective import Outputs, Teacher, WeightedLoss
+from relbench.training.trainer import TrainingData, TrainingSetup
 
 TRIAL_ROWS = 32  # of maps, which are large; no loss of maps finds so many too few
 
 
+class Networks(Protocol):
+    """Where student and teacher come from."""
+
+    def student(self, experiment: Experiment) -> tuple[nn.Module, nn.Module]:
+        """The network, from images to embeddings; and the same with maps of the layers that the losses compare."""
+        ...
+
+    def teacher(self, student: Experiment) -> Teacher:
+        """The student's teacher, with all that the student's losses require of it."""
+        ...
+
+
+def assemble(experiment: Experiment, networks: Networks, data: TrainingData) -> TrainingSetup:
+    """Put together what is trained on what.
+
+    Args:
+        experiment: what to train; resolved.
+        networks: `TrainedNetworks`, `UntrainedNetworks` or `MadeUpOutputs`.
+        data: images, real or made up.
+
+    Raises:
+        ValueError: a network lacks a layer that a term compares, or a loss can't be built.
+        CheckpointError: the teacher's checkpoint is damaged, gone, or another experiment's.
+    """
+    network, features = networks.student(experiment)
+    return TrainingSetup(
+        network=network,
+        features=features,
+        losses=weighted_losses(experiment, shapes_of(experiment, data.channels, data.classes)),
+        classifier=classifier_of(experiment, data.classes),
+        teacher=networks.teacher(experiment) if experiment.teacher else None,
+        data=data,
+    )
+
+
 @dataclass(frozen=True)
-class Shapes:
-    """What the losses of a run can count on.
+class TrainedNetworks:
+    """A student at its beginning, and its finished teacher.
 
     Attributes:
-        classes: of the training images.
-        student: shape of each observed layer's map of one image, the embedding's among them.
-        teacher: the same of the teacher; empty without one.
+        runs: holds a folder for each run.
+        source: of the images; class centres are those of its training images.
     """
 
+    runs: Path
+    source: ImageSource
+
+    def student(self, experiment: Experiment) -> tuple[Embedder, FeatureExtractor]:
+        """With random or pretrained weights, as the settings say."""
+        return _student(experiment, self.source.shape.channels)
+
+    def teacher(self, student: Experiment) -> Teacher:
+        """From its checkpoint."""
+        experiment = _teacher_of(student)
+        trained = load_trained(experiment, self.runs, self.source.shape.channels, "teacher")
+        network = laid_out(trained.network, student.training)
+        centres = self._centres(network, student.training.device) if "centres" in requirements(student) else None
+        return Teacher(FeatureExtractor(network, experiment.net, layers_in(student)), trained.classifier, centres)
+
+    def _centres(self, teacher: Embedder, device: str) -> torch.Tensor:
+        """The teacher's class centres, from the test views of all training images."""
+        indices = indices_of(self.source.table, "train")
+        labels, names = labels_of(self.source.table, indices)
+        batches = evaluation_batches(self.source, indices)
+        embeddings = embed(teacher.to(device), batches, torch.device(device))
+        return class_centres(torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
+
+
+@dataclass(frozen=True)
+class UntrainedNetworks:
+    """Networks whose weights nobody needs: for how long a step takes, or how large a checkpoint is.
+
+    Attributes:
+        channels: of the images.
+        classes: of the training images.
+    """
+
+    channels: int
     classes: int
-    student: Mapping[str, torch.Size]
-    teacher: Mapping[str, torch.Size]
+
+    def student(self, experiment: Experiment) -> tuple[Embedder, FeatureExtractor]:
+        """As the settings say."""
+        return _student(experiment, self.channels)
+
+    def teacher(self, student: Experiment) -> Teacher:
+        """At its beginning, with random centres."""
+        experiment = _teacher_of(student)
+        network = laid_out(build_embedder(experiment.net, self.channels, experiment.seed), student.training)
+        centres = torch.rand(self.classes, experiment.net.dim, generator=torch.Generator().manual_seed(0))
+        features = FeatureExtractor(network, experiment.net, layers_in(student))
+        return Teacher(features, classifier_of(experiment, self.classes), centres)
+
+
+@dataclass(frozen=True)
+class MadeUpOutputs:
+    """No networks: what they would show of a batch is made up, which takes no time.
+
+    Attributes:
+        batch: what student and teacher show.
+        classes: of the training images.
+    """
+
+    batch: Batch
+    classes: int
+
+    def student(self, experiment: Experiment) -> tuple[nn.Module, nn.Module]:
+        """Shows the batch."""
+        del experiment
+        shown = _Shown((self.batch.embeddings, self.batch.maps))
+        return shown, shown
+
+    def teacher(self, student: Experiment) -> Teacher:
+        """Shows the batch, with random centres."""
+        experiment, seen = _teacher_of(student), self.batch.teacher
+        centres = torch.rand(self.classes, experiment.net.dim, generator=self.batch.generator)
+        return Teacher(_Shown((seen.embeddings, seen.maps)), classifier_of(experiment, self.classes), centres)
+
+
+class _Shown(nn.Module):
+    """Shows the same whatever it looks at."""
+
+    def __init__(self, outputs: Outputs) -> None:
+        super().__init__()
+        self._outputs = outputs
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        del images
+        return self._outputs
+
+
+def _student(experiment: Experiment, channels: int) -> tuple[Embedder, FeatureExtractor]:
+    network = laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.training)
+    return network, FeatureExtractor(network, experiment.net, layers_in(experiment))
+
+
+def _teacher_of(student: Experiment) -> Experiment:
+    if student.teacher is None:
+        raise ValueError("the run has no teacher")
+    return student.teacher
+
+
+def laid_out(network: Embedder, training: Training) -> Embedder:
+    """The network, its weights and images in memory as the settings say."""
+    return network.with_channels_last() if training.channels_last else network
+
+
+def table_data(
+    source: ImageSource,
+    batches: Callable[[torch.Tensor, torch.Generator], Iterable[torch.Tensor]],
+    validate: Callable[[nn.Module], dict[str, float]],
+) -> TrainingData:
+    """The training images of a table.
+
+    Args:
+        source: of the images.
+        batches: from class numbers of the training images to batches of them, as places in that list.
+        validate: see `TrainingData`.
+    """
+    indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
+    numbers, names = labels_of(table, indices.numpy())
+    labels = torch.from_numpy(numbers)
+    return TrainingData(
+        channels=source.shape.channels,
+        classes=len(names),
+        labels=torch.full((len(table),), -1).scatter(0, indices, labels),
+        batches=lambda generator: (indices[batch] for batch in batches(labels, generator)),
+        views=source.train_batch,
+        validate=validate,
+    )
+
+
+def requirements(experiment: Experiment) -> frozenset[Requirement]:
+    """What the losses of a run require to be there before the training."""
+    return frozenset().union(*(find_loss(term.loss, term.source).requires for term in experiment.terms))
 
 
 def layers_in(experiment: Experiment) -> tuple[str, ...]:
@@ -56,27 +226,13 @@ def _shapes(net: Net, layers: tuple[str, ...], channels: int, size: int) -> Mapp
 
 
 def weighted_losses(experiment: Experiment, shapes: Shapes) -> tuple[WeightedLoss, ...]:
-    """The summands of the loss: one for each term and layer, each with parameters of its own."""
-    return tuple(
-        _part(term, layer, experiment, shapes) for term in experiment.terms for layer in term.layers or (None,)
-    )
+    """The summands of the objective: one for each term and layer, each with parameters of its own."""
+    return tuple(_part(term, layer, experiment, shapes) for term in experiment.terms for layer in term.layers or ("",))
 
 
-def _part(term: Term, layer: str | None, experiment: Experiment, shapes: Shapes) -> WeightedLoss:
-    entry = find_loss(term.loss, term.source)
-    given = {
-        "num_classes": shapes.classes,
-        "embedding_size": shapes.student[EMBEDDING][0],
-        "descriptors_dim": shapes.student[EMBEDDING][0],
-        "seed": experiment.seed,
-        **({"teacher_size": shapes.teacher[EMBEDDING][0]} if shapes.teacher else {}),
-        **(
-            {"student_channels": shapes.student[layer][0], "teacher_channels": shapes.teacher[layer][0]}
-            if layer
-            else {}
-        ),
-    }
-    loss = entry.build(**{name: given[name] for name in entry.needs if name in given} | term.options)
+def _part(term: Term, layer: str, experiment: Experiment, shapes: Shapes) -> WeightedLoss:
+    entry, facts = find_loss(term.loss, term.source), shapes.facts(experiment.seed, layer)
+    loss = entry.build(**{name: facts[name] for name in entry.needs if name in facts} | term.options)
     return WeightedLoss(term.loss, term.weight, guarded(entry, loss) if term.source else loss, entry.takes, layer)
 
 
@@ -85,49 +241,42 @@ def classifier_of(experiment: Experiment, classes: int) -> Classifier | None:
     return build_classifier(experiment.net, classes, experiment.seed) if has_classifier(experiment) else None
 
 
-def try_terms(experiment: Experiment, shapes: Shapes) -> None:
+def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
     """Compute loss and gradient of a made-up batch, twice, so that what can't be is refused before any work.
 
     Twice, as some losses keep something from one batch for the next.
+
+    Args:
+        experiment: resolved.
+        channels: of its images.
+        classes: of its training images.
 
     Raises:
         ValueError: a loss refuses what it would be given, in whatever way; one line.
     """
     training, generator = experiment.training, torch.Generator().manual_seed(0)
     enough = max(TRIAL_ROWS, 2 * training.images_per_class) if layers_in(experiment) else training.batch_size
-    rows = min(training.batch_size, enough)
-    teacher = _made_up_teacher(experiment.teacher, shapes, rows, generator) if experiment.teacher else None
-    objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, shapes.classes), teacher)
-    labels = shapes.classes - 1 - torch.arange(rows) // training.images_per_class  # the last ones: all must be allowed
-    seen, no_images = _made_up(shapes.student, rows, generator), torch.zeros(rows, 0)
-    for map_ in seen[1].values():
+    shapes, rows = shapes_of(experiment, channels, classes), min(training.batch_size, enough)
+    batch = made_up_batch(shapes, rows, training.images_per_class, generator)
+    for map_ in batch.maps.values():
         map_.requires_grad_()
+    setup = assemble(experiment, MadeUpOutputs(batch, classes), _shown_twice(batch, channels, classes))
+    objective, generators = setup.objective(), {"views": generator, "losses": generator}
     try:
-        for _ in range(2):
-            torch.autograd.backward(list(objective(seen, no_images, labels, generator).values()))
+        for indices in setup.data.batches(generator):
+            torch.autograd.backward(list(objective(setup.see(indices, generators)).values()))
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error
 
 
-def _made_up(shapes: Mapping[str, torch.Size], rows: int, generator: torch.Generator) -> Outputs:
-    maps = {name: torch.rand(rows, *shape, generator=generator) for name, shape in shapes.items()}
-    return maps[EMBEDDING], maps
-
-
-class _Given(nn.Module):
-    """Shows the same whatever it looks at."""
-
-    def __init__(self, seen: Outputs) -> None:
-        super().__init__()
-        self._seen = seen
-
-    def forward(self, images: torch.Tensor) -> Outputs:
-        del images
-        return self._seen
-
-
-def _made_up_teacher(experiment: Experiment, shapes: Shapes, rows: int, generator: torch.Generator) -> Teacher:
-    centres = torch.rand(shapes.classes, *shapes.teacher[EMBEDDING], generator=generator)
-    seen = _Given(_made_up(shapes.teacher, rows, generator))
-    return Teacher(seen, classifier_of(experiment, shapes.classes), centres)
+def _shown_twice(batch: Batch, channels: int, classes: int) -> TrainingData:
+    """The same batch twice, without images."""
+    return TrainingData(
+        channels=channels,
+        classes=classes,
+        labels=batch.labels,
+        batches=lambda _: iter((batch.indices, batch.indices)),
+        views=lambda indices, _: torch.zeros(len(indices), 0),
+        validate=lambda _: {},
+    )

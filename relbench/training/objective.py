@@ -1,11 +1,12 @@
-"""What is minimised: the weighted sum of loss terms."""
+"""The objective: the weighted sum of loss terms."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
+
+from relbench.losses.inputs import INPUTS, Batch, TeacherOutputs
 
 Outputs = tuple[torch.Tensor, Mapping[str, torch.Tensor]]  # embeddings; maps by layer
 
@@ -21,16 +22,16 @@ class WeightedLoss:
     Attributes:
         term: what its value is reported under, together with the other parts of the term.
         weight: of the value.
-        loss: gives a scalar.
-        takes: what it is called with, in order: see `relbench.losses.INPUTS`.
-        layer: whose maps are `student_map` and `teacher_map`.
+        loss: returns a scalar.
+        takes: what it is called with, in order: names of `relbench.losses.INPUTS`.
+        layer: whose maps are `student_map` and `teacher_map`; "" for losses of embeddings.
     """
 
     term: str
     weight: float
     loss: Callable[..., torch.Tensor]
     takes: tuple[str, ...]
-    layer: str | None = None
+    layer: str = ""
 
     @property
     def key(self) -> str:
@@ -40,11 +41,11 @@ class WeightedLoss:
 
 @dataclass(frozen=True)
 class Teacher:
-    """What a student is compared with; none of it is trained.
+    """A network that a student is compared with; none of it is trained, and it stays in evaluation mode.
 
     Attributes:
-        network: from images to what is seen of them.
-        classifier: from embeddings to logits; None where none was trained along.
+        network: from images to embeddings and maps.
+        classifier: from embeddings to logits; None where none was trained with it.
         centres: of the classes, ``(classes, dim)``; None where no loss takes them.
     """
 
@@ -52,64 +53,51 @@ class Teacher:
     classifier: nn.Module | None = None
     centres: torch.Tensor | None = None
 
+    def __post_init__(self) -> None:
+        """Hold it as it is."""
+        for module in (self.network, self.classifier):
+            if module:
+                module.eval().requires_grad_(requires_grad=False)
+
+    @torch.no_grad()
+    def outputs(self, images: torch.Tensor) -> TeacherOutputs:
+        """The teacher's view of a batch: computed once, for however many losses and students."""
+        embeddings, maps = self.network(images)
+        logits = self.classifier(embeddings) if self.classifier else None
+        return TeacherOutputs(embeddings, maps, logits, self.centres)
+
 
 class Objective(nn.Module):
-    """The terms of the training loss, what is trained along with the network, and the teacher.
+    """The terms of the training loss, and what is trained along with the network.
 
     Args:
         parts: the summands. Losses that are modules contribute their parameters.
         classifier: from the student's embeddings to logits, trained along; None where no loss takes them.
-        teacher: always in evaluation mode. None where no term needs one.
     """
 
-    def __init__(self, parts: Sequence[WeightedLoss], classifier: nn.Module | None, teacher: Teacher | None) -> None:
+    def __init__(self, parts: Sequence[WeightedLoss], classifier: nn.Module | None) -> None:
         super().__init__()
         self.parts = tuple(parts)
         self.trainable = nn.ModuleDict({part.key: part.loss for part in parts if isinstance(part.loss, nn.Module)})
         self.classifier = classifier
-        self._teacher = [teacher] if teacher else []  # in a list: not ours to save or train
-        for module in (teacher.network, teacher.classifier) if teacher else ():
-            if module:
-                module.eval().requires_grad_(requires_grad=False)
+        taken = {name for part in parts for name in part.takes}
+        self._shared = [name for name in INPUTS if name in taken and "layers" not in INPUTS[name].requires]
 
-    def forward(
-        self, seen: Outputs, images: torch.Tensor, labels: torch.Tensor, generator: torch.Generator
-    ) -> dict[str, torch.Tensor]:
+    def forward(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Each term's value for a batch, not yet weighted.
 
         Args:
-            seen: the student's embeddings, shape (batch, dim), and maps by layer; gradients flow to them.
-            images: what was seen, for the teacher.
-            labels: class numbers, shape (batch,).
-            generator: for losses that draw samples.
+            batch: as student and teacher see it; gradients flow to the student's embeddings and maps.
         """
-        embeddings, maps = seen
-        inputs = {"student": embeddings, "embeddings": embeddings, "labels": labels, "generator": generator}
-        inputs |= self._own_logits(embeddings)
-        taught, teacher_maps = self._taught(images)
+        known = replace(batch, classifier=self.classifier)
+        shared = {name: INPUTS[name].of(known, "") for name in self._shared}  # once, whoever takes it
         values: dict[str, torch.Tensor] = {}
         for part in self.parts:
-            layer = {"student_map": maps[part.layer], "teacher_map": teacher_maps[part.layer]} if part.layer else {}
-            given: dict[str, Any] = inputs | taught | layer
-            value = part.loss(*(given[name] for name in part.takes))
+            value = part.loss(
+                *(shared[name] if name in shared else INPUTS[name].of(known, part.layer) for name in part.takes)
+            )
             values[part.term] = values[part.term] + value if part.term in values else value
         return values
-
-    def _own_logits(self, embeddings: torch.Tensor) -> dict[str, torch.Tensor]:
-        if self.classifier is None:
-            return {}
-        given = {"student_logits": embeddings, "detached_logits": embeddings.detach()}
-        taken = {name for part in self.parts for name in part.takes}
-        return {name: self.classifier(rows) for name, rows in given.items() if name in taken}
-
-    @torch.no_grad()
-    def _taught(self, images: torch.Tensor) -> tuple[dict[str, torch.Tensor | None], Mapping[str, torch.Tensor]]:
-        if not self._teacher:
-            return {}, {}
-        teacher = self._teacher[0]
-        embeddings, maps = teacher.network(images)
-        logits = teacher.classifier(embeddings) if teacher.classifier else None
-        return {"teacher": embeddings, "teacher_logits": logits, "centres": teacher.centres}, maps
 
     def total(self, values: Mapping[str, torch.Tensor], step: int) -> torch.Tensor:
         """The weighted sum.

@@ -1,7 +1,7 @@
 """The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,28 +11,77 @@ from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
 
 from relbench.experiment import Training
+from relbench.losses.inputs import Batch
 from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
 from relbench.training.fabric import fabric_on
 from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
 
 STREAMS = ("batches", "views", "losses", "global")
+CPU = torch.device("cpu")
 LOG_ENTRIES = 100  # about so many points a curve, over the whole training
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is trained on what: all that the loop does not make itself."""
+class TrainingData:
+    """Images that a network is trained and validated on.
 
-    network: nn.Module  # from images to embeddings
-    observed: nn.Module  # the same, from images to what is seen of them: embeddings, and maps by layer
-    parts: Sequence[WeightedLoss]
-    classifier: nn.Module | None  # trained along, for losses that take logits
-    teacher: Teacher | None
-    batches: Callable[[torch.Generator], Iterator[torch.Tensor]]  # endless: indices of images
-    images: Callable[[torch.Tensor, torch.Generator], torch.Tensor]  # indices -> views
-    labels: torch.Tensor  # class number of every index that batches name
-    # on validation classes: "recall@1", or nothing without such; what else it gives is only written down
+    Attributes:
+        channels: of each image.
+        classes: number of them among the training images.
+        labels: class number of every index that batches name.
+        batches: endless; indices of images.
+        views: from indices to images, as they are trained on.
+        validate: metrics on validation classes, the task's primary one among them; nothing where there are no such
+            classes. What else it returns is only written down.
+    """
+
+    channels: int
+    classes: int
+    labels: torch.Tensor
+    batches: Callable[[torch.Generator], Iterator[torch.Tensor]]
+    views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     validate: Callable[[nn.Module], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What is trained on what: all that the loop does not make itself.
+
+    Attributes:
+        network: from images to embeddings.
+        features: the same, from images to embeddings and maps.
+        losses: the summands of the objective.
+        classifier: trained along, for losses that take logits.
+        teacher: what the network is compared with.
+        data: images.
+    """
+
+    network: nn.Module
+    features: nn.Module
+    losses: Sequence[WeightedLoss]
+    classifier: nn.Module | None
+    teacher: Teacher | None
+    data: TrainingData
+
+    def objective(self) -> Objective:
+        """The weighted sum of the losses."""
+        return Objective(self.losses, self.classifier)
+
+    def see(
+        self, indices: torch.Tensor, generators: Mapping[str, torch.Generator], device: torch.device = CPU
+    ) -> Batch:
+        """A batch as teacher and student see it; the teacher first, while no activations of the student are alive.
+
+        Args:
+            indices: of the images.
+            generators: of "views" and of "losses".
+            device: of networks and losses.
+        """
+        images = self.data.views(indices, generators["views"]).to(device)
+        labels = self.data.labels[indices].to(device)
+        taught = self.teacher.outputs(images) if self.teacher else None
+        embeddings, maps = self.features(images)
+        return Batch(indices, labels, generators["losses"], embeddings, maps, taught)
 
 
 def make_generator(seed: int, stream: int) -> torch.Generator:
@@ -43,11 +92,11 @@ def make_generator(seed: int, stream: int) -> torch.Generator:
 class Trainer:
     """Trains one network.
 
-    Two trainers with equal task, training and seed go through equal states on the same machine, whether or not one was
+    Two trainers with equal setup, training and seed go through equal states on the same machine, whether or not one was
     stopped and resumed; on the CPU to the last bit.
 
     Args:
-        task: what is trained on what.
+        setup: what is trained on what.
         training: steps, rates, selection, precision, device.
         seed: of batches, views and losses; students that differ in their loss alone see the same images.
         fingerprint: of the experiment; a checkpoint of another one is refused.
@@ -61,21 +110,23 @@ class Trainer:
 
     def __init__(
         self,
-        task: Task,
+        setup: TrainingSetup,
         training: Training,
         seed: int,
         fingerprint: str,
         checkpoint: Path,
         start: State | None = None,
     ) -> None:
-        self._task, self._protocol, self._fingerprint, self._checkpoint = task, training, fingerprint, checkpoint
+        self._training, self._fingerprint, self._checkpoint = training, fingerprint, checkpoint
         self._fabric = fabric_on(training.device, training.precision)
-        self._network, self._objective = task.network, self._make_objective()
-        parameters = [*task.network.parameters(), *self._objective.parameters()]
+        self._network, self._objective = setup.network, setup.objective().to(self._fabric.device)
+        parameters = [*setup.network.parameters(), *self._objective.parameters()]
         optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
         milestones = [round(share * training.steps) for share in training.decay_at]
         self._scheduler = MultiStepLR(optimizer, milestones, gamma=training.decay)
-        self._module, self._optimizer = self._fabric.setup(task.observed, optimizer)
+        self._module, self._optimizer = self._fabric.setup(setup.features, optimizer)
+        teacher = self._prepared(setup.teacher) if setup.teacher else None
+        self._setup = replace(setup, features=self._module, teacher=teacher)
         self._generators = {name: make_generator(seed, number) for number, name in enumerate(STREAMS)}
         self._step = 0
         self._seconds, self._since = 0.0, time.perf_counter()
@@ -88,16 +139,12 @@ class Trainer:
         elif start:
             self._begin_from(start)
 
-    def _make_objective(self) -> Objective:
-        teacher = self._prepared(self._task.teacher) if self._task.teacher else None
-        return Objective(self._task.parts, self._task.classifier, teacher).to(self._fabric.device)
-
     def _prepared(self, teacher: Teacher) -> Teacher:
         """On the device, and in the precision of the training."""
         device = self._fabric.device
         return replace(
             teacher,
-            network=self._fabric.setup_module(teacher.network.eval()),
+            network=self._fabric.setup_module(teacher.network),
             classifier=teacher.classifier.to(device) if teacher.classifier else None,
             centres=None if teacher.centres is None else teacher.centres.to(device),
         )
@@ -123,29 +170,26 @@ class Trainer:
             return self._state()
 
     def _train(self, on_step: Callable[[int], None]) -> None:
-        batches = self._task.batches(self._generators["batches"])
+        batches = self._setup.data.batches(self._generators["batches"])
         sums: dict[str, torch.Tensor] = {}
         since = self._step
         self._module.train()
-        while self._step < self._protocol.steps:
+        while self._step < self._training.steps:
             for name, value in self._advance(next(batches)).items():
                 sums[name] = sums.get(name, 0.0) + value
             self._step += 1
-            if self._is_due(max(1, self._protocol.steps // LOG_ENTRIES)) or self._is_due(self._protocol.validate_every):
+            if self._is_due(max(1, self._training.steps // LOG_ENTRIES)) or self._is_due(self._training.validate_every):
                 self._history.append({"step": self._step} | _means(sums, self._step - since))
                 sums, since = {}, self._step
-            if self._is_due(self._protocol.validate_every):
+            if self._is_due(self._training.validate_every):
                 self._validate()
                 save_checkpoint(self._state(), self._checkpoint)
             on_step(self._step)
 
     def _advance(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
-        """One step; gives the loss terms."""
-        device = self._fabric.device
-        images = self._task.images(indices, self._generators["views"]).to(device)
-        labels = self._task.labels[indices].to(device)
+        """One step; returns the loss terms."""
         values: dict[str, torch.Tensor] = self._objective(
-            self._module(images), images, labels, self._generators["losses"]
+            self._setup.see(indices, self._generators, self._fabric.device)
         )
         self._optimizer.zero_grad()
         self._fabric.backward(self._total(values))
@@ -165,13 +209,13 @@ class Trainer:
             raise DivergedError(f"step {step}: a weight is not finite; {why}try a lower learning rate")
 
     def _is_due(self, every: int) -> bool:
-        return self._step % every == 0 or self._step == self._protocol.steps
+        return self._step % every == 0 or self._step == self._training.steps
 
     def _validate(self) -> None:
         self._check_weights(self._step)
-        metrics = self._task.validate(self._network)
+        metrics = self._setup.data.validate(self._network)
         self._history[-1].update(metrics)
-        if self._protocol.selection == "validation" and self._is_best(metrics["recall@1"]):
+        if self._training.selection == "validation" and self._is_best(metrics["recall@1"]):
             weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
             losses = {name: tensor.cpu().clone() for name, tensor in self._objective.state_dict().items()}
             self._best = {"step": self._step, "network": weights, "losses": losses}

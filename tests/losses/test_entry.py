@@ -27,7 +27,8 @@ from relbench.losses import (
     similarity_preserving,
     validate_term,
 )
-from relbench.losses.entry import NEEDS, RESERVED, inputs_of, pure_loss
+from relbench.losses.entry import RESERVED, inputs_of, pure_loss
+from relbench.losses.inputs import NEEDS
 
 
 def softened(student: Tensor, teacher: Tensor, *, temperature: float, hard: bool = False) -> Tensor:

@@ -40,6 +40,24 @@ class f(nn.Module):
 )
 
 
+BANK = (
+    IMPORTS
+    + """
+class f(nn.Module):
+    def __init__(self, embedding_size, momentum=0.5):
+        super().__init__()
+        self.momentum, self.bank = momentum, {}
+
+    def forward(self, student, indices):
+        images = indices.tolist()
+        old = torch.stack([self.bank.get(image, row) for image, row in zip(images, torch.zeros_like(student))])
+        new = self.momentum * old + (1 - self.momentum) * student.detach()
+        self.bank |= dict(zip(images, new, strict=True))
+        return (student - old).square().mean()
+"""
+)
+
+
 def function(body: str, parameters: str = "student, teacher") -> str:
     lines = "\n    ".join(body.splitlines())
     return f"{IMPORTS}def f({parameters}):\n    {lines}\n"
@@ -64,6 +82,7 @@ def refusal(source: str, **given: Any) -> str:
     [
         GOOD,
         PROXIES,
+        BANK,
         function("return (student @ student.T - teacher.detach() @ teacher.detach().T).square().mean()"),
         function(
             "return F.triplet_margin_loss(embeddings[:-2], embeddings[1:-1], embeddings[2:])", "embeddings, labels"

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from relbench.losses import INPUTS, FitNet, cross_entropy, probe
+from relbench.losses import INPUTS, Batch, FitNet, cross_entropy, probe
 from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
 
 LABELS = torch.tensor([0, 1, 2, 0])
+INDICES = torch.tensor([7, 3, 30, 8])
 
 
 class Shown(nn.Module):
@@ -29,12 +30,12 @@ def relational(student, teacher):
     return (student - teacher).square().mean()
 
 
-def make(teacher=None, weight=2.0):
+def make(weight=2.0):
     parts = (
         WeightedLoss("a", 1.0, supervised, ("embeddings", "labels", "generator")),
         WeightedLoss("b", weight, relational, ("student", "teacher")),
     )
-    return Objective(parts, None, Teacher(teacher) if teacher else None)
+    return Objective(parts, None)
 
 
 def batch():
@@ -46,14 +47,15 @@ def batch():
     return (embeddings, {"low": low, "high": high}), images
 
 
-def values_of(objective, seen=None, images=None):
+def values_of(objective, teacher=None, seen=None, images=None):
     first, second = batch()
-    return objective(seen or first, second if images is None else images, LABELS, torch.Generator().manual_seed(1))
+    taught = teacher.outputs(second if images is None else images) if teacher else None
+    return objective(Batch(INDICES, LABELS, torch.Generator().manual_seed(1), *(seen or first), taught))
 
 
 def test_total_is_the_weighted_sum():
-    objective = make(Shown())
-    values = values_of(objective)
+    objective = make()
+    values = values_of(objective, Teacher(Shown()))
     expected = values["a"] + 2 * values["b"]
     assert objective.total(values, step=1) == expected
 
@@ -61,8 +63,8 @@ def test_total_is_the_weighted_sum():
 def test_gradient_goes_to_the_student_alone():
     teacher = Shown()
     seen, images = batch()
-    objective = make(teacher)
-    objective.total(values_of(objective, seen, images), 1).backward()
+    objective = make()
+    objective.total(values_of(objective, Teacher(teacher), seen, images), 1).backward()
     assert seen[0].grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
@@ -83,6 +85,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
         "detached_logits": classifier(own),
         "teacher_logits": teacher.classifier(shown[0]),
         "centres": teacher.centres,
+        "indices": INDICES,
     }
     assert expected.keys() == INPUTS.keys() - {"generator"}
     for first in range(len(INPUTS)):
@@ -93,7 +96,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
             given.update(zip(takes, arguments, strict=True))
             return arguments[takes.index("student")].sum()
 
-        values_of(Objective([WeightedLoss("x", 1.0, remember, takes, "high")], classifier, teacher), seen, images)
+        values_of(Objective([WeightedLoss("x", 1.0, remember, takes, "high")], classifier), teacher, seen, images)
         assert isinstance(given.pop("generator"), torch.Generator)
         for name, value in expected.items():
             assert torch.equal(given[name], value), name
@@ -110,14 +113,14 @@ def test_nothing_of_the_teacher_carries_a_gradient():
 
     seen, images = batch()
     part = WeightedLoss("x", 1.0, remember, ("student", *taken), "low")
-    values_of(Objective([part], None, teacher), seen, images.requires_grad_())
+    values_of(Objective([part], None), teacher, seen, images.requires_grad_())
     assert len(given) == 4
     assert not any(value.requires_grad for value in given)
 
 
 def test_teacher_is_neither_trained_nor_saved_and_stays_in_evaluation_mode():
     teacher = Teacher(Shown().train(), nn.Sequential(nn.Dropout(), nn.Linear(3, 7)).train(), torch.rand(3, 3))
-    objective = Objective((WeightedLoss("b", 1.0, relational, ("student", "teacher")),), None, teacher).train()
+    objective = Objective((WeightedLoss("b", 1.0, relational, ("student", "teacher")),), None).train()
     assert not any(module.training for one in (teacher.network, teacher.classifier) for module in one.modules())
     assert not any(
         parameter.requires_grad for one in (teacher.network, teacher.classifier) for parameter in one.parameters()
@@ -133,15 +136,16 @@ def test_a_teacher_without_a_classifier_has_no_logits():
         given.append(teacher_logits)
         return student.sum()
 
-    values_of(Objective([WeightedLoss("x", 1.0, remember, ("student", "teacher_logits"))], None, Teacher(Shown())))
+    part = WeightedLoss("x", 1.0, remember, ("student", "teacher_logits"))
+    values_of(Objective([part], None), Teacher(Shown()))
     assert given == [None]
 
 
 def test_a_term_is_the_sum_over_its_layers():
     parts = [WeightedLoss("maps", 3.0, lambda own: own.sum(), ("student_map",), layer) for layer in ("low", "high")]
     seen, images = batch()
-    objective = Objective(parts, None, Teacher(Shown()))
-    values = values_of(objective, seen, images)
+    objective = Objective(parts, None)
+    values = values_of(objective, Teacher(Shown()), seen, images)
     assert values.keys() == {"maps"}
     assert values["maps"] == seen[1]["low"].sum() + seen[1]["high"].sum()
     assert objective.total(values, 1) == 3 * values["maps"]  # the weight counts once
@@ -155,12 +159,12 @@ def test_each_layer_has_parameters_of_its_own():
         )
         for layer, size in sizes.items()
     ]
-    objective = Objective(parts, None, Teacher(Shown()))
+    objective = Objective(parts, None)
     assert {name: value.shape for name, value in objective.state_dict().items()} == {
         "trainable.fitnet@low.weight": (2, 2),
         "trainable.fitnet@high.weight": (5, 5),
     }
-    objective.total(values_of(objective), 1).backward()
+    objective.total(values_of(objective, Teacher(Shown())), 1).backward()
     assert all(parameter.grad.any() for parameter in objective.parameters())
 
 
@@ -173,7 +177,7 @@ def test_a_loss_with_parameters_is_trained_and_saved():
         def forward(self, embeddings):
             return embeddings.sum() * self.scale
 
-    objective = Objective([WeightedLoss("pml:Scaled", 1.0, Scaled(), ("embeddings",))], None, None)
+    objective = Objective([WeightedLoss("pml:Scaled", 1.0, Scaled(), ("embeddings",))], None)
     assert len(list(objective.parameters())) == 1
     assert len(objective.state_dict()) == 1
 
@@ -182,9 +186,9 @@ def test_a_loss_with_parameters_is_trained_and_saved():
 def test_a_probe_teaches_the_classifier_alone(loss, takes, reaches):
     classifier = nn.Linear(3, 3)
     seen, images = batch()
-    objective = Objective([WeightedLoss("x", 1.0, loss, (f"{takes}_logits", "labels"))], classifier, None)
+    objective = Objective([WeightedLoss("x", 1.0, loss, (f"{takes}_logits", "labels"))], classifier)
     assert set(objective.state_dict()) == {"classifier.weight", "classifier.bias"}
-    value = values_of(objective, seen, images)["x"]
+    value = values_of(objective, seen=seen, images=images)["x"]
     assert torch.equal(value, nn.functional.cross_entropy(classifier(seen[0]), LABELS))
     value.backward()
     assert classifier.weight.grad.any()
@@ -192,7 +196,7 @@ def test_a_probe_teaches_the_classifier_alone(loss, takes, reaches):
 
 
 def test_a_loss_that_takes_a_teacher_is_not_computed_without_one():
-    with pytest.raises(KeyError, match="'teacher'"):
+    with pytest.raises(ValueError, match="compares with a teacher, but there is none"):
         values_of(make())
 
 

@@ -8,7 +8,7 @@ from relbench.experiment import Training
 from relbench.losses import FitNet, cross_entropy, hinton_kd, probe
 from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
 from relbench.training.objective import DivergedError, Teacher, WeightedLoss
-from relbench.training.trainer import Task, Trainer, make_generator
+from relbench.training.trainer import Trainer, TrainingData, TrainingSetup, make_generator
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 TRAINING = Training(steps=40, validate_every=10, batch_size=8, images_per_class=2, learning_rate=0.01)
@@ -95,17 +95,15 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
         *((MATCH,) if teacher else ()),
         *more,
     )
-    return Task(
-        network=network,
-        observed=Shown(network),
-        parts=parts,
-        classifier=its_classifier,
-        teacher=taught,
-        batches=batches,
-        images=images,
+    data = TrainingData(
+        channels=1,
+        classes=50,
         labels=torch.arange(50),
+        batches=batches,
+        views=images,
         validate=lambda _: {"recall@1": next(validations)},
     )
+    return TrainingSetup(network, Shown(network), parts, its_classifier, taught, data)
 
 
 def train(path, training=TRAINING, on_step=lambda step: None, start=None, **task):
@@ -179,7 +177,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, device, last, weigh
 def test_projections_and_the_classifier_are_trained_along(tmp_path):
     before = toy_task(more=parts_with_weights(), classifier=True)
     after = train(tmp_path / "a.pt", more=parts_with_weights(), classifier=True)["losses"]
-    first = {f"trainable.{part.key}.weight": part.loss.weight for part in before.parts[2:4]}
+    first = {f"trainable.{part.key}.weight": part.loss.weight for part in before.losses[2:4]}
     first |= {f"classifier.{name}": value for name, value in before.classifier.state_dict().items()}
     assert after.keys() == first.keys()
     assert not any(torch.equal(after[name], first[name]) for name in first)
@@ -296,8 +294,8 @@ def test_one_step_is_adams(tmp_path):
     task = toy_task(dropout=0.0, teacher=False)
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
     generators = [make_generator(3, stream) for stream in range(3)]
-    images = task.images(next(task.batches(generators[0])), generators[1])
-    loss = task.parts[0].loss(task.network.train()(images), torch.zeros(8), generators[2])
+    images = task.data.views(next(task.data.batches(generators[0])), generators[1])
+    loss = task.losses[0].loss(task.network.train()(images), torch.zeros(8), generators[2])
     gradient = torch.autograd.grad(loss, task.network[3].weight)[0]
     after = train(tmp_path / "a.pt", training, dropout=0.0, teacher=False)["network"]
     moved = after["3.weight"] - before["3.weight"]
@@ -402,3 +400,28 @@ def test_tf32_is_float32_where_there_is_no_gpu(tmp_path):
 def test_streams_differ():
     draws = {torch.rand(1, generator=make_generator(seed, stream)).item() for seed in range(3) for stream in range(4)}
     assert len(draws) == 12
+
+
+def test_a_loss_can_tell_images_apart(tmp_path):
+    """By their indices in the table, which are theirs in every epoch: of 50 images, 8 a step."""
+    seen, told = [], []
+
+    def banked(embeddings, indices):
+        told.append(indices)
+        return embeddings.square().mean()
+
+    banked = WeightedLoss("banked", 1.0, banked, ("embeddings", "indices"))
+    train(tmp_path / "a.pt", more=(banked,), seen=seen)
+    assert len(told) == TRAINING.steps
+    assert all(torch.equal(indices, lines) for indices, (lines, _) in zip(told, seen, strict=True))
+
+
+def test_the_teacher_looks_first(tmp_path):
+    """While it does, no activations of the student take memory."""
+    order = []
+    task = toy_task()
+    task.teacher.network.register_forward_hook(lambda *_: order.append("teacher"))
+    task.features.register_forward_hook(lambda *_: order.append("student"))
+    training = TRAINING.model_copy(update={"steps": 2})
+    Trainer(task, training, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(lambda step: None)
+    assert order == ["teacher", "student"] * 2

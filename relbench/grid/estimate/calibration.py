@@ -10,17 +10,17 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
+from torch import nn
 
 from relbench.data import RENDERED
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Experiment, changed
 from relbench.grid.estimate.image_counts import ImageCounts
-from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
-from relbench.results.run_folder import has_classifier
-from relbench.run import computing, laid_out, own_losses_named
+from relbench.models import embed
+from relbench.run import computing, own_losses_named
 from relbench.tasks.retrieval import EVALUATION_BATCH
-from relbench.training import DivergedError, Task, Teacher, Trainer
-from relbench.training.assemble import Shapes, classifier_of, layers_in, shapes_of, weighted_losses
+from relbench.training import DivergedError, Trainer, TrainingData, TrainingSetup
+from relbench.training.assemble import UntrainedNetworks, assemble
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
 LEAST_ROWS = 8  # images: no loss finds so many too few
@@ -161,12 +161,13 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
     device, batch = torch.device(sample.training.device), sample.training.batch_size
     with computing(sample.training.threads, sample.training.precision):
         images = _Images(sample, counts.channels)
-        network = laid_out(build_embedder(sample.net, counts.channels, sample.seed), sample.training)
         step = _stopwatch(device, max(2 * sample.training.images_per_class, LEAST_ROWS), batch)
-        _train(_task(sample, counts, network, images), sample, step)
+        networks = UntrainedNetworks(counts.channels, counts.classes)
+        setup = assemble(sample, networks, _made_up_data(sample, counts, images, step))
+        _train(setup, sample)
         return Rates(
             step=step.rate * batch,
-            image=_embedding(network, images, device),
+            image=_embedding(setup.network, images, device),
             view=_viewing(images),
             pair=_searching(sample.net.dim, device),
             measured=WHOLE if step.images == batch else PART,
@@ -185,16 +186,6 @@ def untrained(experiment: Experiment) -> Experiment:
             "initialized_from": None,
         },
     )
-
-
-def shapes_without_work(sample: Experiment, counts: ImageCounts) -> Shapes:
-    """What the losses of a run can count on, found without computing an image.
-
-    Raises:
-        ValueError: a network lacks a layer that a term compares.
-    """
-    with torch.device("meta"):
-        return shapes_of(sample, counts.channels, counts.classes)
 
 
 class _Images:
@@ -228,46 +219,34 @@ def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
     return Stopwatch(first, most, lambda: None)
 
 
-def _task(sample: Experiment, counts: ImageCounts, network: Embedder, images: _Images) -> Task:
-    classes = counts.classes
-    return Task(
-        network=network,
-        observed=FeatureExtractor(network, sample.net, layers_in(sample)),
-        parts=weighted_losses(sample, shapes_without_work(sample, counts)),
-        classifier=classifier_of(sample, classes),
-        teacher=_teacher(sample, counts) if sample.teacher else None,
-        batches=lambda _: iter(()),
-        images=images.train_batch,
-        labels=torch.arange(images.most) // sample.training.images_per_class % classes,
-        validate=lambda _: {},
-    )
-
-
-def _teacher(sample: Experiment, counts: ImageCounts) -> Teacher:
-    assert sample.teacher is not None
-    network = laid_out(build_embedder(sample.teacher.net, counts.channels, sample.teacher.seed), sample.training)
-    centres = torch.rand(counts.classes, sample.teacher.net.dim, generator=torch.Generator().manual_seed(0))
-    classifier = classifier_of(sample.teacher, counts.classes) if has_classifier(sample.teacher) else None
-    return Teacher(FeatureExtractor(network, sample.teacher.net, layers_in(sample)), classifier, centres)
-
-
-def _train(task: Task, sample: Experiment, stopwatch: Stopwatch) -> None:
-    """Make as many steps as the stopwatch asks for."""
+def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stopwatch: Stopwatch) -> TrainingData:
+    """As many batches as the stopwatch asks for."""
 
     def batches(_: torch.Generator) -> Iterator[torch.Tensor]:
         yield from (torch.arange(count) for count in stopwatch)
         raise _Enough
 
+    return TrainingData(
+        channels=counts.channels,
+        classes=counts.classes,
+        labels=torch.arange(images.most) // sample.training.images_per_class % counts.classes,
+        batches=batches,
+        views=images.train_batch,
+        validate=lambda _: {},
+    )
+
+
+def _train(setup: TrainingSetup, sample: Experiment) -> None:
+    """Make as many steps as there are batches."""
     with own_losses_named(sample), TemporaryDirectory() as folder, suppress(_Enough):
-        task = replace(task, batches=batches)
-        trainer = Trainer(task, sample.training, sample.seed, sample.fingerprint, Path(folder) / "unwritten")
+        trainer = Trainer(setup, sample.training, sample.seed, sample.fingerprint, Path(folder) / "unwritten")
         try:
             trainer.run(lambda _: None)
         except DivergedError as error:
             raise ValueError(f"how long runs take can't be measured: {error}") from None
 
 
-def _embedding(network: Embedder, images: _Images, device: torch.device) -> float:
+def _embedding(network: nn.Module, images: _Images, device: torch.device) -> float:
     """Seconds an image, from images that are there."""
     stopwatch = _stopwatch(device, 2, EVALUATION_BATCH)
     views = images.train_batch(torch.arange(EVALUATION_BATCH), torch.Generator().manual_seed(0))

@@ -6,11 +6,11 @@ from functools import cache
 import torch
 
 from relbench.experiment import Experiment, Net
-from relbench.grid.estimate.calibration import shapes_without_work, untrained
+from relbench.grid.estimate.calibration import untrained
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import build_embedder
 from relbench.training import Objective
-from relbench.training.assemble import classifier_of, weighted_losses
+from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.trainer import LOG_ENTRIES, STREAMS
 
 NUMBER = 4  # bytes
@@ -45,8 +45,8 @@ def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:
 def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn.Module, Objective]:
     """A run's network, which is not in memory, and its losses and classifier."""
     sample = untrained(experiment)
-    parts = weighted_losses(sample, shapes_without_work(sample, counts))
-    return _network(sample.net, counts.channels), Objective(parts, classifier_of(sample, counts.classes), teacher=None)
+    losses = weighted_losses(sample, shapes_of(sample, counts.channels, counts.classes))
+    return _network(sample.net, counts.channels), Objective(losses, classifier_of(sample, counts.classes))
 
 
 @cache

@@ -15,7 +15,6 @@ from relbench.grid.estimate.calibration import (
     Stopwatch,
     calibrated,
     kind_of,
-    shapes_without_work,
     untrained,
 )
 from relbench.grid.estimate.image_counts import ImageCounts
@@ -144,7 +143,7 @@ def test_no_weights_are_loaded(monkeypatch):
     photos = changed(STUDENT, {"data": Data(size=32), "net": pretrained})
     experiment = changed(photos, {"teacher": changed(TEACHER, {"net": pretrained}), "initialized_from": photos})
     assert untrained(experiment).initialized_from is None
-    shapes = shapes_without_work(untrained(experiment), COUNTS)
+    shapes = shapes_of(untrained(experiment), COUNTS.channels, COUNTS.classes)
     assert shapes.student["embedding"] == shapes.teacher["embedding"] == (4,)
 
 
@@ -202,12 +201,6 @@ def test_photos_are_not_made_to_be_tested_with(monkeypatch):
 
 def changed_counts(**values):
     return ImageCounts(**{**vars(COUNTS), **values})
-
-
-@pytest.mark.parametrize("name", ["fitnet", "rkd_angle"])
-def test_shapes_without_work_are_the_true_ones(name):
-    experiment = with_term(name)
-    assert shapes_without_work(experiment, COUNTS) == shapes_of(experiment, 1, COUNTS.classes)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

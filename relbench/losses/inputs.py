@@ -1,0 +1,222 @@
+"""What a loss can be called with, and which options the run fills in: each is said once, here.
+
+To add an input, give it a line in `INPUTS`; if it is something new of a batch, a field of `Batch`, which the trainer
+fills; if it must be made before the training begins, a `Requirement`, which `relbench.training.assemble` meets.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from relbench.experiment import EMBEDDING
+
+Requirement = Literal["teacher", "layers", "classifier", "teacher_classifier", "centres"]
+"""What must be assembled for an input before the training: a teacher; the maps of layers; a classifier that is trained
+along; the one that was trained with the teacher; the class centres of the teacher's embeddings."""
+
+
+@dataclass(frozen=True)
+class TeacherOutputs:
+    """A teacher's view of a batch.
+
+    Attributes:
+        embeddings: of the images, (batch, teacher_dim).
+        maps: by layer.
+        logits: of its classifier; None where none was trained with it.
+        centres: of the classes, (classes, teacher_dim); None where no loss takes them.
+    """
+
+    embeddings: Tensor
+    maps: Mapping[str, Tensor]
+    logits: Tensor | None = None
+    centres: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as the losses see it.
+
+    Attributes:
+        indices: of the images in the table.
+        labels: class numbers.
+        generator: of all random draws.
+        embeddings: of the student, with gradients.
+        maps: of the student, by layer.
+        taught: the teacher's view; None without one.
+        classifier: from embeddings to logits, trained along; None where no loss takes logits.
+    """
+
+    indices: Tensor
+    labels: Tensor
+    generator: torch.Generator
+    embeddings: Tensor
+    maps: Mapping[str, Tensor]
+    taught: TeacherOutputs | None = None
+    classifier: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def teacher(self) -> TeacherOutputs:
+        """The teacher's view.
+
+        Raises:
+            ValueError: there is no teacher.
+        """
+        if self.taught is None:
+            raise ValueError("a loss compares with a teacher, but there is none")
+        return self.taught
+
+    def logits(self, embeddings: Tensor) -> Tensor:
+        """The classifier's output.
+
+        Raises:
+            ValueError: there is no classifier.
+        """
+        if self.classifier is None:
+            raise ValueError("a loss takes logits, but there is no classifier")
+        return self.classifier(embeddings)
+
+
+@dataclass(frozen=True)
+class Input:
+    """A kind of input.
+
+    Attributes:
+        summary: what it is, with its shape.
+        of: from a batch, and the layer that is compared ("" for losses of embeddings), to the value.
+        requires: what must be assembled for it.
+        trains: whether its gradient reaches the student.
+    """
+
+    summary: str
+    of: Callable[[Batch, str], Any]
+    requires: frozenset[Requirement] = frozenset()
+    trains: bool = False
+
+
+INPUTS: dict[str, Input] = {
+    "student": Input("the student's embeddings, (batch, dim)", lambda batch, _: batch.embeddings, trains=True),
+    "embeddings": Input("the same, for losses that know no teacher", lambda batch, _: batch.embeddings, trains=True),
+    "teacher": Input(
+        "the teacher's embeddings, (batch, teacher_dim)",
+        lambda batch, _: batch.teacher.embeddings,
+        frozenset({"teacher"}),
+    ),
+    "labels": Input("class numbers, (batch,)", lambda batch, _: batch.labels),
+    "generator": Input("generator of all random draws", lambda batch, _: batch.generator),
+    "indices": Input(
+        "index of each image in the table, (batch,): the same in every epoch, as memory banks need it",
+        lambda batch, _: batch.indices.to(batch.labels.device),
+    ),
+    "student_map": Input(
+        "output of a layer of the student, (batch, channels, height, width), or its embeddings",
+        lambda batch, layer: batch.maps[layer],
+        frozenset({"layers"}),
+        trains=True,
+    ),
+    "teacher_map": Input(
+        "output of the teacher's layer of that name",
+        lambda batch, layer: batch.teacher.maps[layer],
+        frozenset({"teacher", "layers"}),
+    ),
+    "student_logits": Input(
+        "output of a linear classifier on the student's embeddings, (batch, classes)",
+        lambda batch, _: batch.logits(batch.embeddings),
+        frozenset({"classifier"}),
+        trains=True,
+    ),
+    "detached_logits": Input(
+        "the same, without gradient to the student: only the classifier learns",
+        lambda batch, _: batch.logits(batch.embeddings.detach()),
+        frozenset({"classifier"}),
+    ),
+    "teacher_logits": Input(
+        "output of the classifier that was trained with the teacher; None without one",
+        lambda batch, _: batch.teacher.logits,
+        frozenset({"teacher", "teacher_classifier"}),
+    ),
+    "centres": Input(
+        "the teacher's class centres, (classes, teacher_dim)",
+        lambda batch, _: batch.teacher.centres,
+        frozenset({"teacher", "centres"}),
+    ),
+}
+"""By name. The names of a loss's positional parameters say which it is called with, and in which order."""
+
+
+def required_by(names: Iterable[str]) -> frozenset[Requirement]:
+    """What must be assembled for inputs."""
+    return frozenset().union(*(INPUTS[name].requires for name in names))
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Sizes that the losses of a run can count on.
+
+    Attributes:
+        classes: of the training images.
+        student: shape of each observed layer's map of one image, the embedding's among them.
+        teacher: the same of the teacher; empty without one.
+    """
+
+    classes: int
+    student: Mapping[str, torch.Size]
+    teacher: Mapping[str, torch.Size]
+
+    def facts(self, seed: int, layer: str = "") -> dict[str, int]:
+        """Values of `NEEDS`, those that there are.
+
+        Args:
+            seed: of the run.
+            layer: whose maps the loss compares; "" for losses of embeddings.
+        """
+        dim = self.student[EMBEDDING][0]
+        facts = {"num_classes": self.classes, "embedding_size": dim, "descriptors_dim": dim, "seed": seed}
+        if self.teacher:
+            facts["teacher_size"] = self.teacher[EMBEDDING][0]
+        if layer:
+            facts["student_channels"] = self.student[layer][0]
+        if layer and self.teacher:
+            facts["teacher_channels"] = self.teacher[layer][0]
+        return facts
+
+
+NEEDS = (
+    "num_classes",
+    "embedding_size",
+    "descriptors_dim",
+    "teacher_size",
+    "student_channels",
+    "teacher_channels",
+    "seed",
+)
+"""Options that follow from the run: whoever builds a loss fills them in (`Shapes.facts`), nobody needs to write them
+down. Two names mean the dimension of the student's embeddings, as pytorch-metric-learning has both."""
+
+
+def made_up_batch(shapes: Shapes, rows: int, images_per_class: int, generator: torch.Generator) -> Batch:
+    """A batch of random numbers of the right shapes, for trying losses without a network.
+
+    Its labels are the last classes, as all must be allowed; images of a class stand together. The teacher has neither
+    classifier nor centres.
+
+    Args:
+        shapes: of the run.
+        rows: images.
+        images_per_class: of each class.
+        generator: of the numbers.
+    """
+    student, teacher = (
+        {name: torch.rand(rows, *shape, generator=generator) for name, shape in maps.items()}
+        for maps in (shapes.student, shapes.teacher)
+    )
+    return Batch(
+        indices=torch.arange(rows),
+        labels=(-1 - torch.arange(rows) // images_per_class) % shapes.classes,
+        generator=generator,
+        embeddings=student[EMBEDDING],
+        maps=student,
+        taught=TeacherOutputs(teacher[EMBEDDING], teacher) if teacher else None,
+    )
