@@ -13,11 +13,15 @@ from pydantic import (
     AliasChoices,
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     FiniteFloat,
     JsonValue,
     PositiveInt,
+    Tag,
     ValidationError,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 from pydantic.fields import FieldInfo
@@ -29,6 +33,7 @@ CODE_VERSION = 1
 EMBEDDING = "embedding"  # the name of the last layer: what is retrieved by
 
 LONGEST_SHOWN = 80  # characters of a refused value
+KINDS = ("transform", "glyphs", "photos", "number of classes", "class names")  # parts of a place that nobody writes
 
 LARGEST = 1e30  # float32, in which networks are trained, holds it, and tenfold, too
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
@@ -54,8 +59,15 @@ def renamed(name: str) -> FieldInfo:
 
 
 def under_former_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as fingerprints hash them: names at the top level are those of `FORMER_NAMES`."""
-    return {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+    """Settings as fingerprints hash them: under the names of `FORMER_NAMES`, a transform's beside the data set's.
+
+    Args:
+        settings: those that differ from their defaults, as JSON has them.
+    """
+    former = {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
+    data = dict(former.pop("data", {}))
+    data |= data.pop("transform", None) or {}
+    return former | ({"data": data} if data else {})
 
 
 class Settings(BaseModel):
@@ -67,6 +79,46 @@ class Settings(BaseModel):
 SettingsType = TypeVar("SettingsType", bound=Settings)
 
 
+class GlyphTransform(Settings, use_attribute_docstrings=True):
+    """The views of rendered glyphs."""
+
+    kind: Literal["glyphs"] = "glyphs"
+    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0
+    """Glyphs: how strongly training views are distorted."""
+
+
+class PhotoTransform(Settings, use_attribute_docstrings=True):
+    """The views of photos: resized to a square, then cropped."""
+
+    kind: Literal["photos"] = "photos"
+    resize: Annotated[int, Field(ge=8, le=2048)] | None = None
+    """Photos: side in pixels before the crop; null for 8/7 of `size`."""
+    mirror: bool = True
+    """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
+
+
+Transform = GlyphTransform | PhotoTransform
+
+# The transform that has a setting, in the order of the columns of tables: `--set`, tables, fingerprints and files of
+# earlier versions have these settings beside those of the data set, as `data.distortion`.
+TRANSFORM_OF: Mapping[str, type[Transform]] = {
+    "resize": PhotoTransform,
+    "distortion": GlyphTransform,
+    "mirror": PhotoTransform,
+}
+
+
+def _kind_of_selection(value: object) -> str:
+    return "class names" if isinstance(value, list | tuple) else "number of classes"
+
+
+ClassSelection = Annotated[
+    Annotated[PositiveInt, Tag("number of classes")] | Annotated[tuple[str, ...], Tag("class names")],
+    Discriminator(_kind_of_selection),
+]
+"""Classes of a split: the first of them, or those of these names."""
+
+
 class Data(Settings, use_attribute_docstrings=True):
     """Which images, and how they are shown."""
 
@@ -74,19 +126,72 @@ class Data(Settings, use_attribute_docstrings=True):
     """The data set; `relbench list` names them."""
     size: Annotated[int, Field(ge=8, le=1024)] = 28
     """Side of the network's input in pixels."""
-    train_classes: PositiveInt | None = None
-    """Train on the first classes of the split only: how many; null for all."""
-    test_classes: PositiveInt | None = None
-    """Test on the first classes of the split only: how many; null for all."""
+    train_classes: ClassSelection | None = None
+    """Train on some classes of the split only: the number of the first ones, or their names; null for all."""
+    test_classes: ClassSelection | None = None
+    """Test on some classes of the split only: the number of the first ones, or their names; null for all."""
     hold_out: bool = True
     """Hold the validation classes out of training; false trains on all, as papers do, and validates on none."""
-    resize: Annotated[int, Field(ge=8, le=2048)] | None = None
-    """Photos: side in pixels before the crop; null for 8/7 of `size`."""
-    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0
-    """Glyphs: how strongly training views are distorted."""
-    mirror: bool = True
-    """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
+    transform: Annotated[Transform, Field(discriminator="kind")] | None = None
+    """Views of the images; the data set's usual ones are filled in when a run is planned."""
     content: str = ""  # hash of the data set's manifest: filled in when a run is planned
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_transform(cls, given: Any) -> Any:
+        """Take a transform's settings beside the data set's, too."""
+        if not isinstance(given, Mapping):
+            return given
+        beside = {name: value for name, value in given.items() if name in TRANSFORM_OF}
+        own = {name: value for name, value in given.items() if name not in TRANSFORM_OF}
+        return own | ({"transform": _gathered(own.get("transform"), beside)} if beside else {})
+
+    @field_validator("train_classes", "test_classes", mode="before")
+    @classmethod
+    def _of_json(cls, given: Any, info: ValidationInfo) -> Any:
+        """Names in JSON are a list; pydantic does not see that they come from there."""
+        return tuple(given) if isinstance(given, list) and info.mode == "json" else given
+
+
+def _gathered(transform: Transform | Mapping[str, Any] | None, beside: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A transform with changed settings; those of another kind must have their defaults, as in files of all kinds."""
+    before = {} if transform is None else dict(transform)
+    said = {name: value for name, value in beside.items() if value != _default(name)}
+    kinds = {_kind(name): name for name in said} or {_kind(name): name for name in beside}
+    if len(kinds) > 1 and not said and not before:
+        return None
+    kind = before.get("kind", next(iter(kinds)))
+    other = next((name for name in said if _kind(name) != kind), None)
+    if other:
+        raise ValueError(f"{other} is a setting of {_kind(other)}, and so none of {kind}: leave it out")
+    return {"kind": kind, **before, **{name: value for name, value in beside.items() if _kind(name) == kind}}
+
+
+def _kind(name: str) -> str:
+    return str(TRANSFORM_OF[name].model_fields["kind"].default)
+
+
+def _default(name: str) -> object:
+    return TRANSFORM_OF[name].model_fields[name].default
+
+
+def flattened(settings: Settings) -> dict[str, Any]:
+    """Settings by name, as JSON has them; those of a transform stand beside the data set's, at defaults if it has none.
+
+    So tables and `--set` have them, with one column for each setting of any kind of data set.
+    """
+    values = settings.model_dump(mode="json")
+    if not isinstance(settings, Data):
+        return values
+    content, transform = values.pop("content"), values.pop("transform") or {}
+    return values | {name: transform.get(name, _default(name)) for name in TRANSFORM_OF} | {"content": content}
+
+
+SETTINGS_OF_DATA: Mapping[str, type[Settings]] = {
+    **{name: Data for name in Data.model_fields if name not in {"transform", "content"}},
+    **TRANSFORM_OF,
+}
+"""The settings of data that `--set` takes, and what holds each."""
 
 
 class Net(Settings, use_attribute_docstrings=True):
@@ -229,7 +334,7 @@ def short_hash(settings: Mapping[str, Any]) -> str:
 def one_line(error: ValidationError) -> str:
     """Pydantic's report as one line: where, what was given, what is wrong."""
     return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'settings'}"
+        f"{'.'.join(str(part) for part in problem['loc'] if part not in KINDS) or 'settings'}"
         f"{_given(problem['input'])}: {problem['msg'].removeprefix('Value error, ')}"
         for problem in error.errors(include_url=False)
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from relbench.data import data_title, find_data_set
+from relbench.data import data_title, find_data_set, resolve_transform
 from relbench.experiment import Experiment, Net, Term, changed
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
@@ -64,7 +64,7 @@ def plan_cells(
 
 
 def resolve(cell: Cell) -> Cell:
-    """The run with what its losses look at filled in, and without a teacher that none of them looks at.
+    """The run with its views and what its losses look at filled in, and without a teacher that none of them looks at.
 
     Raises:
         ValueError: it can't be; one line with the run's label.
@@ -78,13 +78,14 @@ def resolve(cell: Cell) -> Cell:
 
 
 def _planned(experiment: Experiment) -> Experiment:
-    """With what follows from its losses filled in, and without a teacher that none of them looks at."""
+    """With what follows from its data set and losses filled in, and without a teacher that none of them looks at."""
     terms = tuple(_revised(_with_layers(term), experiment.net) for term in experiment.terms)
     first = experiment.initialized_from
     earlier = {"initialized_from": _planned(first)} if first else {}
     idle = not any(_entry(term).needs_teacher for term in terms)
     teacher = None if idle or not experiment.teacher else _planned(experiment.teacher)
-    return changed(experiment, {"terms": terms, "teacher": teacher, **earlier})
+    data = changed(experiment.data, {"transform": resolve_transform(experiment.data)})
+    return changed(experiment, {"data": data, "terms": terms, "teacher": teacher, **earlier})
 
 
 def _with_layers(term: Term) -> Term:

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field, PositiveInt, model_validator
 
-from relbench.data import DataSet, Progress, find_data_set
+from relbench.data import DataSet, Progress, find_data_set, resolve_transform
 from relbench.experiment import (
     CODE_VERSION,
     Data,
@@ -105,7 +105,7 @@ class Transfer(Record):
 
 
 def plan_transfer(asked: TransferSpec, data: Path) -> TransferSpec:
-    """The same with the data set's content filled in, so that other data give another file.
+    """The same with the data set's views and content filled in, so that other data have another file.
 
     Args:
         asked: what is to be measured.
@@ -119,7 +119,8 @@ def plan_transfer(asked: TransferSpec, data: Path) -> TransferSpec:
     check_net(asked.net, asked.data.size)
     data_set = find_data_set(asked.data.name, data)
     _channels(asked, data_set, data)
-    return changed(asked, {"data": changed(asked.data, {"content": data_set.content(data)})})
+    filled_in = {"transform": resolve_transform(asked.data), "content": data_set.content(data)}
+    return changed(asked, {"data": changed(asked.data, filled_in)})
 
 
 def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:

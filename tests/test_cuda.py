@@ -16,7 +16,8 @@ from test_run import QUICKSTART, WITH_CLASSIFIER, Stop, ignore, switches
 from tiny import TINY, tiny_folder
 from torch import nn
 
-from relbench.data import GLYPHS, find_data_set
+from relbench.data import find_data_set
+from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import nearest, retrieval_metrics
 from relbench.experiment import EMBEDDING, Experiment, Net, Term, Training, changed
 from relbench.grid.executors import Failure, Job, attempt

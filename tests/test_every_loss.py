@@ -8,7 +8,7 @@ from tiny import TINY
 from tiny_photos import write_photos
 
 import relbench.data.glyphs.glyphs
-from relbench.data.added import add
+from relbench.data.datasets.added import add
 from relbench.experiment import Term, changed
 from relbench.grid.scheduler import prepare, run_grid
 from relbench.losses import LOSSES

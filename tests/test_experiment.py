@@ -12,13 +12,17 @@ from pydantic import ValidationError, create_model
 from relbench.experiment import (
     CODE_VERSION,
     LONGEST_SHOWN,
+    TRANSFORM_OF,
     Data,
     Experiment,
+    GlyphTransform,
     Net,
+    PhotoTransform,
     Settings,
     Term,
     Training,
     changed,
+    flattened,
     one_line,
 )
 
@@ -26,8 +30,10 @@ TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
 STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", weight=2.0)), teacher=TEACHER)
 
 OTHER = {  # for every setting a second value
-    Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": 7, "distortion": 0.5, "content": "abc"}
-    | {"hold_out": False, "resize": 40, "mirror": False},
+    Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": ("a", "b"), "content": "abc"}
+    | {"hold_out": False, "transform": GlyphTransform(distortion=0.5)},
+    GlyphTransform: {"distortion": 0.5},
+    PhotoTransform: {"resize": 40, "mirror": False},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
     Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text", "revision": 2},
     Training: {
@@ -53,7 +59,9 @@ OTHER = {  # for every setting a second value
 def variants(settings):
     """(path, copy) for every single setting, however deep, changed alone."""
     for name, value in settings:
-        if isinstance(value, Settings):
+        if name == "transform":
+            inner = [(key, kind(**{key: OTHER[kind][key]})) for key, kind in TRANSFORM_OF.items()]
+        elif isinstance(value, Settings):
             inner = variants(value)
         elif isinstance(value, tuple) and value and isinstance(value[0], Settings):
             inner = in_tuple(value)
@@ -75,10 +83,10 @@ def refusal(settings, values):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [Data, Net, Term, Training])
+@pytest.mark.parametrize("kind", [Data, GlyphTransform, PhotoTransform, Net, Term, Training])
 def test_every_setting_has_a_second_value_that_is_allowed(kind):
     first = Term(loss="triplet") if kind is Term else kind()
-    assert set(OTHER[kind]) == set(kind.model_fields)
+    assert set(OTHER[kind]) == set(kind.model_fields) - {"kind"}
     for name, value in OTHER[kind].items():
         assert getattr(changed(first, {name: value}), name) == value != getattr(first, name)
 
@@ -174,10 +182,80 @@ def test_fingerprint_is_pinned():
     assert STUDENT.fingerprint == hashlib.sha256(student.encode()).hexdigest()[:16]
 
 
+@pytest.mark.parametrize(
+    ("settings", "hashed"),
+    [
+        ({"transform": GlyphTransform(distortion=0.5)}, '{"distortion":0.5}'),
+        ({"transform": PhotoTransform(resize=40, mirror=False)}, '{"mirror":false,"resize":40}'),
+        ({"name": "x", "transform": PhotoTransform(resize=40)}, '{"name":"x","resize":40}'),
+        ({"train_classes": 7, "test_classes": ("b", "a")}, '{"test_classes":["b","a"],"train_classes":7}'),
+    ],
+)
+def test_fingerprints_hash_views_beside_the_other_settings_of_data(settings, hashed):
+    """As earlier versions have them, with defaults left out."""
+    experiment = changed(TEACHER, {"data": Data(**settings)})
+    written = f'{{"data":{hashed},"recipe":1,"terms":[{{"loss":"triplet","options":{{"margin":0.2}}}}]}}'
+    assert experiment.fingerprint == hashlib.sha256(written.encode()).hexdigest()[:16]
+    assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment
+
+
+@pytest.mark.parametrize("transform", [None, GlyphTransform(), PhotoTransform()])
+def test_usual_views_leave_a_run_its_name(transform):
+    experiment = changed(TEACHER, {"data": Data(transform=transform)})
+    assert experiment.fingerprint == TEACHER.fingerprint
+    assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment
+
+
+@pytest.mark.parametrize(
+    ("written", "transform"),
+    [
+        ({"resize": None, "distortion": 1.0, "mirror": True}, None),
+        ({"resize": None, "distortion": 0.0, "mirror": True}, GlyphTransform(distortion=0.0)),
+        ({"resize": 40, "distortion": 1.0, "mirror": True}, PhotoTransform(resize=40)),
+        ({"resize": None, "distortion": 1.0, "mirror": False}, PhotoTransform(mirror=False)),
+        ({"distortion": 0.5}, GlyphTransform(distortion=0.5)),
+        ({"mirror": True}, PhotoTransform()),
+        ({}, None),
+    ],
+)
+def test_views_are_read_beside_the_other_settings_of_data(written, transform):
+    """As `--set` and files of earlier versions have them; and so tables show them."""
+    data = Data.model_validate_json(json.dumps({"name": "x", **written}))
+    assert data == Data(name="x", transform=transform) == changed(Data(name="x"), written)
+    shown = flattened(data)
+    beside = ("size", "train_classes", "test_classes", "hold_out", *TRANSFORM_OF, "content")
+    assert list(shown) == ["name", *beside]
+    assert shown == shown | {"name": "x", "resize": None, "distortion": 1.0, "mirror": True, **written}
+
+
+def test_views_are_changed_one_setting_at_a_time():
+    data = changed(changed(Data(), {"resize": 40}), {"mirror": False})
+    assert data.transform == PhotoTransform(resize=40, mirror=False)
+    assert changed(data, {"mirror": True, "distortion": 1.0}).transform == PhotoTransform(resize=40)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (
+            {},
+            {"distortion": 0.5, "resize": 40},
+            "resize is a setting of photos, and so none of glyphs: leave it out",
+        ),
+        ({"resize": 40}, {"distortion": 0.5}, "distortion is a setting of glyphs, and so none of photos: leave it out"),
+        ({"distortion": 0.5}, {"mirror": False}, "mirror is a setting of photos, and so none of glyphs: leave it out"),
+    ],
+)
+def test_views_of_two_kinds_are_refused(first, second, message):
+    assert message in refusal(changed(Data(), first), second)
+
+
 def test_defaults_are_pinned():
     """They are left out of the fingerprint: who changes one must count RECIPE up, who adds one adds it here."""
-    data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "distortion": 1.0, "content": ""}
-    data |= {"hold_out": True, "resize": None, "mirror": True}
+    data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "content": ""}
+    data |= {"hold_out": True, "transform": None}
+    assert GlyphTransform().model_dump() == {"kind": "glyphs", "distortion": 1.0}
+    assert PhotoTransform().model_dump() == {"kind": "photos", "resize": None, "mirror": True}
     net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
     training = {
         "steps": 1000,
@@ -239,6 +317,13 @@ def test_fingerprint_leaves_out_what_has_its_default():
         (Net(), {"width": 0}, "width = 0: Input should be greater than or equal to 1"),
         (Net(), {"trunk": 4}, "trunk = 4: Input should be a valid string"),
         (Data(), {"size": 4}, "size = 4: Input should be greater than or equal to 8"),
+        (Data(), {"distortion": 3}, "distortion = 3: Input should be less than or equal to 2"),
+        (Data(), {"distortion": True}, "distortion = True: Input should be a valid number"),
+        (Data(), {"mirror": 1}, "mirror = 1: Input should be a valid boolean"),
+        (Data(), {"transform": {"kind": "sounds"}}, "settings: Input tag 'sounds' found using 'kind' does not match"),
+        (Data(), {"train_classes": 0}, "train_classes = 0: Input should be greater than 0"),
+        (Data(), {"train_classes": "3"}, "train_classes = '3': Input should be a valid integer"),
+        (Data(), {"train_classes": (1,)}, "train_classes.0 = 1: Input should be a valid string"),
         (Net(), {"width": 3_000_000}, "width = 3000000: Input should be less than or equal to 1024"),
         (Term(loss="x"), {"weight": 0.0}, "weight = 0.0: Input should be greater than 0"),
         (Term(loss="x"), {"options": {"a": float("nan")}}, "options.a.float = nan: Input should be a finite number"),

@@ -13,7 +13,7 @@ from results.test_run_folder import write
 import relbench.grid.scheduler
 import relbench.models.trunks
 import relbench.preflight
-from relbench.data import DataSet
+from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape
 from relbench.experiment import Data, Experiment, Net, Term, Training, changed
 from relbench.grid.scheduler import prepare
@@ -224,7 +224,7 @@ class Album(Table):
 def test_an_image_that_can_not_be_decoded_is_met_before_training(tmp_path, monkeypatch, split):
     """One that is first looked at by the evaluation costs a whole training otherwise."""
     album = Album(table().table)
-    entry = DataSet("", lambda _: "", lambda *_: album.table, lambda *_: album, lambda *_: "a hint", 1, (1,))
+    entry = replace(GLYPHS, table=lambda *_: album.table, load=lambda *_: album, hint=lambda *_: "a hint", ks=(1,))
     monkeypatch.setattr(relbench.grid.scheduler, "find_data_set", lambda name, root: entry)
     prepare([TEACHER], tmp_path, tmp_path, iter, lambda _: None)
     album.damaged = (int(np.flatnonzero(album.table["split"] == split)[-1]),)

@@ -8,11 +8,12 @@ import torch
 
 import relbench.data
 from relbench.data import find_data_set
-from relbench.experiment import Data, Net, Term, Training, changed
+from relbench.data.datasets.glyphs import GLYPHS
+from relbench.experiment import Data, GlyphTransform, Net, PhotoTransform, Term, Training, changed
 from relbench.lookup import lookup
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
-from relbench.resolve import as_plan, check_experiment, find_study, plan_cells, resolve_device
+from relbench.resolve import as_plan, check_experiment, find_study, plan_cells, resolve, resolve_device
 from relbench.studies import STUDIES, Arm, Study, parse_value
 
 NOWHERE = Path("nowhere")
@@ -74,9 +75,25 @@ def test_only_runs_that_look_at_the_teacher_have_one():
     assert other[2].fingerprint != distilled.fingerprint
 
 
+def test_views_are_filled_in_and_leave_runs_their_names():
+    """Those of the data set, in the run and all that it builds on; other ones are refused before any work."""
+    cells = planned()
+    teacher, _, distilled, _ = (cell.experiment for cell in cells)
+    assert [teacher.data.transform, distilled.data.transform, distilled.teacher.data.transform] == [
+        GlyphTransform()
+    ] * 3
+    plain = changed(teacher, {"data": changed(teacher.data, {"transform": None})})
+    assert plain.fingerprint == teacher.fingerprint
+    assert resolve(replace(cells[0], experiment=plain)).experiment == teacher
+    photos = changed(plain, {"data": changed(plain.data, {"name": "cub200"})})
+    assert resolve(replace(cells[0], experiment=photos)).experiment.data.transform == PhotoTransform()
+    with pytest.raises(ValueError, match=r"^teacher: data.resize = 64 is for photos: glyphs has no such setting$"):
+        planned({"data.resize": 64})
+
+
 def test_a_changed_data_set_changes_every_run(monkeypatch):
     before = {cell.experiment.fingerprint for cell in planned()}
-    monkeypatch.setattr(relbench.data, "GLYPHS", replace(relbench.data.GLYPHS, content=lambda _: "other"))
+    monkeypatch.setitem(relbench.data.RENDERED, "glyphs", replace(GLYPHS, content=lambda _: "other"))
     assert not before & {cell.experiment.fingerprint for cell in planned()}
 
 

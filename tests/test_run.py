@@ -12,7 +12,7 @@ from tiny import TINY
 
 import relbench.models.trunks
 import relbench.run
-from relbench.data import GLYPHS
+from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Term, changed
 from relbench.models import Embedder, build_embedder

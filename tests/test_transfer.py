@@ -10,7 +10,7 @@ import torch
 from test_run import CELLS, done  # noqa: F401 - a fixture: finished teachers and students
 
 import relbench.transfer
-from relbench.data import GLYPHS
+from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import indices_of
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data, Net, changed

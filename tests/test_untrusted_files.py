@@ -16,14 +16,14 @@ from hostile import Hostile
 from pyarrow import parquet
 
 import relbench
-from relbench.data.added import NOTE, read_added
+from relbench.data.datasets.added import NOTE, read_added
 from relbench.data.download.card import Archive
 from relbench.data.download.checksum import checksum_mismatch
 from relbench.data.download.unpack import unpack
 from relbench.data.images.decoded import DecodedImages
 from relbench.data.images.photos import decoded
-from relbench.data.own import read_table
 from relbench.data.parsing.annotations import read_lines
+from relbench.data.parsing.image_table import read_table
 from relbench.data.parsing.matlab import read_texts
 from relbench.evaluation import read_embeddings
 from relbench.losses.user import read_own

@@ -11,7 +11,7 @@ Teacher and student may differ in network, steps and batch; the table states tho
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from relbench.experiment import Experiment
+from relbench.experiment import Experiment, flattened
 from relbench.results.records import Entry, Row
 
 IMAGES = ("data.name", "data.content", "data.size", "data.resize")
@@ -26,7 +26,7 @@ def settings(experiment: Experiment) -> dict[str, str]:
     flat = {
         f"{group}.{name}": _written(value)
         for group in GROUPS
-        for name, value in getattr(experiment, group).model_dump(mode="json").items()
+        for name, value in flattened(getattr(experiment, group)).items()
     }
     flat["training.steps"] = str(experiment.total_steps)
     flat["terms"] = _written([term.model_dump(mode="json") for term in experiment.terms])

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -26,8 +26,8 @@ from relbench.cores import usable_cores
 from relbench.files import atomic_write
 
 if TYPE_CHECKING:
+    from relbench.data.datasets.photos import PhotoSet
     from relbench.data.download.card import Card
-    from relbench.data.photo_sets import PhotoSet
 
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
 
@@ -48,11 +48,10 @@ Item = TypeVar("Item")
 
 def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
     """A data set of photos, and its card if it is a published one."""
-    from relbench.data import find_photos
+    from relbench.data import find_photos, find_rendered
     from relbench.data.download.card import card_names, packaged_card
-    from relbench.data.glyphs.glyphs import NAMES
 
-    if name in NAMES:
+    if find_rendered(name):
         raise ValueError(f"{name} is rendered on first use and checked against its hash: this command is for photos")
     return find_photos(name, root), packaged_card(name) if name in card_names() else None
 
@@ -61,43 +60,47 @@ def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
 def list_all(root: Root = Path("datasets")) -> None:
     """List the data sets: classes and images, whether they are here, licence, size."""
     with errors_as_one_line():
-        from relbench.data.added import added_names
-        from relbench.data.download.card import card_names, packaged_card
-        from relbench.data.download.fetch import state
-        from relbench.data.glyphs.glyphs import NAMES, glyph_counts
+        from relbench.data import data_set_names
 
-        cards = [packaged_card(name) for name in card_names()]
         table = Table("data set", "train:\nclasses, images", "test:\nclasses, images", "state", "download", box=PLAIN)
-        for name in NAMES:
-            table.add_row(name, *_sides(glyph_counts()), "ready", "none")
-        for card in cards:
-            table.add_row(card.name, *_sides(card.expected.model_dump()), state(card, root), _size(card))
-        for name in added_names(root):
-            table.add_row(name, *_added(name, root), "none")
+        licences = {}
+        for name in data_set_names(root):
+            *cells, licences[name] = _described(name, root)
+            table.add_row(name, *cells)
         out.print(table)
-        licences = dict.fromkeys(NAMES, "free, that of the DejaVu fonts") | {card.name: card.licence for card in cards}
         for name, licence in licences.items():
-            out.print(f"  licence of {name}: {licence}")
+            if licence:
+                out.print(f"  licence of {name}: {licence}")
 
 
-def _sides(counts: dict[str, int]) -> tuple[str, str]:
+def _described(name: str, root: Path) -> tuple[str, str, str, str, str]:
+    """Both sides, state, download and licence; a damaged note must not keep other data sets from being listed."""
+    from relbench.data import find_data_set
+
+    try:
+        data_set = find_data_set(name, root)
+    except ValueError:
+        return "?", "?", "damaged", "none", ""
+    return *_sides(data_set.counts), *_source(name, root), data_set.licence
+
+
+def _sides(counts: Mapping[str, int]) -> tuple[str, str]:
     train, test = (f"{counts[f'{side}_classes']:,}, {counts[f'{side}_images']:,}" for side in ("train", "test"))
     return train, test
 
 
-def _size(card: "Card") -> str:
-    return "by hand" if card.manual or card.size is None else decimal(card.size)
+def _source(name: str, root: Path) -> tuple[str, str]:
+    """State of a data set, and what is downloaded for it."""
+    from relbench.data import find_rendered
+    from relbench.data.datasets.added import read_added
+    from relbench.data.download.card import card_names, packaged_card
+    from relbench.data.download.fetch import state
 
-
-def _added(name: str, root: Path) -> tuple[str, str, str]:
-    """Sides and state of one that a user added; a damaged note must not keep the others from being listed."""
-    from relbench.data.added import read_added
-
-    try:
-        added = read_added(name, root)
-    except ValueError:
-        return "?", "?", "damaged"
-    return *_sides(added.counts), "ready" if os.path.exists(added.source) else "absent"  # noqa: PTH110 - Path raises for impossible names
+    if name in card_names():
+        card = packaged_card(name)
+        return state(card, root), "by hand" if card.manual or card.size is None else decimal(card.size)
+    there = find_rendered(name) or os.path.exists(read_added(name, root).source)  # noqa: PTH110 - Path raises for impossible names
+    return "ready" if there else "absent", "none"
 
 
 @app.command("fetch")
@@ -208,7 +211,7 @@ def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
 def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Check a data set: checksums, table, counts, and every image decoded."""
     with errors_as_one_line():
-        from relbench.data.added import notes, read_added
+        from relbench.data.datasets.added import notes, read_added
         from relbench.data.download.verify import faults
 
         photos, card = _find(name, root)
@@ -268,7 +271,7 @@ def add_one(
 ) -> None:
     """Make a data set of a table or a folder of images: `--set data.name=NAME` then trains on it."""
     with errors_as_one_line():
-        from relbench.data.added import add
+        from relbench.data.datasets.added import add
         from relbench.data.images.decoding import asked_decoding
 
         asked = asked_decoding(background, exif)

@@ -10,8 +10,8 @@ from rich.text import Text
 
 from relbench.cli.console import out
 from relbench.cli.making import RunOptions, measuring, tell
-from relbench.data import RENDERED, find_data_set
-from relbench.data.photo_sets import check_photo_settings
+from relbench.data import find_data_set
+from relbench.data.datasets.photos import check_photo_settings
 from relbench.experiment import Experiment
 from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, in_words, is_there, measured_rates, total
 from relbench.grid.scheduler import jobs_for
@@ -173,7 +173,7 @@ def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], c
     if whole.seconds is None:
         return _why_unknown({run.training.device for run in waiting}, call)
     covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
-    files = any(run.data.name not in RENDERED for run in waiting)
+    files = any(find_data_set(run.data.name, call.data).views is None for run in waiting)
     more = "; reading and decoding image files comes on top" if files else ""
     return f"time: about {in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
 

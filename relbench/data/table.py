@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from relbench.lookup import meant
+from relbench.lookup import lookup, meant
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
@@ -226,15 +226,30 @@ def check_counts(table: pd.DataFrame, expected: Mapping[str, int], where: str) -
         raise ValueError(f"{where} is not the published data: {'; '.join(wrong)}: get the data again")
 
 
-def first_classes(classes: Sequence[str], count: int | None, which: str) -> list[str]:
-    """The first `count` classes of a split, or all.
+def selected_classes(classes: Sequence[str], selection: int | Sequence[str] | None, which: str) -> list[str]:
+    """The classes of a split that are in use.
+
+    Args:
+        classes: of the split, in its order.
+        selection: the number of the first ones, or their names; None for all.
+        which: the split, as settings call it.
+
+    Returns:
+        The first classes in the order of the split, or the named ones in theirs.
 
     Raises:
-        ValueError: there are fewer.
+        ValueError: there are fewer, or none of a name; or names are repeated or none is given.
     """
-    if count is not None and count > len(classes):
-        raise ValueError(f"data.{which}_classes = {count}, but there are {len(classes)}: ask for fewer")
-    return list(classes[:count])
+    key = f"data.{which}_classes"
+    if selection is None or isinstance(selection, int):
+        if selection is not None and selection > len(classes):
+            raise ValueError(f"{key} = {selection}, but there are {len(classes)}: ask for fewer")
+        return list(classes[:selection])
+    for name in selection:
+        lookup(name, classes, f"class in {key}")
+    if not selection or len(set(selection)) != len(selection):
+        raise ValueError(f"{key} = {', '.join(selection) or 'none'}: name at least one class, each once")
+    return list(selection)
 
 
 def roles_of(table: pd.DataFrame, indices: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

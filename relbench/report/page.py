@@ -4,7 +4,7 @@ from statistics import fmean
 from typing import Any
 
 from relbench.analysis.summary import Method, Summary
-from relbench.experiment import Experiment, Term
+from relbench.experiment import Experiment, Term, flattened
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
 from relbench.report.examples import examples_shown
 from relbench.report.forest import forest_in_words, forest_plot
@@ -160,7 +160,7 @@ def _settings_of(experiment: Experiment) -> dict[str, str]:
     settings = {"code_version": str(experiment.code_version), "loss": _loss(experiment)}
     settings["teacher"] = _teacher_name(experiment.last_teacher)
     for group in ("net", "training", "data"):
-        values = getattr(experiment, group).model_dump(mode="json")
+        values = flattened(getattr(experiment, group))
         settings |= {f"{group}.{name}": _shown(value) for name, value in values.items()}
     return settings | {"training.steps": stage_steps(experiment)}
 

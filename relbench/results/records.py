@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import from_json, to_json
 
-from relbench.experiment import Experiment, Term, one_line, renamed
+from relbench.experiment import Experiment, Term, flattened, one_line, renamed
 from relbench.files import atomic_write, read_regular
 
 if TYPE_CHECKING:
@@ -311,7 +311,7 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     columns |= row.metrics
     columns |= {f"validation.{name}": value for name, value in row.validation.items()}
     for group in ("data", "net", "training"):
-        settings = getattr(row.experiment, group).model_dump(mode="json")
+        settings = flattened(getattr(row.experiment, group))
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
     columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
     plain = (

@@ -8,13 +8,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from relbench.experiment import Data, Net, Settings, Term, Training
+from relbench.experiment import SETTINGS_OF_DATA, Net, Settings, Term, Training, flattened
 from relbench.lookup import lookup
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.studies import STUDIES, TABLES, PrintedTable, Setup, Study
 
-NOT_OF_A_TABLE = ("name", "content", "device", "selection")  # a printed table says these itself
+NOT_OF_A_TABLE = ("name", "device", "selection")  # a printed table says these itself
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def settings_of(name: str) -> list[Setting]:
 
 
 def _of_study(study: Study) -> Iterator[Setting]:
-    for key in _keys(Data, ("content",)):
-        yield _setting(Data, key, {f"data.{key}": [study.data]})
+    for key, kind in SETTINGS_OF_DATA.items():
+        yield _setting(kind, key, {f"data.{key}": [study.data]})
     arms = {"teacher": study.teacher, "student": study.student}
     for key in _keys(Net, ()):
         yield _setting(Net, key, {f"{name}.{key}": [arm.net] for name, arm in arms.items()})
@@ -71,13 +71,11 @@ def _of_table(table: PrintedTable) -> Iterator[Setting]:
     trained = [network for network in table.networks if network.recipe]
     data = [setup.data(network.data) for network in trained]
     protocols = [protocol for network in trained for protocol in setup.stages(network)]
-    groups: tuple[tuple[str, type[Settings], Sequence[Settings]], ...] = (
-        ("data", Data, data),
-        ("training", Training, protocols),
-    )
-    for group, kind, settings in groups:
-        for key in _keys(kind, NOT_OF_A_TABLE):
-            yield _setting(kind, key, {f"{group}.{key}": settings})
+    for key, kind in SETTINGS_OF_DATA.items():
+        if key not in NOT_OF_A_TABLE:
+            yield _setting(kind, key, {f"data.{key}": data})
+    for key in _keys(Training, NOT_OF_A_TABLE):
+        yield _setting(Training, key, {f"training.{key}": protocols})
 
 
 def _keys(kind: type[Settings], without: Sequence[str]) -> list[str]:
@@ -85,7 +83,7 @@ def _keys(kind: type[Settings], without: Sequence[str]) -> list[str]:
 
 
 def _setting(kind: type[Settings], key: str, holders: Mapping[str, Sequence[Settings]]) -> Setting:
-    values = {name: _distinct([getattr(one, key) for one in settings]) for name, settings in holders.items()}
+    values = {name: _distinct([flattened(one)[key] for one in settings]) for name, settings in holders.items()}
     schema = kind.model_json_schema()["properties"][key]
     return Setting(values, kind.model_fields[key].description or "", _choices(schema))
 
@@ -96,8 +94,8 @@ def _distinct(values: Sequence[Any]) -> tuple[str, ...]:
 
 def _choices(schema: Mapping[str, Any]) -> str:
     """What a value can be, from its JSON schema."""
-    if "anyOf" in schema:
-        return " or ".join(_choices(one) for one in schema["anyOf"])
+    if alternatives := schema.get("anyOf") or schema.get("oneOf"):
+        return " or ".join(map(_choices, alternatives))
     if "enum" in schema or "const" in schema:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     words = {"integer": "whole number", "boolean": "true or false", "string": "text", "array": "list"}

@@ -7,7 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import ValidationError, model_validator
 
-from relbench.experiment import Data, Experiment, Net, Settings, Term, Training, changed, one_line
+from relbench.experiment import SETTINGS_OF_DATA, Data, Experiment, Net, Settings, Term, Training, changed, one_line
 from relbench.lookup import lookup
 from relbench.results.records import Role
 from relbench.studies.keys import known_key
@@ -115,7 +115,7 @@ class Study(Settings):
             for group, kind in (("net", Net), ("training", Training))
             for key in kind.model_fields
         }
-        data = {f"data.{key}": ("data", key) for key in Data.model_fields if key != "content"}
+        data = {f"data.{key}": ("data", key) for key in SETTINGS_OF_DATA}
         return arms | data
 
     def losses(self) -> list[str]:

@@ -1,6 +1,7 @@
 """Queries fixed and broken, and distances of pairs, from a results folder that is made up and small."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ import relbench.analysis.query_examples
 from relbench.analysis.images import Counts
 from relbench.analysis.query_examples import with_examples
 from relbench.analysis.summarise import summarise
-from relbench.data import DataSet
+from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape, indices_of
 from relbench.evaluation import query_results, recall_by_class
 from relbench.experiment import Experiment, Term, changed
@@ -117,15 +118,8 @@ def small(folder):
 def pictures(monkeypatch):
     """A data set of six test images; a test may change it."""
     source = Pictures(names_of(6), LABELS)
-    entry = DataSet(
-        "",
-        lambda _: "",
-        lambda *_: source.table,
-        lambda *_: source,
-        lambda *_: "",
-        1,
-        (1,),
-        lambda label: f"class {label}",
+    entry = replace(
+        GLYPHS, table=lambda *_: source.table, load=lambda *_: source, ks=(1,), class_name="class {}".format
     )
     monkeypatch.setattr(relbench.analysis.query_examples, "find_data_set", lambda name, root: entry)
     return source
@@ -301,7 +295,7 @@ def test_images_that_are_gone(small, monkeypatch):
     def gone(*_):
         raise ValueError("cub200 is not ready in datasets/cub200: relbench data fetch cub200")
 
-    entry = DataSet("", lambda _: "", gone, gone, lambda *_: "", 3, (1,))
+    entry = replace(GLYPHS, table=gone, load=gone, channels=3, ks=(1,))
     monkeypatch.setattr(relbench.analysis.query_examples, "find_data_set", lambda name, root: entry)
     summary = small.summary
     assert summary.examples is None

@@ -11,10 +11,10 @@ from relbench.data.table import (
     check_counts,
     checked,
     counts,
-    first_classes,
     hold_out,
     indices_of,
     labels_of,
+    selected_classes,
     table_hash,
 )
 
@@ -321,9 +321,27 @@ def test_check_counts_names_every_difference():
 
 
 def test_first_classes():
-    assert first_classes(["b", "a", "c"], 2, "train") == ["b", "a"]
-    assert (
-        first_classes(["b", "a", "c"], 3, "train") == first_classes(["b", "a", "c"], None, "train") == ["b", "a", "c"]
-    )
+    classes = ["b", "a", "c"]
+    assert selected_classes(classes, 2, "train") == ["b", "a"]
+    assert selected_classes(classes, 3, "train") == selected_classes(classes, None, "train") == classes
     with pytest.raises(ValueError, match=r"^data.train_classes = 4, but there are 3: ask for fewer$"):
-        first_classes(["b", "a", "c"], 4, "train")
+        selected_classes(classes, 4, "train")
+
+
+def test_named_classes():
+    """In the order in which they are named."""
+    classes = ["b", "a", "c"]
+    assert selected_classes(classes, ("c", "b"), "test") == ["c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("c", "d"), "unknown class in data.test_classes 'd': known are a, b, c"),
+        (("c", "b", "c"), "data.test_classes = c, b, c: name at least one class, each once"),
+        ((), "data.test_classes = none: name at least one class, each once"),
+    ],
+)
+def test_impossible_names_of_classes(names, message):
+    with pytest.raises(ValueError, match=rf"^{message}$"):
+        selected_classes(["b", "a", "c"], names, "test")

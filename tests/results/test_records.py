@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from relbench.experiment import Experiment, Term, changed
+from relbench.experiment import TRANSFORM_OF, Experiment, Term, changed, flattened
 from relbench.results.records import (
     ClassCounts,
     Entry,
@@ -239,7 +239,8 @@ def test_plan_round_trip(tmp_path):
 def test_frame():
     rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
     frame = as_frame(PLAN, rows)
-    data = [f"data.{name}" for name in type(TEACHER.data).model_fields]
+    data = [f"data.{name}" for name in flattened(TEACHER.data)]
+    assert [key for key in data if key.removeprefix("data.") in TRANSFORM_OF] == [f"data.{key}" for key in TRANSFORM_OF]
     net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length")]
     training = [f"training.{name}" for name in type(TEACHER.training).model_fields]
     assert list(frame.columns) == [

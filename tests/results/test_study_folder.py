@@ -147,7 +147,7 @@ def test_a_printed_table_of_other_settings_or_images_goes_to_another_folder(tmp_
     )
     write_record(request, folder / "request.json")
     assert plan_table(call, told) == []
-    assert plan_table(call_of(tmp_path, tmp_path, dry_run=True, protocol__steps=6), told) == []  # a name of its own
+    assert plan_table(call_of(tmp_path, tmp_path, dry_run=True, training__steps=6), told) == []  # a name of its own
     other = dict.fromkeys(contents, "other images")
     write_record(request.model_copy(update={"contents": other}), folder / "request.json")
     (words,) = plan_table(call, told)

@@ -35,7 +35,9 @@ def test_every_setting_says_what_it_is(kind):
 def test_choices_and_values():
     told = {next(iter(setting.values)): setting for setting in settings_of("quickstart")}
     assert told["data.size"].choices == "whole number from 8 to 1,024"
-    assert told["data.train_classes"].choices == "whole number above 0 or null"
+    assert told["data.train_classes"].choices == "whole number above 0 or list or null"
+    assert told["data.distortion"].values == {"data.distortion": ("1.0",)}
+    assert told["data.resize"].choices == "whole number from 8 to 2,048 or null"
     assert told["teacher.selection"].choices == "last, validation"
     assert told["data.hold_out"].choices == "true or false"
     assert told["terms.triplet.margin"].values == {"terms.triplet.margin": ("0.2",)}

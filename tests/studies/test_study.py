@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from relbench.experiment import Data, Net, Term, Training
+from relbench.experiment import Data, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.entry import NEEDS
 from relbench.models import build_embedder
@@ -163,7 +163,9 @@ VALUES |= {f"data.{key}": value for key, value in DATA.items()}
 def leaves(settings, path=()):
     """(place, value) of every single setting of a study."""
     for name, value in settings:
-        if isinstance(value, Data | Arm | Net | Training):
+        if isinstance(value, Data):
+            yield from (((*path, name, key), one) for key, one in flattened(value).items())
+        elif isinstance(value, Arm | Net | Training):
             yield from leaves(value, (*path, name))
         else:
             yield (*path, name), value
@@ -184,9 +186,11 @@ def test_one_value_is_changed_and_no_other(key, value):
     assert (place[0], place[-1]) == tuple(key.split("."))
 
 
-def test_all_values_at_once():
-    after = dict(leaves(STUDY.with_values(VALUES)))
-    assert {key: after[place] for key, place in STUDY.places().items()} == VALUES
+@pytest.mark.parametrize("others", [{"data.distortion": 1.0}, {"data.resize": None, "data.mirror": True}])
+def test_all_values_at_once(others):
+    """But for those of views of another kind."""
+    after = dict(leaves(STUDY.with_values(VALUES | others)))
+    assert {key: after[place] for key, place in STUDY.places().items()} == VALUES | others
 
 
 def terms_of(study):

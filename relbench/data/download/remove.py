@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path, PurePosixPath
 
-from relbench.data.added import NOTE, added_names
+from relbench.data.datasets.added import NOTE, added_names
 from relbench.data.download.card import Card, card_names, packaged_card
 from relbench.data.download.unpack import HALF, WHOLE
 from relbench.files import clear_unfinished

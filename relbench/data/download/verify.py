@@ -6,14 +6,14 @@ Nothing stops at the first fault: whoever mends a folder wants to know all that 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from relbench.data.added import Added, read_added
+from relbench.data.datasets.added import Added, read_added
+from relbench.data.datasets.photos import READERS, PhotoSet, counted_table
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
 from relbench.data.images.photos import undecodable
-from relbench.data.own import read_table, survey_table
 from relbench.data.parsing.annotations import Survey, missing_images
 from relbench.data.parsing.class_folders import IMAGES, read_image_folder
-from relbench.data.photo_sets import READERS, PhotoSet, counted_table
+from relbench.data.parsing.image_table import read_table, survey_table
 
 Paths = Callable[[Iterable[Path]], Iterable[Path]]
 

@@ -37,7 +37,8 @@ from numpy.typing import NDArray
 
 from relbench.data.glyphs.outline import Face, rasterise
 from relbench.data.glyphs.views import Distortion, Views
-from relbench.data.table import COLUMNS, Shape, checked, first_classes, table_hash
+from relbench.data.table import COLUMNS, Shape, checked, selected_classes, table_hash
+from relbench.experiment import ClassSelection
 from relbench.files import atomic_write, open_regular
 
 FACES = tuple(
@@ -47,8 +48,6 @@ FACES = tuple(
 )
 WINDOW, BOTTOM = 1.4, -0.36  # ems: the picture's side, and its lower edge above the baseline
 MANIFEST_SIZE = 56
-
-NAMES = ("glyphs", "glyphs-textured")  # the data sets that are made of these pictures
 
 Progress = Callable[[Iterable[str]], Iterable[str]]
 
@@ -86,7 +85,7 @@ class Glyphs:
 
     Args:
         size: side of the network's input in pixels.
-        train_classes: only the first so many training classes of the manifest (None: all).
+        train_classes: the number of the first training classes of the manifest, or their names; None for all.
         test_classes: likewise for test classes. Validation classes are always whole.
         distortion: strength of the views' distortion; 1 is the standard.
         folder: where the rendered pictures are kept.
@@ -94,7 +93,7 @@ class Glyphs:
         hold_out: False makes validation classes training classes, after all others.
 
     Raises:
-        ValueError: more classes are asked for than there are; or the fonts or the pixels differ from the manifest; or
+        ValueError: classes are asked for that are not there; or the fonts or the pixels differ from the manifest; or
             the file of kept pictures is damaged.
     """
 
@@ -104,8 +103,8 @@ class Glyphs:
     def __init__(
         self,
         size: int,
-        train_classes: int | None,
-        test_classes: int | None,
+        train_classes: ClassSelection | None,
+        test_classes: ClassSelection | None,
         distortion: float,
         folder: Path,
         progress: Progress = iter,
@@ -145,13 +144,17 @@ class Glyphs:
         return torch.from_numpy(self._pictures[self._places[indices.numpy()]])
 
 
-def glyph_table(train_classes: int | None, test_classes: int | None, hold_out: bool) -> pd.DataFrame:  # noqa: FBT001
+def glyph_table(
+    train_classes: ClassSelection | None,
+    test_classes: ClassSelection | None,
+    hold_out: bool,  # noqa: FBT001
+) -> pd.DataFrame:
     """The table of the pictures; arguments and errors as those of `Glyphs`."""
     splits = dict(manifest()["classes"])
     if not hold_out:
         splits["train"] = splits["train"] + splits.pop("validation")
-    splits["train"] = first_classes(splits["train"], train_classes, "train")
-    splits["test"] = first_classes(splits["test"], test_classes, "test")
+    splits["train"] = selected_classes(splits["train"], train_classes, "train")
+    splits["test"] = selected_classes(splits["test"], test_classes, "test")
     indices = [
         (f"{label}/{face}", label, split) for split, labels in splits.items() for label in labels for face in FACES
     ]

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from relbench.data import RENDERED
+from relbench.data import find_rendered
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Experiment, changed
 from relbench.grid.estimate.image_counts import ImageCounts
@@ -81,7 +81,7 @@ def kind_of(experiment: Experiment, channels: int) -> Kind:
     training, ones = experiment.training, [one for one in (experiment, experiment.teacher) if one]
     return Kind(
         nets=tuple((one.net.trunk, one.net.width) for one in ones),
-        images=experiment.data.name if experiment.data.name in RENDERED else "",
+        images=experiment.data.name if find_rendered(experiment.data.name) else "",
         size=experiment.data.size,
         channels=channels,
         batch_size=training.batch_size,
@@ -193,11 +193,11 @@ class _Images:
 
     def __init__(self, sample: Experiment, channels: int) -> None:
         size, self.most = sample.data.size, max(sample.training.batch_size, EVALUATION_BATCH)
-        rendered = RENDERED.get(sample.data.name)
+        rendered = find_rendered(sample.data.name)
         of_picture = (1, *[size * rendered.oversize] * 2) if rendered else (channels, size, size)
         shape, generator = (self.most, *of_picture), np.random.default_rng(sample.seed)
         self._pictures = torch.from_numpy(generator.integers(256, size=shape, dtype=np.uint8))  # torch's take seconds
-        self._views = rendered.views(size, sample.data.distortion) if rendered else None
+        self._views = rendered.views(sample.data) if rendered and rendered.views else None
 
     def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         pictures = self._pictures[indices]

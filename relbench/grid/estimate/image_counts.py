@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data import RENDERED, find_photos
+from relbench.data import find_data_set
 from relbench.data.download.card import Card, card_names, packaged_card
 from relbench.data.download.fetch import state
-from relbench.data.glyphs.glyphs import glyph_table
-from relbench.data.photo_sets import in_use
 from relbench.data.table import indices_of, labels_of
-from relbench.experiment import Data
+from relbench.experiment import ClassSelection, Data
 
 TEXT = (
     400  # bytes of an image's name and label, where they are not known yet: those of the published photos take so many
@@ -54,12 +52,10 @@ def image_counts(data: Data, folder: Path) -> ImageCounts:
     Raises:
         ValueError: there is no such data set, or it is damaged.
     """
-    if data.name in RENDERED:
-        table = glyph_table(data.train_classes, data.test_classes, data.hold_out)
-        return _of_table(table, RENDERED[data.name].views.channels)
+    data_set = find_data_set(data.name, folder)
     if not is_there(data, folder):
-        return _of_card(packaged_card(data.name), data)
-    return _of_table(in_use(find_photos(data.name, folder).read(folder), data), channels=3)
+        return _of_card(packaged_card(data.name), data, data_set.channels)
+    return _of_table(data_set.table(data, folder), data_set.channels)
 
 
 def is_there(data: Data, folder: Path) -> bool:
@@ -67,7 +63,7 @@ def is_there(data: Data, folder: Path) -> bool:
     return data.name not in card_names() or state(packaged_card(data.name), folder) == "ready"
 
 
-def _of_card(card: Card, data: Data) -> ImageCounts:
+def _of_card(card: Card, data: Data, channels: int) -> ImageCounts:
     there = card.expected
     held_out = max(1, round(card.validation.share * there.train_classes)) if data.hold_out else 0
     train = _first(data.train_classes, there.train_classes - held_out)
@@ -78,7 +74,7 @@ def _of_card(card: Card, data: Data) -> ImageCounts:
         validation=round(there.train_images * held_out / there.train_classes),
         test=round(there.test_images * test / there.test_classes),
         test_classes=test,
-        channels=3,
+        channels=channels,
         text=TEXT,
     )
 
@@ -96,5 +92,7 @@ def _of_table(table: pd.DataFrame, channels: int) -> ImageCounts:
     )
 
 
-def _first(asked: int | None, there: int) -> int:
-    return there if asked is None else min(asked, there)
+def _first(asked: ClassSelection | None, there: int) -> int:
+    if asked is None:
+        return there
+    return min(asked if isinstance(asked, int) else len(asked), there)

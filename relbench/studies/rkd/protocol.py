@@ -30,7 +30,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from relbench.experiment import Data, Net, SettingsType, Training, changed
+from relbench.experiment import SETTINGS_OF_DATA, Data, Net, SettingsType, Training, changed
 from relbench.results.records import Selection
 from relbench.studies.keys import known_key
 from relbench.studies.printed import Network, Schedule
@@ -108,7 +108,7 @@ class Setup:
     contents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        keys = [f"data.{key}" for key in Data.model_fields if key not in {"name", "content"}]
+        keys = [f"data.{key}" for key in SETTINGS_OF_DATA if key != "name"]
         keys += [f"training.{key}" for key in Training.model_fields if key not in {"device", "selection"}]
         for key in self.changes:
             known_key(key, keys, "TABLE")

@@ -6,7 +6,7 @@ from data.damage import damaged, with_content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.photo_sets import READERS
+from relbench.data.datasets.photos import READERS
 
 LAYOUTS = ["cub200", "sop", "inshop", "cars196-A", "cars196-C"]
 

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import torch
 
-from relbench.data import GLYPHS, find_data_set
+from relbench.data import find_data_set
+from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.glyphs import glyphs
 from relbench.data.glyphs.glyphs import FACES, Glyphs, content_hash, draw
 from relbench.data.glyphs.outline import Face
@@ -174,6 +175,16 @@ def test_subset_takes_the_first_classes(folder, few_classes):
     part = source(folder, train=3, test=2).table
     for split, count in {"train": 3, "validation": 2, "test": 2}.items():
         assert part["label"].iloc[indices_of(part, split)].unique().tolist() == few_classes["classes"][split][:count]
+
+
+def test_named_classes_are_taken_in_their_order(folder, few_classes):
+    """A view depends on the picture alone, whichever classes are in use."""
+    first, second, *_ = few_classes["classes"]["test"]
+    whole, part = source(folder), source(folder, test=(second, first))
+    assert part.table["label"].iloc[indices_of(part.table, "test")].unique().tolist() == [second, first]
+    views = dict(zip(whole.table["name"], whole.test_batch(all_lines(whole)), strict=True))
+    for name, view in zip(part.table["name"], part.test_batch(all_lines(part)), strict=True):
+        assert torch.equal(view, views[name])
 
 
 @pytest.mark.parametrize(
@@ -404,9 +415,9 @@ def test_entry(folder):
 @pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
 def test_what_is_for_photos_is_refused(folder, name):
     message = refusal(lambda: find_data_set(name, folder).load(Data(name=name, resize=64), folder.parent, iter))
-    assert message == f"data.resize = 64 is for photos: {name} has no such thing"
+    assert message == f"data.resize = 64 is for photos: {name} has no such setting"
     message = refusal(lambda: find_data_set(name, folder).load(Data(name=name, mirror=False), folder.parent, iter))
-    assert message == f"data.mirror = false is for photos: {name} is never mirrored"
+    assert message == f"data.mirror = false is for photos: {name} has no such setting"
 
 
 @pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from relbench.data import TEXTURED, data_set_names, find_data_set, find_photos
-from relbench.data.added import add
+from relbench.data import data_set_names, find_data_set, find_photos
+from relbench.data.datasets.added import add
+from relbench.data.datasets.glyphs import TEXTURED
 from relbench.data.glyphs import glyphs, textured
 from relbench.data.glyphs.glyphs import Glyphs
 from relbench.data.glyphs.textured import TexturedGlyphs, textured_content

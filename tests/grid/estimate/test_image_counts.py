@@ -4,7 +4,7 @@ import pytest
 from tiny_photos import write_photos
 
 from relbench.data import find_data_set
-from relbench.data.added import add
+from relbench.data.datasets.added import add
 from relbench.data.download.card import packaged_card
 from relbench.data.table import indices_of, labels_of
 from relbench.experiment import Data

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.optim.lr_scheduler import MultiStepLR
 
+from relbench.data.datasets.photos import side_of
 from relbench.experiment import Net
 from relbench.studies import TABLES, Setup
 from relbench.studies.rkd.protocol import RATES, epochs
@@ -71,7 +72,7 @@ def test_every_network_has_as_many_steps_under_fair(network):
 
 def test_paper_crops_224_of_256_and_trains_on_all_classes():
     data = Setup().data("cub200")
-    assert (data.size, data.resize, data.hold_out) == (224, None, False)  # None: 8/7 of 224, which is 256
+    assert (data.size, side_of(data), data.hold_out) == (224, 256, False)
     assert Setup(protocol="fair").data("cub200").hold_out
 
 

@@ -1,6 +1,6 @@
 """Data sets of photos: published ones by their cards, and those that users add; all read, split and fed alike."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +8,7 @@ from typing import Protocol
 import pandas as pd
 
 from relbench.cores import usable_cores
+from relbench.data.data_set import DataSet, transform_of
 from relbench.data.datasets import cars196, cub200, inshop, sop
 from relbench.data.download.card import Card
 from relbench.data.download.fetch import state
@@ -15,8 +16,8 @@ from relbench.data.images.decoded import DecodedImages, decoded_path, kept_sides
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Photos
 from relbench.data.parsing.annotations import Survey
-from relbench.data.table import check_counts, first_classes, hold_out, indices_of, labels_of, table_hash
-from relbench.experiment import Data
+from relbench.data.table import check_counts, hold_out, indices_of, labels_of, selected_classes, table_hash
+from relbench.experiment import Data, PhotoTransform
 
 
 class Reader(Protocol):
@@ -44,20 +45,26 @@ class PhotoSet:
 
     Attributes:
         name: how an experiment calls it.
+        title: its name for readers.
         summary: one line.
         ks: the Ks of Recall@K that are usual for it.
+        counts: classes and images on the two sides, as published or when it was added.
         folder: where it lies, given the folder of all data sets; names in the table are relative to `images`.
         images: what names in the table are relative to.
-        read: gives the checked table of all images, validation classes held out.
+        read: the reader of the checked table of all images, validation classes held out.
+        licence: that of its images; "" for those that a user added.
         decoding: what is done with images that hold more than colours; None: as the authors of the published ones did.
     """
 
     name: str
+    title: str
     summary: str
     ks: tuple[int, ...]
+    counts: Mapping[str, int]
     folder: Callable[[Path], Path]
     images: Callable[[Path], Path]
     read: Callable[[Path], pd.DataFrame]
+    licence: str = ""
     decoding: Decoding | None = None
 
     def content(self, root: Path) -> str:
@@ -74,11 +81,12 @@ class PhotoSet:
             ValueError: the data set is not there or damaged, or a setting does not go with it.
         """
         check_photo_settings(data)
+        mirror = transform_of(data, PhotoTransform).mirror
         table = self.read(root)
         files = self.files(root, side_of(data))
         pixels = self._kept(root, files, table["name"].tolist()) or files
         content = self._hash(table)
-        return Photos(in_use(table, data), self.images(root), data.size, pixels, content, mirror=data.mirror)
+        return Photos(in_use(table, data), self.images(root), data.size, pixels, content, mirror=mirror)
 
     def table(self, data: Data, root: Path) -> pd.DataFrame:
         """The images in use.
@@ -124,35 +132,52 @@ class PhotoSet:
         return DecodedImages(path, names, files.side, files.decoding) if path.exists() else None
 
 
+def photo_entry(photos: PhotoSet) -> DataSet:
+    """The entry of a data set of photos."""
+    return DataSet(
+        title=photos.title,
+        summary=photos.summary,
+        transform=PhotoTransform,
+        channels=3,
+        ks=photos.ks,
+        content=photos.content,
+        table=photos.table,
+        load=lambda data, root, _: photos.load(data, root),
+        counts=photos.counts,
+        licence=photos.licence,
+        hint=photos.hint,
+    )
+
+
 def side_of(data: Data) -> int:
     """Side of the square that photos are resized to before the crop: 256 for crops of 224, if nothing else is said."""
-    return data.resize or round(data.size * 8 / 7)
+    return transform_of(data, PhotoTransform).resize or round(data.size * 8 / 7)
 
 
 def check_photo_settings(data: Data) -> None:
     """Refuse settings that no set of photos goes with.
 
     Raises:
-        ValueError: a strength of distortion, or crops larger than the images that they are taken from.
+        ValueError: views of another kind, or crops larger than the images that they are taken from.
     """
-    if data.distortion != 1:
-        raise ValueError(f"data.distortion = {data.distortion} is for glyphs: {data.name} has no such thing")
     if data.size > side_of(data):
         raise ValueError(f"can't crop {data.size} px from images of {side_of(data)} px: set data.size to less")
 
 
 def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
-    """The part of a table that the settings ask for: the first classes by name; validation classes as they say.
+    """The part of a table that the settings ask for; its images keep their order.
+
+    The first classes of a split are those of the first names.
 
     Raises:
-        ValueError: more classes are asked for than there are.
+        ValueError: classes are asked for that are not there.
     """
     if not data.hold_out:
         table = table.assign(split=table["split"].replace("validation", "train"))
     kept = table["split"] == "validation"
-    for split, count in (("train", data.train_classes), ("test", data.test_classes)):
+    for split, selection in (("train", data.train_classes), ("test", data.test_classes)):
         _, labels = labels_of(table, indices_of(table, split))
-        kept |= (table["split"] == split) & table["label"].isin(first_classes(labels, count, split))
+        kept |= (table["split"] == split) & table["label"].isin(selected_classes(labels, selection, split))
     return table[kept].reset_index(drop=True)
 
 
@@ -160,8 +185,11 @@ def published(card: Card) -> PhotoSet:
     """The data set that a card describes."""
     return PhotoSet(
         name=card.name,
+        title=card.title,
         summary=card.summary,
         ks=card.ks,
+        counts=card.expected.model_dump(exclude_none=True),
+        licence=card.licence,
         folder=lambda root: root / card.name,
         images=lambda root: root / card.name,
         read=lambda root: _published_table(card, root),

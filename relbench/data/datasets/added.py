@@ -8,10 +8,10 @@ from typing import Annotated
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt, StringConstraints, ValidationError, field_validator
 
+from relbench.data.datasets.glyphs import RENDERED
+from relbench.data.datasets.photos import PhotoSet
 from relbench.data.download.card import card_names
-from relbench.data.glyphs import glyphs
 from relbench.data.images.decoding import Decoding
-from relbench.data.own import left_out_columns, read_table
 from relbench.data.parsing.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder
 from relbench.data.parsing.findings import (
     Found,
@@ -23,7 +23,7 @@ from relbench.data.parsing.findings import (
     label_notes,
     needed,
 )
-from relbench.data.photo_sets import PhotoSet
+from relbench.data.parsing.image_table import left_out_columns, read_table
 from relbench.data.table import counts, hold_out, indices_of, table_hash
 from relbench.experiment import Fraction, Settings, changed, one_line
 from relbench.files import atomic_write, clear_unfinished, read_regular
@@ -113,7 +113,7 @@ def add(
     """
     if not re.fullmatch(rf"[A-Za-z0-9][A-Za-z0-9_-]{{0,{LONGEST - 1}}}", name):
         raise ValueError(f"the name {name!r} is impossible: take up to {LONGEST} letters a to z, digits, - and _")
-    if name in (*glyphs.NAMES, *card_names()):
+    if name in (*RENDERED, *card_names()):
         raise ValueError(f"the name {name!r} is taken: choose another")
     folder = root / name
     if os.path.lexists(folder) and not _is_left_over(folder):
@@ -216,8 +216,10 @@ def added_set(added: Added) -> PhotoSet:
     """The data set as every other one of photos."""
     return PhotoSet(
         name=added.name,
+        title=added.name,
         summary=f"added from {added.source}",
         ks=added.ks,
+        counts=added.counts,
         folder=lambda root: root / added.name,
         images=lambda _: added.folder,
         read=lambda _: added.table(),

@@ -12,7 +12,7 @@ from data.damage import damaged, refusal, rows_of, table_or_refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.own import left_out_columns, read_table
+from relbench.data.parsing.image_table import left_out_columns, read_table
 from relbench.data.table import class_names, counts, table_hash
 
 ROWS = [

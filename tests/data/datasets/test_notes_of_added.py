@@ -5,7 +5,7 @@ import json
 import pytest
 from data.damage import refusal
 
-from relbench.data.added import read_added
+from relbench.data.datasets.added import read_added
 
 NOTE = {
     "name": "mine",

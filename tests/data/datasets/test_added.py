@@ -13,7 +13,7 @@ from tiny_photos import noise
 
 from relbench.analysis.query_examples import _load
 from relbench.data import find_photos
-from relbench.data.added import NOTE, add, notes, read_added
+from relbench.data.datasets.added import NOTE, add, notes, read_added
 from relbench.data.images.decoded import decoded_images, decoded_path
 from relbench.data.images.decoding import Decoding, asked_decoding
 from relbench.data.images.photos import ImageFiles
@@ -226,6 +226,17 @@ def test_to_mirror_is_the_default_and_outside_of_fingerprints():
         for data in (Data(name="x"), Data(name="x", mirror=True), Data(name="x", mirror=False))
     )
     assert plain == written_out != other
+
+
+@pytest.mark.parametrize("names", [("dog",), ("dog", "cat"), ("cat", "dog")])
+def test_images_of_named_classes_keep_their_order(tmp_path, names):
+    add("mine", write_plain(tmp_path / "source"), tmp_path)
+    photos = find_photos("mine", tmp_path)
+    whole = photos.read(tmp_path)
+    assert set(whole["label"][whole["split"] == "test"]) == {"cat", "dog"}
+    part = photos.table(changed(DATA, {"test_classes": names}), tmp_path)
+    kept = (whole["split"] != "test") | whole["label"].isin(names)
+    assert part["name"].tolist() == whole["name"][kept].tolist()
 
 
 def test_reports_show_class_names(tmp_path):

@@ -1,0 +1,54 @@
+"""Glyphs, grey and textured: rendered on first use, so nothing is downloaded."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+
+from relbench.data.data_set import DataSet, Progress, transform_of
+from relbench.data.glyphs.glyphs import Glyphs, character, content_hash, glyph_counts, glyph_table
+from relbench.data.glyphs.textured import TexturedGlyphs, textured_content
+from relbench.data.table import ImageSource
+from relbench.experiment import Data, GlyphTransform
+
+
+def _data_set(title: str, summary: str, content: Callable[[], str], source: type[Glyphs]) -> DataSet:
+    """A data set made of rendered glyphs; all keep them in one folder, as some can share them."""
+
+    def load(data: Data, root: Path, progress: Progress) -> ImageSource:
+        distortion = transform_of(data, GlyphTransform).distortion
+        classes = data.train_classes, data.test_classes
+        return source(data.size, *classes, distortion, root / "glyphs", progress, hold_out=data.hold_out)
+
+    def table(data: Data, _: Path) -> pd.DataFrame:
+        transform_of(data, GlyphTransform)
+        return glyph_table(data.train_classes, data.test_classes, data.hold_out)
+
+    return DataSet(
+        title=title,
+        summary=summary,
+        transform=GlyphTransform,
+        channels=source.views.channels,
+        ks=(1, 2, 4, 8, 16, 32),
+        content=lambda _: content(),
+        table=table,
+        load=load,
+        class_name=character,
+        counts=glyph_counts(),
+        licence="free, that of the DejaVu fonts",
+        views=lambda data: source.views(data.size, transform_of(data, GlyphTransform).distortion),
+        oversize=source.oversize,
+    )
+
+
+GLYPHS = _data_set(
+    "Glyphs", "letters and signs in the twelve DejaVu faces; rendered on first use, no download", content_hash, Glyphs
+)
+TEXTURED = _data_set(
+    "textured Glyphs",
+    "glyphs filled with coloured textures, on others; for large networks, no download",
+    textured_content,
+    TexturedGlyphs,
+)
+RENDERED = {"glyphs": GLYPHS, "glyphs-textured": TEXTURED}
+"""The data sets that are made rather than read, by name."""
