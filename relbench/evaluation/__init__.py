@@ -1,4 +1,4 @@
-"""How good are embeddings at retrieval, and is one model better than another?"""
+"""Metrics of embeddings, and tests of whether a model beats another."""
 
 from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances

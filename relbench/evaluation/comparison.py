@@ -1,4 +1,4 @@
-"""What a comparison of two models says: made by the statistics, drawn by the report."""
+"""Results of comparing two models: computed by the statistics, drawn by the report."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,8 +12,8 @@ class Interval:
 
     Attributes:
         mean: In the unit of the data.
-        low: Lower end; None where a single value says nothing about spread.
-        high: Upper end; None likewise.
+        low: Lower end; None for a single value, which has no spread.
+        high: Upper end; likewise.
     """
 
     mean: float
@@ -22,7 +22,7 @@ class Interval:
 
     @property
     def side(self) -> int | None:
-        """1 if it lies above zero, -1 if below, 0 if it holds zero; None without ends."""
+        """1 if it lies above zero, -1 if below, 0 if it contains zero; None without ends."""
         if self.low is None or self.high is None:
             return None
         return int(self.low > 0) - int(self.high < 0)
@@ -34,17 +34,17 @@ class Comparison:
 
     Attributes:
         difference: Mean over seeds, in [-1, 1].
-        over_queries: What new test classes could give; without ends for a single class of queries.
-        over_seeds: What new training runs could give; without ends for a single seed.
+        over_queries: Interval over new test classes; without ends for a single class of queries.
+        over_seeds: Interval over new training runs; without ends for a single seed.
         seeds: Number of paired runs that the verdict rests on.
         verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero; "no verdict" for
             a single seed, which says nothing about new training runs, and for a single class of queries.
-        p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval leaves zero out;
-            None for a single class.
+        p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval excludes zero; None
+            for a single class.
         p_over_seeds: Of no difference over new training runs; None for a single seed.
-        p_adjusted: `p_value` corrected for the comparisons that are made beside this one; the same where it is alone,
-            None where there is no verdict.
-        family: Number of comparisons that were corrected together, this one included.
+        p_adjusted: `p_value` corrected for the family of comparisons; unchanged for a family of 1, None where there is
+            no verdict.
+        family: Number of comparisons that were corrected together, this included.
     """
 
     difference: float
@@ -66,6 +66,6 @@ class Comparison:
 
     @property
     def taken_back(self) -> bool:
-        """Whether both intervals lie on one side of zero, and the correction leaves no verdict."""
+        """Whether both intervals lie on the same side of zero, but the correction leaves no verdict."""
         sides = {self.over_queries.side, self.over_seeds.side}
         return self.verdict == "not shown to differ" and sides in ({1}, {-1})

@@ -1,7 +1,7 @@
-"""Distances of pairs of one class and of two: how well a network tells them apart, whatever its scale.
+"""Distances of pairs within a class and across classes: how well a network separates them, whatever its scale.
 
-Pairs are of a query and another gallery item. They are numbered, query by query, and only those whose numbers are drawn
-are ever made: memory does not grow with the number of pairs.
+A pair is a query and another gallery item. Pairs are numbered, query by query, and only those whose numbers are drawn
+are ever formed: memory does not grow with the number of pairs.
 """
 
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ class PairDistances:
     """Euclidean distances, divided by their mean over all pairs: networks of any scale can be compared.
 
     Attributes:
-        same: (pairs,) of pairs of one class; all of them, or a sample.
-        other: (pairs,) of pairs of two classes; likewise.
-        same_count: How many pairs of one class there are.
-        other_count: How many of two.
+        same: (pairs,) of pairs within a class; all of them, or a sample.
+        other: (pairs,) of pairs across classes; likewise.
+        same_count: Number of all pairs within a class.
+        other_count: Number of all pairs across classes.
     """
 
     same: Floats
@@ -33,7 +33,7 @@ class PairDistances:
 
     @property
     def separation(self) -> float:
-        """How often a pair of one class is nearer than one of two; equal distances count half (the ROC's area)."""
+        """Probability that a pair within a class is nearer than one across classes, ties half: the ROC's area."""
         ranks = rankdata(np.concatenate([self.same, self.other]))[: len(self.same)]
         beaten = ranks.sum() - len(self.same) * (len(self.same) + 1) / 2
         return float(1 - beaten / (len(self.same) * len(self.other)))
@@ -41,12 +41,12 @@ class PairDistances:
 
 @dataclass(frozen=True)
 class _Kind:
-    """Pairs of one kind: for each query, places in the gallery sorted by class, from `first` on but for a gap."""
+    """Pairs of a kind: for each query, places in the gallery sorted by class, from `first` on except for a gap."""
 
-    counts: Integers  # (queries,) how many pairs a query has
+    counts: Integers  # (queries,) pairs of each query
     first: Integers
-    gap: Integers  # where places that are left out begin
-    width: Integers  # how many those are
+    gap: Integers  # first of the places that are left out
+    width: Integers  # number of the places that are left out
 
     def places(self, numbers: Integers) -> tuple[Integers, Integers]:
         """Query and place of the pairs with these numbers."""
@@ -70,10 +70,10 @@ def pair_distances(
     Args:
         embeddings: (n, dim) float16, float32 or float64 array or tensor; no gradient flows.
         labels: (n,) integers or strings.
-        most: Pairs of a kind that are measured: all where there are no more, else as many drawn at random, none twice.
-        generator: For the draw. Networks that are given the same one are measured on the same pairs.
-        query: (n,) boolean mask of the rows that ask; None: all.
-        gallery: (n,) boolean mask of the rows that may be found; None: all.
+        most: Pairs of a kind to measure: all where there are no more, else a random sample without repetition.
+        generator: Draws the sample. Networks with equally seeded generators are measured on the same pairs.
+        query: (n,) boolean mask of the queries; None: all rows.
+        gallery: (n,) boolean mask of the gallery; None: all rows.
 
     Raises:
         ValueError: What `retrieval_metrics` refuses; or no pair of a kind.
@@ -91,7 +91,7 @@ def pair_distances(
 
 
 def _kinds(classes: Classes, by_class: Integers) -> tuple[_Kind, _Kind]:
-    """Pairs of one class, which leave out the query itself, and pairs of two, which leave out its class."""
+    """Pairs within a class, which leave out the query itself, and pairs across classes, which leave out its class."""
     own_column = classes.points.own_column
     sorted_codes = classes.of_column[by_class]
     start, stop = (np.searchsorted(sorted_codes, classes.of_query, side) for side in ("left", "right"))

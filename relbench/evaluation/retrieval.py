@@ -1,4 +1,4 @@
-"""Recall@K, R-precision and MAP@R, exact and without ever storing the neighbours."""
+"""Recall@K, R-precision and MAP@R, exact, without storing the neighbours."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,22 +13,22 @@ from relbench.evaluation.knn.outliers import among, apart
 from relbench.evaluation.knn.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
 from relbench.evaluation.knn.ranking import Classes, Evaluation, Progress
 
-_LARGEST_LABEL = 2**53  # beyond it a float stands for several whole numbers
+_LARGEST_LABEL = 2**53  # beyond it float64 does not hold every whole number
 
 
 @dataclass(frozen=True)
 class QueryResults:
-    """What retrieval gave for each query, in the order of the queries' rows.
+    """Results of retrieval for each query, in the order of the queries' rows.
 
     Attributes:
         labels: (queries,) class of each query.
-        positives: (queries,) R: how many other gallery items are of its class.
+        positives: (queries,) R: number of other gallery items of its class.
         rank: (queries,) place of the nearest item of its class, from 1; 0 if it is beyond `depth`
             or there is none.
-        r_precision: (queries,) share of its class among its R nearest; NaN without a partner.
+        r_precision: (queries,) share of its class among its R nearest; NaN without positives.
         average_precision: (queries,) mean over the places 1..R of the precision up to a place
-            where that place holds its class (else 0); NaN without a partner.
-        depth: The largest K that `rank` can answer for.
+            where that place holds its class (else 0); NaN without positives.
+        depth: The largest K that `rank` covers.
     """
 
     labels: NDArray[Any]
@@ -39,7 +39,7 @@ class QueryResults:
     depth: int
 
     def correct_at(self, k: int) -> Booleans:
-        """(queries,) whether one of the k nearest is of the query's class.
+        """(queries,) whether any of the k nearest is of the query's class.
 
         Raises:
             ValueError: k outside 1..depth, or not a whole number.
@@ -52,12 +52,12 @@ class QueryResults:
 
 @dataclass(frozen=True)
 class RecallCounts:
-    """Recall@K by class, whole counts: what a paired test of two models needs.
+    """Recall@K by class, as whole counts, for paired tests of two models.
 
     Attributes:
         labels: (classes,) ascending labels of the queries.
         queries: (classes,) number of queries.
-        correct: (classes,) how many of them had their class among the K nearest.
+        correct: (classes,) number of queries with their class among the K nearest.
     """
 
     labels: NDArray[Any]
@@ -79,37 +79,35 @@ def retrieval_metrics(
 
     Recall@K is the share of queries with at least one of the K nearest other items in their class
     (a hit rate, not the share of the class that is found). A query whose class has no other
-    item in the gallery counts as a miss. R-precision and MAP@R leave such queries out. Neighbours
-    are exact, ties go by row index, a query is left out of its own neighbours by index; see
+    item in the gallery counts as a miss; R-precision and MAP@R leave such queries out. Neighbours
+    are exact, ties go by row index, a query is excluded from its own neighbours by index; see
     `neighbours.nearest`.
 
-    Other libraries differ in two places. Queries without a partner: here misses of Recall@K, since the search
-    was asked and failed; pytorch-metric-learning leaves them out of its precision_at_1 as of everything else, so its
-    number is ours times queries over queries with a partner. A K beyond the gallery: refused here, since a mistake of
-    the caller's; torchmetrics silently takes the whole gallery instead, where the hit rate is 1 for every query
-    with a partner.
+    Other libraries differ in two places. Queries without positives are misses of Recall@K here, as the search failed;
+    pytorch-metric-learning leaves them out of its precision_at_1 as of everything else, so its number is ours times
+    queries over queries with positives. A K beyond the gallery is refused here, as a mistake of the caller's;
+    torchmetrics silently takes the whole gallery instead, where the hit rate is 1 for every query with positives.
 
     Args:
-        embeddings: (n, dim) array or tensor of float16, float32 or float64, or of integers that one of these holds;
+        embeddings: (n, dim) array or tensor of float16, float32 or float64, or of integers that these hold exactly;
             no gradient flows.
-        labels: (n,) integers, strings, or floats that are whole numbers; lists, arrays, tensors and pandas columns will
-            do.
+        labels: (n,) integers, strings, or floats that are whole numbers; as a list, array, tensor or
+            pandas column.
         ks: The K of Recall@K, without repetition.
-        query: (n,) boolean mask of the rows that ask; None: all.
-        gallery: (n,) boolean mask of the rows that may be found; None: all. A row may be in both.
+        query: (n,) boolean mask of the queries; None: all rows.
+        gallery: (n,) boolean mask of the gallery; None: all rows. A row may be in both.
         backend: "faiss", "torch", or "auto": torch on a GPU, else faiss, else torch. A tensor stays on its device; an
-            array goes to a GPU if there is one.
-            The answer is the same.
+            array goes to a GPU if the machine has any. The result is the same.
         progress: Called with the number of queries done since the last call.
 
     Returns:
         `recall@K` for each K in the order given, `r_precision`, `map@r`; shares in [0, 1].
 
     Raises:
-        ValueError: Input that `points.check_points` refuses, labels of another length or kind or with
-            one missing, a K that is no whole number, out of range or repeated, a missing backend, or
-            no query with a partner.
-        TypeError: Embeddings that are no such numbers.
+        ValueError: Input that `points.check_points` refuses, labels of another length or kind, or
+            missing labels, a K that is not a whole number, out of range or repeated, a missing backend, or
+            no query with positives.
+        TypeError: Embeddings of other types.
 
     Source:
         Recall@K as in metric/utils.py of lenscloth/RKD and HitRate of torchmetrics; R-precision and
@@ -120,34 +118,34 @@ def retrieval_metrics(
         >>> retrieval_metrics(np.array([[0.0], [1.0], [3.0], [3.5]]), ["a", "a", "b", "b"], ks=(1,))
         {'recall@1': 1.0, 'r_precision': 1.0, 'map@r': 1.0}
     """
-    answers = query_results(embeddings, labels, ks, query=query, gallery=gallery, backend=backend, progress=progress)
-    return means(answers, ks)
+    results = query_results(embeddings, labels, ks, query=query, gallery=gallery, backend=backend, progress=progress)
+    return means(results, ks)
 
 
-def means(answers: QueryResults, ks: Sequence[int]) -> dict[str, float]:
-    """Means of `query_results`, under the names that `retrieval_metrics` gives them.
+def means(results: QueryResults, ks: Sequence[int]) -> dict[str, float]:
+    """Means of `query_results`, named as in `retrieval_metrics`.
 
     Raises:
-        ValueError: No query has a partner, or a K beyond `answers.depth`.
+        ValueError: No query has positives, or a K beyond `results.depth`.
     """
-    if not answers.positives.any():
+    if not results.positives.any():
         raise ValueError(
             "no query has another gallery item of its class, so nothing can be retrieved: check labels and masks"
         )
-    metrics = {f"recall@{k}": float(answers.correct_at(k).mean()) for k in ks}
-    metrics["r_precision"] = float(np.nanmean(answers.r_precision))
-    metrics["map@r"] = float(np.nanmean(answers.average_precision))
+    metrics = {f"recall@{k}": float(results.correct_at(k).mean()) for k in ks}
+    metrics["r_precision"] = float(np.nanmean(results.r_precision))
+    metrics["map@r"] = float(np.nanmean(results.average_precision))
     return metrics
 
 
-def recall_by_class(answers: QueryResults, k: int = 1) -> RecallCounts:
-    """Count queries and correct ones at K for each class.
+def recall_by_class(results: QueryResults, k: int = 1) -> RecallCounts:
+    """Queries, and correct queries at K, of each class.
 
     Raises:
-        ValueError: k outside 1..answers.depth, or not a whole number.
+        ValueError: k outside 1..results.depth, or not a whole number.
     """
-    labels, code, queries = np.unique(answers.labels, return_inverse=True, return_counts=True)
-    correct = np.bincount(code.reshape(-1)[answers.correct_at(k)], minlength=len(labels))
+    labels, code, queries = np.unique(results.labels, return_inverse=True, return_counts=True)
+    correct = np.bincount(code.reshape(-1)[results.correct_at(k)], minlength=len(labels))
     return RecallCounts(labels, queries, correct)
 
 
@@ -163,8 +161,8 @@ def query_results(
 ) -> QueryResults:
     """Rank of the first correct neighbour, R-precision and average precision of each query.
 
-    Arguments and errors as in `retrieval_metrics` (which is the mean of this), except that
-    queries without any partner are allowed.
+    Arguments and errors as in `retrieval_metrics`, which averages these results, except that no query needs to have
+    positives.
     """
     points = check_points(embeddings, query, gallery)
     depth = _check_ks(points, ks)
@@ -190,10 +188,10 @@ def _check_ks(points: Points, ks: Sequence[int]) -> int:
 
 
 def check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
-    """Refuse labels of another length or kind, or with one missing.
+    """Labels as an array; refuses another length or kind, and missing labels.
 
     Raises:
-        ValueError: one line that says what to do.
+        ValueError: the labels can't be used; one line that says what to do.
     """
     array = as_array(labels)
     if array.shape != (rows,):
@@ -201,7 +199,7 @@ def check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
             f"labels have the shape {array.shape}, but there are {rows} embeddings: pass one label per embedding"
         )
     if array.dtype.kind in "OU":
-        # from what was given: numpy makes the text "nan" of a NaN among texts
+        # from the original: numpy turns a NaN among strings into the string "nan"
         return _only_texts(np.asarray(labels, dtype=object))
     if array.dtype.kind == "f":
         return _only_whole(array)
@@ -215,8 +213,8 @@ def _only_whole(labels: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
     if strange.any():
         row = int(strange.argmax())
         raise ValueError(
-            f"labels are floats, but not all of them whole numbers: row {row} holds {labels[row]}; convert them to "
-            "integers or strings, or leave out rows without a label"
+            f"labels must be whole numbers, but row {row} holds {labels[row]}: convert them to integers or strings, or "
+            "leave out rows without a label"
         )
     return labels.astype(np.int64)
 
@@ -224,7 +222,7 @@ def _only_whole(labels: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
 def _only_texts(labels: NDArray[np.object_]) -> NDArray[np.str_]:
     strange = [row for row, label in enumerate(labels) if not isinstance(label, str)]
     if strange:
-        # what is missing says more than an integer beside it
+        # a missing label says more than an integer among strings
         row = next((row for row in strange if not isinstance(labels[row], int)), strange[0])
         raise ValueError(
             f"labels are neither an array of integers nor all strings: row {row} holds {labels[row]!r} "

@@ -1,18 +1,18 @@
-"""Is one model better than another at retrieval, beyond what chance explains?
+"""Tests of whether a model is better than another beyond chance.
 
 Two kinds of chance, two intervals:
 
-- *Over queries*: another sample of test classes would have given other numbers. Images of a
+- *Over queries*: another sample of test classes would have led to other numbers. Images of a
   class succeed and fail together, so whole classes are resampled, not queries. This interval
-  speaks about new classes of the same kind, for the networks that were trained, and for no others.
-- *Over seeds*: another initialisation and another order of batches would have given other networks.
-  This interval speaks about new training runs on the same data, for the test classes at hand.
+  is about new classes of the same kind, for the trained networks and no others.
+- *Over seeds*: another initialisation and another order of batches would have led to other networks.
+  This interval is about new training runs on the same data, for the test classes at hand.
 
 Neither covers the choice of the data set, of the hyper-parameters or of the training split.
 
 A verdict needs both tests, so its p-value is the larger of the two (an intersection-union test): where either kind of
 chance alone explains the difference, a false verdict is as rare as the level says. It is no test over new classes *and*
-new runs at once. Where the two kinds of chance are equally large, and neither has a difference behind it, 5 % of
+new runs at once. Where the two kinds of chance are equally large, and there is no true difference, 5 % of
 verdicts are false for 3 seeds, but 8 % for 5 and 11 % for 10 (40,000 simulated comparisons of 50 classes each).
 
 Source:
@@ -36,7 +36,7 @@ _DRAWS_AT_ONCE = 1 << 18
 
 @dataclass(frozen=True)
 class _Estimate:
-    """A mean and how far to trust it; one value (no degrees of freedom) says nothing about that."""
+    """A mean and its standard error; a single value has no degrees of freedom, and no known error."""
 
     mean: float
     error: float  # standard error of the mean
@@ -51,20 +51,20 @@ class _Estimate:
 
     @property
     def p_value(self) -> float:
-        """Of Student's two-sided test of zero: below 1 - confidence where the interval leaves zero out."""
+        """Student's two-sided test of zero: below 1 - confidence where the interval excludes zero."""
         if self.error == 0:
             return float(self.mean == 0)
         return 2 * float(stdtr(self.freedom, -abs(self.mean) / self.error))
 
 
 def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Mean over seeds and Student's t interval of it.
+    """Mean over seeds, and its Student's t interval.
 
-    mean +- t(confidence, S - 1) s / sqrt(S), s the standard deviation with S - 1 in its
+    mean +- t(confidence, S - 1) s / sqrt(S), with s the standard deviation that has S - 1 in its
     denominator. Covers new seeds, not new test classes.
 
     Args:
-        values: (seeds,) one number per seed.
+        values: (seeds,) a number per seed.
         confidence: In (0, 1).
 
     Returns:
@@ -82,8 +82,7 @@ def _over_seeds(values: ArrayLike) -> _Estimate:
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
         raise ValueError(
-            f"values of shape {numbers.shape} must be a list of finite numbers, one per seed: "
-            "leave out runs that failed"
+            f"values of shape {numbers.shape} must be a list of finite numbers, one per seed: leave out failed runs"
         )
     error = float(numbers.std(ddof=1)) / len(numbers) ** 0.5 if len(numbers) > 1 else 0.0
     return _Estimate(float(numbers.mean()), error, len(numbers) - 1)
@@ -102,18 +101,18 @@ def paired_class_bootstrap(
 
     The difference is sum_c (correct_c - reference_c) / sum_c queries_c. Its standard error
     is the standard deviation over resamples of as many classes, drawn with replacement, times
-    sqrt(C / (C - 1)); the interval is Student's t with C - 1 degrees of freedom, C classes. Plain
-    percentiles of the resamples come out too narrow where classes are few: for 10 classes they held
+    sqrt(C / (C - 1)); the interval is Student's t with C - 1 degrees of freedom, for C classes. Plain
+    percentiles of the resamples are too narrow where classes are few: for 10 classes they covered
     the truth in 88 % of simulated data sets, this interval in 92 to 95 %.
 
     Covers new test classes for the networks at hand, not new training runs.
 
     Args:
         correct: (classes,) or (seeds, classes) correct queries; seeds are averaged first.
-        reference_correct: The same of the other model; one seed is compared with all.
+        reference_correct: Those of the other model; a single seed is compared with all.
         queries: (classes,) queries per class.
         generator: Draws the classes.
-        resamples: From 2.
+        resamples: 2 or more.
         confidence: In (0, 1).
 
     Returns:
@@ -136,7 +135,7 @@ def _over_queries(
     correct: ArrayLike, reference_correct: ArrayLike, queries: ArrayLike, generator: np.random.Generator, resamples: int
 ) -> _Estimate:
     if resamples < 2:
-        raise ValueError(f"resamples = {resamples} give no spread: use 10,000")
+        raise ValueError(f"resamples = {resamples} have no spread: use 10,000")
     size = _check_queries(queries)
     gain = _mean_counts(correct, size) - _mean_counts(reference_correct, size)
     difference = float(gain.sum() / size.sum())
@@ -156,25 +155,24 @@ def compare(
     resamples: int = 10_000,
     confidence: float = 0.95,
 ) -> Comparison:
-    """Does a student beat its teacher?
+    """Comparison of a student with its teacher, and the verdict.
 
     "beats" and "loses" need both intervals, over queries and over seeds, to lie on that side of
-    zero: the verdict of one comparison made alone. Where several are made, `holm` corrects them.
-    "not shown to differ" is no proof that they are equal. A single seed gets "no verdict": it says
-    nothing about new training runs, and fewer runs must never give a stronger verdict. So does a
-    single class of queries, which says nothing about new classes.
+    zero: the verdict of a single comparison. Where there are several, `holm` corrects them.
+    "not shown to differ" is no proof of equality. A single seed gets "no verdict": it says nothing
+    about new training runs, and fewer runs must never lead to a stronger verdict. So does a single
+    class of queries, which says nothing about new classes.
 
     Args:
-        student: Counts of each seed's student, as `retrieval.recall_by_class` makes them.
-        teacher: Counts of the teacher that belongs to each student, in the same order; or of one
-            teacher for all of them.
+        student: Counts of each seed's student, from `retrieval.recall_by_class`.
+        teacher: Counts of each student's teacher, in the same order; or of a single teacher for all.
         generator: Draws the classes.
-        resamples: From 2.
+        resamples: 2 or more.
         confidence: In (0, 1).
 
     Raises:
-        ValueError: Not the same queries, numbers of seeds that don't fit, or what
-            `paired_class_bootstrap` refuses.
+        ValueError: Different queries, numbers of seeds that don't fit, or what `paired_class_bootstrap`
+            refuses.
     """
     _check_pairs(student, teacher)
     size = student[0].queries
@@ -196,53 +194,53 @@ def compare(
 
 
 def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Comparison]:
-    """Judge several comparisons anew so that, with no difference anywhere, 5 % of tables hold a false verdict.
+    """Comparisons with verdicts corrected for their number: without any true difference, 5 % of tables have a verdict.
 
-    Holm's step-down: the k-th smallest of m p-values is multiplied by m - k + 1, none falls below a smaller one's, and
-    none exceeds 1. The intervals stay those of each comparison alone. A comparison of a single seed or class has no
-    p-value and gets no verdict, but counts among the m: a run that is missing must not make the other verdicts easier.
+    Holm's step-down: the k-th smallest of m p-values is multiplied by m - k + 1, kept from falling below the result of
+    a smaller p-value, and capped at 1. The intervals stay those of each comparison alone. A comparison of a single seed
+    or class has no p-value and gets no verdict, but counts among the m: a missing run must not ease other verdicts.
 
     Args:
-        comparisons: All that one claim was picked from, such as every student of a table.
+        comparisons: All that a claim was picked from, such as every student of a table.
         confidence: In (0, 1); 0.95 allows the 5 %.
 
     Returns:
-        The same comparisons in the same order, with another `p_adjusted` and perhaps another verdict.
+        The comparisons in the same order, with `p_adjusted`, `family` and the verdict renewed.
 
     Raises:
         ValueError: A confidence outside (0, 1).
     """
     _check_confidence(confidence)
-    adjusted = _stepped_down([1.0 if one.p_value is None else one.p_value for one in comparisons])
+    adjusted = _stepped_down([1.0 if each.p_value is None else each.p_value for each in comparisons])
     return [
-        replace(_judged(one, None if one.p_value is None else p, confidence), family=len(comparisons))
-        for one, p in zip(comparisons, adjusted, strict=True)
+        replace(_judged(each, None if each.p_value is None else p, confidence), family=len(comparisons))
+        for each, p in zip(comparisons, adjusted, strict=True)
     ]
 
 
 def claimed_sides(differences: Sequence[Sequence[float]], confidence: float = 0.95) -> list[int | None]:
-    """On which side of zero each of several paired differences lies, for a claim that all lie above it.
+    """Sides of zero on which several paired differences lie, for a claim that all lie above.
 
-    Above is what leaves zero out by its own interval over seeds: a claim that needs all of them is false with
-    probability 1 - confidence at most if one is not (an intersection-union test), so it takes no correction. Below is
-    what does so after Holm's correction for all of them, as one suffices to refute the claim. Fewer than two seeds, or
+    A difference is above where its own interval over seeds excludes zero: a claim that needs all of them is wrong with
+    probability 1 - confidence at most (an intersection-union test), so it takes no correction. A difference is below
+    where it is so after Holm's correction for all of them, as a single one refutes the claim. Fewer than two seeds, or
     differences that are all equal, say nothing about chance.
 
     Args:
-        differences: for each comparison, by seed: what is claimed to be better less what is claimed to be worse.
+        differences: for each comparison, by seed: what is claimed to be better minus what is claimed to be worse.
         confidence: In (0, 1).
 
     Returns:
-        1 above, -1 below, 0 neither, None where nothing can be said.
+        1 above, -1 below, 0 neither, None where chance is unknown.
 
     Raises:
         ValueError: A confidence outside (0, 1), or differences that are not finite.
     """
     _check_confidence(confidence)
     estimates = [_over_seeds(values) if len(values) > 1 else None for values in differences]
-    known = [one if one and one.error > 0 else None for one in estimates]
-    adjusted = iter(_stepped_down([one.p_value for one in known if one]))
-    return [_claimed_side(one, next(adjusted), 1 - confidence) if one else None for one in known]
+    known = [estimate if estimate and estimate.error > 0 else None for estimate in estimates]
+    adjusted = iter(_stepped_down([estimate.p_value for estimate in known if estimate]))
+    return [_claimed_side(estimate, next(adjusted), 1 - confidence) if estimate else None for estimate in known]
 
 
 def _claimed_side(estimate: _Estimate, p_adjusted: float, level: float) -> int:
@@ -252,7 +250,7 @@ def _claimed_side(estimate: _Estimate, p_adjusted: float, level: float) -> int:
 
 
 def _stepped_down(p_values: Sequence[float]) -> list[float]:
-    """Holm's: see `holm`."""
+    """Holm's adjusted p-values, see `holm`."""
     alone = np.array(p_values, dtype=np.float64)
     order = np.argsort(alone, kind="stable")
     adjusted = np.empty_like(alone)

@@ -1,4 +1,4 @@
-"""Embeddings and labels from files: what a run keeps, or what another program has saved."""
+"""Embeddings and labels from files: those of a run, or another program's."""
 
 import pickle
 import textwrap
@@ -25,8 +25,8 @@ Array = NDArray[Any]
 _KEPT = "embeddings.npz"  # in the folder of a run
 _OF_TORCH = (".pt", ".pth")
 _NEEDED = ("embeddings", "labels")
-_MASKS = ("query", "gallery")  # kept where a data set tells them apart
-# what numpy and zipfile raise on damaged files; MemoryError where a header promises too much
+_MASKS = ("query", "gallery")  # kept where a data set separates them
+# errors of numpy and zipfile on damaged files; MemoryError where a header announces too much
 _DAMAGE = (
     ValueError,
     TypeError,
@@ -43,7 +43,7 @@ _DAMAGE = (
 
 @dataclass(frozen=True)
 class Stored:
-    """What files hold, as it stands in them.
+    """Arrays as they stand in files.
 
     Attributes:
         embeddings: (n, dim)
@@ -59,37 +59,37 @@ class Stored:
 
     @property
     def hash(self) -> str:
-        """Of all that is held."""
+        """Hash of all arrays."""
         names = {} if self.names is None else {"names": self.names}
         return content_hash({"embeddings": self.embeddings, "labels": self.labels, **self.masks, **names})
 
 
 def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
-    """Embeddings and their labels, from the one file that a run keeps or from two of your own.
+    """Embeddings and their labels, from a run's file or from two files of your own.
 
     So a new metric needs no new training. Nothing in a file is ever executed: arrays of Python
     objects are refused.
 
     Args:
         path: An .npz file with the arrays `embeddings` and `labels`, and perhaps `query`, `gallery`
-            and `names` (others are left alone), as each run keeps one; the folder of a run; a .pt
-            or .pth file of torch.save with a dict of such tensors; or an .npy, .pt or .pth file with
-            the embeddings alone.
-        labels_path: An .npy, .pt or .pth file with the labels; None where the first file holds them.
+            and `names` (others are ignored), as runs write them; the folder of a run; a .pt or .pth
+            file of torch.save with a dict of such tensors; or an .npy, .pt or .pth file with the
+            embeddings alone.
+        labels_path: An .npy, .pt or .pth file with the labels; None where `path` holds them.
 
     Returns:
-        The arrays as they stand in the files; their contents are checked by who uses them.
+        The arrays as they stand in the files; their contents are checked where they are used.
 
     Raises:
-        ValueError: A file that can't be read or is damaged, an array that is not there, or labels
-            that are missing or given twice; names the file.
+        ValueError: A file that can't be read or is damaged, a missing array, or labels that are
+            missing or given twice; the message names the file.
 
     Example:
         >>> from relbench.evaluation import query_results, retrieval_metrics
         >>> run = Path("results/quickstart/runs/0123456789abcdef")
         >>> kept = read_embeddings(run / "embeddings.npz")  # doctest: +SKIP
         >>> retrieval_metrics(kept.embeddings, kept.labels, ks=(1, 100), **kept.masks)  # doctest: +SKIP
-        >>> (query_results(kept.embeddings, kept.labels).rank == 2).mean()  # your own  # doctest: +SKIP
+        >>> (query_results(kept.embeddings, kept.labels).rank == 2).mean()  # your own metric  # doctest: +SKIP
     """
     path = _in_folder(path) if path.is_dir() else path
     found = _read_npz(path) if path.suffix == ".npz" else _read_alone(path)
@@ -98,15 +98,15 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
             raise ValueError(f"{path} must hold the labels itself, so {labels_path} is one file too many: leave it out")
         return found
     if labels_path is None:
-        raise ValueError(f"{path} comes without labels: name a second file with them, or an .npz file that holds both")
+        raise ValueError(f"{path} holds no labels: name a second file with them, or an .npz file with both")
     labels = _read_alone(labels_path)
     if isinstance(labels, Stored):
-        raise ValueError(f"{labels_path} holds more than labels: name a file with one array")
+        raise ValueError(f"{labels_path} holds more than labels: name a file with a single array")
     return Stored(found, labels, {})
 
 
 def _in_folder(folder: Path) -> Path:
-    """The embeddings that a run's folder keeps; ValueError where it is the folder of a study, or of none."""
+    """The embeddings in a run's folder; ValueError for a study's folder, or any other."""
     kept = folder / _KEPT
     if kept.is_file():
         return kept
@@ -119,16 +119,16 @@ def _in_folder(folder: Path) -> Path:
 def stored_metrics(
     path: Path, labels_path: Path | None, ks: Sequence[int], advance: Callable[[int, int], None] | None = None
 ) -> dict[str, float]:
-    """`retrieval.retrieval_metrics` of files.
+    """Metrics of embeddings in files, as `retrieval.retrieval_metrics` computes them.
 
     Args:
         path: As in `read_embeddings`.
         labels_path: As in `read_embeddings`.
         ks: The K of Recall@K, without repetition.
-        advance: Called with the number of queries done since the last call, and that of all.
+        advance: Called with the number of queries done since the last call, and of all queries.
 
     Raises:
-        ValueError: What `read_embeddings` or `retrieval_metrics` refuses; names the files.
+        ValueError: What `read_embeddings` or `retrieval_metrics` refuses; the message names the files.
     """
     stored = read_embeddings(path, labels_path)
     query, gallery = (stored.masks.get(name) for name in _MASKS)
@@ -152,7 +152,7 @@ def _read_npy(path: Path) -> Array:
 
 
 def _read_alone(path: Path) -> Array | Stored:
-    """What a file with one array holds, or one of torch.save with several."""
+    """The array of a file, or the arrays of a file of torch.save."""
     if path.suffix not in _OF_TORCH:
         return _read_npy(path)
     with _readable(path):
@@ -194,7 +194,7 @@ def _stored(path: Path, found: Mapping[str, Array], held: Sequence[str]) -> Stor
 
 @contextmanager
 def _readable(path: Path) -> Iterator[None]:
-    """Name the file in whatever is wrong with it, in one line."""
+    """Turn errors of reading into one line that names the file."""
     try:
         yield
     except OSError as error:
@@ -202,4 +202,6 @@ def _readable(path: Path) -> Iterator[None]:
     except _DAMAGE as error:
         kind = path.suffix if path.suffix in {".npz", *_OF_TORCH} else ".npy"
         what = textwrap.shorten(str(error), 200) or type(error).__name__
-        raise ValueError(f"{path} is not a readable {kind} file of numbers or texts ({what}): save it again") from None
+        raise ValueError(
+            f"{path} is not a readable {kind} file of numbers or strings ({what}): save it again"
+        ) from None

@@ -464,7 +464,7 @@ def test_evaluate_files(relbench_command, tmp_path, arrays):
     refused(relbench_command("evaluate", tmp_path / "objects.npy", arrays[1]), "objects.npy")
     (tmp_path / "short.npy").write_bytes(arrays[0].read_bytes()[:100])
     refused(relbench_command("evaluate", tmp_path / "short.npy", arrays[1]), "short.npy")
-    refused(relbench_command("evaluate", arrays[0]), "e.npy", "without labels")
+    refused(relbench_command("evaluate", arrays[0]), "e.npy", "holds no labels")
     np.savez(tmp_path / "several.npz", a=np.ones(2))
     refused(relbench_command("evaluate", tmp_path / "several.npz"), "several.npz", "'embeddings'")
     refused(relbench_command("evaluate", tmp_path / "several.npz", arrays[1]), "several.npz")

@@ -249,7 +249,7 @@ def test_collapsed_embeddings_are_measured_in_seconds():
     [
         ({"labels": [0, 0, 1]}, "labels have the shape \\(3,\\), but there are 4 embeddings"),
         ({"labels": [[0], [0], [1], [1]]}, "labels have the shape \\(4, 1\\)"),
-        ({"labels": [0.0, 0.5, 1.0, 1.5]}, "labels are floats, but not all of them whole numbers: row 1 holds 0.5"),
+        ({"labels": [0.0, 0.5, 1.0, 1.5]}, "labels must be whole numbers, but row 1 holds 0.5"),
         ({"labels": ["a", None, "b", "b"]}, "all strings: row 1 holds None \\(NoneType\\)"),
         ({"labels": ["a", "a", math.nan, "b"]}, "all strings: row 2 holds nan \\(float\\)"),
         ({"labels": ["a", "a", "b", 7]}, "neither an array of integers nor all strings: row 3 holds 7 \\(int\\)"),

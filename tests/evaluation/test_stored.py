@@ -115,7 +115,7 @@ def test_tensors_are_read(tmp_path):
     wanted = retrieval_metrics(rows, labels, (1,))
     assert stored_metrics(tmp_path / "both.pt", None, (1,)) == wanted
     assert stored_metrics(tmp_path / "rows.pt", tmp_path / "labels.pt", (1,)) == wanted
-    with pytest.raises(ValueError, match="comes without labels"):
+    with pytest.raises(ValueError, match="holds no labels"):
         read_embeddings(tmp_path / "rows.pt")
 
 
@@ -232,7 +232,7 @@ def test_any_damage_is_one_line_or_none(tmp_path_factory, suffix, changes, kept)
 @pytest.mark.parametrize(
     ("names", "parts"),
     [
-        (("e.npy",), ("e.npy comes without labels", "name a second file")),
+        (("e.npy",), ("e.npy holds no labels", "name a second file")),
         (("both.npz", "l.npy"), ("both.npz must hold the labels itself", "l.npy is one file too many")),
         (("none.npy", "l.npy"), ("none.npy can't be read", "No such file")),
         (("e.npy", "none.npy"), ("none.npy can't be read", "No such file")),
