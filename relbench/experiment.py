@@ -208,6 +208,11 @@ class Net(Settings, use_attribute_docstrings=True):
     unit_length: bool = True
     """Scale embeddings to unit length."""
 
+    @property
+    def short_name(self) -> str:
+        """The network's name in tables: trunk, width where it has one, and dimensions: conv4-16/128."""
+        return f"{self.trunk}{'' if self.width is None else f'-{self.width}'}/{self.dim}"
+
 
 class Term(Settings, use_attribute_docstrings=True):
     """One summand of the training loss: a loss by name, its weight, its options."""

@@ -7,6 +7,7 @@ markup in that format is the format's own business.
 """
 
 import re
+from collections.abc import Sequence
 
 UNSEEN = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters, less tab and line feed
@@ -33,3 +34,14 @@ def one_line(text: str) -> str:
         'two lines'
     """
     return visible(text.translate({ord("\n"): " ", ord("\t"): " "}))
+
+
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: 1 seed, 3 seeds, 2 classes."""
+    ending = "es" if noun.endswith("s") else "s"
+    return f"{number:,} {noun}{'' if number == 1 else ending}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a list with "and" before the last."""
+    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))

@@ -27,7 +27,6 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("transfer", "run"),
     ("analysis", "grid"),  # learning rates that were chosen stand in the notes
     ("report", "analysis"),  # a summary is drawn
-    ("analysis", "report"),  # examples and floors are told in the report's words
     ("trackers", "grid"),  # remaining times are told in words
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}

@@ -4,21 +4,21 @@ They are measured in seconds, once for such data and settings, and kept in the r
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import torch
 from pydantic import Field, PositiveInt
 
-from relbench.analysis.summary import Floor, Summary
-from relbench.data import Progress, find_data_set
+from relbench.analysis.methods import Floor
+from relbench.analysis.summary import Summary
+from relbench.data import Progress, data_title, find_data_set
 from relbench.data.table import ImageSource
 from relbench.evaluation import seed_interval
 from relbench.experiment import Data, Net, Settings, renamed, short_hash, under_former_names
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
-from relbench.report.wording import listed, written_net
+from relbench.plain_text import listed
 from relbench.results.records import Record, Row, check_identity, falling_recalls, not_shares, read_record, write_record
 from relbench.run import computing
 from relbench.tasks.retrieval import CachedViews, measure_test
@@ -132,7 +132,7 @@ def measured_with(summary: Summary, folder: Path, data: Path, progress: Progress
     try:
         measure_floors(asked, folder, data, device, progress)
     except (ValueError, OSError) as error:
-        return replace(summary, missing=(*summary.missing, f"Floors are not shown: {error}."))
+        return summary.replaced(missing=(*summary.missing, f"Floors are not shown: {error}."))
     return with_floors(summary, folder)
 
 
@@ -146,12 +146,12 @@ def with_floors(summary: Summary, folder: Path) -> Summary:
     asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds)
     found = [one for settings in asked if (one := finished_floor(settings, folder))]
     if len(found) < len(asked):
-        return replace(summary, missing=(*summary.missing, "Floors are not shown: they were not measured."))
+        return summary.replaced(missing=(*summary.missing, "Floors are not shown: they were not measured."))
     for one in found:
         if one.data_hash != row.data_hash:
             path = _path(one.settings, folder)
             raise ValueError(f"{path} was measured on other images than the rows: delete it to have it measured again")
-    return replace(summary, floors=lines_of_floors(found))
+    return summary.replaced(floors={data_title(row.experiment.data.name): lines_of_floors(found)})
 
 
 def lines_of_floors(found: Sequence[MeasuredFloor]) -> tuple[Floor, Floor]:
@@ -177,9 +177,9 @@ def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
     metrics = {name: seed_interval([one.metrics[name] for one in found]) for name in found[0].metrics}
     weights = "random weights" if net.weights == "random" else "ImageNet weights and a random last layer"
     named = "seed" if len(seeds) == 1 else "seeds"
-    how = f"{written_net(net)} with {weights}, as built from {named} {listed(seeds)}, before the first step"
+    how = f"{net.short_name} with {weights}, as built from {named} {listed(seeds)}, before the first step"
     return Floor(
-        "untrained network", written_net(net), found[0].parameters, len(found), metrics, f"Untrained network: {how}."
+        "untrained network", net.short_name, found[0].parameters, len(found), metrics, f"Untrained network: {how}."
     )
 
 

@@ -5,7 +5,7 @@ give the row's Recall@1 again, class by class. What is not there is left out, an
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,15 +14,15 @@ import torch
 from numpy.typing import NDArray
 
 from relbench.analysis.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
+from relbench.analysis.methods import Method
 from relbench.analysis.summarise import BOOTSTRAP_SEED
-from relbench.analysis.summary import Method, Summary
+from relbench.analysis.summary import Summary
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, class_names, indices_of
 from relbench.evaluation import PairDistances, nearest, pair_distances
 from relbench.evaluation.knn.points import check_points
 from relbench.evaluation.retrieval import check_labels
-from relbench.report.headline import best_student
-from relbench.report.wording import listed, main_recall
+from relbench.plain_text import listed
 from relbench.results.records import ClassCounts, Row
 from relbench.results.run_folder import RunFolder
 
@@ -82,9 +82,8 @@ def with_examples(summary: Summary, results: Path, data_folder: Path, progress: 
     Raises:
         ValueError: a run's embeddings are damaged, or are not those that its row was measured on.
     """
-    teacher, *others = summary.methods
-    students = [method for method in others if method.role == "student"]
-    best = best_student(students) if students else teacher
+    teacher = summary.methods[0]
+    best = summary.best_student or teacher
     runs = _runs(_chosen(summary, best), _first_seed(teacher, best), results)
     networks = {run.label: _network(run) for run in runs if run.path.exists()}
     _refuse_other_images(list(networks.values()))
@@ -92,8 +91,7 @@ def with_examples(summary: Summary, results: Path, data_folder: Path, progress: 
     load = partial(_load, data_folder=data_folder, progress=progress)
     examples = _examples_or_why(networks, absent, (teacher.label, best.label), load)
     distances = _distances_or_why(list(networks.values()))
-    return replace(
-        summary,
+    return summary.replaced(
         examples=None if isinstance(examples, str) else examples,
         distances=None if isinstance(distances, str) else distances,
         missing=tuple(_missing(examples, distances, absent)),
@@ -116,7 +114,7 @@ def _first_seed(teacher: Method, best: Method) -> int:
 
 def _chosen(summary: Summary, best: Method) -> list[Method]:
     """Teacher, best student, best one that never saw a teacher, controls, other students: the first few of these."""
-    ranked = sorted(summary.methods[1:], key=main_recall, reverse=True)
+    ranked = sorted(summary.methods[1:], key=summary.score, reverse=True)
     alone = [method for method in ranked if method.role == "student" and method.row.experiment.last_teacher is None]
     controls = [method for method in ranked if method.role == "control"]
     order = [summary.methods[0], best, *alone[:1], *controls, *ranked]

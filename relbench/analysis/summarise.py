@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from relbench.analysis.comparable import refuse_unfair
-from relbench.analysis.summary import Method, Pair, Summary
+from relbench.analysis.methods import Method, Pair
+from relbench.analysis.summary import Summary
 from relbench.data import shown_at
 from relbench.evaluation import RecallCounts, compare, holm, seed_interval
 from relbench.evaluation.comparison import Comparison
@@ -16,6 +17,7 @@ from relbench.experiment import Experiment, Term
 from relbench.losses import find_loss
 from relbench.results.records import Entry, Plan, Row, read_record, read_row, refuse_other_dependencies
 
+PRIMARY = "recall@1"
 BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
 
 
@@ -53,7 +55,19 @@ def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
     seeds = tuple(sorted({entry.seed for entry in done}))
     sources = _sources(rows[entry.fingerprint].experiment for entry in done)
     views = shown_at(rows[done[0].fingerprint].experiment.data)
-    return Summary(finished, _corrected(methods), seeds, _pairs(plan.pairs, methods), sources, shown_at=views)
+    return Summary(
+        name=plan.study,
+        title=plan.title,
+        primary=PRIMARY,
+        notes=notes,
+        added_losses=plan.added_losses,
+        entries=done,
+        methods=_corrected(methods),
+        seeds=seeds,
+        pairs=_pairs(plan.pairs, methods),
+        sources=sources,
+        shown_at=views,
+    )
 
 
 def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
+from relbench.analysis.cells import Answer, AnsweredClaim, FilledCell, Ours
 from relbench.analysis.floors import FloorSettings, MeasuredFloor, finished_floor, floors_of, lines_of_floors
-from relbench.analysis.printed import Answer, AnsweredClaim, Cell, Ours, PrintedSummary
+from relbench.analysis.summary import Summary
 from relbench.data import data_title
 from relbench.evaluation import claimed_sides, seed_interval
 from relbench.grid.tuning import Choice, Request, TuningPlan, transfers_of
@@ -107,9 +108,7 @@ def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer], flo
             raise ValueError(f"{here} was made with other images of {data} than {there}: delete the wrong one")
 
 
-def summarise_table(
-    table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]
-) -> PrintedSummary:
+def summarise_table(table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]) -> Summary:
     """The table of the data sets that were asked for, with what is finished; the rest is empty.
 
     Raises:
@@ -118,11 +117,12 @@ def summarise_table(
     check_rule(request, shown)
     cells = tuple(_cell(number, table, request, results, shown) for number in _kept(table, request))
     claims = (claim for claim in table.claims if _data_sets(claim, table) <= request.contents.keys())
-    return PrintedSummary(
+    return Summary(
         name=table.name,
         title=table.title,
+        primary=MAIN,
         source=table.source,
-        protocol=request.protocol,
+        variant={"protocol": request.protocol},
         scale=request.scale,
         shown=tuple(shown),
         cells=cells,
@@ -158,17 +158,19 @@ def _kept(table: PrintedTable, request: Request) -> list[Number]:
     return [number for number in table.numbers if number.path in asked or (not number.path and number.part in parts)]
 
 
-def _cell(number: Number, table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]) -> Cell:
+def _cell(
+    number: Number, table: PrintedTable, request: Request, results: Results, shown: Sequence[Selection]
+) -> FilledCell:
     seeds = _seeds(number, table, request)
     ours = {rule: one for rule in shown if (one := _ours(number, seeds, results, rule))}
-    return Cell(
+    return FilledCell(
         part=number.part,
         row=number.row,
         column=number.column,
         metric=number.metric,
         path=number.path,
         on=number.on,
-        printed=number.printed,
+        published=number.printed,
         ours=ours,
         note=table.network(number.path).note if number.path else "",
     )

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
+from relbench.experiment import one_line
 from relbench.memory import ADVICE as ADVICE_ON_MEMORY
 from relbench.memory import is_out_of_memory
 from relbench.plain_text import visible
@@ -55,7 +57,7 @@ def errors_as_one_line() -> Iterator[None]:
     except (ValueError, TypeError, OSError) as error:
         if os.environ.get("RELBENCH_TRACEBACK"):
             raise
-        _complain(f"{error}{ADVICE.get(getattr(error, 'errno', 0) or 0, '')}")
+        _complain(f"{_in_words(error)}{ADVICE.get(getattr(error, 'errno', 0) or 0, '')}")
         raise typer.Exit(REFUSED) from None
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error) or os.environ.get("RELBENCH_TRACEBACK"):
@@ -65,6 +67,11 @@ def errors_as_one_line() -> Iterator[None]:
     except KeyboardInterrupt:
         _complain("interrupted; the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _in_words(error: Exception) -> str:
+    """Pydantic's errors say where and what in one line; those of a whole record name their place themselves."""
+    return one_line(error).removeprefix("settings: ") if isinstance(error, ValidationError) else str(error)
 
 
 def _complain(what: str) -> None:

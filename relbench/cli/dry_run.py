@@ -16,8 +16,8 @@ from relbench.experiment import Experiment
 from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, in_words, is_there, measured_rates, total
 from relbench.grid.scheduler import jobs_for
 from relbench.grid.tuning import PendingRun
+from relbench.plain_text import counted
 from relbench.preflight import check_plan
-from relbench.report.wording import counted
 from relbench.resolve import resolve_device
 from relbench.results.records import Row
 from relbench.results.reuse import to_be_linked

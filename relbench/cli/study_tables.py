@@ -15,8 +15,8 @@ from relbench.experiment import short_hash
 from relbench.files import refuse_links
 from relbench.grid.scheduler import locked
 from relbench.lookup import lookup
+from relbench.plain_text import listed
 from relbench.report import pairs_text, table_text, write_report
-from relbench.report.wording import listed
 from relbench.resolve import as_plan, find_study, plan_cells
 from relbench.results.records import Entry, Plan, Row, read_record, write_record
 from relbench.results.study_folder import folder_name, own_folder

@@ -20,8 +20,8 @@ from relbench.files import refuse_links
 from relbench.grid.scheduler import locked
 from relbench.grid.tuning import PendingRun, Request, TuningPlan, selected, transfers_of
 from relbench.lookup import lookup
+from relbench.plain_text import listed
 from relbench.report import printed_text, write_printed
-from relbench.report.wording import listed
 from relbench.resolve import resolve_device
 from relbench.results.records import Selection, read_record, write_record
 from relbench.results.run_folder import RunFolder

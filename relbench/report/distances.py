@@ -8,8 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from relbench.analysis.images import Distances, Share, Spread
 from relbench.analysis.summary import Summary
+from relbench.plain_text import counted
 from relbench.report.canvas import COLOURS, drawn, plain, shortened
-from relbench.report.wording import counted
 
 SAME: dict[str, Any] = {
     "facecolor": COLOURS[4],
@@ -51,7 +51,7 @@ def distances_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: boo
 
 def _of(summary: Summary) -> Distances:
     if summary.distances is None:
-        raise ValueError(f"the summary of {summary.plan.study!r} has no distances of pairs: measure them first")
+        raise ValueError(f"the summary of {summary.name!r} has no distances of pairs: measure them first")
     return summary.distances
 
 

@@ -8,7 +8,7 @@ from io import BytesIO
 import PIL.Image
 
 from relbench.analysis.images import Counts, Example, Examples, Image, Neighbour
-from relbench.report.wording import counted
+from relbench.plain_text import counted
 
 SIDE = 80  # pixels at most: some hundred pictures must stay a small part of the page
 EXACT = 32  # pixels up to which pictures are shown as they are

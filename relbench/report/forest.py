@@ -6,10 +6,12 @@ from typing import Any, Literal
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from relbench.analysis.summary import Method, Summary
+from relbench.analysis.methods import Method
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval, Verdict
+from relbench.plain_text import counted, listed
 from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, counted, listed, seeds_in_words, signed
+from relbench.report.wording import VERDICTS, seeds_in_words, signed
 
 LINE = 0.205  # inches of a line of letters
 LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 
-from relbench.analysis.summary import Floor, Method, Pair, Summary
+from relbench.analysis.methods import Floor, Method, Pair
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.report.wording import MAIN, VERDICTS, counted, listed, main_recall, net_name, percent, rests_on
+from relbench.plain_text import counted, listed
+from relbench.report.wording import MAIN, VERDICTS, main_recall, net_name, percent, rests_on
 
 
 def headline(summary: Summary) -> str:
@@ -32,14 +34,12 @@ def _sentences(summary: Summary) -> dict[str, list[str]]:
         return {"best": [f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."]}
     best = best_student(students)
     return {
-        "contender": [
-            _on_contender(method, summary) for method in students if method.label in summary.plan.added_losses
-        ],
+        "contender": [_on_contender(method, summary) for method in students if method.label in summary.added_losses],
         "best": [_on_best(best, teacher, students)],
         "count": _on_count(students),
         "no distillation": _on_no_distillation(best, students),
         "control": [_on_control(method, best) for method in others if method.role == "control"],
-        "floor": _on_floor(teacher, summary.floors),
+        "floor": _on_floor(teacher, summary.all_floors),
         "single seeds": _on_single_seeds(others),
     }
 
@@ -56,7 +56,7 @@ def _winners(students: Sequence[Method]) -> list[Method]:
 def _on_contender(own: Method, summary: Summary) -> str:
     """What came out for a loss of the user's: against the teacher, and against the best of the study's students."""
     result = f"{_named(own)} reaches {_reach(own)} and {_against(_compared(own))}."
-    rivals = [one for one in summary.methods if one.role == "student" and one.label not in summary.plan.added_losses]
+    rivals = [one for one in summary.methods if one.role == "student" and one.label not in summary.added_losses]
     if not rivals:
         return result
     rival = max(rivals, key=main_recall)

@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from relbench.analysis.comparable import settings, unequal_settings
-from relbench.analysis.summary import Method, Summary
+from relbench.analysis.methods import Method
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.experiment import Training
-from relbench.report.wording import all_rows, commit_of, counted, listed, p_value, rests_on, seeds_in_words, stage_steps
+from relbench.plain_text import counted, listed
+from relbench.report.wording import commit_of, p_value, rests_on, seeds_in_words, stage_steps
 from relbench.results.records import Row
 
 VERDICT = (
@@ -30,7 +32,7 @@ def notes(summary: Summary) -> list[str]:
         _data(summary),
         *_unequal_students(summary),
         *_mixed(summary),
-        *summary.plan.notes,
+        *summary.notes,
     ]
 
 
@@ -136,9 +138,9 @@ def _only_alone(comparisons: Mapping[str, Comparison]) -> list[str]:
 
 def _floors(summary: Summary) -> list[str]:
     """What the lines without training are."""
-    if not summary.floors:
+    if not summary.all_floors:
         return []
-    return [" ".join(["Floors, without training and without a verdict.", *(floor.how for floor in summary.floors)])]
+    return [" ".join(["Floors, without training and without a verdict.", *(floor.how for floor in summary.all_floors)])]
 
 
 def _unequal_seeds(summary: Summary) -> list[str]:
@@ -174,7 +176,7 @@ def _setting(name: str) -> Callable[[Row], str]:
 
 def _mixed(summary: Summary) -> list[str]:
     """One note for each circumstance in which the runs differ: such a difference may be in the results too."""
-    packages = sorted({name for row in all_rows(summary) for name in row.machine.versions})
+    packages = sorted({name for row in summary.rows for name in row.machine.versions})
     circumstances = {
         "data": _groups(summary.methods, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
         "device": _groups(summary.methods, lambda row: row.machine.device),

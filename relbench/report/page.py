@@ -3,8 +3,10 @@
 from statistics import fmean
 from typing import Any
 
-from relbench.analysis.summary import Method, Summary
+from relbench.analysis.methods import Method
+from relbench.analysis.summary import Summary
 from relbench.experiment import Experiment, Term, flattened
+from relbench.plain_text import listed
 from relbench.report.distances import distances_in_words, distances_plot, how_measured
 from relbench.report.examples import examples_shown
 from relbench.report.forest import forest_in_words, forest_plot
@@ -18,9 +20,7 @@ from relbench.report.wording import (
     NOTHING,
     PAIRS_TITLE,
     TIMES,
-    all_rows,
     commit_of,
-    listed,
     main_recall,
     mean_cell,
     metric_name,
@@ -41,7 +41,8 @@ def _content(summary: Summary) -> dict[str, Any]:
     same, different = _settings(summary)
     first, others = in_brief(summary)
     return {
-        "plan": summary.plan,
+        "study": summary.name,
+        "title": summary.title,
         "headline": first,
         "further_findings": others,
         "forest": _forest(summary),
@@ -69,7 +70,7 @@ def _content(summary: Summary) -> dict[str, Any]:
 
 def _own(summary: Summary) -> dict[str, str]:
     """Losses that are not relbench's, as text."""
-    stages = [stage for row in all_rows(summary) for stage in row.experiment.stages]
+    stages = [stage for row in summary.rows for stage in row.experiment.stages]
     return {term.loss: term.source for stage in stages for term in stage.terms if term.source}
 
 
@@ -97,7 +98,7 @@ def _pairs(summary: Summary) -> Grid | None:
 
 def _recall_in_words(summary: Summary) -> str:
     values = "; ".join(f"{method.label} {percent(main_recall(method))} %" for method in summary.methods)
-    floors = "; ".join(f"{floor.label} {percent(floor.metrics[MAIN].mean)} %" for floor in summary.floors)
+    floors = "; ".join(f"{floor.label} {percent(floor.metrics[MAIN].mean)} %" for floor in summary.all_floors)
     dotted = f" Dotted, without training: {floors}." if floors else ""
     return (
         f"Curves of Recall@K over K, one for each method. At K = 1: {values}.{dotted} "
@@ -106,7 +107,7 @@ def _recall_in_words(summary: Summary) -> str:
 
 
 def _training_in_words(summary: Summary) -> str:
-    terms = dict.fromkeys(term.loss for row in all_rows(summary) for term in row.experiment.terms)
+    terms = dict.fromkeys(term.loss for row in summary.rows for term in row.experiment.terms)
     values = "; ".join(f"{method.label} {_last_validation(method)}" for method in summary.methods)
     return (
         f"Curves over training steps, one for each method: a panel for each loss term ({listed(list(terms))}), "
@@ -210,7 +211,7 @@ def _run_line(method: Method, row: Row, machine: int) -> list[str]:
 
 def _distinct_machines(summary: Summary) -> list[Machine]:
     machines: list[Machine] = []
-    for row in all_rows(summary):
+    for row in summary.rows:
         if row.machine not in machines:
             machines.append(row.machine)
     return machines

@@ -18,7 +18,8 @@ from matplotlib.figure import FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
-from relbench.analysis.summary import Floor, Method, Summary
+from relbench.analysis.methods import Floor, Method
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
 from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, STRIP, drawn, plain, shortened
 from relbench.report.wording import MAIN, RECALL, main_recall, recall_ranks, seeds_in_words
@@ -197,7 +198,7 @@ def spread_out(wanted: Sequence[float], lines: Sequence[int]) -> list[float]:
 def _draw_floors(axes: Axes, summary: Summary) -> None:
     """Recall@K without training: dotted, with a name at the end."""
     ranks = recall_ranks(summary.methods[0])
-    for floor in summary.floors:
+    for floor in summary.all_floors:
         values = [100 * floor.metrics[f"{RECALL}{rank}"].mean for rank in ranks]
         axes.plot(ranks, values, **FLOOR)
         _name_floor(axes, floor, (ranks[-1], values[-1]))
@@ -248,7 +249,7 @@ def _draw_sizes(axes: Axes, summary: Summary, size_of: Callable[[Method], int], 
     axes.axhline(100 * main_recall(summary.methods[0]), color=INK, linestyle=TEACHER["linestyle"], linewidth=1)
     _label_sizes(axes, sorted(groups))
     _keep_possible(axes)
-    _draw_low_floors(axes, summary.floors)
+    _draw_low_floors(axes, summary.all_floors)
 
 
 def _sizes_shown(summary: Summary) -> dict[str, Callable[[Method], int]]:

@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from relbench.analysis.printed import Cell, Ours, PrintedSummary
+from relbench.analysis.cells import FilledCell, Ours
+from relbench.analysis.summary import Summary
 from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
 from relbench.report.printed_grid import parts, rows
 from relbench.report.printed_words import RULES, title_in_lines, whiskers
@@ -25,7 +26,7 @@ HALO = withStroke(linewidth=2.4, foreground=PAPER)  # dark on a dark bar is not 
 WHISKER: dict[str, Any] = {"color": INK, "linewidth": 1.2, "zorder": 4, "path_effects": [HALO]}
 
 
-def printed_bars(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def printed_bars(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """A panel for each sub-table, one below the other; ours under the first rule shown.
 
     Args:
@@ -50,17 +51,17 @@ def printed_bars(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow
     return content.getvalue()
 
 
-def _colours(summary: PrintedSummary) -> dict[str, str]:
+def _colours(summary: Summary) -> dict[str, str]:
     """One for each column, the same in every panel."""
     columns = dict.fromkeys(cell.column for cell in summary.cells)
     return {column: COLOURS[index % len(COLOURS)] for index, column in enumerate(columns)}
 
 
-def _draw(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str], summary: PrintedSummary) -> None:
+def _draw(axes: Axes, cells: Sequence[FilledCell], colours: Mapping[str, str], summary: Summary) -> None:
     """Each column has its place in every group, which stays empty where the group has no such number."""
     columns = [column for column in colours if any(cell.column == column for cell in cells)]
     place = GROUP / len(columns)
-    width = PAIR * place / (2 if summary.is_printed else 1)
+    width = PAIR * place / (2 if summary.has_published else 1)
     for group, numbers in enumerate(rows(cells).values()):
         for cell in numbers:
             left = group - GROUP / 2 + (columns.index(cell.column) + (1 - PAIR) / 2) * place
@@ -70,13 +71,13 @@ def _draw(axes: Axes, cells: Sequence[Cell], colours: Mapping[str, str], summary
     _begin_at_zero(axes)
 
 
-def _draw_number(axes: Axes, left: float, width: float, cell: Cell, colour: str, summary: PrintedSummary) -> None:
+def _draw_number(axes: Axes, left: float, width: float, cell: FilledCell, colour: str, summary: Summary) -> None:
     """The paper's bar, if the figure has such, and ours right of it."""
-    if cell.printed is not None:
-        axes.bar(left, 100 * cell.printed, width, align="edge", **_papers(colour))
+    if cell.published is not None:
+        axes.bar(left, 100 * cell.published, width, align="edge", **_papers(colour))
     ours = cell.ours.get(summary.shown[0])
     if ours:
-        _draw_ours(axes, left + (width if summary.is_printed else 0), width, ours, colour)
+        _draw_ours(axes, left + (width if summary.has_published else 0), width, ours, colour)
 
 
 def _draw_ours(axes: Axes, left: float, width: float, ours: Ours, colour: str) -> None:
@@ -99,7 +100,7 @@ def _begin_at_zero(axes: Axes) -> None:
     axes.set_ylim(0, min(high, 101))
 
 
-def _metrics(cells: Sequence[Cell]) -> str:
+def _metrics(cells: Sequence[FilledCell]) -> str:
     metrics = dict.fromkeys(metric_name(cell.metric) for cell in cells)
     return f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
 
@@ -111,16 +112,16 @@ def _label_groups(axes: Axes, names: Sequence[str], letters: int) -> None:
     axes.tick_params("x", length=0, labelsize="small")
 
 
-def _legend(summary: PrintedSummary, colours: Mapping[str, str]) -> list[tuple[str, Patch]]:
+def _legend(summary: Summary, colours: Mapping[str, str]) -> list[tuple[str, Patch]]:
     """Columns by colour, paper and ours by filling; only what is drawn."""
     first = summary.shown[0]
     entries = [(plain(shortened(column, LONGEST)), _solid(colour)) for column, colour in colours.items()]
-    entries += [("paper", _papers(FAINT))] if summary.is_printed else []
+    entries += [("paper", _papers(FAINT))] if summary.has_published else []
     entries += [(f"ours, {RULES[first]}", _solid(FAINT))] if first in summary.finished_rules else []
     return [(text, Patch(**look)) for text, look in entries]
 
 
-def _meaning(summary: PrintedSummary, letters: int) -> str:
+def _meaning(summary: Summary, letters: int) -> str:
     first, *others = (RULES[rule] for rule in summary.shown)
     alone = [f"Drawn: {first}. Only in the table: {'; '.join(others)}."] if others else []
     sentences = [*alone, *whiskers(summary, summary.shown[:1])]

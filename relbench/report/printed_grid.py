@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from relbench.analysis.printed import Cell, PrintedSummary
-from relbench.analysis.summary import Floor
+from relbench.analysis.cells import FilledCell
+from relbench.analysis.methods import Floor
+from relbench.analysis.summary import Summary
 from relbench.report.printed_words import marks
 from relbench.report.syntax import Column, Table, filled
 from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, metric_name, percent, signed
@@ -75,29 +76,29 @@ def _column(title: str, index: int) -> Column[tuple[str, Line]]:
     return Column(title, lambda line: line[1].cells[index])
 
 
-def parts(summary: PrintedSummary) -> dict[str, list[Cell]]:
+def parts(summary: Summary) -> dict[str, list[FilledCell]]:
     """The numbers of each sub-table."""
     return {title: [cell for cell in summary.cells if cell.part == title] for title in _names(summary.cells, "part")}
 
 
-def rows(cells: Sequence[Cell]) -> dict[str, list[Cell]]:
+def rows(cells: Sequence[FilledCell]) -> dict[str, list[FilledCell]]:
     """The numbers of each row of a sub-table, which need not stand beside each other."""
     return {row: [cell for cell in cells if cell.row == row] for row in _names(cells, "row")}
 
 
-def _names(cells: Iterable[Cell], where: Literal["part", "row", "column"]) -> list[str]:
+def _names(cells: Iterable[FilledCell], where: Literal["part", "row", "column"]) -> list[str]:
     """In the table's order, each once."""
     return list(dict.fromkeys(getattr(cell, where) for cell in cells))
 
 
-def formatted_parts(summary: PrintedSummary) -> list[Part]:
+def formatted_parts(summary: Summary) -> list[Part]:
     """The sub-tables that people read, in percent and points."""
     marked = marks(summary)
     numbers = [_part(title, cells, summary, marked) for title, cells in parts(summary).items()]
     return [*numbers, *([_floors(summary)] if summary.floors else [])]
 
 
-def _floors(summary: PrintedSummary) -> Part:
+def _floors(summary: Summary) -> Part:
     """What is reached without training, by data set, in the metrics that the table has."""
     asked = {cell.metric for cell in summary.cells if cell.path}
     measured = dict.fromkeys(name for floors in summary.floors.values() for floor in floors for name in floor.metrics)
@@ -113,7 +114,7 @@ def _floor_texts(floor: Floor, metrics: Sequence[str]) -> tuple[str, ...]:
     return tuple(mean_cell(floor.metrics[name]) if name in floor.metrics else "" for name in metrics)
 
 
-def _part(title: str, cells: Sequence[Cell], summary: PrintedSummary, marked: Mapping[str, str]) -> Part:
+def _part(title: str, cells: Sequence[FilledCell], summary: Summary, marked: Mapping[str, str]) -> Part:
     columns, places = tuple(_names(cells, "column")), decimals(cells)
     blocks = []
     for row, numbers in rows(cells).items():
@@ -124,29 +125,29 @@ def _part(title: str, cells: Sequence[Cell], summary: PrintedSummary, marked: Ma
     return Part(title, columns, tuple(blocks))
 
 
-def _texts(cell: Cell, summary: PrintedSummary, places: int, marked: Mapping[str, str]) -> dict[str, str]:
+def _texts(cell: FilledCell, summary: Summary, places: int, marked: Mapping[str, str]) -> dict[str, str]:
     """What a number has on each of its row's lines; another paper's has the first alone."""
     texts, first = {PAPER: paper_text(cell, places)}, summary.shown[0]
     if cell.path:
         texts |= {OURS[rule]: ours_text(cell, rule, places) for rule in summary.shown}
         texts[OURS[first]] += marked.get(cell.note, "")
         texts[DIFFERENCE] = difference_text(cell, first, places)
-    empty = () if summary.is_printed else (PAPER, DIFFERENCE)
+    empty = () if summary.has_published else (PAPER, DIFFERENCE)
     return {name: text for name, text in texts.items() if name not in empty}
 
 
-def decimals(cells: Iterable[Cell]) -> int:
+def decimals(cells: Iterable[FilledCell]) -> int:
     """As many as the paper prints in a sub-table: two where any of its numbers has two."""
-    printed = [100 * cell.printed for cell in cells if cell.printed is not None]
+    printed = [100 * cell.published for cell in cells if cell.published is not None]
     return 2 if any(abs(value - round(value, 1)) > 1e-6 for value in printed) else 1
 
 
-def paper_text(cell: Cell, places: int) -> str:
+def paper_text(cell: FilledCell, places: int) -> str:
     """The paper's number, in percent."""
-    return NOTHING if cell.printed is None else percent(cell.printed, places)
+    return NOTHING if cell.published is None else percent(cell.published, places)
 
 
-def ours_text(cell: Cell, rule: Selection, places: int) -> str:
+def ours_text(cell: FilledCell, rule: Selection, places: int) -> str:
     """Our mean and interval, in percent; a single seed is marked."""
     if rule not in cell.ours:
         return NOTHING
@@ -154,7 +155,7 @@ def ours_text(cell: Cell, rule: Selection, places: int) -> str:
     return mean_cell(cell.ours[rule].interval, places) + (ONE_SEED if single else "")
 
 
-def difference_text(cell: Cell, rule: Selection, places: int) -> str:
+def difference_text(cell: FilledCell, rule: Selection, places: int) -> str:
     """Ours less the paper's, in points."""
     difference = cell.difference(rule)
     return NOTHING if difference is None else signed(difference, places)

@@ -1,6 +1,7 @@
 """The report of a printed table as one HTML page that needs nothing but itself."""
 
-from relbench.analysis.printed import Cell, Ours, PrintedSummary
+from relbench.analysis.cells import FilledCell, Ours
+from relbench.analysis.summary import Summary
 from relbench.report.markup import Grid, picture_of, rendered, with_addresses
 from relbench.report.printed_grid import decimals, formatted_parts, parts
 from relbench.report.printed_plot import printed_in_words, printed_plot
@@ -12,7 +13,6 @@ from relbench.report.printed_words import (
     footnotes,
     full_title,
     how_measured,
-    is_toy,
     outcome,
     reading,
 )
@@ -20,12 +20,12 @@ from relbench.report.wording import NOTHING, metric_name, percent
 from relbench.results.records import Selection
 
 
-def printed_page(summary: PrintedSummary) -> str:
+def printed_page(summary: Summary) -> str:
     """The whole page."""
     content = {
         "study": summary.name,
         "title": full_title(summary),
-        "toy": TOY if is_toy(summary) else "",
+        "toy": TOY if summary.is_toy else "",
         "source": with_addresses(summary.source),
         "measured": how_measured(summary),
         "outcome": outcome(summary),
@@ -33,7 +33,7 @@ def printed_page(summary: PrintedSummary) -> str:
         "footnotes": footnotes(summary),
         "reading": reading(summary),
         "picture": picture_of(printed_plot, summary, printed_in_words(summary)),
-        "results_title": "The paper's numbers and ours" if summary.is_printed else "Our numbers",
+        "results_title": "The paper's numbers and ours" if summary.has_published else "Our numbers",
         "claims": summary.claims,
         "claims_title": claims_title(summary),
         "claims_caution": claims_caution(summary),
@@ -43,7 +43,7 @@ def printed_page(summary: PrintedSummary) -> str:
     return rendered("printed.html", content)
 
 
-def _by_seed(summary: PrintedSummary) -> Grid | None:
+def _by_seed(summary: Summary) -> Grid | None:
     """What stands behind each of our means."""
     header = ["Network", "Measured on", "Metric", "Step that counts", "Seeds", "Values, %", "Steps"]
     rows = [
@@ -55,7 +55,7 @@ def _by_seed(summary: PrintedSummary) -> Grid | None:
     return Grid("Values by seed", header, rows, [False] * len(header)) if rows else None
 
 
-def _finished(cells: list[Cell], shown: tuple[Selection, ...]) -> list[tuple[Cell, Selection, Ours]]:
+def _finished(cells: list[FilledCell], shown: tuple[Selection, ...]) -> list[tuple[FilledCell, Selection, Ours]]:
     return [(cell, rule, cell.ours[rule]) for cell in cells for rule in shown if rule in cell.ours]
 
 

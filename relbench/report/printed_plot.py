@@ -13,7 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from relbench.analysis.printed import Cell, Ours, PrintedSummary
+from relbench.analysis.cells import FilledCell, Ours
+from relbench.analysis.summary import Summary
 from relbench.report.canvas import COLOURS, FAINT, INK, drawn, plain
 from relbench.report.printed_bars import printed_bars
 from relbench.report.printed_grid import parts, rows
@@ -37,10 +38,10 @@ class _Place:
     """A line of a panel: a row's name, or a number."""
 
     name: str
-    cell: Cell | None
+    cell: FilledCell | None
 
 
-def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def printed_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """Bars where networks are measured on other data sets, as the paper's figure has them; else marks on lines.
 
     Args:
@@ -51,11 +52,11 @@ def printed_plot(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow
     return (printed_bars if _is_of_bars(summary) else printed_marks)(summary, kind, narrow=narrow)
 
 
-def _is_of_bars(summary: PrintedSummary) -> bool:
+def _is_of_bars(summary: Summary) -> bool:
     return any(cell.on for cell in summary.cells)
 
 
-def printed_marks(summary: PrintedSummary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def printed_marks(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """A panel for each sub-table: black strokes for the paper's numbers, ours with 95 % intervals over seeds.
 
     Args:
@@ -82,7 +83,7 @@ def printed_marks(summary: PrintedSummary, kind: Literal["png", "svg"], *, narro
     return content.getvalue()
 
 
-def _places(cells: Sequence[Cell]) -> list[_Place]:
+def _places(cells: Sequence[FilledCell]) -> list[_Place]:
     """The lines of a panel, from above: a row's name, then its numbers; on one line where each row has one number."""
     by_row = rows(cells)
     if len(by_row) == len(cells):
@@ -113,12 +114,13 @@ def _metrics(places: Sequence[_Place]) -> str:
     return f"{next(iter(metrics))}, %" if len(metrics) == 1 else "%"
 
 
-def _draw_number(axes: Axes, height: int, cell: Cell, shown: Sequence[Selection]) -> None:
+def _draw_number(axes: Axes, height: int, cell: FilledCell, shown: Sequence[Selection]) -> None:
     """Rules above each other where there are several, so that their intervals do not cover each other."""
-    if cell.printed is not None:
-        axes.plot(100 * cell.printed, height, **PAPERS)
-    if (difference := cell.difference(shown[0])) is not None and cell.printed is not None:
-        axes.hlines(height, 100 * cell.printed, 100 * (cell.printed + difference), color=FAINT, linewidth=1, zorder=1)
+    if cell.published is not None:
+        axes.plot(100 * cell.published, height, **PAPERS)
+    if cell.published is not None and shown[0] in cell.ours:
+        ends = (100 * cell.published, 100 * cell.ours[shown[0]].interval.mean)
+        axes.hlines(height, *ends, color=FAINT, linewidth=1, zorder=1)
     for at, rule in enumerate(shown):
         if rule in cell.ours:
             _draw_ours(axes, height + 0.7 * ((at + 0.5) / len(shown) - 0.5), cell.ours[rule], OURS[rule])
@@ -136,9 +138,9 @@ def _keep_possible(axes: Axes) -> None:
     axes.set_xlim(max(low, -1), min(high, 101))
 
 
-def _legend(summary: PrintedSummary) -> dict[str, dict[str, Any]]:
+def _legend(summary: Summary) -> dict[str, dict[str, Any]]:
     """A mark's looks by what it stands for, of those that are drawn."""
-    paper = {"paper": PAPERS} if summary.is_printed else {}
+    paper = {"paper": PAPERS} if summary.has_published else {}
     return paper | {f"ours, {RULES[rule]}": OURS[rule] for rule in summary.finished_rules}
 
 
@@ -148,13 +150,13 @@ def _add_legend(figure: Figure, entries: dict[str, dict[str, Any]], title: Seque
         figure.legend(handles, list(entries), loc="outside lower left", title=" ".join(title), alignment="left")
 
 
-def printed_in_words(summary: PrintedSummary) -> str:
+def printed_in_words(summary: Summary) -> str:
     """For those who do not see the picture."""
     if _is_of_bars(summary):
         shapes, paper = "a group of bars for each of its rows", "the paper's hatched, ours solid beside it"
     else:
         shapes, paper = "a line for each of its numbers", "the paper's as a black stroke, ours as a mark"
-    looks = paper if summary.is_printed else "ours alone"
+    looks = paper if summary.has_published else "ours alone"
     return (
         f"A panel for each sub-table and {shapes}: {looks}, with its interval over seeds. "
         f"{outcome(summary)} The tables above hold the values."

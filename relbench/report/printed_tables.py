@@ -7,7 +7,8 @@ from rich.console import Group
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from relbench.analysis.printed import AnsweredClaim, Cell, PrintedSummary
+from relbench.analysis.cells import AnsweredClaim, FilledCell
+from relbench.analysis.summary import Summary
 from relbench.report.printed_grid import (
     FLOORS,
     Part,
@@ -27,7 +28,6 @@ from relbench.report.printed_words import (
     footnotes,
     full_title,
     how_measured,
-    is_toy,
     marks,
     outcome,
     reading,
@@ -45,9 +45,9 @@ FITTING = 4  # columns of floors on a terminal
 PAGE = 6  # columns of numbers that can be read on a printed page
 
 
-def markdown_printed(summary: PrintedSummary) -> str:
+def markdown_printed(summary: Summary) -> str:
     """Title, tables, claims and notes in GitHub's Markdown."""
-    toy = [f"> **{TOY}**", ""] if is_toy(summary) else []
+    toy = [f"> **{TOY}**", ""] if summary.is_toy else []
     text = [f"# {markdown_line(full_title(summary))}", "", *toy]
     for words in (f"Source: {summary.source}", how_measured(summary), outcome(summary)):
         text += [markdown_line(words), ""]
@@ -63,7 +63,7 @@ def markdown_printed(summary: PrintedSummary) -> str:
     return "\n".join([*text, ""])
 
 
-def latex_printed(summary: PrintedSummary) -> str:
+def latex_printed(summary: Summary) -> str:
     r"""Floats for \input, one a sub-table, in booktabs' style; all sentences below, in the text.
 
     Below, since a float can't break over pages, and there is no limit to what they say.
@@ -75,7 +75,7 @@ def latex_printed(summary: PrintedSummary) -> str:
         for piece in part.split(PAGE)
         for line in latex_float(latex(f"{title}: {piece.title}"), latex_table(piece.table))
     ]
-    measured = [*([TOY] if is_toy(summary) else []), how_measured(summary), f"Source: {summary.source}"]
+    measured = [*([TOY] if summary.is_toy else []), how_measured(summary), f"Source: {summary.source}"]
     claims = [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims]
     lists = {
         title: [*measured, *footnotes(summary), *reading(summary)],
@@ -92,9 +92,9 @@ def _latex_list(title: str, texts: Sequence[str]) -> Iterator[str]:
     yield r"\par}"
 
 
-def printed_text(summary: PrintedSummary) -> Group:
+def printed_text(summary: Summary) -> Group:
     """What fits a terminal of 80 letters: a line a number, under the names of its sub-table and row."""
-    toy = [Text(TOY, style="bold")] if is_toy(summary) else []
+    toy = [Text(TOY, style="bold")] if summary.is_toy else []
     head = [Text(full_title(summary), style="bold"), *toy, Text(how_measured(summary)), Text(outcome(summary))]
     tables = [_console(title, cells, summary) for title, cells in parts(summary).items()]
     tables += [_console_floors(part) for part in formatted_parts(summary) if part.title == FLOORS]
@@ -102,13 +102,13 @@ def printed_text(summary: PrintedSummary) -> Group:
     return Group(*head, *tables, *_console_claims(summary), Text(below, style="dim"))
 
 
-def _console(title: str, cells: list[Cell], summary: PrintedSummary) -> ConsoleTable:
+def _console(title: str, cells: list[FilledCell], summary: Summary) -> ConsoleTable:
     console = ConsoleTable(title=Text(f"\n{title}"), box=box.SIMPLE_HEAD, title_justify="left")
     console.pad_edge = console.show_edge = False
     console.padding = (0, 1, 0, 0)
     console.add_column("", overflow="fold")
     ours = [f"Ours,\n{BRIEF[rule]}" for rule in summary.shown]
-    for name in ["Paper", *ours, "Diff.,\npoints"] if summary.is_printed else ours:
+    for name in ["Paper", *ours, "Diff.,\npoints"] if summary.has_published else ours:
         console.add_column(name, justify="right", no_wrap=True)
     for row, numbers in rows(cells).items():
         console.add_row(Text(row, style="bold"))
@@ -132,18 +132,18 @@ def _console_floors(part: Part) -> ConsoleTable:
     return console
 
 
-def _console_cells(cell: Cell, summary: PrintedSummary, places: int) -> list[Text]:
+def _console_cells(cell: FilledCell, summary: Summary, places: int) -> list[Text]:
     name = Text(f"  {cell.column}")
-    paper = [Text(paper_text(cell, places))] if summary.is_printed else []
+    paper = [Text(paper_text(cell, places))] if summary.has_published else []
     if not cell.path:
         return [name, *paper]
     first, *others = (ours_text(cell, rule, places) for rule in summary.shown)
     ours = [Text(first + marks(summary).get(cell.note, "")), *map(Text, others)]
-    difference = [Text(difference_text(cell, summary.shown[0], places))] if summary.is_printed else []
+    difference = [Text(difference_text(cell, summary.shown[0], places))] if summary.has_published else []
     return [name, *paper, *ours, *difference]
 
 
-def _console_claims(summary: PrintedSummary) -> list[Text]:
+def _console_claims(summary: Summary) -> list[Text]:
     if not summary.claims:
         return []
     caution = [Text(words) for words in claims_caution(summary)]

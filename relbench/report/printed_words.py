@@ -4,8 +4,10 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from relbench.analysis.printed import AnsweredClaim, PrintedSummary
-from relbench.report.wording import NOTHING, ONE_SEED, RAISED, counted, listed, metric_name, signed
+from relbench.analysis.cells import AnsweredClaim
+from relbench.analysis.summary import Summary
+from relbench.plain_text import counted, listed
+from relbench.report.wording import NOTHING, ONE_SEED, RAISED, metric_name, signed
 from relbench.results.records import Selection
 
 RULES: Mapping[Selection, str] = {
@@ -17,42 +19,39 @@ BRIEF: Mapping[Selection, str] = {"last": "last", "validation": "validation", "t
 TOY = "Toy scale: these numbers say only that everything runs."
 
 
-def is_toy(summary: PrintedSummary) -> bool:
-    """Whether its numbers mean nothing."""
-    return summary.scale == "toy"
-
-
-def full_title(summary: PrintedSummary) -> str:
+def full_title(summary: Summary) -> str:
     """The title, with what no number must be read without."""
     changed = ", changed settings" if summary.changes else ""
-    return f"{summary.title}, {summary.protocol} protocol{changed}{', toy scale' if is_toy(summary) else ''}"
+    variant = "".join(f", {value} {name}" for name, value in summary.variant.items())
+    return f"{summary.title}{variant}{changed}{', toy scale' if summary.is_toy else ''}"
 
 
-def title_in_lines(summary: PrintedSummary, width: int) -> str:
+def title_in_lines(summary: Summary, width: int) -> str:
     """The title of a picture, in lines of at most `width` letters."""
-    words = [full_title(summary), *([TOY] if is_toy(summary) else [])]
+    words = [full_title(summary), *([TOY] if summary.is_toy else [])]
     return "\n".join(line for text in words for line in textwrap.wrap(text, width))
 
 
-def whiskers(summary: PrintedSummary, drawn: Sequence[Selection]) -> list[str]:
+def whiskers(summary: Summary, drawn: Sequence[Selection]) -> list[str]:
     """What a picture's thin lines are, where the rules that are drawn have any."""
     runs = [cell.ours[rule] for cell in summary.cells for rule in drawn if rule in cell.ours]
     return ["Whiskers: 95 % interval over seeds"] if any(ours.interval.low is not None for ours in runs) else []
 
 
-def how_measured(summary: PrintedSummary) -> str:
+def how_measured(summary: Summary) -> str:
     """Protocol and what was changed of it, scale, rules of selection, metrics and seeds, in one sentence."""
     changed = f", with changed settings ({summary.changes})" if summary.changes else ""
+    fact, *facts = (f"{name}: {value}" for name, value in {**summary.variant, "scale": summary.scale}.items())
     first, *others = (RULES[rule] for rule in summary.shown)
     further = f" (further lines: {'; '.join(others)})" if others else ""
     metrics = listed([metric_name(metric) for metric in dict.fromkeys(cell.metric for cell in summary.cells)])
     return (
-        f"Protocol: {summary.protocol}{changed}; scale: {summary.scale}; step that counts: {first}{further}; "
+        f"{fact[:1].upper()}{'; '.join([fact[1:] + changed, *facts])}; step that counts: {first}{further}; "
         f"{_seeds(summary)}; {metrics} in percent."
     )
 
 
-def _seeds(summary: PrintedSummary) -> str:
+def _seeds(summary: Summary) -> str:
     """How many stand behind a number, and which."""
     finished = [ours.seeds for cell in summary.cells for ours in cell.ours.values()]
     if not finished:
@@ -62,12 +61,12 @@ def _seeds(summary: PrintedSummary) -> str:
     return f"{'' if fewest == most else f'{fewest} to '}{counted(most, 'seed')} ({named})"
 
 
-def outcome(summary: PrintedSummary) -> str:
+def outcome(summary: Summary) -> str:
     """How much is finished, how far it lies from the paper, and what became of the claims."""
     return " ".join([_progress(summary), *_distance(summary), *_claims(summary.claims)])
 
 
-def _progress(summary: PrintedSummary) -> str:
+def _progress(summary: Summary) -> str:
     asked = [cell for cell in summary.cells if cell.path]
     finished = [cell for cell in asked if summary.shown[0] in cell.ours]
     others = len(summary.cells) - len(asked)
@@ -76,12 +75,12 @@ def _progress(summary: PrintedSummary) -> str:
     return f"Of {counted(len(asked), 'number')} to measure, {len(finished):,} {verb} been measured.{beside}"
 
 
-def _distance(summary: PrintedSummary) -> list[str]:
+def _distance(summary: Summary) -> list[str]:
     """Nothing at toy scale, whose numbers are of other networks on other images than the paper's."""
     differences = [
         difference for cell in summary.cells if (difference := cell.difference(summary.shown[0])) is not None
     ]
-    if not differences or is_toy(summary):
+    if not differences or summary.is_toy:
         return []
     spread = f"from {signed(min(differences))} to {signed(max(differences))}"
     rule = RULES[summary.shown[0]]
@@ -97,16 +96,16 @@ def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
     return [f"Of {counted(len(claims), 'claim')}, {verbs}, and for {open_} there are not enough runs."]
 
 
-def reading(summary: PrintedSummary) -> list[str]:
+def reading(summary: Summary) -> list[str]:
     """How to read the tables, a sentence each."""
     single = any(len(ours.seeds) == 1 for cell in summary.cells for ours in cell.ours.values())
     difference = f"Difference: ours ({RULES[summary.shown[0]]}) minus the paper's, in points."
     missing = ["no finished run", "none that the rule applies to"]
-    missing += ["no published number"] if summary.is_printed else []
+    missing += ["no published number"] if summary.has_published else []
     return [
         "Ours: mean over seeds ± half of its 95 % interval (Student's t), which covers new training runs only.",
         *([f"{ONE_SEED}: one seed, no interval."] if single else []),
-        *([difference] if summary.is_printed else []),
+        *([difference] if summary.has_published else []),
         *([PEEKING] if "test" in summary.shown else []),
         f"{NOTHING}: {', '.join(missing[:-1])}, or {missing[-1]}. Blank: nothing to measure.",
         *dict.fromkeys(floor.how for floors in summary.floors.values() for floor in floors),
@@ -119,12 +118,12 @@ PEEKING = (
 )
 
 
-def claims_title(summary: PrintedSummary) -> str:
+def claims_title(summary: Summary) -> str:
     """Whose claims they are: a table of nobody's numbers has its own."""
-    return "Claims of the paper" if summary.is_printed else "Claims"
+    return "Claims of the paper" if summary.has_published else "Claims"
 
 
-def claims_caution(summary: PrintedSummary) -> list[str]:
+def claims_caution(summary: Summary) -> list[str]:
     """Claims are answered by the first rule shown, and peeking is no answer to rely on."""
     return [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
 
@@ -132,13 +131,13 @@ def claims_caution(summary: PrintedSummary) -> list[str]:
 PEEKING_CLAIMS = "These answers come from peeking: each network's step is the best on the test classes."
 
 
-def marks(summary: PrintedSummary) -> dict[str, str]:
+def marks(summary: Summary) -> dict[str, str]:
     """A raised letter for each distinct note of a network, in the table's order."""
     letters = list(RAISED.values())
     texts = dict.fromkeys(cell.note for cell in summary.cells if cell.note)
     return {text: letters[index % len(letters)] * (index // len(letters) + 1) for index, text in enumerate(texts)}
 
 
-def footnotes(summary: PrintedSummary) -> list[str]:
+def footnotes(summary: Summary) -> list[str]:
     """The networks' notes, each once, behind its letter."""
     return [f"{mark} {text}" for text, mark in marks(summary).items()]

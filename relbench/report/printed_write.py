@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from relbench.analysis.printed import PrintedSummary
-from relbench.report.printed_checking import refuse_impossible
+from relbench.analysis.summary import Summary
 from relbench.report.printed_numbers import cell_numbers, claim_numbers, floor_numbers
 from relbench.report.printed_page import printed_page
 from relbench.report.printed_plot import printed_plot
@@ -12,7 +11,7 @@ from relbench.report.printed_tables import latex_printed, markdown_printed
 from relbench.report.syntax import csv_text
 from relbench.report.write import write_all
 
-FILES: dict[str, Callable[[PrintedSummary], str | bytes]] = {
+FILES: dict[str, Callable[[Summary], str | bytes]] = {
     "table.md": markdown_printed,
     "cells.csv": lambda summary: csv_text(cell_numbers(summary)),
     "floors.csv": lambda summary: csv_text(floor_numbers(summary)),
@@ -23,7 +22,7 @@ FILES: dict[str, Callable[[PrintedSummary], str | bytes]] = {
 }
 
 
-def write_printed(summary: PrintedSummary, directory: Path) -> list[Path]:
+def write_printed(summary: Summary, directory: Path) -> list[Path]:
     """Write tables, numbers, claims, picture and page of a printed table; the same summary gives the same bytes.
 
     Args:
@@ -32,9 +31,5 @@ def write_printed(summary: PrintedSummary, directory: Path) -> list[Path]:
 
     Returns:
         The paths of the files, each whole.
-
-    Raises:
-        ValueError: the summary has an impossible number; nothing is written then.
     """
-    refuse_impossible(summary)
     return write_all({name: render(summary) for name, render in FILES.items()}, directory)

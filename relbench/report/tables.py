@@ -7,9 +7,10 @@ from rich import box
 from rich.table import Table as ConsoleTable
 from rich.text import Text
 
-from relbench.analysis.summary import Floor, Method, Pair, Summary
+from relbench.analysis.methods import Floor, Method, Pair
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
-from relbench.plain_text import one_line
+from relbench.plain_text import counted, one_line
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
 from relbench.report.syntax import (
@@ -27,7 +28,6 @@ from relbench.report.wording import (
     NOTHING,
     PAIRS_TITLE,
     bounds_cell,
-    counted,
     mean_cell,
     metric_name,
     net_name,
@@ -45,7 +45,7 @@ def formatted(summary: Summary) -> Table:
     main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != MAIN)
     compared = (_metric_column(main, in_brief=True), *_comparison_columns())
     table = filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
-    floors = [_floor_cells(floor) for floor in summary.floors]
+    floors = [_floor_cells(floor) for floor in summary.all_floors]
     lines = (tuple(cells.get(title, NOTHING) for title in table.header) for cells in floors)
     return Table(table.columns, (*table.rows, *lines))
 
@@ -115,7 +115,7 @@ def _over_seeds(method: Method) -> str:
 def numbers(summary: Summary) -> pd.DataFrame:
     """The table that programs read: one line per method and floor, metrics and differences as fractions."""
     methods = [_numbers_of(method) for method in summary.methods]
-    frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.floors)])
+    frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.all_floors)])
     whole = ("width", "dim", "batch_size", "images_per_class")  # though some cells are empty
     return frame.astype(dict.fromkeys(whole, "Int64"))
 
@@ -168,7 +168,7 @@ def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
 
 def markdown_text(summary: Summary) -> str:
     """Title, headline, tables and notes in GitHub's Markdown."""
-    words = [markdown_line(text) for text in (summary.plan.title, headline(summary))]
+    words = [markdown_line(text) for text in (summary.title, headline(summary))]
     listed = [f"- {markdown_line(note)}" for note in notes(summary)]
     text = [f"# {words[0]}", "", words[1], "", *markdown_table(formatted(summary)), "", *listed, ""]
     return "\n".join([*text, *_markdown_pairs(summary)])
@@ -187,7 +187,7 @@ def latex_text(summary: Summary) -> str:
     The comparison with the notes, the further metrics, and methods against each other. One table of all would be too
     wide for a page, and all in one float too high where there are twenty methods.
     """
-    table, title = formatted(summary), latex(summary.plan.title)
+    table, title = formatted(summary), latex(summary.title)
     words = [r"\par\medskip\raggedright", *(latex(note) for note in notes(summary))]
     floats = [
         *latex_float(title, [*latex_table(table.part(in_brief=True)), *words]),
@@ -207,10 +207,10 @@ def _latex_pairs(summary: Summary, title: str) -> list[str]:
 
 def table_text(summary: Summary) -> ConsoleTable:
     """What the comparison needs, with the notes below; fits a terminal of 80 letters without breaking a number."""
-    console = _console(summary.plan.title, notes(summary), [f"{metric_name(MAIN)},\n%", *COMPARED])
+    console = _console(summary.title, notes(summary), [f"{metric_name(MAIN)},\n%", *COMPARED])
     for method in summary.methods:
         console.add_row(*_console_cells(method))
-    for floor in summary.floors:
+    for floor in summary.all_floors:
         name = Text.assemble(f"{floor.label}\n", (floor.net or "no net", "dim"))
         console.add_row(name, mean_cell(floor.metrics[MAIN]), *[NOTHING] * (len(COMPARED) + 1))
     return console

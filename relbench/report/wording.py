@@ -1,11 +1,11 @@
 """Numbers into words, and the words that stand for them."""
 
-from collections.abc import Sequence
-
-from relbench.analysis.summary import Method, Pair, Summary
+from relbench.analysis.methods import Method, Pair
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
-from relbench.experiment import Experiment, Net
-from relbench.results.records import Machine, Row
+from relbench.experiment import Experiment
+from relbench.plain_text import counted
+from relbench.results.records import Machine
 
 RECALL = "recall@"
 MAIN = "recall@1"  # the metric that methods are compared by
@@ -72,12 +72,7 @@ def bounds_cell(interval: Interval, without: str = "one seed") -> str:
 
 def net_name(method: Method) -> str:
     """Trunk, width where it has one, and dimensions: conv4-16/128."""
-    return written_net(method.row.experiment.net)
-
-
-def written_net(net: Net) -> str:
-    """A network as tables name it: trunk, width where it has one, and dimensions."""
-    return f"{net.trunk}{'' if net.width is None else f'-{net.width}'}/{net.dim}"
+    return method.row.experiment.net.short_name
 
 
 def verdict(method: Method) -> str:
@@ -109,31 +104,15 @@ def p_value(value: float) -> str:
     return "p < 0.05" if value < 0.05 <= float(rounded) else f"p = {rounded}"
 
 
-def counted(number: int, noun: str) -> str:
-    """1 seed, 3 seeds, 2 classes."""
-    ending = "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{'' if number == 1 else ending}"
-
-
 def seeds_in_words(summary: Summary) -> str:
     """How many seeds stand behind the values: 3 seeds, or 1 to 3 seeds where some runs are missing."""
     fewest, most = min(counts := [len(method.rows) for method in summary.methods]), max(counts)
     return counted(most, "seed") if fewest == most else f"{fewest} to {counted(most, 'seed')}"
 
 
-def listed(words: Sequence[str]) -> str:
-    """Words as a list with "and" before the last."""
-    return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
-
-
 def commit_of(machine: Machine) -> str:
     """The code's state, in words where there is none."""
     return machine.git_commit or "no git checkout"
-
-
-def all_rows(summary: Summary) -> list[Row]:
-    """Every run, in the table's order."""
-    return [row for method in summary.methods for row in method.rows]
 
 
 def stage_steps(experiment: Experiment) -> str:

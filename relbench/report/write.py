@@ -5,12 +5,10 @@ from pathlib import Path
 
 from relbench.analysis.summary import Summary
 from relbench.files import atomic_write
-from relbench.report.checking import refuse_incomplete
 from relbench.report.page import page_text
 from relbench.report.plots import recall_plot, size_plot, training_plot
 from relbench.report.syntax import csv_text
 from relbench.report.tables import latex_text, markdown_text, numbers, pair_numbers
-from relbench.report.wording import all_rows
 from relbench.results.records import as_frame
 
 FILES: dict[str, Callable[[Summary], str | bytes]] = {
@@ -22,7 +20,7 @@ FILES: dict[str, Callable[[Summary], str | bytes]] = {
     "recall_at_k.svg": lambda summary: recall_plot(summary, "svg"),
     "recall_at_1.png": lambda summary: size_plot(summary, "png"),
     "training.png": lambda summary: training_plot(summary, "png"),
-    "rows.csv": lambda summary: csv_text(as_frame(summary.plan, {row.fingerprint: row for row in all_rows(summary)})),
+    "rows.csv": lambda summary: csv_text(as_frame(summary.entries, {row.fingerprint: row for row in summary.rows})),
     "report.html": page_text,
 }
 
@@ -36,11 +34,7 @@ def write_report(summary: Summary, directory: Path) -> list[Path]:
 
     Returns:
         The paths of the files, each whole.
-
-    Raises:
-        ValueError: the summary has a hole or an impossible number; nothing is written then.
     """
-    refuse_incomplete(summary)
     contents = {name: render(summary) for name, render in FILES.items()}
     return write_all(contents, directory)
 

@@ -294,11 +294,11 @@ def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:
             yield f"{name} = {value} is not in [0, 1]"
 
 
-def as_frame(plan: Plan, rows: dict[str, Row]) -> "pd.DataFrame":
-    """The plan's finished runs, one a line, settings and metrics in columns with dotted names."""
+def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> "pd.DataFrame":
+    """Table of finished runs, one per line, with settings and metrics in columns of dotted names."""
     import pandas as pd  # noqa: PLC0415 - the settings of a study are shown without it
 
-    frame = pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in plan.entries])
+    frame = pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in entries])
     return frame.astype({"total_steps": "Int64"}) if "total_steps" in frame else frame  # whole beside empty cells
 
 

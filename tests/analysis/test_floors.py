@@ -113,7 +113,7 @@ def test_large_images_are_averaged_first():
 
 
 def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_step(source, summary, tmp_path):
-    floors = measured_with(summary, tmp_path, tmp_path, iter).floors
+    floors = measured_with(summary, tmp_path, tmp_path, iter).all_floors
     labels = source.table["label"].to_numpy(dtype=str)
     images = source.images.flatten(1).numpy()
     centred = images - images.mean(axis=1, keepdims=True)
@@ -147,7 +147,7 @@ def test_without_data_the_report_says_why_there_are_none(summary, tmp_path, monk
 
     monkeypatch.setattr(relbench.analysis.floors, "find_data_set", gone)
     found = measured_with(summary, tmp_path, tmp_path, iter)
-    assert found.floors == ()
+    assert found.floors == {}
     assert found.missing == ("Floors are not shown: cub200 is not ready.",)
 
 

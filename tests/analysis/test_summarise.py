@@ -168,7 +168,7 @@ def test_what_is_not_finished_is_left_out_and_said():
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12), student_1=(7, 7, 14))
     summary = summarise(make_plan(0, 1), rows)
     assert [len(method.rows) for method in summary.methods] == [1, 1]
-    assert summary.plan.notes == ("a note", "Not finished, and left out: teacher (seed 1), rkd (seed 1).")
+    assert summary.notes == ("a note", "Not finished, and left out: teacher (seed 1), rkd (seed 1).")
 
 
 def test_no_teacher():
@@ -307,7 +307,7 @@ def test_a_pair_whose_method_is_not_finished_is_left_out():
     assert [(pair.label, pair.other) for pair in summary.pairs] == [("other", "rkd")]
     (pair,) = summary.pairs
     assert pair.comparison.p_adjusted == pair.comparison.p_value
-    assert "base (seed 0), base (seed 1)" in summary.plan.notes[-1]
+    assert "base (seed 0), base (seed 1)" in summary.notes[-1]
 
 
 def test_a_pair_without_a_seed_that_both_have_is_left_out():

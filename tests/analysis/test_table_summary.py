@@ -32,14 +32,14 @@ def number(name, **given):
     return Number(**(kept | given))
 
 
-def table(*pairs, more=()):
+def table(*pairs, more=(), networks=()):
     better = tuple((f"cub200/{first}/8", f"cub200/{second}/8") for first, second in pairs)
     return PrintedTable(
         name="made-up",
         title="Made up",
         source="nobody",
         notes=("A note.",),
-        networks=(network("a"), network("b"), network("c", note="Not the paper's.")),
+        networks=(network("a"), network("b"), network("c", note="Not the paper's."), *networks),
         numbers=(number("a"), number("b"), number("c"), *more),
         claims=(Claim(text="a claim", better=better),) if better else (),
     )
@@ -122,8 +122,13 @@ def test_other_papers_numbers_stand_beside_ours_and_those_of_other_data_sets_do_
     others = (number("rival", path=""), number("far", path="", part="cars"))
     made = summarise_table(table(more=others), request(), results({}), ("last",))
     assert [cell.row for cell in made.cells] == ["a", "b", "c", "rival"]
-    nothing = summarise_table(table(("a", "b"), more=others), request(contents={"sop": ""}), results({}), ("last",))
-    assert (nothing.cells, nothing.claims) == ((), ())
+    more = (*others, number("d", path="cars196/d/8", part="cars"))
+    cars = table(("a", "b"), more=more, networks=(network("d", path="cars196/d/8", data="cars196"),))
+    elsewhere = summarise_table(cars, request(contents={"cars196": ""}), results({}), ("last",))
+    assert [cell.row for cell in elsewhere.cells] == ["far", "d"]
+    assert elsewhere.claims == ()
+    with pytest.raises(ValueError, match="neither methods nor cells"):
+        summarise_table(cars, request(contents={"sop": ""}), results({}), ("last",))
 
 
 def test_metrics_are_those_of_the_number():

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,7 @@ def opened(browser: Any, page: str, request: pytest.FixtureRequest, tmp_path_fac
 def full_text(many_seeds: Summary) -> str:
     """All that a page can hold: twenty methods, pairs, queries, distances, a hostile loss file, what is missing."""
     missing = ("Distances of pairs are not shown for rkd-a (runs/0123456789abcdef/embeddings.npz is not there).",)
-    summary = replace(many_seeds, examples=examples(), distances=distances(6), missing=missing)
+    summary = many_seeds.replaced(examples=examples(), distances=distances(6), missing=missing)
     return page_text(summary)
 
 

@@ -20,7 +20,7 @@ PageOf = Callable[[Summary], str]
 
 
 def with_distances(study: Summary, count: int) -> Summary:
-    return replace(study, distances=distances(count))
+    return study.replaced(distances=distances(count))
 
 
 @pytest.mark.parametrize("narrow", [False, True])
@@ -40,7 +40,7 @@ def test_every_peak_is_inside_its_panel(study: Summary, narrow: bool, figures: l
         replace(one, same=tuple(np.multiply(one.same, scale)))
         for one, scale in zip(high.spreads, (9, 7, 5, 3, 2, 1), strict=True)
     )
-    distances_plot(replace(study, distances=replace(high, spreads=spreads)), "svg", narrow=narrow)
+    distances_plot(study.replaced(distances=replace(high, spreads=spreads)), "svg", narrow=narrow)
     for axes, spread in zip(figures[0].axes, spreads, strict=True):
         assert axes.get_ylim()[1] > max(*spread.same, *spread.other)
 
@@ -49,14 +49,14 @@ def test_a_long_name_without_blanks_keeps_its_beginning(study: Summary, figures:
     """Python's own shortening knows words alone: of such a name it left nothing."""
     made_up = distances(1)
     spreads = (replace(made_up.spreads[0], label="a_loss_" * 15),)
-    distances_plot(replace(study, distances=replace(made_up, spreads=spreads)), "svg")
+    distances_plot(study.replaced(distances=replace(made_up, spreads=spreads)), "svg")
     assert figures[0].axes[0].get_title(loc="left").startswith("a_loss_a_loss_a_loss_")
 
 
 @pytest.mark.parametrize("end", [1.5476, 2.0, 3.26, 0.83])
 def test_no_two_tick_labels_touch(study: Summary, end: float, figures: list[Figure]) -> None:
     drawn = replace(distances(6), edges=tuple(np.linspace(0, end, 21).tolist()))
-    distances_plot(replace(study, distances=drawn), "svg")
+    distances_plot(study.replaced(distances=drawn), "svg")
     boxes = [
         label.get_window_extent()
         for axes in figures[0].axes

@@ -20,7 +20,7 @@ PageOf = Callable[[Summary], str]
 @pytest.fixture
 def page(study: Summary, page_of: PageOf) -> str:
     """A page with examples, and with plots that cost no time."""
-    return page_of(replace(study, examples=examples(), missing=(f"Not here: {HOSTILE}.",)))
+    return page_of(study.replaced(examples=examples(), missing=(f"Not here: {HOSTILE}.",)))
 
 
 def section(page: str) -> str:
@@ -75,7 +75,7 @@ def test_a_page_without_has_no_such_section(study: Summary, page_of: PageOf) -> 
 
 
 def test_none_of_a_kind(study: Summary, page_of: PageOf) -> None:
-    assert "<p>There are none.</p>" in page_of(replace(study, examples=replace(examples(), broken=())))
+    assert "<p>There are none.</p>" in page_of(study.replaced(examples=replace(examples(), broken=())))
 
 
 def pictures(**options: int) -> list[PIL.Image.Image]:

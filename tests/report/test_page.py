@@ -15,7 +15,7 @@ from relbench.report.headline import headline, in_brief
 from relbench.report.notes import notes, pair_note
 from relbench.report.page import page_text
 from relbench.report.tables import formatted, formatted_pairs
-from relbench.report.wording import PAIRS_TITLE, all_rows
+from relbench.report.wording import PAIRS_TITLE
 
 PageOf = Callable[[Summary], str]
 SOURCES = {
@@ -60,7 +60,7 @@ def test_pictures_are_inside_in_two_shapes_with_words_for_them(study: Summary, s
 def test_it_says_its_language_width_and_title(study: Summary, study_page: Outline) -> None:
     assert ("html", {"lang": "en"}) in study_page.tags
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in study_page.tags
-    assert study.plan.title in study_page.text
+    assert study.title in study_page.text
 
 
 def test_the_first_tables_hold_the_same_cells(any_summary: Summary, page: str) -> None:
@@ -114,7 +114,7 @@ def test_a_hash_is_whole_in_the_page_and_shown_by_its_first_digits(study: Summar
     whole = "0123456789abcdef" * 4
     rows = [tuple(row.model_copy(update={"data_hash": whole}) for row in method.rows) for method in study.methods]
     methods = tuple(dataclasses.replace(m, rows=given) for m, given in zip(study.methods, rows, strict=True))
-    page = page_of(dataclasses.replace(study, methods=methods))
+    page = page_of(study.replaced(entries=(), methods=methods))
     shown = f'<code class="hash" title="{whole}">{whole}</code>'
     assert page.count(shown) == page.count(f">{whole}<") >= len(study.methods) * 3 + 1  # each run's, and the notes'
     assert re.search(r"\.hash \{[^}]*max-width: 9\.05ch[^}]*text-overflow: ellipsis[^}]*user-select: all", page)
@@ -161,7 +161,7 @@ def test_each_loss_names_its_source_with_addresses(study_page: Outline) -> None:
 
 
 def test_without_sources_no_loss_is_credited(study: Summary, page_of: PageOf) -> None:
-    assert "authors of the losses" not in page_of(dataclasses.replace(study, sources={}))
+    assert "authors of the losses" not in page_of(study.replaced(sources={}))
 
 
 @pytest.fixture(scope="session")
@@ -171,7 +171,7 @@ def many_page(many: Summary, page_of: PageOf) -> Outline:
 
 
 def test_a_loss_from_a_file_is_shown_as_text_never_as_tags(many: Summary, many_page: Outline) -> None:
-    (source,) = {term.source for row in all_rows(many) for term in row.experiment.terms if term.source}
+    (source,) = {term.source for row in many.rows for term in row.experiment.terms if term.source}
     assert "</pre><script>" in source
     assert source in "".join(many_page.text)
     assert not {"script", "x"} & {tag for tag, _ in many_page.tags}
@@ -184,7 +184,7 @@ def test_a_loss_from_a_file_in_a_first_stage_is_shown_too(many: Summary, page_of
     staged = changed(first, {"initialized_from": changed(first, {"terms": (own,)})})
     rows = (many.methods[1].row.model_copy(update={"experiment": staged}),)
     methods = (many.methods[0], dataclasses.replace(many.methods[1], rows=rows))
-    text = page_of(dataclasses.replace(many, methods=methods, pairs=()))
+    text = page_of(many.replaced(entries=(), methods=methods, pairs=()))
     assert "<h3>mine:f</h3>\n<pre># the text of an earlier stage\n</pre>" in text
 
 
@@ -221,4 +221,4 @@ def test_pictures_are_told_with_their_values(study: Summary, study_page: Outline
 def test_a_run_without_history_says_so_in_words(study: Summary, page_of: PageOf) -> None:
     rows = tuple(row.model_copy(update={"history": ()}) for row in study.methods[1].rows)
     methods = (study.methods[0], dataclasses.replace(study.methods[1], rows=rows))
-    assert "triplet not recorded." in page_of(dataclasses.replace(study, methods=methods))
+    assert "triplet not recorded." in page_of(study.replaced(entries=(), methods=methods))

@@ -206,8 +206,8 @@ ALL = " ".join(name for name in NASTY if "\udcff" not in name)
 def test_no_file_of_a_report_steers_a_reader(study: Summary, page_of: Callable[[Summary], str]) -> None:
     """Label, title, notes and sources, through every file that is text."""
     methods = (study.methods[0], replace(study.methods[1], label=ALL), *study.methods[2:])
-    plan = study.plan.model_copy(update={"title": ALL, "notes": (ALL, *NASTY)})
-    summary = replace(study, plan=plan, methods=methods, sources={ALL: ALL})
+    named = {"title": ALL, "notes": (ALL, *NASTY)}
+    summary = study.replaced(**named, methods=methods, sources={ALL: ALL})
     texts = {name: str(render(summary)) for name, render in FILES.items() if name.endswith((".md", ".csv", ".tex"))}
     texts["report.html"] = page_of(summary)
     texts["terminal"] = printed(table_text(summary), pairs_text(summary))

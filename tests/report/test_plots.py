@@ -123,7 +123,7 @@ def test_what_was_watched_of_test_classes_is_no_loss_term(study: Summary, figure
         return row.model_copy(update={"history": tuple({**one, "test.recall@1": 0.1} for one in row.history)})
 
     methods = (dataclasses.replace(method, rows=tuple(map(seen, method.rows))) for method in study.methods)
-    for summary in (study, dataclasses.replace(study, methods=tuple(methods))):
+    for summary in (study, study.replaced(entries=(), methods=tuple(methods))):
         training_plot(summary, "svg")
     drawn = [
         {panel.get_title(loc="left"): [list(line.get_ydata()) for line in panel.lines] for panel in figure.axes}
@@ -136,7 +136,7 @@ def test_the_name_of_a_loss_term_is_no_wider_than_its_panel(study: Summary, figu
     teacher, *others = study.methods
     history = tuple({"a_loss_" * 15: 1.0} | entry for entry in teacher.row.history)
     rows = tuple(row.model_copy(update={"history": history}) for row in teacher.rows)
-    training_plot(dataclasses.replace(study, methods=(dataclasses.replace(teacher, rows=rows), *others)), "svg")
+    training_plot(study.replaced(entries=(), methods=(dataclasses.replace(teacher, rows=rows), *others)), "svg")
     titles = [panel.get_title(loc="left") for panel in figures[0].axes[1:]]
     lines = next(title.split("\n") for title in titles if title.startswith("a_loss_"))
     assert 1 < len(lines) <= 4
@@ -238,7 +238,7 @@ def test_a_run_without_history_says_so(study: Summary, figures: list[Figure]) ->
         dataclasses.replace(method, rows=tuple(row.model_copy(update={"history": ()}) for row in method.rows))
         for method in study.methods
     )
-    training_plot(dataclasses.replace(study, methods=methods), "svg")
+    training_plot(study.replaced(entries=(), methods=methods), "svg")
     assert [text.get_text() for text in figures[0].axes[-1].texts] == ["not recorded"]
 
 
@@ -253,9 +253,9 @@ def test_floors_are_dotted_curves_with_a_name(floored: Summary, figures: list[Fi
 def test_a_floor_among_the_values_is_a_line_and_one_far_below_presses_nothing_together(
     floored: Summary, figures: list[Figure]
 ) -> None:
-    pixels, network = floored.floors
+    pixels, network = floored.all_floors
     near = dataclasses.replace(pixels, metrics={**pixels.metrics, "recall@1": Interval(0.5)})
-    size_plot(dataclasses.replace(floored, floors=(near, network)), "png")
+    size_plot(floored.replaced(floors={"Glyphs": (near, network)}), "png")
     for axes in figures[-1].axes:
         assert axes.get_ylim()[0] > 20
         assert [set(line.get_ydata()) for line in axes.lines].count({50.0}) == 1

@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from printed_tables import SHAPES, figure3, finished, hostile, summary, table1, unfinished, unpublished
 
-from relbench.analysis.printed import Cell, PrintedSummary
+from relbench.analysis.cells import FilledCell
+from relbench.analysis.summary import Summary
 from relbench.report.printed_bars import printed_bars
 from relbench.report.printed_grid import parts
 from relbench.report.printed_plot import printed_plot
@@ -20,7 +21,7 @@ from relbench.report.printed_words import TOY
 
 Figures = list[matplotlib.figure.Figure]
 COLUMNS = ["RKD-DA (student)", "Triplet (teacher)", "Pretrained"]
-MADE: dict[str, Callable[[], PrintedSummary]] = {
+MADE: dict[str, Callable[[], Summary]] = {
     "figure 3": figure3,
     "peeking first": lambda: figure3(("test", "last")),
     "nothing finished": lambda: unfinished(figure3()),
@@ -55,7 +56,7 @@ def whiskers(axes: Axes) -> list[tuple[float, float, float]]:
     return [(float(ends[0, 0]), float(ends[0, 1]), float(ends[1, 1])) for ends in segments]
 
 
-def of_first_rule(made: PrintedSummary, cells: list[Cell]) -> list[Cell]:
+def of_first_rule(made: Summary, cells: list[FilledCell]) -> list[FilledCell]:
     return [cell for cell in cells if made.shown[0] in cell.ours]
 
 
@@ -70,7 +71,7 @@ def test_every_number_of_the_paper_s_and_of_the_first_rule_s_is_a_bar_from_zero(
     for axes, cells in zip(figures[0].axes, parts(made).values(), strict=True):
         means = [cell.ours[first].interval.mean for cell in of_first_rule(made, cells)]
         assert heights(bars(axes, paper=False)) == sorted(round(100 * value, 6) for value in means)
-        printed = [cell.printed for cell in cells if cell.printed is not None]
+        printed = [cell.published for cell in cells if cell.published is not None]
         assert heights(bars(axes, paper=True)) == sorted(round(100 * value, 6) for value in printed)
         assert {bar.get_y() for bar in axes.patches if isinstance(bar, Rectangle)} <= {0}
         assert axes.get_ylim()[0] == 0
@@ -106,9 +107,9 @@ def test_the_interval_stands_in_the_middle_of_our_bar(figures: Figures) -> None:
 @pytest.mark.parametrize("missing", range(3, 12))  # the first group says the columns' order
 def test_a_missing_number_leaves_its_place_empty_and_moves_no_other(missing: int, figures: Figures) -> None:
     made = figure3()
-    without = replace(made, cells=made.cells[:missing] + made.cells[missing + 1 :])
-    hollow = [replace(cell, ours={}, printed=None) if at == missing else cell for at, cell in enumerate(made.cells)]
-    for one in (made, without, replace(made, cells=tuple(hollow))):
+    without = made.replaced(cells=made.cells[:missing] + made.cells[missing + 1 :])
+    hollow = [replace(cell, ours={}, published=None) if at == missing else cell for at, cell in enumerate(made.cells)]
+    for one in (made, without, made.replaced(cells=tuple(hollow))):
         printed_bars(one, "png")
     whole, *others = ([(bar.get_x(), bar.get_height()) for bar in figure.axes[0].patches] for figure in figures)
     for other in others:
@@ -164,7 +165,7 @@ LEGENDS = {
 
 @pytest.mark.parametrize(("made", "entries", "title"), LEGENDS.values(), ids=LEGENDS)
 def test_the_legend_tells_what_is_drawn_and_nothing_else(
-    made: PrintedSummary, entries: list[str], title: str, figures: Figures
+    made: Summary, entries: list[str], title: str, figures: Figures
 ) -> None:
     printed_bars(made, "png")
     legend = figures[0].legends[0]

@@ -16,14 +16,15 @@ from printed_tables import (
     unpublished,
 )
 
-from relbench.analysis.printed import Cell, PrintedSummary
+from relbench.analysis.cells import FilledCell
+from relbench.analysis.summary import Summary
 from relbench.report.printed_grid import Block, decimals, formatted_parts
 from relbench.report.wording import MINUS, NOTHING
 
 EMPTY = table1_cells()
 
 
-def block(made: PrintedSummary, part: int, row: str) -> dict[str, tuple[str, ...]]:
+def block(made: Summary, part: int, row: str) -> dict[str, tuple[str, ...]]:
     found: Block = next(block for block in formatted_parts(made)[part].blocks if block.row == row)
     return {line.what: line.cells for line in found.lines}
 
@@ -84,7 +85,7 @@ def test_what_is_not_finished_is_a_dash_and_what_is_not_there_is_blank() -> None
 
 
 def test_a_number_that_was_not_published_has_ours_alone() -> None:
-    made = summary([finished(replace(EMPTY[1], printed=None), 5, 1), EMPTY[11]])
+    made = summary([finished(replace(EMPTY[1], published=None), 5, 1), EMPTY[11]])
     got = block(made, 0, "ResNet18-16")
     assert (got["paper"][0], got["difference"][0]) == (NOTHING, NOTHING)
     assert got["ours, last step"][0].endswith("†")
@@ -119,7 +120,7 @@ def test_each_note_has_one_letter_at_all_its_numbers() -> None:
     [((0.5868, 0.587), 2), ((0.472, 0.589), 1), ((0.58, 1.0), 1), ((None,), 1), ((0.0001, None), 2), ((0.29, 0.57), 1)],
 )
 def test_decimals_are_the_paper_s(printed: tuple[float | None, ...], expected: int) -> None:
-    cells: list[Cell] = [replace(EMPTY[0], printed=value) for value in printed]
+    cells: list[FilledCell] = [replace(EMPTY[0], published=value) for value in printed]
     assert decimals(cells) == expected
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from printed_tables import CLAIMS, SHAPES, figure3, hostile, summary, table1, table1_cells
 
-from relbench.analysis.printed import PrintedSummary
+from relbench.analysis.summary import Summary
 from relbench.report.printed_numbers import cell_numbers, claim_numbers
 from relbench.report.syntax import csv_text
 
@@ -30,11 +30,11 @@ def test_every_number_reads_back() -> None:
                 tuple(line[name] for name in ("part", "row", "column", "metric", "path", "measured_on", "note"))
                 == place
             )
-            assert number(line["paper"]) == cell.printed
+            assert number(line["paper"]) == cell.published
             assert_ours(line, made)
 
 
-def assert_ours(line: dict[str, str], made: PrintedSummary) -> None:
+def assert_ours(line: dict[str, str], made: Summary) -> None:
     cell = next(c for c in made.cells if (c.part, c.row, c.column) == (line["part"], line["row"], line["column"]))
     for rule in made.shown:
         name = "test_peeking" if rule == "test" else rule

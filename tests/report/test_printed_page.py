@@ -7,14 +7,14 @@ import pytest
 from outlined import outline
 from printed_tables import CLAIMS, HOSTILE, NOTES, SHAPES, figure3, hostile, summary, table1, table1_cells
 
-from relbench.analysis.printed import PrintedSummary
+from relbench.analysis.summary import Summary
 from relbench.report.printed_grid import formatted_parts
 from relbench.report.printed_page import printed_page
 from relbench.report.printed_words import PEEKING_CLAIMS, TOY
 
 
 @pytest.fixture(params=["table 3", "figure 3", "empty", "toy", "hostile", "nobody's numbers"], scope="module")
-def shape(request: pytest.FixtureRequest) -> PrintedSummary:
+def shape(request: pytest.FixtureRequest) -> Summary:
     return SHAPES[request.param]()
 
 
@@ -24,7 +24,7 @@ def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relbench.report.printed_page.printed_plot", lambda *_, **__: b"drawn")
 
 
-def test_it_is_well_formed_holds_every_cell_and_needs_nothing_else(shape: PrintedSummary, no_pictures: None) -> None:
+def test_it_is_well_formed_holds_every_cell_and_needs_nothing_else(shape: Summary, no_pictures: None) -> None:
     read = outline(printed_page(shape))
     given = [
         value for _, tag in read.tags for name, value in tag.items() if name in {"src", "srcset", "href"} and value

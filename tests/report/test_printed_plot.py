@@ -3,13 +3,12 @@
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
-from dataclasses import replace
 
 import matplotlib.figure
 import pytest
 from printed_tables import SHAPES, figure3, finished, summary, table1, table1_cells, table3, unfinished, unpublished
 
-from relbench.analysis.printed import PrintedSummary
+from relbench.analysis.summary import Summary
 from relbench.report.printed_grid import parts
 from relbench.report.printed_plot import printed_in_words, printed_plot
 
@@ -35,7 +34,7 @@ def test_every_number_of_paper_and_ours_is_marked_where_it_is(
     for axes, cells in zip(figures[0].axes, parts(made).values(), strict=True):
         drawn = sorted(round(float(line.get_xdata()[0]), 6) for line in axes.lines)
         means = [cell.ours[rule].interval.mean for cell in cells for rule in made.shown if rule in cell.ours]
-        printed = [cell.printed for cell in cells if cell.printed is not None]
+        printed = [cell.published for cell in cells if cell.published is not None]
         assert drawn == sorted(round(100 * value, 6) for value in [*means, *printed])
         low, high = axes.get_xlim()
         assert -1 <= low < high <= 101
@@ -59,7 +58,7 @@ LEGENDS = {
         ["paper", "ours, last step", "ours, best on validation classes", "ours, best on test classes: peeking"],
         WHISKERS,
     ),
-    "rules that no number has": (replace(table1(("last",)), shown=ALL.shown), ["paper", "ours, last step"], WHISKERS),
+    "rules that no number has": (table1(("last",)).replaced(shown=ALL.shown), ["paper", "ours, last step"], WHISKERS),
     "nothing finished": (unfinished(ALL), ["paper"], ""),
     "nothing printed": (unpublished(table1(("last",))), ["ours, last step"], WHISKERS),
     "one seed": (summary([finished(table1_cells()[1], 1, 1)]), ["paper", "ours, last step"], ""),
@@ -68,7 +67,7 @@ LEGENDS = {
 
 @pytest.mark.parametrize(("made", "entries", "title"), LEGENDS.values(), ids=LEGENDS)
 def test_the_legend_tells_what_is_drawn_and_nothing_else(
-    made: PrintedSummary, entries: list[str], title: str, figures: list[matplotlib.figure.Figure]
+    made: Summary, entries: list[str], title: str, figures: list[matplotlib.figure.Figure]
 ) -> None:
     printed_plot(made, "png")
     legend = figures[0].legends[0]
@@ -99,14 +98,14 @@ def test_toy_scale_is_in_the_title(figures: list[matplotlib.figure.Figure]) -> N
 
 @pytest.mark.parametrize("make", [table1, figure3])
 def test_changed_settings_are_in_the_title(
-    make: Callable[..., PrintedSummary], figures: list[matplotlib.figure.Figure]
+    make: Callable[..., Summary], figures: list[matplotlib.figure.Figure]
 ) -> None:
     printed_plot(make(changes="data.size = 128"), "png")
     assert re.sub(r"\s+", " ", figures[0].get_suptitle()).endswith("paper protocol, changed settings")
 
 
 def test_words_tell_what_the_picture_shows() -> None:
-    empty: PrintedSummary = summary(table1_cells(), claims=())
+    empty: Summary = summary(table1_cells(), claims=())
     assert "0 have been measured" in printed_in_words(empty)
     assert "stroke" in printed_in_words(empty)
     assert "a group of bars for each of its rows: the paper's hatched" in printed_in_words(figure3())

@@ -1,6 +1,5 @@
 """One set of cells in Markdown, LaTeX and on a terminal; protocol, rules and toy scale in each."""
 
-import dataclasses
 import re
 import shutil
 import subprocess
@@ -12,8 +11,8 @@ import pytest
 from printed_tables import CLAIMS, NOTES, SHAPES, WEIGHTS, summary, table1, table1_cells, unpublished
 from rich.console import Console
 
-from relbench.analysis.printed import PrintedSummary
-from relbench.analysis.summary import Floor
+from relbench.analysis.methods import Floor
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
 from relbench.report import printed_text
 from relbench.report.printed_grid import formatted_parts
@@ -21,11 +20,11 @@ from relbench.report.printed_numbers import floor_numbers
 from relbench.report.printed_tables import latex_printed, markdown_printed
 from relbench.report.printed_words import PEEKING_CLAIMS, TOY
 
-Written = Callable[[PrintedSummary], str]
+Written = Callable[[Summary], str]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 
 
-def on_terminal(made: PrintedSummary) -> str:
+def on_terminal(made: Summary) -> str:
     file = StringIO()
     Console(width=80, file=file, color_system=None).print(printed_text(made))
     return file.getvalue()
@@ -40,7 +39,7 @@ def written(request: pytest.FixtureRequest) -> Written:
 
 
 @pytest.fixture(params=SHAPES)
-def shape(request: pytest.FixtureRequest) -> PrintedSummary:
+def shape(request: pytest.FixtureRequest) -> Summary:
     return SHAPES[request.param]()
 
 
@@ -114,16 +113,16 @@ def test_floors_are_numbers_for_programs() -> None:
     assert floor_numbers(table1()).empty
 
 
-def floored() -> PrintedSummary:
+def floored() -> Summary:
     pixels = Floor(
         "raw pixels", "", 0, 1, {"recall@1": Interval(0.123), "map@r": Interval(0.987)}, "Pixels as they are."
     )
     network = Floor("untrained network", "resnet18/64", 9, 3, {"recall@1": Interval(0.04, 0.03, 0.05)}, "As built.")
     floors = dict.fromkeys(("Caltech-UCSD Birds-200-2011", "Stanford Cars"), (pixels, network))
-    return dataclasses.replace(table1(), floors=floors)
+    return table1().replaced(floors=floors)
 
 
-def test_markdown_holds_the_cells(shape: PrintedSummary) -> None:
+def test_markdown_holds_the_cells(shape: Summary) -> None:
     blocks = [block.splitlines() for block in markdown_printed(shape).split("\n\n") if block.startswith("|")]
     tables = [[UNESCAPED_PIPE.split(line)[1:-1] for line in (lines[0], *lines[2:])] for lines in blocks]
     read = [[[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in row] for row in table] for table in tables]
@@ -131,7 +130,7 @@ def test_markdown_holds_the_cells(shape: PrintedSummary) -> None:
     assert read[: len(expected)] == expected
 
 
-def test_the_terminal_breaks_no_line_and_no_number(shape: PrintedSummary) -> None:
+def test_the_terminal_breaks_no_line_and_no_number(shape: Summary) -> None:
     text = on_terminal(shape)
     assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
     for part in formatted_parts(shape):
@@ -140,7 +139,7 @@ def test_the_terminal_breaks_no_line_and_no_number(shape: PrintedSummary) -> Non
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-def test_latex_compiles(shape: PrintedSummary, tmp_path: Path) -> None:
+def test_latex_compiles(shape: Summary, tmp_path: Path) -> None:
     (tmp_path / "table.tex").write_text(latex_printed(shape), encoding="utf-8")
     document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table}\end{document}"
     (tmp_path / "paper.tex").write_text(document, encoding="utf-8")

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells, table3, unpublished
 
-from relbench.analysis.printed import AnsweredClaim, Ours
+from relbench.analysis.cells import AnsweredClaim, Ours
 from relbench.evaluation.comparison import Interval
 from relbench.report.printed_words import footnotes, full_title, how_measured, marks, outcome, reading
 from relbench.report.wording import NOTHING

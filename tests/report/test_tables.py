@@ -131,7 +131,7 @@ def test_latex_escapes_each_special_character(study: Summary) -> None:
     assert (
         r"50 \% \textless{}b\textgreater{}\_R\&D\_ \textbar{} \{x\}\textasciicircum{}2 "
         r"\textasciitilde{} \$a\$ \#1 \textbackslash{} {[}{*}{]} &"
-    ) in latex_text(dataclasses.replace(study, methods=(labelled,)))
+    ) in latex_text(study.replaced(entries=(), methods=(labelled,)))
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
@@ -179,7 +179,7 @@ def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -
     teacher = study.methods[0]
     experiment = teacher.row.experiment.model_copy(update={"net": Net(trunk="resnet18")})
     rows = tuple(row.model_copy(update={"experiment": experiment}) for row in teacher.rows)
-    changed = dataclasses.replace(study, methods=(dataclasses.replace(teacher, rows=rows), *study.methods[1:]))
+    changed = study.replaced(entries=(), methods=(dataclasses.replace(teacher, rows=rows), *study.methods[1:]))
     lines = list(csv.DictReader(io.StringIO(csv_text(numbers(changed)))))
     assert [line["width"] for line in lines[:2]] == ["", "8"]
     assert formatted(changed).rows[0][1] == "resnet18/128"
@@ -214,7 +214,7 @@ def test_csv_of_pairs_reads_back_to_the_same_floats(any_summary: Summary) -> Non
 
 
 def test_without_pairs_nothing_is_said_of_them(study: Summary) -> None:
-    alone = dataclasses.replace(study, pairs=())
+    alone = study.replaced(pairs=())
     assert PAIRS_TITLE not in markdown_text(alone)
     assert latex_text(alone).count(r"\begin{table}") == 2
     assert pairs_text(alone) is None
@@ -268,7 +268,7 @@ def on_console(summary: Summary, width: int = 160) -> str:
 
 def test_the_console_takes_no_label_for_markup(study: Summary) -> None:
     labelled = dataclasses.replace(study.methods[0], label="[red]teacher[/red]")
-    assert "[red]teacher[/red]" in on_console(dataclasses.replace(study, methods=(labelled,)))
+    assert "[red]teacher[/red]" in on_console(study.replaced(entries=(), methods=(labelled,)))
 
 
 def test_the_console_shows_the_comparison_and_every_note(study: Summary) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
-from relbench.analysis.summary import Method, Summary
+from relbench.analysis.methods import Method
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Training, changed
+from relbench.plain_text import listed
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.wording import bounds_cell, listed, mean_cell, metric_name, p_value, percent, signed, verdict
+from relbench.report.wording import bounds_cell, mean_cell, metric_name, p_value, percent, signed, verdict
 from relbench.results.records import Row
 
 MINUS = "\N{MINUS SIGN}"
@@ -65,7 +67,7 @@ def with_outcomes(summary: Summary, outcomes: dict[str, tuple[float, str]]) -> S
     teacher = dataclasses.replace(teacher, metrics={**teacher.metrics, "recall@1": Interval(0.474)})
     methods = {method.label: method for method in summary.methods}
     judged_methods = [judged(methods[label], *outcome) for label, outcome in outcomes.items()]
-    return dataclasses.replace(summary, methods=(teacher, *judged_methods))
+    return summary.replaced(entries=(), methods=(teacher, *judged_methods))
 
 
 CONTROL = "teacher's recipe, student's budget"
@@ -127,7 +129,7 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
         in text
     )
     assert "480 query images of 40 test classes, hash 5f0c9d1e77aa4b32" in text
-    assert notes(study)[-1] == study.plan.notes[0]
+    assert notes(study)[-1] == study.notes[0]
     assert "Mixed" not in text
 
 
@@ -163,7 +165,7 @@ def test_one_seed_beats_nobody(study: Summary, make_summary: Callable[..., Summa
 
 def test_a_verdict_on_one_seed_among_others_is_said(study: Summary, make_summary: Callable[..., Summary]) -> None:
     alone = make_summary(seeds=(0,)).methods[2]
-    mixed = dataclasses.replace(study, methods=(*study.methods[:2], alone, *study.methods[3:]))
+    mixed = study.replaced(entries=(), methods=(*study.methods[:2], alone, *study.methods[3:]))
     assert headline(mixed).endswith(" No verdict on rkd-d: a single seed.")
     assert verdict(mixed.methods[2]) == "no verdict (1 seed)"
 
@@ -180,7 +182,7 @@ def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
         study.methods[3],
         against_teacher=Comparison(0.03, clear, clear, 3, "not shown to differ", 0.0004, 0.031, 0.062, 4),
     )
-    less = dataclasses.replace(study, methods=(*study.methods[:3], lost, *study.methods[4:]))
+    less = study.replaced(entries=(), methods=(*study.methods[:3], lost, *study.methods[4:]))
     said = "With a verdict if judged alone, but not after the correction: rkd-a (p = 0.031, Holm p = 0.062)."
     assert said in notes(less)
 
@@ -196,7 +198,7 @@ def edited(summary: Summary, label: str, edit: Callable[[Row], Row]) -> Summary:
         dataclasses.replace(method, rows=tuple(map(edit, method.rows))) if method.label == label else method
         for method in summary.methods
     )
-    return dataclasses.replace(summary, methods=methods)
+    return summary.replaced(entries=(), methods=methods)
 
 
 def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
@@ -229,8 +231,7 @@ def test_a_loss_that_most_students_share_is_told_with_who_lacks_it(many: Summary
 
 def test_the_headline_speaks_of_the_users_loss_first(study: Summary) -> None:
     """Of its distance to the best of the study's own students, however good the other losses of the user are."""
-    plan = study.plan.model_copy(update={"added_losses": ("rkd-d", "triplet")})
-    both = dataclasses.replace(study, plan=plan)
+    both = study.replaced(added_losses=("rkd-d", "triplet"))
     first, second, *_ = headline(both).split("triplet (conv4")
     assert first == ""
     assert second.startswith("-8/32, 3,000 steps) reaches ")
@@ -245,7 +246,7 @@ def test_students_that_differ_in_more_than_their_loss_are_said(study: Summary) -
         "net.unit_length: true (triplet, rkd-d and rkd-a); false (rkd-da).",
         "training.learning_rate: 0.001 (triplet); 0.003 (rkd-d, rkd-a and rkd-da).",
     ]
-    fair = dataclasses.replace(study, methods=(study.methods[0], *study.methods[2:4], study.methods[5]))
+    fair = study.replaced(entries=(), methods=(study.methods[0], *study.methods[2:4], study.methods[5]))
     assert "more than their loss" not in "\n".join(notes(fair))
 
 
@@ -272,7 +273,7 @@ def test_missing_runs_are_said(study: Summary) -> None:
         dataclasses.replace(method, rows=method.rows[:2]) if method.label in {"rkd-d", "rkd-a"} else method
         for method in study.methods
     )
-    text = "\n".join(notes(dataclasses.replace(study, methods=methods)))
+    text = "\n".join(notes(study.replaced(entries=(), methods=methods)))
     assert "2 to 3 seeds (0, 1, 2)" in text
     assert f"Unequal seeds: seed 2: only teacher, triplet, rkd-da and {CONTROL}." in text
     assert "Unequal" not in "\n".join(notes(study))
@@ -294,7 +295,7 @@ def test_long_lists_name_the_exception(many: Summary) -> None:
 def test_all_others_is_not_said_where_a_method_stands_on_both_sides(many: Summary) -> None:
     first, second, *rest = many.methods
     rows = (second.row, second.row.model_copy(update={"data_hash": "feed"}))
-    mixed = dataclasses.replace(many, methods=(first, dataclasses.replace(second, rows=rows), *rest))
+    mixed = many.replaced(entries=(), methods=(first, dataclasses.replace(second, rows=rows), *rest))
     (note,) = [note for note in notes(mixed) if note.startswith("Mixed: data")]
     assert all(method.label in note for method in many.methods)
 
@@ -302,7 +303,7 @@ def test_all_others_is_not_said_where_a_method_stands_on_both_sides(many: Summar
 def test_a_seed_that_few_miss_is_told_by_them(many: Summary) -> None:
     first, *others = many.methods
     moved = dataclasses.replace(first, rows=(with_seed(first.row, 5),))
-    text = "\n".join(notes(dataclasses.replace(many, methods=(moved, *others))))
+    text = "\n".join(notes(many.replaced(entries=(), methods=(moved, *others))))
     assert "Unequal seeds: seed 5: only teacher; seed 0: all but teacher." in text
 
 
@@ -315,10 +316,10 @@ def test_what_is_trained_in_stages_is_said(many: Summary, study: Summary) -> Non
 
 
 def test_stages_that_add_up_to_the_steps_of_the_others_are_no_difference(many: Summary) -> None:
-    assert not any("more than their loss: protocol.steps" in note for note in notes(many))
+    assert not any("more than their loss: training.steps" in note for note in notes(many))
     longer = edited(many, "fitnet-2-stages", lambda row: with_steps(row, 1501))
     assert (
-        "Students differ in more than their loss: protocol.steps: 3001 (fitnet-2-stages); 3000 (all others)."
+        "Students differ in more than their loss: training.steps: 3001 (fitnet-2-stages); 3000 (all others)."
         in notes(longer)
     )
 
@@ -331,7 +332,7 @@ def with_steps(row: Row, steps: int) -> Row:
 def test_a_student_whose_first_stage_had_a_teacher_is_not_said_to_have_had_none(many: Summary) -> None:
     """Though its last stage had none, and it is better than triplet."""
     kept = [method for method in many.methods if method.label in ("teacher", "triplet", "rkd-da", "fitnet-2-stages")]
-    said = headline(dataclasses.replace(many, methods=tuple(kept), pairs=()))
+    said = headline(many.replaced(entries=(), methods=tuple(kept), pairs=()))
     assert "the student trained without a teacher, triplet (" in said
 
 
@@ -339,19 +340,19 @@ def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary)
     note = pair_note(study)
     assert "paired by seed, over the same queries" in note
     assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
-    assert "corrected" not in pair_note(dataclasses.replace(study, pairs=study.pairs[:1]))
+    assert "corrected" not in pair_note(study.replaced(pairs=study.pairs[:1]))
     sides = Interval(0.01, 0.001, 0.019)
     back = Comparison(0.01, sides, sides, 3, "not shown to differ", 0.03, 0.02, 0.06, 3)
     taken = (dataclasses.replace(study.pairs[0], comparison=back), *study.pairs[1:])
     assert "not after the correction: rkd-d against triplet (p = 0.030, Holm p = 0.060)." in pair_note(
-        dataclasses.replace(study, pairs=taken)
+        study.replaced(pairs=taken)
     )
 
 
 def test_a_teacher_that_is_no_better_than_raw_pixels_is_said(floored: Summary) -> None:
     """On a user's images the teacher had 38.8 %, raw pixels 39.2 %, and nothing showed it."""
     assert "floor" not in headline(floored)
-    pixels, network = floored.floors
+    pixels, network = floored.all_floors
     higher = dataclasses.replace(pixels, metrics={**pixels.metrics, "recall@1": Interval(0.6)})
-    said = headline(dataclasses.replace(floored, floors=(higher, network)))
+    said = headline(floored.replaced(floors={"Glyphs": (higher, network)}))
     assert "%) is no better than the floor: raw pixels (60.0 %)." in said

@@ -40,7 +40,7 @@ def test_rows_hold_every_run(study: Summary, tmp_path: Path, plain_pictures: Non
     text = (tmp_path / "rows.csv").read_text(encoding="utf-8")
     lines = list(csv.DictReader(io.StringIO(text)))
     rows = {row.fingerprint: row for method in study.methods for row in method.rows}
-    assert [line["fingerprint"] for line in lines] == [entry.fingerprint for entry in study.plan.entries]
+    assert [line["fingerprint"] for line in lines] == [entry.fingerprint for entry in study.entries]
     assert [float(line["recall@1"]) for line in lines] == [
         rows[line["fingerprint"]].metrics["recall@1"] for line in lines
     ]

@@ -238,7 +238,7 @@ def test_plan_round_trip(tmp_path):
 
 def test_frame():
     rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
-    frame = as_frame(PLAN, rows)
+    frame = as_frame(PLAN.entries, rows)
     data = [f"data.{name}" for name in flattened(TEACHER.data)]
     assert [key for key in data if key.removeprefix("data.") in TRANSFORM_OF] == [f"data.{key}" for key in TRANSFORM_OF]
     net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length")]
@@ -265,7 +265,7 @@ def test_a_row_from_before_weights_were_noted(path):
 def test_frame_says_where_weights_come_from():
     rows = {one.fingerprint: row(one) for one in (TEACHER, STUDENT)}
     rows[TEACHER.fingerprint] = row(TEACHER).model_copy(update={"weights": "somewhere (file.pth)"})
-    assert as_frame(PLAN, rows)["weights"].tolist() == ["", "somewhere (file.pth)"]
+    assert as_frame(PLAN.entries, rows)["weights"].tolist() == ["", "somewhere (file.pth)"]
 
 
 def test_frame_of_a_second_stage():
@@ -273,20 +273,18 @@ def test_frame_of_a_second_stage():
     term = Term(loss="fitnet", layers=("stage4",), source="text")
     staged = changed(STUDENT, {"initialized_from": STUDENT, "terms": (term,)})
     plan = Plan(study="s", title="t", notes=(), entries=(Entry(label="a", role="student", seed=3, fingerprint="x"),))
-    frame = as_frame(plan, {"x": row(staged)})
+    frame = as_frame(plan.entries, {"x": row(staged)})
     assert frame["initialized_from"].tolist() == [STUDENT.fingerprint]
     (written,) = json.loads(frame["terms"][0])
     assert (written["layers"], written["source"]) == (["stage4"], "text")
-    assert not {"initialized_from", "total_steps"} & set(as_frame(plan, {"x": row(STUDENT)}))
+    assert not {"initialized_from", "total_steps"} & set(as_frame(plan.entries, {"x": row(STUDENT)}))
 
 
 def test_frame_of_a_second_stage_names_steps_and_teacher_of_the_first():
     """Though the second has no teacher; steps stay whole beside runs that have only one stage."""
     staged = changed(STUDENT, {"initialized_from": STUDENT, "teacher": None})
     entries = [Entry(label=name, role="student", seed=3, fingerprint=name) for name in ("staged", "other")]
-    frame = as_frame(
-        Plan(study="s", title="t", notes=(), entries=entries), {"staged": row(staged), "other": row(STUDENT)}
-    )
+    frame = as_frame(entries, {"staged": row(staged), "other": row(STUDENT)})
     assert frame["teacher"].tolist() == [TEACHER.fingerprint] * 2
     assert frame["training.steps"].tolist() == [1000, 1000]
     assert frame["total_steps"].to_csv(index=False).split() == ["total_steps", "2000", '""']
