@@ -26,11 +26,15 @@ DAY, MINUTE = 86_400.0, 60.0  # seconds
 
 
 @contextmanager
-def atomic_write(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Give a temporary path to write to; when the block ends well, the file takes its place at once.
 
     A process that dies in between leaves the old file as it was. Two processes may write the same file: the last wins.
     Where the path is a link, the file takes the link's place, and what that leads to stays as it is.
+
+    Args:
+        path: of the file.
+        durable: whether a power cut right afterwards must leave it whole, which costs milliseconds.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_unfinished(path.parent)
@@ -38,9 +42,11 @@ def atomic_write(path: Path) -> Iterator[Path]:
     try:
         temporary.unlink(missing_ok=True)  # a link that somebody put there would be followed
         yield temporary
-        _to_disk(temporary)
+        if durable:
+            _to_disk(temporary)
         temporary.replace(path)
-        _name_to_disk(path.parent)
+        if durable:
+            _name_to_disk(path.parent)
     except OSError as error:
         if error.filename is not None or error.errno is None:
             raise

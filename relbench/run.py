@@ -30,6 +30,7 @@ from relbench.results.records import WATCHED, Row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks.retrieval import CachedViews, evaluation_batches, measure_test
 from relbench.tensors import content_hash
+from relbench.trackers import Tracker
 from relbench.training import DivergedError, Trainer
 from relbench.training.assemble import TrainedNetworks, assemble, table_data
 
@@ -42,14 +43,14 @@ TF32: Mapping[Precision, tuple[str, bool]] = {
 }
 
 
-def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable[[int], None]) -> Row:
+def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker) -> Row:
     """Train, evaluate on test classes, write the row.
 
     Args:
         experiment: what to run; its teacher must be finished.
         runs: holds a folder for each run.
         data_folder: where data sets live.
-        on_step: told how many training steps are done.
+        tracker: is told what the run does.
 
     Raises:
         CheckpointError: a checkpoint is damaged, gone, or another experiment's.
@@ -58,12 +59,14 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, on_step: Callable
     """
     folder = RunFolder(runs, experiment)
     device = torch.device(experiment.training.device)
+    tracker.begin("preparing")
     with computing(experiment.training.threads, experiment.training.precision):
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = CachedViews(data_set.load(experiment.data, data_folder, iter))
         check_runs([experiment], runs, source, data_set.ks)
-        state, network = _train(experiment, folder, source, data_set.ks, on_step)
+        state, network = _train(experiment, folder, source, data_set.ks, tracker)
+        tracker.begin("evaluating")
         row = _evaluate(experiment, folder, source, data_set.ks, network, state)
     write_record(row, folder.row)
     return row
@@ -114,7 +117,7 @@ def _train(
     folder: RunFolder,
     source: CachedViews,
     ks: Sequence[int],
-    on_step: Callable[[int], None],
+    tracker: Tracker,
 ) -> tuple[State, nn.Module]:
     """Train to the last step; the network comes back with the weights of the step that counts."""
     channels, first = source.shape.channels, experiment.initialized_from
@@ -130,7 +133,7 @@ def _train(
         load_trained(first, folder.runs, channels, "first stage").state if first else None,
     )
     with own_losses_named(experiment):
-        state = trainer.run(on_step)
+        state = trainer.run(tracker)
     setup.network.load_state_dict(selected_weights(state))
     return state, setup.network
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from test_run import QUICKSTART, WITH_CLASSIFIER, Stop, ignore, switches
 from tiny import TINY, tiny_folder
+from told import Steps
 from torch import nn
 
 from relbench.data import find_data_set
@@ -221,9 +222,9 @@ def three_times(label, folder, data_folder):
             raise Stop
 
     with pytest.raises(Stop):
-        run(experiment, stopped, data_folder, stop)
+        run(experiment, stopped, data_folder, Steps(stop))
     steps = {place: [] for place in places}
-    rows = [run(experiment, place, data_folder, steps[place].append) for place in places]
+    rows = [run(experiment, place, data_folder, Steps(steps[place].append)) for place in places]
     assert [steps[place][0] for place in (first, second, stopped)] == [0, 0, 3]
     return rows, [RunFolder(place, experiment) for place in places]
 
@@ -310,7 +311,7 @@ def test_lack_of_memory_is_one_line_with_advice_and_ends_with_the_run(tmp_path, 
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
-        end = attempt(job, ignore)
+        end = attempt(job)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert isinstance(end, Failure)
@@ -318,7 +319,7 @@ def test_lack_of_memory_is_one_line_with_advice_and_ends_with_the_run(tmp_path, 
     assert "CUDA out of memory" in end.words
     assert ADVICE in end.words
     assert "\n" not in end.words
-    assert isinstance(attempt(job, ignore), Row)
+    assert isinstance(attempt(job), Row)
 
 
 @pytest.fixture

@@ -8,12 +8,13 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
     {"geometry", "experiment", "lookup", "seeding", "files", "locks", "tensors", "memory", "cores"}
+    | {"processes", "durations"}
     | {"plain_text", "fonts"},  # small things with a name
     {"data", "models", "losses", "evaluation"},
     {"results", "tasks", "studies"},
-    {"training", "machine"},
+    {"training", "machine", "trackers"},
     {"resolve", "preflight", "run", "transfer"},  # one run, from top to bottom
-    {"grid", "analysis", "report", "trackers", "benchmarks"},
+    {"grid", "analysis", "report", "benchmarks"},
     {"cli"},
 ]
 INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
@@ -27,7 +28,8 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("transfer", "run"),
     ("analysis", "grid"),  # learning rates that were chosen stand in the notes
     ("report", "analysis"),  # a summary is drawn
-    ("trackers", "grid"),  # remaining times are told in words
+    ("processes", "memory"),  # a process that was killed was perhaps short of it
+    ("training", "trackers"),  # each step is told
 }
 LAYER_OF = {room: number for number, rooms in enumerate(LAYERS) for room in rooms}
 

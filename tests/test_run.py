@@ -9,6 +9,7 @@ import pytest
 import torch
 import torchvision
 from tiny import TINY
+from told import Steps
 
 import relbench.models.trunks
 import relbench.run
@@ -19,6 +20,7 @@ from relbench.models import Embedder, build_embedder
 from relbench.resolve import find_study, plan_cells
 from relbench.results.checkpoint import save_checkpoint, weights_hash
 from relbench.run import RunFolder, run
+from relbench.trackers import Silent
 from relbench.training import DivergedError
 
 QUICKSTART = find_study("quickstart")
@@ -53,8 +55,7 @@ class Stop(Exception):  # noqa: N818 - stands for a kill
     pass
 
 
-def ignore(step):
-    pass
+ignore = Silent()
 
 
 @pytest.fixture(scope="module")
@@ -152,9 +153,9 @@ def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder, la
             raise Stop
 
     with pytest.raises(Stop):
-        run(experiment, tmp_path, data_folder, stop)
+        run(experiment, tmp_path, data_folder, Steps(stop))
     seen = []
-    again = run(experiment, tmp_path, data_folder, seen.append)
+    again = run(experiment, tmp_path, data_folder, Steps(seen.append))
     assert seen == list(range(3, experiment.training.steps + 1))
     first, second = (RunFolder(place, experiment) for place in (runs, tmp_path))
     assert np.array_equal(np.load(first.embeddings)["embeddings"], np.load(second.embeddings)["embeddings"])
@@ -338,7 +339,7 @@ def test_float32_on_a_gpu_is_float32(what):
 def test_a_run_computes_in_its_own_precision(tmp_path, data_folder):
     seen = []
     assert switches() != relbench.run.TF32["32-true"]  # torch's own default
-    run(CELLS["teacher"], tmp_path, data_folder, lambda _: seen.append(switches()))
+    run(CELLS["teacher"], tmp_path, data_folder, Steps(lambda _: seen.append(switches())))
     assert set(seen) == {relbench.run.TF32["32-true"]}
 
 
@@ -412,6 +413,33 @@ def test_a_watched_run_resumed_equals_an_uninterrupted_one(tmp_path, data_folder
             raise Stop
 
     with pytest.raises(Stop):
-        run(experiment, tmp_path / "a", data_folder, stop)
+        run(experiment, tmp_path / "a", data_folder, Steps(stop))
     rows = [run(experiment, tmp_path / name, data_folder, ignore) for name in ("a", "b")]
     assert rows[0].history == rows[1].history
+
+
+def test_a_run_tells_what_it_does(tmp_path, data_folder):
+    """In order: phases, steps as they are done, and what is written down in the row, as it is."""
+
+    class All(Silent):
+        def __init__(self):
+            self.phases, self.steps, self.entries = [], [], []
+
+        def begin(self, phase):
+            self.phases.append(phase)
+
+        def step(self, done):
+            self.steps.append((done, self.phases[-1]))
+
+        def log(self, entry):
+            self.entries.append(entry)
+
+    told = All()
+    row = run(CELLS["teacher"], tmp_path, data_folder, told)
+    steps = CELLS["teacher"].training.steps
+    assert told.phases == ["preparing", "training", *["validating", "training"] * 2, "evaluating"]
+    assert told.steps == [(0, "preparing"), *((step, "training") for step in range(1, steps + 1))]
+    history = {}
+    for entry in told.entries:
+        history.setdefault(entry["step"], {}).update(entry)
+    assert tuple(history.values()) == row.history

@@ -1,35 +1,34 @@
 """Who makes the runs of a grid: this process, one after another, or several processes.
 
-Whatever happens to a run is that run's failure: an exception of any kind, or the end of its process.
+An executor knows nothing of what runs build on: it takes those that may start, and returns how each ended. Whatever
+happens to a run is that run's failure: an exception of any kind, or the end of its process.
 """
 
 import gc
 import multiprocessing
-import os
-import signal
-import sys
 import threading
 import traceback
-from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
-from typing import NoReturn, Protocol, Self
+from typing import Protocol, Self
 
 import torch
 
 from relbench.experiment import Experiment
 from relbench.files import atomic_write
 from relbench.memory import ADVICE, is_out_of_memory
+from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
+from relbench.trackers import FolderTracker, Tracker
 from relbench.training import DivergedError
 
-Run = Callable[[Experiment, Path, Path, Callable[[int], None]], Row]  # as `relbench.run.run`
-OnStep = Callable[[str, int], None]  # told a run's fingerprint, and how many of its steps are done
+Run = Callable[[Experiment, Path, Path, Tracker], Row]  # as `relbench.run.run`
 
 EXPECTED = (DivergedError, ValueError, OSError)  # their words are enough; of any other error its kind is told, too
 LONGEST = 300  # characters of an error in a line; the file has all of it
@@ -64,34 +63,59 @@ class Failure:
 
 
 class Executor(Protocol):
-    """Makes runs."""
+    """Makes runs.
 
-    def has_room(self) -> bool:
-        """Whether another run can be started now."""
+    Attributes:
+        slots: how many runs to hand over at once: no more are under way.
+    """
+
+    @property
+    def slots(self) -> int:
+        """How many runs to hand over at once."""
         ...
 
-    def is_busy(self) -> bool:
-        """Whether a run that was started has not ended."""
+    def submit(self, job: Job) -> Future[Row | Failure]:
+        """Take on a run; the future says how it ended."""
         ...
 
-    def start(self, job: Job) -> None:
-        """Take on a run."""
+    def __enter__(self) -> Self:
+        """Get ready."""
         ...
 
-    def next_end(self) -> tuple[str, Row | Failure]:
-        """Wait until a run ends; returns its fingerprint, and how it ended."""
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Leave nothing behind; give up runs that are under way if something was raised here."""
         ...
 
 
-def attempt(job: Job, on_step: Callable[[int], None]) -> Row | Failure:
+def executor_for(experiments: Sequence[Experiment], jobs: int) -> Executor:
+    """This process, where it makes one run at a time and none of them executes a user's code; else processes.
+
+    Args:
+        experiments: that are to be made.
+        jobs: how many at once.
+    """
+    return Inline() if jobs == 1 and not any(map(executes_users_code, experiments)) else Processes(jobs)
+
+
+def executes_users_code(experiment: Experiment) -> bool:
+    """Whether a run has a loss from a user's file, or builds on one that has."""
+    return any(term.source for term in experiment.terms) or any(
+        executes_users_code(one) for one in experiment.dependencies.values()
+    )
+
+
+def attempt(job: Job) -> Row | Failure:
     """Make a run; whatever it raises is its failure, and the traceback goes to its folder.
+
+    Its progress stands in its folder for as long as it is under way.
 
     Ctrl-C is no failure. A loss that ends the process by itself is.
     """
-    error_file = RunFolder(job.runs, job.experiment).error
+    folder = RunFolder(job.runs, job.experiment)
+    error_file = folder.error
     try:
         error_file.unlink(missing_ok=True)  # of an earlier attempt
-        return job.run(job.experiment, job.runs, job.data, on_step)
+        return _tracked(job, folder.path)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a user's loss may raise anything, and extensions in Rust do
@@ -99,6 +123,14 @@ def attempt(job: Job, on_step: Callable[[int], None]) -> Row | Failure:
         failure = Failure(_explained(error) + where, isinstance(error, DivergedError))
     _free_memory()  # outside the handler: the error holds on to all that was in use
     return failure
+
+
+def _tracked(job: Job, folder: Path) -> Row:
+    tracker = FolderTracker(folder)
+    try:
+        return job.run(job.experiment, job.runs, job.data, tracker)
+    finally:
+        tracker.clear()
 
 
 def _explained(error: BaseException) -> str:
@@ -126,46 +158,48 @@ def _free_memory() -> None:
 
 
 class Inline:
-    """Makes runs in this process, one at a time.
+    """Makes runs in this process: each when it is handed over."""
 
-    Args:
-        on_step: told of each step of a run.
-    """
+    slots = 1
 
-    def __init__(self, on_step: OnStep) -> None:
-        self._on_step = on_step
-        self._started: deque[Job] = deque()
-
-    def has_room(self) -> bool:
-        """Whether none is waiting."""
-        return not self._started
-
-    def is_busy(self) -> bool:
-        """Whether one is waiting."""
-        return bool(self._started)
-
-    def start(self, job: Job) -> None:
-        """Note the run; it is made when its end is waited for."""
-        self._started.append(job)
-
-    def next_end(self) -> tuple[str, Row | Failure]:
+    def submit(self, job: Job) -> Future[Row | Failure]:
         """Make the run."""
-        job = self._started.popleft()
-        return job.name, attempt(job, lambda step: self._on_step(job.name, step))
+        future: Future[Row | Failure] = Future()
+        future.set_result(attempt(job))
+        return future
+
+    def __enter__(self) -> Self:
+        """Nothing to get ready."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing is left behind."""
 
 
 class Processes:
     """Makes runs in processes of their own, each for one run at a time: one that is killed takes no other with it.
 
+    A process that has executed a user's code makes no second run: what that code has done to torch ends with it.
+
     Args:
-        count: how many runs at once; processes start when they are needed.
-        on_step: told of each step of a run, in this process's main thread.
+        slots: how many runs at once; processes start when they are needed.
     """
 
-    def __init__(self, count: int, on_step: OnStep) -> None:
-        self._count, self._on_step = count, on_step
+    def __init__(self, slots: int) -> None:
+        self._slots = slots
+        self._threads = ThreadPoolExecutor(slots, "runs")  # each waits for a process
+        self._lock, self._given_up = threading.Lock(), False
         self._idle: list[_Process] = []
-        self._busy: dict[Connection, tuple[_Process, str]] = {}
+        self._busy: set[_Process] = set()
+
+    @property
+    def slots(self) -> int:
+        """How many runs at once."""
+        return self._slots
+
+    def submit(self, job: Job) -> Future[Row | Failure]:
+        """Hand the run to a process that is idle, or to a new one."""
+        return self._threads.submit(self._make, job)
 
     def __enter__(self) -> Self:
         """Nothing starts before it is needed."""
@@ -173,36 +207,34 @@ class Processes:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """End the processes; in the middle of their work if something was raised here."""
-        for process in (*self._idle, *(process for process, _ in self._busy.values())):
-            process.stop(at_once=error is not None)
+        with self._lock:
+            self._given_up = error is not None
+            for process in self._busy if error else ():
+                process.terminate()
+        self._threads.shutdown(cancel_futures=error is not None)
+        for process in self._idle:
+            process.stop()
 
-    def has_room(self) -> bool:
-        """Whether fewer runs than allowed are being made."""
-        return len(self._busy) < self._count
+    def _make(self, job: Job) -> Row | Failure:
+        process = self._taken()
+        end = process.make(job)
+        with self._lock:
+            self._busy.remove(process)
+            keep = process.is_alive() and not executes_users_code(job.experiment)
+            if keep:
+                self._idle.append(process)
+        if not keep:
+            process.stop()
+        return end
 
-    def is_busy(self) -> bool:
-        """Whether a run is being made."""
-        return bool(self._busy)
-
-    def start(self, job: Job) -> None:
-        """Hand the run to a process that is idle, or to a new one."""
-        self._idle = [process for process in self._idle if process.is_alive()]
-        process = self._idle.pop() if self._idle else _Process()
-        process.begin(job)
-        self._busy[process.connection] = process, job.name
-
-    def next_end(self) -> tuple[str, Row | Failure]:
-        """Pass steps on until a run ends."""
-        while True:
-            for connection in wait(list(self._busy)):
-                assert isinstance(connection, Connection)
-                process, name = self._busy[connection]
-                news = process.news()
-                if not isinstance(news, int):
-                    del self._busy[connection]
-                    self._idle.append(process)
-                    return name, news
-                self._on_step(name, news)
+    def _taken(self) -> "_Process":
+        with self._lock:
+            process = next((one for one in self._idle if one.is_alive()), None) or _Process()
+            self._idle = [one for one in self._idle if one is not process]
+            self._busy.add(process)
+            if self._given_up:
+                process.terminate()
+        return process
 
 
 class _Process:
@@ -210,73 +242,41 @@ class _Process:
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
-        self.connection, theirs = context.Pipe()
+        self._connection, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,))
         with children_deaf_to_ctrl_c():
             self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
 
     def is_alive(self) -> bool:
-        return not self.connection.closed and self._process.is_alive()
+        return self._process.is_alive()
 
-    def begin(self, job: Job) -> None:
-        with suppress(OSError):  # it has just ended: that no news can come of it tells so
-            self.connection.send(job)
-
-    def news(self) -> int | Row | Failure:
-        """Steps done, or how the run ended, where the process itself ended in the middle of it included."""
+    def make(self, job: Job) -> Row | Failure:
+        """How the run ended, where the process itself ended in the middle of it included."""
+        with suppress(OSError):  # it has just ended: that no answer can come tells so
+            self._connection.send(job)
         try:
-            news: int | Row | Failure = self.connection.recv()
+            end: Row | Failure = self._connection.recv()
         except (EOFError, OSError):
-            self.stop(at_once=False)
+            self._process.join()
             return Failure(how_ended(self._process.exitcode))
-        return news
+        return end
 
-    def stop(self, *, at_once: bool) -> None:
-        if at_once:
-            self._process.terminate()
-        self.connection.close()
+    def terminate(self) -> None:
+        self._process.terminate()
+
+    def stop(self) -> None:
+        """It ends by itself when nobody is at the other end."""
+        self._connection.close()
         self._process.join()
-
-
-def how_ended(exit_code: int | None) -> str:
-    """Why a process that was at work is gone."""
-    if exit_code == -signal.SIGKILL:
-        return f"its process was killed, perhaps for lack of memory: {ADVICE}"
-    how = signal.Signals(-exit_code).name if exit_code and exit_code < 0 else f"exit code {exit_code}"
-    return f"its process ended ({how})"
 
 
 def _serve(connection: Connection) -> None:
     """Make runs until nobody wants any more; does not outlive the parent."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    die_with_parent()
     while True:
         try:
             job: Job = connection.recv()
         except EOFError:
-            _end_at_once()
-        connection.send(attempt(job, connection.send))
-
-
-def _end_at_once() -> NoReturn:
-    """Without waiting for threads that a user's loss has left behind, as the parent waits for this process."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent:
-        parent.join()
-        os._exit(1)
-
-
-@contextmanager
-def children_deaf_to_ctrl_c() -> Iterator[None]:
-    """Processes that start meanwhile inherit that SIGINT is blocked: Ctrl-C is their parent's business."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            end_at_once()
+        connection.send(attempt(job))

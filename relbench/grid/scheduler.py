@@ -5,7 +5,8 @@ A run is found again by its fingerprint: what is finished is skipped, what was i
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,7 @@ from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
-from relbench.grid.executors import Executor, Failure, Inline, Job, Processes
+from relbench.grid.executors import Executor, Failure, Job, executor_for
 from relbench.locks import HeldError, lock
 from relbench.preflight import check_evaluated_images, check_runs
 from relbench.results.records import Row, refuse_other_dependencies
@@ -25,8 +26,8 @@ from relbench.run import run
 class Watcher(Protocol):
     """Is told what happens, so that it can be shown."""
 
-    def step(self, fingerprint: str, step: int) -> None:
-        """So many steps of a run are done."""
+    def started(self, fingerprint: str, folder: Path) -> None:
+        """A run is handed over; what it does is told in its folder (`relbench.trackers.read`)."""
         ...
 
     def finished(self, fingerprint: str, row: Row) -> None:
@@ -121,28 +122,42 @@ def prepare(
 
 
 def run_grid(schedule: Schedule, runs: Path, data: Path, jobs: int, watcher: Watcher) -> None:
-    """Run what waits, until nothing does.
+    """Make what waits on this machine, until nothing does.
 
     Args:
         schedule: from `prepare`; gets rows and failures.
         runs: holds a folder for each run.
         data: holds the data sets.
-        jobs: how many runs at once; 1 runs them in this process, more in processes of their own.
-        watcher: is told of steps and of ends.
+        jobs: how many runs at once; 1 makes them in this process, more in processes of their own.
+        watcher: is told of starts and ends.
+    """
+    with executor_for([*schedule.waiting.values()], jobs) as executor:
+        run_on(executor, schedule, runs, data, watcher)
+
+
+def run_on(executor: Executor, schedule: Schedule, runs: Path, data: Path, watcher: Watcher) -> None:
+    """Hand each run that waits to an executor as soon as it has what it builds on, until nothing waits.
+
+    Args:
+        executor: makes the runs.
+        schedule: gets rows and failures.
+        runs: holds a folder for each run.
+        data: holds the data sets.
+        watcher: is told of starts and ends.
     """
     ready: deque[Experiment] = deque()
-    with _executor(jobs, watcher) as executor:
-        while schedule.waiting or ready or executor.is_busy():
-            ready += schedule.take_ready()
-            while ready and executor.has_room():
-                executor.start(Job(run, ready.popleft(), runs, data))
-            if not executor.is_busy():
-                raise ValueError(f"what {', '.join(schedule.waiting)} build on is neither finished nor planned")
-            _settle(schedule, *executor.next_end(), watcher)
-
-
-def _executor(jobs: int, watcher: Watcher) -> AbstractContextManager[Executor]:
-    return nullcontext(Inline(watcher.step)) if jobs == 1 else Processes(jobs, watcher.step)
+    under_way: dict[Future[Row | Failure], str] = {}
+    while schedule.waiting or ready or under_way:
+        ready += schedule.take_ready()
+        while ready and len(under_way) < executor.slots:
+            job = Job(run, ready.popleft(), runs, data)
+            watcher.started(job.name, RunFolder(runs, job.experiment).path)
+            under_way[executor.submit(job)] = job.name
+        if not under_way:
+            raise ValueError(f"what {', '.join(schedule.waiting)} build on is neither finished nor planned")
+        ended = wait(under_way, return_when=FIRST_COMPLETED).done
+        for future in [future for future in under_way if future in ended]:
+            _settle(schedule, under_way.pop(future), future.result(), watcher)
 
 
 def _settle(schedule: Schedule, fingerprint: str, end: Row | Failure, watcher: Watcher) -> None:

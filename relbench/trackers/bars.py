@@ -1,4 +1,7 @@
-"""Progress bars of a grid of runs, with a remaining time that is measured, not hoped."""
+"""Progress bars of a grid of runs, with a remaining time that is measured, not hoped.
+
+They read from the runs' folders, whichever process makes a run.
+"""
 
 import math
 import threading
@@ -6,16 +9,19 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean as mean
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from relbench.grid.estimate import in_words
+from relbench.durations import in_words
 from relbench.results.records import Row
 from relbench.studies import Cell
+from relbench.trackers.tracker import Phase, read
 
+LOOK_EVERY = 0.25  # seconds between two looks into the folders of the runs that are under way
 FORECAST_EVERY = 0.25  # seconds: the remaining time is found by looking at all runs, which may be thousands
 
 
@@ -82,7 +88,10 @@ class Bars:
         self._done, self._steps = 0, sum(pace.steps for pace in self._paces.values())  # of all runs
         self._left, self._forecast_at = "", -math.inf
         self._ended: set[str] = set()
-        self._lock = threading.Lock()  # steps are told by another thread than ends
+        self._lock = threading.Lock()  # steps are seen by another thread than ends
+        self._under_way: dict[str, tuple[Path, float]] = {}  # folder, and when it was handed over
+        self._closed = threading.Event()
+        self._looking = threading.Thread(target=self._look_on, name="bars", daemon=True)
         self._tasks: dict[str, TaskID] = {}
         columns = (
             TextColumn("{task.description}", markup=False),
@@ -96,24 +105,43 @@ class Bars:
     def __enter__(self) -> "Bars":
         """Begin to draw."""
         self._progress.start()
+        self._looking.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop drawing."""
+        self._closed.set()
+        self._looking.join()
         self._progress.stop()
 
-    def step(self, fingerprint: str, step: int) -> None:
-        """So many steps of a run are done; news that comes after its end changes nothing."""
+    def started(self, fingerprint: str, folder: Path) -> None:
+        """Look into the folder of a run from now on."""
+        self._under_way[fingerprint] = folder, time.time()
+
+    def _look_on(self) -> None:
+        while not self._closed.wait(LOOK_EVERY):
+            self.look()
+
+    def look(self) -> None:
+        """See how far the runs are; what a process has left that was killed before is no news."""
+        for fingerprint, (folder, since) in list(self._under_way.items()):
+            status = read(folder)
+            if status and status.updated >= since:
+                self.show(fingerprint, status.done, status.phase, status.updated)
+
+    def show(self, fingerprint: str, step: int, phase: Phase, now: float) -> None:
+        """A number of steps is done at a time; news that comes after the run's end changes nothing."""
         with self._lock:
             if fingerprint in self._ended:
                 return
             pace = self._paces[fingerprint]
             self._done += step - pace.done
-            pace.advance(step, time.monotonic())
+            if phase != "preparing":
+                pace.advance(step, now)
             if fingerprint not in self._tasks:
                 name = self._names[fingerprint]
                 self._tasks[fingerprint] = self._progress.add_task(name, total=pace.steps, left="")
-            doing = "evaluating" if step >= pace.steps else ""
+            doing = "" if phase == "training" else phase
             self._progress.update(self._tasks[fingerprint], completed=step, left=doing)
             self._show_total()
 
@@ -142,6 +170,7 @@ class Bars:
 
     def _end(self, fingerprint: str, how: Text, done: int) -> None:
         """So many steps were done, and no more will be."""
+        self._under_way.pop(fingerprint, None)
         with self._lock:
             self._ended.add(fingerprint)
             if fingerprint in self._tasks:

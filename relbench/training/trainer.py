@@ -13,6 +13,7 @@ from torch.optim.lr_scheduler import MultiStepLR
 from relbench.experiment import Training
 from relbench.losses.inputs import Batch
 from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.trackers import Tracker
 from relbench.training.fabric import fabric_on
 from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
 
@@ -149,11 +150,11 @@ class Trainer:
             centres=None if teacher.centres is None else teacher.centres.to(device),
         )
 
-    def run(self, on_step: Callable[[int], None]) -> State:
+    def run(self, tracker: Tracker) -> State:
         """Train to the last step.
 
         Args:
-            on_step: told how many steps are done, after each.
+            tracker: is told of steps, losses and validations.
 
         Returns:
             The last state, as in the checkpoint.
@@ -161,15 +162,16 @@ class Trainer:
         Raises:
             DivergedError: a loss or a weight is not finite; the last checkpoint stays.
         """
-        on_step(self._step)
+        tracker.step(self._step)
+        tracker.begin("training")
         device = self._fabric.device
         # layers such as dropout draw from torch's global generators; those of other devices are left alone
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             self._take_global_generators()
-            self._train(on_step)
+            self._train(tracker)
             return self._state()
 
-    def _train(self, on_step: Callable[[int], None]) -> None:
+    def _train(self, tracker: Tracker) -> None:
         batches = self._setup.data.batches(self._generators["batches"])
         sums: dict[str, torch.Tensor] = {}
         since = self._step
@@ -181,10 +183,11 @@ class Trainer:
             if self._is_due(max(1, self._training.steps // LOG_ENTRIES)) or self._is_due(self._training.validate_every):
                 self._history.append({"step": self._step} | _means(sums, self._step - since))
                 sums, since = {}, self._step
+                tracker.log(self._history[-1])
             if self._is_due(self._training.validate_every):
-                self._validate()
+                self._validate(tracker)
                 save_checkpoint(self._state(), self._checkpoint)
-            on_step(self._step)
+            tracker.step(self._step)
 
     def _advance(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
         """One step; returns the loss terms."""
@@ -211,10 +214,14 @@ class Trainer:
     def _is_due(self, every: int) -> bool:
         return self._step % every == 0 or self._step == self._training.steps
 
-    def _validate(self) -> None:
+    def _validate(self, tracker: Tracker) -> None:
         self._check_weights(self._step)
+        tracker.begin("validating")
         metrics = self._setup.data.validate(self._network)
         self._history[-1].update(metrics)
+        if metrics:
+            tracker.log({"step": self._step} | metrics)
+        tracker.begin("training")
         if self._training.selection == "validation" and self._is_best(metrics["recall@1"]):
             weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
             losses = {name: tensor.cpu().clone() for name, tensor in self._objective.state_dict().items()}

@@ -2,8 +2,6 @@
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -11,18 +9,15 @@ import pytest
 import torch
 
 from relbench.experiment import Experiment, Term
-from relbench.grid.executors import Failure, Inline, Job, Processes, attempt, children_deaf_to_ctrl_c, how_ended
+from relbench.grid.executors import Failure, Inline, Job, Processes, attempt, executes_users_code, executor_for
 from relbench.grid.scheduler import Schedule, run_grid
 from relbench.memory import ADVICE, is_out_of_memory
+from relbench.trackers import read
 from relbench.training import DivergedError
 
 
 def experiment(seed):
     return Experiment(terms=(Term(loss="triplet"),), seed=seed)
-
-
-def ignore(*_):
-    pass
 
 
 def job(tmp_path, run, seed=0):
@@ -54,7 +49,7 @@ OUT_OF_MEMORY = [
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
 def test_out_of_memory_comes_with_advice(tmp_path, error):
-    end = attempt(job(tmp_path, raising(error)), ignore)
+    end = attempt(job(tmp_path, raising(error)))
     assert end.words.startswith("out of memory (")
     assert ADVICE in end.words
     assert not end.diverged
@@ -68,7 +63,7 @@ def test_out_of_memory_behind_another_error(tmp_path):
             raise ValueError("training with mine failed") from error
 
     words = f"out of memory (training with mine failed); {ADVICE}"
-    assert attempt(job(tmp_path, run), ignore).words.startswith(words)
+    assert attempt(job(tmp_path, run)).words.startswith(words)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("out of memory"), OSError(28, "full")])
@@ -94,25 +89,25 @@ def test_other_errors_are_no_want_of_memory(error):
 def test_any_error_is_one_line_and_its_traceback_is_in_the_folder(tmp_path, error, words):
     one = job(tmp_path, raising(error))
     path = tmp_path / "runs" / one.name / "error.txt"
-    assert attempt(one, ignore) == Failure(f"{words} (traceback: {path})")
+    assert attempt(one) == Failure(f"{words} (traceback: {path})")
     assert "in run\n    raise error\n" in path.read_text()
 
 
 def test_ctrl_c_is_no_failure(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        attempt(job(tmp_path, raising(KeyboardInterrupt())), ignore)
+        attempt(job(tmp_path, raising(KeyboardInterrupt())))
 
 
 def test_a_run_that_succeeds_leaves_no_traceback_of_an_earlier_attempt(tmp_path):
-    assert attempt(job(tmp_path, raising(DivergedError("step 3"))), ignore).diverged
+    assert attempt(job(tmp_path, raising(DivergedError("step 3")))).diverged
     assert [path.name for path in tmp_path.glob("runs/*/*")] == ["error.txt"]
-    assert attempt(job(tmp_path, lambda *_: "a row"), ignore) == "a row"
+    assert attempt(job(tmp_path, lambda *_: "a row")) == "a row"
     assert not list(tmp_path.glob("runs/*/*"))
 
 
 def test_a_traceback_that_can_not_be_written_hides_nothing(tmp_path):
     (tmp_path / "runs").write_text("a file where a folder should be")
-    assert attempt(job(tmp_path, raising(ZeroDivisionError("a / b"))), ignore).words.startswith("[Errno 20]")
+    assert attempt(job(tmp_path, raising(ZeroDivisionError("a / b")))).words.startswith("[Errno 20]")
 
 
 def test_what_a_failed_run_has_used_is_free_afterwards(tmp_path):
@@ -131,7 +126,7 @@ def test_what_a_failed_run_has_used_is_free_afterwards(tmp_path):
         large = Large()
         raise MemoryError(large.name)
 
-    attempt(job(tmp_path, run), ignore)
+    attempt(job(tmp_path, run))
     assert alive == []
 
 
@@ -140,7 +135,8 @@ def test_a_run_in_this_process_ends_before_the_next_begins(tmp_path):
     order = []
 
     class Log:
-        step = ignore
+        def started(self, fingerprint, folder):
+            order.append("start")
 
         def finished(self, fingerprint, row):
             order.append("end")
@@ -149,19 +145,68 @@ def test_a_run_in_this_process_ends_before_the_next_begins(tmp_path):
         order.append("begin")
         return "a row"
 
-    executor = Inline(ignore)
-    executor.start(job(tmp_path, run))
-    assert not executor.has_room()
+    assert Inline().slots == 1
+    assert Inline().submit(job(tmp_path, lambda *_: "a row")).result() == "a row"
     schedule = Schedule.of([experiment(0), experiment(1)], tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("relbench.grid.scheduler.run", run)
         run_grid(schedule, tmp_path, tmp_path, 1, Log())
-    assert order == ["begin", "end"] * 2
+    assert order == ["start", "begin", "end"] * 2
 
 
-def misbehave(one, runs, data, on_step):
+OWN = Experiment(terms=(Term(loss="my:f", source="def f(student): return student.sum()"),))
+
+
+def test_runs_with_a_users_code_are_made_in_processes():
+    taught = Experiment(terms=(Term(loss="rkd_angle"),), teacher=OWN)
+    assert isinstance(executor_for([experiment(0)], 1), Inline)
+    assert [executes_users_code(one) for one in (experiment(0), OWN, taught)] == [False, True, True]
+    for one in (OWN, taught):
+        with executor_for([experiment(0), one], 1) as executor:
+            assert isinstance(executor, Processes)
+            assert executor.slots == 1
+
+
+def tell_process(one, runs, data, tracker):
+    return str(os.getpid())
+
+
+def test_a_process_that_has_executed_a_users_code_makes_no_second_run(tmp_path):
+    jobs = [Job(tell_process, one, tmp_path, tmp_path) for one in (experiment(0), experiment(1), OWN, experiment(2))]
+    with Processes(1) as executor:
+        first, second, own, after = [executor.submit(one).result() for one in jobs]
+    assert first == second == own != after
+
+
+def wait_long(one, runs, data, tracker):
+    tracker.step(3)
+    time.sleep(600)
+
+
+def test_runs_that_are_given_up_end_at_once(tmp_path):
+    """And leave their last words in the folder, as any process does that is killed."""
+    begun, futures = time.monotonic(), []
+    waiting = [job(tmp_path, wait_long, seed) for seed in range(3)]
+
+    def interrupt():
+        with Processes(2) as executor:
+            futures.extend(executor.submit(one) for one in waiting)
+            while sum(bool(read(one.runs / one.name)) for one in waiting) < 2 and time.monotonic() - begun < 100:
+                time.sleep(0.05)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    assert time.monotonic() - begun < 120
+    assert all(future.done() for future in futures)
+    status = read(waiting[0].runs / waiting[0].name)
+    assert status.phase == "preparing"
+    assert status.process != os.getpid()
+
+
+def misbehave(one, runs, data, tracker):
     """By seed: out of memory, killed for want of memory, an error that can't be sent; else a row."""
-    on_step(1)
+    tracker.step(1)
     if one.seed == 0:
         raise torch.OutOfMemoryError("CUDA out of memory")
     if one.seed == 1:
@@ -173,38 +218,16 @@ def misbehave(one, runs, data, on_step):
 
 
 def test_in_other_processes_a_failure_of_any_kind_is_of_one_run(tmp_path):
-    ends, steps = {}, []
-    with Processes(2, lambda name, step: steps.append((name, step))) as executor:
+    ends = {}
+    with Processes(2) as executor:
         for seeds in ((0, 1), (2,), (3,)):
-            for seed in seeds:
-                executor.start(job(tmp_path, misbehave, seed))
-            while executor.is_busy():
-                ends.update([executor.next_end()])
+            futures = {seed: executor.submit(job(tmp_path, misbehave, seed)) for seed in seeds}
+            ends |= {seed: future.result() for seed, future in futures.items()}
         finished = time.monotonic()
     assert time.monotonic() - finished < 30  # threads that a run leaves behind are not waited for
-    memory, killed, unsendable, good = (ends[experiment(seed).fingerprint] for seed in range(4))
-    assert memory.words.startswith("out of memory (OutOfMemoryError: CUDA out of memory)")
-    assert killed.words == f"its process was killed, perhaps for lack of memory: {ADVICE}"
-    assert unsendable.words.startswith("UnsendableError: this and that (traceback: ")
-    assert good == experiment(3).fingerprint
-    assert {name for name, _ in steps} >= {experiment(seed).fingerprint for seed in (0, 2, 3)}
-
-
-@pytest.mark.parametrize(
-    ("exit_code", "words"),
-    [
-        (-signal.SIGKILL, f"its process was killed, perhaps for lack of memory: {ADVICE}"),
-        (-signal.SIGSEGV, "its process ended (SIGSEGV)"),
-        (7, "its process ended (exit code 7)"),
-    ],
-)
-def test_how_a_process_ended(exit_code, words):
-    assert how_ended(exit_code) == words
-
-
-def test_processes_that_start_do_not_hear_ctrl_c():
-    with children_deaf_to_ctrl_c():
-        probe = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))"
-        said = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True).stdout
-    assert said.strip() == "True"
-    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert ends[0].words.startswith("out of memory (OutOfMemoryError: CUDA out of memory)")
+    assert ends[1].words == f"its process was killed, perhaps for lack of memory: {ADVICE}"
+    assert ends[2].words.startswith("UnsendableError: this and that (traceback: ")
+    assert ends[3] == experiment(3).fingerprint
+    left = {path.parent.name for path in tmp_path.glob("runs/*/progress.json")}
+    assert left == {experiment(1).fingerprint}  # of the one that was killed

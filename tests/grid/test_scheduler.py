@@ -24,10 +24,11 @@ ALONE = changed(TEACHER, {"seed": 1})
 
 class Log:
     def __init__(self):
-        self.steps, self.ended, self.failures = [], [], {}
+        self.begun, self.ended, self.failures = [], [], {}
 
-    def step(self, fingerprint, step):
-        self.steps.append((fingerprint, step))
+    def started(self, fingerprint, folder):
+        assert folder.name == fingerprint
+        self.begun.append(fingerprint)
 
     def finished(self, fingerprint, row):
         self.ended.append(fingerprint)
@@ -41,8 +42,8 @@ def fake_run(monkeypatch):
     """Replace the work by what the test wants to happen."""
 
     def replace(happens):
-        def fake(experiment, runs, data, on_step):
-            on_step(1)
+        def fake(experiment, runs, data, tracker):
+            tracker.step(1)
             return happens(experiment)
 
         monkeypatch.setattr(relbench.grid.scheduler, "run", fake)
@@ -68,7 +69,7 @@ def test_a_teacher_comes_before_its_students(tmp_path, fake_run):
     order = [one.fingerprint for one in (TEACHER, STUDENT, GRANDCHILD)]
     assert [name for name in log.ended if name in order] == order
     assert set(schedule.rows) == {*order, ALONE.fingerprint}
-    assert len(log.steps) == 4
+    assert log.begun == [one.fingerprint for one in (ALONE, TEACHER, STUDENT, GRANDCHILD)]
 
 
 def test_a_second_stage_waits_for_the_teacher_and_the_first_stage(tmp_path):

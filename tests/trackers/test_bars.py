@@ -1,6 +1,7 @@
 """Progress: the remaining time by hand, and what is shown."""
 
 import io
+import time
 
 import pytest
 from rich.console import Console
@@ -8,6 +9,7 @@ from rich.console import Console
 from relbench.experiment import Experiment, Term, Training
 from relbench.results.records import Row
 from relbench.studies import Cell
+from relbench.trackers import FolderTracker
 from relbench.trackers import bars as progress
 from relbench.trackers.bars import Bars, Pace, remaining_seconds
 
@@ -113,27 +115,27 @@ def shown(bars):
 def test_bars(console):
     bars = Bars(CELLS, [], jobs=2, console=console)
     assert shown(bars) == [("all steps", 0, 40)]
-    bars.step(TWO, 0)
-    bars.step(TWO, 12)
-    bars.step(ONE, 4)
+    bars.show(TWO, 0, "training", 0)
+    bars.show(TWO, 12, "training", 12)
+    bars.show(ONE, 4, "training", 4)
     assert shown(bars) == [("all steps", 16, 40), ("rkd [d], seed 1", 12, 30), ("teacher, seed 0", 4, 10)]
     bars.finished(ONE, row(CELLS[0].experiment))
     assert shown(bars) == [("all steps", 22, 40), ("rkd [d], seed 1", 12, 30)]  # all ten of the teacher's are done
 
 
-def test_a_run_whose_steps_are_done_is_evaluating(console):
+def test_what_a_run_does_beside_training_is_said(console):
     bars = Bars(CELLS, [], jobs=1, console=console)
     doing = []
-    for step in (9, 10):
-        bars.step(ONE, step)
+    for step, phase in ((0, "preparing"), (9, "training"), (9, "validating"), (10, "evaluating")):
+        bars.show(ONE, step, phase, 100.0)
         doing.append(bars._progress.tasks[-1].fields["left"])
-    assert doing == ["", "evaluating"]
+    assert doing == ["preparing", "", "validating", "evaluating"]
 
 
 def test_steps_of_a_failed_run_are_no_longer_waited_for(console):
     bars = Bars(CELLS, [], jobs=1, console=console)
-    bars.step(ONE, 10)
-    bars.step(TWO, 12)
+    bars.show(ONE, 10, "training", 10)
+    bars.show(TWO, 12, "training", 12)
     bars.failed(TWO, "killed")
     assert shown(bars) == [("all steps", 22, 22), ("teacher, seed 0", 10, 10)]
 
@@ -141,20 +143,19 @@ def test_steps_of_a_failed_run_are_no_longer_waited_for(console):
 def test_news_after_the_end_changes_nothing(console):
     """Steps come through a queue, ends do not: the last step may arrive late."""
     bars = Bars(CELLS, [], jobs=2, console=console)
-    bars.step(ONE, 9)
+    bars.show(ONE, 9, "training", 9)
     bars.finished(ONE, row(CELLS[0].experiment))
-    bars.step(ONE, 10)
+    bars.show(ONE, 10, "training", 10)
     bars.failed(TWO, "killed")
-    bars.step(TWO, 3)
+    bars.show(TWO, 3, "training", 3)
     assert shown(bars) == [("all steps", 10, 10)]
 
 
 def test_remaining_time_is_shown(console):
     bars = Bars(CELLS, [ONE], jobs=1, console=console)
-    bars.step(TWO, 0)
+    bars.show(TWO, 0, "training", 0)
     assert bars._progress.tasks[0].fields["left"] == ""
-    bars._paces[TWO].started -= 10  # seconds ago
-    bars.step(TWO, 10)
+    bars.show(TWO, 10, "training", 10.0)
     assert bars._progress.tasks[0].fields["left"] == "about 20 s left"
 
 
@@ -172,9 +173,39 @@ def test_the_time_left_is_not_found_anew_at_every_step(console, monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
     bars = Bars(CELLS, [], jobs=1, console=console)
     for step in range(30):
-        bars.step(TWO, step)
+        bars.show(TWO, step, "training", step)
     assert len(looked) == 1
     assert shown(bars)[0] == ("all steps", 29, 40)
     monkeypatch.setattr(progress.time, "monotonic", lambda: 101.0)
-    bars.step(TWO, 30)
+    bars.show(TWO, 30, "training", 30)
     assert len(looked) == 2
+
+
+def test_progress_is_read_from_the_folders(console, tmp_path):
+    """Of those that are under way; what was written before a run was handed over is of a process that was killed."""
+    FolderTracker(tmp_path / TWO).step(7)
+    bars = Bars(CELLS, [], jobs=2, console=console)
+    bars.started(ONE, tmp_path / ONE)
+    bars.started(TWO, tmp_path / TWO)
+    tracker = FolderTracker(tmp_path / ONE)
+    tracker.step(4)
+    tracker.begin("validating")
+    bars.look()
+    assert shown(bars) == [("all steps", 4, 40), ("teacher, seed 0", 4, 10)]
+    assert bars._progress.tasks[-1].fields["left"] == "validating"
+    tracker.clear()
+    bars.finished(ONE, row(CELLS[0].experiment))
+    bars.look()
+    assert shown(bars) == [("all steps", 10, 40)]
+
+
+def test_bars_move_while_the_work_goes_on(console, tmp_path):
+    tracker = FolderTracker(tmp_path / ONE)
+    with Bars(CELLS, [], jobs=1, console=console) as bars:
+        bars.started(ONE, tmp_path / ONE)
+        tracker.step(4)
+        tracker.begin("training")
+        until = time.monotonic() + 30
+        while len(shown(bars)) == 1 and time.monotonic() < until:
+            time.sleep(0.01)
+    assert shown(bars)[1] == ("teacher, seed 0", 4, 10)

@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from told import Steps
 from torch import nn
 
 from relbench.experiment import Training
 from relbench.losses import FitNet, cross_entropy, hinton_kd, probe
 from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
+from relbench.trackers import Silent
 from relbench.training.objective import DivergedError, Teacher, WeightedLoss
 from relbench.training.trainer import Trainer, TrainingData, TrainingSetup, make_generator
 
@@ -108,7 +110,7 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
 
 def train(path, training=TRAINING, on_step=lambda step: None, start=None, **task):
     task = toy_task(**task)
-    return Trainer(task, training, seed=3, fingerprint="abc", checkpoint=path, start=start).run(on_step)
+    return Trainer(task, training, seed=3, fingerprint="abc", checkpoint=path, start=start).run(Steps(on_step))
 
 
 def assert_equal(first, second, path=""):
@@ -141,9 +143,7 @@ def test_on_the_cpu_the_generators_of_gpus_are_left_alone(tmp_path, monkeypatch)
 
 
 def test_another_seed_gives_another_state(tmp_path):
-    other = Trainer(toy_task(), TRAINING, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(
-        lambda step: None
-    )
+    other = Trainer(toy_task(), TRAINING, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(Silent())
     assert not torch.equal(train(tmp_path / "a.pt")["network"]["0.weight"], other["network"]["0.weight"])
 
 
@@ -207,7 +207,7 @@ def test_the_teacher_stays_in_evaluation_mode(tmp_path):
     expected = task.teacher.network.eval()(table)[0].detach()
     said = []
     task.teacher.network.train().register_forward_hook(lambda module, *_: said.append(module.training))
-    Trainer(task, TRAINING, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(lambda step: None)
+    Trainer(task, TRAINING, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(Steps(lambda step: None))
     assert said == [False] * 40
     assert torch.equal(task.teacher.network(table)[0], expected)
 
@@ -423,5 +423,5 @@ def test_the_teacher_looks_first(tmp_path):
     task.teacher.network.register_forward_hook(lambda *_: order.append("teacher"))
     task.features.register_forward_hook(lambda *_: order.append("student"))
     training = TRAINING.model_copy(update={"steps": 2})
-    Trainer(task, training, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(lambda step: None)
+    Trainer(task, training, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(Steps(lambda step: None))
     assert order == ["teacher", "student"] * 2

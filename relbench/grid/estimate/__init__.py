@@ -15,6 +15,7 @@ from types import MappingProxyType
 import torch
 
 from relbench.data import Progress
+from relbench.durations import in_words
 from relbench.experiment import Data, Experiment, Training, changed
 from relbench.grid.estimate.calibration import Kind, Rates, calibrated, kind_of
 from relbench.grid.estimate.disk import folder_size
@@ -190,10 +191,3 @@ def total(estimates: Sequence[Estimate], jobs: int) -> Estimate:
     measured = dict.fromkeys(one.measured for one in estimates if one.measured)
     seconds = max([sum(times) / jobs, *times]) if times else None
     return Estimate(seconds, sum(one.disk for one in estimates), " and ".join(measured))
-
-
-def in_words(seconds: float) -> str:
-    """45 s, 12 min, 3.5 h, 2.1 days."""
-    units = ((1, 90, ".0f", "s"), (60, 90, ".0f", "min"), (3600, 48, ".1f", "h"), (86400, math.inf, ".1f", "days"))
-    size, _, form, unit = next(unit for unit in units if seconds < unit[0] * unit[1])
-    return f"{seconds / size:{form}} {unit}"

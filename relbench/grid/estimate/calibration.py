@@ -19,6 +19,7 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import embed
 from relbench.run import computing, own_losses_named
 from relbench.tasks.retrieval import EVALUATION_BATCH
+from relbench.trackers import Silent
 from relbench.training import DivergedError, Trainer, TrainingData, TrainingSetup
 from relbench.training.assemble import UntrainedNetworks, assemble
 
@@ -241,7 +242,7 @@ def _train(setup: TrainingSetup, sample: Experiment) -> None:
     with own_losses_named(sample), TemporaryDirectory() as folder, suppress(_Enough):
         trainer = Trainer(setup, sample.training, sample.seed, sample.fingerprint, Path(folder) / "unwritten")
         try:
-            trainer.run(lambda _: None)
+            trainer.run(Silent())
         except DivergedError as error:
             raise ValueError(f"how long runs take can't be measured: {error}") from None
 

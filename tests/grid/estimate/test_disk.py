@@ -14,6 +14,7 @@ from relbench.models import build_embedder, trunks
 from relbench.resolve import find_study, plan_cells
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
+from relbench.trackers import Silent
 
 QUICKSTART = find_study("quickstart")
 TRIPLET = QUICKSTART.teacher_terms[0]
@@ -33,15 +34,15 @@ def test_what_lies_in_the_folder(tmp_path, data_folder, selection, steps):
     cells = planned(**{"student.selection": selection, "student.steps": steps, "student.validate_every": steps})
     for label in ("teacher", "rkd-d", "weights"):
         one, folder = cells[label], RunFolder(tmp_path, cells[label])
-        run(one, tmp_path, data_folder, lambda _: None)
+        run(one, tmp_path, data_folder, Silent())
         size = sum(path.stat().st_size for path in folder.path.iterdir())
         assert folder_size(one, image_counts(one.data, data_folder)) == pytest.approx(size, rel=0.25), label
 
 
 def test_parts_have_the_weights_of_a_real_run(tmp_path, data_folder):
     cells = planned()
-    run(cells["teacher"], tmp_path, data_folder, lambda _: None)
-    run(cells["weights"], tmp_path, data_folder, lambda _: None)
+    run(cells["teacher"], tmp_path, data_folder, Silent())
+    run(cells["weights"], tmp_path, data_folder, Silent())
     state = RunFolder(tmp_path, cells["weights"]).state()
     network, objective = trained_parts(cells["weights"], image_counts(cells["weights"].data, data_folder))
     for kept, ours in ((state["network"], network), (state["losses"], objective)):

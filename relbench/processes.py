@@ -1,0 +1,49 @@
+"""Processes of our own: deaf to Ctrl-C, gone with their parent, and how they ended."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from relbench.memory import ADVICE
+
+
+@contextmanager
+def children_deaf_to_ctrl_c() -> Iterator[None]:
+    """Processes that start meanwhile inherit that SIGINT is blocked: Ctrl-C is their parent's business."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def die_with_parent() -> None:
+    """From now on, end this process when its parent is gone."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def _wait_for_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent:
+        parent.join()
+        os._exit(1)
+
+
+def end_at_once() -> NoReturn:
+    """End this process without waiting for threads that a user's loss has left behind, as the parent waits for it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def how_ended(exit_code: int | None) -> str:
+    """Why a process that was at work is gone."""
+    if exit_code == -signal.SIGKILL:
+        return f"its process was killed, perhaps for lack of memory: {ADVICE}"
+    how = signal.Signals(-exit_code).name if exit_code and exit_code < 0 else f"exit code {exit_code}"
+    return f"its process ended ({how})"
