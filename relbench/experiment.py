@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal, Self, TypeVar, cast
 from pydantic import (
     AliasChoices,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     FiniteFloat,
     JsonValue,
     PositiveInt,
+    SerializeAsAny,
     Tag,
     ValidationError,
     ValidationInfo,
@@ -25,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import to_json
 
 # Counts up whenever the code changes the numbers that unchanged settings give, beyond the rounding that differs between
 # machines anyway; old runs are then not reused. Where a single loss changes, so does `Term.revision`, and not this.
@@ -50,6 +53,9 @@ FORMER_NAMES = {
     "log_test_metrics": "watch_test",
     "dependencies": "foundations",
     "added_losses": "contenders",
+    "counts": "by_class",
+    "groups": "classes",
+    "trials": "queries",
 }
 
 
@@ -248,7 +254,7 @@ class Training(Settings, use_attribute_docstrings=True):
     validate_every: PositiveInt = 250
     """Steps between two validations; a checkpoint is written at each."""
     selection: Literal["last", "validation"] = "last"
-    """The step that counts: the last, or the one with the best Recall@1 on validation classes."""
+    """The step that counts: the last, or the best one on validation classes, by the task's primary metric."""
     precision: Precision = "32-true"
     """Precision of the computation; 32-true uses no TF32 in products or convolutions."""
     channels_last: bool = False
@@ -269,8 +275,49 @@ class Training(Settings, use_attribute_docstrings=True):
         return self
 
 
+class TaskSettings(Settings):
+    """What a run is for. Every task has settings of its own, told apart by `kind`; code for them is in `tasks`."""
+
+    kind: str
+
+    @property
+    def hashed(self) -> dict[str, Any]:
+        """As fingerprints hash it: the kind, and what has not its default value."""
+        return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
+
+
+class Retrieval(TaskSettings):
+    """Retrieval among images of classes that training never showed."""
+
+    kind: Literal["retrieval"] = "retrieval"
+
+
+TASK_SETTINGS: dict[str, type[TaskSettings]] = {"retrieval": Retrieval}
+"""Settings of all tasks, by kind."""
+
+
+def _of_its_kind(given: object, info: ValidationInfo) -> object:
+    """Settings of a task, by the class that their kind names: a union that stays open, and needs no second member."""
+    if not isinstance(given, Mapping):
+        return given
+    kind = given.get("kind", "retrieval")
+    if kind not in TASK_SETTINGS:
+        raise ValueError(f"unknown kind of task {kind!r}: known are {', '.join(sorted(TASK_SETTINGS))}")
+    settings = TASK_SETTINGS[kind]
+    try:
+        return settings.model_validate_json(to_json(given)) if info.mode == "json" else settings.model_validate(given)
+    except ValidationError as error:
+        raise ValueError(one_line(error)) from None
+
+
+TaskField = Annotated[SerializeAsAny[TaskSettings], BeforeValidator(_of_its_kind)]
+"""A setting that is any task's."""
+
+
 class Experiment(Settings):
     """One run: from images to one row of results."""
+
+    task: TaskField = Retrieval()
 
     data: Data = Data()
     net: Net = Net()
@@ -322,12 +369,17 @@ class Experiment(Settings):
         A default that changes must therefore count `CODE_VERSION` up.
         """
         runs = {"teacher": self.teacher, "initialized_from": self.initialized_from}
-        settings = self.model_dump(mode="json", exclude={*runs, "code_version"}, exclude_defaults=True)
-        settings["code_version"] = self.code_version
+        settings = self.model_dump(mode="json", exclude={*runs, "code_version", "task"}, exclude_defaults=True)
+        settings |= {"code_version": self.code_version} | hashed_task(self.task)
         settings |= {name: run.fingerprint for name, run in runs.items() if run}
         if "training" in settings:
             settings["training"] = under_former_names(settings["training"])
         return short_hash(under_former_names(settings))
+
+
+def hashed_task(task: TaskSettings) -> dict[str, Any]:
+    """The task as fingerprints hash it: retrieval, the default, is left out."""
+    return {} if task == Retrieval() else {"task": task.hashed}
 
 
 def short_hash(settings: Mapping[str, Any]) -> str:

@@ -7,25 +7,25 @@ import numpy as np
 import pandas as pd
 import torch
 
-from relbench.data import Progress
-from relbench.data.samplers import ClassBalancedSampler
-from relbench.data.table import ImageSource, indices_of, labels_of, roles_of
+from relbench.data import DataSet, Progress
+from relbench.data.cached_views import EVALUATION_BATCH
+from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment
 from relbench.models import check_weights
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder, load_trained
-from relbench.tasks.retrieval import EVALUATION_BATCH
+from relbench.tasks import find_task
 from relbench.training.assemble import try_terms
 
 
-def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, ks: Sequence[int]) -> None:
+def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, data_set: DataSet) -> None:
     """Refuse what would stop a run at its first step or its last.
 
     Args:
         experiments: runs on the same images.
         runs: holds a folder for each run.
         source: of the images.
-        ks: the Ks of Recall@K.
+        data_set: that they are of.
 
     Raises:
         ValueError: as `check_plan`; or a GPU is asked for where there is none, or pretrained weights can't be had.
@@ -33,33 +33,32 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
     """
     for device in {one.training.device for one in experiments}:
         check_device(device)
-    check_plan(experiments, source.table, source.shape.channels, ks)
+    check_plan(experiments, source.table, data_set)
     _check_checkpoints(experiments, runs, source)
     for one in _kinds(experiments):
         _check_weights(one)
 
 
-def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, channels: int, ks: Sequence[int]) -> None:
+def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set: DataSet) -> None:
     """Refuse what settings and the table of images show to be impossible; `--dry-run` asks this, too.
 
     Args:
         experiments: runs on the same images; what differs in nothing that matters is checked once.
         table: of the images.
-        channels: of each image.
-        ks: the Ks of Recall@K.
+        data_set: that they are of.
 
     Raises:
-        ValueError: fewer training classes than a batch needs, fewer test images than the largest K asks for, or no two
-            test (or validation) images of one class; a loss that refuses what it would be given.
+        ValueError: fewer training classes than a batch needs; what a task refuses of the table; a loss that refuses
+            what it would be given.
     """
     labels, classes = labels_of(table, indices_of(table, "train"))
     kinds = _kinds(experiments)
     for one in kinds:
-        class_batches(one, torch.from_numpy(labels), torch.Generator())
-    check_retrieval(table, "test", ks)
-    check_retrieval(table, "validation", (1,))
+        find_task(one.task).sampler(torch.from_numpy(labels), torch.Generator(), one.training)
+    for settings in dict.fromkeys(one.task for one in kinds):
+        find_task(settings, data_set).check(table)
     for one in kinds:
-        try_terms(one, channels, len(classes))
+        try_terms(one, data_set.channels, len(classes))
 
 
 def _kinds(experiments: Sequence[Experiment]) -> Collection[Experiment]:
@@ -80,39 +79,12 @@ def _kind(experiment: Experiment) -> str:
     """All that decides whether a run can begin on given images, such as neither seed nor steps."""
     training, teacher = experiment.training, experiment.teacher
     networks = [(one.net, one.terms) for one in (experiment, teacher) if one]
-    return repr((networks, training.batch_size, training.images_per_class))
+    return repr((experiment.task, networks, training.batch_size, training.images_per_class))
 
 
 def _check_weights(experiment: Experiment) -> None:
     for one in (experiment, *experiment.dependencies.values()):
         check_weights(one.net)
-
-
-def check_retrieval(table: pd.DataFrame, split: str, ks: Sequence[int]) -> None:
-    """Refuse a split where Recall@K can't be measured; one without images is fine.
-
-    Args:
-        table: of the images.
-        split: its name.
-        ks: the Ks of Recall@K.
-
-    Raises:
-        ValueError: fewer images than the largest K asks for, or no two of one class.
-    """
-    indices = indices_of(table, split)
-    if not len(indices):
-        return
-    query, gallery = roles_of(table, indices)
-    labels = table["label"].to_numpy(dtype=str)[indices]
-    found, counts = np.unique(labels[gallery], return_counts=True)
-    sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
-    if not any(sizes.get(labels[at], 0) > gallery[at] for at in np.flatnonzero(query)):
-        raise ValueError(f"no {split} image has another image of its class to be found: use larger classes")
-    others = int(gallery.sum() - np.any(query & gallery))
-    if others < max(ks):
-        raise ValueError(
-            f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: use more classes"
-        )
 
 
 def check_evaluated_images(source: ImageSource, progress: Progress) -> None:
@@ -149,9 +121,3 @@ def _check_images(row: Row, one: Experiment, what: str, experiment: Experiment, 
             f"the {what} {row.fingerprint} was trained on images other than those that {one.data.name} has now: "
             "restore them, or delete the folder of that run"
         )
-
-
-def class_batches(experiment: Experiment, labels: torch.Tensor, generator: torch.Generator) -> ClassBalancedSampler:
-    """The batches of a run, from class numbers of its training images."""
-    training = experiment.training
-    return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, generator)

@@ -18,17 +18,17 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from relbench.data import find_data_set
-from relbench.data.table import ImageSource, indices_of, labels_of, roles_of
-from relbench.evaluation import retrieval_metrics
+from relbench.data.cached_views import CachedViews
+from relbench.data.table import ImageSource, indices_of, roles_of
 from relbench.experiment import Experiment, Precision, Training
 from relbench.files import atomic_write
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
-from relbench.models import embed, weights_of
-from relbench.preflight import check_runs, class_batches
-from relbench.results.checkpoint import State, selected_weights, weights_hash
+from relbench.models import weights_of
+from relbench.preflight import check_runs
+from relbench.results.checkpoint import State, selected_classifier, selected_weights, weights_hash
 from relbench.results.records import WATCHED, Row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
-from relbench.tasks.retrieval import CachedViews, evaluation_batches, measure_test
+from relbench.tasks import Model, Task, find_task
 from relbench.tensors import content_hash
 from relbench.trackers import Tracker
 from relbench.training import DivergedError, Trainer
@@ -64,10 +64,11 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker)
         forget_peak_memory(device)
         data_set = find_data_set(experiment.data.name, data_folder)
         source = CachedViews(data_set.load(experiment.data, data_folder, iter))
-        check_runs([experiment], runs, source, data_set.ks)
-        state, network = _train(experiment, folder, source, data_set.ks, tracker)
+        check_runs([experiment], runs, source, data_set)
+        task = find_task(experiment.task, data_set)
+        state, model = _train(experiment, folder, source, task, tracker)
         tracker.begin("evaluating")
-        row = _evaluate(experiment, folder, source, data_set.ks, network, state)
+        row = _evaluate(experiment, folder, source, task, model, state)
     write_record(row, folder.row)
     return row
 
@@ -116,13 +117,14 @@ def _train(
     experiment: Experiment,
     folder: RunFolder,
     source: CachedViews,
-    ks: Sequence[int],
+    task: Task,
     tracker: Tracker,
-) -> tuple[State, nn.Module]:
-    """Train to the last step; the network comes back with the weights of the step that counts."""
+) -> tuple[State, Model]:
+    """Train to the last step; the model comes back with the weights of the step that counts."""
     channels, first = source.shape.channels, experiment.initialized_from
     _begin_anew_with_own_losses(experiment, folder)
-    data = table_data(source, partial(class_batches, experiment), _validation(source, ks, experiment.training))
+    batches = partial(task.sampler, training=experiment.training)
+    data = table_data(source, batches, _validation(source, task, experiment.training))
     setup = assemble(experiment, TrainedNetworks(folder.runs, source.source), data)
     trainer = Trainer(
         setup,
@@ -135,7 +137,9 @@ def _train(
     with own_losses_named(experiment):
         state = trainer.run(tracker)
     setup.network.load_state_dict(selected_weights(state))
-    return state, setup.network
+    if setup.classifier:
+        setup.classifier.load_state_dict(selected_classifier(state))
+    return state, Model(setup.network, torch.device(experiment.training.device), setup.classifier)
 
 
 def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:
@@ -163,57 +167,55 @@ def own_losses_named(experiment: Experiment) -> Iterator[None]:
         raise ValueError(f"training with {', '.join(own)} failed: {type(error).__name__}: {error}") from error
 
 
-def _validation(source: ImageSource, ks: Sequence[int], training: Training) -> Callable[[nn.Module], dict[str, float]]:
-    """What is measured on the way: recall@1 on the validation classes, where there are any; the test's where watched.
+def _validation(
+    source: ImageSource, task: Task, training: Training
+) -> Callable[[nn.Module, nn.Module | None], dict[str, float]]:
+    """What is measured on the way: the primary metric on validation images, where there are any; the test's if logged.
 
     The test's metrics are written down, and nothing else is done with them.
     """
-    device, indices = torch.device(training.device), indices_of(source.table, "validation")
-    labels, _ = labels_of(source.table, indices)
+    device, has_validation = torch.device(training.device), len(indices_of(source.table, "validation")) > 0
 
-    def validate(network: nn.Module) -> dict[str, float]:
-        if not len(indices):
-            return {}
-        embeddings = torch.from_numpy(embed(network, evaluation_batches(source, indices), device))
-        metrics = retrieval_metrics(embeddings.to(device), labels, ks=(1,))
-        return {"recall@1": metrics["recall@1"]}
+    def validate(network: nn.Module, head: nn.Module | None) -> dict[str, float]:
+        model, found = Model(network, device, head), {}
+        if has_validation:
+            found[task.primary] = task.evaluate(model, source, "validation").metrics[task.primary]
+        if training.log_test_metrics:
+            metrics = task.evaluate(model, source, "test").metrics
+            found |= {f"{WATCHED}{name}": value for name, value in metrics.items()}
+        return found
 
-    def watch(network: nn.Module) -> dict[str, float]:
-        metrics = measure_test(network, source, ks, device).metrics if training.log_test_metrics else {}
-        return {f"{WATCHED}{name}": value for name, value in metrics.items()}
-
-    return lambda network: validate(network) | watch(network)
+    return validate
 
 
 def _evaluate(
     experiment: Experiment,
     folder: RunFolder,
     source: ImageSource,
-    ks: Sequence[int],
-    network: nn.Module,
+    task: Task,
+    model: Model,
     state: State,
 ) -> Row:
-    """Embed the test classes, measure, keep the embeddings, and make the row."""
-    device = torch.device(experiment.training.device)
+    """Measure on the test images, keep their embeddings, and make the row."""
     start = time.perf_counter()
-    measured = measure_test(network, source, ks, device)
+    measured = task.evaluate(model, source, "test")
     embeddings_hash = _keep(folder.embeddings, source, measured.embeddings)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(
         fingerprint=experiment.fingerprint,
         experiment=experiment,
         data_hash=source.data_hash,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
         selected_step=selected,
         metrics=measured.metrics,
-        validation=_validated(state["history"], selected),
-        by_class=measured.by_class,
+        validation=_validated(state["history"], selected, task.primary),
+        counts=measured.counts,
         history=tuple(state["history"]),
         train_seconds=state["seconds"],
         evaluate_seconds=time.perf_counter() - start,
-        peak_memory=peak_memory(device),
+        peak_memory=peak_memory(model.device),
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        machine=describe_machine(device),
+        machine=describe_machine(model.device),
         weights=weights_of(experiment.net),
         weights_hash=weights_hash(state),
         embeddings_hash=embeddings_hash,
@@ -228,10 +230,10 @@ def _dependencies(experiment: Experiment, runs: Path) -> dict[str, str]:
     return {what: row.weights_hash for what, row in found.items() if row and row.weights_hash}
 
 
-def _validated(history: Sequence[Mapping[str, float]], step: int) -> dict[str, float]:
-    """What was measured on validation classes at a step."""
+def _validated(history: Sequence[Mapping[str, float]], step: int, primary: str) -> dict[str, float]:
+    """What was measured on validation images at a step."""
     entry = next(entry for entry in history if entry["step"] == step)
-    return {name: value for name, value in entry.items() if name == "recall@1"}
+    return {name: value for name, value in entry.items() if name == primary}
 
 
 def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> str:

@@ -13,34 +13,36 @@ from typing import Annotated, Literal, Self
 import torch
 from pydantic import Field, PositiveInt, model_validator
 
+from relbench.counts import Counts
 from relbench.data import DataSet, Progress, find_data_set, resolve_transform
 from relbench.experiment import (
     CODE_VERSION,
     Data,
     Experiment,
     Net,
+    Retrieval,
     Settings,
+    TaskField,
     changed,
+    hashed_task,
     renamed,
     short_hash,
     under_former_names,
 )
 from relbench.machine import describe_machine
 from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
-from relbench.preflight import check_device, check_retrieval
+from relbench.preflight import check_device
 from relbench.resolve import check_net
 from relbench.results.records import (
-    ClassCounts,
     Machine,
     Record,
     check_identity,
-    impossible_metrics,
     read_record,
     write_record,
 )
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing
-from relbench.tasks.retrieval import measure_test
+from relbench.tasks import Model, find_task
 
 
 class TransferSpec(Settings):
@@ -52,7 +54,8 @@ class TransferSpec(Settings):
     experiment: Experiment | None  # of the run that trained it; None: never trained, and its trunk's features are taken
     net: Net
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
-    data: Data  # measured on: its test classes
+    data: Data  # measured on: its test images
+    task: TaskField = Retrieval()  # that it is measured by
     device: Literal["cpu", "cuda"] = "cpu"
     threads: Annotated[int, Field(ge=1, le=256)] = 1  # on the CPU
     scale: Literal["full", "toy"] = "full"
@@ -74,6 +77,7 @@ class TransferSpec(Settings):
             net=experiment.net,
             seed=experiment.seed,
             data=data,
+            task=experiment.task,
             device=training.device,
             threads=training.threads,
             scale=experiment.scale,
@@ -82,8 +86,8 @@ class TransferSpec(Settings):
     @property
     def fingerprint(self) -> str:
         """Names the file, as a run's names its folder; what has its default value is left out."""
-        settings = self.model_dump(mode="json", exclude={"experiment", "code_version"}, exclude_defaults=True)
-        settings["code_version"] = self.code_version
+        settings = self.model_dump(mode="json", exclude={"experiment", "code_version", "task"}, exclude_defaults=True)
+        settings |= {"code_version": self.code_version} | hashed_task(self.task)
         if self.experiment:
             settings["experiment"] = self.experiment.fingerprint
         return short_hash(under_former_names(settings))
@@ -96,8 +100,8 @@ class Transfer(Record):
     asked: TransferSpec
     data_hash: str  # as in a row
     weights: str  # where the trunk's first weights come from; "" for random ones
-    metrics: dict[str, float]  # on test classes, in [0, 1]
-    by_class: ClassCounts
+    metrics: dict[str, float]  # on test images
+    counts: Annotated[Counts, renamed("counts")]
     seconds: float
     finished: str  # time in UTC, ISO 8601
     machine: Machine
@@ -157,16 +161,16 @@ def check_transfers(
 
     Raises:
         ValueError: a finished one is damaged; a GPU is asked for where there is none; pretrained weights can't be had;
-            Recall@K can't be measured.
+            the task can't be measured on the data set.
     """
     distinct = {one.fingerprint: one for one in asked}.values()
     waiting = tuple(one for one in distinct if not finished_transfer(one, folder))
     for one in waiting:
         check_device(one.device)
         check_weights(one.net)
-    for settings in dict.fromkeys(one.data for one in waiting):
+    for settings, task in dict.fromkeys((one.data, one.task) for one in waiting):
         data_set = find_data_set(settings.name, data)
-        check_retrieval(data_set.load(settings, data, progress).table, "test", data_set.ks)
+        find_task(task, data_set).check(data_set.load(settings, data, progress).table)
     return waiting
 
 
@@ -181,7 +185,8 @@ def transfer(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
     Raises:
         CheckpointError: the run's checkpoint is damaged or gone.
         OSError: the file can't be written.
-        ValueError: a finished file is damaged, the data are not those planned for, or Recall@K can't be measured.
+        ValueError: a finished file is damaged, the data are not those planned for, or the task can't be measured on
+            them.
     """
     found = finished_transfer(asked, folder)
     if found:
@@ -198,16 +203,17 @@ def _measured(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
     source = data_set.load(asked.data, data, iter)
     if asked.data.content != source.content:
         raise ValueError(f"the data set {asked.data.name} is not the one that was planned for: plan the transfer again")
-    check_retrieval(source.table, "test", data_set.ks)
+    task = find_task(asked.task, data_set)
+    task.check(source.table)
     network = _network(asked, folder, _channels(asked, data_set, data)).to(device)
-    measured = measure_test(network, source, data_set.ks, device)
+    measured = task.evaluate(Model(network, device), source, "test")
     return Transfer(
         fingerprint=asked.fingerprint,
         asked=asked,
         data_hash=source.data_hash,
         weights=weights_of(asked.net),
         metrics=measured.metrics,
-        by_class=measured.by_class,
+        counts=measured.counts,
         seconds=time.perf_counter() - start,
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         machine=describe_machine(device),
@@ -246,7 +252,7 @@ def _weights_hash(asked: TransferSpec, folder: Path) -> str:
 def _contradictions(found: Transfer, folder: Path) -> Iterator[str]:
     if found.asked.fingerprint != found.fingerprint:
         yield f"its settings have the fingerprint {found.asked.fingerprint}"
-    yield from impossible_metrics(found.metrics, found.by_class)
+    yield from find_task(found.asked.task).contradictions(found.metrics, found.counts)
     weights = _weights_hash(found.asked, folder)
     if weights and found.weights_hash and weights != found.weights_hash:
         yield "it was measured with other weights than those that the run has now"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from relbench.analysis.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
+from relbench.analysis.images import Distances, Example, Examples, Image, Neighbour, Outcomes, Share, Spread
 
 HOSTILE = '<b>"R&D"</b>'
 LONG = "a label that is longer than any panel is wide, with $dollars$ and _more_"
@@ -22,7 +22,7 @@ def example(number: int, side: int = 28, channels: int = 1) -> Example:
 
 def examples(**options: int) -> Examples:
     drawn = [example(number, **options) for number in range(12)]
-    return Examples("teacher", "rkd-da", 3, Counts(1000, 20, 10, 5), 0, tuple(drawn[:6]), tuple(drawn[6:]))
+    return Examples("teacher", "rkd-da", 3, Outcomes(1000, 20, 10, 5), 0, tuple(drawn[:6]), tuple(drawn[6:]))
 
 
 def distances(count: int) -> Distances:

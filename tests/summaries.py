@@ -8,9 +8,10 @@ import numpy as np
 
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
+from relbench.counts import Counts
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Data, Experiment, Net, Term, Training, changed
-from relbench.results.records import ClassCounts, Entry, Machine, Role, Row
+from relbench.results.records import Entry, Machine, Role, Row
 
 RANKS = (1, 2, 4, 8, 16)
 CLASSES = 40
@@ -146,7 +147,7 @@ def _row(sketch: Sketch, seed: int) -> Row:
         selected_step=steps,
         metrics={name: float(value) for name, value in metrics.items()},
         validation={"recall@1": history[-1]["recall@1"]},
-        by_class=_counts(recall, random),
+        counts=_counts(recall, random),
         history=history,
         train_seconds=31.4 * steps / 1000,
         evaluate_seconds=1.25,
@@ -180,10 +181,10 @@ def _history(sketch: Sketch, steps: int, end: float, random: np.random.Generator
     return tuple(entries)
 
 
-def _counts(recall: float, random: np.random.Generator) -> ClassCounts:
-    return ClassCounts(
-        classes=tuple(f"U+{0x41 + number:04X}" for number in range(CLASSES)),
-        queries=(QUERIES,) * CLASSES,
+def _counts(recall: float, random: np.random.Generator) -> Counts:
+    return Counts(
+        groups=tuple(f"U+{0x41 + number:04X}" for number in range(CLASSES)),
+        trials=(QUERIES,) * CLASSES,
         correct=tuple(int(count) for count in random.binomial(QUERIES, recall, CLASSES)),
     )
 

@@ -29,7 +29,8 @@ from relbench.resolve import plan_cells, resolve_device
 from relbench.results.records import Row, read_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing, run
-from relbench.tasks.retrieval import measure_test
+from relbench.tasks import Model
+from relbench.tasks.retrieval import RetrievalTask
 from relbench.training import Objective, Teacher
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 
@@ -194,7 +195,7 @@ def test_a_checkpoint_is_read_and_measured_on_the_cpu(made, data_folder):
         trained = load_trained(cells[label], runs, source.shape.channels, "run")
         assert {value.device.type for value in trained.network.state_dict().values()} == {"cpu"}
         kept = RunFolder(runs, cells[label]).stored()
-        found = measure_test(trained.network, source, GLYPHS.ks, CPU)
+        found = RetrievalTask(GLYPHS.ks).evaluate(Model(trained.network, CPU), source, "test")
         near = 1e-4 if cells[label].training.precision == "32-true" else 1e-2
         np.testing.assert_allclose(found.embeddings, kept.embeddings, atol=near)
         assert found.metrics["recall@1"] == pytest.approx(rows[label].metrics["recall@1"], abs=0.03)
@@ -236,7 +237,7 @@ LABELS = ["rkd-da", "weights", "staged"]
 @pytest.mark.parametrize("label", LABELS)
 def test_the_same_seed_and_an_interruption_change_no_bit_in_a_fixed_order(tmp_path, data_folder, label):
     (row, *others), (folder, *folders) = three_times(label, tmp_path, data_folder)
-    same = ("metrics", "history", "by_class", "validation", "selected_step", "weights_hash", "embeddings_hash")
+    same = ("metrics", "history", "counts", "validation", "selected_step", "weights_hash", "embeddings_hash")
     for other in others:
         assert {name: getattr(other, name) for name in same} == {name: getattr(row, name) for name in same}
     for other in folders:

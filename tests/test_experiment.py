@@ -3,6 +3,7 @@
 import hashlib
 import json
 from itertools import pairwise
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from pydantic import ValidationError, create_model
 from relbench.experiment import (
     CODE_VERSION,
     LONGEST_SHOWN,
+    TASK_SETTINGS,
     TRANSFORM_OF,
     Data,
     Experiment,
@@ -19,12 +21,21 @@ from relbench.experiment import (
     Net,
     PhotoTransform,
     Settings,
+    TaskSettings,
     Term,
     Training,
     changed,
     flattened,
     one_line,
 )
+
+
+class Sorting(TaskSettings):
+    """A task of the tests."""
+
+    kind: Literal["sorting"] = "sorting"
+    ways: tuple[int, ...] = (2,)
+
 
 TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
 STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", weight=2.0)), teacher=TEACHER)
@@ -52,7 +63,14 @@ OTHER = {  # for every setting a second value
         "device": "cuda",
         "threads": 2,
     },
-    Experiment: {"seed": 1, "teacher": TEACHER, "initialized_from": TEACHER, "scale": "toy", "code_version": 2},
+    Experiment: {
+        "task": Sorting(),
+        "seed": 1,
+        "teacher": TEACHER,
+        "initialized_from": TEACHER,
+        "scale": "toy",
+        "code_version": 2,
+    },
 }
 
 
@@ -61,7 +79,7 @@ def variants(settings):
     for name, value in settings:
         if name == "transform":
             inner = [(key, kind(**{key: OTHER[kind][key]})) for key, kind in TRANSFORM_OF.items()]
-        elif isinstance(value, Settings):
+        elif isinstance(value, Settings) and not isinstance(value, TaskSettings):
             inner = variants(value)
         elif isinstance(value, tuple) and value and isinstance(value[0], Settings):
             inner = in_tuple(value)
@@ -93,11 +111,29 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
-    # data, net, training; terms; seed, scale, version; the student's first stage, the teacher's teacher and first stage
-    assert len(prints) == 2 * (9 + 5 + 14) + 3 * 6 + 2 * 3 + 3
+    # data, net, training; terms; task, seed, scale, version; the student's first stage, the teacher's two
+    assert len(prints) == 2 * (9 + 5 + 14) + 3 * 6 + 2 * 4 + 3
     assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
+
+
+def test_a_task_is_read_by_its_kind(monkeypatch):
+    """From JSON, too, where a tuple is a list; its own settings are hashed, and retrieval, the default, is not."""
+    monkeypatch.setitem(TASK_SETTINGS, "sorting", Sorting)
+    sorting = [changed(STUDENT, {"task": Sorting(ways=ways)}) for ways in [(2,), (2, 5)]]
+    assert [Experiment.model_validate_json(one.model_dump_json()) for one in sorting] == sorting
+    assert changed(STUDENT, {"task": {"kind": "sorting", "ways": (2, 5)}}) == sorting[1]
+    assert len({one.fingerprint for one in (STUDENT, *sorting)}) == 3
+    assert changed(STUDENT, {"task": {"kind": "retrieval"}}).fingerprint == STUDENT.fingerprint
+    assert changed(STUDENT, {"task": {}}) == STUDENT
+    assert refusal(STUDENT, {"task": {"kind": "sorting", "way": 5}}) == "task: way = 5: Extra inputs are not permitted"
+
+
+def test_an_unknown_task():
+    assert (
+        refusal(STUDENT, {"task": {"kind": "sorting"}}) == "task: unknown kind of task 'sorting': known are retrieval"
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +311,7 @@ def test_defaults_are_pinned():
     }
     term = {"loss": "x", "weight": 1.0, "options": {}, "layers": (), "source": "", "revision": 1}
     expected = {"data": data, "net": net, "terms": (term,), "training": training, "seed": 0}
-    expected |= {"teacher": None, "initialized_from": None, "scale": "full"}
+    expected |= {"task": {"kind": "retrieval"}, "teacher": None, "initialized_from": None, "scale": "full"}
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "code_version": CODE_VERSION}
     assert CODE_VERSION == 1
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
     {"geometry", "experiment", "lookup", "seeding", "files", "locks", "tensors", "memory", "cores"}
     | {"processes", "durations"}
-    | {"plain_text", "fonts"},  # small things with a name
+    | {"plain_text", "fonts", "counts"},  # small things with a name
     {"data", "models", "losses", "evaluation"},
     {"results", "tasks", "studies"},
     {"training", "machine", "trackers"},
@@ -20,7 +20,8 @@ LAYERS = [
 INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
     ("locks", "files"),  # a lock file is written to through no link
     ("tensors", "files"),  # pipes are not read
-    ("tasks", "results"),  # what a task measures is kept as counts
+    ("counts", "experiment"),  # they are settings' kin: frozen, and their keys were renamed
+    ("results", "tasks"),  # a task says what can't be in a row of it
     ("studies", "results"),  # a rule of selection is that of a row
     ("run", "preflight"),
     ("transfer", "preflight"),

@@ -17,9 +17,10 @@ from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape
 from relbench.experiment import Data, Experiment, Net, Term, Training, changed
 from relbench.grid.scheduler import prepare
-from relbench.preflight import check_runs, class_batches
+from relbench.preflight import check_runs
 from relbench.results.records import write_record
 from relbench.results.run_folder import RunFolder
+from relbench.tasks import find_task
 
 NET = Net(width=2, dim=4)
 TRAINING = Training(steps=6, batch_size=8, images_per_class=2)
@@ -48,16 +49,20 @@ def table(train=4, validation=2, test=3, images=2, **roles):
     return Table(found.assign(**{name: [of(line) for line in lines] for name, of in roles.items()}))
 
 
+def measured_at(*ks):
+    return replace(GLYPHS, ks=ks)
+
+
 def refusal(source, experiment=TEACHER, runs=None, ks=(1,)):
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
-        check_runs([experiment], runs, source, ks)
+        check_runs([experiment], runs, source, measured_at(*ks))
     return str(caught.value)
 
 
 def test_what_is_possible_passes(tmp_path):
     for experiment in (TEACHER, FIRST, SECOND):
-        check_runs([experiment], tmp_path, table(), (1, 5))
-    check_runs([TEACHER], tmp_path, table(validation=0), (1,))
+        check_runs([experiment], tmp_path, table(), measured_at(1, 5))
+    check_runs([TEACHER], tmp_path, table(validation=0), measured_at(1))
 
 
 def test_a_gpu_where_there_is_none(tmp_path, monkeypatch):
@@ -72,7 +77,7 @@ def test_too_few_training_classes(tmp_path):
 
 
 def test_too_few_others_for_the_largest_k(tmp_path):
-    check_runs([TEACHER], tmp_path, table(), (5,))
+    check_runs([TEACHER], tmp_path, table(), measured_at(5))
     message = "Recall@K is asked for K = 6, but a test image has 5 others: use more classes"
     assert refusal(table(), runs=tmp_path, ks=(1, 6)) == message
 
@@ -89,7 +94,7 @@ def test_no_two_images_of_a_class(tmp_path, split):
 def test_queries_and_gallery(tmp_path):
     """Half of each class's images ask for the other half: no image of the gallery is passed over."""
     halves = {"query": lambda line: line[0].endswith("/0"), "gallery": lambda line: line[0].endswith("/1")}
-    check_runs([TEACHER], tmp_path, table(**halves), (3,))
+    check_runs([TEACHER], tmp_path, table(**halves), measured_at(3))
     assert "K = 4, but a test image has 3 others" in refusal(table(**halves), runs=tmp_path, ks=(4,))
     unrelated_runs = {
         "query": lambda line: line[1] == "test0",
@@ -105,7 +110,7 @@ def test_a_loss_that_would_refuse_the_batch(tmp_path):
 
 def test_a_damaged_checkpoint_of_its_own(tmp_path):
     folder = write(TEACHER, tmp_path)
-    check_runs([TEACHER], tmp_path, table(), (1,))
+    check_runs([TEACHER], tmp_path, table(), measured_at(1))
     folder.checkpoint.write_bytes(folder.checkpoint.read_bytes()[:100])
     assert refusal(table(), runs=tmp_path).startswith(f"{folder.checkpoint} is not a readable checkpoint of this run")
 
@@ -114,7 +119,7 @@ def test_a_damaged_checkpoint_of_its_own(tmp_path):
 def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken, what):
     for one in (TEACHER, FIRST):
         write_record(make_row(one, (1, 2, 3)), write(one, tmp_path).row)
-    check_runs([SECOND], tmp_path, table(), (1,))
+    check_runs([SECOND], tmp_path, table(), measured_at(1))
     folder = RunFolder(tmp_path, broken)
     folder.checkpoint.write_bytes(b"")
     message = refusal(table(), SECOND, tmp_path)
@@ -123,7 +128,7 @@ def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken,
     folder.checkpoint.unlink()
     assert refusal(table(), SECOND, tmp_path).startswith(f"the {what}'s checkpoint {folder.checkpoint} is gone")
     folder.row.unlink()  # then it is trained again, and nothing stands in the way
-    check_runs([SECOND], tmp_path, table(), (1,))
+    check_runs([SECOND], tmp_path, table(), measured_at(1))
 
 
 def test_a_teacher_of_other_images_teaches_nobody(tmp_path):
@@ -132,11 +137,11 @@ def test_a_teacher_of_other_images_teaches_nobody(tmp_path):
     told = f"the teacher {TEACHER.fingerprint} was trained on images other than those that glyphs has now"
     assert refusal(other, FIRST, tmp_path).startswith(told)
     elsewhere = changed(FIRST, {"data": changed(FIRST.data, {"size": 32})})  # they must be others there
-    check_runs([elsewhere], tmp_path, other, (1,))
+    check_runs([elsewhere], tmp_path, other, measured_at(1))
 
 
 def test_batches_are_of_the_protocols_size():
-    batch = next(iter(class_batches(TEACHER, torch.arange(30) // 3, torch.Generator())))
+    batch = next(iter(find_task(TEACHER.task).sampler(torch.arange(30) // 3, torch.Generator(), TRAINING)))
     labels = batch // 3
     assert len(batch) == 8
     assert sorted(torch.bincount(labels, minlength=10).tolist()) == [0] * 6 + [2] * 4
@@ -146,7 +151,7 @@ def tried(monkeypatch, experiments, runs):
     """Terms of the runs that are tried."""
     seen = []
     monkeypatch.setattr(relbench.preflight, "try_terms", lambda one, *_: seen.append(one))
-    check_runs(experiments, runs, table(), (1,))
+    check_runs(experiments, runs, table(), measured_at(1))
     return seen
 
 
@@ -174,17 +179,17 @@ def test_what_makes_another_run_is_tried(tmp_path, monkeypatch, other):
 def test_one_bad_run_among_good_ones(tmp_path):
     bad = changed(FIRST, {"terms": (Term(loss="hard_darkrank", options={"list_length": 8}),), "seed": 2})
     with pytest.raises(ValueError, match="terms hard_darkrank: the loss needs at least 9 rows"):
-        check_runs([FIRST, TEACHER, bad], tmp_path, table(), (1,))
+        check_runs([FIRST, TEACHER, bad], tmp_path, table(), measured_at(1))
     large = changed(TEACHER, {"training": changed(TRAINING, {"batch_size": 10})})
     with pytest.raises(ValueError, match="a batch of 10 with 2 images per class needs 5 classes"):
-        check_runs([TEACHER, large], tmp_path, table(), (1,))
+        check_runs([TEACHER, large], tmp_path, table(), measured_at(1))
 
 
 def test_a_finished_teacher_is_read_once(tmp_path, monkeypatch):
     write_record(make_row(TEACHER, (1, 2, 3)), write(TEACHER, tmp_path).row)
     read, load = [], relbench.preflight.load_trained
     monkeypatch.setattr(relbench.preflight, "load_trained", lambda *given: read.append(given[0]) or load(*given))
-    check_runs([changed(FIRST, {"seed": seed}) for seed in range(3)], tmp_path, table(), (1,))
+    check_runs([changed(FIRST, {"seed": seed}) for seed in range(3)], tmp_path, table(), measured_at(1))
     assert read == [TEACHER]
 
 

@@ -71,7 +71,7 @@ def rows(folder):
 
 def told(folder):
     """What rows say that must not depend on when and how a run was made."""
-    plain = ("metrics", "validation", "by_class", "history", "selected_step", "data_hash")
+    plain = ("metrics", "validation", "counts", "history", "selected_step", "data_hash")
     return {name: [getattr(row, field) for field in plain] for name, row in rows(folder).items()}
 
 

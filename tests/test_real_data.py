@@ -71,7 +71,7 @@ def check_runs(results, truth):
             role: test[role].tolist() for role in ("query", "gallery") if role in test
         }
         assert retrieval_metrics(arrays["embeddings"], arrays["labels"], KS, **masks) == row.metrics
-        assert sum(row.by_class.queries) == (masks["query"].sum() if masks else len(test))
+        assert sum(row.counts.trials) == (masks["query"].sum() if masks else len(test))
     assert len({row.experiment.data.content for row in rows.values()}) == 1
     assert len({row.data_hash for row in rows.values()}) == 1
 

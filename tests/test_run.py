@@ -20,6 +20,7 @@ from relbench.models import Embedder, build_embedder
 from relbench.resolve import find_study, plan_cells
 from relbench.results.checkpoint import save_checkpoint, weights_hash
 from relbench.run import RunFolder, run
+from relbench.tasks.retrieval import RetrievalTask
 from relbench.trackers import Silent
 from relbench.training import DivergedError
 
@@ -130,9 +131,9 @@ def test_metrics_are_those_of_the_kept_embeddings(done):
 
 def test_class_counts_add_up_to_recall(done):
     row = done[1]["rkd-da"]
-    assert sum(row.by_class.correct) / sum(row.by_class.queries) == row.metrics["recall@1"]
-    assert len(row.by_class.classes) == 12
-    assert set(row.by_class.queries) == {12}
+    assert sum(row.counts.correct) / sum(row.counts.trials) == row.metrics["recall@1"]
+    assert len(row.counts.groups) == 12
+    assert set(row.counts.trials) == {12}
 
 
 def test_parameters_are_the_networks(done):
@@ -163,7 +164,7 @@ def test_killed_and_resumed_equals_uninterrupted(done, tmp_path, data_folder, la
         weights = [one.state()[part] for one in (first, second)]
         assert weights[0].keys() == weights[1].keys()
         assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
-    same = ("metrics", "history", "by_class", "validation", "data_hash", "selected_step")
+    same = ("metrics", "history", "counts", "validation", "data_hash", "selected_step")
     assert all(getattr(again, name) == getattr(rows[label], name) for name in same)
 
 
@@ -377,7 +378,7 @@ def test_watching_the_test_classes_changes_no_number_that_counts(done, tmp_path,
     first, second = (RunFolder(*one).state() for one in ((runs, plain), (tmp_path, experiment)))
     for part in ("network", "losses", "generators"):
         assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
-    same = ("metrics", "by_class", "validation", "selected_step")
+    same = ("metrics", "counts", "validation", "selected_step")
     assert all(getattr(row, name) == getattr(rows[label], name) for name in same)
     assert unwatched(row) == list(rows[label].history)
     seen = {entry["step"]: {name for name in entry if name.startswith("test.")} for entry in row.history}
@@ -389,15 +390,14 @@ def test_watching_the_test_classes_changes_no_number_that_counts(done, tmp_path,
 
 def test_watching_the_test_classes_chooses_nothing(tmp_path, data_folder, monkeypatch):
     """Though another step than the chosen one is best on them."""
-    recalls = iter([0.5, 0.9, 0.7])
-    monkeypatch.setattr(relbench.run, "retrieval_metrics", lambda *_, **__: {"recall@1": next(recalls)})
-    seen, measure = iter([0.9, 0.3, 0.95, 0.3]), relbench.run.measure_test
+    recalls, seen, measure = iter([0.5, 0.9, 0.7]), iter([0.9, 0.3, 0.95, 0.3]), RetrievalTask.evaluate
 
-    def fake(*arguments):
-        measured = measure(*arguments)
-        return replace(measured, metrics=measured.metrics | {"r_precision": next(seen)})
+    def fake(task, model, source, split):
+        measured = measure(task, model, source, split)
+        shown = {"r_precision": next(seen)} if split == "test" else {"recall@1": next(recalls)}
+        return replace(measured, metrics=measured.metrics | shown)
 
-    monkeypatch.setattr(relbench.run, "measure_test", fake)
+    monkeypatch.setattr(RetrievalTask, "evaluate", fake)
     row = run(watched(CELLS["teacher"], selection="validation", validate_every=2), tmp_path, data_folder, ignore)
     assert row.selected_step == 4
     assert row.validation == {"recall@1": 0.9}

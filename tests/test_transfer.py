@@ -55,8 +55,8 @@ def test_a_trained_network(folder, asked, data_folder):
     with torch.inference_mode():
         embeddings = network(images).numpy()
     assert found.metrics == retrieval_metrics(embeddings, labels, GLYPHS.ks)
-    assert found.by_class.recall == pytest.approx(found.metrics["recall@1"])
-    assert len(found.by_class.classes) == 7
+    assert found.counts.share == pytest.approx(found.metrics["recall@1"])
+    assert len(found.counts.groups) == 7
     assert (found.fingerprint, found.asked, found.weights) == (asked.fingerprint, asked, "")
     assert found.data_hash == source.data_hash
     assert found.asked.data.content == GLYPHS.content(data_folder)
@@ -69,7 +69,7 @@ def test_on_its_own_data_a_network_gives_what_its_row_says(done, folder, data_fo
         plan_transfer(TransferSpec.of(CELLS["rkd-da"], CELLS["rkd-da"].data), data_folder), folder, data_folder
     )
     assert found.metrics == done[1]["rkd-da"].metrics
-    assert found.by_class == done[1]["rkd-da"].by_class
+    assert found.counts == done[1]["rkd-da"].counts
 
 
 def test_an_untrained_network_shows_its_trunks_features(tmp_path, data_folder):
@@ -90,7 +90,7 @@ def test_what_is_measured_is_not_measured_again(folder, asked, data_folder, monk
     assert check_transfers([asked, asked], folder, data_folder, iter) == (asked,)
     first = transfer(asked, folder, data_folder)
     assert [path.name for path in (folder / "transfers").iterdir()] == [f"{asked.fingerprint}.json"]
-    monkeypatch.setattr(relbench.transfer, "measure_test", None)  # not to be called
+    monkeypatch.setattr(relbench.transfer, "_measured", None)  # not to be called
     assert transfer(asked, folder, data_folder) == first == finished_transfer(asked, folder)
     assert check_transfers([asked], folder, data_folder, iter) == ()
 

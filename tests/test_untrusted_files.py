@@ -33,7 +33,7 @@ from relbench.results.records import Plan, Row, read_record
 READERS = {  # the file's name, and what reads it
     "row.json": lambda path: read_record(Row, path),
     "plan.json": lambda path: read_record(Plan, path),
-    "checkpoint.pt": lambda path: load_checkpoint(path, "0", 1),
+    "checkpoint.pt": lambda path: load_checkpoint(path, "0", 1, "recall@1"),
     "embeddings.npz": read_embeddings,
     "embeddings.npy": lambda path: read_embeddings(path, path),
     "own.csv": read_table,

@@ -1,6 +1,6 @@
 """What a table claims of its rows, and the refusal of rows that break the claim.
 
-- All rows answer for the same images, shown alike.
+- All rows answer for the same task and the same images, shown alike.
 - Rows of a method differ in nothing but the seed, their teacher's included.
 - A student's teacher is the one it is compared with: the table's, of the same seed.
 - Students differ in their loss alone. Where they don't, the table stands, but must say so: `unequal_settings`.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from relbench.experiment import Experiment, flattened
 from relbench.results.records import Entry, Row
 
-IMAGES = ("data.name", "data.content", "data.size", "data.resize")
+COMMON = ("task", "data.name", "data.content", "data.size", "data.resize")
 GROUPS = ("data", "net", "training")
 
 
@@ -28,6 +28,7 @@ def settings(experiment: Experiment) -> dict[str, str]:
         for group in GROUPS
         for name, value in flattened(getattr(experiment, group)).items()
     }
+    flat["task"] = json.dumps(experiment.task.hashed)
     flat["training.steps"] = str(experiment.total_steps)
     flat["terms"] = _written([term.model_dump(mode="json") for term in experiment.terms])
     flat["code_version"] = _written(experiment.code_version)
@@ -86,7 +87,7 @@ def _other_images(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator
 
 def _images(row: Row) -> dict[str, str]:
     given = settings(row.experiment)
-    return {name: given[name] for name in IMAGES} | {"the hash of images, labels and split": row.data_hash}
+    return {name: given[name] for name in COMMON} | {"the hash of images, labels and split": row.data_hash}
 
 
 def _other_settings(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:

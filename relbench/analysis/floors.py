@@ -13,23 +13,37 @@ from pydantic import Field, PositiveInt
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
 from relbench.data import Progress, data_title, find_data_set
+from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource
 from relbench.evaluation import seed_interval
-from relbench.experiment import Data, Net, Settings, renamed, short_hash, under_former_names
+from relbench.experiment import (
+    Data,
+    Net,
+    Retrieval,
+    Settings,
+    TaskField,
+    TaskSettings,
+    hashed_task,
+    renamed,
+    short_hash,
+    under_former_names,
+)
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
-from relbench.results.records import Record, Row, check_identity, falling_recalls, not_shares, read_record, write_record
+from relbench.results.records import Record, Row, check_identity, read_record, write_record
 from relbench.run import computing
-from relbench.tasks.retrieval import CachedViews, measure_test
+from relbench.tasks import Model, Task, find_task
 
 FOLDER = "floors"
+RETRIEVAL = Retrieval()
 
 
 class FloorSettings(Settings):
     """What is measured on which test images: all that can change what comes out."""
 
     data: Data
+    task: TaskField = RETRIEVAL
     net: Net | None = None  # as built, before its first step; None: pixels
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0  # of the network
     code_version: Annotated[PositiveInt, renamed("code_version")] = (
@@ -39,8 +53,9 @@ class FloorSettings(Settings):
     @property
     def fingerprint(self) -> str:
         """Names the file; what has its default value is left out."""
-        settings = self.model_dump(mode="json", exclude={"code_version"}, exclude_defaults=True)
-        return short_hash(under_former_names(settings | {"code_version": self.code_version}))
+        settings = self.model_dump(mode="json", exclude={"code_version", "task"}, exclude_defaults=True)
+        settings |= {"code_version": self.code_version} | hashed_task(self.task)
+        return short_hash(under_former_names(settings))
 
 
 class MeasuredFloor(Record):
@@ -51,12 +66,13 @@ class MeasuredFloor(Record):
     data_hash: str  # as in a row
     channels: PositiveInt  # of the images
     parameters: int  # of the network; 0 for pixels
-    metrics: dict[str, float]  # on test classes, in [0, 1]
+    metrics: dict[str, float]  # on test images
 
 
-def floors_of(data: Data, net: Net, seeds: Sequence[int]) -> tuple[FloorSettings, ...]:
+def floors_of(data: Data, net: Net, seeds: Sequence[int], task: TaskSettings = RETRIEVAL) -> tuple[FloorSettings, ...]:
     """The floors of a table: the pixels, then the network as each seed builds it."""
-    return (FloorSettings(data=data), *(FloorSettings(data=data, net=net, seed=seed) for seed in seeds))
+    networks = (FloorSettings(data=data, task=task, net=net, seed=seed) for seed in seeds)
+    return (FloorSettings(data=data, task=task), *networks)
 
 
 def finished_floor(settings: FloorSettings, folder: Path) -> MeasuredFloor | None:
@@ -101,10 +117,11 @@ def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, dev
         if settings.content != source.content:
             raise ValueError(f"the data set {settings.name} is not the one that was planned for: run the command again")
         for one in waiting:
-            write_record(_measured(one, source, data_set.ks, torch.device(device)), _path(one, folder))
+            task = find_task(one.task, data_set)
+            write_record(_measured(one, source, task, torch.device(device)), _path(one, folder))
 
 
-def _measured(settings: FloorSettings, source: ImageSource, ks: Sequence[int], device: torch.device) -> MeasuredFloor:
+def _measured(settings: FloorSettings, source: ImageSource, task: Task, device: torch.device) -> MeasuredFloor:
     channels = source.shape.channels
     network = build_embedder(settings.net, channels, settings.seed) if settings.net else RawPixels()
     return MeasuredFloor(
@@ -113,7 +130,7 @@ def _measured(settings: FloorSettings, source: ImageSource, ks: Sequence[int], d
         data_hash=source.data_hash,
         channels=channels,
         parameters=sum(weights.numel() for weights in network.parameters()),
-        metrics=measure_test(network.to(device), source, ks, device).metrics,
+        metrics=task.evaluate(Model(network.to(device), device), source, "test").metrics,
     )
 
 
@@ -128,7 +145,7 @@ def measured_with(summary: Summary, folder: Path, data: Path, progress: Progress
     """
     row = _student(summary)
     device = row.experiment.training.device if torch.cuda.is_available() else "cpu"
-    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds)
+    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds, row.experiment.task)
     try:
         measure_floors(asked, folder, data, device, progress)
     except (ValueError, OSError) as error:
@@ -143,7 +160,7 @@ def with_floors(summary: Summary, folder: Path) -> Summary:
         ValueError: a file is damaged, or of other images than the rows.
     """
     row = _student(summary)
-    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds)
+    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds, row.experiment.task)
     found = [one for settings in asked if (one := finished_floor(settings, folder))]
     if len(found) < len(asked):
         return summary.replaced(missing=(*summary.missing, "Floors are not shown: they were not measured."))
@@ -186,8 +203,7 @@ def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
 def _contradictions(found: MeasuredFloor) -> Iterator[str]:
     if found.settings.fingerprint != found.fingerprint:
         yield f"its settings have the fingerprint {found.settings.fingerprint}"
-    yield from not_shares(found.metrics)
-    yield from falling_recalls(found.metrics)
+    yield from find_task(found.settings.task).contradictions(found.metrics, None)
 
 
 def _path(settings: FloorSettings, folder: Path) -> Path:

@@ -33,7 +33,7 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Counts:
+class Outcomes:
     """Queries by whose nearest neighbour is of their class."""
 
     both: int
@@ -49,7 +49,7 @@ class Examples:
     teacher: str  # label of the method
     student: str
     seed: int  # of both runs
-    counts: Counts  # of all queries
+    counts: Outcomes  # of all queries
     draw: int  # seed of the draw
     fixed: tuple[Example, ...]
     broken: tuple[Example, ...]

@@ -1,7 +1,7 @@
 """What a report shows of single test images and of pairs of them, from what each run keeps and from the data set.
 
 All of it is of one seed, the first that the teacher and the best student both have. Embeddings are believed once they
-give the row's Recall@1 again, class by class. What is not there is left out, and the summary says so.
+give the row's counts again, class by class. What is not there is left out, and the summary says so.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,17 +13,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from relbench.analysis.images import Counts, Distances, Example, Examples, Image, Neighbour, Share, Spread
+from relbench.analysis.images import Distances, Example, Examples, Image, Neighbour, Outcomes, Share, Spread
 from relbench.analysis.methods import Method
 from relbench.analysis.summarise import BOOTSTRAP_SEED
 from relbench.analysis.summary import Summary
+from relbench.counts import Counts
 from relbench.data import find_data_set
 from relbench.data.table import ImageSource, class_names, indices_of
 from relbench.evaluation import PairDistances, nearest, pair_distances
 from relbench.evaluation.knn.points import check_points
 from relbench.evaluation.retrieval import check_labels
 from relbench.plain_text import listed
-from relbench.results.records import ClassCounts, Row
+from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
 
 NEIGHBOURS = 4  # shown of each network
@@ -152,10 +153,10 @@ def _searched(run: _Run) -> _Network:
     device = run.row.experiment.training.device if torch.cuda.is_available() else "cpu"
     neighbours = nearest(torch.from_numpy(points.rows).to(device), k, query=asking, gallery=found)
     network = _Network(run, names, labels, points.query, neighbours, pairs)
-    counts = _counts(network)
-    if counts != run.row.by_class:
+    counts = Counts.of(network.labels[network.query], network.right[:, 0])
+    if counts != run.row.counts:
         raise ValueError(
-            f"{_right(counts)} find their class, by the row {_right(run.row.by_class)}, or as many in other classes"
+            f"{_right(counts)} find their class, by the row {_right(run.row.counts)}, or as many in other classes"
         )
     return network
 
@@ -166,17 +167,8 @@ def _texts(values: NDArray[np.str_] | None, count: int) -> NDArray[np.str_]:
     return np.asarray(check_labels(values, count))
 
 
-def _counts(network: _Network) -> ClassCounts:
-    """Recall@1 by class, counted anew."""
-    classes, code, queries = np.unique(network.labels[network.query], return_inverse=True, return_counts=True)
-    correct = np.bincount(code[network.right[:, 0]], minlength=len(classes))
-    return ClassCounts(
-        classes=tuple(classes.tolist()), queries=tuple(queries.tolist()), correct=tuple(correct.tolist())
-    )
-
-
-def _right(counts: ClassCounts) -> str:
-    return f"{sum(counts.correct)} of {sum(counts.queries)} queries"
+def _right(counts: Counts) -> str:
+    return f"{sum(counts.correct)} of {sum(counts.trials)} queries"
 
 
 def _refuse_other_images(networks: Sequence[_Network]) -> None:
@@ -259,7 +251,7 @@ def _examples(teacher: _Network, student: _Network, source: _Source) -> Examples
         teacher=teacher.run.label,
         student=student.run.label,
         seed=teacher.run.row.experiment.seed,
-        counts=Counts(*counts),
+        counts=Outcomes(*counts),
         draw=BOOTSTRAP_SEED,
         fixed=fixed_examples,
         broken=broken_examples,

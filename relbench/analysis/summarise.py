@@ -11,7 +11,7 @@ from relbench.analysis.comparable import refuse_unfair
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.data import shown_at
-from relbench.evaluation import RecallCounts, compare, holm, seed_interval
+from relbench.evaluation import compare, holm, seed_interval
 from relbench.evaluation.comparison import Comparison
 from relbench.experiment import Experiment, Term
 from relbench.losses import find_loss
@@ -99,7 +99,7 @@ def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Metho
 def _compare(own: Sequence[Row], teachers: Sequence[Row]) -> Comparison:
     """A method against the teacher of the same seed, over the same queries."""
     generator = np.random.default_rng(BOOTSTRAP_SEED)
-    return compare([_counts(row) for row in own], [_counts(row) for row in teachers], generator=generator)
+    return compare([row.counts for row in own], [row.counts for row in teachers], generator=generator)
 
 
 def _corrected(methods: Sequence[Method]) -> tuple[Method, ...]:
@@ -124,8 +124,3 @@ def _pairs(asked: Sequence[tuple[str, str]], methods: Sequence[Method]) -> tuple
 def _compare_seeds(own: Mapping[int, Row], others: Mapping[int, Row]) -> Comparison:
     shared = [seed for seed in own if seed in others]
     return _compare([own[seed] for seed in shared], [others[seed] for seed in shared])
-
-
-def _counts(row: Row) -> RecallCounts:
-    by_class = row.by_class
-    return RecallCounts(np.array(by_class.classes), np.array(by_class.queries), np.array(by_class.correct))

@@ -76,7 +76,7 @@ def _check(waiting: Sequence[Experiment], folder: Path) -> None:
         data_set = find_data_set(data.name, folder)
         if is_there(data, folder):
             runs = [run for run in waiting if run.data == data]
-            check_plan(runs, data_set.table(data, folder), data_set.channels, data_set.ks)
+            check_plan(runs, data_set.table(data, folder), data_set)
         else:
             check_photo_settings(data)
 

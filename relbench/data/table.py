@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import pandas as pd
@@ -17,12 +17,15 @@ COLUMNS = ("name", "label", "split")
 OTHER_SPLITS = {"training": "train", "testing": "test"} | dict.fromkeys(("val", "valid", "dev"), "validation")
 CLASS_NAME = "class_name"  # optional column: what readers are shown in place of the label
 ROLES = ("query", "gallery")  # optional columns; without them every test image is both
+Sharing = Literal["disjoint", "shared", "overlapping"]
+"""What splits promise of their classes: none in common, all in common, or neither of these."""
 
 
 def checked(
     table: pd.DataFrame,
     *,
     needs_validation: bool = True,
+    classes: Sharing = "disjoint",
     where: str = "the table of images",
     place: Callable[[int], str] = "line {} of the table".format,
 ) -> pd.DataFrame:
@@ -32,14 +35,14 @@ def checked(
         table: one line an image; columns `name` (unique text: a path or the like), `label` (text: the class) and
             `split` ("train", "validation" or "test"). Optional columns `query` and `gallery` (true or false) say which
             test images look for others, and among which; on other lines they are ignored, and come back false.
-        needs_validation: refuse a table without validation classes.
+        needs_validation: refuse a table without validation images.
+        classes: what its splits promise; a task says what it needs (`relbench.tasks`).
         where: what a message calls the table.
         place: what a message calls a line of it, given its number from 0.
 
     Raises:
         ValueError: a column is missing, a value is missing or of the wrong kind, a name occurs twice, a split is
-            unknown or empty, no test image is a query (or none in the gallery), or a class lies in two splits (the
-            protocol is zero-shot: test classes are never seen in training).
+            unknown or empty, no test image is a query (or none in the gallery), or the splits break their promise.
     """
     missing = [column for column in COLUMNS if column not in table]
     if missing:
@@ -56,7 +59,8 @@ def checked(
     unknown = ~table["split"].isin(SPLITS)
     _refuse(unknown, table, place, f"has a split that is none of {', '.join(SPLITS)}{_split_hint(table[unknown])}")
     needed = SPLITS if needs_validation else ("train", "test")
-    _check_splits(table, needed, where, place)
+    _check_splits(table, needed, where)
+    check_classes(table, classes, place)
     return table.assign(**{role: _role(table, role, where, place) for role in ROLES if role in table})
 
 
@@ -78,10 +82,34 @@ def meant_split(word: str) -> str | None:
     return meant(word, SPLITS, OTHER_SPLITS)
 
 
-def _check_splits(table: pd.DataFrame, needed: Sequence[str], where: str, place: Callable[[int], str]) -> None:
+def _check_splits(table: pd.DataFrame, needed: Sequence[str], where: str) -> None:
     for split in needed:
         if not (table["split"] == split).any():
             raise ValueError(f"{where} has no image in the split {split!r}: every split needs some")
+
+
+def check_classes(
+    table: pd.DataFrame, classes: Sharing, place: Callable[[int], str] = "line {} of the table".format
+) -> None:
+    """Refuse a table whose splits do not have the classes that they promise, or that a task needs.
+
+    Args:
+        table: with known splits.
+        classes: "disjoint" where no class may lie in two splits, as for tasks that are measured on classes which
+            training never showed; "shared" where all splits must have the same classes, which then have the same
+            numbers in each (see `labels_of`); "overlapping" where they may have any.
+        place: what a message calls a line of it, given its number from 0.
+
+    Raises:
+        ValueError: a class lies in two splits, or is missing from one; one line that names it.
+    """
+    if classes == "disjoint":
+        _refuse_in_two_splits(table, place)
+    if classes == "shared":
+        _refuse_in_one_split(table)
+
+
+def _refuse_in_two_splits(table: pd.DataFrame, place: Callable[[int], str]) -> None:
     first = table.groupby("label")["split"].transform("first")
     shared = np.flatnonzero(table["split"] != first)
     if len(shared):
@@ -90,6 +118,15 @@ def _check_splits(table: pd.DataFrame, needed: Sequence[str], where: str, place:
             f"class {label!r} lies in {first[shared[0]]!r} and, by image {table.loc[shared[0], 'name']!r} "
             f"({place(int(shared[0]))}), in {split!r}: splits must share no class"
         )
+
+
+def _refuse_in_one_split(table: pd.DataFrame) -> None:
+    by_split = {split: set(labels) for split, labels in table.groupby("split")["label"]}
+    every = set.union(*by_split.values())
+    missing = [(split, min(every - labels)) for split, labels in by_split.items() if every - labels]
+    if missing:
+        split, label = missing[0]
+        raise ValueError(f"class {label!r} has no image in the split {split!r}: all splits must have the same classes")
 
 
 def _role(table: pd.DataFrame, role: str, where: str, place: Callable[[int], str]) -> "pd.Series[bool]":

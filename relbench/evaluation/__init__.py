@@ -1,10 +1,10 @@
 """Metrics of embeddings, and tests of whether a model beats another."""
 
+from relbench.counts import Counts
 from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
     QueryResults,
-    RecallCounts,
     means,
     query_results,
     recall_by_class,
@@ -14,9 +14,9 @@ from relbench.evaluation.significance import claimed_sides, compare, holm, paire
 from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
 
 __all__ = [
+    "Counts",
     "PairDistances",
     "QueryResults",
-    "RecallCounts",
     "Stored",
     "claimed_sides",
     "compare",

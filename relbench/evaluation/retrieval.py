@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from relbench.counts import Counts
 from relbench.evaluation.knn.approximate import Backend, choose_backend
 from relbench.evaluation.knn.neighbours import Search, check_depth, check_whole
 from relbench.evaluation.knn.outliers import among, apart
@@ -48,21 +49,6 @@ class QueryResults:
         if not 1 <= k <= self.depth:
             raise ValueError(f"k = {k} is outside 1..{self.depth}: evaluate again with a larger K")
         return (self.rank > 0) & (self.rank <= k)
-
-
-@dataclass(frozen=True)
-class RecallCounts:
-    """Recall@K by class, as whole counts, for paired tests of two models.
-
-    Attributes:
-        labels: (classes,) ascending labels of the queries.
-        queries: (classes,) number of queries.
-        correct: (classes,) number of queries with their class among the K nearest.
-    """
-
-    labels: NDArray[Any]
-    queries: Integers
-    correct: Integers
 
 
 def retrieval_metrics(
@@ -138,15 +124,13 @@ def means(results: QueryResults, ks: Sequence[int]) -> dict[str, float]:
     return metrics
 
 
-def recall_by_class(results: QueryResults, k: int = 1) -> RecallCounts:
-    """Queries, and correct queries at K, of each class.
+def recall_by_class(results: QueryResults, k: int = 1) -> Counts:
+    """Queries, and correct queries at K, of each class, in ascending order of the labels.
 
     Raises:
         ValueError: k outside 1..results.depth, or not a whole number.
     """
-    labels, code, queries = np.unique(results.labels, return_inverse=True, return_counts=True)
-    correct = np.bincount(code.reshape(-1)[results.correct_at(k)], minlength=len(labels))
-    return RecallCounts(labels, queries, correct)
+    return Counts.of(results.labels, results.correct_at(k))
 
 
 def query_results(

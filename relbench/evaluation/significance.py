@@ -1,5 +1,7 @@
 """Tests of whether a model is better than another beyond chance.
 
+The words are those of retrieval. For another task, read its groups of trials for classes of queries: see `Counts`.
+
 Two kinds of chance, two intervals:
 
 - *Over queries*: another sample of test classes would have led to other numbers. Images of a
@@ -27,9 +29,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr, stdtrit
 
+from relbench.counts import Counts
 from relbench.evaluation.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.knn.points import Floats, Integers
-from relbench.evaluation.retrieval import RecallCounts
 
 _DRAWS_AT_ONCE = 1 << 18
 
@@ -148,8 +150,8 @@ def _over_queries(
 
 
 def compare(
-    student: Sequence[RecallCounts],
-    teacher: Sequence[RecallCounts],
+    student: Sequence[Counts],
+    teacher: Sequence[Counts],
     *,
     generator: np.random.Generator,
     resamples: int = 10_000,
@@ -164,7 +166,7 @@ def compare(
     class of queries, which says nothing about new classes.
 
     Args:
-        student: Counts of each seed's student, from `retrieval.recall_by_class`.
+        student: Counts of each seed's student.
         teacher: Counts of each student's teacher, in the same order; or of a single teacher for all.
         generator: Draws the classes.
         resamples: 2 or more.
@@ -175,7 +177,7 @@ def compare(
             refuses.
     """
     _check_pairs(student, teacher)
-    size = student[0].queries
+    size = np.array(student[0].trials)
     correct = np.stack([counts.correct for counts in student])
     reference = np.stack([counts.correct for counts in teacher])
     over_queries = _over_queries(correct, reference, size, generator, resamples)
@@ -305,7 +307,7 @@ def _mean_counts(counts: ArrayLike, size: Integers) -> Floats:
     return np.asarray(array.mean(axis=0))
 
 
-def _check_pairs(student: Sequence[RecallCounts], teacher: Sequence[RecallCounts]) -> None:
+def _check_pairs(student: Sequence[Counts], teacher: Sequence[Counts]) -> None:
     if not student or len(teacher) not in (1, len(student)):
         raise ValueError(
             f"{len(student)} student(s) and {len(teacher)} teacher(s) don't pair up: pass one "
@@ -313,8 +315,7 @@ def _check_pairs(student: Sequence[RecallCounts], teacher: Sequence[RecallCounts
         )
     first = student[0]
     for counts in (*student, *teacher):
-        same = np.array_equal(counts.labels, first.labels)
-        if not (same and np.array_equal(counts.queries, first.queries)):
+        if (counts.groups, counts.trials) != (first.groups, first.trials):
             raise ValueError(
                 "not the same queries: classes or their numbers of queries differ; "
                 "evaluate student and teacher on the same test set"

@@ -115,7 +115,7 @@ def prepare(
         hint = data_set.hint(settings, data)
         if hint:
             hear(hint)
-        check_runs([one for one in schedule.waiting.values() if one.data == settings], runs, source, data_set.ks)
+        check_runs([one for one in schedule.waiting.values() if one.data == settings], runs, source, data_set)
         if hint:  # files are decoded in each run; what is kept decoded has been looked at
             check_evaluated_images(source, progress)
     return schedule

@@ -267,7 +267,7 @@ def _stages(label: str, role: Literal["teacher", "student", "tuning"], run: Expe
 
 def _chosen(rows: Mapping[float, Row], diverged: tuple[float, ...]) -> Choice:
     """The rate with the best Recall@1 on validation classes after the last step; of equal ones, the lowest."""
-    recalls = {rate: rows[rate].validation["recall@1"] for rate in sorted(rows)}
+    recalls = {rate: rows[rate].validation[rows[rate].primary] for rate in sorted(rows)}
     return Choice(max(recalls, key=lambda rate: recalls[rate]), recalls, diverged)
 
 

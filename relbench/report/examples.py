@@ -7,7 +7,7 @@ from io import BytesIO
 
 import PIL.Image
 
-from relbench.analysis.images import Counts, Example, Examples, Image, Neighbour
+from relbench.analysis.images import Example, Examples, Image, Neighbour, Outcomes
 from relbench.plain_text import counted
 
 SIDE = 80  # pixels at most: some hundred pictures must stay a small part of the page
@@ -81,7 +81,7 @@ def _counts_in_words(examples: Examples) -> str:
     )
 
 
-def _total(counts: Counts) -> int:
+def _total(counts: Outcomes) -> int:
     return counts.both + counts.fixed + counts.broken + counts.neither
 
 

@@ -78,7 +78,7 @@ def _batch(training: Training) -> str:
 
 def has_one_class(summary: Summary) -> bool:
     """Whether all queries are of one class, which says nothing about new classes."""
-    return len(summary.methods[0].row.by_class.classes) == 1
+    return len(summary.methods[0].row.counts.groups) == 1
 
 
 def _intervals(summary: Summary) -> list[str]:
@@ -158,7 +158,7 @@ def _part(labels: Sequence[str], everybody: Sequence[str]) -> str:
 
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
-    size = f"{counted(sum(row.by_class.queries), 'query image')} of {counted(len(row.by_class.classes), 'test class')}"
+    size = f"{counted(sum(row.counts.trials), 'query image')} of {counted(len(row.counts.groups), 'test class')}"
     return f"Data: {row.experiment.data.name}, {summary.shown_at}, {size}, hash {row.data_hash}."
 
 

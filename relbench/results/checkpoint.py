@@ -46,13 +46,14 @@ def save_checkpoint(state: State, path: Path) -> None:
             raise OSError(f"{path} can't be written ({_reason(error)}): is the disk full?") from None
 
 
-def load_checkpoint(path: Path, fingerprint: str, steps: int) -> State:
+def load_checkpoint(path: Path, fingerprint: str, steps: int, primary: str) -> State:
     """Read a checkpoint of an experiment, without executing anything that is in the file.
 
     Args:
         path: of the file.
         fingerprint: of the experiment.
         steps: of the experiment: no checkpoint has more.
+        primary: the metric that the best step is chosen by.
 
     Raises:
         CheckpointError: the file is damaged, holds more than data, or is another experiment's.
@@ -66,7 +67,7 @@ def load_checkpoint(path: Path, fingerprint: str, steps: int) -> State:
             f"{path} is the checkpoint of another experiment ({found}, expected {fingerprint}): {START_AGAIN}"
         )
     with fits(path):
-        _check(state, steps)
+        _check(state, steps, primary)
     return state
 
 
@@ -80,14 +81,14 @@ def _refuse_changed(state: State) -> None:
         raise ValueError("its content has changed since it was written: it has another hash")
 
 
-def _check(state: State, steps: int) -> None:
+def _check(state: State, steps: int, primary: str) -> None:
     """Refuse a state whose parts do not belong together, before it goes on as if it were one."""
     step, history, best = state["step"], state["history"], state["best"]
     if not isinstance(step, int) or not 0 < step <= steps:
         raise ValueError(f"step {step!r} of {steps}")
     if history[-1]["step"] != step or state["scheduler"]["last_epoch"] != step:
         raise ValueError(f"history or schedule do not end with step {step}")
-    if best is not None and best["step"] not in [entry["step"] for entry in history if "recall@1" in entry]:
+    if best is not None and best["step"] not in [entry["step"] for entry in history if primary in entry]:
         raise ValueError(f"the history lacks the best step {best['step']}")
     if not all(torch.isfinite(tensor).all() for tensor in selected_weights(state).values()):
         raise ValueError("a weight is not finite")

@@ -7,15 +7,16 @@ file carries the hash of all that is in it, and is refused where it has another 
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
+from relbench.counts import Counts
 from relbench.experiment import Experiment, Term, flattened, one_line, renamed
 from relbench.files import atomic_write, read_regular
+from relbench.tasks import find_task
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,27 +31,6 @@ class Record(BaseModel):
     """A frozen record of something that happened; unknown fields and numbers that are not finite are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class ClassCounts(Record):
-    """Recall@1 by class: enough for paired tests that resample whole classes."""
-
-    classes: tuple[str, ...]
-    queries: tuple[int, ...]
-    correct: tuple[int, ...]
-
-    @model_validator(mode="after")
-    def _validate(self) -> Self:
-        if not len(self.classes) == len(self.queries) == len(self.correct) > 0:
-            raise ValueError("classes, queries and correct must be of one length, above 0")
-        if not all(0 <= correct <= queries > 0 for correct, queries in zip(self.correct, self.queries, strict=True)):
-            raise ValueError("a class has more correct queries than queries, or none at all")
-        return self
-
-    @property
-    def recall(self) -> float:
-        """Share of all queries that are correct."""
-        return sum(self.correct) / sum(self.queries)
 
 
 class Machine(Record):
@@ -71,10 +51,10 @@ class Row(Record):
     data_hash: str  # of pixels, labels and split: equal on two machines that hold the same data
     parameters: int
     selected_step: int
-    metrics: dict[str, float]  # on test classes, in [0, 1]
+    metrics: dict[str, float]  # on test images
     validation: dict[str, float]  # on validation classes, at the selected step
-    by_class: ClassCounts
-    # "step", mean loss terms since the last entry, "recall@1" of validation, metrics of test classes where watched
+    counts: Annotated[Counts, renamed("counts")]
+    # "step", mean loss terms since the last entry, the primary metric of validation, test metrics where watched
     history: tuple[dict[str, float], ...]
     train_seconds: float
     evaluate_seconds: float
@@ -91,12 +71,17 @@ class Row(Record):
         dict[str, str], renamed("dependencies")
     ] = {}  # "teacher", "first stage" -> hash of the weights that it had
 
+    @property
+    def primary(self) -> str:
+        """The metric of its task that models are compared by."""
+        return find_task(self.experiment.task).primary
+
     def metrics_at(self, selection: Selection) -> tuple[int, dict[str, float]] | None:
         """The step that a rule chooses, and the metrics on test classes there.
 
-        "last" is the last step; "validation" and "test" are the step with the best Recall@1 on these classes, the first
-        of equal ones. Of the rule that the run itself has followed (`training.selection`) it is what the row says:
-        `selected_step` and `metrics`. Of another rule it is known only where test metrics were logged
+        "last" is the last step; "validation" and "test" are the step with the best primary metric on these classes, the
+        first of equal ones. Of the rule that the run itself has followed (`training.selection`) it is what the row
+        says: `selected_step` and `metrics`. Of another rule it is known only where test metrics were logged
         (`training.log_test_metrics`), even if both rules choose the same step: else some seeds would be left out by how
         they came out.
 
@@ -123,7 +108,7 @@ class Row(Record):
         """The history's entry of the step that a rule chooses; empty where there is none."""
         if rule == "last":
             return self.history[-1]
-        name = "recall@1" if rule == "validation" else f"{WATCHED}recall@1"
+        name = self.primary if rule == "validation" else f"{WATCHED}{self.primary}"
         return max((one for one in self.history if name in one), key=lambda one: one[name], default={})
 
 
@@ -258,40 +243,18 @@ def _contradictions(row: Row) -> Iterator[str]:
     """What is said twice must be said alike: a row that was edited or mixed up is not believed."""
     if row.experiment.fingerprint != row.fingerprint:
         yield f"its settings have the fingerprint {row.experiment.fingerprint}"
-    yield from impossible_metrics(row.metrics, row.by_class)
-    yield from not_shares(row.validation)
+    task = find_task(row.experiment.task)
+    yield from task.contradictions(row.metrics, row.counts)
+    yield from task.contradictions(row.validation, None)
     for entry in row.history:
-        watched = {name: value for name, value in entry.items() if name.startswith(WATCHED)}
-        yield from not_shares(watched)
+        watched = {name.removeprefix(WATCHED): value for name, value in entry.items() if name.startswith(WATCHED)}
+        yield from (f"{WATCHED}{what}" for what in task.contradictions(watched, None))
         if entry.get("step") == row.selected_step and any(
-            abs(value - row.metrics.get(name.removeprefix(WATCHED), -1)) > WATCHED_AGAIN
-            for name, value in watched.items()
+            abs(value - row.metrics.get(name, -1)) > WATCHED_AGAIN for name, value in watched.items()
         ):
             yield f"its metrics are not what its history says of step {row.selected_step}"
     if row.selected_step not in [entry.get("step") for entry in row.history]:
         yield f"step {row.selected_step}, which counts, is missing from its history"
-
-
-def impossible_metrics(metrics: Mapping[str, float], by_class: ClassCounts) -> Iterator[str]:
-    """In what metrics are no shares, or not what the counts say."""
-    yield from not_shares(metrics)
-    yield from falling_recalls(metrics)
-    if abs(metrics.get("recall@1", -1) - by_class.recall) > 1e-9:
-        yield f"recall@1 is not what its counts by class add up to, {by_class.recall}"
-
-
-def falling_recalls(metrics: Mapping[str, float]) -> Iterator[str]:
-    """Whether Recall@K falls where K grows, which it can't."""
-    recalls = sorted((int(name.removeprefix("recall@")), value) for name, value in metrics.items() if "recall@" in name)
-    if any(less > more for (_, less), (_, more) in pairwise(recalls)):
-        yield "Recall@K falls where K grows"
-
-
-def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:
-    """Which numbers are not in [0, 1]."""
-    for name, value in metrics.items():
-        if not 0 <= value <= 1:
-            yield f"{name} = {value} is not in [0, 1]"
 
 
 def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> "pd.DataFrame":

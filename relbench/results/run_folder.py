@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from torch import nn
+
 from relbench.evaluation import Stored, read_embeddings
 from relbench.experiment import Experiment
 from relbench.losses import find_loss
-from relbench.models import Classifier, Embedder, build_classifier, build_embedder
+from relbench.models import Embedder, build_embedder
 from relbench.results.checkpoint import (
     CheckpointError,
     State,
@@ -18,6 +20,7 @@ from relbench.results.checkpoint import (
     weights_hash,
 )
 from relbench.results.records import Row, read_row, refuse_other_dependencies
+from relbench.tasks import find_task
 
 _OTHERS = "does not hold the {} that gave {}, as it has another hash than the row says"
 
@@ -95,7 +98,8 @@ class RunFolder:
             CheckpointError: the checkpoint is damaged, another experiment's, or not the one that gave the row.
             ValueError: the row is damaged.
         """
-        state = load_checkpoint(self.checkpoint, self.experiment.fingerprint, self.experiment.training.steps)
+        one = self.experiment
+        state = load_checkpoint(self.checkpoint, one.fingerprint, one.training.steps, find_task(one.task).primary)
         row = self.finished()
         if row and row.weights_hash and row.weights_hash != weights_hash(state):
             raise CheckpointError(f"{self.checkpoint} {_OTHERS.format('weights', self.row)}: put back the right one")
@@ -136,13 +140,14 @@ class Trained:
     """A finished run's network, at the step that counts."""
 
     network: Embedder
-    classifier: Classifier | None  # from embeddings to logits, where one was trained along
+    classifier: nn.Module | None  # from embeddings to logits, where one was trained along
     state: State  # the training's last
 
 
 def has_classifier(experiment: Experiment) -> bool:
-    """Whether a classifier is trained along with the network."""
-    return any("classifier" in find_loss(term.loss, term.source).requires for term in experiment.terms)
+    """Whether a classifier is trained along with the network: for its task, or for a loss that takes logits."""
+    required = (find_loss(term.loss, term.source).requires for term in experiment.terms)
+    return find_task(experiment.task).has_head or any("classifier" in names for names in required)
 
 
 def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -> Trained:
@@ -173,7 +178,7 @@ def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -
     return Trained(network, classifier, state)
 
 
-def _classifier(experiment: Experiment, weights: State) -> Classifier:
-    classifier = build_classifier(experiment.net, len(weights["bias"]), experiment.seed)
+def _classifier(experiment: Experiment, weights: State) -> nn.Module:
+    classifier = find_task(experiment.task).head(experiment.net, len(weights["bias"]), experiment.seed)
     classifier.load_state_dict(weights)
     return classifier

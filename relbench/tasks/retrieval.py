@@ -1,90 +1,104 @@
-"""What a network gives on the test classes of a data set: embeddings, metrics, counts by class."""
+"""Retrieval among images of classes that training never showed: is the nearest other image of the same class?"""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import torch
-from numpy.typing import NDArray
 
-from relbench.data.table import ImageSource, indices_of, roles_of
-from relbench.evaluation import QueryResults, means, query_results, recall_by_class
-from relbench.models import embed
-from relbench.results.records import ClassCounts
-
-EVALUATION_BATCH = 500  # images
-KEPT_BYTES = 2**31  # of views for evaluation, that are made once and kept: all of CUB-200-2011 at 224 px take half
-
-
-class CachedViews:
-    """A source of images that remembers its views for evaluation, as they are asked for at every validation.
-
-    Args:
-        source: makes them.
-        room: bytes that may be kept; what comes after is made anew each time.
-    """
-
-    def __init__(self, source: ImageSource, room: int = KEPT_BYTES) -> None:
-        self.source, self._room = source, room
-        self.table, self.shape = source.table, source.shape
-        self.content, self.data_hash = source.content, source.data_hash
-        self.train_batch = source.train_batch
-        self._kept: dict[bytes, torch.Tensor] = {}
-
-    def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
-        """The views for evaluation; not to be written to."""
-        name = indices.numpy().tobytes()
-        if name in self._kept:
-            return self._kept[name]
-        views = self.source.test_batch(indices)
-        if views.nbytes <= self._room:
-            self._room -= views.nbytes
-            self._kept[name] = views
-        return views
+from relbench.counts import Counts
+from relbench.data.cached_views import evaluation_batches
+from relbench.data.samplers import ClassBalancedSampler
+from relbench.data.table import ImageSource, check_classes, indices_of, roles_of
+from relbench.evaluation import means, query_results, recall_by_class, retrieval_metrics
+from relbench.experiment import Net, Training
+from relbench.models import Classifier, build_classifier, embed
+from relbench.tasks import Measured, Model, not_shares
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What a network gives on the test classes.
+class RetrievalTask:
+    """Recall@K, R-precision and MAP@R among the test images, by Euclidean distance of embeddings.
 
     Attributes:
-        embeddings: (images, dim), in the order of the table's indices.
-        metrics: Recall@K, R-precision and MAP@R, in [0, 1].
-        by_class: Recall@1 as counts.
+        ks: the Ks of Recall@K on test images. Validation asks for Recall@1 alone, as it may have few images.
     """
 
-    embeddings: NDArray[np.float32]
-    metrics: dict[str, float]
-    by_class: ClassCounts
+    ks: tuple[int, ...]
+    primary = "recall@1"
+    has_head = False
+    by_neighbours = True
+    growth = 2  # every image is compared with every other
+
+    def check(self, table: pd.DataFrame) -> None:
+        """Refuse splits that share a class, or where Recall@K can't be measured.
+
+        Raises:
+            ValueError: one line that says what to do.
+        """
+        check_classes(table, "disjoint")
+        for split in ("test", "validation"):
+            check_split(table, split, self._ks_on(split))
+
+    def sampler(self, labels: torch.Tensor, generator: torch.Generator, training: Training) -> Iterable[torch.Tensor]:
+        """Batches of several images of several classes."""
+        return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, generator)
+
+    def head(self, net: Net, classes: int, seed: int) -> Classifier:
+        """A linear classifier, for losses that take logits: it answers no query."""
+        return build_classifier(net, classes, seed)
+
+    def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
+        """Embed the images of a split in batches and measure retrieval among them; some may only ask, or be found."""
+        indices, ks = indices_of(source.table, split), self._ks_on(split)
+        labels = source.table["label"].to_numpy(dtype=str)[indices]
+        query, gallery = roles_of(source.table, indices)
+        embeddings = embed(model.network, evaluation_batches(source, indices), model.device)
+        found = query_results(torch.from_numpy(embeddings).to(model.device), labels, ks, query=query, gallery=gallery)
+        return Measured(embeddings, means(found, ks), recall_by_class(found))
+
+    def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
+        """What is no share, falls with K, or is not what the counts say."""
+        yield from not_shares(metrics)
+        recalls = sorted((int(name.partition("@")[2]), metrics[name]) for name in metrics if name.startswith("recall@"))
+        if any(less > more for (_, less), (_, more) in pairwise(recalls)):
+            yield "Recall@K falls where K grows"
+        if counts and abs(metrics.get(self.primary, -1) - counts.share) > 1e-9:
+            yield f"{self.primary} is not what its counts by class add up to, {counts.share}"
+
+    def rehearse(self, dim: int, images: int, device: torch.device) -> None:
+        """Search random embeddings, five of each class."""
+        rows = torch.rand(images, dim, generator=torch.Generator().manual_seed(0)).to(device)
+        retrieval_metrics(rows, torch.arange(images).numpy() // 5, ks=(1,))
+
+    def _ks_on(self, split: str) -> tuple[int, ...]:
+        return self.ks if split == "test" else (1,)
 
 
-def measure_test(network: torch.nn.Module, source: ImageSource, ks: Sequence[int], device: torch.device) -> Measured:
-    """Embed the test images in batches and measure retrieval among them.
+def check_split(table: pd.DataFrame, split: str, ks: tuple[int, ...]) -> None:
+    """Refuse a split where Recall@K can't be measured; one without images is fine.
 
     Args:
-        network: from images to embeddings, on the device.
-        source: of the images; some may only ask, or only be found.
+        table: of the images.
+        split: its name.
         ks: the Ks of Recall@K.
-        device: where the network is.
+
+    Raises:
+        ValueError: fewer images than the largest K asks for, or no two of one class.
     """
-    indices = indices_of(source.table, "test")
-    labels = source.table["label"].to_numpy(dtype=str)[indices]
-    query, gallery = roles_of(source.table, indices)
-    embeddings = embed(network, evaluation_batches(source, indices), device)
-    answers = query_results(torch.from_numpy(embeddings).to(device), labels, ks, query=query, gallery=gallery)
-    return Measured(embeddings, means(answers, ks), _by_class(answers))
-
-
-def evaluation_batches(source: ImageSource, indices: NDArray[np.int64]) -> Iterator[torch.Tensor]:
-    """The views for evaluation of these images, as many at a time as memory has room for; none of none."""
-    parts = torch.split(torch.from_numpy(indices), EVALUATION_BATCH) if len(indices) else ()
-    return (source.test_batch(part) for part in parts)
-
-
-def _by_class(answers: QueryResults) -> ClassCounts:
-    counts = recall_by_class(answers)
-    return ClassCounts(
-        classes=tuple(counts.labels.tolist()),
-        queries=tuple(counts.queries.tolist()),
-        correct=tuple(counts.correct.tolist()),
-    )
+    indices = indices_of(table, split)
+    if not len(indices):
+        return
+    query, gallery = roles_of(table, indices)
+    labels = table["label"].to_numpy(dtype=str)[indices]
+    found, counts = np.unique(labels[gallery], return_counts=True)
+    sizes = dict(zip(found.tolist(), counts.tolist(), strict=True))
+    if not any(sizes.get(labels[at], 0) > gallery[at] for at in np.flatnonzero(query)):
+        raise ValueError(f"no {split} image has another image of its class to be found: use larger classes")
+    others = int(gallery.sum() - np.any(query & gallery))
+    if others < max(ks):
+        raise ValueError(
+            f"Recall@K is asked for K = {max(ks)}, but a {split} image has {others} others: use more classes"
+        )

@@ -159,10 +159,9 @@ class Bars:
 
     def finished(self, fingerprint: str, row: Row) -> None:
         """A run has its row."""
-        recall, seconds = row.metrics["recall@1"], row.train_seconds + row.evaluate_seconds
-        self._end(
-            fingerprint, Text(f"Recall@1 {100 * recall:.1f} %  ({seconds:.0f} s)"), done=row.experiment.training.steps
-        )
+        share, seconds = row.metrics[row.primary], row.train_seconds + row.evaluate_seconds
+        result = Text(f"{row.primary.capitalize()} {100 * share:.1f} %  ({seconds:.0f} s)")
+        self._end(fingerprint, result, done=row.experiment.training.steps)
 
     def failed(self, fingerprint: str, error: str) -> None:
         """A run can't be finished."""

@@ -12,13 +12,14 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment, Net, Term, Training, changed
 from relbench.losses import Batch, Shapes, class_centres, find_loss, guarded, made_up_batch
 from relbench.losses.inputs import Requirement
-from relbench.models import Classifier, Embedder, FeatureExtractor, build_classifier, build_embedder, embed
+from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
 from relbench.results.run_folder import has_classifier, load_trained
-from relbench.tasks.retrieval import evaluation_batches
+from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
 from relbench.training.trainer import TrainingData, TrainingSetup
 
@@ -57,6 +58,7 @@ def assemble(experiment: Experiment, networks: Networks, data: TrainingData) -> 
         classifier=classifier_of(experiment, data.classes),
         teacher=networks.teacher(experiment) if experiment.teacher else None,
         data=data,
+        primary=find_task(experiment.task).primary,
     )
 
 
@@ -174,7 +176,7 @@ def laid_out(network: Embedder, training: Training) -> Embedder:
 def table_data(
     source: ImageSource,
     batches: Callable[[torch.Tensor, torch.Generator], Iterable[torch.Tensor]],
-    validate: Callable[[nn.Module], dict[str, float]],
+    validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
 ) -> TrainingData:
     """The training images of a table.
 
@@ -236,9 +238,11 @@ def _part(term: Term, layer: str, experiment: Experiment, shapes: Shapes) -> Wei
     return WeightedLoss(term.loss, term.weight, guarded(entry, loss) if term.source else loss, entry.takes, layer)
 
 
-def classifier_of(experiment: Experiment, classes: int) -> Classifier | None:
-    """A new classifier on the embeddings, where some loss takes its logits."""
-    return build_classifier(experiment.net, classes, experiment.seed) if has_classifier(experiment) else None
+def classifier_of(experiment: Experiment, classes: int) -> nn.Module | None:
+    """A new classifier on the embeddings, where the task has one or some loss takes its logits."""
+    if not has_classifier(experiment):
+        return None
+    return find_task(experiment.task).head(experiment.net, classes, experiment.seed)
 
 
 def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
@@ -278,5 +282,5 @@ def _shown_twice(batch: Batch, channels: int, classes: int) -> TrainingData:
         labels=batch.labels,
         batches=lambda _: iter((batch.indices, batch.indices)),
         views=lambda indices, _: torch.zeros(len(indices), 0),
-        validate=lambda _: {},
+        validate=lambda *_: {},
     )

@@ -32,8 +32,8 @@ class TrainingData:
         labels: class number of every index that batches name.
         batches: endless; indices of images.
         views: from indices to images, as they are trained on.
-        validate: metrics on validation classes, the task's primary one among them; nothing where there are no such
-            classes. What else it returns is only written down.
+        validate: from a network and its classifier to metrics on validation images, the task's primary one among them;
+            nothing where there are no such images. What else it returns is only written down.
     """
 
     channels: int
@@ -41,7 +41,7 @@ class TrainingData:
     labels: torch.Tensor
     batches: Callable[[torch.Generator], Iterator[torch.Tensor]]
     views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-    validate: Callable[[nn.Module], dict[str, float]]
+    validate: Callable[[nn.Module, nn.Module | None], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class TrainingSetup:
         classifier: trained along, for losses that take logits.
         teacher: what the network is compared with.
         data: images.
+        primary: the metric that the best step is chosen by.
     """
 
     network: nn.Module
@@ -63,6 +64,7 @@ class TrainingSetup:
     classifier: nn.Module | None
     teacher: Teacher | None
     data: TrainingData
+    primary: str
 
     def objective(self) -> Objective:
         """The weighted sum of the losses."""
@@ -136,7 +138,7 @@ class Trainer:
         self._cuda_generator: torch.Tensor | None = None
         if checkpoint.exists():
             with fits(checkpoint):
-                self._restore(load_checkpoint(checkpoint, fingerprint, training.steps))
+                self._restore(load_checkpoint(checkpoint, fingerprint, training.steps, setup.primary))
         elif start:
             self._begin_from(start)
 
@@ -217,18 +219,19 @@ class Trainer:
     def _validate(self, tracker: Tracker) -> None:
         self._check_weights(self._step)
         tracker.begin("validating")
-        metrics = self._setup.data.validate(self._network)
+        metrics = self._setup.data.validate(self._network, self._setup.classifier)
         self._history[-1].update(metrics)
         if metrics:
             tracker.log({"step": self._step} | metrics)
         tracker.begin("training")
-        if self._training.selection == "validation" and self._is_best(metrics["recall@1"]):
+        if self._training.selection == "validation" and self._is_best(metrics[self._setup.primary]):
             weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
             losses = {name: tensor.cpu().clone() for name, tensor in self._objective.state_dict().items()}
             self._best = {"step": self._step, "network": weights, "losses": losses}
 
-    def _is_best(self, recall: float) -> bool:
-        return all(recall > entry["recall@1"] for entry in self._history[:-1] if "recall@1" in entry)
+    def _is_best(self, value: float) -> bool:
+        primary = self._setup.primary
+        return all(value > entry[primary] for entry in self._history[:-1] if primary in entry)
 
     def _take_global_generators(self) -> None:
         """Set torch's global generators from the run's own; a resumed run has their states from the checkpoint."""

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pytest
 
 from relbench.analysis.comparable import refuse_unfair, settings, unequal_settings
+from relbench.counts import Counts
 from relbench.experiment import Experiment, Net, Term, changed
-from relbench.results.records import ClassCounts, Entry, Machine, Role, Row
+from relbench.results.records import Entry, Machine, Role, Row
 
 TRIPLET = (Term(loss="triplet"),)
 ANGLE = (*TRIPLET, Term(loss="rkd_angle"))
@@ -29,7 +30,7 @@ def as_row(experiment: Experiment, data_hash: str = "h") -> Row:
         selected_step=1,
         metrics={"recall@1": 0.5},
         validation={},
-        by_class=ClassCounts(classes=("a",), queries=(2,), correct=(1,)),
+        counts=Counts(groups=("a",), trials=(2,), correct=(1,)),
         history=({"step": 1},),
         train_seconds=1,
         evaluate_seconds=1,

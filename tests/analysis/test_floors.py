@@ -13,12 +13,13 @@ import torch
 import relbench.analysis.floors
 from relbench.analysis.floors import FloorSettings, finished_floor, floors_of, measured_with, with_floors
 from relbench.analysis.summarise import summarise
+from relbench.counts import Counts
 from relbench.data.table import Shape
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data, Experiment, Net, Term
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
-from relbench.results.records import ClassCounts, Entry, Machine, Plan, Row
+from relbench.results.records import Entry, Machine, Plan, Row
 
 KS = (1, 2, 4)
 NET = Net(trunk="conv4", width=2, dim=4)
@@ -66,7 +67,7 @@ def row_of(experiment):
         selected_step=1000,
         metrics=metrics,
         validation={},
-        by_class=ClassCounts(classes=("a", "b"), queries=(4, 4), correct=(2, 2)),
+        counts=Counts(groups=("a", "b"), trials=(4, 4), correct=(2, 2)),
         history=({"step": 1000},),
         train_seconds=1,
         evaluate_seconds=1,

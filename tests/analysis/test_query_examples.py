@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import relbench.analysis.query_examples
-from relbench.analysis.images import Counts
+from relbench.analysis.images import Outcomes
 from relbench.analysis.query_examples import with_examples
 from relbench.analysis.summarise import summarise
 from relbench.data.datasets.glyphs import GLYPHS
@@ -17,7 +17,7 @@ from relbench.data.table import Shape, indices_of
 from relbench.evaluation import query_results, recall_by_class
 from relbench.experiment import Experiment, Term, changed
 from relbench.report.page import page_text
-from relbench.results.records import ClassCounts, Entry, Machine, Plan, Row
+from relbench.results.records import Entry, Machine, Plan, Row
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
 STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
@@ -57,20 +57,15 @@ class Folder:
         path = self.results / "runs" / experiment.fingerprint / "embeddings.npz"
         keep(path, embeddings, labels, **masks)
         counts = recall_by_class(query_results(np.array(embeddings), labels, (1,), **masks))
-        by_class = ClassCounts(
-            classes=tuple(counts.labels.tolist()),
-            queries=tuple(counts.queries.tolist()),
-            correct=tuple(counts.correct.tolist()),
-        )
         self.rows[experiment.fingerprint] = Row(
             fingerprint=experiment.fingerprint,
             experiment=experiment,
             data_hash="h",
             parameters=1,
             selected_step=1,
-            metrics={"recall@1": by_class.recall},
+            metrics={"recall@1": counts.share},
             validation={"recall@1": 0.5},
-            by_class=by_class,
+            counts=counts,
             history=({"step": 1, "recall@1": 0.5},),
             train_seconds=1,
             evaluate_seconds=1,
@@ -128,7 +123,7 @@ def pictures(monkeypatch):
 def test_a_case_by_hand(small):
     """By the teacher no query is right; the student is right for a0 and a1 alone."""
     examples = small.summary.examples
-    assert examples.counts == Counts(both=0, fixed=2, broken=0, neither=4)
+    assert examples.counts == Outcomes(both=0, fixed=2, broken=0, neither=4)
     assert (examples.teacher, examples.student, examples.seed) == ("teacher", "rkd", 0)
     assert sorted(example.query.name for example in examples.fixed) == ["image 0", "image 1"]
     assert examples.broken == ()

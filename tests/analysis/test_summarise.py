@@ -8,12 +8,13 @@ import pytest
 
 from relbench.analysis.query_examples import with_examples
 from relbench.analysis.summarise import read_results, summarise
-from relbench.evaluation import RecallCounts, compare
+from relbench.counts import Counts
+from relbench.evaluation import compare
 from relbench.evaluation.comparison import Interval
 from relbench.experiment import Experiment, Term, Training, changed
 from relbench.losses import LOSSES
 from relbench.report import write_report
-from relbench.results.records import ClassCounts, Entry, Machine, Plan, Row, write_record
+from relbench.results.records import Entry, Machine, Plan, Row, write_record
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
 STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
@@ -32,7 +33,7 @@ def make_row(experiment, correct, *, data_hash="h", queries=QUERIES):
         selected_step=1000,
         metrics={"recall@1": sum(correct) / sum(queries), "map@r": 0.5},
         validation={"recall@1": 0.5},
-        by_class=ClassCounts(classes=("a", "b", "c")[: len(queries)], queries=queries, correct=correct),
+        counts=Counts(groups=("a", "b", "c")[: len(queries)], trials=queries, correct=correct),
         history=({"step": 1000, "recall@1": 0.5},),
         train_seconds=1,
         evaluate_seconds=1,
@@ -264,7 +265,7 @@ def paired(counts, pairs=ASKED):
 
 def by_hand(label, other, seeds):
     own, others = (
-        [RecallCounts(np.array(["a", "b", "c"]), np.array(QUERIES), np.array(COUNTS[name, seed])) for seed in seeds]
+        [Counts(groups=("a", "b", "c"), trials=tuple(QUERIES), correct=tuple(COUNTS[name, seed])) for seed in seeds]
         for name in (label, other)
     )
     return compare(own, others, generator=np.random.default_rng(0))

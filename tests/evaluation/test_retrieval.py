@@ -223,11 +223,12 @@ def test_counts_by_class_add_up_to_the_recall(clustered, labels):
     answers = query_results(clustered, labels, KS)
     for k in KS:
         counts = recall_by_class(answers, k)
-        assert counts.labels.tolist() == sorted(set(labels.tolist()))
-        assert counts.queries.tolist() == [int((labels == label).sum()) for label in counts.labels]
-        for label, correct in zip(counts.labels, counts.correct, strict=True):
+        names = sorted(set(labels.tolist()))
+        assert counts.groups == tuple(map(str, names))
+        assert list(counts.trials) == [int((labels == label).sum()) for label in names]
+        for label, correct in zip(names, counts.correct, strict=True):
             assert correct == answers.correct_at(k)[labels == label].sum()
-        assert counts.correct.sum() / counts.queries.sum() == means(answers, KS)[f"recall@{k}"]
+        assert sum(counts.correct) / sum(counts.trials) == counts.share == means(answers, KS)[f"recall@{k}"]
 
 
 def test_progress_counts_every_query(clustered, labels):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from relbench.evaluation import RecallCounts, compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation import Counts, compare, holm, paired_class_bootstrap, seed_interval
 from relbench.evaluation.comparison import Comparison, Interval
 
 QUERIES = np.full(40, 12)
@@ -18,7 +18,12 @@ def generator(seed=0):
 
 
 def counts(correct, queries=QUERIES):
-    return RecallCounts(np.arange(len(queries)), np.asarray(queries), np.asarray(correct))
+    groups = tuple(f"c{at}" for at in range(len(queries)))
+    return Counts(groups=groups, trials=_tuple(queries), correct=_tuple(correct))
+
+
+def _tuple(numbers):
+    return tuple(np.asarray(numbers).tolist())
 
 
 def draw(rng, recall, queries=QUERIES):
@@ -238,7 +243,7 @@ def test_a_thousand_classes_take_a_fraction_of_a_second():
         ([counts([1, 1], [2, 2])], [counts([1, 1, 1], [2, 2, 2])], "not the same queries"),
         (
             [counts([1, 1], [2, 2])],
-            [RecallCounts(np.array([0, 5]), np.array([2, 2]), np.array([1, 1]))],
+            [Counts(groups=("c0", "c5"), trials=(2, 2), correct=(1, 1))],
             "not the same queries",
         ),
     ],

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from relbench.evaluation import RecallCounts, compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation import Counts, compare, holm, paired_class_bootstrap, seed_interval
 from relbench.evaluation.comparison import Comparison
 
 HARDEST, EASIEST = 0.001, 0.8
@@ -56,7 +56,10 @@ def draw_counts(rng, world, skills):
 def draw_table(rng, world, skills) -> list[Comparison]:
     """Each student against the teacher, which has the first skill."""
     correct, queries = draw_counts(rng, world, skills)
-    counts = [[RecallCounts(np.arange(world.classes), queries, one) for one in method] for method in correct]
+    groups, trials = tuple(f"c{at}" for at in range(world.classes)), tuple(queries.tolist())
+    counts = [
+        [Counts(groups=groups, trials=trials, correct=tuple(one.tolist())) for one in method] for method in correct
+    ]
     return [compare(student, counts[0], generator=rng, resamples=RESAMPLES) for student in counts[1:]]
 
 

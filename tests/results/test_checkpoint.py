@@ -28,7 +28,7 @@ STATE = {
 
 def test_round_trip(tmp_path):
     save_checkpoint(STATE, tmp_path / "c.pt")
-    loaded = load_checkpoint(tmp_path / "c.pt", "abc", 9)
+    loaded = load_checkpoint(tmp_path / "c.pt", "abc", 9, "recall@1")
     assert loaded["step"] == 3
     assert torch.equal(loaded["network"]["w"], STATE["network"]["w"])
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
@@ -41,7 +41,7 @@ def test_truncated(tmp_path, share):
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
     with pytest.raises(ValueError, match=r"c\.pt is not a readable checkpoint of this run .*delete it") as caught:
-        load_checkpoint(path, "abc", 9)
+        load_checkpoint(path, "abc", 9, "recall@1")
     assert "\n" not in str(caught.value)
 
 
@@ -63,7 +63,7 @@ def test_an_inner_pickle_that_is_cut_short(tmp_path):
         with pytest.raises(
             CheckpointError, match=r"\A.+c\.pt is not a readable checkpoint of this run .*delete it.+\Z"
         ):
-            load_checkpoint(path, "abc", 9)
+            load_checkpoint(path, "abc", 9, "recall@1")
 
 
 def test_a_gpu_without_room_is_no_fault_of_the_checkpoint(tmp_path):
@@ -84,7 +84,7 @@ def test_a_changed_bit_anywhere_is_refused(tmp_path):
     """In weights, moments and generators, in numbers and names, and in the hash itself: most would never show."""
     path = tmp_path / "c.pt"
     save_checkpoint(FULL, path)
-    assert load_checkpoint(path, "abc", 9).keys() == FULL.keys()
+    assert load_checkpoint(path, "abc", 9, "recall@1").keys() == FULL.keys()
     pickled, members = inner_pickle(path)
     for name in (name for name in members if "/data" in name):
         for place in range(0, len(members[name]), 1 + len(members[name]) // 15):
@@ -94,7 +94,7 @@ def test_a_changed_bit_anywhere_is_refused(tmp_path):
                 for member, content in members.items():
                     archive.writestr(member, changed if member == name else content)
             try:
-                found = load_checkpoint(path, "abc", 9)
+                found = load_checkpoint(path, "abc", 9, "recall@1")
             except CheckpointError:
                 continue
             assert name == pickled  # the same content may be written in several ways
@@ -103,23 +103,23 @@ def test_a_changed_bit_anywhere_is_refused(tmp_path):
 
 def test_a_checkpoint_without_a_hash_is_an_old_one(tmp_path):
     torch.save(FULL, tmp_path / "c.pt")
-    assert load_checkpoint(tmp_path / "c.pt", "abc", 9).keys() == FULL.keys()
+    assert load_checkpoint(tmp_path / "c.pt", "abc", 9, "recall@1").keys() == FULL.keys()
     torch.save(FULL | {"hasj": "0" * 64}, tmp_path / "c.pt")  # no old one: the hash's name is damaged
     with pytest.raises(CheckpointError, match="'hasj' is not part of a checkpoint"):
-        load_checkpoint(tmp_path / "c.pt", "abc", 9)
+        load_checkpoint(tmp_path / "c.pt", "abc", 9, "recall@1")
 
 
 def test_of_another_experiment(tmp_path):
     save_checkpoint(STATE, tmp_path / "c.pt")
     with pytest.raises(ValueError, match=r"another experiment \(abc, expected xyz\)"):
-        load_checkpoint(tmp_path / "c.pt", "xyz", 9)
+        load_checkpoint(tmp_path / "c.pt", "xyz", 9, "recall@1")
 
 
 @pytest.mark.parametrize("writer", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value, protocol=2))])
 def test_code_in_a_checkpoint_is_not_run(tmp_path, writer):
     writer({**STATE, "extra": Hostile(tmp_path / "ran")}, tmp_path / "c.pt")
     with pytest.raises(ValueError, match="not a readable checkpoint"):
-        load_checkpoint(tmp_path / "c.pt", "abc", 9)
+        load_checkpoint(tmp_path / "c.pt", "abc", 9, "recall@1")
     assert not (tmp_path / "ran").exists()
 
 
@@ -127,7 +127,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, writer):
 def test_something_else(tmp_path, content):
     torch.save(content, tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match=r"c\.pt is not a readable checkpoint of this run .*delete it"):
-        load_checkpoint(tmp_path / "c.pt", "abc", 9)
+        load_checkpoint(tmp_path / "c.pt", "abc", 9, "recall@1")
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,7 @@ def test_something_else(tmp_path, content):
 def test_parts_that_do_not_belong_together(tmp_path, change, why):
     save_checkpoint({**STATE, **change}, tmp_path / "c.pt")
     with pytest.raises(CheckpointError, match=r"c\.pt is not a readable checkpoint of this run") as caught:
-        load_checkpoint(tmp_path / "c.pt", "abc", 9)
+        load_checkpoint(tmp_path / "c.pt", "abc", 9, "recall@1")
     assert why in str(caught.value)
 
 
@@ -183,7 +183,7 @@ def test_full_disk(tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", lambda value, _, save=torch.save: save(value, "/dev/full"))
     with pytest.raises(OSError, match=r"c\.pt can't be written \(.+\): is the disk full\?"):
         save_checkpoint({**STATE, "more": torch.zeros(10**5)}, path)
-    assert "more" not in load_checkpoint(path, "abc", 9)
+    assert "more" not in load_checkpoint(path, "abc", 9, "recall@1")
 
 
 def test_selected_weights():

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from relbench.counts import Counts
 from relbench.experiment import TRANSFORM_OF, Experiment, Term, changed, flattened
 from relbench.results.records import (
-    ClassCounts,
     Entry,
     Machine,
     Plan,
@@ -35,7 +35,7 @@ def row(experiment, recall=0.5):
         selected_step=6,
         metrics={"recall@1": recall, "map@r": 0.25},
         validation={"recall@1": 0.75},
-        by_class=ClassCounts(classes=("0041", "été ✓"), queries=(12, 12), correct=(5, 7)),
+        counts=Counts(groups=("0041", "été ✓"), trials=(12, 12), correct=(5, 7)),
         history=tuple({"step": float(step), "loss": value} for step, value in enumerate(AWKWARD)),
         train_seconds=12.5,
         evaluate_seconds=0.1,
@@ -168,7 +168,7 @@ def test_not_such_a_record(path, change, where):
     [
         (lambda content: content["metrics"].update({"recall@1": 0.75}), "counts by class add up to, 0.5"),
         (lambda content: content["metrics"].pop("recall@1"), "counts by class add up to, 0.5"),
-        (lambda content: content["by_class"].update(correct=[6, 7]), "counts by class add up to, 0.54"),
+        (lambda content: content["counts"].update(correct=[6, 7]), "counts by class add up to, 0.54"),
         (lambda content: content["metrics"].update({"map@r": 1.5}), "map@r = 1.5 is not in [0, 1]"),
         (lambda content: content["validation"].update({"recall@1": -0.1}), "recall@1 = -0.1 is not in [0, 1]"),
         (lambda content: content.update(history=[]), "step 6, which counts, is missing from its history"),
@@ -188,15 +188,15 @@ def test_row_that_contradicts_itself(path, change, why):
 @pytest.mark.parametrize(
     ("counts", "why"),
     [
-        ({"correct": [5]}, "by_class: classes, queries and correct must be of one length"),
-        ({"classes": [], "queries": [], "correct": []}, "of one length, above 0"),
-        ({"correct": [5, 13]}, "more correct queries than queries"),
-        ({"correct": [-1, 13]}, "more correct queries than queries"),
-        ({"queries": [12, 0], "correct": [12, 0]}, "or none at all"),
+        ({"correct": [5]}, "counts: groups, trials and correct must be of one length"),
+        ({"groups": [], "trials": [], "correct": []}, "of one length, above 0"),
+        ({"correct": [5, 13]}, "more correct trials than trials"),
+        ({"correct": [-1, 13]}, "more correct trials than trials"),
+        ({"trials": [12, 0], "correct": [12, 0]}, "or none at all"),
     ],
 )
 def test_counts_that_cannot_be(path, counts, why):
-    edit(path, lambda content: content["by_class"].update(counts))
+    edit(path, lambda content: content["counts"].update(counts))
     message = refusal(lambda: read_row(path, STUDENT.fingerprint))
     assert message.startswith(f"{path} is not a readable row (")
     assert why in message

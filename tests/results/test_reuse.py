@@ -88,7 +88,7 @@ def test_a_damaged_row_elsewhere_is_told(tmp_path, finished, monkeypatch):
 
 def test_a_damaged_checkpoint_elsewhere_is_told(tmp_path, finished, monkeypatch):
     there = finished(tmp_path / "first" / "runs", TEACHER)
-    monkeypatch.setattr(RunFolder, "state", lambda folder: load_checkpoint(folder.checkpoint, "0", 1))
+    monkeypatch.setattr(RunFolder, "state", lambda folder: load_checkpoint(folder.checkpoint, "0", 1, "recall@1"))
     with pytest.raises(ValueError, match=f"{there.checkpoint} is not a readable checkpoint.*delete {there.path}"):
         link_finished([TEACHER], tmp_path / "second" / "runs", tmp_path)
     assert not (tmp_path / "second").exists()

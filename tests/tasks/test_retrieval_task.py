@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+import relbench.data.cached_views
 import relbench.evaluation.retrieval
-import relbench.tasks.retrieval
 from relbench.data.table import Shape
-from relbench.tasks.retrieval import CachedViews, measure_test
+from relbench.tasks import Model
+from relbench.tasks.retrieval import RetrievalTask
 
 CPU = torch.device("cpu")
 
@@ -44,13 +45,17 @@ def points(**roles):
     return Points(table, Shape(channels=1, size=1), [])
 
 
+def evaluate(source, split="test"):
+    return RetrievalTask(ks=(1, 3)).evaluate(Model(Scattered(), CPU), source, split)
+
+
 HALVES = {"query": np.arange(20) % 2 == 0, "gallery": np.arange(20) % 2 == 1}
 
 
 @pytest.mark.parametrize("roles", [{}, HALVES], ids=["all", "query and gallery"])
 def test_recall_in_loops(roles):
     source = points(**roles)
-    found = measure_test(Scattered(), source, (1, 3), CPU)
+    found = evaluate(source)
     test = [at for at in range(20) if at % 5 < 3]
     places = dict(zip(test, found.embeddings.astype(float), strict=True))
     assert found.embeddings.shape == (12, 2)
@@ -67,10 +72,10 @@ def test_recall_in_loops(roles):
             np.mean([one for all_ in by_label.values() for one in all_])
         )
     assert set(found.metrics) == {"recall@1", "recall@3", "r_precision", "map@r"}
-    assert dict(zip(found.by_class.classes, found.by_class.correct, strict=True)) == {
+    assert dict(zip(found.counts.groups, found.counts.correct, strict=True)) == {
         label: sum(one) for label, one in hits[1].items()
     }
-    assert list(found.by_class.queries) == [len(one) for one in hits[1].values()]
+    assert list(found.counts.trials) == [len(one) for one in hits[1].values()]
 
 
 def test_embeddings_of_the_cpu_are_searched_there(monkeypatch):
@@ -80,53 +85,13 @@ def test_embeddings_of_the_cpu_are_searched_there(monkeypatch):
     monkeypatch.setattr(
         relbench.evaluation.retrieval, "choose_backend", lambda *given: chosen.append(choose(*given)) or chosen[-1]
     )
-    measure_test(Scattered(), points(), (1, 3), CPU)
+    evaluate(points())
     assert chosen == [("faiss", CPU)]
 
 
 def test_images_come_in_batches(monkeypatch):
     whole, parts = points(), points()
-    expected = measure_test(Scattered(), whole, (1, 3), CPU)
-    monkeypatch.setattr(relbench.tasks.retrieval, "EVALUATION_BATCH", 5)
-    assert measure_test(Scattered(), parts, (1, 3), CPU).metrics == expected.metrics
+    expected = evaluate(whole)
+    monkeypatch.setattr(relbench.data.cached_views, "EVALUATION_BATCH", 5)
+    assert evaluate(parts).metrics == expected.metrics
     assert (whole.asked, parts.asked) == ([12], [5, 5, 2])
-
-
-class Counting:
-    """A source that counts what it makes."""
-
-    table, shape, content, data_hash = None, None, "c", "h"
-
-    def __init__(self):
-        self.made = []
-
-    def train_batch(self, lines, generator):
-        return torch.rand(len(lines), generator=generator)
-
-    def test_batch(self, lines):
-        self.made.append(lines.tolist())
-        return lines.float().repeat(4, 1).T
-
-
-def test_views_are_made_once_and_kept():
-    source = Counting()
-    views = CachedViews(source)
-    first, second = torch.arange(3), torch.arange(3, 5)
-    for _ in range(2):
-        assert torch.equal(views.test_batch(first), Counting().test_batch(first))
-        assert torch.equal(views.test_batch(second), Counting().test_batch(second))
-    assert source.made == [[0, 1, 2], [3, 4]]
-
-
-def test_views_for_which_there_is_no_room_are_made_anew():
-    source = Counting()
-    views = CachedViews(source, room=3 * 4 * 4)  # three images of four numbers of four bytes
-    for _ in range(2):
-        views.test_batch(torch.arange(3))
-        views.test_batch(torch.arange(3, 5))
-    assert source.made == [[0, 1, 2], [3, 4], [3, 4]]
-
-
-def test_training_views_are_never_kept():
-    views, generator = CachedViews(Counting()), torch.Generator().manual_seed(0)
-    assert not torch.equal(views.train_batch(torch.arange(3), generator), views.train_batch(torch.arange(3), generator))

@@ -103,9 +103,9 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
         labels=torch.arange(50),
         batches=batches,
         views=images,
-        validate=lambda _: {"recall@1": next(validations)},
+        validate=lambda *_: {"recall@1": next(validations)},
     )
-    return TrainingSetup(network, Shown(network), parts, its_classifier, taught, data)
+    return TrainingSetup(network, Shown(network), parts, its_classifier, taught, data, primary="recall@1")
 
 
 def train(path, training=TRAINING, on_step=lambda step: None, start=None, **task):
@@ -256,7 +256,7 @@ def test_a_second_stage_that_has_begun_goes_on_from_its_own_checkpoint(tmp_path)
     start = train(tmp_path / "first.pt", HALF)
     expected = train(tmp_path / "second.pt", HALF, start=start)
     assert_equal(train(tmp_path / "second.pt", HALF, start=start), expected)
-    assert_equal(load_checkpoint(tmp_path / "second.pt", "abc", 20), expected)
+    assert_equal(load_checkpoint(tmp_path / "second.pt", "abc", 20, "recall@1"), expected)
 
 
 @on_a_gpu
@@ -279,7 +279,7 @@ def test_a_finished_run_is_not_trained_again(tmp_path):
 
 
 def test_the_returned_state_is_the_checkpoint(tmp_path):
-    assert_equal(train(tmp_path / "a.pt"), load_checkpoint(tmp_path / "a.pt", "abc", 10**6))
+    assert_equal(train(tmp_path / "a.pt"), load_checkpoint(tmp_path / "a.pt", "abc", 10**6, "recall@1"))
 
 
 def test_global_random_numbers_are_left_alone(tmp_path):
@@ -351,7 +351,7 @@ def test_selection_of_the_last_step(tmp_path):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(tmp_path):
     with pytest.raises(DivergedError, match="step 25: the loss term 'drawn' is nan"):
         train(tmp_path / "a.pt", poisoned_at=25)
-    state = load_checkpoint(tmp_path / "a.pt", "abc", 10**6)
+    state = load_checkpoint(tmp_path / "a.pt", "abc", 10**6, "recall@1")
     assert state["step"] == 20
     assert all(torch.isfinite(tensor).all() for tensor in state["network"].values())
 

@@ -23,6 +23,7 @@ from relbench.grid.estimate.image_counts import ImageCounts, image_counts, is_th
 from relbench.grid.estimate.in_time import in_time
 from relbench.machine import describe_machine
 from relbench.results.records import Row
+from relbench.tasks import find_task
 
 __all__ = [
     "LONGEST",
@@ -116,7 +117,7 @@ def estimated(
         if rows := known.get(_looks(one)):
             seconds, measured = _seconds_as_before(rows, left), "finished runs of the same kind"
         elif rate := rates.get(kind) or alike.get(kind.networks):
-            seconds, measured = _seconds(one.training, counts, rate, left), rate.measured
+            seconds, measured = _seconds(one, counts, rate, left), rate.measured
         estimates[one.fingerprint] = Estimate(seconds, disk[_form(one)], measured)
     return estimates
 
@@ -150,11 +151,12 @@ def _representatives(experiments: Sequence[Experiment], images: Mapping[Data, Im
     return {kind: runs[kind] for kind in (*reversed(first), *(kind for kind in runs if kind not in first))}
 
 
-def _seconds(training: Training, counts: ImageCounts, rates: Rates, left: int) -> float:
+def _seconds(experiment: Experiment, counts: ImageCounts, rates: Rates, left: int) -> float:
     """Steps, validations (one at the last step, however many there were before), and the test."""
+    training, growth = experiment.training, find_task(experiment.task).growth
 
     def embedding(images: int) -> float:
-        return images * rates.image + images**2 * rates.pair
+        return images * rates.image + float(images**growth) * rates.scoring
 
     test, views = embedding(counts.test), counts.test * rates.view  # views are made once and kept
     validation = embedding(counts.validation) + (test if training.log_test_metrics else 0)

@@ -13,12 +13,12 @@ import torch
 from torch import nn
 
 from relbench.data import find_rendered
-from relbench.evaluation import retrieval_metrics
+from relbench.data.cached_views import EVALUATION_BATCH
 from relbench.experiment import Experiment, changed
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import embed
 from relbench.run import computing, own_losses_named
-from relbench.tasks.retrieval import EVALUATION_BATCH
+from relbench.tasks import Task, find_task
 from relbench.trackers import Silent
 from relbench.training import DivergedError, Trainer, TrainingData, TrainingSetup
 from relbench.training.assemble import UntrainedNetworks, assemble
@@ -26,7 +26,7 @@ from relbench.training.assemble import UntrainedNetworks, assemble
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
 LEAST_ROWS = 8  # images: no loss finds so many too few
 REPEATS = 5  # of work that is shorter
-SEARCHED = 2000  # made-up embeddings
+SCORED = 2000  # made-up embeddings
 WHOLE, PART = "steps on whole batches", "steps on parts of batches"  # that were measured
 ENDLESS = 10**8  # steps, the first few of which are made
 
@@ -39,14 +39,14 @@ class Rates:
         step: of training, a whole batch.
         image: embedding one.
         view: making one to be tested with; 0 where images are read, which is not measured.
-        pair: comparing a query with one other image.
+        scoring: scoring embeddings: how long some take, divided by the power of their number that it grows with.
         measured: on what, in a few words.
     """
 
     step: float
     image: float
     view: float
-    pair: float
+    scoring: float
     measured: str
 
 
@@ -54,6 +54,7 @@ class Rates:
 class Kind:
     """What the time of a step depends on, but for what matters little: dimensions, options, the number of classes."""
 
+    task: str
     nets: tuple[tuple[str, int | None], ...]  # trunk and width of the student, then of its teacher, if it has one
     images: str  # the data set, where it makes its images; "" where they come from files
     size: int
@@ -81,6 +82,7 @@ def kind_of(experiment: Experiment, channels: int) -> Kind:
     """Which kind of run an experiment is."""
     training, ones = experiment.training, [one for one in (experiment, experiment.teacher) if one]
     return Kind(
+        task=experiment.task.kind,
         nets=tuple((one.net.trunk, one.net.width) for one in ones),
         images=experiment.data.name if find_rendered(experiment.data.name) else "",
         size=experiment.data.size,
@@ -170,7 +172,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
             step=step.rate * batch,
             image=_embedding(setup.network, images, device),
             view=_viewing(images),
-            pair=_searching(sample.net.dim, device),
+            scoring=_scoring(find_task(sample.task), sample.net.dim, device),
             measured=WHOLE if step.images == batch else PART,
         )
 
@@ -233,7 +235,7 @@ def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stop
         labels=torch.arange(images.most) // sample.training.images_per_class % counts.classes,
         batches=batches,
         views=images.train_batch,
-        validate=lambda _: {},
+        validate=lambda *_: {},
     )
 
 
@@ -266,10 +268,9 @@ def _viewing(images: _Images) -> float:
     return stopwatch.rate
 
 
-def _searching(dim: int, device: torch.device) -> float:
-    """Seconds a pair of images."""
-    rows = torch.rand(SEARCHED, dim, generator=torch.Generator().manual_seed(0)).to(device)
-    stopwatch = Stopwatch(SEARCHED, SEARCHED, lambda: None)
+def _scoring(task: Task, dim: int, device: torch.device) -> float:
+    """Seconds of scoring, by the power of the number of images that they grow with."""
+    stopwatch = Stopwatch(SCORED, SCORED, lambda: None)
     for count in stopwatch:
-        retrieval_metrics(rows, torch.arange(count).numpy() // 5, ks=(1,))
-    return stopwatch.seconds / SEARCHED**2
+        task.rehearse(dim, count, device)
+    return stopwatch.seconds / float(SCORED**task.growth)

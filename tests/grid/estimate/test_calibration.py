@@ -156,11 +156,11 @@ def with_term(name):
 @pytest.mark.parametrize("name", [*LOSSES, "pml:MultiSimilarityLoss", "pml:ProxyAnchorLoss"])
 def test_every_loss_can_be_measured(name, monkeypatch, tmp_path):
     """From a batch of two classes on; with the clock standing still it goes up to the whole batch."""
-    monkeypatch.setattr("relbench.grid.estimate.calibration.SEARCHED", 20)
+    monkeypatch.setattr("relbench.grid.estimate.calibration.SCORED", 20)
     monkeypatch.setattr("relbench.grid.estimate.calibration.EVALUATION_BATCH", 20)
     monkeypatch.chdir(tmp_path)
     rates = calibrated((with_term(name), COUNTS))
-    assert min(rates.step, rates.image, rates.view, rates.pair) > 0
+    assert min(rates.step, rates.image, rates.view, rates.scoring) > 0
     assert rates.measured == WHOLE
     assert not list(Path().iterdir())
 

@@ -12,7 +12,7 @@ from relbench.grid.estimate.calibration import PART, WHOLE
 from relbench.machine import describe_machine
 from relbench.resolve import find_study, plan_cells
 
-RATES = Rates(step=0.5, image=0.01, view=0.002, pair=1e-5, measured=PART)
+RATES = Rates(step=0.5, image=0.01, view=0.002, scoring=1e-5, measured=PART)
 COUNTS = ImageCounts(classes=80, train=900, validation=100, test=200, test_classes=20, channels=1, text=100)
 CELLS = plan_cells(find_study("quickstart"), (0, 1), "cpu", {}, Path("nowhere"))
 EXPERIMENTS = [cell.experiment for cell in CELLS]

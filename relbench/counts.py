@@ -1,0 +1,59 @@
+"""Counts of trials and of those that came out right, by group: all that a paired test of two models needs."""
+
+from typing import Annotated, Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import model_validator
+
+from relbench.experiment import Settings, renamed
+
+
+class Counts(Settings):
+    """Trials by group, where the trials of a group come out right or wrong together.
+
+    The groups of retrieval are its test classes, and its trials the queries; those of few-shot learning are episodes.
+
+    Attributes:
+        groups: their names, each once, always in the same order.
+        trials: how many each group has.
+        correct: how many of them came out right.
+    """
+
+    groups: Annotated[tuple[str, ...], renamed("groups")]
+    trials: Annotated[tuple[int, ...], renamed("trials")]
+    correct: tuple[int, ...]
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        if not len(self.groups) == len(self.trials) == len(self.correct) > 0:
+            raise ValueError("groups, trials and correct must be of one length, above 0")
+        if not all(0 <= correct <= trials > 0 for correct, trials in zip(self.correct, self.trials, strict=True)):
+            raise ValueError("a group has more correct trials than trials, or none at all")
+        return self
+
+    @classmethod
+    def of(cls, groups: ArrayLike, correct: ArrayLike) -> Self:
+        """Counts of single trials.
+
+        Args:
+            groups: (trials,) group of each trial; groups come back sorted.
+            correct: (trials,) whether it came out right.
+
+        Example:
+            >>> Counts.of(["b", "a", "b"], [True, False, False])
+            Counts(groups=('a', 'b'), trials=(1, 2), correct=(0, 1))
+        """
+        names: NDArray[Any]
+        names, code, trials = np.unique(np.asarray(groups), return_inverse=True, return_counts=True)
+        right = np.bincount(code.reshape(-1)[np.asarray(correct, dtype=bool)], minlength=len(names))
+        return cls(
+            groups=tuple(str(name) for name in names.tolist()),
+            trials=tuple(trials.tolist()),
+            correct=tuple(right.tolist()),
+        )
+
+    @property
+    def share(self) -> float:
+        """Share of all trials that came out right."""
+        return sum(self.correct) / sum(self.trials)
