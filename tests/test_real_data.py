@@ -15,6 +15,7 @@ from data.misbehaving_server import good, page, serving, truncated
 from data.tiny_cards import KS, tiny_card
 
 from relbench.data import find_data_set
+from relbench.data.parsing import annotations
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Data
 from relbench.results.records import Row, read_record
@@ -278,6 +279,18 @@ def test_very_many_missing_images_are_counted(call, cards, tmp_path):
     assert told.count("is not in") == 50
     assert "and 10 more images are missing\n" in told
     assert told.strip().endswith("60 faults")
+
+
+@pytest.mark.parametrize("damage", [False, True])
+def test_each_list_is_parsed_once(call, cards, tmp_path, monkeypatch, damage):
+    truth = make("cub200", tmp_path / "cub200")
+    cards(tiny_card("cub200", truth, {}))
+    if damage:
+        edit(tmp_path / "cub200" / "CUB_200_2011" / "images.txt", 2, "2")
+    parsed, raw_lines = [], annotations._raw_lines
+    monkeypatch.setattr(annotations, "_raw_lines", lambda file: (parsed.append(file.name), raw_lines(file))[1])
+    assert call("data", "verify", "cub200", "--data", tmp_path).code == damage
+    assert parsed == ["images.txt", "classes.txt", "image_class_labels.txt"]
 
 
 def test_an_absent_data_set_is_one_fault(call, cards, tmp_path):

@@ -66,7 +66,18 @@ class Added(Settings):
         Raises:
             ValueError: the source is gone or damaged, or has changed since it was added.
         """
-        table = _read(Path(self.source), self.seed, self.share)
+        return self.unchanged(read_source(Path(self.source), self.seed))
+
+    def unchanged(self, table: pd.DataFrame) -> pd.DataFrame:
+        """What the source holds now, with validation classes held out.
+
+        Args:
+            table: the checked table of the source.
+
+        Raises:
+            ValueError: it has changed since it was added.
+        """
+        table = _with_validation(table, self.seed, self.share)
         if table_hash(table) != self.content:
             raise ValueError(self._changed(table))
         return table
@@ -176,7 +187,7 @@ def _is_left_over(folder: Path) -> bool:
 
 
 def _noted(name: str, source: Path, seed: int, share: float) -> Added:
-    table = _read(source, seed, share)
+    table = _with_validation(read_source(source, seed), seed, share)
     found = counts(table)
     ks = tuple(k for k in KS if k < found["gallery"])
     if not ks:
@@ -185,8 +196,16 @@ def _noted(name: str, source: Path, seed: int, share: float) -> Added:
     return Added(name=name, source=str(source), seed=seed, share=share, ks=ks, counts=found, content=content)
 
 
-def _read(source: Path, seed: int, share: float) -> pd.DataFrame:
-    table = read_image_folder(source, seed) if source.is_dir() else read_table(source)
+def read_source(source: Path, seed: int) -> pd.DataFrame:
+    """The checked table of an image folder or of a table of images.
+
+    Raises:
+        ValueError: it is refused; one line.
+    """
+    return read_image_folder(source, seed) if source.is_dir() else read_table(source)
+
+
+def _with_validation(table: pd.DataFrame, seed: int, share: float) -> pd.DataFrame:
     return table if len(indices_of(table, "validation")) else hold_out(table, share, seed)
 
 

@@ -6,13 +6,25 @@ give the same split: class ids 1 to 98 train, 99 to 196 test; the authors' own s
 parts are taken together. If a folder holds several layouts, the first one counts.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from relbench.data.download.card import packaged_card
-from relbench.data.parsing.annotations import Line, Survey, read_lines, table_of
+from relbench.data.parsing.annotations import (
+    Found,
+    Image,
+    Line,
+    Scan,
+    read_images,
+    refuse_missing,
+    scan_each,
+    scan_lines,
+    table_of,
+    try_line,
+    try_list,
+)
 from relbench.data.parsing.matlab import read_records, read_texts
 
 LAST_TRAIN_CLASS = 98
@@ -31,15 +43,14 @@ NEEDED = {  # by layout; " or " stands between places that will do
 
 PARTS = ("cars_train", "cars_test")  # of layout B
 
-Cars = tuple[list[tuple[str, Line]], list[Line]]  # (path, line ending with the class id) of each car; class names
+Cars = list[tuple[str, Line]]  # of each car its folder, and the line that begins with its file and ends with its class
 
 
-def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+def read(folder: Path) -> pd.DataFrame:
     """Read the data set in whichever layout it lies there.
 
     Args:
         folder: holds the files of one layout.
-        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table, lines as in the annotation (training part before test part); labels are id and name
@@ -48,9 +59,9 @@ def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     Raises:
         ValueError: no layout is complete, an image is missing, or an annotation is damaged; names file and line.
     """
-    cars, names = READERS[_layout(folder)](folder)
-    rows = [_row(path, line, names) for path, line in cars]
-    return table_of(folder, rows, [line for _, line in cars], check_images=check_images)
+    table, place = table_of(folder, read_images(scan(folder)))
+    refuse_missing(folder, list(table["name"]), place)
+    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -64,9 +75,10 @@ def lists(folder: Path) -> list[Path]:
     return [folder / name for name in names[_nearest(folder)]]
 
 
-def survey(folder: Path) -> Survey:
-    """Every damaged line of the lists, and the images that the others name; a damaged .mat file is one fault."""
-    return SURVEYS[_nearest(folder)](folder)
+def scan(folder: Path) -> Scan:
+    """The listed images, and what is wrong with the lists; a damaged .mat file is one fault."""
+    yield from try_list(_check_layout, folder)
+    yield from SCANS[_nearest(folder)](folder)
 
 
 def _nearest(folder: Path) -> str:
@@ -75,13 +87,11 @@ def _nearest(folder: Path) -> str:
     return min(NEEDED, key=lambda layout: (lacking[layout] == len(NEEDED[layout]), lacking[layout]))
 
 
-def _layout(folder: Path) -> str:
+def _check_layout(folder: Path) -> None:
     lacking = {layout: _lacking(folder, needed) for layout, needed in NEEDED.items()}
-    for layout, lacks in lacking.items():
-        if not lacks:
-            return layout
-    listed = "; ".join(f"layout {layout} lacks {', '.join(lacks)}" for layout, lacks in lacking.items())
-    raise ValueError(f"{folder} holds Cars196 in none of the known layouts: {listed}: complete one of them")
+    if all(lacking.values()):
+        listed = "; ".join(f"layout {layout} lacks {', '.join(lacks)}" for layout, lacks in lacking.items())
+        raise ValueError(f"{folder} holds Cars196 in none of the known layouts: {listed}: complete one of them")
 
 
 def _lacking(folder: Path, needed: tuple[str, ...]) -> list[str]:
@@ -94,91 +104,71 @@ def _most() -> int:
     return expected.train_images + expected.test_images
 
 
-def _read_a(folder: Path) -> Cars:
+def _scan_a(folder: Path) -> Scan:
     file = folder / "cars_annos.mat"
-    lines = read_records(file, "annotations", ("relative_im_path", "class"), _most())
-    return [(line.path(0), line) for line in lines], read_texts(file, "class_names", _most())
+    records = yield from _records(file, "relative_im_path")
+    names = yield from try_list(read_texts, file, "class_names", _most())
+    yield from _images([("", line) for line in records], names)
 
 
-def _read_b(folder: Path) -> Cars:
+def _scan_b(folder: Path) -> Scan:
     """The two parts use the same file names, so the folder belongs to the name."""
-    cars = [
-        (f"{part}/{line.path(0)}", line)
-        for part, file in zip(PARTS, lists(folder), strict=True)
-        for line in read_records(file, "annotations", ("fname", "class"), _most())
-    ]
-    return cars, read_texts(folder / "devkit/cars_meta.mat", "class_names", _most())
-
-
-def _read_c(folder: Path) -> Cars:
-    """A class folder is named as its class, but for "/" in a name."""
-    names = read_lines(folder / "names.csv", separator=",")
-    for line in names:
-        line.expect(1)
     cars = []
-    for part in ("train", "test"):
-        for line in read_lines(folder / f"anno_{part}.csv", separator=","):
-            line.expect(6)
-            car = _name(line, names).replace("/", "-")
-            cars.append((f"car_data/car_data/{part}/{car}/{line.path(0)}", line))
-    return cars, names
-
-
-READERS: dict[str, Callable[[Path], Cars]] = {"A": _read_a, "B": _read_b, "C": _read_c}
-
-
-def _survey_a(folder: Path) -> Survey:
-    found = Survey()
-    _look(found, folder / "cars_annos.mat", "relative_im_path", "")
-    return found
-
-
-def _survey_b(folder: Path) -> Survey:
-    found = Survey()
     for part, file in zip(PARTS, lists(folder), strict=True):
-        _look(found, file, "fname", f"{part}/")
-    return found
+        cars += [(f"{part}/", line) for line in (yield from _records(file, "fname"))]
+    names = yield from try_list(read_texts, folder / "devkit/cars_meta.mat", "class_names", _most())
+    yield from _images(cars, names)
 
 
-def _look(found: Survey, file: Path, field: str, folder: str) -> None:
-    """Look at each record of a .mat file that is there."""
-    if file.exists():
-        for line in found.tried(lambda: read_records(file, "annotations", (field, "class"), _most())):
-            found.note(lambda line=line: line, lambda line: _image(line, folder))  # type: ignore[misc]
+def _records(file: Path, path: str) -> Found[list[Line]]:
+    """Path and class id of each record of a .mat file; that it is missing is no damage in itself."""
+    attempt = try_line if file.exists() else try_list
+    return (yield from attempt(read_records, file, "annotations", (path, "class"), _most())) or []
 
 
-def _image(line: Line, folder: str) -> str:
+def _images(cars: Cars, names: Sequence[Line] | None) -> Scan:
+    for folder, line in cars:
+        path = yield from try_line(_path, line)
+        if path:
+            label = (yield from try_list(_label, line, names)) if names else None
+            yield Image(folder + path, line, *(label or ()))
+
+
+def _path(line: Line) -> str:
     line.whole(-1)
-    return folder + line.path(0)
+    return line.path(0)
 
 
-def _survey_c(folder: Path) -> Survey:
-    """Without the names of the classes the folders are not known."""
-    found = Survey()
-    file = folder / "names.csv"
-    names = found.tried(lambda: read_lines(file, separator=",")) if file.exists() else []
-    for part, listed in zip(("train", "test"), lists(folder), strict=True):
-        found.look(listed, lambda line, part=part: _image_c(line, part, list(names)), separator=",")  # type: ignore[misc]
-    return found
+def _scan_c(folder: Path) -> Scan:
+    """A class folder is named as its class, but for "/" in a name; without the names no folder is known."""
+    listed = yield from scan_lines(folder / "names.csv", separator=",")
+    names = [line for line in (yield from scan_each(listed, lambda line: line.expect(1))) if line]
+    known = names if len(names) == len(listed) else []
+    for part, file in zip(("train", "test"), lists(folder), strict=True):
+        lines = yield from scan_lines(file, separator=",")
+        for line in (yield from scan_each(lines, _check_c)):
+            image = (yield from try_line(_image_c, line, part, known)) if line and known else None
+            if image:
+                yield image
 
 
-def _image_c(line: Line, part: str, names: list[Line]) -> str | None:
+def _check_c(line: Line) -> None:
     line.expect(6)
-    path = line.path(0)
-    return f"car_data/car_data/{part}/{_name(line, names).replace('/', '-')}/{path}" if names else None
+    _path(line)
 
 
-SURVEYS: dict[str, Callable[[Path], Survey]] = {"A": _survey_a, "B": _survey_b, "C": _survey_c}
+def _image_c(line: Line, part: str, names: Sequence[Line]) -> Image:
+    label, split = _label(line, names)
+    car = label.partition(".")[2].replace("/", "-")
+    return Image(f"car_data/car_data/{part}/{car}/{line.path(0)}", line, label, split)
 
 
-def _name(line: Line, names: list[Line]) -> str:
-    """Name of the class that a line ends with."""
+SCANS: dict[str, Callable[[Path], Scan]] = {"A": _scan_a, "B": _scan_b, "C": _scan_c}
+
+
+def _label(line: Line, names: Sequence[Line]) -> tuple[str, str]:
+    """Label and split of the class that a line ends with."""
     number = line.whole(-1)
     if not 1 <= number <= len(names):
         raise line.refused(f"has class {number}, but {names[0].file} names {len(names)} classes")
-    return names[number - 1].fields[0]
-
-
-def _row(path: str, line: Line, names: list[Line]) -> tuple[str, str, str]:
-    number = line.whole(-1)
-    return path, f"{number:03d}.{_name(line, names)}", "train" if number <= LAST_TRAIN_CLASS else "test"
+    return f"{number:03d}.{names[number - 1].fields[0]}", "train" if number <= LAST_TRAIN_CLASS else "test"

@@ -4,22 +4,35 @@ Split as in zero-shot retrieval: class ids 1 to 100 train, 101 to 200 test; the 
 not used. Only listed images count, so stray files such as `._x.jpg` never enter.
 """
 
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.parsing.annotations import Line, Survey, check_numbering, read_lines, table_of
+from relbench.data.parsing.annotations import (
+    Found,
+    Image,
+    Line,
+    Scan,
+    check_numbering,
+    read_images,
+    refuse_missing,
+    scan_each,
+    scan_lines,
+    table_of,
+    try_list,
+)
 
 ROOT = "CUB_200_2011"
 LAST_TRAIN_CLASS = 100
 
 
-def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+def read(folder: Path) -> pd.DataFrame:
     """Read the unpacked archive.
 
     Args:
         folder: holds `CUB_200_2011`.
-        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table, lines as in `images.txt`; labels are as in `classes.txt` ("001.Black_footed_Albatross").
@@ -27,16 +40,9 @@ def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     Raises:
         ValueError: a file or image is missing, or the files contradict each other; names file and line.
     """
-    root = folder / ROOT
-    images, classes = _numbered(root / "images.txt"), _numbered(root / "classes.txt")
-    labels = _numbered(root / "image_class_labels.txt")
-    if len(images) != len(labels):
-        raise ValueError(
-            f"{root / 'images.txt'} has {len(images)} lines, {root / 'image_class_labels.txt'} has {len(labels)}: "
-            "replace them with good copies"
-        )
-    rows = [_row(image, label, classes) for image, label in zip(images, labels, strict=True)]
-    return table_of(folder, rows, images, check_images=check_images)
+    table, place = table_of(folder, read_images(scan(folder)))
+    refuse_missing(folder, list(table["name"]), place)
+    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -44,42 +50,50 @@ def lists(folder: Path) -> list[Path]:
     return [folder / ROOT / "images.txt", folder / ROOT / "image_class_labels.txt"]
 
 
-def survey(folder: Path) -> Survey:
-    """Every damaged line of the lists, and the images that the others name."""
-    found = Survey()
-    images, labels = lists(folder)
-    found.look(images, lambda line: f"{ROOT}/images/{_fields(line).path(1)}")
-    found.look(labels, lambda line: _nothing(_fields(line).whole(1)))
-    found.look(folder / ROOT / "classes.txt", lambda line: _nothing(_fields(line)))
-    return found
+def scan(folder: Path) -> Scan:
+    """The listed images, and what is wrong with the lists."""
+    root = folder / ROOT
+    images = yield from _numbered(root / "images.txt", lambda line: line.path(1))
+    classes = yield from _numbered(root / "classes.txt", lambda line: line.fields[1])
+    labels = yield from _numbered(root / "image_class_labels.txt", lambda line: line.whole(1))
+    yield from try_list(_check_lengths, root, len(images), len(labels))
+    for image, label in zip_longest(images, labels):
+        if image:
+            found = (yield from try_list(_label, image, label, classes)) if label else None
+            yield Image(f"{ROOT}/images/{image.path(1)}", image, *(found or ()))
 
 
-def _fields(line: Line) -> Line:
-    """The line, if it is of an id and one value."""
-    line.expect(2)
-    line.whole(0)
-    return line
+def _numbered(file: Path, check: Callable[[Line], object]) -> Found[list[Line | None]]:
+    """Lines of id and one value, which is checked; ids count up from 1."""
 
-
-def _nothing(_: object) -> None:
-    """A line that names no image."""
-
-
-def _numbered(file: Path) -> list[Line]:
-    """Lines of id and one value; ids count up from 1."""
-    lines = read_lines(file)
-    for line in lines:
+    def check_line(line: Line) -> None:
         line.expect(2)
-    check_numbering(lines, first=1)
-    return lines
+        line.whole(0)
+        check(line)
+
+    lines = yield from scan_lines(file)
+    sound = yield from scan_each(lines, check_line)
+    yield from try_list(check_numbering, sound, first=1)
+    return sound
 
 
-def _row(image: Line, label: Line, classes: list[Line]) -> tuple[str, str, str]:
-    """Name, label and split; an image's folder is named as its class, so neither file can be off unnoticed."""
+def _check_lengths(root: Path, images: int, labels: int) -> None:
+    if images != labels:
+        raise ValueError(
+            f"{root / 'images.txt'} has {images} lines, {root / 'image_class_labels.txt'} has {labels}: "
+            "replace them with good copies"
+        )
+
+
+def _label(image: Line, label: Line, classes: Sequence[Line | None]) -> tuple[str, str] | None:
+    """Label and split; an image's folder is named as its class, so neither file can be off unnoticed."""
     path, number = image.path(1), label.whole(1)
     if not 1 <= number <= len(classes):
         raise label.refused(f"has class {number}, but there are {len(classes)} classes")
-    name = classes[number - 1].fields[1]
+    line = classes[number - 1]
+    if line is None:
+        return None
+    name = line.fields[1]
     if path.split("/")[0] != name:
         raise image.refused(f"{path!r} is not in the folder {name!r} of its class ({label.place})")
-    return f"{ROOT}/images/{path}", name, "train" if number <= LAST_TRAIN_CLASS else "test"
+    return name, "train" if number <= LAST_TRAIN_CLASS else "test"

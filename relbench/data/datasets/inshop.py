@@ -9,20 +9,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.parsing.annotations import Line, Survey, below_header, read_lines, table_of
+from relbench.data.parsing.annotations import (
+    Image,
+    Line,
+    Scan,
+    check_header,
+    read_images,
+    refuse_missing,
+    scan_each,
+    scan_lines,
+    table_of,
+    try_line,
+    try_list,
+)
 
 LIST = "Eval/list_eval_partition.txt"
 HEADER = ("image_name", "item_id", "evaluation_status")
-ROOTS = ("Img", "")  # where the list's `img/...` lies: in the published folder, or unpacked beside `Eval`
+ROOTS = ("Img/", "")  # where the list's `img/...` lies: in the published folder, or unpacked beside `Eval`
 STATUS = ("train", "query", "gallery")
 
 
-def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+def read(folder: Path) -> pd.DataFrame:
     """Read the data set.
 
     Args:
         folder: holds `Eval/list_eval_partition.txt` and the images, as `Img/img` or as `img`.
-        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table with `query` and `gallery`, lines as in the list; labels are the item ids ("id_00000001").
@@ -30,10 +41,9 @@ def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     Raises:
         ValueError: the list or an image is missing, or the list is damaged; names file and line.
     """
-    lines = _listed(folder / LIST)
-    root = _root(folder)
-    rows = [_row(line, root) for line in lines]
-    return table_of(folder, rows, lines, "query", "gallery", check_images=check_images)
+    table, place = table_of(folder, read_images(scan(folder)))
+    refuse_missing(folder, list(table["name"]), place)
+    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -41,41 +51,38 @@ def lists(folder: Path) -> list[Path]:
     return [folder / LIST]
 
 
-def survey(folder: Path) -> Survey:
-    """Every damaged line of the list, and the images that the others name."""
-    found = Survey()
-    root = "" if (folder / "img").is_dir() and not (folder / "Img/img").is_dir() else "Img/"
-    found.look(folder / LIST, lambda line: _image(line, root), above=2)
-    return found
+def scan(folder: Path) -> Scan:
+    """The listed images, and what is wrong with the list."""
+    lines = yield from scan_lines(folder / LIST)  # the number of images, the header, and a line for each image
+    yield from try_list(check_header, lines, 1, HEADER)
+    below = yield from scan_each(lines[2:], lambda line: line.expect(len(HEADER)))
+    if lines[:1] and lines[0]:
+        yield from try_list(_check_number, lines[0], len(below))
+    root = yield from try_list(_root, folder)
+    for line in below:
+        image = (yield from try_line(_image, line, ROOTS[0] if root is None else root)) if line else None
+        if image:
+            yield image
 
 
-def _image(line: Line, root: str) -> str:
-    line.expect(len(HEADER))
-    return _row(line, root)[0]
-
-
-def _listed(file: Path) -> list[Line]:
-    """The list's lines, after one with their number and one with the header."""
-    lines = read_lines(file)
-    images = below_header(lines, 1, HEADER)
-    lines[0].expect(1)
-    if lines[0].whole(0) != len(images):
-        raise lines[0].refused(f"says {lines[0].whole(0)} images, but {len(images)} lines follow the header")
-    return images
+def _check_number(line: Line, images: int) -> None:
+    line.expect(1)
+    if line.whole(0) != images:
+        raise line.refused(f"says {line.whole(0)} images, but {images} lines follow the header")
 
 
 def _root(folder: Path) -> str:
     for root in ROOTS:
         if (folder / root / "img").is_dir():
-            return f"{root}/" if root else ""
+            return root
     raise ValueError(f"{folder} has neither Img/img nor img: unpack img.zip there")
 
 
-def _row(line: Line, root: str) -> tuple[str, str, str, bool, bool]:
+def _image(line: Line, root: str) -> Image:
     _, item, status = line.fields
     if not re.fullmatch(r"id_[0-9]{8}", item):
         raise line.refused(f"{item!r} is not an item id such as 'id_00000001'")
     if status not in STATUS:
         raise line.refused(f"{status!r} is none of {', '.join(STATUS)}")
     split = "train" if status == "train" else "test"
-    return root + line.path(0), item, split, status == "query", status == "gallery"
+    return Image(root + line.path(0), line, item, split, (status == "query", status == "gallery"))

@@ -15,7 +15,7 @@ from relbench.data.download.fetch import state
 from relbench.data.images.decoded import DecodedImages, decoded_path, kept_sides
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Photos
-from relbench.data.parsing.annotations import Survey
+from relbench.data.parsing.annotations import Scan
 from relbench.data.table import check_counts, hold_out, indices_of, labels_of, selected_classes, table_hash
 from relbench.experiment import Data, PhotoTransform
 
@@ -23,7 +23,7 @@ from relbench.experiment import Data, PhotoTransform
 class Reader(Protocol):
     """Reads the lists of a published data set."""
 
-    def read(self, folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+    def read(self, folder: Path) -> pd.DataFrame:
         """The checked table."""
         ...
 
@@ -31,8 +31,8 @@ class Reader(Protocol):
         """The files that list the images."""
         ...
 
-    def survey(self, folder: Path) -> Survey:
-        """Every damaged line, and the images that the others name."""
+    def scan(self, folder: Path) -> Scan:
+        """The listed images, and what is wrong with the lists."""
         ...
 
 
@@ -115,13 +115,16 @@ class PhotoSet:
         """Where decoded images are kept: a folder, or a link to one elsewhere."""
         return self.folder(root) / "decoded"
 
-    def check_kept(self, root: Path) -> None:
+    def check_kept(self, root: Path, names: list[str]) -> None:
         """Check the decoded images of all sizes that are kept of the images as they are now.
+
+        Args:
+            root: the folder of all data sets.
+            names: those of the images, in the order of the table.
 
         Raises:
             ValueError: a file of them is damaged.
         """
-        names = self.read(root)["name"].tolist()
         for side in kept_sides(self.cache_folder(root)):
             kept = self._kept(root, self.files(root, side), names)
             if kept:
@@ -203,14 +206,22 @@ def _published_table(card: Card, root: Path) -> pd.DataFrame:
     return hold_out(counted_table(card, folder), card.validation.share, card.validation.seed)
 
 
-def counted_table(card: Card, folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+def counted_table(card: Card, folder: Path) -> pd.DataFrame:
     """The table of a published data set, compared with the published counts.
 
     Raises:
-        ValueError: the lists are damaged, incomplete, or (if asked for) name an image that is not there.
+        ValueError: the lists are damaged, incomplete, or name an image that is not there.
     """
-    reader = READERS[card.name]
-    table = reader.read(folder, check_images=check_images)
-    lists = " and ".join(str(file.relative_to(folder)) for file in reader.lists(folder))
-    check_counts(table, card.expected.model_dump(exclude_none=True), f"{folder} (by {lists})")
+    table = READERS[card.name].read(folder)
+    check_published_counts(card, folder, table)
     return table
+
+
+def check_published_counts(card: Card, folder: Path, table: pd.DataFrame) -> None:
+    """Compare a table with what is published about its data set.
+
+    Raises:
+        ValueError: a count differs; one line.
+    """
+    lists = " and ".join(str(file.relative_to(folder)) for file in READERS[card.name].lists(folder))
+    check_counts(table, card.expected.model_dump(exclude_none=True), f"{folder} (by {lists})")

@@ -7,19 +7,31 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.parsing.annotations import Line, Survey, below_header, check_numbering, read_lines, table_of
+from relbench.data.parsing.annotations import (
+    Image,
+    Line,
+    Scan,
+    check_header,
+    check_numbering,
+    read_images,
+    refuse_missing,
+    scan_each,
+    scan_lines,
+    table_of,
+    try_line,
+    try_list,
+)
 
 ROOT = "Stanford_Online_Products"
 HEADER = ("image_id", "class_id", "super_class_id", "path")
 LAST_TRAIN_CLASS = 11318
 
 
-def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
+def read(folder: Path) -> pd.DataFrame:
     """Read the unpacked archive.
 
     Args:
         folder: holds `Stanford_Online_Products`.
-        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table, lines as in `Ebay_train.txt`, then as in `Ebay_test.txt`; labels are the class ids ("1").
@@ -27,9 +39,9 @@ def read(folder: Path, *, check_images: bool = True) -> pd.DataFrame:
     Raises:
         ValueError: a file or image is missing, or a list is damaged; names file and line.
     """
-    train, test = map(_listed, lists(folder))
-    rows = [*(_row(line, "train") for line in train), *(_row(line, "test") for line in test)]
-    return table_of(folder, rows, [*train, *test], check_images=check_images)
+    table, place = table_of(folder, read_images(scan(folder)))
+    refuse_missing(folder, list(table["name"]), place)
+    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -37,28 +49,27 @@ def lists(folder: Path) -> list[Path]:
     return [folder / ROOT / "Ebay_train.txt", folder / ROOT / "Ebay_test.txt"]
 
 
-def survey(folder: Path) -> Survey:
-    """Every damaged line of the lists, and the images that the others name."""
-    found = Survey()
+def scan(folder: Path) -> Scan:
+    """The listed images, and what is wrong with the lists."""
     for file, split in zip(lists(folder), ("train", "test"), strict=True):
-        found.look(file, lambda line, split=split: _image(line, split), above=1)  # type: ignore[misc]
-    return found
+        lines = yield from scan_lines(file)
+        yield from try_list(check_header, lines, 0, HEADER)
+        below = yield from scan_each(lines[1:], _check)
+        start = next((line.whole(0) - at for at, line in enumerate(below) if line), 1)
+        yield from try_list(check_numbering, below, first=start)
+        for line in below:
+            image = (yield from try_line(_image, line, split)) if line else None
+            if image:
+                yield image
 
 
-def _image(line: Line, split: str) -> str:
+def _check(line: Line) -> None:
     line.expect(len(HEADER))
     line.whole(0)
-    return _row(line, split)[0]
 
 
-def _listed(file: Path) -> list[Line]:
-    lines = below_header(read_lines(file), 0, HEADER)
-    check_numbering(lines, first=lines[0].whole(0))
-    return lines
-
-
-def _row(line: Line, split: str) -> tuple[str, str, str]:
+def _image(line: Line, split: str) -> Image:
     number = line.whole(1)
     if (number <= LAST_TRAIN_CLASS) != (split == "train"):
         raise line.refused(f"has class {number}, but training classes end with {LAST_TRAIN_CLASS}")
-    return f"{ROOT}/{line.path(3)}", str(number), split
+    return Image(f"{ROOT}/{line.path(3)}", line, str(number), split)

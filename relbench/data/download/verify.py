@@ -6,14 +6,16 @@ Nothing stops at the first fault: whoever mends a folder wants to know all that 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import pandas as pd
+
 from relbench.data.datasets.added import Added, read_added
-from relbench.data.datasets.photos import READERS, PhotoSet, counted_table
+from relbench.data.datasets.photos import READERS, PhotoSet, check_published_counts
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
 from relbench.data.images.photos import undecodable
-from relbench.data.parsing.annotations import Survey, missing_images
+from relbench.data.parsing.annotations import Survey, missing_images, survey
 from relbench.data.parsing.class_folders import IMAGES, read_image_folder
-from relbench.data.parsing.image_table import read_table, survey_table
+from relbench.data.parsing.image_table import survey_table
 
 Paths = Callable[[Iterable[Path]], Iterable[Path]]
 
@@ -38,26 +40,36 @@ def faults(
         progress: wraps the images, for a progress bar.
     """
     folder = photos.images(root)
-    survey = _published(card, folder) if card else _added(read_added(photos.name, root))
-    missing, there = _sought(survey, folder)
-    if card and (survey.faults or missing):  # then the lists may not name all that is there
+    found = _published(card, folder) if card else _added(read_added(photos.name, root))
+    missing, there = _sought(found, folder)
+    if card and (found.faults or missing):  # then the lists may not name all that is there
         there = sorted({*there, *_images_below(folder)})
     broken = undecodable(there, threads, progress, photos.decoding)
     damaged = [f"{path} can't be decoded ({reason})" for path, reason in broken]
-    count = len(survey.faults) + len(missing) + len(damaged)
+    count = len(found.faults) + len(missing) + len(damaged)
     if not count:
-        refused = _refusal(lambda: photos.check_kept(root))
+        refused = _refusal(lambda: _check_table(photos, card, root, found.table))
         return refused, len(refused)
-    return [*survey.faults, *_shown(missing), *damaged], count
+    return [*found.faults, *_shown(missing), *damaged], count
+
+
+def _check_table(photos: PhotoSet, card: Card | None, root: Path, table: pd.DataFrame | None) -> None:
+    """Refuse the table of a source that has changed since it was added, and damaged files of decoded images."""
+    if table is None:
+        return
+    if not card:
+        read_added(photos.name, root).unchanged(table)
+    photos.check_kept(root, table["name"].tolist())
 
 
 def _published(card: Card, folder: Path) -> Survey:
     """Everything but the images themselves."""
     lacking = _lacking(card, folder)
-    survey = READERS[card.name].survey(folder)
-    refused = [] if lacking else _refusal(lambda: counted_table(card, folder, check_images=False))
-    damage = [*survey.faults, *(line for line in refused if line not in survey.faults)]
-    return Survey([*_wrong_archives(card, folder), *wrong_files(card, folder), *lacking, *damage], survey.images)
+    found = survey(folder, READERS[card.name].scan(folder), complete=not lacking)
+    table = found.table
+    counts = [] if table is None else _refusal(lambda: check_published_counts(card, folder, table))
+    outside = [*_wrong_archives(card, folder), *wrong_files(card, folder), *lacking]
+    return Survey([*outside, *found.faults, *counts], found.images, table)
 
 
 def _lacking(card: Card, folder: Path) -> list[str]:
@@ -76,16 +88,14 @@ def _lacking(card: Card, folder: Path) -> list[str]:
 def _added(added: Added) -> Survey:
     """An added table or image folder; of the images in the table's folder only the listed ones concern it."""
     source = Path(added.source)
-    if source.is_dir():
-        try:
-            names = read_image_folder(source, added.seed)["name"]
-        except ValueError as error:
-            below = [(str(path.relative_to(source)), str(path)) for path in _images_below(source)]
-            return Survey([str(error)], below)
-        return Survey(images=[(name, str(source / name)) for name in names])
-    survey = survey_table(source)
-    refused = _refusal(lambda: read_table(source, check_images=False))
-    return Survey(refused, survey.images)
+    if not source.is_dir():
+        return survey_table(source)
+    try:
+        table = read_image_folder(source, added.seed)
+    except ValueError as error:
+        below = [(str(path.relative_to(source)), str(path)) for path in _images_below(source)]
+        return Survey([str(error)], below)
+    return Survey([], [(name, str(source / name)) for name in table["name"]], table)
 
 
 def _refusal(read: Callable[[], object]) -> list[str]:
@@ -97,11 +107,11 @@ def _refusal(read: Callable[[], object]) -> list[str]:
     return []
 
 
-def _sought(survey: Survey, folder: Path) -> tuple[list[str], list[Path]]:
+def _sought(found: Survey, folder: Path) -> tuple[list[str], list[Path]]:
     """A line for each missing image, and the paths of the others, each once."""
-    names = [name for name, _ in survey.images]
+    names = [name for name, _ in found.images]
     missing = set(missing_images(folder, names))
-    told = [f"{survey.images[row][1]}: image {names[row]!r} is not in {folder}" for row in sorted(missing)]
+    told = [f"{found.images[row][1]}: image {names[row]!r} is not in {folder}" for row in sorted(missing)]
     return told, list(dict.fromkeys(folder / name for row, name in enumerate(names) if row not in missing))
 
 

@@ -1,23 +1,26 @@
 """Annotation files of the published data sets: lines of fields, and whether the images they name are there.
 
-Each refusal is one line that names the file and the line in it.
+A file is parsed once, by a generator of images and faults that goes on after a fault: training refuses the data set at
+the first one, `relbench data verify` names all. Each fault is one line that names the file and the line in it.
 """
 
 import errno
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import pandas as pd
 
-from relbench.data.table import COLUMNS, checked
+from relbench.data.table import COLUMNS, ROLES, checked
 from relbench.files import read_regular
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
@@ -103,72 +106,161 @@ def _decoded(file: Path, number: int, line: bytes) -> str:
         raise ValueError(f"{file}, line {number}: is not UTF-8 text: replace it with a good copy") from None
 
 
-def read_lines(file: Path, separator: str | None = None) -> list[Line]:
-    """The lines of an annotation file.
+class Image(NamedTuple):
+    """An image that a list names.
+
+    Attributes:
+        name: its path.
+        line: where it is named.
+        label: its class; None where damage elsewhere keeps it from being known.
+        split: "train" or "test"; None likewise.
+        roles: whether it is a query, and whether it is in the gallery; empty where the data set does not tell.
+    """
+
+    name: str
+    line: Line
+    label: str | None = None
+    split: str | None = None
+    roles: tuple[bool, ...] = ()
+
+
+class Fault(NamedTuple):
+    """What is wrong with a list.
+
+    Attributes:
+        words: one line.
+        of_line: whether it is damage to a line (or to a whole file) in itself. Other faults are contradictions between
+            lines, and may follow from damage: they tell something only where nothing was wrong before.
+    """
+
+    words: str
+    of_line: bool
+
+
+Scan = Iterator[Image | Fault]
+"""What a reader finds in its lists, in order: it goes on after a fault."""
+Found = Generator[Image | Fault, None, Result]
+"""A part of a scan, and what it leaves for the other parts."""
+
+
+Place = Callable[[int], str]
+"""What a row of a table is called, given its number from 0."""
+
+
+def try_line(
+    work: Callable[Arguments, Result], *args: Arguments.args, **more: Arguments.kwargs
+) -> Found[Result | None]:
+    """Work on a line or a file in itself: its result, or None after the fault that it was refused for."""
+    return (yield from _tried(partial(work, *args, **more), of_line=True))
+
+
+def try_list(
+    work: Callable[Arguments, Result], *args: Arguments.args, **more: Arguments.kwargs
+) -> Found[Result | None]:
+    """Work on what lines say together: its result, or None after the fault that it was refused for."""
+    return (yield from _tried(partial(work, *args, **more), of_line=False))
+
+
+def _tried(work: Callable[[], Result], *, of_line: bool) -> Found[Result | None]:
+    try:
+        return work()
+    except ValueError as error:
+        yield Fault(str(error), of_line)
+        return None
+
+
+def scan_lines(file: Path, separator: str | None = None) -> Found[list[Line | None]]:
+    """The lines of an annotation file; a fault for each that is no text, which is None.
 
     Args:
-        file: a text file.
+        file: a text file. That it is missing is no damage in itself: whoever looks at the folder says so.
         separator: between fields; None stands for any run of blanks.
-
-    Raises:
-        ValueError: as `text_lines`, or a field holds a control character.
     """
-    return [_line(file, number, raw, separator) for number, raw in enumerate(_raw_lines(file), start=1)]
+    raw = (yield from _tried(partial(_raw_lines, file), of_line=file.exists())) or []
+    lines = []
+    for number, content in enumerate(raw, start=1):
+        lines.append((yield from try_line(_line, file, number, content, separator)))
+    return lines
 
 
 def _line(file: Path, number: int, raw: bytes, separator: str | None) -> Line:
     return Line(file, number, tuple(map(str.strip, _decoded(file, number, raw).split(separator))))
 
 
-@dataclass
-class Survey:
-    """What lists say, read to their ends whatever is wrong with them: to name every fault, not to train on.
+def scan_each(lines: Iterable[Line | None], check: Callable[[Line], object]) -> Found[list[Line | None]]:
+    """The lines again, but for those that a check refuses, each of which is a fault, and then None."""
+    checked = []
+    for line in lines:
+        sound = (yield from try_line(_passed, check, line)) if line else None
+        checked.append(sound)
+    return checked
 
-    Args:
-        faults: a line for each damaged line.
-        images: name and place in its list of each image that a line names.
+
+def _passed(check: Callable[[Line], object], line: Line) -> Line:
+    check(line)
+    return line
+
+
+def read_images(scan: Scan) -> list[Image]:
+    """The images of sound lists.
+
+    Raises:
+        ValueError: the first fault.
+    """
+    images = []
+    for found in scan:
+        if isinstance(found, Fault):
+            raise ValueError(found.words)
+        images.append(found)
+    return images
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What lists or a table say, read to their ends whatever is wrong with them: to name every fault.
+
+    Attributes:
+        faults: one line for each.
+        images: name and place of each image that is named.
+        table: the checked table, where nothing is wrong; whether the images are there has not been looked at.
     """
 
-    faults: list[str] = field(default_factory=list)
-    images: list[tuple[str, str]] = field(default_factory=list)
-
-    def look(
-        self, file: Path, image_of: Callable[[Line], str | None], above: int = 0, separator: str | None = None
-    ) -> None:
-        """Look at each line of a file that is there.
-
-        Args:
-            file: a text file; nothing is said if it is missing.
-            image_of: the image that a line names, if any; refuses a damaged line.
-            above: lines of the heading.
-            separator: see `read_lines`.
-        """
-        if file.exists():
-            numbered = self._tried(lambda: list(enumerate(_raw_lines(file), start=1))) or []
-            for number, raw in numbered[above:]:
-                self.note(lambda number=number, raw=raw: _line(file, number, raw, separator), image_of)  # type: ignore[misc]
-
-    def note(self, line: Callable[[], Line], image_of: Callable[[Line], str | None]) -> None:
-        """Look at a line."""
-        found = self._tried(line)
-        name = self._tried(lambda: image_of(found)) if found else None
-        if found and name:
-            self.images.append((name, found.place))
-
-    def tried(self, lines: Callable[[], Sequence[Line]]) -> Sequence[Line]:
-        """Lines that are read all or none."""
-        return self._tried(lines) or []
-
-    def _tried(self, work: Callable[[], Result]) -> Result | None:
-        try:
-            return work()
-        except ValueError as error:
-            self.faults.append(str(error))
-            return None
+    faults: list[str]
+    images: list[tuple[str, str]]
+    table: pd.DataFrame | None = None
 
 
-def below_header(lines: list[Line], at: int, header: tuple[str, ...]) -> list[Line]:
-    """The lines below the header, each with as many columns.
+def survey(folder: Path, scan: Scan, *, complete: bool = True) -> Survey:
+    """All that is wrong with lists, and all images that they name.
+
+    Args:
+        folder: what the names are relative to.
+        scan: of the lists.
+        complete: all lists are there. Otherwise contradictions between them say nothing.
+    """
+    images: list[Image] = []
+    faults: list[str] = []
+    for found in scan:
+        if isinstance(found, Image):
+            images.append(found)
+        elif found.of_line or (complete and not faults):
+            faults.append(found.words)
+    named = [(image.name, image.line.place) for image in images]
+    if faults or not complete:
+        return Survey(faults, named)
+    return checked_survey(named, lambda: table_of(folder, images)[0])
+
+
+def checked_survey(images: list[tuple[str, str]], table: Callable[[], pd.DataFrame]) -> Survey:
+    """The survey of images that were read without a fault, and whose table may still be refused."""
+    try:
+        return Survey([], images, table())
+    except ValueError as error:
+        return Survey([str(error)], images)
+
+
+def check_header(lines: Sequence[Line | None], at: int, header: tuple[str, ...]) -> None:
+    """Refuse lines of a file without its header, or with nothing below.
 
     Args:
         lines: all lines of the file.
@@ -176,51 +268,42 @@ def below_header(lines: list[Line], at: int, header: tuple[str, ...]) -> list[Li
         header: its fields.
 
     Raises:
-        ValueError: the header is not there, nothing is below it, or a line has another number of columns.
+        ValueError: the header is not there, or nothing is below it.
     """
-    if len(lines) < at + 2 or lines[at].fields != header:
-        raise lines[min(at, len(lines) - 1)].refused(f"the header {' '.join(header)!r} and images below are missing")
-    for line in lines[at + 1 :]:
-        line.expect(len(header))
-    return lines[at + 1 :]
+    place = min(at, len(lines) - 1)
+    found = lines[place] if lines else None
+    if found and (len(lines) < at + 2 or found.fields != header):
+        raise found.refused(f"the header {' '.join(header)!r} and images below are missing")
 
 
-def check_numbering(lines: Iterable[Line], first: int) -> None:
+def check_numbering(lines: Iterable[Line | None], first: int) -> None:
     """Refuse lines whose first field does not count up by one.
 
     Raises:
         ValueError: a line is missing, occurs twice, or has no number.
     """
     for expected, line in enumerate(lines, start=first):
-        if line.whole(0) != expected:
+        if line and line.whole(0) != expected:
             raise line.refused(f"has id {line.whole(0)} instead of {expected} (a line is missing or occurs twice)")
 
 
-def table_of(
-    folder: Path, rows: Sequence[tuple[object, ...]], lines: Sequence[Line], *more: str, check_images: bool = True
-) -> pd.DataFrame:
-    """Make the checked table of annotated images.
+def table_of(folder: Path, images: Sequence[Image]) -> tuple[pd.DataFrame, Place]:
+    """The checked table of annotated images, and the places of its rows.
 
     Args:
         folder: what the names are relative to.
-        rows: name, label and split of each image, and the values of further columns.
-        lines: the line that annotates each image.
-        more: the further columns.
-        check_images: refuse a table if an image is not there.
+        images: those of sound lists.
 
     Raises:
-        ValueError: as `checked`, or an image is not there; the message names the line.
+        ValueError: as `checked`; the message names the line.
     """
-    files = dict.fromkeys(str(line.file) for line in lines)
-    table = checked(
-        pd.DataFrame(rows, columns=[*COLUMNS, *more]),
-        needs_validation=False,
-        where=" and ".join(files) or str(folder),
-        place=lambda row: lines[row].place,
-    )
-    if check_images:
-        refuse_missing(folder, list(table["name"]), lambda row: lines[row].place)
-    return table
+    files = dict.fromkeys(str(image.line.file) for image in images)
+    roles = ROLES if any(image.roles for image in images) else ()
+    rows = [(image.name, image.label, image.split, *image.roles) for image in images]
+    places = [image.line.place for image in images]
+    where = " and ".join(files) or str(folder)
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *roles])
+    return checked(table, needs_validation=False, where=where, place=places.__getitem__), places.__getitem__
 
 
 def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], str]) -> None:

@@ -2,12 +2,12 @@
 
 import csv
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from relbench.data.parsing.annotations import Survey, refuse_missing, text_lines
+from relbench.data.parsing.annotations import Place, Survey, checked_survey, refuse_missing, text_lines
 from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, checked
 from relbench.files import check_memory, open_regular
 from relbench.lookup import meant
@@ -26,7 +26,7 @@ OTHER_WORDS = {  # that tables of images use, without case and signs, for the co
 }
 
 
-def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
+def read_table(path: Path) -> pd.DataFrame:
     """Read a table of images: CSV (UTF-8, commas, a header) or Parquet.
 
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
@@ -36,7 +36,6 @@ def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
-        check_images: refuse it if an image is not there.
 
     Returns:
         A checked table with `path` as `name`; it may have no validation classes.
@@ -45,16 +44,20 @@ def read_table(path: Path, *, check_images: bool = True) -> pd.DataFrame:
         ValueError: the table cannot be read, is refused by `checked`, or names an image that is not there; names file
             and line.
     """
-    table, place = _read(path)
-    table = checked(table, needs_validation=False, where=str(path), place=place)
-    _check_class_names(table, place)
-    if check_images:
-        refuse_missing(path.parent, list(table["name"]), place)
-        _refuse_same(path.parent, list(table["name"]), place)
+    table, place = _parsed(path)
+    table = _checked(path, table, place)
+    refuse_missing(path.parent, list(table["name"]), place)
+    _refuse_same(path.parent, list(table["name"]), place)
     return table
 
 
-def _check_class_names(table: pd.DataFrame, place: Callable[[int], str]) -> None:
+def _checked(path: Path, table: pd.DataFrame, place: Place) -> pd.DataFrame:
+    table = checked(table, needs_validation=False, where=str(path), place=place)
+    _check_class_names(table, place)
+    return table
+
+
+def _check_class_names(table: pd.DataFrame, place: Place) -> None:
     if CLASS_NAME not in table:
         return
     shown: dict[str, str] = {}
@@ -69,7 +72,7 @@ def _check_class_names(table: pd.DataFrame, place: Callable[[int], str]) -> None
             )
 
 
-def _refuse_same(folder: Path, names: list[str], place: Callable[[int], str]) -> None:
+def _refuse_same(folder: Path, names: list[str], place: Place) -> None:
     """Refuse two names of one image, say by a relative and an absolute path: it could be on both sides of the split.
 
     Folders are resolved once each, as that takes long on a network disk.
@@ -86,19 +89,16 @@ def _refuse_same(folder: Path, names: list[str], place: Callable[[int], str]) ->
 
 
 def survey_table(path: Path) -> Survey:
-    """The images that a table names, if it can be read, whatever else is wrong with it."""
-    found = Survey()
+    """The images that a table names, whatever else is wrong with it; none where it can't be read."""
     try:
-        table, place = _read(path)
+        table, place = _parsed(path)
     except ValueError as error:
-        found.faults.append(str(error))
-    else:
-        names = enumerate(table["name"])
-        found.images.extend((name, place(row)) for row, name in names if isinstance(name, str))
-    return found
+        return Survey([str(error)], [])
+    named = [(name, place(row)) for row, name in enumerate(table["name"]) if isinstance(name, str)]
+    return checked_survey(named, lambda: _checked(path, table, place))
 
 
-def _read(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+def _parsed(path: Path) -> tuple[pd.DataFrame, Place]:
     """The columns of a table that are used, with `path` as `name`, and what its lines are called."""
     table, place = _whole(path)
     names = table["path"].map(lambda name: str(PurePosixPath(name)) if isinstance(name, str) else name)
@@ -122,7 +122,7 @@ def left_out_columns(path: Path) -> list[str]:
     ]
 
 
-def _whole(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+def _whole(path: Path) -> tuple[pd.DataFrame, Place]:
     """A table as it stands, and what its lines are called."""
     readers = {".csv": _read_csv, ".parquet": _read_parquet}
     if path.suffix.lower() not in readers:
@@ -149,7 +149,7 @@ def _refuse_near_misses(path: Path, columns: Sequence[str]) -> None:
             )
 
 
-def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+def _read_csv(path: Path) -> tuple[pd.DataFrame, Place]:
     (_, header), *rows = _csv_rows(path)
     if len(set(header)) < len(header):
         raise ValueError(f"{path}, line 1: a column occurs twice: the header must name each once")
@@ -175,7 +175,7 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
     return rows
 
 
-def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[int], str]]:
+def _read_parquet(path: Path) -> tuple[pd.DataFrame, Place]:
     """Labels may be whole numbers; columns may be categories, as pandas keeps texts that come often."""
     try:
         from pyarrow import parquet  # type: ignore[import-untyped]  # noqa: PLC0415 - not installed everywhere

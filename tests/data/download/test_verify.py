@@ -1,5 +1,6 @@
 """Lists looked at to the end, whatever is wrong with them; `verify` as a whole is tested on all layouts elsewhere."""
 
+import pandas as pd
 import pytest
 from data.archives import MAKERS
 from data.damage import damaged, with_content
@@ -7,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.data.datasets.photos import READERS
+from relbench.data.parsing.annotations import survey
 
 LAYOUTS = ["cub200", "sop", "inshop", "cars196-A", "cars196-C"]
 
@@ -19,9 +21,10 @@ def made(request, tmp_path_factory):
 
 def test_sound_lists_name_all_images(made):
     reader, folder, truth = made
-    survey = reader.survey(folder)
-    assert survey.faults == []
-    assert sorted(name for name, _ in survey.images) == sorted(truth["name"])
+    found = survey(folder, reader.scan(folder))
+    assert found.faults == []
+    assert [name for name, _ in found.images] == truth["name"].tolist()
+    pd.testing.assert_frame_equal(found.table, truth)
 
 
 @given(data=st.data())
@@ -31,6 +34,7 @@ def test_damaged_lists_never_end_a_survey(made, data):
     reader, folder, truth = made
     file = data.draw(st.sampled_from(reader.lists(folder)))
     content = data.draw(damaged(file.read_bytes()))
-    survey = with_content(file, content, lambda: reader.survey(folder))
-    assert len(survey.images) <= len(truth) + 1
-    assert all(str(folder) in fault and "\n" not in fault for fault in survey.faults)
+    found = with_content(file, content, lambda: survey(folder, reader.scan(folder)))
+    assert len(found.images) <= len(truth) + 1
+    assert all(str(folder) in fault and "\n" not in fault for fault in found.faults)
+    assert (found.table is None) == bool(found.faults)

@@ -1,16 +1,50 @@
 """Lines of annotation files, and whether the listed images are there."""
 
 import os
+from pathlib import Path
 
 import pytest
 from data.damage import refusal
 
-from relbench.data.parsing.annotations import Line, below_header, check_numbering, read_lines, refuse_missing, table_of
+from relbench.data.parsing.annotations import (
+    Fault,
+    Image,
+    Line,
+    check_header,
+    check_numbering,
+    read_images,
+    refuse_missing,
+    scan_each,
+    scan_lines,
+    survey,
+    table_of,
+    try_line,
+    try_list,
+)
 
 
 def lines(folder, content, separator=None):
     (folder / "list.txt").write_bytes(content)
-    return read_lines(folder / "list.txt", separator)
+    return finished(scan_lines(folder / "list.txt", separator))
+
+
+def finished(scan):
+    """What is left by a part of a scan without faults; the first fault is raised."""
+    try:
+        fault = next(scan)
+    except StopIteration as end:
+        return end.value
+    raise ValueError(fault.words)
+
+
+def faults_and_rest(scan):
+    """The faults of a part of a scan, and what it leaves for the others."""
+    faults = []
+    while True:
+        try:
+            faults.append(next(scan))
+        except StopIteration as end:
+            return faults, end.value
 
 
 @pytest.mark.parametrize(
@@ -73,15 +107,77 @@ def test_numbering(tmp_path):
 HEADER = ("id", "path")
 
 
-def test_below_the_header(tmp_path):
-    found = lines(tmp_path, b"id path\n1 a\n2 b\n")
-    assert below_header(found, 0, HEADER) == found[1:]
+def test_the_header(tmp_path):
+    check_header(lines(tmp_path, b"id path\n1 a\n2 b\n"), 0, HEADER)
     for content, at, number in ((b"1 a\n2 b\n", 0, 1), (b"id path\n", 0, 1), (b"id path\n1 a\n", 1, 2), (b"2\n", 1, 1)):
         few = lines(tmp_path, content)
-        message = refusal(lambda few=few, at=at: below_header(few, at, HEADER))
+        message = refusal(lambda few=few, at=at: check_header(few, at, HEADER))
         assert f"list.txt, line {number}: the header 'id path' and images below are missing" in message
     found = lines(tmp_path, b"id path\n1 a\n2\n")
-    assert "line 3: has 1 columns instead of 2" in refusal(lambda: below_header(found, 0, HEADER))
+    checked = scan_each(found[1:], lambda line: line.expect(2))
+    assert "line 3: has 1 columns instead of 2" in refusal(lambda: finished(checked))
+
+
+def test_a_scan_goes_on_after_a_fault(tmp_path):
+    """A damaged line is named, and the others are as they are."""
+    file = tmp_path / "list.txt"
+    file.write_bytes(b"1 a\n2 \xff\n3\n4 d\n")
+    faults, found = faults_and_rest(scan_lines(file))
+    assert faults == [Fault(f"{file}, line 2: is not UTF-8 text: replace it with a good copy", of_line=True)]
+    assert [line and line.fields for line in found] == [("1", "a"), None, ("3",), ("4", "d")]
+    more, checked = faults_and_rest(scan_each(found, lambda line: line.expect(2)))
+    assert [fault.words.partition(": ")[0] for fault in more] == [f"{file}, line 3"]
+    assert [line and line.fields for line in checked] == [("1", "a"), None, None, ("4", "d")]
+    check_numbering(checked, first=1)
+
+
+def test_a_missing_list_is_no_damage_in_itself(tmp_path):
+    faults, found = faults_and_rest(scan_lines(tmp_path / "list.txt"))
+    assert ([fault.of_line for fault in faults], found) == ([False], [])
+    (tmp_path / "list.txt").touch()
+    faults, found = faults_and_rest(scan_lines(tmp_path / "list.txt"))
+    assert ([fault.of_line for fault in faults], found) == ([True], [])
+
+
+def scanned(*found):
+    """A scan of images and faults: (name, of_line) or a name."""
+    for number, item in enumerate(found, start=1):
+        line = Line(Path("list.txt"), number, ("x",))
+        label = "cat" if number % 2 else "dog"
+        yield Image(item, line, label, "train" if number % 2 else "test") if isinstance(item, str) else Fault(*item)
+
+
+@pytest.mark.parametrize(
+    ("found", "complete", "told"),
+    [
+        (["a", "b"], True, []),
+        ([("x", True), "b", ("y", True)], True, ["x", "y"]),
+        ([("x", False), "b", ("y", True), ("z", False)], True, ["x", "y"]),
+        ([("x", True), "b", ("y", False)], True, ["x"]),  # it may follow from the damage
+        ([("x", False), "b", ("y", True)], False, ["y"]),  # it may follow from what is missing
+        (["a", "b", "a"], True, ["image 'a' (list.txt, line 3) occurs twice: correct the table"]),
+    ],
+)
+def test_a_survey_tells_all_damage_and_the_first_contradiction(tmp_path, found, complete, told):
+    surveyed = survey(tmp_path, scanned(*found), complete=complete)
+    assert surveyed.faults == told
+    names = [(item, f"list.txt, line {at}") for at, item in enumerate(found, start=1) if isinstance(item, str)]
+    assert surveyed.images == names
+    assert (surveyed.table is None) == bool(told)
+
+
+def test_reading_stops_at_the_first_fault():
+    assert [image.name for image in read_images(scanned("a", "b"))] == ["a", "b"]
+    scan = scanned("a", ("x", False), ("y", True))
+    assert refusal(lambda: read_images(scan)) == "x"
+    assert next(scan) == Fault("y", of_line=True)  # it was not looked at
+
+
+def test_what_is_refused_is_a_fault_and_no_end():
+    assert faults_and_rest(try_line(int, "7")) == ([], 7)
+    faults, left = faults_and_rest(try_list(int, "x"))
+    assert ([fault.of_line for fault in faults], left) == ([False], None)
+    assert [fault.of_line for fault in faults_and_rest(try_line(int, "x"))[0]] == [True]
 
 
 def number_of(row):
@@ -140,9 +236,11 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 def test_a_table_names_the_line_of_its_image(tmp_path):
     found = lines(tmp_path, b"a.jpg\nb.jpg\na.jpg\n")
     rows = [("a.jpg", "x", "train"), ("b.jpg", "y", "test"), ("a.jpg", "x", "train")]
-    message = refusal(lambda: table_of(tmp_path, rows, found))
+    images = [Image(name, line, *rest) for (name, *rest), line in zip(rows, found, strict=True)]
+    message = refusal(lambda: table_of(tmp_path, images))
     assert message == f"image 'a.jpg' ({tmp_path}/list.txt, line 3) occurs twice: correct the table"
-    message = refusal(lambda: table_of(tmp_path, rows[:2], found))
+    table, place = table_of(tmp_path, images[:2])
+    message = refusal(lambda: refuse_missing(tmp_path, list(table["name"]), place))
     assert message.startswith(f"{tmp_path}/list.txt, line 1: image 'a.jpg' is not in {tmp_path} (of 2 listed images 2")
-    message = refusal(lambda: table_of(tmp_path, rows[:1], found))
+    message = refusal(lambda: table_of(tmp_path, images[:1]))
     assert message == f"{tmp_path}/list.txt has no image in the split 'test': every split needs some"
