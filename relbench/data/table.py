@@ -104,12 +104,12 @@ def check_classes(
         ValueError: a class lies in two splits, or is missing from one; one line that names it.
     """
     if classes == "disjoint":
-        _refuse_in_two_splits(table, place)
+        _refuse_shared_class(table, place)
     if classes == "shared":
-        _refuse_in_one_split(table)
+        _refuse_missing_class(table, place)
 
 
-def _refuse_in_two_splits(table: pd.DataFrame, place: Callable[[int], str]) -> None:
+def _refuse_shared_class(table: pd.DataFrame, place: Callable[[int], str]) -> None:
     first = table.groupby("label")["split"].transform("first")
     shared = np.flatnonzero(table["split"] != first)
     if len(shared):
@@ -120,13 +120,18 @@ def _refuse_in_two_splits(table: pd.DataFrame, place: Callable[[int], str]) -> N
         )
 
 
-def _refuse_in_one_split(table: pd.DataFrame) -> None:
-    by_split = {split: set(labels) for split, labels in table.groupby("split")["label"]}
-    every = set.union(*by_split.values())
-    missing = [(split, min(every - labels)) for split, labels in by_split.items() if every - labels]
-    if missing:
-        split, label = missing[0]
-        raise ValueError(f"class {label!r} has no image in the split {split!r}: all splits must have the same classes")
+def _refuse_missing_class(table: pd.DataFrame, place: Callable[[int], str]) -> None:
+    splits = {label: set(found) for label, found in table.groupby("label")["split"]}
+    every = [split for split in SPLITS if split in set(table["split"])]
+    missing = table["label"].map(lambda label: len(splits[label]) < len(every))
+    if missing.any():
+        line = int(np.flatnonzero(missing)[0])
+        name, label, split = (str(table[column].iloc[line]) for column in COLUMNS)
+        lacking = next(one for one in every if one not in splits[label])
+        raise ValueError(
+            f"class {label!r} lies in {split!r}, by image {name!r} ({place(line)}), but not in {lacking!r}: "
+            "splits must have the same classes"
+        )
 
 
 def _role(table: pd.DataFrame, role: str, where: str, place: Callable[[int], str]) -> "pd.Series[bool]":

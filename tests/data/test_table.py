@@ -116,6 +116,36 @@ def test_a_class_lies_in_two_splits(line, label, found):
     assert refusal(table((line, "label", label))) == f"{found}: splits must share no class"
 
 
+SHARED = [(f"{label}/{split}", label, split) for split in ("train", "validation", "test") for label in ("cat", "dog")]
+
+
+def shared_table(*, without=()):
+    return pd.DataFrame([line for line in SHARED if line[0] not in without], columns=["name", "label", "split"])
+
+
+def test_splits_that_promise_the_same_classes():
+    """Then a class has the same number in each of them."""
+    frame = checked(shared_table(), classes="shared")
+    numbers = {split: labels_of(frame, indices_of(frame, split)) for split in ("train", "validation", "test")}
+    assert {split: (found.tolist(), names) for split, (found, names) in numbers.items()} == dict.fromkeys(
+        numbers, ([0, 1], ["cat", "dog"])
+    )
+    message = "class 'cat' lies in 'train', by image 'cat/train' (line 0 of the table), but not in 'test': "
+    message += "splits must have the same classes"
+    assert refusal(shared_table(without=["cat/test"]), classes="shared") == message
+    message = "class 'dog' lies in 'validation', by image 'dog/validation' (line 2 of the table), but not in 'train': "
+    message += "splits must have the same classes"
+    assert refusal(shared_table(without=["dog/train"]), classes="shared") == message
+    checked(shared_table(without=["cat/validation", "dog/validation"]), classes="shared", needs_validation=False)
+
+
+def test_splits_that_promise_nothing():
+    for without in [(), ("cat/test",), ("dog/train", "dog/validation")]:
+        checked(shared_table(without=without), classes="overlapping")
+    checked(table(), classes="overlapping")
+    assert "splits must share no class" in refusal(shared_table())  # what is promised where nothing is said
+
+
 def test_validation_may_be_absent_if_so_said():
     without = table().drop([3, 4])
     refusal(without)

@@ -1,0 +1,71 @@
+"""A task of the tests, which shares nothing with retrieval: new images of classes that training showed.
+
+An image is taken for one of the class whose training images have the nearest mean embedding.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from relbench.counts import Counts
+from relbench.data.cached_views import evaluation_batches
+from relbench.data.table import check_classes, indices_of, labels_of
+from relbench.experiment import TaskSettings
+from relbench.models import embed
+from relbench.tasks import Measured, not_shares
+
+
+class NearestMean(TaskSettings):
+    """How far the means are trusted is a setting that only this task has."""
+
+    kind: Literal["nearest_mean"] = "nearest_mean"
+    images: int = 8  # of each class that its mean is taken of
+
+
+@dataclass(frozen=True)
+class NearestMeanTask:
+    """Accuracy on images that training never showed, of classes that it did."""
+
+    images: int
+    primary = "accuracy"
+    has_head = True
+    by_neighbours = False
+    growth = 1
+
+    def check(self, table):
+        check_classes(table, "shared")
+
+    def sampler(self, labels, generator, training):
+        """Epochs: every image once, then in another order."""
+        while True:
+            yield from torch.randperm(len(labels), generator=generator).split(training.batch_size)[:-1]
+
+    def head(self, net, classes, seed):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return torch.nn.Linear(net.dim, classes)
+
+    def evaluate(self, model, source, split):
+        (known, numbers, classes), (asked, truth, _) = (self._seen(model, source, name) for name in ("train", split))
+        means = np.stack([known[numbers == number][: self.images].mean(axis=0) for number in range(len(classes))])
+        right = ((asked[:, None] - means) ** 2).sum(axis=2).argmin(axis=1) == truth
+        named = [classes[number] for number in truth]
+        counts = Counts.of(named, right)
+        worst = min(good / all_ for good, all_ in zip(counts.correct, counts.trials, strict=True))
+        return Measured(asked, {"worst_class": worst, "accuracy": counts.share}, counts)
+
+    def _seen(self, model, source, split):
+        indices = indices_of(source.table, split)
+        return embed(model.network, evaluation_batches(source, indices), model.device), *labels_of(
+            source.table, indices
+        )
+
+    def contradictions(self, metrics, counts):
+        yield from not_shares(metrics)
+        if counts and metrics["accuracy"] != counts.share:
+            yield "its counts do not add up to the accuracy"
+
+    def rehearse(self, dim, images, device):
+        (torch.rand(images, 1, dim, device=device) - torch.rand(10, dim, device=device)).norm(dim=2).argmin(dim=1)

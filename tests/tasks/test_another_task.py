@@ -1,0 +1,152 @@
+"""A task that shares nothing with retrieval goes the whole way: nothing but its own file knows what it is."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from tasks.nearest_mean import NearestMean, NearestMeanTask
+
+import relbench.data.datasets.glyphs
+import relbench.experiment
+import relbench.tasks
+from relbench.data import DataSet
+from relbench.data.table import Shape, checked, counts, table_hash
+from relbench.experiment import Data, Experiment, GlyphTransform, Net, Term, Training, changed
+from relbench.preflight import check_runs
+from relbench.results.run_folder import RunFolder
+from relbench.run import run
+from relbench.tasks import find_task
+from relbench.trackers import Silent
+from relbench.transfer import TransferSpec, plan_transfer, transfer
+
+CLASSES = ("crosses", "dots", "stripes", "waves")
+IMAGES = {"train": 12, "validation": 4, "test": 6}  # of each class
+TRAINING = Training(steps=12, batch_size=8, images_per_class=2, validate_every=4, selection="validation")
+TEACHER = Experiment(
+    task=NearestMean(),
+    data=Data(name="patterns", size=28),
+    net=Net(width=4, dim=8),
+    terms=(Term(loss="cross_entropy"),),
+    training=TRAINING,
+)
+STUDENT = changed(
+    TEACHER,
+    {
+        "net": Net(width=2, dim=4),
+        "terms": (Term(loss="cross_entropy"), Term(loss="hinton_kd", options={"temperature": 4.0})),
+        "teacher": TEACHER,
+    },
+)
+
+
+class Patterns:
+    """Noisy pictures of four patterns, all of them in every split."""
+
+    shape = Shape(channels=1, size=28)
+    content = data_hash = "patterns"
+
+    def __init__(self, sharing="shared"):
+        lines = [
+            (f"{label}/{split}/{number}", label, split)
+            for split, count in IMAGES.items()
+            for label in CLASSES
+            for number in range(count)
+        ]
+        self.table = checked(pd.DataFrame(lines, columns=["name", "label", "split"]), classes=sharing)
+        self.data_hash = table_hash(self.table)
+        random = np.random.default_rng(0)
+        patterns = dict(zip(CLASSES, random.random((4, 1, 28, 28)), strict=True))
+        noisy = [patterns[label] + 0.5 * random.standard_normal((1, 28, 28)) for label in self.table["label"]]
+        self._pictures = torch.from_numpy(np.stack(noisy)).float()
+
+    def train_batch(self, indices, generator):
+        return self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
+
+    def test_batch(self, indices):
+        return self._pictures[indices]
+
+
+@pytest.fixture(autouse=True)
+def patterns(monkeypatch):
+    """All that is registered: the data set, the settings of the task, and its code."""
+    source = Patterns()
+    entry = DataSet(
+        title="Patterns",
+        summary="",
+        transform=GlyphTransform,
+        channels=1,
+        ks=(1000,),  # of no interest to the task
+        content=lambda _: source.content,
+        table=lambda *_: source.table,
+        load=lambda *_: source,
+        counts=counts(source.table),
+    )
+    monkeypatch.setitem(relbench.data.datasets.glyphs.RENDERED, "patterns", entry)
+    monkeypatch.setitem(relbench.experiment.TASK_SETTINGS, "nearest_mean", NearestMean)
+    monkeypatch.setitem(relbench.tasks.TASKS, "nearest_mean", lambda settings, _: NearestMeanTask(settings.images))
+    return entry
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """Of the teacher and of a student that takes its logits."""
+    return [run(one, tmp_path / "runs", tmp_path / "data", Silent()) for one in (TEACHER, STUDENT)]
+
+
+def test_a_row_of_another_task(tmp_path, rows):
+    """The metrics are those of the task alone; they add up, are read back, and choose the step that counts."""
+    for one, row in zip((TEACHER, STUDENT), rows, strict=True):
+        assert row.primary == "accuracy"
+        assert row.metrics.keys() == {"accuracy", "worst_class"}
+        assert 0.25 < row.metrics["accuracy"] == row.counts.share
+        assert (row.counts.groups, row.counts.trials) == (CLASSES, (6, 6, 6, 6))
+        values = {entry["step"]: entry["accuracy"] for entry in row.history if "accuracy" in entry}
+        assert values.keys() == {4, 8, 12}
+        assert row.selected_step == max(values, key=values.get)  # the first of equal ones
+        assert row.validation == {"accuracy": values[row.selected_step]}
+        assert RunFolder(tmp_path / "runs", one).finished() == row
+        assert RunFolder(tmp_path / "runs", one).stored().embeddings.shape == (24, one.net.dim)
+
+
+def test_a_row_is_held_to_what_its_task_says(tmp_path, rows):
+    path = RunFolder(tmp_path / "runs", TEACHER).row
+    content = json.loads(path.read_text())
+    content["metrics"]["accuracy"] = 0.123
+    del content["hash"]
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match="contradicts itself: its counts do not add up to the accuracy; delete it"):
+        RunFolder(tmp_path / "runs", TEACHER).finished()
+
+
+def test_a_network_measured_by_another_task_than_it_was_trained_for(tmp_path, rows):
+    """By the task of the transfer, from the same checkpoint; each has a file of its own."""
+    asked = [plan_transfer(TransferSpec.of(TEACHER, TEACHER.data), tmp_path)]
+    asked += [changed(asked[0], {"task": NearestMean(images=images)}) for images in (8, 1)]
+    found = [transfer(one, tmp_path, tmp_path) for one in asked]
+    assert found[0].metrics == rows[0].metrics  # as it was trained for
+    assert asked[0] == asked[1]
+    assert len({one.fingerprint for one in asked}) == 2
+    assert found[2].counts != found[0].counts
+
+
+def test_retrieval_refuses_what_another_task_needs(tmp_path, patterns):
+    """Classes in several splits; in the words that a reader of tables has for them."""
+    check_runs([TEACHER], tmp_path, patterns.load(), patterns)
+    retrieval = changed(TEACHER, {"task": {"kind": "retrieval"}, "terms": (Term(loss="triplet"),)})
+    message = r"class 'crosses' lies in 'train' and, by image 'crosses/validation/0' \(line 48 of the table\), in 'val"
+    with pytest.raises(ValueError, match=message):
+        check_runs([retrieval], tmp_path, patterns.load(), patterns)
+
+
+def test_another_task_refuses_what_retrieval_needs(tmp_path, patterns):
+    source = patterns.load()
+    source.table = source.table.assign(label=source.table["label"] + " " + source.table["split"])
+    message = (
+        r"class 'crosses train' lies in 'train', by image 'crosses/train/0' \(line 0 of the table\), but not in 'val"
+    )
+    with pytest.raises(ValueError, match=message):
+        find_task(TEACHER.task).check(source.table)
+    with pytest.raises(ValueError, match=message):
+        check_runs([TEACHER], tmp_path, source, patterns)
