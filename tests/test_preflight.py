@@ -126,7 +126,7 @@ def test_what_a_run_builds_on_is_looked_at_once_it_is_finished(tmp_path, broken,
     assert message.startswith(str(folder.checkpoint))
     assert f"as it is a finished {what}'s, delete {folder.row} too" in message
     folder.checkpoint.unlink()
-    assert refusal(table(), SECOND, tmp_path).startswith(f"the {what}'s checkpoint {folder.checkpoint} is gone")
+    assert refusal(table(), SECOND, tmp_path).startswith(f"the {what}'s checkpoint {folder.checkpoint} is missing")
     folder.row.unlink()  # then it is trained again, and nothing stands in the way
     check_runs([SECOND], tmp_path, table(), measured_at(1))
 

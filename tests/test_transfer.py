@@ -100,7 +100,10 @@ def test_what_is_measured_is_not_measured_again(folder, asked, data_folder, monk
     [
         (lambda content: content.update(fingerprint="0" * 16), "is the transfer of another experiment (0000"),
         (lambda content: content["asked"].update(threads=2), "contradicts itself: its settings have the fingerprint"),
-        (lambda content: content["metrics"].update({"recall@1": 0.0}), "recall@1 is not what its counts by class"),
+        (
+            lambda content: content["metrics"].update({"recall@1": 0.0}),
+            "recall@1 is not what its counts by class",
+        ),
         (lambda content: content["metrics"].update({"map@r": 2.0}), "map@r = 2.0 is not in [0, 1]"),
         (lambda content: content.pop("machine"), "is not a readable transfer (machine: Field required)"),
         (lambda content: content["asked"]["net"].update(dim=3), "net, seed and scale must be those of the run"),
@@ -135,7 +138,7 @@ def test_what_was_measured_with_other_weights_is_refused(tmp_path, done, asked, 
         refusal(lambda: finished_transfer(asked, tmp_path))
     )
     (tmp_path / "transfers" / f"{asked.fingerprint}.json").unlink()
-    assert "does not hold the weights that gave" in refusal(lambda: transfer(asked, tmp_path, data_folder))
+    assert "does not hold the weights of" in refusal(lambda: transfer(asked, tmp_path, data_folder))
 
 
 def test_the_fingerprint_names_all_that_can_change_the_result():
@@ -222,5 +225,5 @@ def test_a_checkpoint_that_is_gone(tmp_path, done, asked, data_folder):  # noqa:
     there.path.mkdir(parents=True)
     there.row.symlink_to(RunFolder(done[0], CELLS["rkd-da"]).row)
     assert refusal(lambda: transfer(asked, tmp_path, data_folder)).startswith(
-        f"the network's checkpoint {there.checkpoint} is gone: delete {there.row} too"
+        f"the network's checkpoint {there.checkpoint} is missing: delete {there.row} too"
     )

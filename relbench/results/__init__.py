@@ -1,1 +1,1 @@
-"""What is kept: records, a run's folder with its checkpoint, a study's folder."""
+"""Results on disk: records, a run's folder with its checkpoint, a study's folder."""

@@ -1,6 +1,6 @@
-"""Checkpoints: all that a training run needs to go on as if it had never stopped.
+"""Checkpoints: all that a training run needs to continue as if it had never stopped.
 
-A checkpoint carries the hash of all that is in it, and is refused where it has another one.
+A checkpoint carries the hash of its content, and is refused where the two disagree.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from relbench.files import atomic_write
 from relbench.memory import is_out_of_memory
 from relbench.tensors import content_hash, read_tensors
 
-State = dict[str, Any]  # tensors, numbers, texts, and lists and dicts of them: nothing that needs code to be loaded
+State = dict[str, Any]  # tensors, numbers, strings, and lists and dicts of them: loadable without executing code
 
 PARTS = frozenset(  # of a state
     [
@@ -28,11 +28,11 @@ START_AGAIN = "delete it, and the run starts again from its first step"
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is damaged, or another experiment's."""
+    """A damaged checkpoint, or another experiment's."""
 
 
 def save_checkpoint(state: State, path: Path) -> None:
-    """Write a checkpoint; a process killed meanwhile leaves the one before.
+    """Write a checkpoint; if the process is killed meanwhile, the previous checkpoint remains.
 
     Raises:
         OSError: it can't be written.
@@ -40,20 +40,20 @@ def save_checkpoint(state: State, path: Path) -> None:
     with atomic_write(path) as temporary:
         try:
             torch.save(state | {HASH: content_hash(state)}, temporary)
-        except RuntimeError as error:  # torch's writer does not pass the system's own words on
+        except RuntimeError as error:  # torch's writer drops the system's message
             if is_out_of_memory(error):
                 raise
             raise OSError(f"{path} can't be written ({_reason(error)}): is the disk full?") from None
 
 
 def load_checkpoint(path: Path, fingerprint: str, steps: int, primary: str) -> State:
-    """Read a checkpoint of an experiment, without executing anything that is in the file.
+    """A checkpoint of an experiment, read without executing anything in the file.
 
     Args:
         path: of the file.
         fingerprint: of the experiment.
-        steps: of the experiment: no checkpoint has more.
-        primary: the metric that the best step is chosen by.
+        steps: of the experiment: no checkpoint is beyond.
+        primary: the metric that selects the best step.
 
     Raises:
         CheckpointError: the file is damaged, holds more than data, or is another experiment's.
@@ -72,17 +72,17 @@ def load_checkpoint(path: Path, fingerprint: str, steps: int, primary: str) -> S
 
 
 def _refuse_changed(state: State) -> None:
-    """Refuse content that is not what was written, and take its hash out."""
+    """Refuse content that has changed since it was written, and remove its hash."""
     written = state.pop(HASH, None)
     strange = state.keys() - PARTS  # the hash itself, perhaps, under a damaged name
     if strange:
         raise ValueError(f"{min(strange)!r} is not part of a checkpoint")
     if written is not None and written != content_hash(state):
-        raise ValueError("its content has changed since it was written: it has another hash")
+        raise ValueError("its content has changed since it was written: its hash differs")
 
 
 def _check(state: State, steps: int, primary: str) -> None:
-    """Refuse a state whose parts do not belong together, before it goes on as if it were one."""
+    """Refuse a state whose parts do not belong together."""
     step, history, best = state["step"], state["history"], state["best"]
     if not isinstance(step, int) or not 0 < step <= steps:
         raise ValueError(f"step {step!r} of {steps}")
@@ -96,14 +96,14 @@ def _check(state: State, steps: int, primary: str) -> None:
 
 @contextmanager
 def fits(path: Path) -> Iterator[None]:
-    """Say of whatever goes wrong while a checkpoint is read, or put to use, that it does not fit.
+    """Turn errors while a checkpoint is read or used into a `CheckpointError`.
 
     Raises:
         CheckpointError: one line that names the file.
     """
     try:
         yield
-    except (CheckpointError, torch.OutOfMemoryError):  # that a GPU is too small is no fault of the file
+    except (CheckpointError, torch.OutOfMemoryError):  # a GPU that is too small is no fault of the file
         raise
     except Exception as error:  # noqa: BLE001 - damaged bytes raise errors of nearly any kind
         raise CheckpointError(
@@ -116,21 +116,21 @@ def _reason(error: Exception) -> str:
 
 
 def selected_weights(state: State) -> dict[str, torch.Tensor]:
-    """Weights of the network at the step that counts."""
+    """Weights of the network at the selected step."""
     weights: dict[str, torch.Tensor] = state["best"]["network"] if state["best"] else state["network"]
     return weights
 
 
 def weights_hash(state: State) -> str:
-    """Hash of the weights that count: the network's, and those of the losses and the classifier trained along."""
+    """Hash of the weights at the selected step: of the network, the losses and the classifier trained along."""
     return content_hash({"network": selected_weights(state), "losses": _selected_losses(state)})
 
 
-CLASSIFIER = "classifier."  # begins the names of the classifier's weights among those of the losses
+CLASSIFIER = "classifier."  # prefix of the classifier's weights among those of the losses
 
 
 def selected_classifier(state: State) -> dict[str, torch.Tensor]:
-    """Weights of the classifier that was trained along, at the step that counts; empty where there was none."""
+    """Weights at the selected step of the classifier trained along; empty where there was none."""
     found = _selected_losses(state).items()
     return {name.removeprefix(CLASSIFIER): tensor for name, tensor in found if name.startswith(CLASSIFIER)}
 

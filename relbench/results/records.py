@@ -1,7 +1,7 @@
-"""What happened, as rows: one finished run, one row, one file.
+"""Records of what was run: a row per finished run, each in a file of its own, and the plan that names them.
 
-Tables, plots and reports are built from rows and from the plan that names them, never from a run in memory. A record's
-file carries the hash of all that is in it, and is refused where it has another one.
+Tables, plots and reports are built from these files, never from a run in memory. A record's file carries the hash of
+its content, and is refused where the two disagree.
 """
 
 import hashlib
@@ -22,33 +22,33 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Role = Literal["teacher", "student", "control"]
-WATCHED_AGAIN = 1e-3  # by how much measuring twice may differ: on a GPU sums need not be the same twice
-WATCHED = "test."  # begins the names of what a history says of test classes; names of validation classes have no prefix
-Selection = Literal["last", "validation", "test"]  # the step that counts: the last; the best on these classes
+WATCHED_AGAIN = 1e-3  # tolerance of a second measurement: on a GPU sums need not be reproducible
+WATCHED = "test."  # prefix of metrics of test classes in a history; those of validation classes have none
+Selection = Literal["last", "validation", "test"]  # the selected step: the last, or the best on these classes
 
 
 class Record(BaseModel):
-    """A frozen record of something that happened; unknown fields and numbers that are not finite are refused."""
+    """A frozen record; unknown fields and numbers that are not finite are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Machine(Record):
-    """Where a run was made."""
+    """The machine of a run."""
 
     device: str  # the processor's or the accelerator's name
     cores: int
     system: str
     versions: dict[str, str]  # package -> version
-    git_commit: str | None  # "-dirty" is appended where the checkout had changes; None outside a checkout
+    git_commit: str | None  # with "-dirty" where the checkout had changes; None outside a checkout
 
 
 class Row(Record):
-    """One finished run."""
+    """Results of a finished run."""
 
     fingerprint: str
     experiment: Experiment
-    data_hash: str  # of pixels, labels and split: equal on two machines that hold the same data
+    data_hash: str  # of pixels, labels and split: equal on any machines with the same data
     parameters: int
     selected_step: int
     metrics: dict[str, float]  # on test images
@@ -61,15 +61,12 @@ class Row(Record):
     peak_memory: int  # bytes, of the process (CPU) or the allocator (CUDA)
     finished: str  # time in UTC, ISO 8601
     machine: Machine
-    weights: str = (
-        ""  # where the trunk's first weights come from; "" for random ones, and in rows before this was noted
-    )
-    # Hashes of what the numbers rest on; none in rows before these were noted.
-    weights_hash: str = ""  # of the weights that gave the metrics
-    embeddings_hash: str = ""  # of the test embeddings that are kept
-    dependencies: Annotated[
-        dict[str, str], renamed("dependencies")
-    ] = {}  # "teacher", "first stage" -> hash of the weights that it had
+    weights: str = ""  # source of the trunk's initial weights; "" for random ones, and in rows before this was recorded
+    # Hashes of what the numbers rest on; empty in rows before these were recorded.
+    weights_hash: str = ""  # of the weights at the selected step
+    embeddings_hash: str = ""  # of the stored test embeddings
+    # "teacher", "first stage" -> hash of its weights at the time
+    dependencies: Annotated[dict[str, str], renamed("dependencies")] = {}
 
     @property
     def primary(self) -> str:
@@ -77,22 +74,22 @@ class Row(Record):
         return find_task(self.experiment.task).primary
 
     def metrics_at(self, selection: Selection) -> tuple[int, dict[str, float]] | None:
-        """The step that a rule chooses, and the metrics on test classes there.
+        """The selected step, and the metrics on test images at it.
 
-        "last" is the last step; "validation" and "test" are the step with the best primary metric on these classes, the
-        first of equal ones. Of the rule that the run itself has followed (`training.selection`) it is what the row
-        says: `selected_step` and `metrics`. Of another rule it is known only where test metrics were logged
-        (`training.log_test_metrics`), even if both rules choose the same step: else some seeds would be left out by how
-        they came out.
+        "last" is the last step; "validation" and "test" are the step with the best primary metric on these images, the
+        first in a tie. For the rule that the run itself has followed (`training.selection`), these are the row's own
+        `selected_step` and `metrics`. For another rule they are known only where test metrics were logged
+        (`training.log_test_metrics`), even if both rules select the same step: else seeds would be left out depending
+        on their results.
 
-        The rule "test" is peeking: what it gives is too good, and no result. It is here to be compared with numbers
-        that were made so.
+        The rule "test" is peeking: its metrics are optimistic, and no result. It serves comparison with published
+        numbers that were selected so.
 
         Args:
-            selection: how the step is chosen.
+            selection: how the step is selected.
 
         Returns:
-            None where the row can't tell: no validation classes, or test classes that were not watched.
+            None where it is unknown: without validation classes, or without logged test metrics.
 
         Source:
             The rule "test" is that of the code of Relational Knowledge Distillation, lenscloth/RKD@0a6c3c0, run.py and
@@ -105,15 +102,15 @@ class Row(Record):
         return (int(entry["step"]), seen) if seen else None
 
     def _entry(self, rule: Selection) -> dict[str, float]:
-        """The history's entry of the step that a rule chooses; empty where there is none."""
+        """The history's entry of the selected step; empty where there is none."""
         if rule == "last":
             return self.history[-1]
         name = self.primary if rule == "validation" else f"{WATCHED}{self.primary}"
-        return max((one for one in self.history if name in one), key=lambda one: one[name], default={})
+        return max((entry for entry in self.history if name in entry), key=lambda entry: entry[name], default={})
 
 
 class Entry(Record):
-    """One line of a plan: what a run is called in the tables."""
+    """A run in a plan, and its name in the tables."""
 
     label: str
     role: Role
@@ -122,16 +119,15 @@ class Entry(Record):
 
 
 class Plan(Record):
-    """Which runs make up a study's result."""
+    """The runs that make up a study's results."""
 
     study: str
     title: str
-    notes: tuple[str, ...]  # what a reader of the table must know
+    notes: tuple[str, ...]  # for readers of the table
     entries: tuple[Entry, ...]
-    pairs: tuple[tuple[str, str], ...] = ()  # labels of methods that are compared with another one than the teacher
-    added_losses: Annotated[
-        tuple[str, ...], renamed("added_losses")
-    ] = ()  # labels of methods that the user put beside the study's: spoken of first
+    pairs: tuple[tuple[str, str], ...] = ()  # labels of methods that are compared with each other
+    # labels of methods that the user added to the study's: reported first
+    added_losses: Annotated[tuple[str, ...], renamed("added_losses")] = ()
 
 
 RecordType = TypeVar("RecordType", bound=Record)
@@ -139,18 +135,19 @@ HASH = "hash"  # of a record's content, beside it in the file; records of earlie
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write a row or a plan; readers see the old file or the new one, never a part."""
+    """Write a row or a plan; readers see the old file or the new, never a part."""
     content = from_json(record.model_dump_json())
     with atomic_write(path) as temporary:
         temporary.write_bytes(to_json(content | {HASH: _hash(content)}, indent=1) + b"\n")
 
 
 def read_record(kind: type[RecordType], path: Path) -> RecordType:
-    """Read a row or a plan back.
+    """Row or plan from its file.
 
     Raises:
-        ValueError: the file can't be read, is truncated, not such a record, or has changed since it was written; one
-            line with what to do.
+        ValueError: the file can't be read, is truncated, is another kind of record, or has changed since it was
+        written;
+            one line that says what to do.
     """
     try:
         return _validated(kind, read_regular(path))
@@ -163,22 +160,22 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
 
 
 def _validated(kind: type[RecordType], text: bytes) -> RecordType:
-    """The record in a file; its hash is that of the file, so a later version's defaults don't change it."""
+    """The record in a file. The hash is compared with the file's content, to which later versions add no defaults."""
     content = from_json(text, allow_inf_nan=False)
     written = content.pop(HASH, None) if isinstance(content, dict) else None
     record = kind.model_validate_json(to_json(content))
     if written is not None and written != _hash(content):
-        raise ValueError("its content has changed since it was written: it has another hash")
+        raise ValueError("its content has changed since it was written: its hash differs")
     return record
 
 
 def _hash(content: Mapping[str, Any]) -> str:
-    """SHA-256 of what JSON can hold, whatever the order of names and the layout of the file."""
+    """SHA-256 of JSON content, independent of the order of names and the layout of the file."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def read_row(path: Path, fingerprint: str) -> Row:
-    """Read the row of one run.
+    """The row of a run.
 
     Raises:
         ValueError: the file is truncated, or holds another experiment's row.
@@ -189,16 +186,16 @@ def read_row(path: Path, fingerprint: str) -> Row:
 
 
 def check_identity(what: str, path: Path, fingerprints: tuple[str, str], contradictions: Iterable[str]) -> None:
-    """Refuse a record that is another one's, or that says two things at once.
+    """Refuse a record of another run, or a record that contradicts itself.
 
     Args:
-        what: it is, such as "row".
+        what: the kind of record, such as "row".
         path: of its file.
-        fingerprints: what it has, and what it should have.
-        contradictions: in it; the first is named.
+        fingerprints: the record's, and the expected one.
+        contradictions: in the record; the first is named.
 
     Raises:
-        ValueError: one line with what to do.
+        ValueError: one line that says what to do.
     """
     found, expected = fingerprints
     if found != expected:
@@ -214,13 +211,13 @@ def check_identity(what: str, path: Path, fingerprints: tuple[str, str], contrad
 
 
 def refuse_other_dependencies(rows: Mapping[str, Row]) -> None:
-    """Refuse rows of which one was built on other weights of a run than those that this run's row is about.
+    """Refuse rows of runs whose teacher or first stage has been trained again since.
 
     Args:
         rows: by fingerprint. A run without a row, or a row without hashes, is not compared.
 
     Raises:
-        ValueError: one line that says which runs are to be made anew.
+        ValueError: one line that names the runs to be trained again.
     """
     stale = {name: what for name, row in rows.items() for what in other_dependencies(row, rows)}
     if stale:
@@ -232,15 +229,15 @@ def refuse_other_dependencies(rows: Mapping[str, Row]) -> None:
 
 
 def other_dependencies(row: Row, rows: Mapping[str, Row]) -> Iterator[str]:
-    """What a run was built on, its teacher or its first stage, where the rows are about other weights of it."""
-    for what, one in row.experiment.dependencies.items():
-        base, built_on = rows.get(one.fingerprint), row.dependencies.get(what)
+    """The dependencies of a run, teacher or first stage, whose row has other weights than the run was built on."""
+    for what, experiment in row.experiment.dependencies.items():
+        base, built_on = rows.get(experiment.fingerprint), row.dependencies.get(what)
         if base and base.weights_hash and built_on and built_on != base.weights_hash:
             yield what
 
 
 def _contradictions(row: Row) -> Iterator[str]:
-    """What is said twice must be said alike: a row that was edited or mixed up is not believed."""
+    """Contradictions within a row, as in rows that were edited or mixed up."""
     if row.experiment.fingerprint != row.fingerprint:
         yield f"its settings have the fingerprint {row.experiment.fingerprint}"
     task = find_task(row.experiment.task)
@@ -252,9 +249,9 @@ def _contradictions(row: Row) -> Iterator[str]:
         if entry.get("step") == row.selected_step and any(
             abs(value - row.metrics.get(name, -1)) > WATCHED_AGAIN for name, value in watched.items()
         ):
-            yield f"its metrics are not what its history says of step {row.selected_step}"
+            yield f"its metrics differ from those in its history at step {row.selected_step}"
     if row.selected_step not in [entry.get("step") for entry in row.history]:
-        yield f"step {row.selected_step}, which counts, is missing from its history"
+        yield f"the selected step {row.selected_step} is missing from its history"
 
 
 def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> "pd.DataFrame":
@@ -295,12 +292,12 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
 
 
 def _earlier(experiment: Experiment) -> dict[str, Any]:
-    """Of a run that goes on from another: which, and the steps of both."""
+    """Columns of a run that continues another: the other's name, and the steps of both."""
     first = experiment.initialized_from
     return {"initialized_from": first.fingerprint, "total_steps": experiment.total_steps} if first else {}
 
 
 def _written(term: Term) -> dict[str, Any]:
-    """A term's settings; layers and source only where it has them, a revision from the second on."""
+    """A term's settings; layers and source only where present, a revision only from the second on."""
     left_out = {name for name in ("layers", "source") if not getattr(term, name)}
     return term.model_dump(exclude=left_out | ({"revision"} if term.revision == 1 else set()))

@@ -1,4 +1,4 @@
-"""What a run keeps in its folder, and how another run reads it."""
+"""A run's folder: its files, and how other runs read them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -22,12 +22,12 @@ from relbench.results.checkpoint import (
 from relbench.results.records import Row, read_row, refuse_other_dependencies
 from relbench.tasks import find_task
 
-_OTHERS = "does not hold the {} that gave {}, as it has another hash than the row says"
+_OTHERS = "does not hold the {} of {}: its hash differs from that in the row"
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps what it has."""
+    """The folder of a run."""
 
     runs: Path
     experiment: Experiment
@@ -39,35 +39,35 @@ class RunFolder:
 
     @property
     def row(self) -> Path:
-        """Written last: a run that has it is finished."""
+        """File of the row, written last: a run that has it is finished."""
         return self.path / "row.json"
 
     @property
     def checkpoint(self) -> Path:
-        """The training's last state."""
+        """File of the training's last state."""
         return self.path / "checkpoint.pt"
 
     @property
     def embeddings(self) -> Path:
-        """Embeddings, labels and names of the test images."""
+        """File of the test images' embeddings, labels and names."""
         return self.path / "embeddings.npz"
 
     @property
     def error(self) -> Path:
-        """The traceback of the last attempt, if it failed."""
+        """File of the last attempt's traceback, if it failed."""
         return self.path / "error.txt"
 
     @property
     def files(self) -> tuple[Path, Path, Path]:
-        """All that a finished run has, the row last."""
+        """All files of a finished run, the row last."""
         return self.checkpoint, self.embeddings, self.row
 
     def finished(self) -> Row | None:
         """The row, if the run is finished.
 
         Raises:
-            ValueError: the row is damaged, another experiment's, or of a run that was built on other weights than those
-                that its teacher or first stage has now.
+            ValueError: the row is damaged, another experiment's, or of a run whose teacher or first stage has been
+                trained again since.
         """
         row = self.read()
         if row:
@@ -75,16 +75,16 @@ class RunFolder:
         return row
 
     def dependencies(self) -> dict[str, Row]:
-        """Rows of the finished runs that this one builds on, by fingerprint.
+        """Rows of the finished runs that this run builds on, by fingerprint.
 
         Raises:
             ValueError: a row is damaged or another experiment's.
         """
-        rows = [RunFolder(self.runs, one).read() for one in self.experiment.dependencies.values()]
+        rows = [RunFolder(self.runs, base).read() for base in self.experiment.dependencies.values()]
         return {row.fingerprint: row for row in rows if row}
 
     def read(self) -> Row | None:
-        """The row, if there is one, whatever the run was built on.
+        """The row, if it is there, whatever the run was built on.
 
         Raises:
             ValueError: the row is damaged or another experiment's.
@@ -92,41 +92,41 @@ class RunFolder:
         return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
 
     def state(self) -> State:
-        """The training's last state, of the run itself; a finished one's weights are those of its row.
+        """The training's last state; if the run is finished, its weights are checked against the row.
 
         Raises:
-            CheckpointError: the checkpoint is damaged, another experiment's, or not the one that gave the row.
+            CheckpointError: the checkpoint is damaged, another experiment's, or does not belong to the row.
             ValueError: the row is damaged.
         """
         one = self.experiment
         state = load_checkpoint(self.checkpoint, one.fingerprint, one.training.steps, find_task(one.task).primary)
         row = self.finished()
         if row and row.weights_hash and row.weights_hash != weights_hash(state):
-            raise CheckpointError(f"{self.checkpoint} {_OTHERS.format('weights', self.row)}: put back the right one")
+            raise CheckpointError(f"{self.checkpoint} {_OTHERS.format('weights', self.row)}: restore the right file")
         return state
 
     def stored(self) -> Stored:
-        """The embeddings of a finished run; they are those of its row.
+        """The embeddings of a finished run, checked against its row.
 
         Raises:
-            ValueError: the embeddings are gone, damaged, or not those that gave the row; or the row is damaged.
+            ValueError: the embeddings are missing, damaged, or do not belong to the row; or the row is damaged.
         """
         stored = read_embeddings(self.embeddings)
         row = self.finished()
         if row and row.embeddings_hash and row.embeddings_hash != stored.hash:
-            raise ValueError(f"{self.embeddings} {_OTHERS.format('embeddings', self.row)}: put back the right ones")
+            raise ValueError(f"{self.embeddings} {_OTHERS.format('embeddings', self.row)}: restore the right file")
         return stored
 
 
 def unverified(experiments: Iterable[Experiment], runs: Path) -> str:
-    """Says of which finished runs, that others build on, the weights can't be verified; "" if there is none.
+    """Message that names finished runs whose weights others build on but can't verify; "" if there are none.
 
     Args:
-        experiments: the others.
+        experiments: the runs that build on others.
         runs: holds a folder for each run.
     """
-    rows = [row for one in experiments for row in RunFolder(runs, one).dependencies().values() if not row.weights_hash]
-    names = sorted({row.fingerprint for row in rows})
+    bases = (row for experiment in experiments for row in RunFolder(runs, experiment).dependencies().values())
+    names = sorted({row.fingerprint for row in bases if not row.weights_hash})
     if not names:
         return ""
     return (
@@ -137,10 +137,10 @@ def unverified(experiments: Iterable[Experiment], runs: Path) -> str:
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished run's network, at the step that counts."""
+    """A finished run's network, at the selected step."""
 
     network: Embedder
-    classifier: nn.Module | None  # from embeddings to logits, where one was trained along
+    classifier: nn.Module | None  # from embeddings to logits, if it was trained along
     state: State  # the training's last
 
 
@@ -151,21 +151,21 @@ def has_classifier(experiment: Experiment) -> bool:
 
 
 def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -> Trained:
-    """What another run needs of a finished one.
+    """A finished run's network, for a run that builds on it.
 
     Args:
         experiment: the finished run.
         runs: holds a folder for each run.
         channels: of its images.
-        what: it is to the other one, such as "teacher".
+        what: its part in the other run, such as "teacher".
 
     Raises:
-        CheckpointError: the checkpoint is damaged, gone, or another experiment's.
+        CheckpointError: the checkpoint is damaged, missing, or another experiment's.
     """
     folder = RunFolder(runs, experiment)
     if not folder.checkpoint.exists():
         raise CheckpointError(
-            f"the {what}'s checkpoint {folder.checkpoint} is gone: delete {folder.row} too, and it is trained again"
+            f"the {what}'s checkpoint {folder.checkpoint} is missing: delete {folder.row} too, and it is trained again"
         )
     network = build_embedder(experiment.net, channels, experiment.seed)
     try:

@@ -299,7 +299,7 @@ def damage_checkpoints(relbench_command, folder, options, row):
         relbench_command(*options), str(checkpoint), "another experiment", f"delete {checkpoint.with_name('row.json')}"
     )
     checkpoint.unlink()
-    refused(relbench_command(*options), str(checkpoint), "is gone", f"delete {checkpoint.with_name('row.json')}")
+    refused(relbench_command(*options), str(checkpoint), "is missing", f"delete {checkpoint.with_name('row.json')}")
     checkpoint.write_bytes(content)
 
 

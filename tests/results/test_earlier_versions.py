@@ -20,6 +20,7 @@ from relbench.results.checkpoint import selected_weights
 from relbench.results.records import read_row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import run
+from relbench.trackers import Silent
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "results" / "reference"
@@ -147,7 +148,7 @@ def test_a_run_of_an_earlier_version_is_made_anew_with_the_same_weights(earlier,
     if begun:
         shutil.copytree(earlier / "interrupted" / STUDENT, folder.path)
         assert folder.state()["step"] == 1
-    made = run(experiment, runs, data_folder, lambda step: None)
+    made = run(experiment, runs, data_folder, Silent())
     for name, weights in selected_weights(folder.state()).items():
         torch.testing.assert_close(weights, selected_weights(state)[name], rtol=1e-4, atol=1e-6)
     assert made.data_hash == row.data_hash

@@ -171,11 +171,14 @@ def test_not_such_a_record(path, change, where):
         (lambda content: content["counts"].update(correct=[6, 7]), "counts by class add up to, 0.54"),
         (lambda content: content["metrics"].update({"map@r": 1.5}), "map@r = 1.5 is not in [0, 1]"),
         (lambda content: content["validation"].update({"recall@1": -0.1}), "recall@1 = -0.1 is not in [0, 1]"),
-        (lambda content: content.update(history=[]), "step 6, which counts, is missing from its history"),
-        (lambda content: content.update(selected_step=7), "step 7, which counts, is missing from its history"),
+        (lambda content: content.update(history=[]), "the selected step 6 is missing from its history"),
+        (lambda content: content.update(selected_step=7), "the selected step 7 is missing from its history"),
         (lambda content: content["metrics"].update({"recall@2": 0.0001}), "Recall@K falls where K grows"),
         (lambda content: content["history"][-1].update({"test.recall@1": 1.5}), "test.recall@1 = 1.5 is not in [0, 1]"),
-        (lambda content: content["history"][-1].update({"test.recall@1": 0.999}), "not what its history says of step"),
+        (
+            lambda content: content["history"][-1].update({"test.recall@1": 0.999}),
+            "its metrics differ from those in its history at step",
+        ),
     ],
 )
 def test_row_that_contradicts_itself(path, change, why):

@@ -109,7 +109,7 @@ def refusal(call):
 def test_a_checkpoint_that_is_gone(tmp_path, what):
     folder = RunFolder(tmp_path, PLAIN)
     assert refusal(lambda: load_trained(PLAIN, tmp_path, 1, what)) == (
-        f"the {what}'s checkpoint {folder.checkpoint} is gone: delete {folder.row} too, and it is trained again"
+        f"the {what}'s checkpoint {folder.checkpoint} is missing: delete {folder.row} too, and it is trained again"
     )
 
 
@@ -156,8 +156,8 @@ def test_a_finished_runs_weights_are_those_of_its_row(tmp_path, best, part):
     save_checkpoint(state, folder.checkpoint)  # whole, but not what the row is about
     for read in (folder.state, lambda: load_trained(PROBED, tmp_path, 1, "teacher")):
         assert refusal(read).startswith(
-            f"{folder.checkpoint} does not hold the weights that gave {folder.row}, as it has another hash than the "
-            "row says: put back the right one"
+            f"{folder.checkpoint} does not hold the weights of {folder.row}: its hash differs from that in the row: "
+            "restore the right file"
         )
 
 
@@ -189,7 +189,7 @@ def test_embeddings_are_those_of_the_row(tmp_path):
     changes = [{"embeddings": rows + 2.0**-20 * rows}, {"embeddings": rows.astype(float)}]
     for change in (*changes, {"embeddings": rows, "query": np.array([True] * 4)}):
         keep(**change)
-        with pytest.raises(ValueError, match=r"\A.+embeddings\.npz does not hold the embeddings that gave .+\Z"):
+        with pytest.raises(ValueError, match=r"\A.+embeddings\.npz does not hold the embeddings of .+\Z"):
             folder.stored()
     finish(folder)  # an old row
     folder.stored()
