@@ -16,7 +16,7 @@ from relbench.files import refuse_links
 from relbench.grid.scheduler import locked
 from relbench.lookup import lookup
 from relbench.plain_text import listed
-from relbench.report import pairs_text, table_text, write_report
+from relbench.report import console_report, write_report
 from relbench.resolve import as_plan, find_study, plan_cells
 from relbench.results.records import Entry, Plan, Row, read_record, write_record
 from relbench.results.study_folder import folder_name, own_folder
@@ -147,10 +147,7 @@ def _report(folder: Path, results: tuple[Plan, dict[str, Row]], data: Path) -> N
     with out.status(FLOORS):
         summary = measured_with(summary, folder, data, preparing)
     paths = write_report(summary, folder)
-    out.print(table_text(summary))
-    if pairs := pairs_text(summary):
-        out.print()
-        out.print(pairs)
+    out.print(console_report(summary))
     for note in summary.missing:
         tell(note)
     written(folder, paths)

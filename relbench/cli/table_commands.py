@@ -21,7 +21,7 @@ from relbench.grid.scheduler import locked
 from relbench.grid.tuning import PendingRun, Request, TuningPlan, selected, transfers_of
 from relbench.lookup import lookup
 from relbench.plain_text import listed
-from relbench.report import printed_text, write_printed
+from relbench.report import console_report, write_report
 from relbench.resolve import resolve_device
 from relbench.results.records import Selection, read_record, write_record
 from relbench.results.run_folder import RunFolder
@@ -177,8 +177,8 @@ def _content(name: str, call: RunOptions) -> str:
 
 def _show(table: PrintedTable, request: Request, folder: Path, shown: Sequence[Selection]) -> None:
     summary = summarise_table(table, request, results_of(table, request, folder), shown)
-    paths = write_printed(summary, folder)
-    out.print(printed_text(summary))
+    paths = write_report(summary, folder)
+    out.print(console_report(summary))
     written(folder, paths)
 
 

@@ -1,8 +1,6 @@
-"""From a summary, numbers and words, to tables, plots and one page."""
+"""Report of a summary: tables, figures and one page, split by format."""
 
-from relbench.report.printed_tables import printed_text
-from relbench.report.printed_write import write_printed
-from relbench.report.tables import pairs_text, table_text
+from relbench.report.console import console_report
 from relbench.report.write import write_report
 
-__all__ = ["pairs_text", "printed_text", "table_text", "write_printed", "write_report"]
+__all__ = ["console_report", "write_report"]

@@ -1,69 +1,65 @@
-"""What came out, in sentences."""
+"""Headline of a report: what came out, in sentences."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
-from relbench.analysis.methods import Floor, Method, Pair
+from relbench.analysis.cells import AnsweredClaim
+from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.plain_text import counted, listed
-from relbench.report.wording import MAIN, VERDICTS, main_recall, net_name, percent, rests_on
+from relbench.report.wording import RULES, VERDICTS, metric_name, net_name, percent, rests_on, signed
 
 
 def headline(summary: Summary) -> str:
-    """What came out, in sentences that also hold where no student wins."""
-    return " ".join(sentence for kind in _sentences(summary).values() for sentence in kind)
+    """What came out, in sentences that also hold where no student wins, and for a table of which little is finished."""
+    said = [sentence for kind in _sentences(summary).values() for sentence in kind]
+    return " ".join([*said, *([outcome(summary)] if summary.cells else [])])
 
 
 def in_brief(summary: Summary) -> tuple[list[str], list[str]]:
-    """The two sentences that a page begins with, and the others.
+    """The two sentences on the methods that a page begins with, and the others.
 
     The user's own loss, where there is one; then the best student, and what puts it right: a floor that the teacher is
     not above, a control, or else how many students fare as well.
     """
     said = _sentences(summary)
-    kinds = ("contender", "best", "floor", "control", "count", "no distillation", "single seeds")
+    kinds = ("added loss", "best", "floor", "control", "count", "no distillation", "single seeds")
     first = [sentence for kind in kinds for sentence in said.get(kind, [])[:1]][:2]
     return first, [sentence for kind in said.values() for sentence in kind if sentence not in first]
 
 
 def _sentences(summary: Summary) -> dict[str, list[str]]:
-    """By what they are about, in their order."""
+    """Sentences on the methods by what they are about, in their order."""
+    if not summary.methods:
+        return {}
     teacher, *others = summary.methods
-    students = [method for method in others if method.role == "student"]
-    if not students:
-        return {"best": [f"{_named(teacher)} reaches {_reach(teacher)}; no student was compared with it."]}
-    best = best_student(students)
+    best = summary.best_student
+    if best is None:
+        return {"best": [f"{_named(teacher)} reaches {_reach(summary, teacher)}; no student was compared with it."]}
+    added = [method for method in summary.students if method.label in summary.added_losses]
     return {
-        "contender": [_on_contender(method, summary) for method in students if method.label in summary.added_losses],
-        "best": [_on_best(best, teacher, students)],
-        "count": _on_count(students),
-        "no distillation": _on_no_distillation(best, students),
-        "control": [_on_control(method, best) for method in others if method.role == "control"],
-        "floor": _on_floor(teacher, summary.all_floors),
+        "added loss": [_on_added_loss(summary, method) for method in added],
+        "best": [_on_best(summary, best)],
+        "count": _on_count(summary),
+        "no distillation": _on_no_distillation(summary, best),
+        "control": [_on_control(summary, method, best) for method in others if method.role == "control"],
+        "floor": _on_floor(summary),
         "single seeds": _on_single_seeds(others),
     }
 
 
-def best_student(students: Sequence[Method]) -> Method:
-    """The one of the greatest mean recall@1 among those that beat the teacher, or among all where none does."""
-    return max(_winners(students) or students, key=main_recall)
-
-
-def _winners(students: Sequence[Method]) -> list[Method]:
-    return [student for student in students if _compared(student).verdict == "beats"]
-
-
-def _on_contender(own: Method, summary: Summary) -> str:
+def _on_added_loss(summary: Summary, own: Method) -> str:
     """What came out for a loss of the user's: against the teacher, and against the best of the study's students."""
-    result = f"{_named(own)} reaches {_reach(own)} and {_against(_compared(own))}."
-    rivals = [one for one in summary.methods if one.role == "student" and one.label not in summary.added_losses]
+    result = f"{_named(own)} reaches {_reach(summary, own)} and {_against(_compared(own))}."
+    rivals = [method for method in summary.students if method.label not in summary.added_losses]
     if not rivals:
         return result
-    rival = max(rivals, key=main_recall)
+    rival = max(rivals, key=summary.score)
     asked = {own.label, rival.label}
-    pair = next((one for one in summary.pairs if {one.label, one.other} == asked), None)
+    pair = next((pair for pair in summary.pairs if {pair.label, pair.other} == asked), None)
     judged = f": {_pair_words(pair, own)}" if pair else ""
-    distance = gap(main_recall(own) - main_recall(rival))
+    distance = gap(summary.score(own) - summary.score(rival))
     return f"{result} It is {distance} the best of the study's own students, {rival.label}{judged}."
 
 
@@ -74,66 +70,68 @@ def _pair_words(pair: Pair, own: Method) -> str:
     return f"{turned.get(verdict, verdict)} ({rests_on(pair.comparison)})"
 
 
-def _on_best(best: Method, teacher: Method, students: Sequence[Method]) -> str:
-    if _winners(students):
-        return _on_winner(best, teacher)
-    return _on_single_seed(best, teacher) if _compared(best).seeds == 1 else _on_no_winner(best, teacher)
+def _on_best(summary: Summary, best: Method) -> str:
+    if summary.winners:
+        return _on_winner(summary, best)
+    return _on_single_seed(summary, best) if _compared(best).seeds == 1 else _on_no_winner(summary, best)
 
 
-def _on_single_seed(best: Method, teacher: Method) -> str:
+def _on_single_seed(summary: Summary, best: Method) -> str:
     """Values, and why they are no verdict."""
-    values = (
-        f"{_named(best)} reaches {_reach(best)}, {gap(_compared(best).difference)} its teacher ({_budget(teacher)})"
-    )
+    reached = f"{_named(best)} reaches {_reach(summary, best)}"
+    values = f"{reached}, {gap(_compared(best).difference)} its teacher ({_budget(summary.methods[0])})"
     return f"{values}: no verdict, since a single seed says nothing about new training runs; run three or more."
 
 
-def _on_winner(best: Method, teacher: Method) -> str:
-    gain = f"{percent(_compared(best).difference)} points of Recall@1"
-    values = f"{percent(main_recall(best))} % against {percent(main_recall(teacher))} %, {_seeds_of(best)}"
+def _on_winner(summary: Summary, best: Method) -> str:
+    teacher = summary.methods[0]
+    gain = f"{percent(_compared(best).difference)} points of {metric_name(summary.primary)}"
+    values = f"{_score(summary, best)} against {_score(summary, teacher)}, {_seeds_of(best)}"
     return f"{_named(best)} beats its teacher ({_budget(teacher)}) by {gain} ({values})."
 
 
-def _on_count(students: Sequence[Method]) -> list[str]:
+def _on_count(summary: Summary) -> list[str]:
     """How many students beat the teacher, where the best does and there are others."""
-    winners = len(_winners(students))
-    if not winners or len(students) == 1:
+    winners, students = len(summary.winners), len(summary.students)
+    if not winners or students == 1:
         return []
-    return [f"{winners} of {counted(len(students), 'student')} beat{'s' if winners == 1 else ''} the teacher."]
+    return [f"{winners} of {counted(students, 'student')} beat{'s' if winners == 1 else ''} the teacher."]
 
 
-def _on_no_winner(best: Method, teacher: Method) -> str:
-    start = f"No student is shown to beat the teacher ({_budget(teacher)}), which reaches {_reach(teacher)}"
-    return f"{start}; the best, {_named(best)}, reaches {_reach(best)} and {_against(_compared(best))}."
+def _on_no_winner(summary: Summary, best: Method) -> str:
+    teacher = summary.methods[0]
+    start = f"No student is shown to beat the teacher ({_budget(teacher)}), which reaches {_reach(summary, teacher)}"
+    return f"{start}; the best, {_named(best)}, reaches {_reach(summary, best)} and {_against(_compared(best))}."
 
 
-def _on_no_distillation(best: Method, students: Sequence[Method]) -> list[str]:
-    """How far the best distilled student stands from the best one that never saw a teacher."""
-    alone = [student for student in students if student.row.experiment.last_teacher is None]
+def _on_no_distillation(summary: Summary, best: Method) -> list[str]:
+    """How far the best distilled student stands from the best that never saw a teacher."""
+    alone = [student for student in summary.students if student.row.experiment.last_teacher is None]
     if not alone or best in alone:
         return []
-    other = max(alone, key=main_recall)
-    distance = gap(main_recall(best) - main_recall(other))
+    other = max(alone, key=summary.score)
+    distance = gap(summary.score(best) - summary.score(other))
     best_of = "the best student" if len(alone) > 1 else "the student"
-    values = f"({percent(main_recall(other))} %)"
-    return [f"{best.label} is {distance} {best_of} trained without a teacher, {other.label} {values}."]
+    named = f"{other.label} ({_score(summary, other)})"
+    return [f"{best.label} is {distance} {best_of} trained without a teacher, {named}."]
 
 
-def _on_control(control: Method, best: Method) -> str:
+def _on_control(summary: Summary, control: Method, best: Method) -> str:
     comparison, winner = _compared(control), _compared(best)
     opening = "But the control" if comparison.verdict == winner.verdict == "beats" else "The control"
-    to_best = f"{gap(main_recall(control) - main_recall(best))} {best.label}"
-    values = f"{percent(main_recall(control))} %: it {_against(comparison)}"
+    to_best = f"{gap(summary.score(control) - summary.score(best))} {best.label}"
+    values = f"{_score(summary, control)}: it {_against(comparison)}"
     return f"{opening} “{control.label}” ({_budget(control)}) reaches {values}, and is {to_best}."
 
 
-def _on_floor(teacher: Method, floors: Sequence[Floor]) -> list[str]:
+def _on_floor(summary: Summary) -> list[str]:
     """A teacher that is no better than what nobody trained has nothing to teach."""
-    higher = [floor for floor in floors if floor.metrics[MAIN].mean >= main_recall(teacher)]
+    teacher = summary.methods[0]
+    reached = {floor.label: floor.metrics[summary.primary].mean for floor in summary.all_floors}
+    higher = [f"{label} ({percent(value)} %)" for label, value in reached.items() if value >= summary.score(teacher)]
     if not higher:
         return []
-    named = listed([f"{floor.label} ({percent(floor.metrics[MAIN].mean)} %)" for floor in higher])
-    return [f"But the teacher ({percent(main_recall(teacher))} %) is no better than the floor: {named}."]
+    return [f"But the teacher ({_score(summary, teacher)}) is no better than the floor: {listed(higher)}."]
 
 
 def _on_single_seeds(others: Sequence[Method]) -> list[str]:
@@ -173,9 +171,48 @@ def _budget(method: Method) -> str:
     return f"{net_name(method)}, {counted(method.row.experiment.total_steps, 'step')}"
 
 
-def _reach(method: Method) -> str:
-    return f"{percent(main_recall(method))} % Recall@1 ({_seeds_of(method)})"
+def _score(summary: Summary, method: Method) -> str:
+    return f"{percent(summary.score(method))} %"
+
+
+def _reach(summary: Summary, method: Method) -> str:
+    return f"{_score(summary, method)} {metric_name(summary.primary)} ({_seeds_of(method)})"
 
 
 def _seeds_of(method: Method) -> str:
     return counted(len(method.rows), "seed")
+
+
+def outcome(summary: Summary) -> str:
+    """How much is finished, how far it lies from the paper, and what became of the claims."""
+    return " ".join([_progress(summary), *_distance(summary), *_claims(summary.claims)])
+
+
+def _progress(summary: Summary) -> str:
+    asked = [cell for cell in summary.cells if cell.path]
+    finished = [cell for cell in asked if summary.shown[0] in cell.ours]
+    others = len(summary.cells) - len(asked)
+    beside = f" Beside them: {counted(others, 'number')} from other papers." if others else ""
+    verb = "has" if len(finished) == 1 else "have"
+    return f"Of {counted(len(asked), 'number')} to measure, {len(finished):,} {verb} been measured.{beside}"
+
+
+def _distance(summary: Summary) -> list[str]:
+    """Nothing at toy scale, whose numbers are of other networks on other images than the paper's."""
+    differences = [
+        difference for cell in summary.cells if (difference := cell.difference(summary.shown[0])) is not None
+    ]
+    if not differences or summary.is_toy:
+        return []
+    spread = f"from {signed(min(differences))} to {signed(max(differences))}"
+    rule = RULES[summary.shown[0]]
+    return [f"Ours ({rule}) minus the paper's: {signed(fmean(differences))} points on average, {spread}."]
+
+
+def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
+    if not claims:
+        return []
+    answers = [claim.answer for claim in claims]
+    holds, fails, open_ = (answers.count(answer) for answer in ("holds", "does not", "not enough runs"))
+    verbs = f"{holds} hold{'s' if holds == 1 else ''}, {fails} {'does' if fails == 1 else 'do'} not"
+    return [f"Of {counted(len(claims), 'claim')}, {verbs}, and for {open_} there are not enough runs."]

@@ -3,19 +3,18 @@
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from relbench import __version__
+from relbench.analysis.summary import Summary
 from relbench.plain_text import visible
-from relbench.report.embedding import embedded
-from relbench.report.syntax import Table
+from relbench.report.figures.embedding import embedded
+from relbench.report.tables import Table
 
 CITED = re.compile(r"(arXiv:\d{4}\.\d{4,5})|([\w.-]+/[\w.-]+)@([0-9a-f]{7,40})")  # a paper, or code at a commit
 HASH = re.compile(r"\b([0-9a-f]{32,64})\b")
-
-Drawn = TypeVar("Drawn")  # what a plot is of
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,10 @@ def grid_of(name: str, table: Table) -> Grid:
     return Grid(name, table.header, table.rows, [column.is_number for column in table.columns])
 
 
-def picture_of(draw: Callable[..., bytes], summary: Drawn, text: str) -> Picture:
-    """A plot of a summary in both shapes."""
+def picture_of(draw: Callable[..., bytes], summary: Summary, in_words: Callable[[Summary], str]) -> Picture:
+    """A figure of a summary in both shapes."""
     wide, narrow = (embedded(draw(summary, "svg", narrow=narrow)) for narrow in (False, True))
-    return Picture(wide, narrow, text)
+    return Picture(wide, narrow, in_words(summary))
 
 
 def with_addresses(source: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.experiment import Training
 from relbench.plain_text import counted, listed
-from relbench.report.wording import commit_of, p_value, rests_on, seeds_in_words, stage_steps
+from relbench.report.wording import commit_of, metric_name, p_value, rests_on, seeds_in_words, stage_steps
 from relbench.results.records import Row
 
 VERDICT = (
@@ -32,12 +32,12 @@ def notes(summary: Summary) -> list[str]:
         _data(summary),
         *_unequal_students(summary),
         *_mixed(summary),
-        *summary.notes,
+        *([] if summary.cells else summary.notes),  # which stand below the cells
     ]
 
 
 def _checkpoints(summary: Summary) -> str:
-    meanings = {"last": "last step", "validation": "best recall@1 on validation classes"}
+    meanings = {"last": "last step", "validation": f"best {summary.primary} on validation classes"}
     groups = _groups(summary.methods, lambda row: meanings[row.experiment.training.selection])
     return f"Checkpoint that counts: {_shares(groups)}."
 
@@ -83,13 +83,14 @@ def has_one_class(summary: Summary) -> bool:
 
 def _intervals(summary: Summary) -> list[str]:
     seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
+    metric = metric_name(summary.primary)
     difference = (
-        "Difference: Recall@1 minus the teacher's. Over queries: its 95 % interval when test classes are resampled; "
+        f"Difference: {metric} minus the teacher's. Over queries: its 95 % interval when test classes are resampled; "
         "the trained networks are held fixed."
     )
     if has_one_class(summary):
         difference = (
-            "Difference: Recall@1 minus the teacher's. All queries are of one class, which can't be resampled: no "
+            f"Difference: {metric} minus the teacher's. All queries are of one class, which can't be resampled: no "
             "interval over queries, and no verdict; other classes may give other values."
         )
     if len(summary.seeds) == 1:
@@ -219,5 +220,6 @@ def pair_note(summary: Summary) -> str:
     count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if many else ""
     comparisons = {f"{pair.label} against {pair.other}": pair.comparison for pair in summary.pairs}
     pairing = "paired by seed, over the same queries"
-    words = f"Recall@1 of a method minus that of the other: {pairing}, judged as against the teacher{count}."
+    difference = f"{metric_name(summary.primary)} of a method minus that of the other"
+    words = f"{difference}: {pairing}, judged as against the teacher{count}."
     return " ".join([words, *_only_alone(comparisons)])

@@ -1,48 +1,65 @@
-"""The table of a study: one set of formatted cells, written in several syntaxes; and its numbers, unformatted."""
+"""Tables of a report: formatted cells, free of any syntax, in percent, points and words.
 
-from collections.abc import Sequence
+Lines of methods with their floors, pairs of methods, parts of a published table, and claims.
+"""
 
-import pandas as pd
-from rich import box
-from rich.table import Table as ConsoleTable
-from rich.text import Text
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from relbench.analysis.methods import Floor, Method, Pair
 from relbench.analysis.summary import Summary
-from relbench.evaluation.comparison import Comparison, Interval
-from relbench.plain_text import counted, one_line
-from relbench.report.headline import headline
-from relbench.report.notes import notes, pair_note
-from relbench.report.syntax import (
-    Column,
-    Table,
-    filled,
-    latex,
-    latex_float,
-    latex_table,
-    markdown_line,
-    markdown_table,
-)
 from relbench.report.wording import (
-    MAIN,
     NOTHING,
-    PAIRS_TITLE,
     bounds_cell,
     mean_cell,
     metric_name,
     net_name,
     pair_verdict,
-    rests_on,
     signed,
     verdict,
 )
 
-P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
+Line = TypeVar("Line")  # what a line of a table is about
 
 
-def formatted(summary: Summary) -> Table:
-    """The table that people read: percent, points and words; the floors below the methods."""
-    main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != MAIN)
+@dataclass(frozen=True)
+class Column(Generic[Line]):
+    """A column's title and what stands in it."""
+
+    title: str
+    cell: Callable[[Line], str]
+    is_number: bool = True
+    in_brief: bool = False  # belongs to what the comparison needs: a terminal or a printed page is narrow
+
+
+@dataclass(frozen=True)
+class Table:
+    """Formatted cells, free of any syntax."""
+
+    columns: tuple[Column[Any], ...]
+    rows: tuple[tuple[str, ...], ...]  # one a line, one cell a column
+
+    @property
+    def header(self) -> list[str]:
+        """The columns' titles."""
+        return [column.title for column in self.columns]
+
+    def part(self, *, in_brief: bool) -> "Table":
+        """What the comparison needs, or the methods and everything else."""
+        kept = [index for index, column in enumerate(self.columns) if column.in_brief == in_brief or index == 0]
+        rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
+        return Table(tuple(self.columns[index] for index in kept), rows)
+
+
+def filled(columns: tuple[Column[Line], ...], lines: Sequence[Line]) -> Table:
+    """The table of such columns, and a row for each of what they are about."""
+    return Table(columns, tuple(tuple(column.cell(line) for column in columns) for line in lines))
+
+
+def method_table(summary: Summary) -> Table:
+    """Table of one line per method, and below them the floors."""
+    main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != summary.primary)
     compared = (_metric_column(main, in_brief=True), *_comparison_columns())
     table = filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
     floors = [_floor_cells(floor) for floor in summary.all_floors]
@@ -68,8 +85,8 @@ PAIRS = (
 )
 
 
-def formatted_pairs(summary: Summary) -> Table:
-    """Methods against each other; without lines where no such comparison was asked for."""
+def pair_table(summary: Summary) -> Table:
+    """Table of methods against each other; without lines where no such comparison was asked for."""
     return filled(PAIRS, summary.pairs)
 
 
@@ -93,169 +110,17 @@ def _metric_title(metric: str) -> str:
 
 def _comparison_columns() -> list[Column[Method]]:
     return [
-        Column("Difference, points", _difference, in_brief=True),
-        Column("95 % over queries", _over_queries, in_brief=True),
-        Column("95 % over seeds", _over_seeds, in_brief=True),
+        Column("Difference, points", lambda method: difference_cells(method)[0], in_brief=True),
+        Column("95 % over queries", lambda method: difference_cells(method)[1], in_brief=True),
+        Column("95 % over seeds", lambda method: difference_cells(method)[2], in_brief=True),
         Column("Verdict", verdict, is_number=False, in_brief=True),
     ]
 
 
-def _difference(method: Method) -> str:
-    return signed(method.against_teacher.difference) if method.against_teacher else NOTHING
-
-
-def _over_queries(method: Method) -> str:
-    return bounds_cell(method.against_teacher.over_queries, "one class") if method.against_teacher else NOTHING
-
-
-def _over_seeds(method: Method) -> str:
-    return bounds_cell(method.against_teacher.over_seeds) if method.against_teacher else NOTHING
-
-
-def numbers(summary: Summary) -> pd.DataFrame:
-    """The table that programs read: one line per method and floor, metrics and differences as fractions."""
-    methods = [_numbers_of(method) for method in summary.methods]
-    frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.all_floors)])
-    whole = ("width", "dim", "batch_size", "images_per_class")  # though some cells are empty
-    return frame.astype(dict.fromkeys(whole, "Int64"))
-
-
-def _floor_numbers(floor: Floor) -> dict[str, object]:
-    columns: dict[str, object] = {"method": floor.label, "role": "floor", "parameters": floor.parameters, "steps": 0}
-    columns["seeds"] = floor.seeds
-    for metric, interval in floor.metrics.items():
-        columns |= {metric: interval.mean, **_bound_columns(metric, interval)}
-    return columns
-
-
-def _numbers_of(method: Method) -> dict[str, object]:
-    experiment = method.row.experiment
-    columns: dict[str, object] = {"method": method.label, "role": method.role}
-    columns |= {name: getattr(experiment.net, name) for name in ("trunk", "width", "dim", "unit_length")}
-    columns["parameters"] = method.row.parameters
-    columns["steps"] = experiment.total_steps
-    training = ("batch_size", "images_per_class", "selection")
-    columns |= {name: getattr(experiment.training, name) for name in training}
-    columns["seeds"] = len(method.rows)
-    for metric, interval in method.metrics.items():
-        columns |= {metric: interval.mean, **_bound_columns(metric, interval)}
-    return columns | _compared(method.against_teacher, "difference_to_teacher")
-
-
-def pair_numbers(summary: Summary) -> pd.DataFrame:
-    """The same for methods against each other: a line a pair."""
-    lines = [
-        {"method": pair.label, "against": pair.other, **_compared(pair.comparison, "difference")}
-        for pair in summary.pairs
-    ]
-    return pd.DataFrame(lines or None, columns=None if lines else ["method", "against"])
-
-
-def _compared(comparison: Comparison | None, difference: str) -> dict[str, object]:
-    return {
-        difference: comparison.difference if comparison else None,
-        **_bound_columns("difference_over_queries", comparison.over_queries if comparison else None),
-        **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
-        **{name: getattr(comparison, name) if comparison else None for name in P_VALUES},
-        "verdict": comparison.verdict if comparison else "",
-    }
-
-
-def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
-    low, high = (interval.low, interval.high) if interval else (None, None)
-    return {f"{name}_95_low": low, f"{name}_95_high": high}
-
-
-def markdown_text(summary: Summary) -> str:
-    """Title, headline, tables and notes in GitHub's Markdown."""
-    words = [markdown_line(text) for text in (summary.title, headline(summary))]
-    listed = [f"- {markdown_line(note)}" for note in notes(summary)]
-    text = [f"# {words[0]}", "", words[1], "", *markdown_table(formatted(summary)), "", *listed, ""]
-    return "\n".join([*text, *_markdown_pairs(summary)])
-
-
-def _markdown_pairs(summary: Summary) -> list[str]:
-    if not summary.pairs:
-        return []
-    table = markdown_table(formatted_pairs(summary))
-    return [f"## {PAIRS_TITLE}", "", *table, "", f"- {markdown_line(pair_note(summary))}", ""]
-
-
-def latex_text(summary: Summary) -> str:
-    r"""Floats for \input, in booktabs' style; labels outside pdfLaTeX's letters need LuaLaTeX.
-
-    The comparison with the notes, the further metrics, and methods against each other. One table of all would be too
-    wide for a page, and all in one float too high where there are twenty methods.
-    """
-    table, title = formatted(summary), latex(summary.title)
-    words = [r"\par\medskip\raggedright", *(latex(note) for note in notes(summary))]
-    floats = [
-        *latex_float(title, [*latex_table(table.part(in_brief=True)), *words]),
-        *latex_float(f"{title}: size, batch and further metrics", latex_table(table.part(in_brief=False))),
-        *_latex_pairs(summary, title),
-    ]
-    return "\n".join([r"% needs \usepackage{booktabs,graphicx}", *floats, ""])
-
-
-def _latex_pairs(summary: Summary, title: str) -> list[str]:
-    if not summary.pairs:
-        return []
-    words = [r"\par\medskip\raggedright", latex(pair_note(summary))]
-    caption = f"{title}: {PAIRS_TITLE.lower()}"
-    return latex_float(caption, [*latex_table(formatted_pairs(summary)), *words])
-
-
-def table_text(summary: Summary) -> ConsoleTable:
-    """What the comparison needs, with the notes below; fits a terminal of 80 letters without breaking a number."""
-    console = _console(summary.title, notes(summary), [f"{metric_name(MAIN)},\n%", *COMPARED])
-    for method in summary.methods:
-        console.add_row(*_console_cells(method))
-    for floor in summary.all_floors:
-        name = Text.assemble(f"{floor.label}\n", (floor.net or "no net", "dim"))
-        console.add_row(name, mean_cell(floor.metrics[MAIN]), *[NOTHING] * (len(COMPARED) + 1))
-    return console
-
-
-def pairs_text(summary: Summary) -> ConsoleTable | None:
-    """Methods against each other, likewise; None where no such comparison was asked for."""
-    if not summary.pairs:
-        return None
-    console = _console(PAIRS_TITLE, [pair_note(summary)], COMPARED)
-    for pair, (label, other, *numbers, _) in zip(summary.pairs, formatted_pairs(summary).rows, strict=True):
-        name = Text.assemble(f"{one_line(label)}\n", (f"against {one_line(other)}", "dim"))
-        console.add_row(name, *map(Text, numbers), _console_verdict(pair.comparison))
-    return console
-
-
-COMPARED = ("Diff.,\npoints", "95 % over\nqueries", "95 % over\nseeds")
-
-
-def _console(title: str, below: Sequence[str], numbers: Sequence[str]) -> ConsoleTable:
-    """An empty table of methods, such numbers, and verdicts."""
-    caption = Text("\n".join(map(one_line, below)), justify="left")
-    console = ConsoleTable(title=Text(one_line(title)), caption=caption, box=box.SIMPLE_HEAD, title_justify="left")
-    console.pad_edge = console.show_edge = False
-    console.padding = (0, 1, 0, 0)
-    console.add_column("Method", overflow="fold")
-    for number in numbers:
-        console.add_column(number, justify="right", no_wrap=True)
-    console.add_column("Verdict", width=len("Holm p = 0.052"))
-    return console
-
-
-def _console_cells(method: Method) -> list[Text]:
-    """The method's name with net and budget below it, then numbers and verdict."""
-    budget = f"{net_name(method)}\n{counted(method.row.experiment.total_steps, 'step')}"
-    numbers = (mean_cell(method.metrics[MAIN]), _difference(method))
-    bounds = (_over_queries(method), _over_seeds(method))
-    return [
-        Text.assemble(f"{one_line(method.label)}\n", (budget, "dim")),
-        *map(Text, (*numbers, *bounds)),
-        _console_verdict(method.against_teacher),
-    ]
-
-
-def _console_verdict(comparison: Comparison | None) -> Text:
+def difference_cells(method: Method) -> tuple[str, str, str]:
+    """The difference to the teacher, its interval over queries, and that over seeds."""
+    comparison = method.against_teacher
     if comparison is None:
-        return Text(NOTHING)
-    return Text.assemble(f"{comparison.verdict}\n", (rests_on(comparison), "dim"))
+        return NOTHING, NOTHING, NOTHING
+    bounds = bounds_cell(comparison.over_queries, "one class"), bounds_cell(comparison.over_seeds)
+    return signed(comparison.difference), *bounds

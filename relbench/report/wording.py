@@ -1,14 +1,15 @@
 """Numbers into words, and the words that stand for them."""
 
+from collections.abc import Mapping
+
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Experiment
 from relbench.plain_text import counted
-from relbench.results.records import Machine
+from relbench.results.records import Machine, Selection
 
 RECALL = "recall@"
-MAIN = "recall@1"  # the metric that methods are compared by
 VERDICTS = {
     "beats": "beats the teacher",
     "not shown to differ": "not shown to differ",
@@ -16,6 +17,13 @@ VERDICTS = {
     "no verdict": "no verdict",
 }
 NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
+RULES: Mapping[Selection, str] = {
+    "last": "last step",
+    "validation": "best on validation classes",
+    "test": "best on test classes: peeking",
+}
+BRIEF: Mapping[Selection, str] = {"last": "last", "validation": "validation", "test": "test: peeking"}
+TOY = "Toy scale: these numbers say only that everything runs."
 NOTHING = "\N{EN DASH}"
 MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -31,11 +39,6 @@ def metric_name(metric: str) -> str:
 def recall_ranks(method: Method) -> list[int]:
     """Every K that recall@K was measured at, rising."""
     return sorted(int(metric.removeprefix(RECALL)) for metric in method.metrics if metric.startswith(RECALL))
-
-
-def main_recall(method: Method) -> float:
-    """Mean recall@1 over seeds, in [0, 1]."""
-    return method.metrics[MAIN].mean
 
 
 def percent(value: float, decimals: int = 1) -> str:
@@ -118,3 +121,10 @@ def commit_of(machine: Machine) -> str:
 def stage_steps(experiment: Experiment) -> str:
     """1,000, or 500 + 500 in two stages."""
     return " + ".join(f"{stage.training.steps:,}" for stage in experiment.stages)
+
+
+def full_title(summary: Summary) -> str:
+    """The title, with what no number must be read without."""
+    changed = ", changed settings" if summary.changes else ""
+    variant = "".join(f", {value} {name}" for name, value in summary.variant.items())
+    return f"{summary.title}{variant}{changed}{', toy scale' if summary.is_toy else ''}"

@@ -1,46 +1,63 @@
-"""From a summary to the files of a report."""
+"""Files of a report, made from a summary."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 from relbench.analysis.summary import Summary
 from relbench.files import atomic_write
+from relbench.report.documents import latex_text, markdown_text
+from relbench.report.figures.cells import cells_figure
+from relbench.report.figures.recall import has_recall_curves, recall_figure
+from relbench.report.figures.sizes import size_figure
+from relbench.report.figures.training import training_figure
+from relbench.report.numbers import cell_numbers, claim_numbers, floor_numbers, method_numbers, pair_numbers
 from relbench.report.page import page_text
-from relbench.report.plots import recall_plot, size_plot, training_plot
-from relbench.report.syntax import csv_text
-from relbench.report.tables import latex_text, markdown_text, numbers, pair_numbers
+from relbench.report.table_formats import csv_text
 from relbench.results.records import as_frame
 
-FILES: dict[str, Callable[[Summary], str | bytes]] = {
-    "table.md": markdown_text,
-    "table.csv": lambda summary: csv_text(numbers(summary)),
+Render = Callable[[Summary], str | bytes]
+METHODS: dict[str, Render] = {
+    "table.csv": lambda summary: csv_text(method_numbers(summary)),
     "pairs.csv": lambda summary: csv_text(pair_numbers(summary)),
-    "table.tex": latex_text,
-    "recall_at_k.png": lambda summary: recall_plot(summary, "png"),
-    "recall_at_k.svg": lambda summary: recall_plot(summary, "svg"),
-    "recall_at_1.png": lambda summary: size_plot(summary, "png"),
-    "training.png": lambda summary: training_plot(summary, "png"),
     "rows.csv": lambda summary: csv_text(as_frame(summary.entries, {row.fingerprint: row for row in summary.rows})),
-    "report.html": page_text,
+    "training.png": lambda summary: training_figure(summary, "png"),
+}
+RECALL_CURVES: dict[str, Render] = {
+    "recall_at_k.png": lambda summary: recall_figure(summary, "png"),
+    "recall_at_k.svg": lambda summary: recall_figure(summary, "svg"),
+}
+CELLS: dict[str, Render] = {
+    "cells.csv": lambda summary: csv_text(cell_numbers(summary)),
+    "floors.csv": lambda summary: csv_text(floor_numbers(summary)),
+    "claims.csv": lambda summary: csv_text(claim_numbers(summary)),
+    "cells.png": lambda summary: cells_figure(summary, "png"),
 }
 
 
+def files_of(summary: Summary) -> dict[str, Render]:
+    """The files that a summary has something for, by name."""
+    files: dict[str, Render] = {"table.md": markdown_text, "table.tex": latex_text}
+    if summary.methods:
+        sizes = f"{summary.primary.replace('@', '_at_')}.png"
+        files |= METHODS | {sizes: lambda summary: size_figure(summary, "png")}
+    if has_recall_curves(summary):
+        files |= RECALL_CURVES
+    if summary.cells:
+        files |= CELLS
+    return files | {"report.html": page_text}
+
+
 def write_report(summary: Summary, directory: Path) -> list[Path]:
-    """Write tables, plots, rows and the page that shows them; the same summary gives the same bytes.
+    """Write tables, numbers, figures and the page that shows them; the same summary makes the same bytes.
 
     Args:
         summary: The study's result.
         directory: Where the files go; made if need be.
 
     Returns:
-        The paths of the files, each whole.
+        The paths of the files, each whole; none is written before all are made.
     """
-    contents = {name: render(summary) for name, render in FILES.items()}
-    return write_all(contents, directory)
-
-
-def write_all(contents: Mapping[str, str | bytes], directory: Path) -> list[Path]:
-    """Write files by name, each whole, when all of them are made."""
+    contents = {name: render(summary) for name, render in files_of(summary).items()}
     return [_write(directory / name, content) for name, content in contents.items()]
 
 

@@ -64,7 +64,7 @@ try:
     main(["list"])
 except SystemExit as end:
     assert not end.code
-import relbench.report.canvas
+import relbench.report.figures.canvas
 """
 
 

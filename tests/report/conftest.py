@@ -10,7 +10,7 @@ from summaries import LONG, MANY, SIZES, SPECIAL, STUDY, TEACHER, build
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
-from relbench.report import canvas
+from relbench.report.figures import canvas
 from relbench.report.page import page_text
 
 MakeSummary = Callable[..., Summary]
@@ -77,7 +77,7 @@ def page_of() -> Callable[[Summary], str]:
 
     def make(summary: Summary) -> str:
         with pytest.MonkeyPatch.context() as patch:
-            for draw in ("forest_plot", "recall_plot", "size_plot", "training_plot", "distances_plot"):
+            for draw in ("forest_figure", "recall_figure", "size_figure", "training_figure", "distances_figure"):
                 patch.setattr(f"relbench.report.page.{draw}", lambda *_, **__: DOT)
             return page_text(summary)
 

@@ -13,7 +13,6 @@ from shown import distances, examples
 
 from relbench.analysis.summary import Summary
 from relbench.report.page import page_text
-from relbench.report.printed_page import printed_page
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright, of the group dev, is not installed")
 TempPaths = pytest.TempPathFactory
@@ -87,7 +86,7 @@ def full_opened(
 @pytest.fixture(scope="module", params=VIEWS)
 def printed_opened(browser: Any, request: pytest.FixtureRequest, tmp_path_factory: TempPaths) -> Iterator[Opened]:
     """A printed table at toy scale, eleven columns wide."""
-    yield from _opened(browser, printed_page(SHAPES["toy"]()), VIEWS[request.param], tmp_path_factory.mktemp("page"))
+    yield from _opened(browser, page_text(SHAPES["toy"]()), VIEWS[request.param], tmp_path_factory.mktemp("page"))
 
 
 def _opened(browser: Any, text: str, view: View, folder: Path) -> Iterator[Opened]:
@@ -206,7 +205,7 @@ def test_a_printed_table_fits_complains_of_nothing_and_can_be_read(printed_opene
 
 @pytest.mark.parametrize("view", ["telephone", "paper"])
 def test_a_printed_table_of_long_names_fits(browser: Any, view: str, tmp_path: Path) -> None:
-    for opened in _opened(browser, printed_page(hostile()), VIEWS[view], tmp_path):
+    for opened in _opened(browser, page_text(hostile()), VIEWS[view], tmp_path):
         assert opened.page.evaluate(OUTSIDE, view == "paper") == [0, []]
 
 

@@ -14,7 +14,7 @@ from relbench.experiment import Term, changed
 from relbench.report.headline import headline, in_brief
 from relbench.report.notes import notes, pair_note
 from relbench.report.page import page_text
-from relbench.report.tables import formatted, formatted_pairs
+from relbench.report.tables import method_table, pair_table
 from relbench.report.wording import PAIRS_TITLE
 
 PageOf = Callable[[Summary], str]
@@ -64,7 +64,7 @@ def test_it_says_its_language_width_and_title(study: Summary, study_page: Outlin
 
 
 def test_the_first_tables_hold_the_same_cells(any_summary: Summary, page: str) -> None:
-    table, pairs = formatted(any_summary), [formatted_pairs(any_summary)] if any_summary.pairs else []
+    table, pairs = method_table(any_summary), [pair_table(any_summary)] if any_summary.pairs else []
     parts = [table.part(in_brief=True), table.part(in_brief=False), *pairs]
     assert outline(page).tables[: len(parts)] == [[part.header, *map(list, part.rows)] for part in parts]
     assert (PAIRS_TITLE in page) == (pair_note(any_summary) in outline(page).text) == bool(pairs)

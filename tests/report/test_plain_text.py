@@ -24,10 +24,12 @@ from relbench.cli.console import Terminal
 from relbench.cli.main import _print_lists
 from relbench.cli.making import written
 from relbench.plain_text import one_line, visible
-from relbench.report import canvas, markup
-from relbench.report.syntax import Column, csv_text, filled, latex, latex_table, markdown_line, markdown_table
-from relbench.report.tables import pairs_text, table_text
-from relbench.report.write import FILES
+from relbench.report import markup
+from relbench.report.console import method_console, pair_console
+from relbench.report.figures import canvas
+from relbench.report.table_formats import csv_text, latex, latex_table, markdown_line, markdown_table
+from relbench.report.tables import Column, filled
+from relbench.report.write import files_of
 
 NASTY = (
     *("[v2]", "[/y]", "a[bold red]b[/]", "[link=file:///etc/passwd]x[/link]", ":key: :smile:", "x\\[y]", "\\"),
@@ -208,9 +210,13 @@ def test_no_file_of_a_report_steers_a_reader(study: Summary, page_of: Callable[[
     methods = (study.methods[0], replace(study.methods[1], label=ALL), *study.methods[2:])
     named = {"title": ALL, "notes": (ALL, *NASTY)}
     summary = study.replaced(**named, methods=methods, sources={ALL: ALL})
-    texts = {name: str(render(summary)) for name, render in FILES.items() if name.endswith((".md", ".csv", ".tex"))}
+    texts = {
+        name: str(render(summary))
+        for name, render in files_of(summary).items()
+        if name.endswith((".md", ".csv", ".tex"))
+    }
     texts["report.html"] = page_of(summary)
-    texts["terminal"] = printed(table_text(summary), pairs_text(summary))
+    texts["terminal"] = printed(method_console(summary), pair_console(summary))
     assert not {name: found.group() for name, text in texts.items() if (found := UNSEEN.search(text))}
     tags = {tag for tag, _ in outline(texts["report.html"]).tags}
     assert not tags & {"script", "iframe", "object", "b"}

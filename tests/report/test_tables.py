@@ -15,18 +15,13 @@ from rich.console import Console
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Net
-from relbench.report import pairs_text, table_text
+from relbench.report.console import console_report, method_console, pair_console
+from relbench.report.documents import latex_text, markdown_text
 from relbench.report.headline import headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.syntax import Table, csv_text
-from relbench.report.tables import (
-    formatted,
-    formatted_pairs,
-    latex_text,
-    markdown_text,
-    numbers,
-    pair_numbers,
-)
+from relbench.report.numbers import method_numbers, pair_numbers
+from relbench.report.table_formats import csv_text
+from relbench.report.tables import Table, method_table, pair_table
 from relbench.report.wording import PAIRS_TITLE
 
 MakeSummary = Callable[..., Summary]
@@ -54,7 +49,7 @@ def latex_cells(text: str) -> list[list[list[str]]]:
 
 
 def test_cells_are_the_summary_s_numbers(study: Summary) -> None:
-    table = formatted(study)
+    table = method_table(study)
     line = dict(zip(table.header, table.rows[4], strict=True))
     method = study.methods[4]
     recall, comparison = method.metrics["recall@1"], method.against_teacher
@@ -78,13 +73,13 @@ def bounds(interval: Interval) -> str:
 
 
 def test_the_teacher_is_not_compared_with_itself(study: Summary) -> None:
-    table = formatted(study)
+    table = method_table(study)
     start = table.header.index("Difference, points")
     assert set(table.rows[0][start : start + 4]) == {"\N{EN DASH}"}
 
 
 def test_parts_hold_every_column_once_beside_the_method(study: Summary) -> None:
-    table = formatted(study)
+    table = method_table(study)
     brief, rest = table.part(in_brief=True), table.part(in_brief=False)
     assert sorted([*brief.header, *rest.header]) == sorted([*table.header, "Method"])
     assert [row[brief.header.index("Verdict")] for row in brief.rows] == [
@@ -93,7 +88,7 @@ def test_parts_hold_every_column_once_beside_the_method(study: Summary) -> None:
 
 
 def test_markdown_holds_the_same_cells(any_summary: Summary) -> None:
-    tables = [formatted(any_summary), *([formatted_pairs(any_summary)] if any_summary.pairs else [])]
+    tables = [method_table(any_summary), *([pair_table(any_summary)] if any_summary.pairs else [])]
     assert markdown_cells(markdown_text(any_summary)) == [cells_of(table) for table in tables]
 
 
@@ -107,8 +102,8 @@ def test_markdown_carries_every_note(study: Summary) -> None:
 
 
 def test_latex_holds_the_same_cells(study: Summary) -> None:
-    table = formatted(study)
-    tables = [table.part(in_brief=True), table.part(in_brief=False), formatted_pairs(study)]
+    table = method_table(study)
+    tables = [table.part(in_brief=True), table.part(in_brief=False), pair_table(study)]
     for cells, kept in zip(latex_cells(latex_text(study)), tables, strict=True):
         assert [[latex_to_text(cell) for cell in row] for row in cells] == cells_of(kept)
 
@@ -147,7 +142,7 @@ def test_latex_compiles(any_summary: Summary, tmp_path: Path) -> None:
 
 
 def test_csv_reads_back_to_the_same_floats(any_summary: Summary) -> None:
-    lines = list(csv.DictReader(io.StringIO(csv_text(numbers(any_summary)))))
+    lines = list(csv.DictReader(io.StringIO(csv_text(method_numbers(any_summary)))))
     assert [line["method"] for line in lines] == [method.label for method in any_summary.methods]
     for line, method in zip(lines, any_summary.methods, strict=True):
         assert int(line["width"]) == method.row.experiment.net.width
@@ -180,13 +175,13 @@ def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -
     experiment = teacher.row.experiment.model_copy(update={"net": Net(trunk="resnet18")})
     rows = tuple(row.model_copy(update={"experiment": experiment}) for row in teacher.rows)
     changed = study.replaced(entries=(), methods=(dataclasses.replace(teacher, rows=rows), *study.methods[1:]))
-    lines = list(csv.DictReader(io.StringIO(csv_text(numbers(changed)))))
+    lines = list(csv.DictReader(io.StringIO(csv_text(method_numbers(changed)))))
     assert [line["width"] for line in lines[:2]] == ["", "8"]
-    assert formatted(changed).rows[0][1] == "resnet18/128"
+    assert method_table(changed).rows[0][1] == "resnet18/128"
 
 
 def test_pairs_are_the_summary_s_numbers(study: Summary) -> None:
-    table = formatted_pairs(study)
+    table = pair_table(study)
     assert len(table.rows) == len(study.pairs) == 3
     line = dict(zip(table.header, table.rows[2], strict=True))
     comparison = study.pairs[2].comparison
@@ -198,7 +193,7 @@ def test_pairs_are_the_summary_s_numbers(study: Summary) -> None:
 
 
 def test_a_pair_at_one_seed_has_no_interval_over_seeds(make_summary: MakeSummary) -> None:
-    for line in formatted_pairs(make_summary(seeds=(7,))).rows:
+    for line in pair_table(make_summary(seeds=(7,))).rows:
         assert line[-2] == "one seed"
         assert line[-1] == "no verdict (1 seed)"
 
@@ -217,52 +212,52 @@ def test_without_pairs_nothing_is_said_of_them(study: Summary) -> None:
     alone = study.replaced(pairs=())
     assert PAIRS_TITLE not in markdown_text(alone)
     assert latex_text(alone).count(r"\begin{table}") == 2
-    assert pairs_text(alone) is None
+    assert len(console_report(study).renderables) > len(console_report(alone).renderables) == 1
     assert csv_text(pair_numbers(alone)) == "method,against\n"
 
 
 def test_steps_are_those_of_all_stages(many: Summary) -> None:
     """1,500 and 1,500 are what the other students have at once."""
-    table = formatted(many)
+    table = method_table(many)
     steps = {row[0]: row[table.header.index("Steps")] for row in table.rows}
     staged = next(method for method in many.methods if method.label == "fitnet-2-stages")
     assert staged.row.experiment.training.steps == 1500
     assert steps["fitnet-2-stages"] == steps["triplet"] == "3,000"
-    frame = numbers(many).set_index("method")
+    frame = method_numbers(many).set_index("method")
     assert frame.loc["fitnet-2-stages", "steps"] == frame.loc["triplet", "steps"] == 3000
     assert re.search(r"fitnet-2-stages\n.*conv4-8/32\n.*3,000 steps", columns_on_console(many)[0])
 
 
 def columns_on_console(summary: Summary) -> list[str]:
     """Each column's lines, wide enough to break none."""
-    table = table_text(summary)
+    table = method_console(summary)
     return ["\n".join(str(cell) for cell in column.cells) for column in table.columns]
 
 
 def test_the_console_shows_pairs_and_their_note(study: Summary) -> None:
     console = Console(file=io.StringIO(), width=160, color_system=None, record=True)
-    console.print(pairs_text(study))
+    console.print(pair_console(study))
     shown = console.export_text()
     assert PAIRS_TITLE in shown
-    for label, other, *values, verdict in formatted_pairs(study).rows:
+    for label, other, *values, verdict in pair_table(study).rows:
         assert all(cell in shown for cell in (label, f"against {other}", *values, verdict.split()[0]))
-    assert all(verdict.partition("(")[2].rstrip(")") in shown for *_, verdict in formatted_pairs(study).rows)
+    assert all(verdict.partition("(")[2].rstrip(")") in shown for *_, verdict in pair_table(study).rows)
     assert pair_note(study) in " ".join(shown.split())
 
 
 def test_a_narrow_console_breaks_no_number_of_a_pair(many: Summary, make_summary: MakeSummary) -> None:
     for summary in (many, make_summary()):
         console = Console(file=io.StringIO(), width=80, color_system=None, record=True)
-        console.print(pairs_text(summary))
+        console.print(pair_console(summary))
         shown = console.export_text()
         assert max(map(len, shown.splitlines())) <= 80
-        assert all(cell in shown for row in formatted_pairs(summary).rows for cell in row[2:5])
+        assert all(cell in shown for row in pair_table(summary).rows for cell in row[2:5])
         assert "\N{HORIZONTAL ELLIPSIS}" not in shown  # labels are broken, never cut
 
 
 def on_console(summary: Summary, width: int = 160) -> str:
     console = Console(file=io.StringIO(), width=width, color_system=None, record=True)
-    console.print(table_text(summary))
+    console.print(method_console(summary))
     return console.export_text()
 
 
@@ -273,7 +268,7 @@ def test_the_console_takes_no_label_for_markup(study: Summary) -> None:
 
 def test_the_console_shows_the_comparison_and_every_note(study: Summary) -> None:
     shown = on_console(study)
-    brief = formatted(study).part(in_brief=True)
+    brief = method_table(study).part(in_brief=True)
     for *cells, verdict in brief.rows:
         assert all(word in shown for cell in cells for word in cell.split())
         assert verdict.split()[0] in shown
@@ -285,7 +280,7 @@ def test_the_console_shows_the_comparison_and_every_note(study: Summary) -> None
 def test_a_narrow_console_breaks_no_number(study: Summary) -> None:
     shown = on_console(study, width=80)
     assert max(map(len, shown.splitlines())) <= 80
-    brief = formatted(study).part(in_brief=True)
+    brief = method_table(study).part(in_brief=True)
     numbers = [column.is_number and column.title != "Steps" for column in brief.columns]
     for row in brief.rows:
         assert all(cell in shown for cell, is_number in zip(row, numbers, strict=True) if is_number)
@@ -295,7 +290,7 @@ NOTHING = "\N{EN DASH}"
 
 
 def test_floors_stand_below_the_methods_without_a_verdict(floored: Summary, study: Summary) -> None:
-    table, without = formatted(floored), formatted(study)
+    table, without = method_table(floored), method_table(study)
     assert table.rows[:-2] == without.rows
     pixels, network = (dict(zip(table.header, row, strict=True)) for row in table.rows[-2:])
     assert (pixels["Method"], pixels["Net"], pixels["Parameters"]) == ("raw pixels", NOTHING, NOTHING)
@@ -306,10 +301,10 @@ def test_floors_stand_below_the_methods_without_a_verdict(floored: Summary, stud
 
 
 def test_floors_are_in_every_form(floored: Summary) -> None:
-    tables = [formatted(floored), formatted_pairs(floored)]
+    tables = [method_table(floored), pair_table(floored)]
     assert markdown_cells(markdown_text(floored)) == [cells_of(table) for table in tables]
     assert latex_text(floored).count("raw pixels &") == 2
-    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(csv_text(numbers(floored))))}
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(csv_text(method_numbers(floored))))}
     assert (lines["raw pixels"]["role"], lines["raw pixels"]["verdict"]) == ("floor", "")
     assert (lines["raw pixels"]["recall@1"], lines["untrained network"]["recall@1_95_high"]) == ("0.2", "0.12")
     assert (lines["raw pixels"]["batch_size"], lines["teacher"]["batch_size"]) == (
@@ -325,7 +320,7 @@ def test_floors_are_in_every_form(floored: Summary) -> None:
 
 def test_what_a_single_class_of_queries_lacks_is_not_put_down_to_the_seeds(one_class: Summary) -> None:
     """Three seeds are there: it is the class that can't be resampled."""
-    for table in (formatted(one_class), formatted_pairs(one_class)):
+    for table in (method_table(one_class), pair_table(one_class)):
         for line in (dict(zip(table.header, row, strict=True)) for row in table.rows):
             if line["Difference, points"] in {NOTHING, ""}:
                 continue

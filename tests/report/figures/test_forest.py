@@ -10,7 +10,7 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from relbench.analysis.summary import Summary
-from relbench.report.forest import LOOKS, forest_in_words, forest_plot, named, ranked
+from relbench.report.figures.forest import LOOKS, forest_figure, forest_in_words, named, ranked
 
 shapes = pytest.mark.parametrize("narrow", [False, True])
 
@@ -20,7 +20,7 @@ def compared(summary: Summary) -> list[str]:
 
 
 def test_every_difference_stands_at_its_place_with_both_intervals(study: Summary, figures: list[Figure]) -> None:
-    forest_plot(study, "svg")
+    forest_figure(study, "svg")
     (axes,) = figures[0].axes
     points, lines = [line for line in axes.lines if line.get_marker() != "None"], axes.collections
     assert len(points) == len(ranked(study)) == len(compared(study))
@@ -59,7 +59,7 @@ def test_a_method_is_marked_by_its_corrected_verdict_not_by_its_intervals(
     undecided = replace(best.against_teacher, verdict="not shown to differ", p_adjusted=0.052)
     for family, words in ((1, "not shown to differ"), (18, "not shown to differ, after Holm")):
         methods = (study.methods[0], replace(best, against_teacher=replace(undecided, family=family)))
-        forest_plot(study.replaced(entries=(), methods=methods), "svg")
+        forest_figure(study.replaced(entries=(), methods=methods), "svg")
         (point,) = [line for line in figures[-1].axes[0].lines if line.get_marker() != "None"]
         assert point.get_marker() == LOOKS["not shown to differ"]["marker"]
         assert figures[-1].legends[0].get_texts()[0].get_text() == words
@@ -71,7 +71,7 @@ def test_everything_is_inside_and_no_two_names_touch(
     narrow: bool,  # noqa: FBT001
     figures: list[Figure],
 ) -> None:
-    content = forest_plot(crowded_summary, "svg", narrow=narrow)
+    content = forest_figure(crowded_summary, "svg", narrow=narrow)
     assert len(ET.fromstring(content)) > 1
     (axes,) = figures[0].axes
     boxes = [label.get_window_extent() for label in axes.get_yticklabels()]
@@ -97,7 +97,7 @@ def test_what_gives_no_interval_and_no_verdict_is_not_in_the_legend(
 ) -> None:
     """Of a single seed, or a single class of queries, one of the intervals isn't there, and nothing is corrected."""
     for summary, over in ((make_summary(seeds=(7,)), "queries"), (one_class, "seeds")):
-        forest_plot(summary, "svg")
+        forest_figure(summary, "svg")
         texts = [text.get_text() for text in figures[-1].legends[0].get_texts()]
         assert texts == ["no verdict", f"95 % over {over}"]
         assert f"with 95 % intervals over {over}. From" in forest_in_words(summary)

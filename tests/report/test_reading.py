@@ -7,8 +7,9 @@ from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells,
 
 from relbench.analysis.cells import AnsweredClaim, Ours
 from relbench.evaluation.comparison import Interval
-from relbench.report.printed_words import footnotes, full_title, how_measured, marks, outcome, reading
-from relbench.report.wording import NOTHING
+from relbench.report.headline import outcome
+from relbench.report.reading import footnotes, how_measured, marks, reading
+from relbench.report.wording import NOTHING, full_title
 
 EMPTY = table1_cells()
 

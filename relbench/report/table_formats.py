@@ -1,51 +1,13 @@
-"""Tables of formatted cells, and what they are written in: Markdown, LaTeX, comma-separated values."""
+"""Tables in the formats of files: GitHub's Markdown, LaTeX, comma-separated values."""
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
 
 import pandas as pd
 
 from relbench.plain_text import one_line, visible
+from relbench.report.tables import Table
 from relbench.report.wording import MINUS, NOTHING, ONE_SEED, RAISED, TIMES
-
-Line = TypeVar("Line")  # what a line of a table is about
-
-
-@dataclass(frozen=True)
-class Column(Generic[Line]):
-    """A column's title and what stands in it."""
-
-    title: str
-    cell: Callable[[Line], str]
-    is_number: bool = True
-    in_brief: bool = False  # belongs to what the comparison needs: a terminal or a printed page is narrow
-
-
-@dataclass(frozen=True)
-class Table:
-    """Formatted cells, free of any syntax."""
-
-    columns: tuple[Column[Any], ...]
-    rows: tuple[tuple[str, ...], ...]  # one a line, one cell a column
-
-    @property
-    def header(self) -> list[str]:
-        """The columns' titles."""
-        return [column.title for column in self.columns]
-
-    def part(self, *, in_brief: bool) -> "Table":
-        """What the comparison needs, or the methods and everything else."""
-        kept = [index for index, column in enumerate(self.columns) if column.in_brief == in_brief or index == 0]
-        rows = tuple(tuple(row[index] for index in kept) for row in self.rows)
-        return Table(tuple(self.columns[index] for index in kept), rows)
-
-
-def filled(columns: tuple[Column[Line], ...], lines: Sequence[Line]) -> Table:
-    """The table of such columns, and a row for each of what they are about."""
-    return Table(columns, tuple(tuple(column.cell(line) for column in columns) for line in lines))
-
 
 FORMULA = re.compile(
     r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
@@ -119,14 +81,10 @@ def latex_float(caption: str, body: Sequence[str]) -> list[str]:
 def latex_table(table: Table) -> list[str]:
     """A tabular's lines in booktabs' style, made as narrow as the page where it is wider."""
     kinds = "".join("r" if column.is_number else "l" for column in table.columns)
-    head, *body = [_latex_line(cells) for cells in [table.header, *table.rows]]
+    head, *body = [[latex(cell) for cell in cells] for cells in [table.header, *table.rows]]
+    tabular = pd.DataFrame(body, columns=head).to_latex(index=False, escape=False, column_format=kinds)
     return [
         r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
-        rf"\begin{{tabular}}{{{kinds}}}",
-        *(r"\toprule", head, r"\midrule", *body, r"\bottomrule"),
+        *tabular.splitlines()[:-1],
         r"\end{tabular}}",
     ]
-
-
-def _latex_line(cells: Sequence[str]) -> str:
-    return rf"{' & '.join(latex(cell) for cell in cells)} \\"

@@ -9,8 +9,8 @@ import pytest
 from printed_tables import SHAPES, figure3, finished, summary, table1, table1_cells, table3, unfinished, unpublished
 
 from relbench.analysis.summary import Summary
-from relbench.report.printed_grid import parts
-from relbench.report.printed_plot import printed_in_words, printed_plot
+from relbench.report.figures.cells import cells_figure, cells_in_words
+from relbench.report.grids import parts
 
 MARKED = [name for name in SHAPES if not name.startswith("figure 3")]
 WHISKERS = "Whiskers: 95 % interval over seeds"
@@ -30,7 +30,7 @@ def test_every_number_of_paper_and_ours_is_marked_where_it_is(
     name: str, shape: str, figures: list[matplotlib.figure.Figure]
 ) -> None:
     made = SHAPES[name]()
-    printed_plot(made, "png", narrow=shape == "narrow")
+    cells_figure(made, "png", narrow=shape == "narrow")
     for axes, cells in zip(figures[0].axes, parts(made).values(), strict=True):
         drawn = sorted(round(float(line.get_xdata()[0]), 6) for line in axes.lines)
         means = [cell.ours[rule].interval.mean for cell in cells for rule in made.shown if rule in cell.ours]
@@ -42,7 +42,7 @@ def test_every_number_of_paper_and_ours_is_marked_where_it_is(
 
 def test_lines_are_named_by_row_and_column(figures: list[matplotlib.figure.Figure]) -> None:
     for made in (table1(), table3(), summary([table1_cells()[0], table1_cells()[41]])):
-        printed_plot(made, "png")
+        cells_figure(made, "png")
     labels = [[label.get_text() for label in figure.axes[0].get_yticklabels()] for figure in figures]
     assert labels[0][:4] == ["ResNet50-512", "Triplet (teacher)", "ResNet18-16", "Baseline (Triplet)"]
     assert labels[1][:2] == ["LiftedStruct, GoogLeNet-128", "K = 1"]
@@ -69,28 +69,28 @@ LEGENDS = {
 def test_the_legend_tells_what_is_drawn_and_nothing_else(
     made: Summary, entries: list[str], title: str, figures: list[matplotlib.figure.Figure]
 ) -> None:
-    printed_plot(made, "png")
+    cells_figure(made, "png")
     legend = figures[0].legends[0]
     assert [text.get_text() for text in legend.get_texts()] == entries
     assert legend.get_title().get_text() == title
 
 
 def test_where_nothing_is_drawn_there_is_no_legend(figures: list[matplotlib.figure.Figure]) -> None:
-    printed_plot(unpublished(unfinished(table1())), "png")
+    cells_figure(unpublished(unfinished(table1())), "png")
     assert figures[0].legends == []
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_table_gives_the_same_bytes(kind: str) -> None:
     made = table1()
-    first, second = (printed_plot(made, kind) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (cells_figure(made, kind) for _ in range(2))  # type: ignore[arg-type]
     assert first == second
     assert first.startswith(b"\x89PNG") if kind == "png" else len(ET.fromstring(first)) > 1
 
 
 def test_toy_scale_is_in_the_title(figures: list[matplotlib.figure.Figure]) -> None:
-    printed_plot(SHAPES["toy"](), "png")
-    printed_plot(table1(), "png")
+    cells_figure(SHAPES["toy"](), "png")
+    cells_figure(table1(), "png")
     titles = [re.sub(r"\s+", " ", figure.get_suptitle()) for figure in figures]
     assert "toy scale Toy scale: these numbers say only that everything runs." in titles[0]
     assert titles[1].endswith("paper protocol")
@@ -100,13 +100,13 @@ def test_toy_scale_is_in_the_title(figures: list[matplotlib.figure.Figure]) -> N
 def test_changed_settings_are_in_the_title(
     make: Callable[..., Summary], figures: list[matplotlib.figure.Figure]
 ) -> None:
-    printed_plot(make(changes="data.size = 128"), "png")
+    cells_figure(make(changes="data.size = 128"), "png")
     assert re.sub(r"\s+", " ", figures[0].get_suptitle()).endswith("paper protocol, changed settings")
 
 
 def test_words_tell_what_the_picture_shows() -> None:
     empty: Summary = summary(table1_cells(), claims=())
-    assert "0 have been measured" in printed_in_words(empty)
-    assert "stroke" in printed_in_words(empty)
-    assert "a group of bars for each of its rows: the paper's hatched" in printed_in_words(figure3())
-    assert "paper" not in printed_in_words(unpublished(figure3()))
+    assert "0 have been measured" in cells_in_words(empty)
+    assert "stroke" in cells_in_words(empty)
+    assert "a group of bars for each of its rows: the paper's hatched" in cells_in_words(figure3())
+    assert "paper" not in cells_in_words(unpublished(figure3()))

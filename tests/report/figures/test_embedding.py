@@ -6,8 +6,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from relbench.report.canvas import COLOURS, INK, ON_DARK, PAPER, drawn, plain
-from relbench.report.embedding import compact, embedded, themed
+from relbench.report.figures.canvas import COLOURS, INK, ON_DARK, PAPER, drawn, plain
+from relbench.report.figures.embedding import compact, embedded, themed
 
 
 @pytest.fixture(scope="module")

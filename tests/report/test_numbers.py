@@ -8,8 +8,8 @@ import pytest
 from printed_tables import CLAIMS, SHAPES, figure3, hostile, summary, table1, table1_cells
 
 from relbench.analysis.summary import Summary
-from relbench.report.printed_numbers import cell_numbers, claim_numbers
-from relbench.report.syntax import csv_text
+from relbench.report.numbers import cell_numbers, claim_numbers
+from relbench.report.table_formats import csv_text
 
 
 def read(frame: pd.DataFrame) -> list[dict[str, str]]:

@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from relbench.analysis.images import Distances, Share, Spread
 from relbench.analysis.summary import Summary
 from relbench.plain_text import counted
-from relbench.report.canvas import COLOURS, drawn, plain, shortened
+from relbench.report.figures.canvas import COLOURS, drawn, plain, shortened
 
 SAME: dict[str, Any] = {
     "facecolor": COLOURS[4],
@@ -22,7 +22,7 @@ OTHER: dict[str, Any] = {"facecolor": "none", "edgecolor": COLOURS[1], "linewidt
 PANEL = 1.75  # inches
 
 
-def distances_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def distances_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """Densities of the distances of pairs of one class (filled, hatched) and of two (dashed), a panel a network.
 
     Args:
@@ -81,7 +81,7 @@ def distances_in_words(distances: Distances) -> str:
     )
 
 
-def how_measured(distances: Distances) -> str:
+def distances_measured(distances: Distances) -> str:
     """What the plot shows, and by how many pairs."""
     return (
         f"Distances between a query and another image, at seed {distances.seed}, divided by the mean over all such "

@@ -10,8 +10,8 @@ from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval, Verdict
 from relbench.plain_text import counted, listed
-from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, seeds_in_words, signed
+from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
+from relbench.report.wording import VERDICTS, metric_name, seeds_in_words, signed
 
 LINE = 0.205  # inches of a line of letters
 LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour
@@ -24,7 +24,7 @@ SEEDS: dict[str, Any] = {"linewidth": 1.2, "zorder": 2}
 QUERIES: dict[str, Any] = {"linewidth": 4.5, "alpha": 0.4, "zorder": 1}
 
 
-def forest_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def forest_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """A line for each method, from greatest to least difference to the teacher, with both 95 % intervals.
 
     Args:
@@ -49,7 +49,7 @@ def forest_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool =
         axes.tick_params("y", length=0)
         axes.grid(visible=False, axis="y")
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("Recall@1 minus the teacher's, points")
+        axes.set_xlabel(f"{metric_name(summary.primary)} minus the teacher's, points")
         figure.legend(legend.values(), legend, loc="outside lower left", ncols=below, fontsize="small")
     return content.getvalue()
 
@@ -133,7 +133,7 @@ def forest_in_words(summary: Summary) -> str:
     over = " and ".join(f"over {over}" for over in _drawn(methods))
     intervals = f", with 95 % intervals {over}" if over else ""
     return (
-        f"A line for each of {counted(len(values), 'method')}: its Recall@1 minus the teacher's in points, over "
-        f"{seeds_in_words(summary)}{intervals}. From greatest to least: "
+        f"A line for each of {counted(len(values), 'method')}: its {metric_name(summary.primary)} minus the teacher's "
+        f"in points, over {seeds_in_words(summary)}{intervals}. From greatest to least: "
         f"{listed(values)}."
     )

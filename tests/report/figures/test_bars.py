@@ -14,10 +14,10 @@ from printed_tables import SHAPES, figure3, finished, hostile, summary, table1, 
 
 from relbench.analysis.cells import FilledCell
 from relbench.analysis.summary import Summary
-from relbench.report.printed_bars import printed_bars
-from relbench.report.printed_grid import parts
-from relbench.report.printed_plot import printed_plot
-from relbench.report.printed_words import TOY
+from relbench.report.figures.bars import bars_figure
+from relbench.report.figures.cells import cells_figure
+from relbench.report.grids import parts
+from relbench.report.wording import TOY
 
 Figures = list[matplotlib.figure.Figure]
 COLUMNS = ["RKD-DA (student)", "Triplet (teacher)", "Pretrained"]
@@ -66,7 +66,7 @@ def test_every_number_of_the_paper_s_and_of_the_first_rule_s_is_a_bar_from_zero(
     name: str, *, narrow: bool, figures: Figures
 ) -> None:
     made = MADE[name]()
-    printed_bars(made, "png", narrow=narrow)
+    bars_figure(made, "png", narrow=narrow)
     first = made.shown[0]
     for axes, cells in zip(figures[0].axes, parts(made).values(), strict=True):
         means = [cell.ours[first].interval.mean for cell in of_first_rule(made, cells)]
@@ -81,7 +81,7 @@ def test_every_number_of_the_paper_s_and_of_the_first_rule_s_is_a_bar_from_zero(
 @pytest.mark.parametrize("name", MADE)
 def test_no_bars_overlap_and_each_stands_in_its_group(name: str, figures: Figures) -> None:
     made = MADE[name]()
-    printed_bars(made, "png")
+    bars_figure(made, "png")
     for axes in figures[0].axes:
         spans = sorted(
             (bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches if isinstance(bar, Rectangle)
@@ -92,7 +92,7 @@ def test_no_bars_overlap_and_each_stands_in_its_group(name: str, figures: Figure
 
 def test_the_interval_stands_in_the_middle_of_our_bar(figures: Figures) -> None:
     made = figure3()
-    printed_bars(made, "png")
+    bars_figure(made, "png")
     runs = {round(100 * cell.ours["last"].interval.mean, 6): cell.ours["last"] for cell in made.cells}
     expected = []
     for bar in bars(figures[0].axes[0], paper=False):
@@ -110,14 +110,14 @@ def test_a_missing_number_leaves_its_place_empty_and_moves_no_other(missing: int
     without = made.replaced(cells=made.cells[:missing] + made.cells[missing + 1 :])
     hollow = [replace(cell, ours={}, published=None) if at == missing else cell for at, cell in enumerate(made.cells)]
     for one in (made, without, made.replaced(cells=tuple(hollow))):
-        printed_bars(one, "png")
+        bars_figure(one, "png")
     whole, *others = ([(bar.get_x(), bar.get_height()) for bar in figure.axes[0].patches] for figure in figures)
     for other in others:
         assert other == whole[: 2 * missing] + whole[2 * missing + 2 :]
 
 
 def test_ours_stands_right_of_the_paper_s_in_the_column_s_colour(figures: Figures) -> None:
-    printed_bars(figure3(), "png")
+    bars_figure(figure3(), "png")
     axes = figures[0].axes[0]
     entries = [handle.get_facecolor() for handle in figures[0].legends[0].get_patches()][:3]
     ours = sorted(bars(axes, paper=False), key=Rectangle.get_x)
@@ -132,7 +132,7 @@ def test_ours_stands_right_of_the_paper_s_in_the_column_s_colour(figures: Figure
 
 
 def test_groups_are_named_by_rows(figures: Figures) -> None:
-    printed_bars(figure3(), "png")
+    bars_figure(figure3(), "png")
     axes = figures[0].axes[0]
     assert [label.get_text() for label in axes.get_xticklabels()] == [
         *("Cars 196", "CUB-200-2011", "Stanford Dog", "CIFAR-100")
@@ -167,26 +167,26 @@ LEGENDS = {
 def test_the_legend_tells_what_is_drawn_and_nothing_else(
     made: Summary, entries: list[str], title: str, figures: Figures
 ) -> None:
-    printed_bars(made, "png")
+    bars_figure(made, "png")
     legend = figures[0].legends[0]
     assert [text.get_text() for text in legend.get_texts()] == entries
     assert legend.get_title().get_text() == title
 
 
 def test_toy_scale_is_in_the_title(figures: Figures) -> None:
-    printed_bars(SHAPES["figure 3, toy"](), "png")
+    bars_figure(SHAPES["figure 3, toy"](), "png")
     assert f"toy scale {TOY}" in re.sub(r"\s+", " ", figures[0].get_suptitle())
 
 
 def test_what_is_measured_on_other_data_is_drawn_as_bars(figures: Figures) -> None:
     for made in (figure3(), table1()):
-        printed_plot(made, "png")
+        cells_figure(made, "png")
     assert [len(figure.axes[0].patches) for figure in figures] == [24, 0]
 
 
 @pytest.mark.parametrize("kind", ["png", "svg"])
 def test_the_same_table_gives_the_same_bytes(kind: str) -> None:
     made = figure3()
-    first, second = (printed_bars(made, kind) for _ in range(2))  # type: ignore[arg-type]
+    first, second = (bars_figure(made, kind) for _ in range(2))  # type: ignore[arg-type]
     assert first == second
     assert first.startswith(b"\x89PNG") if kind == "png" else len(ET.fromstring(first)) > 1

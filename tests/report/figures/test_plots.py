@@ -13,16 +13,18 @@ from PIL import Image
 
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
-from relbench.report import canvas
-from relbench.report.plots import recall_plot, size_plot, spread_out, training_plot
+from relbench.report.figures import canvas
+from relbench.report.figures.recall import recall_figure, spread_out
+from relbench.report.figures.sizes import size_figure
+from relbench.report.figures.training import training_figure
 from relbench.results.records import Row
 
 Draw = Callable[..., bytes]
-each = pytest.mark.parametrize("draw", [recall_plot, size_plot, training_plot])
+each = pytest.mark.parametrize("draw", [recall_figure, size_figure, training_figure])
 
 
 @pytest.mark.parametrize(
-    ("draw", "size"), [(recall_plot, (1200, 675)), (size_plot, (1350, 675)), (training_plot, (1350, 795))]
+    ("draw", "size"), [(recall_figure, (1200, 675)), (size_figure, (1350, 675)), (training_figure, (1350, 795))]
 )
 def test_png_opens_with_its_size(study: Summary, draw: Draw, size: tuple[int, int]) -> None:
     with Image.open(io.BytesIO(draw(study, "png"))) as image:
@@ -40,7 +42,7 @@ def test_a_user_s_style_changes_nothing_and_is_left_alone(study: Summary, draw: 
 
 
 def test_curves_and_bands_are_the_summary_s_numbers(study: Summary, figures: list[Figure]) -> None:
-    recall_plot(study, "svg")
+    recall_figure(study, "svg")
     (axes,) = figures[0].axes
     for line, band, method in zip(axes.lines[: len(study.methods)], axes.collections, study.methods, strict=True):
         intervals = [method.metrics[f"recall@{rank}"] for rank in (1, 2, 4, 8, 16)]
@@ -54,7 +56,7 @@ def test_curves_and_bands_are_the_summary_s_numbers(study: Summary, figures: lis
 
 def test_each_curve_is_named_beside_its_end_by_its_marker(any_summary: Summary, figures: list[Figure]) -> None:
     """Twenty methods, and no legend to look them up in: a name is joined to its curve, in the order of the ends."""
-    recall_plot(any_summary, "svg")
+    recall_figure(any_summary, "svg")
     (axes,) = figures[0].axes
     count = len(any_summary.methods)
     curves, markers = axes.lines[:count], axes.lines[count:]
@@ -90,18 +92,18 @@ def test_names_are_spread_out_around_the_ends_of_their_curves(
 
 
 def test_the_title_names_data_seeds_and_band(study: Summary, figures: list[Figure]) -> None:
-    recall_plot(study, "svg")
+    recall_figure(study, "svg")
     assert figures[0].get_suptitle() == "Recall@K on glyphs\nmean of 3 seeds, bands: 95 % interval over seeds"
 
 
 def test_one_seed_has_no_band(make_summary: Callable[..., Summary], figures: list[Figure]) -> None:
-    recall_plot(make_summary(seeds=(7,)), "svg")
+    recall_figure(make_summary(seeds=(7,)), "svg")
     assert figures[0].get_suptitle() == "Recall@K on glyphs\n1 seed, no bands"
     assert all(not len(path.vertices) for band in figures[0].axes[0].collections for path in band.get_paths())
 
 
 def test_training_panels_are_means_over_seeds(study: Summary, figures: list[Figure]) -> None:
-    training_plot(study, "svg")
+    training_figure(study, "svg")
     axes = {panel.get_title(loc="left"): panel for panel in figures[0].axes}
     assert list(axes) == [
         "Recall@1 on validation classes, %",
@@ -124,7 +126,7 @@ def test_what_was_watched_of_test_classes_is_no_loss_term(study: Summary, figure
 
     methods = (dataclasses.replace(method, rows=tuple(map(seen, method.rows))) for method in study.methods)
     for summary in (study, study.replaced(entries=(), methods=tuple(methods))):
-        training_plot(summary, "svg")
+        training_figure(summary, "svg")
     drawn = [
         {panel.get_title(loc="left"): [list(line.get_ydata()) for line in panel.lines] for panel in figure.axes}
         for figure in figures
@@ -136,7 +138,7 @@ def test_the_name_of_a_loss_term_is_no_wider_than_its_panel(study: Summary, figu
     teacher, *others = study.methods
     history = tuple({"a_loss_" * 15: 1.0} | entry for entry in teacher.row.history)
     rows = tuple(row.model_copy(update={"history": history}) for row in teacher.rows)
-    training_plot(study.replaced(entries=(), methods=(dataclasses.replace(teacher, rows=rows), *others)), "svg")
+    training_figure(study.replaced(entries=(), methods=(dataclasses.replace(teacher, rows=rows), *others)), "svg")
     titles = [panel.get_title(loc="left") for panel in figures[0].axes[1:]]
     lines = next(title.split("\n") for title in titles if title.startswith("a_loss_"))
     assert 1 < len(lines) <= 4
@@ -146,14 +148,14 @@ def test_the_name_of_a_loss_term_is_no_wider_than_its_panel(study: Summary, figu
 def test_many_loss_terms_stand_in_a_grid(many: Summary, figures: list[Figure]) -> None:
     terms = {term.loss for method in many.methods for term in method.row.experiment.terms}
     for narrow, columns in ((False, 4), (True, 2)):
-        training_plot(many, "svg", narrow=narrow)
+        training_figure(many, "svg", narrow=narrow)
         panels = figures[-1].axes[1:]
         assert {panel.get_title(loc="left") for panel in panels} == terms
         assert len({round(panel.get_position().x1, 3) for panel in panels}) == columns
 
 
 def test_dots_and_bars_are_the_summary_s_numbers(study: Summary, figures: list[Figure]) -> None:
-    size_plot(study, "svg")
+    size_figure(study, "svg")
     (axes,) = figures[0].axes
     *dots, reference = axes.lines
     means = {100 * method.metrics["recall@1"].mean for method in study.methods}
@@ -170,13 +172,13 @@ def test_dimensions_have_a_panel_of_their_own_only_where_it_shows_something_else
     sized_summary: Summary, figures: list[Figure]
 ) -> None:
     """Two panels that order all methods alike are one picture twice: 8 wide, 32-d and 16 wide, 128-d are such."""
-    size_plot(sized_summary, "svg")
+    size_figure(sized_summary, "svg")
     crossed = any(method.label == "width 8, 512-d" for method in sized_summary.methods)
     assert len(figures[0].axes) == (2 if crossed else 1)
 
 
 def test_every_dot_stands_alone_on_the_strip_of_its_size(sized_summary: Summary, figures: list[Figure]) -> None:
-    size_plot(sized_summary, "svg")
+    size_figure(sized_summary, "svg")
     sizes_of = (lambda method: method.row.experiment.net.dim, lambda method: method.row.parameters)
     panels = figures[0].axes
     for axes, size_of in zip(panels, sizes_of[2 - len(panels) :], strict=True):
@@ -190,13 +192,13 @@ def test_every_dot_stands_alone_on_the_strip_of_its_size(sized_summary: Summary,
 
 
 def test_one_seed_has_dots_and_no_bars(make_summary: Callable[..., Summary], figures: list[Figure]) -> None:
-    size_plot(make_summary(seeds=(7,)), "svg")
+    size_figure(make_summary(seeds=(7,)), "svg")
     assert figures[0].get_suptitle() == "Recall@1 and size on glyphs\n1 seed, no bars"
     assert not any(axes.collections for axes in figures[0].axes)
 
 
 def test_the_teacher_stands_out_and_no_two_methods_look_alike(any_summary: Summary, figures: list[Figure]) -> None:
-    recall_plot(any_summary, "svg", narrow=True)
+    recall_figure(any_summary, "svg", narrow=True)
     (legend,) = figures[0].legends
     looks = [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in legend.get_lines()]
     assert len(set(looks)) == len(any_summary.methods)
@@ -208,7 +210,7 @@ def test_the_teacher_stands_out_and_no_two_methods_look_alike(any_summary: Summa
 
 
 def test_the_legend_shows_every_label_as_it_is_written(any_summary: Summary, figures: list[Figure]) -> None:
-    recall_plot(any_summary, "svg", narrow=True)
+    recall_figure(any_summary, "svg", narrow=True)
     (legend,) = figures[0].legends
     assert not any(text.get_parse_math() for text in legend.get_texts())
     shown = {"".join(text.get_text().split()) for text in legend.get_texts()}
@@ -225,7 +227,7 @@ def test_it_is_an_svg_with_nothing_outside_its_frame(
     assert b"dc:date" not in content
     frame = figures[0].bbox
     legends = [legend for part in (figures[0], *figures[0].subfigs) for legend in part.legends]
-    assert len(legends) == (shape == "narrow" or draw is not recall_plot)
+    assert len(legends) == (shape == "narrow" or draw is not recall_figure)
     for artist in (*legends, *figures[0].axes):
         box = artist.get_tightbbox()
         assert box is not None
@@ -238,12 +240,12 @@ def test_a_run_without_history_says_so(study: Summary, figures: list[Figure]) ->
         dataclasses.replace(method, rows=tuple(row.model_copy(update={"history": ()}) for row in method.rows))
         for method in study.methods
     )
-    training_plot(study.replaced(entries=(), methods=methods), "svg")
+    training_figure(study.replaced(entries=(), methods=methods), "svg")
     assert [text.get_text() for text in figures[0].axes[-1].texts] == ["not recorded"]
 
 
 def test_floors_are_dotted_curves_with_a_name(floored: Summary, figures: list[Figure]) -> None:
-    recall_plot(floored, "png")
+    recall_figure(floored, "png")
     (axes,) = figures[-1].axes
     flat = [line for line in axes.lines if set(line.get_ydata()) in ({20.0}, {10.0})]
     assert len(flat) == 2
@@ -255,7 +257,7 @@ def test_a_floor_among_the_values_is_a_line_and_one_far_below_presses_nothing_to
 ) -> None:
     pixels, network = floored.all_floors
     near = dataclasses.replace(pixels, metrics={**pixels.metrics, "recall@1": Interval(0.5)})
-    size_plot(floored.replaced(floors={"Glyphs": (near, network)}), "png")
+    size_figure(floored.replaced(floors={"Glyphs": (near, network)}), "png")
     for axes in figures[-1].axes:
         assert axes.get_ylim()[0] > 20
         assert [set(line.get_ydata()) for line in axes.lines].count({50.0}) == 1

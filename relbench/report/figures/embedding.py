@@ -7,7 +7,7 @@ them. An address in per cent is shorter than one in base64, which adds a third.
 import re
 from urllib.parse import quote
 
-from relbench.report.canvas import ON_DARK
+from relbench.report.figures.canvas import ON_DARK
 
 UNUSED = re.compile(r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>", re.DOTALL)
 DECIMALS = re.compile(r"-?\d+\.\d{3,}(?:e-?\d+)?")

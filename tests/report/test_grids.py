@@ -18,7 +18,7 @@ from printed_tables import (
 
 from relbench.analysis.cells import FilledCell
 from relbench.analysis.summary import Summary
-from relbench.report.printed_grid import Block, decimals, formatted_parts
+from relbench.report.grids import Block, decimals, formatted_parts
 from relbench.report.wording import MINUS, NOTHING
 
 EMPTY = table1_cells()

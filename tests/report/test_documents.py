@@ -14,11 +14,12 @@ from rich.console import Console
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
-from relbench.report import printed_text
-from relbench.report.printed_grid import formatted_parts
-from relbench.report.printed_numbers import floor_numbers
-from relbench.report.printed_tables import latex_printed, markdown_printed
-from relbench.report.printed_words import PEEKING_CLAIMS, TOY
+from relbench.report.console import console_report
+from relbench.report.documents import latex_text, markdown_text
+from relbench.report.grids import formatted_parts
+from relbench.report.numbers import floor_numbers
+from relbench.report.reading import PEEKING_CLAIMS
+from relbench.report.wording import TOY
 
 Written = Callable[[Summary], str]
 UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
@@ -26,11 +27,11 @@ UNESCAPED_PIPE = re.compile(r"(?<!\\)\|")
 
 def on_terminal(made: Summary) -> str:
     file = StringIO()
-    Console(width=80, file=file, color_system=None).print(printed_text(made))
+    Console(width=80, file=file, color_system=None).print(console_report(made))
     return file.getvalue()
 
 
-FORMATS: dict[str, Written] = {"markdown": markdown_printed, "latex": latex_printed, "terminal": on_terminal}
+FORMATS: dict[str, Written] = {"markdown": markdown_text, "latex": latex_text, "terminal": on_terminal}
 
 
 @pytest.fixture(params=FORMATS)
@@ -123,7 +124,7 @@ def floored() -> Summary:
 
 
 def test_markdown_holds_the_cells(shape: Summary) -> None:
-    blocks = [block.splitlines() for block in markdown_printed(shape).split("\n\n") if block.startswith("|")]
+    blocks = [block.splitlines() for block in markdown_text(shape).split("\n\n") if block.startswith("|")]
     tables = [[UNESCAPED_PIPE.split(line)[1:-1] for line in (lines[0], *lines[2:])] for lines in blocks]
     read = [[[re.sub(r"\\(.)", r"\1", cell.strip()) for cell in row] for row in table] for table in tables]
     expected = [[part.table.header, *map(list, part.table.rows)] for part in formatted_parts(shape)]
@@ -140,7 +141,7 @@ def test_the_terminal_breaks_no_line_and_no_number(shape: Summary) -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_latex_compiles(shape: Summary, tmp_path: Path) -> None:
-    (tmp_path / "table.tex").write_text(latex_printed(shape), encoding="utf-8")
+    (tmp_path / "table.tex").write_text(latex_text(shape), encoding="utf-8")
     document = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}\input{table}\end{document}"
     (tmp_path / "paper.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]

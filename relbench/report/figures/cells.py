@@ -15,11 +15,12 @@ from matplotlib.lines import Line2D
 
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.summary import Summary
-from relbench.report.canvas import COLOURS, FAINT, INK, drawn, plain
-from relbench.report.printed_bars import printed_bars
-from relbench.report.printed_grid import parts, rows
-from relbench.report.printed_words import RULES, outcome, title_in_lines, whiskers
-from relbench.report.wording import metric_name
+from relbench.report.figures.bars import bars_figure
+from relbench.report.figures.canvas import COLOURS, FAINT, INK, drawn, plain
+from relbench.report.figures.captions import title_in_lines, whiskers
+from relbench.report.grids import parts, rows
+from relbench.report.headline import outcome
+from relbench.report.wording import RULES, metric_name
 from relbench.results.records import Selection
 
 LINE = 0.12  # inches of a line, and in addition of each rule on it
@@ -41,7 +42,7 @@ class _Place:
     cell: FilledCell | None
 
 
-def printed_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def cells_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """Bars where networks are measured on other data sets, as the paper's figure has them; else marks on lines.
 
     Args:
@@ -49,14 +50,14 @@ def printed_plot(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool 
         kind: The file format.
         narrow: Shaped for a telephone.
     """
-    return (printed_bars if _is_of_bars(summary) else printed_marks)(summary, kind, narrow=narrow)
+    return (bars_figure if _is_of_bars(summary) else _marks_figure)(summary, kind, narrow=narrow)
 
 
 def _is_of_bars(summary: Summary) -> bool:
     return any(cell.on for cell in summary.cells)
 
 
-def printed_marks(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def _marks_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """A panel for each sub-table: black strokes for the paper's numbers, ours with 95 % intervals over seeds.
 
     Args:
@@ -150,7 +151,7 @@ def _add_legend(figure: Figure, entries: dict[str, dict[str, Any]], title: Seque
         figure.legend(handles, list(entries), loc="outside lower left", title=" ".join(title), alignment="left")
 
 
-def printed_in_words(summary: Summary) -> str:
+def cells_in_words(summary: Summary) -> str:
     """For those who do not see the picture."""
     if _is_of_bars(summary):
         shapes, paper = "a group of bars for each of its rows", "the paper's hatched, ours solid beside it"

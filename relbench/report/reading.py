@@ -1,41 +1,8 @@
-"""What the report of a printed table says in sentences, the same in every format."""
+"""Sentences on how to read the cells of a table, and its claims."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
-from statistics import fmean
-
-from relbench.analysis.cells import AnsweredClaim
 from relbench.analysis.summary import Summary
 from relbench.plain_text import counted, listed
-from relbench.report.wording import NOTHING, ONE_SEED, RAISED, metric_name, signed
-from relbench.results.records import Selection
-
-RULES: Mapping[Selection, str] = {
-    "last": "last step",
-    "validation": "best on validation classes",
-    "test": "best on test classes: peeking",
-}
-BRIEF: Mapping[Selection, str] = {"last": "last", "validation": "validation", "test": "test: peeking"}
-TOY = "Toy scale: these numbers say only that everything runs."
-
-
-def full_title(summary: Summary) -> str:
-    """The title, with what no number must be read without."""
-    changed = ", changed settings" if summary.changes else ""
-    variant = "".join(f", {value} {name}" for name, value in summary.variant.items())
-    return f"{summary.title}{variant}{changed}{', toy scale' if summary.is_toy else ''}"
-
-
-def title_in_lines(summary: Summary, width: int) -> str:
-    """The title of a picture, in lines of at most `width` letters."""
-    words = [full_title(summary), *([TOY] if summary.is_toy else [])]
-    return "\n".join(line for text in words for line in textwrap.wrap(text, width))
-
-
-def whiskers(summary: Summary, drawn: Sequence[Selection]) -> list[str]:
-    """What a picture's thin lines are, where the rules that are drawn have any."""
-    runs = [cell.ours[rule] for cell in summary.cells for rule in drawn if rule in cell.ours]
-    return ["Whiskers: 95 % interval over seeds"] if any(ours.interval.low is not None for ours in runs) else []
+from relbench.report.wording import NOTHING, ONE_SEED, RAISED, RULES, metric_name
 
 
 def how_measured(summary: Summary) -> str:
@@ -59,41 +26,6 @@ def _seeds(summary: Summary) -> str:
     fewest, most = min(map(len, finished)), max(map(len, finished))
     named = ", ".join(map(str, sorted({seed for seeds in finished for seed in seeds})))
     return f"{'' if fewest == most else f'{fewest} to '}{counted(most, 'seed')} ({named})"
-
-
-def outcome(summary: Summary) -> str:
-    """How much is finished, how far it lies from the paper, and what became of the claims."""
-    return " ".join([_progress(summary), *_distance(summary), *_claims(summary.claims)])
-
-
-def _progress(summary: Summary) -> str:
-    asked = [cell for cell in summary.cells if cell.path]
-    finished = [cell for cell in asked if summary.shown[0] in cell.ours]
-    others = len(summary.cells) - len(asked)
-    beside = f" Beside them: {counted(others, 'number')} from other papers." if others else ""
-    verb = "has" if len(finished) == 1 else "have"
-    return f"Of {counted(len(asked), 'number')} to measure, {len(finished):,} {verb} been measured.{beside}"
-
-
-def _distance(summary: Summary) -> list[str]:
-    """Nothing at toy scale, whose numbers are of other networks on other images than the paper's."""
-    differences = [
-        difference for cell in summary.cells if (difference := cell.difference(summary.shown[0])) is not None
-    ]
-    if not differences or summary.is_toy:
-        return []
-    spread = f"from {signed(min(differences))} to {signed(max(differences))}"
-    rule = RULES[summary.shown[0]]
-    return [f"Ours ({rule}) minus the paper's: {signed(fmean(differences))} points on average, {spread}."]
-
-
-def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
-    if not claims:
-        return []
-    answers = [claim.answer for claim in claims]
-    holds, fails, open_ = (answers.count(answer) for answer in ("holds", "does not", "not enough runs"))
-    verbs = f"{holds} hold{'s' if holds == 1 else ''}, {fails} {'does' if fails == 1 else 'do'} not"
-    return [f"Of {counted(len(claims), 'claim')}, {verbs}, and for {open_} there are not enough runs."]
 
 
 def reading(summary: Summary) -> list[str]:

@@ -1,4 +1,4 @@
-"""A printed table as readers see it: for each of its rows a line of the paper's numbers, of ours, of the difference."""
+"""Grids of a report: for each row of a published table a line of its numbers, of ours, of the difference."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from relbench.analysis.cells import FilledCell
+from relbench.analysis.cells import AnsweredClaim, FilledCell
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
-from relbench.report.printed_words import marks
-from relbench.report.syntax import Column, Table, filled
+from relbench.report.reading import marks
+from relbench.report.tables import Column, Table, filled
 from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, metric_name, percent, signed
 from relbench.results.records import Selection
 
@@ -24,7 +24,7 @@ OURS: dict[Selection, str] = {
 
 
 @dataclass(frozen=True)
-class Line:
+class GridLine:
     """A line of numbers."""
 
     what: str  # the paper's, ours, their difference
@@ -36,7 +36,7 @@ class Block:
     """A row of the paper's table: in the tables here, several lines."""
 
     row: str
-    lines: tuple[Line, ...]
+    lines: tuple[GridLine, ...]
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Part:
         return [self._piece(*bound) for bound in pairwise(bounds)] if pieces > 1 else [self]
 
     def _piece(self, start: int, end: int) -> "Part":
-        cut = [[Line(line.what, line.cells[start:end]) for line in block.lines] for block in self.blocks]
+        cut = [[GridLine(line.what, line.cells[start:end]) for line in block.lines] for block in self.blocks]
         blocks = [Block(block.row, tuple(lines)) for block, lines in zip(self.blocks, cut, strict=True)]
         kept = tuple(block for block in blocks if any(any(line.cells) for line in block.lines))
         title = f"{self.title}, columns {start + 1} to {end} of {len(self.columns)}"
@@ -64,15 +64,15 @@ class Part:
     def table(self) -> Table:
         """Its lines, a row's name before the first of them."""
         names = (
-            Column[tuple[str, Line]]("", lambda line: line[0], is_number=False),
-            Column[tuple[str, Line]]("", lambda line: line[1].what, is_number=False),
+            Column[tuple[str, GridLine]]("", lambda line: line[0], is_number=False),
+            Column[tuple[str, GridLine]]("", lambda line: line[1].what, is_number=False),
         )
         numbers = tuple(_column(title, index) for index, title in enumerate(self.columns))
         lines = [("" if at else block.row, line) for block in self.blocks for at, line in enumerate(block.lines)]
         return filled((*names, *numbers), lines)
 
 
-def _column(title: str, index: int) -> Column[tuple[str, Line]]:
+def _column(title: str, index: int) -> Column[tuple[str, GridLine]]:
     return Column(title, lambda line: line[1].cells[index])
 
 
@@ -95,7 +95,7 @@ def formatted_parts(summary: Summary) -> list[Part]:
     """The sub-tables that people read, in percent and points."""
     marked = marks(summary)
     numbers = [_part(title, cells, summary, marked) for title, cells in parts(summary).items()]
-    return [*numbers, *([_floors(summary)] if summary.floors else [])]
+    return [*numbers, *([_floors(summary)] if summary.floors and not summary.methods else [])]
 
 
 def _floors(summary: Summary) -> Part:
@@ -104,7 +104,7 @@ def _floors(summary: Summary) -> Part:
     measured = dict.fromkeys(name for floors in summary.floors.values() for floor in floors for name in floor.metrics)
     metrics = [name for name in measured if name in asked]
     blocks = [
-        Block(data, tuple(Line(floor.label, _floor_texts(floor, metrics)) for floor in floors))
+        Block(data, tuple(GridLine(floor.label, _floor_texts(floor, metrics)) for floor in floors))
         for data, floors in summary.floors.items()
     ]
     return Part(FLOORS, tuple(f"{metric_name(name)}, %" for name in metrics), tuple(blocks))
@@ -120,7 +120,7 @@ def _part(title: str, cells: Sequence[FilledCell], summary: Summary, marked: Map
     for row, numbers in rows(cells).items():
         there = {cell.column: _texts(cell, summary, places, marked) for cell in numbers}
         names = dict.fromkeys(name for texts in there.values() for name in texts)
-        lines = [Line(name, tuple(there.get(column, {}).get(name, "") for column in columns)) for name in names]
+        lines = [GridLine(name, tuple(there.get(column, {}).get(name, "") for column in columns)) for name in names]
         blocks.append(Block(row, tuple(lines)))
     return Part(title, columns, tuple(blocks))
 
@@ -159,3 +159,15 @@ def difference_text(cell: FilledCell, rule: Selection, places: int) -> str:
     """Ours less the paper's, in points."""
     difference = cell.difference(rule)
     return NOTHING if difference is None else signed(difference, places)
+
+
+CLAIMS = (
+    Column[AnsweredClaim]("Claim", lambda claim: claim.text, is_number=False),
+    Column[AnsweredClaim]("Our runs", lambda claim: claim.answer, is_number=False),
+    Column[AnsweredClaim]("Detail", lambda claim: claim.detail, is_number=False),
+)
+
+
+def claim_table(summary: Summary) -> Table:
+    """Table of claims and of what our runs say to them."""
+    return filled(CLAIMS, summary.claims)

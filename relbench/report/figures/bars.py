@@ -14,10 +14,10 @@ from matplotlib.patheffects import withStroke
 
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.summary import Summary
-from relbench.report.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
-from relbench.report.printed_grid import parts, rows
-from relbench.report.printed_words import RULES, title_in_lines, whiskers
-from relbench.report.wording import metric_name
+from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
+from relbench.report.figures.captions import title_in_lines, whiskers
+from relbench.report.grids import parts, rows
+from relbench.report.wording import RULES, metric_name
 
 GROUP = 0.86  # share of a group's place that its pairs fill
 PAIR = 0.94  # share of a pair's place that its bars fill
@@ -26,7 +26,7 @@ HALO = withStroke(linewidth=2.4, foreground=PAPER)  # dark on a dark bar is not 
 WHISKER: dict[str, Any] = {"color": INK, "linewidth": 1.2, "zorder": 4, "path_effects": [HALO]}
 
 
-def printed_bars(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
+def bars_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
     """A panel for each sub-table, one below the other; ours under the first rule shown.
 
     Args:

@@ -1,0 +1,1 @@
+"""Figures of a report, as bytes: drawn on figures of their own, never through pyplot's global state."""

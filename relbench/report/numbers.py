@@ -1,0 +1,116 @@
+"""Numbers of a report for programs: in [0, 1], never percent."""
+
+import pandas as pd
+
+from relbench.analysis.cells import FilledCell, Ours
+from relbench.analysis.methods import Floor, Method
+from relbench.analysis.summary import Summary
+from relbench.evaluation.comparison import Comparison, Interval
+from relbench.results.records import Selection
+
+P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
+PREFIXES: dict[Selection, str] = {"last": "last", "validation": "validation", "test": "test_peeking"}
+
+
+def method_numbers(summary: Summary) -> pd.DataFrame:
+    """The table that programs read: one line per method and floor, metrics and differences as fractions."""
+    methods = [_numbers_of(method) for method in summary.methods]
+    frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.all_floors)])
+    whole = ("width", "dim", "batch_size", "images_per_class")  # though some cells are empty
+    return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def _floor_numbers(floor: Floor) -> dict[str, object]:
+    columns: dict[str, object] = {"method": floor.label, "role": "floor", "parameters": floor.parameters, "steps": 0}
+    columns["seeds"] = floor.seeds
+    for metric, interval in floor.metrics.items():
+        columns |= {metric: interval.mean, **_bound_columns(metric, interval)}
+    return columns
+
+
+def _numbers_of(method: Method) -> dict[str, object]:
+    experiment = method.row.experiment
+    columns: dict[str, object] = {"method": method.label, "role": method.role}
+    columns |= {name: getattr(experiment.net, name) for name in ("trunk", "width", "dim", "unit_length")}
+    columns["parameters"] = method.row.parameters
+    columns["steps"] = experiment.total_steps
+    training = ("batch_size", "images_per_class", "selection")
+    columns |= {name: getattr(experiment.training, name) for name in training}
+    columns["seeds"] = len(method.rows)
+    for metric, interval in method.metrics.items():
+        columns |= {metric: interval.mean, **_bound_columns(metric, interval)}
+    return columns | _compared(method.against_teacher, "difference_to_teacher")
+
+
+def pair_numbers(summary: Summary) -> pd.DataFrame:
+    """The same for methods against each other: a line a pair."""
+    lines = [
+        {"method": pair.label, "against": pair.other, **_compared(pair.comparison, "difference")}
+        for pair in summary.pairs
+    ]
+    return pd.DataFrame(lines or None, columns=None if lines else ["method", "against"])
+
+
+def _compared(comparison: Comparison | None, difference: str) -> dict[str, object]:
+    return {
+        difference: comparison.difference if comparison else None,
+        **_bound_columns("difference_over_queries", comparison.over_queries if comparison else None),
+        **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
+        **{name: getattr(comparison, name) if comparison else None for name in P_VALUES},
+        "verdict": comparison.verdict if comparison else "",
+    }
+
+
+def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return {f"{name}_95_low": low, f"{name}_95_high": high}
+
+
+def cell_numbers(summary: Summary) -> pd.DataFrame:
+    """A line a number: where it stands, the paper's, and by rule of selection ours with seeds and chosen steps."""
+    frame = pd.DataFrame([_study(summary) | _cell_numbers(cell, summary) for cell in summary.cells])
+    return frame.astype({f"{PREFIXES[rule]}_seeds": "Int64" for rule in summary.shown})  # whole also with gaps
+
+
+def _study(summary: Summary) -> dict[str, object]:
+    scale = {"scale": summary.scale, "changed_settings": summary.changes}
+    return {"study": summary.name, **summary.variant, **scale}
+
+
+def _cell_numbers(cell: FilledCell, summary: Summary) -> dict[str, object]:
+    columns: dict[str, object] = {"part": cell.part, "row": cell.row, "column": cell.column, "metric": cell.metric}
+    columns |= {"path": cell.path, "measured_on": cell.on, "paper": cell.published}
+    for rule in summary.shown:
+        numbers = _ours(cell.ours.get(rule)) | {"difference": cell.difference(rule)}
+        columns |= {f"{PREFIXES[rule]}_{name}": value for name, value in numbers.items()}
+    return columns | {"note": cell.note}
+
+
+def _ours(ours: Ours | None) -> dict[str, object]:
+    """Lists, by seed, have spaces between their entries."""
+    names = ("mean", "95_low", "95_high", "seeds", "seed_list", "values", "steps")
+    if ours is None:
+        return dict.fromkeys(names)
+    lists = (" ".join(map(repr, numbers)) for numbers in (ours.seeds, ours.values, ours.steps))
+    values = (ours.interval.mean, ours.interval.low, ours.interval.high, len(ours.seeds), *lists)
+    return dict(zip(names, values, strict=True))
+
+
+def floor_numbers(summary: Summary) -> pd.DataFrame:
+    """One line per data set, floor and metric: what is reached without training."""
+    names = ["data", "floor", "net", "metric", "mean", "95_low", "95_high", "seeds"]
+    lines = [
+        [data, floor.label, floor.net, metric, one.mean, one.low, one.high, floor.seeds]
+        for data, floors in summary.floors.items()
+        for floor in floors
+        for metric, one in floor.metrics.items()
+    ]
+    beside = _study(summary)
+    return pd.DataFrame([[*beside.values(), *line] for line in lines], columns=[*beside, *names])
+
+
+def claim_numbers(summary: Summary) -> pd.DataFrame:
+    """A line a claim, with the rule of selection that answers it: the first that the table shows."""
+    beside = _study(summary) | {"rule": PREFIXES[summary.shown[0]]}
+    lines = [[*beside.values(), claim.text, claim.answer, claim.detail] for claim in summary.claims]
+    return pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail"])
