@@ -82,7 +82,7 @@ def _other_images(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator
         first, own = (_images(rows[one.fingerprint]) for one in (entries[0], entry))
         for name in [name for name in first if first[name] != own[name]]:
             values = f"{name} is {first[name]} for {_called(entries[0])}, {own[name]} for {_called(entry)}"
-            yield f"rows of different data can't be compared: {values}"
+            yield f"rows of different {'tasks' if name == 'task' else 'data'} can't be compared: {values}"
 
 
 def _images(row: Row) -> dict[str, str]:

@@ -26,12 +26,14 @@ from relbench.evaluation.retrieval import check_labels
 from relbench.plain_text import listed
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
+from relbench.tasks import find_task
 
 NEIGHBOURS = 4  # shown of each network
 EXAMPLES = 6  # of each kind
 PAIRS = 100_000  # of each kind; all where there are fewer
 NETWORKS = 6  # whose distances are shown at most
 BINS = 60
+NO_QUERIES = "Queries and their neighbours are not shown: the task does not judge an image by its nearest neighbour."
 SHOWN = 0.999  # of the pairs of each kind and network lie inside the bins
 ADVICE = "run the study again in another results folder to get it, or put the file back"
 REMEDY = "delete it for a report without it; delete row.json beside it too, and running the study again restores both"
@@ -84,6 +86,8 @@ def with_examples(summary: Summary, results: Path, data_folder: Path, progress: 
         ValueError: a run's embeddings are damaged, or are not those that its row was measured on.
     """
     teacher = summary.methods[0]
+    if not find_task(teacher.row.experiment.task).by_neighbours:
+        return summary.replaced(missing=(*summary.missing, NO_QUERIES))
     best = summary.best_student or teacher
     runs = _runs(_chosen(summary, best), _first_seed(teacher, best), results)
     networks = {run.label: _network(run) for run in runs if run.path.exists()}

@@ -10,6 +10,7 @@ from relbench.experiment import Training
 from relbench.plain_text import counted, listed
 from relbench.report.wording import commit_of, metric_name, p_value, rests_on, seeds_in_words, stage_steps
 from relbench.results.records import Row
+from relbench.tasks import find_task
 
 VERDICT = (
     "Verdict: beats or loses only where both intervals lie on that side of zero. "
@@ -159,7 +160,8 @@ def _part(labels: Sequence[str], everybody: Sequence[str]) -> str:
 
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
-    size = f"{counted(sum(row.counts.trials), 'query image')} of {counted(len(row.counts.groups), 'test class')}"
+    task = find_task(row.experiment.task)
+    size = f"{counted(sum(row.counts.trials), task.trial)} of {counted(len(row.counts.groups), task.group)}"
     return f"Data: {row.experiment.data.name}, {summary.shown_at}, {size}, hash {row.data_hash}."
 
 

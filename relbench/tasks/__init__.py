@@ -56,6 +56,8 @@ class Task(Protocol):
     Attributes:
         primary: the metric that models are compared by, and that a step or a learning rate is chosen by: a share of
             trials, the higher the better.
+        trial: what is right or wrong, in the words of a report.
+        group: what the trials of a group of `Counts` have in common, likewise.
         has_head: whether a head is trained along even where no loss takes its logits.
         by_neighbours: whether a trial is right if the nearest other test image is of its class, so that a report can
             show what was found.
@@ -63,6 +65,8 @@ class Task(Protocol):
     """
 
     primary: str
+    trial: str
+    group: str
     has_head: bool
     by_neighbours: bool
     growth: int

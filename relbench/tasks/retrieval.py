@@ -28,6 +28,8 @@ class RetrievalTask:
 
     ks: tuple[int, ...]
     primary = "recall@1"
+    trial = "query image"
+    group = "test class"
     has_head = False
     by_neighbours = True
     growth = 2  # every image is compared with every other

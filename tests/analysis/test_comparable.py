@@ -1,12 +1,13 @@
 """Each claim of a table, broken once: refused in one line, or named."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import pytest
 
 from relbench.analysis.comparable import refuse_unfair, settings, unequal_settings
 from relbench.counts import Counts
-from relbench.experiment import Experiment, Net, Term, changed
+from relbench.experiment import Experiment, Net, TaskSettings, Term, changed
 from relbench.results.records import Entry, Machine, Role, Row
 
 TRIPLET = (Term(loss="triplet"),)
@@ -96,6 +97,17 @@ def test_rows_of_other_images_are_refused(name: str, value: object, said: str) -
     cells = fair_cells()
     cells[1] = ("rkd-a", "student", as_row(with_setting(student(0), name, value)))
     assert f"rows of different data can't be compared: {said}" in refused(cells)
+
+
+def test_rows_of_another_task_are_refused() -> None:
+    class Guessing(TaskSettings):
+        kind: Literal["guessing"] = "guessing"
+        tries: int = 1
+
+    cells = fair_cells()
+    cells[1] = ("rkd-a", "student", as_row(changed(student(0), {"task": Guessing(tries=2)})))
+    both = '{"kind": "retrieval"} for teacher (seed 0), {"kind": "guessing", "tries": 2} for rkd-a (seed 0)'
+    assert f"rows of different tasks can't be compared: task is {both}" in refused(cells)
 
 
 def test_rows_of_another_split_are_refused() -> None:

@@ -18,6 +18,7 @@ from relbench.evaluation import query_results, recall_by_class
 from relbench.experiment import Experiment, Term, changed
 from relbench.report.page import page_text
 from relbench.results.records import Entry, Machine, Plan, Row
+from relbench.tasks.retrieval import RetrievalTask
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
 STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
@@ -118,6 +119,17 @@ def pictures(monkeypatch):
     )
     monkeypatch.setattr(relbench.analysis.query_examples, "find_data_set", lambda name, root: entry)
     return source
+
+
+def test_a_task_that_is_not_about_neighbours(small, monkeypatch):
+    """Its embeddings are not even looked at: no nearest neighbour could give its counts again."""
+    monkeypatch.setattr(RetrievalTask, "by_neighbours", False)
+    small.student.write_bytes(b"")
+    assert (small.summary.examples, small.summary.distances) == (None, None)
+    (missing,) = small.summary.missing
+    assert missing == (
+        "Queries and their neighbours are not shown: the task does not judge an image by its nearest neighbour."
+    )
 
 
 def test_a_case_by_hand(small):

@@ -30,6 +30,8 @@ class NearestMeanTask:
 
     images: int
     primary = "accuracy"
+    trial = "test image"
+    group = "class"
     has_head = True
     by_neighbours = False
     growth = 1
