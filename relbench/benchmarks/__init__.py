@@ -1,1 +1,1 @@
-"""Measurements of what the project promises about speed and memory, each against the plain way, in one run."""
+"""Benchmarks of the promised speed and memory, each against the plain implementation in the same run."""

@@ -1,4 +1,4 @@
-"""The angle loss against the plain form that holds every difference of two rows and every angle at once."""
+"""Benchmark of the angle loss against the plain form, which holds all differences of rows and all angles at once."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,22 +19,22 @@ AngleLoss = Callable[[Tensor, Tensor], Tensor]
 
 SIZES = ((128, 512), (128, 128), (128, 32))
 TARGETS = {(128, 512): 40.0, (128, 128): 10.0, (128, 32): 3.0}
-"""By (batch, dim): how many times faster than the plain form the angle loss is to be, on two cores."""
+"""By (batch, dim): required speed-up of the angle loss over the plain form, on two cores."""
 
 MEMORY_TARGET = 10**9
-"""Bytes above the inputs that the angle loss may take for 1024 rows of 512."""
+"""Bytes beyond the inputs that the angle loss may take for 1024 rows of 512."""
 
 
 @dataclass(frozen=True)
 class AngleSpeed:
-    """Time of the angle loss for one size, forward and backward, float32.
+    """Time of the angle loss for a size, forward and backward, float32.
 
     Attributes:
         batch: rows of student and of teacher.
         dim: columns of each.
         naive_seconds: median time of the plain form.
         ours_seconds: median time of `rkd_angle`.
-        target: how many times faster `rkd_angle` is to be; None: no target for this size.
+        target: required speed-up of `rkd_angle`; None: no target for this size.
     """
 
     batch: int
@@ -45,19 +45,19 @@ class AngleSpeed:
 
     @property
     def ratio(self) -> float:
-        """How many times faster `rkd_angle` is."""
+        """Speed-up of `rkd_angle`."""
         return self.naive_seconds / self.ours_seconds
 
 
 def naive_angle(student: Tensor, teacher: Tensor) -> Tensor:
-    """RKD-A the plain way: broadcast the differences, bring them to unit length, multiply them as batched matrices.
+    """RKD-A in the plain form: differences broadcast, scaled to unit length, and multiplied as batched matrices.
 
     Args:
         student: ``(batch, student_dim)``. Gets the gradient.
         teacher: ``(batch, teacher_dim)``. A constant.
 
     Returns:
-        Scalar; for rows that all differ, what `rkd_angle` gives.
+        Scalar; equal to `rkd_angle` where all rows differ.
 
     Source:
         arXiv:1904.05068, equations 8 and 9. Memory: several times ``batch^2 dim`` and ``batch^3``.
@@ -73,21 +73,21 @@ def _all_cosines(rows: Tensor) -> Tensor:
 
 
 def measure(sizes: Sequence[tuple[int, int]] = SIZES, repeats: int = 15, threads: int = 2) -> list[AngleSpeed]:
-    """Time both forms, taking turns, so that whatever else the machine does meets both.
+    """Times of both forms, measured in turns, so that other load on the machine affects both.
 
     Args:
         sizes: pairs of batch and dim.
-        repeats: how often each form is timed, each time after an untimed run of itself; the median counts.
-        threads: for torch, while this runs.
+        repeats: number of timings of each form, each after an untimed call; the median counts.
+        threads: of torch meanwhile.
     """
     with _threads(threads):
         return [_measure_size(batch, dim, repeats) for batch, dim in sizes]
 
 
 def peak_memory(batch: int = 1024, dim: int = 512) -> int:
-    """Bytes that `rkd_angle`, forward and backward, takes at most above its inputs and what torch itself takes.
+    """Peak of `rkd_angle`, forward and backward, in bytes beyond its inputs and torch itself.
 
-    Measured in a process of its own, from what Linux reports about it.
+    Measured in a separate process, as Linux reports it.
 
     Raises:
         FileNotFoundError: not on Linux.
@@ -111,7 +111,7 @@ def _inputs(batch: int, dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _warm_seconds(form: AngleLoss, student: Tensor, teacher: Tensor) -> float:
-    """The second of two calls: the plain form's arrays have pushed everything else out of the processor's caches."""
+    """Time of the second of two calls: the plain form's arrays evict everything else from the processor's caches."""
     _seconds(form, student, teacher)
     return _seconds(form, student, teacher)
 
@@ -133,7 +133,7 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _peak_of_this_process(batch: int, dim: int) -> int:
-    _seconds(rkd_angle, *_inputs(8, dim))  # loads the libraries' parts that any use needs
+    _seconds(rkd_angle, *_inputs(8, dim))  # loads the libraries
     student, teacher = _inputs(batch, dim)
     before = _resident_bytes("VmRSS")
     _seconds(rkd_angle, student, teacher)
@@ -141,7 +141,7 @@ def _peak_of_this_process(batch: int, dim: int) -> int:
 
 
 def _resident_bytes(field: str) -> int:
-    """VmRSS: memory held now; VmHWM: the most that was ever held."""
+    """Memory of the process: VmRSS, current; VmHWM, at its peak."""
     lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
     kibibytes = next(line.split()[1] for line in lines if line.startswith(f"{field}:"))
     return int(kibibytes) * 1024

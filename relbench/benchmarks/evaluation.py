@@ -1,4 +1,4 @@
-"""The exact evaluation against the plain chunked matrix product that any such evaluation must do."""
+"""Benchmark of the exact evaluation against the plain chunked matrix product that every evaluation needs."""
 
 import os
 from concurrent.futures import ProcessPoolExecutor
@@ -18,27 +18,27 @@ Matrix = NDArray[np.float32] | torch.Tensor
 
 KS = (1, 10, 100, 1000)
 TIME_TARGET = 1.2
-"""How many times the plain product's time the evaluation may take, on two cores."""
+"""Largest ratio of the evaluation's time to the plain product's, on two cores."""
 
 MEMORY_TARGET = 2_500_000_000
-"""Bytes that the whole process may hold at its peak, for the 60,502 x 512 of Stanford Online Products."""
+"""Largest peak of the whole process in bytes, for the 60,502 x 512 of Stanford Online Products."""
 
 _CHUNK = 1024
 _LARGEST_CLASS = 12
-_NOISE = 2.0  # to the classes' spread: Recall@1 comes out neither 0 nor 1
+_NOISE = 2.0  # relative to the classes' spread: keeps Recall@1 away from 0 and 1
 
 
 @dataclass(frozen=True)
 class EvaluationSpeed:
-    """Time and memory of one evaluation.
+    """Time and memory of an evaluation.
 
     Attributes:
         count: rows.
         dim: columns.
-        plain_seconds: time of the plain product, by the faster one of numpy and torch.
+        plain_seconds: time of the plain product, by the faster of numpy and torch.
         ours_seconds: time of `retrieval_metrics`, Recall@1, 10, 100, 1000, R-precision and MAP@R.
-        peak_bytes: the most that the process, libraries and embeddings included, held until the evaluation ended.
-        metrics: what was measured, to see that the data are neither trivial nor hopeless.
+        peak_bytes: peak of the process until the evaluation ended, libraries and embeddings included.
+        metrics: results, which show that the data are neither trivial nor hopeless.
     """
 
     count: int
@@ -50,7 +50,7 @@ class EvaluationSpeed:
 
     @property
     def ratio(self) -> float:
-        """How many times the plain product's time the evaluation took."""
+        """Ratio of the evaluation's time to the plain product's."""
         return self.ours_seconds / self.plain_seconds
 
 
@@ -62,9 +62,9 @@ def measure(
     backend: Backend = "auto",
     threads: int = 2,
 ) -> EvaluationSpeed:
-    """Time both in a process of its own; half of the plain product runs before ours and half after.
+    """Times of both in a separate process; half of the plain product runs before ours and half after.
 
-    The process sees no GPU: the target is about processors.
+    The process sees no GPU: the target is for CPUs.
 
     Args:
         count: rows, at least 1,001 for Recall@1000.
@@ -113,7 +113,7 @@ def _measure_here(count: int, dim: int, seed: int, backend: Backend, threads: in
 
 
 def _product_seconds(matrix: Matrix, start: int, stop: int) -> float:
-    """Time of the products of some rows with all rows, thrown away at once."""
+    """Time of the products of some rows with all rows, which are discarded at once."""
     before = perf_counter()
     for first in range(start, stop, _CHUNK):
         matrix[first : min(first + _CHUNK, stop)] @ matrix.T

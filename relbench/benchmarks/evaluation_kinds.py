@@ -1,17 +1,17 @@
-"""The exact evaluation against the plain form, a matrix product and a sort, on data of many kinds.
+"""Benchmark of the exact evaluation against the plain form, a matrix product and a sort, on data of many kinds.
 
-What is slower than the target, and why. Codes of two values that are no whole numbers up to a power of two, as
-+-1/sqrt(d) for most d, with few large classes: nearly every item is as far as hundreds of others, but for the rounding
-of the sum that defines the distance (`evaluation.knn.points.squared_distances`), so that each distance has to be made
-as defined: 21 times as slow at 1,500 x 128. The same codes as -1 and 1, or 0 and 1, have exact distances, and
-cost about what other data do. Rows whose lengths have no end (Cauchy's distribution): products in float32, as the plain
-form has them, lose the near rows' digits, and float64 takes twice their time; searching them in bands of lengths leaves
-1.4 times. At 6,000 x 128, on an idle machine, repeated rows, binary codes of 2 classes, 5 outliers and 20 classes come
-out between 1.3 and 1.8, all other kinds below 1.3.
+Kinds that miss the target, and why. Codes of two values that are not whole numbers up to a power of two, such as
++-1/sqrt(d) for most d, with few large classes: nearly every item is as far as hundreds of others, up to the rounding of
+the sum that defines the distance (`evaluation.knn.points.squared_distances`), so that every distance must be computed
+by its definition: 21 times as slow at 1,500 x 128. The same codes as -1 and 1, or 0 and 1, have exact distances, and
+take about as long as other data. Rows with heavy-tailed lengths (Cauchy's distribution): float32 products, as in the
+plain form, lose the digits of near rows, and float64 takes twice the time; searching in bands of lengths leaves 1.4
+times. At 6,000 x 128, on an idle machine, repeated rows, binary codes of 2 classes, 5 outliers and 20 classes take 1.3
+to 1.8 times the plain form, all other kinds less than 1.3.
 
-Not among the kinds, as it takes minutes: few large classes in high dimension. All items are put in order by float64
-products, which grow with the dimension while sorting does not: 2 classes of 10,000 at 2,048 took about 2.8 times the
-plain form, for a sample of queries.
+Not among the kinds, as it takes minutes: few large classes in high dimension. All items are sorted by float64 products,
+whose time grows with the dimension while that of sorting does not: 2 classes of 10,000 at 2,048 took about 2.8 times
+the plain form, for a sample of queries.
 """
 
 from collections.abc import Iterator
@@ -31,25 +31,25 @@ Labels = NDArray[np.int64]
 
 KS = (1, 2, 4, 8)
 SLOWEST = "normalised binary codes, 2 classes"
-"""Misses the target: see the module's text."""
+"""The kind that misses the target by far: see the module's docstring."""
 
 TIME_TARGET = 1.3
-"""How many times the plain form's processor time the evaluation may take, on data of any kind."""
+"""Largest ratio of the evaluation's processor time to the plain form's, on data of any kind."""
 
 _QUERIES_AT_ONCE = 256
-_WHOLE_ROW = 8  # where more than one of so many items is asked for, a plain sort of all is faster than a choice
+_WHOLE_ROW = 8  # where more than 1 item in 8 is wanted, sorting all is faster than selecting
 _REPEATS = 3
-_FEWER = 4  # times fewer rows of the slowest kind
+_FEWER = 4  # the slowest kind has a quarter of the rows
 
 
 @dataclass(frozen=True)
 class KindSpeed:
-    """Time on data of one kind.
+    """Time on data of a kind.
 
     Attributes:
         kind: of data.
-        plain_seconds: processor time of the plain form, one thread, the best of several.
-        ours_seconds: the same of `retrieval_metrics`.
+        plain_seconds: processor time of the plain form, on one thread, the best of several.
+        ours_seconds: that of `retrieval_metrics`.
     """
 
     kind: str
@@ -58,12 +58,12 @@ class KindSpeed:
 
     @property
     def ratio(self) -> float:
-        """How many times the plain form's time the evaluation took."""
+        """Ratio of the evaluation's time to the plain form's."""
         return self.ours_seconds / self.plain_seconds
 
 
 def measure(count: int = 6000, dim: int = 128, *, generator: np.random.Generator) -> list[KindSpeed]:
-    """Time all kinds, the worst first. Both forms take turns, on one thread.
+    """Times of all kinds, the worst first; both forms are measured in turns, on one thread.
 
     Args:
         count: rows.
@@ -117,7 +117,7 @@ def _repeated(rows: Rows, few: Labels, two: Labels) -> Iterator[tuple[str, Rows,
 def _codes(
     count: int, dim: int, generator: np.random.Generator, few: Labels, two: Labels
 ) -> Iterator[tuple[str, Rows, Labels]]:
-    """Rows with masses of items equally far away."""
+    """Rows with many items equally far away."""
     signs = np.sign(generator.standard_normal((count, dim), dtype=np.float32))
     yield "binary codes", signs, few
     yield "binary codes, 20 classes", signs, few % 20
@@ -149,22 +149,22 @@ def _seconds(form: Any, rows: Rows, labels: Labels) -> float:
 
 
 def plain(rows: Rows, labels: Labels, ks: tuple[int, ...]) -> dict[str, float]:
-    """The metrics as written without care for ties, cancellation or memory: squared distances, sorted.
+    """The metrics in the plain form, without care for ties, cancellation or memory: squared distances, sorted.
 
     Args:
         rows: ``(count, dim)``; scaled where squares would overflow.
-        labels: ``(count,)``, each twice or more.
+        labels: ``(count,)``, each occurring twice or more.
         ks: of Recall@K.
     """
     rows = rows / np.abs(rows).max()
     squares, wanted = np.square(rows).sum(axis=1), np.bincount(labels)[labels] - 1
     most, shares = max(*ks, int(wanted.max())), []
     for start in range(0, len(rows), _QUERIES_AT_ONCE):
-        asking = np.arange(start, min(start + _QUERIES_AT_ONCE, len(rows)))
-        distances = squares - 2 * (rows[asking] @ rows.T)
-        distances[np.arange(len(asking)), asking] = np.inf
-        hits = labels[_nearest(distances, most)] == labels[asking, None]
-        shares.append(_shares(hits, wanted[asking, None], ks))
+        queries = np.arange(start, min(start + _QUERIES_AT_ONCE, len(rows)))
+        distances = squares - 2 * (rows[queries] @ rows.T)
+        distances[np.arange(len(queries)), queries] = np.inf
+        hits = labels[_nearest(distances, most)] == labels[queries, None]
+        shares.append(_shares(hits, wanted[queries, None], ks))
     names = [*(f"recall@{k}" for k in ks), "r_precision", "map@r"]
     return dict(zip(names, np.concatenate(shares, axis=1).mean(axis=1).tolist(), strict=True))
 

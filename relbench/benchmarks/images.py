@@ -1,4 +1,4 @@
-"""Batches from decoded images against the plain way: decode, resize, crop and mirror each file with PIL."""
+"""Benchmark of batches from decoded images against decoding, resizing, cropping and mirroring each file with PIL."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,13 +19,13 @@ from relbench.data.images.decoded import decoded_images
 from relbench.data.images.photos import ImageFiles, Photos
 
 TARGET = 10.0
-"""How many times the images per second and core of the plain way that batches from decoded images are to reach."""
+"""Required speed-up, in images per second and core, of batches from decoded images over PIL."""
 
 WIDTH, HEIGHT = 500, 375
 RESIZE, CROP = 256, 224
 BATCH = 128
 QUALITY = 90
-SCALES = ((4, 1.0), (16, 0.6), (64, 0.4), (250, 0.2))  # spots across the picture, and how much of it they make up
+SCALES = ((4, 1.0), (16, 0.6), (64, 0.4), (250, 0.2))  # spots across the picture, and their weight
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,9 @@ class ImageSpeed:
 
     Attributes:
         count: JPEG files of 500 x 375.
-        file_bytes: mean size of one.
+        file_bytes: mean size of a file.
         plain: decoded from the file, resized to 256 x 256, cropped to 224 x 224, mirrored half of the time, by PIL.
-        ours: the same as batches of bytes, from the file of decoded images, which is in memory as far as it fits.
+        ours: the same views as batches of bytes, from the file of decoded images, in memory as far as it fits.
         build: images decoded and written to that file, on all threads.
         threads: of the build.
     """
@@ -50,16 +50,16 @@ class ImageSpeed:
 
     @property
     def ratio(self) -> float:
-        """How many times as fast as the plain way."""
+        """Speed-up over the plain way."""
         return self.ours / self.plain
 
 
 def measure(count: int = 256, repeats: int = 5, *, generator: np.random.Generator) -> ImageSpeed:
-    """Time both ways, taking turns, so that whatever else the machine does meets both.
+    """Speed of both ways, measured in turns, so that other load on the machine affects both.
 
     Args:
-        count: files, made for this in a temporary folder.
-        repeats: how often each way goes through all of them; the median counts.
+        count: files, created in a temporary folder.
+        repeats: number of passes of each way over all files; the median counts.
         generator: draws the pictures, and seeds crops.
     """
     with TemporaryDirectory(prefix="relbench-images-") as name, _one_thread():
@@ -77,7 +77,7 @@ def measure(count: int = 256, repeats: int = 5, *, generator: np.random.Generato
 
 
 def picture(generator: np.random.Generator) -> Image.Image:
-    """Random spots of several sizes: a JPEG of it takes about as many bytes as a photo's."""
+    """Random spots of several sizes, with about as many bytes as JPEG as a photo."""
     layers = [weight * _spots(generator, across) for across, weight in SCALES]
     levels = 128 + 128 * sum(layers, np.zeros((HEIGHT, WIDTH, 3), np.float32))
     return Image.fromarray(levels.clip(0, 255).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""What the benchmarks measured, beside what was promised."""
+"""Tables of the benchmarks' results beside their targets."""
 
 from collections.abc import Callable, Iterator
 
@@ -11,13 +11,13 @@ MEGA = 1_000_000
 
 
 def measured(what: str) -> Iterator[Table]:
-    """Measure, and give a table as soon as it is there.
+    """Tables of the benchmarks, each as soon as it is measured.
 
     Args:
         what: "angle", "evaluation", "images" or "all".
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: there is no such benchmark.
     """
     if what not in (*BENCHMARKS, "all"):
         raise ValueError(f"unknown benchmark {what!r}: known are {', '.join(BENCHMARKS)} and all")
