@@ -1,16 +1,18 @@
 """Locks on folders: one process writes at a time, and what is no lock file of our own is left alone.
 
-The package filelock does the same for most purposes. It is not used, as it does not say which process holds a lock, and
-as on file systems without flock it leaves files behind that stop every later run after a kill on another machine.
+The lock itself is filelock's, on a descriptor that is opened here: its locks on paths would write through hard links,
+do not say which process holds them, and on file systems without flock leave files behind that stop every later run
+after a kill on another machine.
 """
 
 import errno
-import fcntl
 import os
 import sys
 from functools import cache
 from pathlib import Path
 from typing import IO
+
+from filelock import lock_descriptor
 
 from relbench.files import open_to_write
 
@@ -57,14 +59,14 @@ def lock(folder: Path, *, wait: bool = False) -> IO[str]:
 
 def _take(file: IO[str], path: Path, *, wait: bool) -> None:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        raise HeldError(path, file.read(LONGEST).strip()) from None
+        taken = lock_descriptor(file.fileno(), blocking=wait)
     except OSError as error:
         if error.errno not in WITHOUT_LOCKS:
             raise
         _tell_once()
         return
+    if not taken:
+        raise HeldError(path, file.read(LONGEST).strip())
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()

@@ -103,3 +103,9 @@ def test_another_failure_of_the_system_is_no_silence(tmp_path, monkeypatch):
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(OSError, match="Input/output error"):
         lock(tmp_path)
+
+
+def test_a_killed_process_holds_nothing(tmp_path, holder):
+    holder.kill()
+    holder.wait()
+    lock(tmp_path).close()
