@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from relbench.experiment import Net
-from relbench.models.trunks import TRUNKS
+from relbench.models.trunks import TRUNKS, Trunk
 from relbench.seeding import seeded
 
 
@@ -24,10 +24,10 @@ class Embedder(nn.Module):
         unit_length: whether embeddings are scaled to Euclidean length 1.
     """
 
-    def __init__(self, trunk: nn.Module, dim: int, *, unit_length: bool) -> None:
+    def __init__(self, trunk: Trunk, dim: int, *, unit_length: bool) -> None:
         super().__init__()
         self.trunk = trunk
-        self.linear: nn.Module = nn.Linear(int(trunk.features), dim)  # type: ignore[arg-type]
+        self.linear: nn.Module = nn.Linear(trunk.features, dim)
         self.unit_length = unit_length
         self._layout = torch.contiguous_format
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -21,14 +21,16 @@ IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 PRETRAINED = {"googlenet": {"aux_logits": True, "transform_input": True, "init_weights": False}}
 
 
-class Trunk(Protocol):
-    """A network whose last step pools its feature map into a vector of `features` numbers."""
+class Trunk(nn.Module):
+    """A network whose last step pools its feature map into a vector.
+
+    It takes images in [0, 1], shape (batch, channels, size, size), to features, shape (batch, features).
+
+    Attributes:
+        features: the length of the vector.
+    """
 
     features: int
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Images in [0, 1], shape (batch, channels, size, size) -> features, shape (batch, features)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class TrunkEntry:
     """
 
     summary: str
-    build: Callable[[int | None, int, bool], nn.Module]
+    build: Callable[[int | None, int, bool], Trunk]
     scalable: bool
     any_channels: bool
     weights: str
@@ -50,7 +52,7 @@ class TrunkEntry:
     layers: Mapping[str, str]
 
 
-class Conv4(nn.Module):
+class Conv4(Trunk):
     """Four blocks of 3x3 convolution with stride 2, batch normalisation and ReLU, then the mean over places.
 
     The first block has `width` channels, each further one twice as many, as in residual networks. Strides instead of
@@ -77,7 +79,7 @@ def _block(before: int, after: int) -> nn.Sequential:
     )
 
 
-class TorchvisionTrunk(nn.Module):
+class TorchvisionTrunk(Trunk):
     """A torchvision classifier without its last layer; takes grey images as well as coloured ones."""
 
     mean: torch.Tensor
@@ -98,15 +100,15 @@ class TorchvisionTrunk(nn.Module):
         return features
 
 
-def _conv4(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001 - one of three facts
+def _conv4(width: int | None, channels: int, pretrained: bool) -> Trunk:  # noqa: FBT001 - one of three facts
     del pretrained  # refused before: there are no weights
     return Conv4(width or 16, channels)
 
 
-def _torchvision(name: str, **fresh: Any) -> Callable[[int | None, int, bool], nn.Module]:
+def _torchvision(name: str, **fresh: Any) -> Callable[[int | None, int, bool], Trunk]:
     """How torchvision's network is built; `fresh` are options that pretrained networks set for themselves."""
 
-    def build(width: int | None, channels: int, pretrained: bool) -> nn.Module:  # noqa: FBT001
+    def build(width: int | None, channels: int, pretrained: bool) -> Trunk:  # noqa: FBT001
         del width, channels
         return TorchvisionTrunk(_pretrained(name) if pretrained else _random(name, **fresh))
 
