@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 import relbench.cli.console
 import relbench.data.download.card
-import relbench.data.download.fetch
+import relbench.data.download.mirrors
 from relbench.cli.main import app
 from relbench.data.glyphs.glyphs import Glyphs
 
@@ -63,7 +63,7 @@ def call(monkeypatch):
 def cards(tmp_path, monkeypatch):
     """Use cards of the tests in place of the packaged ones."""
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setattr(relbench.data.download.fetch, "TIMEOUT", (2.0, 2.0))
+    monkeypatch.setattr(relbench.data.download.mirrors, "TIMEOUT", (2.0, 2.0))
     folder = tmp_path / "cards"
     folder.mkdir()
 

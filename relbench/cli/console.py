@@ -6,17 +6,20 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from pydantic import ValidationError
 from rich.console import Console, ConsoleOptions, RenderableType
+from rich.progress import track
 from rich.segment import Segment
 
 from relbench.experiment import one_line
 from relbench.memory import ADVICE as ADVICE_ON_MEMORY
 from relbench.memory import is_out_of_memory
 from relbench.plain_text import visible
+
+Item = TypeVar("Item")
 
 FAILED, REFUSED, INTERRUPTED = 1, 2, 130  # exit codes: a run failed; bad input; Ctrl-C
 ADVICE = {  # what to do about what the system refuses
@@ -46,6 +49,11 @@ class Terminal(Console):
 
 
 out, errors = Terminal(), Terminal(stderr=True)
+
+
+def bar(items: Iterable[Item], what: str) -> Iterable[Item]:
+    """Items to be gone through, with a progress bar that says what is done with them."""
+    return track(list(items), description=what, console=out)
 
 
 @contextmanager

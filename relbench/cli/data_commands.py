@@ -2,34 +2,22 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich import box
 from rich.filesize import decimal
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-    track,
-)
 from rich.table import Table
 
-from relbench.cli.console import FAILED, errors_as_one_line, expanded, out
+from relbench.cli.console import FAILED, bar, errors_as_one_line, expanded, out
 from relbench.cores import usable_cores
 from relbench.files import atomic_write
 
 if TYPE_CHECKING:
     from relbench.data.datasets.photos import PhotoSet
     from relbench.data.download.card import Card
-
-LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
 
 PLAIN = box.SIMPLE_HEAD
 SHOWN = 6, 6  # classes of either side, images of each
@@ -43,7 +31,6 @@ Root = Annotated[
     ),
 ]
 Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` names them.")]
-Item = TypeVar("Item")
 
 
 def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
@@ -120,91 +107,12 @@ def fetch_one(
 ) -> None:
     """Download a data set, check and unpack it, and keep its images decoded. Finished steps are not repeated."""
     with errors_as_one_line():
+        from relbench.cli.data_fetch import fetch_card, keep_decoded
+
         photos, card = _find(name, root)
         if card:
-            _fetch(card, root)
-        _decode(photos, root, side, cache, wanted=decode)
-
-
-def _fetch(card: "Card", root: Path) -> None:
-    from relbench.data.download.fetch import ManualStepsError, fetch
-
-    try:
-        with _bytes_bar() as bar:
-            folder = fetch(card, root, bar)
-    except ManualStepsError as steps:
-        out.print(str(steps), soft_wrap=True)
-        raise typer.Exit(FAILED) from None
-    out.print(f"{card.name} is unpacked in {folder}")
-    facts = {"": f"{card.title}, {card.homepage}", "split: ": f"{card.split.rule} ({card.split.source})"}
-    facts |= {"licence: ": card.licence, "terms: ": card.terms, "cite:": card.citation.rstrip()}
-    for what, words in facts.items():
-        out.print(f"{what}{words}", soft_wrap=True)
-
-
-class _BytesBar:
-    """A bar for each thing that is done byte by byte."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._tasks = {task.description: task.id for task in progress.tasks}
-
-    def __call__(self, what: str, done: int, total: int | None) -> None:
-        if what not in self._tasks:
-            self._tasks[what] = self._progress.add_task(what, total=total)
-        self._progress.update(self._tasks[what], completed=done, total=total)
-
-
-@contextmanager
-def _bytes_bar() -> Iterator[_BytesBar]:
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=out) as progress:
-        yield _BytesBar(progress)
-
-
-def _decode(photos: "PhotoSet", root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
-    """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
-    from relbench.data.images.decoded import decoded_images, decoded_path
-    from relbench.data.images.decoded_folder import clear_stale, folder_to_fill, lead_to
-
-    names = photos.read(root)["name"].tolist()
-    files, usual = photos.files(root, side), photos.cache_folder(root)
-    elsewhere = cache / photos.name if cache and wanted is not False else None
-    path = decoded_path(files, names, usual)
-    if not path.exists() or elsewhere:
-        folder = usual if wanted is False else folder_to_fill(usual, elsewhere)
-        path = decoded_path(files, names, folder)
-    if not path.exists() and not _is_wanted(len(names), side, path.parent, wanted=wanted):
-        out.print("no decoded images are kept: training decodes the files")
-        return
-    decoded_images(files, names, path.parent, lambda items: _bar(items, "decoded images"))
-    if elsewhere:
-        lead_to(usual, path.parent)
-    for old in [] if path.parent.is_symlink() else clear_stale(path):
-        out.print(f"deleted, as the images have changed since: {old}", soft_wrap=True)
-    out.print(f"decoded images: {path}", soft_wrap=True)
-
-
-def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:
-    """The size is said before anything is built; a person is asked if it is large."""
-    from relbench.data.images.decoded import cache_bytes
-
-    size = cache_bytes(count, side)
-    if wanted is False:
-        return False
-    out.print(f"decoded, {count:,} images of {side} px take {decimal(size)} in {folder}", soft_wrap=True)
-    ask = wanted is None and size > LARGE and sys.stdin.isatty()
-    return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")
-
-
-def _bar(items: Iterable[Item], what: str) -> Iterable[Item]:
-    return track(list(items), description=what, console=out)
+            fetch_card(card, root)
+        keep_decoded(photos, root, side, cache, wanted=decode)
 
 
 @app.command()
@@ -215,11 +123,11 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
         from relbench.data.download.verify import faults
 
         photos, card = _find(name, root)
-        found, count = faults(photos, card, root, usable_cores(), lambda paths: _bar(paths, "decoding"))
+        found, count = faults(photos, card, root, usable_cores(), lambda paths: bar(paths, "decoding"))
         for fault in found:
             out.print(fault, soft_wrap=True)
         if not card and not found:
-            _tell(notes(read_added(name, root), lambda names: _bar(names, "looking at images")))
+            _tell(notes(read_added(name, root), lambda names: bar(names, "looking at images")))
         sum_of_it = f"{count} fault{'s' if count > 1 else ''}" if count else "all is well"
         out.print(f"{name}: {sum_of_it}")
     if found:
@@ -276,7 +184,7 @@ def add_one(
 
         asked = asked_decoding(background, exif)
         added, found = add(
-            name, source, root, seed=seed, decoding=asked, progress=lambda names: _bar(names, "looking at images")
+            name, source, root, seed=seed, decoding=asked, progress=lambda names: bar(names, "looking at images")
         )
         train, test = _sides(added.counts)
         out.print(f"{name}: classes, images: {train} for training; {test} for testing")

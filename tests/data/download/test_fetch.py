@@ -32,7 +32,7 @@ from data.misbehaving_server import (
     wrong_range,
 )
 
-from relbench.data.download import fetch as module
+from relbench.data.download import mirrors as module
 from relbench.data.download.card import Archive, Card, Expected, Layout, Split, Validation, packaged_card
 from relbench.data.download.fetch import ManualStepsError, fetch, state
 from relbench.experiment import changed

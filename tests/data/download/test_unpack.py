@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import relbench
+from relbench.data.download import archive_members
 from relbench.data.download import unpack as module
 from relbench.data.download.unpack import settle, unpack
 
@@ -249,7 +250,7 @@ def test_more_than_the_disk_has(tmp_path, make, monkeypatch):
 def few_allowed(monkeypatch):
     """Limits that are cheap to reach."""
     for name, value in {"SPARE_BYTES": 10**6, "SPARE_MEMBERS": 100, "MOST_PADDING": 10**6}.items():
-        monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr(archive_members, name, value)
 
 
 @pytest.mark.parametrize("make", [tarred, zipped])
