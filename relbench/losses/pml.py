@@ -223,7 +223,8 @@ def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
             rows = normalize(torch.randn(len(labels), dim, generator=generator))
             value = built(rows, labels, generator)
     except Exception as problem:
-        raise ValueError(f"{_refusal(loss, options)}: {_first_line(problem)}") from problem
+        first_line = next(iter(str(problem).splitlines()), type(problem).__name__)
+        raise ValueError(f"{_refusal(loss, options)}: {first_line}") from problem
     if not isinstance(value, Tensor) or value.ndim:
         raise ValueError(f"{_refusal(loss, options)}: for a batch it returns more than a number")
     if not value.isfinite():
@@ -233,10 +234,6 @@ def _try(loss: type[nn.Module], options: Mapping[str, Any]) -> None:
 def _refusal(loss: type[nn.Module], options: Mapping[str, Any]) -> str:
     given = {name: value for name, value in options.items() if value or name not in _OWN_OPTIONS}
     return f"{loss.__name__} of {_LIBRARY} refuses {given}"
-
-
-def _first_line(problem: Exception) -> str:
-    return next(iter(str(problem).splitlines()), type(problem).__name__)
 
 
 def _check_miner(options: Mapping[str, Any]) -> None:

@@ -274,7 +274,8 @@ def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
     labels, centres = _checked_labels(labels, len(logits), logits.shape[1]), as_floats("centres", centres)
     _check_centres(centres, logits.shape[1], embeddings.shape[1])
     present = torch.unique(labels)
-    target = _centre_logits(embeddings, centres[present])
+    # in float64, which autocast leaves alone
+    target = (embeddings.double() @ centres[present].detach().double().T).to(embeddings.dtype)
     own, target = (
         (logits[:, present] / student_temperature).log_softmax(dim=1),
         (target / temperature).log_softmax(dim=1),
@@ -284,11 +285,6 @@ def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
         divergences = divergences * _instance_weights(logits, teacher_logits)
     shares = len(present) if average == "entry" else 1
     return cross_entropy(logits, labels) + divergence_weight * divergences.mean() / shares
-
-
-def _centre_logits(embeddings: Tensor, centres: Tensor) -> Tensor:
-    """Inner products, ``(batch, classes)``; in float64, which autocast leaves alone."""
-    return (embeddings.double() @ centres.detach().double().T).to(embeddings.dtype)
 
 
 def _instance_weights(logits: Tensor, teacher_logits: Tensor | None) -> Tensor:

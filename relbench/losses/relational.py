@@ -124,13 +124,9 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         rows, which has none; here it is 0.
     """
     student, teacher = check_inputs(student, teacher, least=2)
-    distances, target = (pairwise_distances(_near_one(rows)) for rows in (student, teacher))
+    # scaling changes no angle, and keeps squares within the type
+    distances, target = (pairwise_distances(rows * safe_scale(rows)) for rows in (student, teacher))
     return cast("Tensor", _AngleLoss.apply(distances, target))
-
-
-def _near_one(rows: Tensor) -> Tensor:
-    """The rows, scaled so that squares stay within the type; no angle changes."""
-    return rows * safe_scale(rows)
 
 
 class _AngleLoss(torch.autograd.Function):

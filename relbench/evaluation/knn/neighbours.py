@@ -80,13 +80,11 @@ class Search:
         columns = len(self.points.gallery)
         numbers = _CHUNK_NUMBERS if working is np.float32 else _WIDE_CHUNK_NUMBERS
         chunk, step = self.chunk or numbers // columns, max(1, _BLOCK_NUMBERS // columns)
+        multiply = self._wide if working is np.float64 else self._single
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for part, keys in key_blocks(self._multiply(working), self.points, queries, max(1, chunk), working):
+            for part, keys in key_blocks(multiply, self.points, queries, max(1, chunk), working):
                 cuts = np.arange(step, len(keys), step)
                 yield from pool.map(function, np.split(part, cuts), np.split(keys, cuts))
-
-    def _multiply(self, working: Working) -> Multiply:
-        return self._wide if working is np.float64 else self._single
 
     @cached_property
     def _single(self) -> Multiply:
