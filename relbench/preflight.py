@@ -54,7 +54,7 @@ def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set:
     labels, classes = labels_of(table, indices_of(table, "train"))
     kinds = _kinds(experiments)
     for one in kinds:
-        find_task(one.task).sampler(torch.from_numpy(labels), torch.Generator(), one.training)
+        find_task(one.task).sampler(torch.from_numpy(labels), torch.Generator(), 0, one.training)
     for settings in dict.fromkeys(one.task for one in kinds):
         find_task(settings, data_set).check(table)
     for one in kinds:

@@ -80,13 +80,18 @@ class Task(Protocol):
         ...
 
     def sampler(
-        self, labels: "torch.Tensor", generator: "torch.Generator", training: Training
+        self, labels: "torch.Tensor", generator: "torch.Generator", done: int, training: Training
     ) -> "Iterable[torch.Tensor]":
         """Endless batches: positions of training images among those given.
 
+        A training that goes on later must see the batches that would have come next. Of what was before it has the
+        state of the generator and the number of batches, and no more: what spans batches, such as the order of an
+        epoch, follows from the generator's seed and that number.
+
         Args:
             labels: class numbers of the training images.
-            generator: of all random numbers; its state is all that must be kept to go on later.
+            generator: of all random numbers, in the state that the last batch left it in.
+            done: the number of batches that were drawn before.
             training: the settings that a batch follows from.
 
         Raises:

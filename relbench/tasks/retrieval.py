@@ -44,8 +44,11 @@ class RetrievalTask:
         for split in ("test", "validation"):
             check_split(table, split, self._ks_on(split))
 
-    def sampler(self, labels: torch.Tensor, generator: torch.Generator, training: Training) -> Iterable[torch.Tensor]:
-        """Batches of several images of several classes."""
+    def sampler(
+        self, labels: torch.Tensor, generator: torch.Generator, done: int, training: Training
+    ) -> Iterable[torch.Tensor]:
+        """Batches of several images of several classes; each is drawn alone."""
+        del done
         return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, generator)
 
     def head(self, net: Net, classes: int, seed: int) -> Classifier:

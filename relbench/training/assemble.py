@@ -175,14 +175,15 @@ def laid_out(network: Embedder, training: Training) -> Embedder:
 
 def table_data(
     source: ImageSource,
-    batches: Callable[[torch.Tensor, torch.Generator], Iterable[torch.Tensor]],
+    batches: Callable[[torch.Tensor, torch.Generator, int], Iterable[torch.Tensor]],
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
 ) -> TrainingData:
     """The training images of a table.
 
     Args:
         source: of the images.
-        batches: from class numbers of the training images to batches of them, as places in that list.
+        batches: from class numbers of the training images to batches of them, as places in that list; the rest as in
+            `TrainingData`.
         validate: see `TrainingData`.
     """
     indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
@@ -192,7 +193,7 @@ def table_data(
         channels=source.shape.channels,
         classes=len(names),
         labels=torch.full((len(table),), -1).scatter(0, indices, labels),
-        batches=lambda generator: (indices[batch] for batch in batches(labels, generator)),
+        batches=lambda generator, done: (indices[batch] for batch in batches(labels, generator, done)),
         views=source.train_batch,
         validate=validate,
     )
@@ -267,7 +268,7 @@ def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
     setup = assemble(experiment, MadeUpOutputs(batch, classes), _shown_twice(batch, channels, classes))
     objective, generators = setup.objective(), {"views": generator, "losses": generator}
     try:
-        for indices in setup.data.batches(generator):
+        for indices in setup.data.batches(generator, 0):
             torch.autograd.backward(list(objective(setup.see(indices, generators)).values()))
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
@@ -280,7 +281,7 @@ def _shown_twice(batch: Batch, channels: int, classes: int) -> TrainingData:
         channels=channels,
         classes=classes,
         labels=batch.labels,
-        batches=lambda _: iter((batch.indices, batch.indices)),
+        batches=lambda *_: iter((batch.indices, batch.indices)),
         views=lambda indices, _: torch.zeros(len(indices), 0),
         validate=lambda *_: {},
     )

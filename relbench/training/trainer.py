@@ -30,7 +30,7 @@ class TrainingData:
         channels: of each image.
         classes: number of them among the training images.
         labels: class number of every index that batches name.
-        batches: endless; indices of images.
+        batches: endless, from a generator and the number of batches that the run has drawn before; indices of images.
         views: from indices to images, as they are trained on.
         validate: from a network and its classifier to metrics on validation images, the task's primary one among them;
             nothing where there are no such images. What else it returns is only written down.
@@ -39,7 +39,7 @@ class TrainingData:
     channels: int
     classes: int
     labels: torch.Tensor
-    batches: Callable[[torch.Generator], Iterator[torch.Tensor]]
+    batches: Callable[[torch.Generator, int], Iterator[torch.Tensor]]
     views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]]
 
@@ -174,7 +174,7 @@ class Trainer:
             return self._state()
 
     def _train(self, tracker: Tracker) -> None:
-        batches = self._setup.data.batches(self._generators["batches"])
+        batches = self._setup.data.batches(self._generators["batches"], self._step)
         sums: dict[str, torch.Tensor] = {}
         since = self._step
         self._module.train()

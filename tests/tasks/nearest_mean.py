@@ -4,6 +4,7 @@ An image is taken for one of the class whose training images have the nearest me
 """
 
 from dataclasses import dataclass
+from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -39,10 +40,13 @@ class NearestMeanTask:
     def check(self, table):
         check_classes(table, "shared")
 
-    def sampler(self, labels, generator, training):
-        """Epochs: every image once, then in another order."""
-        while True:
-            yield from torch.randperm(len(labels), generator=generator).split(training.batch_size)[:-1]
+    def sampler(self, labels, generator, done, training):
+        """Epochs: every image once, then all of them in another order, which follows from the number of the epoch."""
+        batches = len(labels) // training.batch_size
+        for number in count(done):
+            epoch = torch.Generator().manual_seed((generator.initial_seed() + number // batches) % 2**63)
+            order = torch.randperm(len(labels), generator=epoch)
+            yield order.split(training.batch_size)[number % batches]
 
     def head(self, net, classes, seed):
         with torch.random.fork_rng(devices=[]):

@@ -1,6 +1,7 @@
 """A task that shares nothing with retrieval goes the whole way: nothing but its own file knows what it is."""
 
 import json
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -108,6 +109,37 @@ def test_a_row_of_another_task(tmp_path, rows):
         assert row.validation == {"accuracy": values[row.selected_step]}
         assert RunFolder(tmp_path / "runs", one).finished() == row
         assert RunFolder(tmp_path / "runs", one).stored().embeddings.shape == (24, one.net.dim)
+
+
+def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, rows):
+    """Six batches are an epoch, and the first four of them are in the checkpoint: to the last bit, as uninterrupted."""
+
+    class StoppedError(Exception):
+        pass
+
+    class Stopping(Silent):
+        def step(self, done):
+            if done == 5:
+                raise StoppedError
+
+    with pytest.raises(StoppedError):
+        run(TEACHER, tmp_path / "stopped", tmp_path / "data", Stopping())
+    row = run(TEACHER, tmp_path / "stopped", tmp_path / "data", Silent())
+    same = ("history", "metrics", "counts", "weights_hash", "embeddings_hash")
+    assert all(getattr(row, name) == getattr(rows[0], name) for name in same)
+
+
+def test_every_image_is_seen_once_in_an_epoch():
+    labels, drawn = torch.arange(48) // 12, find_task(TEACHER.task).sampler
+    (first, second) = (list(islice(drawn(labels, seeded(), done, TRAINING), 6)) for done in (0, 6))
+    assert sorted(torch.cat(first).tolist()) == sorted(torch.cat(second).tolist()) == list(range(48))
+    assert not torch.equal(torch.cat(first), torch.cat(second))
+    later = list(islice(drawn(labels, seeded(), 4, TRAINING), 4))
+    assert all(torch.equal(*pair) for pair in zip([*first, *second][4:8], later, strict=True))
+
+
+def seeded():
+    return torch.Generator().manual_seed(3)
 
 
 def test_a_row_is_held_to_what_its_task_says(tmp_path, rows):

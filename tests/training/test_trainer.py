@@ -77,7 +77,7 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
     validations = iter(recalls or [0.5] * 1000)
     calls = iter(range(1, 10_000))
 
-    def batches(generator):
+    def batches(generator, done):
         while True:
             yield torch.randint(0, 50, (8,), generator=generator)
 
@@ -294,7 +294,7 @@ def test_one_step_is_adams(tmp_path):
     task = toy_task(dropout=0.0, teacher=False)
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
     generators = [make_generator(3, stream) for stream in range(3)]
-    images = task.data.views(next(task.data.batches(generators[0])), generators[1])
+    images = task.data.views(next(task.data.batches(generators[0], 0)), generators[1])
     loss = task.losses[0].loss(task.network.train()(images), torch.zeros(8), generators[2])
     gradient = torch.autograd.grad(loss, task.network[3].weight)[0]
     after = train(tmp_path / "a.pt", training, dropout=0.0, teacher=False)["network"]

@@ -225,7 +225,7 @@ def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
 def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stopwatch: Stopwatch) -> TrainingData:
     """As many batches as the stopwatch asks for."""
 
-    def batches(_: torch.Generator) -> Iterator[torch.Tensor]:
+    def batches(_: torch.Generator, _done: int) -> Iterator[torch.Tensor]:
         yield from (torch.arange(count) for count in stopwatch)
         raise _Enough
 
