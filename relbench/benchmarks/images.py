@@ -68,8 +68,7 @@ def measure(count: int = 256, repeats: int = 5, *, generator: np.random.Generato
         start = perf_counter()
         pixels = decoded_images(ImageFiles(folder, RESIZE, threads), names, folder)
         build = perf_counter() - start
-        table = pd.DataFrame({"name": names, "label": "spots", "split": "train"})
-        photos = Photos(table, folder, CROP, pixels, content="")
+        photos = Photos(_table(names), folder, CROP, pixels, content="")
         crops = torch.Generator().manual_seed(int(generator.integers(2**63)))
         rounds = [(_plain_seconds(folder, names, crops), _our_seconds(photos, crops)) for _ in range(repeats)]
         plain, ours = (count / median(times) for times in zip(*rounds, strict=True))
@@ -96,6 +95,10 @@ def _write_pictures(folder: Path, count: int, generator: np.random.Generator) ->
     for name in names:
         picture(generator).save(folder / name, quality=QUALITY)
     return names
+
+
+def _table(names: Sequence[str]) -> pd.DataFrame:
+    return pd.DataFrame({"name": names, "label": "spots", "split": "train"})
 
 
 def _plain_seconds(folder: Path, names: Sequence[str], crops: torch.Generator) -> float:
