@@ -159,11 +159,17 @@ class Data(Settings, use_attribute_docstrings=True):
         return tuple(given) if isinstance(given, list) and info.mode == "json" else given
 
 
-def _gathered(transform: Transform | Mapping[str, Any] | None, beside: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A transform with changed settings; those of another kind must have their defaults, as in files of all kinds."""
-    before = {} if transform is None else dict(transform)
-    said = {name: value for name, value in beside.items() if value != _default(name)}
-    kinds = {_kind(name): name for name in said} or {_kind(name): name for name in beside}
+def _gathered(transform: Any, beside: Mapping[str, Any]) -> Any:
+    """A transform with the settings beside it; those of other kinds must have their defaults.
+
+    Files of earlier versions have the settings of all kinds: where all are defaults, no transform is meant.
+    """
+    before = {} if transform is None else transform
+    if not isinstance(before, Mapping | Settings):  # refused later
+        return transform
+    before = dict(before)
+    said = [name for name, value in beside.items() if value != _default(name)]
+    kinds = dict.fromkeys(map(_kind, said or beside))
     if len(kinds) > 1 and not said and not before:
         return None
     kind = before.get("kind", next(iter(kinds)))

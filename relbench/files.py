@@ -27,7 +27,7 @@ DAY, MINUTE = 86_400.0, 60.0  # seconds
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary path to write to; when the block ends well, the file takes its place at once.
+    """A temporary path to write to; when the block ends well, the file takes its place at once.
 
     A process that dies in between leaves the old file as it was. Two processes may write the same file: the last wins.
     Where the path is a link, the file takes the link's place, and what that leads to stays as it is.
@@ -102,9 +102,9 @@ def _is_left_behind(entry: os.DirEntry[str]) -> bool:
 
 
 def _was_running(process: int, then: float) -> bool:
-    """A process of that number that is younger than its file is another one; clocks may differ a little."""
+    """Whether the writer still runs; a process of its number that is younger than its file is another process."""
     try:
-        return psutil.Process(process).create_time() < then + MINUTE
+        return psutil.Process(process).create_time() < then + MINUTE  # clocks may differ a little
     except psutil.NoSuchProcess:
         return False
     except psutil.Error:  # it is there, but tells nothing
@@ -162,7 +162,7 @@ def _no_plain_file(path: Path) -> ValueError:
 def refuse_links(folder: Path) -> None:
     """Refuse a folder that holds links to folders, at any depth: what is written or deleted there would be elsewhere.
 
-    The folder itself may be a link: whoever names it says so.
+    The folder itself may be a link.
 
     Raises:
         ValueError: one line with the first such link.

@@ -1,4 +1,4 @@
-"""Locks on folders: one process writes at a time, and what is no lock file of our own is left alone.
+"""Locks on folders: only one process writes at a time, and what is no lock file of our own is left alone.
 
 The lock itself is filelock's, on a descriptor that is opened here: its locks on paths would write through hard links,
 do not say which process holds them, and on file systems without flock leave files behind that stop every later run

@@ -357,6 +357,8 @@ def test_fingerprint_leaves_out_what_has_its_default():
         (Data(), {"distortion": True}, "distortion = True: Input should be a valid number"),
         (Data(), {"mirror": 1}, "mirror = 1: Input should be a valid boolean"),
         (Data(), {"transform": {"kind": "sounds"}}, "settings: Input tag 'sounds' found using 'kind' does not match"),
+        (Data(), {"transform": 5, "distortion": 0.5}, "settings = 5: Input should be a valid dictionary"),
+        (Data(), {"transform": {"kind": ["x"]}, "mirror": False}, "settings: mirror is a setting of photos"),
         (Data(), {"train_classes": 0}, "train_classes = 0: Input should be greater than 0"),
         (Data(), {"train_classes": "3"}, "train_classes = '3': Input should be a valid integer"),
         (Data(), {"train_classes": (1,)}, "train_classes.0 = 1: Input should be a valid string"),

@@ -18,7 +18,7 @@ from relbench.analysis.methods import Method
 from relbench.analysis.summarise import BOOTSTRAP_SEED
 from relbench.analysis.summary import Summary
 from relbench.counts import Counts
-from relbench.data import find_data_set
+from relbench.data import Progress, find_data_set
 from relbench.data.table import ImageSource, class_names, indices_of
 from relbench.evaluation import PairDistances, nearest, pair_distances
 from relbench.evaluation.knn.points import check_points
@@ -39,7 +39,6 @@ ADVICE = "run the study again in another results folder to get it, or put the fi
 REMEDY = "delete it for a report without it; delete row.json beside it too, and running the study again restores both"
 
 Integers = NDArray[np.int64]
-Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
-from relbench.data.data_set import DataSet, Progress, transform_of
+from relbench.data.data_set import DataSet, transform_of
 from relbench.data.datasets.added import added_names, added_set, read_added
 from relbench.data.datasets.glyphs import RENDERED
 from relbench.data.datasets.photos import PhotoSet, photo_entry, published, side_of
 from relbench.data.download.card import card_names, packaged_card
+from relbench.data.table import Progress
 from relbench.experiment import Data, GlyphTransform, PhotoTransform, Transform
 from relbench.lookup import lookup
 

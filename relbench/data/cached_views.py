@@ -1,4 +1,4 @@
-"""Views of images for evaluation: in batches, and remembered, as they are asked for at every validation."""
+"""Views of images for evaluation: in batches, and cached, as every validation uses them."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def evaluation_batches(source: ImageSource, indices: NDArray[np.int64]) -> Itera
 
 
 class CachedViews:
-    """A source of images that remembers its views for evaluation, as they are asked for at every validation.
+    """A source of images that caches its views for evaluation, as every validation uses them.
 
     Args:
         source: makes them.

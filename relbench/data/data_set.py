@@ -1,7 +1,7 @@
 """The interface of a data set: what experiments, estimates and lists need of it."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -9,16 +9,15 @@ from typing import TypeVar
 import pandas as pd
 
 from relbench.data.glyphs.views import Views
-from relbench.data.table import ImageSource
+from relbench.data.table import ImageSource, Progress
 from relbench.experiment import TRANSFORM_OF, Data, Transform
 
-Progress = Callable[[Iterable[str]], Iterable[str]]
 TransformType = TypeVar("TransformType", bound=Transform)
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """What is needed of a data set; paths are those of the folder of all data sets.
+    """A data set as the rest of relbench sees it; paths are those of the folder of all data sets.
 
     Attributes:
         title: its name for readers.

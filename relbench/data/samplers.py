@@ -15,9 +15,9 @@ class ClassBalancedSampler:
 
     Args:
         labels: class number of each image, shape (images,).
-        batch_size: images a batch.
-        images_per_class: images of a class in a batch.
-        generator: gives all random numbers; its state is all that must be kept to go on later.
+        batch_size: images per batch.
+        images_per_class: images of each class in a batch.
+        generator: the source of all random numbers; its state is all that must be kept to go on later.
 
     Raises:
         ValueError: there are fewer classes than a batch needs.
@@ -45,7 +45,7 @@ class ClassBalancedSampler:
             yield images[: self._batch_size]
 
     def _images(self, members: torch.Tensor) -> torch.Tensor:
-        """Images of one class; a class with too few of them gives some twice, but each at least once."""
+        """Images of a class; of a class with too few of them some are drawn twice, but each at least once."""
         wanted = self._images_per_class
         rounds = math.ceil(wanted / len(members))
         orders = [torch.randperm(len(members), generator=self._generator) for _ in range(rounds)]

@@ -1,4 +1,4 @@
-"""The one form every data set takes: a checked table of images, and a source of their pixels."""
+"""The form that every data set takes: a checked table of images, and a source of their pixels."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,6 +15,7 @@ from relbench.lookup import lookup, meant
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
 OTHER_SPLITS = {"training": "train", "testing": "test"} | dict.fromkeys(("val", "valid", "dev"), "validation")
+Progress = Callable[[Iterable[str]], Iterable[str]]  # wraps names of what is made ready, for a progress bar
 CLASS_NAME = "class_name"  # optional column: what readers are shown in place of the label
 ROLES = ("query", "gallery")  # optional columns; without them every test image is both
 Sharing = Literal["disjoint", "shared", "overlapping"]
@@ -32,7 +33,7 @@ def checked(
     """Return the table if it can be trained on and evaluated, else refuse it.
 
     Args:
-        table: one line an image; columns `name` (unique text: a path or the like), `label` (text: the class) and
+        table: one row per image; columns `name` (unique text: a path or the like), `label` (text: the class) and
             `split` ("train", "validation" or "test"). Optional columns `query` and `gallery` (true or false) say which
             test images look for others, and among which; on other lines they are ignored, and come back false.
         needs_validation: refuse a table without validation images.
@@ -147,14 +148,14 @@ def _role(table: pd.DataFrame, role: str, where: str, place: Callable[[int], str
 
 @dataclass(frozen=True)
 class Shape:
-    """What a network is fed: channels and the side in pixels."""
+    """The shape of a network's input: channels and the side in pixels."""
 
     channels: int
     size: int
 
 
 class ImageSource(Protocol):
-    """Images by their line in the table; all a task needs to know of a data set."""
+    """Images by their row in the table; all a task needs to know of a data set."""
 
     table: pd.DataFrame
     shape: Shape
@@ -171,7 +172,7 @@ class ImageSource(Protocol):
 
 
 def class_names(table: pd.DataFrame) -> dict[str, str]:
-    """What readers are shown in place of the labels that have a `class_name`; two classes of one name keep both."""
+    """The names that readers are shown in place of labels; two classes of the same `class_name` keep both."""
     if CLASS_NAME not in table:
         return {}
     named = table.loc[table[CLASS_NAME].notna(), ["label", CLASS_NAME]].drop_duplicates("label")
@@ -181,7 +182,7 @@ def class_names(table: pd.DataFrame) -> dict[str, str]:
 
 
 def indices_of(table: pd.DataFrame, split: str) -> NDArray[np.int64]:
-    """Lines of the table that belong to a split."""
+    """Rows of the table that belong to a split."""
     return np.flatnonzero(table["split"] == split)
 
 
@@ -295,7 +296,7 @@ def selected_classes(classes: Sequence[str], selection: int | Sequence[str] | No
 
 
 def roles_of(table: pd.DataFrame, indices: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which images ask, and which can be found: all, where the table (or this split of it) doesn't tell."""
+    """Which images are queries, and which are in the gallery: all, where the table or this split doesn't tell."""
     masks = [table[role].to_numpy(dtype=bool)[indices] if role in table else None for role in ROLES]
     query, gallery = (np.ones(len(indices), bool) if mask is None or not mask.any() else mask for mask in masks)
     return query, gallery

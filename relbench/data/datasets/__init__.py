@@ -1,1 +1,1 @@
-"""Published data sets of photos: one file each."""
+"""Data sets, one file each: those published, those that users add, and those that are rendered."""

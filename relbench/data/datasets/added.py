@@ -15,7 +15,6 @@ from relbench.data.images.decoding import Decoding
 from relbench.data.parsing.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder
 from relbench.data.parsing.findings import (
     Found,
-    Progress,
     copy_notes,
     examples,
     find_kinds,
@@ -24,7 +23,7 @@ from relbench.data.parsing.findings import (
     needed,
 )
 from relbench.data.parsing.image_table import left_out_columns, read_table
-from relbench.data.table import counts, hold_out, indices_of, table_hash
+from relbench.data.table import Progress, counts, hold_out, indices_of, table_hash
 from relbench.experiment import Fraction, Settings, changed, one_line
 from relbench.files import atomic_write, clear_unfinished, read_regular
 
@@ -35,7 +34,7 @@ USUAL = Decoding(background="#ffffff", exif="apply")
 
 
 class Added(Settings):
-    """What is remembered of a data set."""
+    """The note of a data set that was added."""
 
     name: str
     source: Annotated[str, StringConstraints(pattern=r"^/[^\x00]+$")]  # absolute path of the table or folder of images
@@ -232,7 +231,7 @@ def read_added(name: str, root: Path) -> Added:
 
 
 def added_set(added: Added) -> PhotoSet:
-    """The data set as every other one of photos."""
+    """The data set as every other data set of photos."""
     return PhotoSet(
         name=added.name,
         title=added.name,

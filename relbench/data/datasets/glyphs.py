@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data.data_set import DataSet, Progress, transform_of
+from relbench.data.data_set import DataSet, transform_of
 from relbench.data.glyphs.glyphs import Glyphs, character, content_hash, glyph_counts, glyph_table
 from relbench.data.glyphs.textured import TexturedGlyphs, textured_content
-from relbench.data.table import ImageSource
+from relbench.data.table import ImageSource, Progress
 from relbench.experiment import Data, GlyphTransform
 
 
 def _data_set(title: str, summary: str, content: Callable[[], str], source: type[Glyphs]) -> DataSet:
-    """A data set made of rendered glyphs; all keep them in one folder, as some can share them."""
+    """A data set made of rendered glyphs; all keep them in the same folder, as some can share them."""
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
         distortion = transform_of(data, GlyphTransform).distortion

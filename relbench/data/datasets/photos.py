@@ -1,4 +1,4 @@
-"""Data sets of photos: published ones by their cards, and those that users add; all read, split and fed alike."""
+"""Data sets of photos, those published and those that users add: all read, split and fed alike."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from relbench.experiment import Data, PhotoTransform
 
 
 class Reader(Protocol):
-    """Reads the lists of a published data set."""
+    """The reader of the lists of a published data set."""
 
     def read(self, folder: Path) -> pd.DataFrame:
         """The checked table."""
@@ -53,7 +53,7 @@ class PhotoSet:
         images: what names in the table are relative to.
         read: the reader of the checked table of all images, validation classes held out.
         licence: that of its images; "" for those that a user added.
-        decoding: what is done with images that hold more than colours; None: as the authors of the published ones did.
+        decoding: what is done with images that hold more than colours; None: as the authors of published data sets did.
     """
 
     name: str
@@ -98,7 +98,7 @@ class PhotoSet:
         return in_use(self.read(root), data)
 
     def hint(self, data: Data, root: Path) -> str:
-        """Says where training has to decode the files again and again."""
+        """Advice where training has to decode the files again and again; "" elsewhere."""
         side, names = side_of(data), self.read(root)["name"].tolist()
         if decoded_path(self.files(root, side), names, self.cache_folder(root)).exists():
             return ""
@@ -112,7 +112,7 @@ class PhotoSet:
         return ImageFiles(self.images(root), side, usable_cores(), self.decoding)
 
     def cache_folder(self, root: Path) -> Path:
-        """Where decoded images are kept: a folder, or a link to one elsewhere."""
+        """The folder of decoded images, or a link to a folder elsewhere."""
         return self.folder(root) / "decoded"
 
     def check_kept(self, root: Path, names: list[str]) -> None:
@@ -158,7 +158,7 @@ def side_of(data: Data) -> int:
 
 
 def check_photo_settings(data: Data) -> None:
-    """Refuse settings that no set of photos goes with.
+    """Refuse settings that no data set of photos can have.
 
     Raises:
         ValueError: views of another kind, or crops larger than the images that they are taken from.

@@ -1,4 +1,4 @@
-"""What is known of a data set before it is there: one TOML file each in `cards/`, checked when it is read."""
+"""Cards: what is known of data sets before they are there, each a TOML file in `cards/`, checked when it is read."""
 
 import json
 import tomllib
@@ -57,7 +57,7 @@ class Layout(Settings):
 
 
 class Split(Settings):
-    """Who belongs to training and who to testing, and who says so."""
+    """The rule of which classes are for training and which for testing, and its source."""
 
     rule: Line
     source: Line
@@ -83,7 +83,7 @@ class Expected(Settings):
     @model_validator(mode="after")
     def _validate(self) -> Self:
         if (self.queries is None) != (self.gallery is None):
-            raise ValueError("give both queries and gallery, or neither")
+            raise ValueError("state both queries and gallery, or neither")
         if self.queries and self.gallery and self.queries + self.gallery != self.test_images:
             raise ValueError(f"{self.queries} queries and {self.gallery} in the gallery are not test_images")
         return self
@@ -116,7 +116,7 @@ class Card(Settings):
         if list(self.ks) != sorted(set(self.ks)):
             raise ValueError("ks must increase")
         if not (self.manual or any(self._can_be_downloaded(layout) for layout in self.accepted)):
-            raise ValueError("no layout can be downloaded: `manual` must give the steps by hand")
+            raise ValueError("no layout can be downloaded: `manual` must state the steps by hand")
         return self
 
     def _can_be_downloaded(self, layout: Layout) -> bool:
@@ -134,7 +134,7 @@ class Card(Settings):
 
     @property
     def size(self) -> int | None:
-        """Bytes of the archives of the first layout; None where the size of one is not known."""
+        """Bytes of the archives of the first layout; None where the size of any is not known."""
         archives = {archive.file: archive for path in self.accepted[0].paths for archive in self.providers(path)}
         sizes = [archive.bytes for archive in archives.values()]
         return sum(size for size in sizes if size) if sizes and all(sizes) else None

@@ -1,4 +1,4 @@
-"""Whether files are the ones that a card names."""
+"""Checksums: whether files are those that a card names."""
 
 import hashlib
 from collections.abc import Callable
@@ -38,7 +38,7 @@ def _digests(path: Path, kinds: list[str], progress: BytesDone) -> dict[str, str
 
 
 def wrong_files(card: Card, folder: Path) -> list[str]:
-    """A line for each file of the card's list that is in the data set's folder with another checksum."""
+    """One line for each file of the card's list that is in the data set's folder with another checksum."""
     present = {folder / path: md5 for path, md5 in card.files.items() if (folder / path).is_file()}
     found = {path: _digests(path, ["md5"], lambda _done, _total: None)["md5"] for path in present}
     return [f"{path} has the md5 {found[path]}, not {md5}" for path, md5 in present.items() if found[path] != md5]

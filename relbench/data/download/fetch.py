@@ -7,7 +7,7 @@ from typing import IO, Literal
 from relbench.data.download.card import Archive, Card, Layout
 from relbench.data.download.checksum import checksum_mismatch
 from relbench.data.download.disk import plain_disk_errors
-from relbench.data.download.mirrors import Progress, download
+from relbench.data.download.mirrors import Fetched, download
 from relbench.data.download.unpack import is_settled, settle, unpack
 from relbench.locks import HeldError, lock
 
@@ -18,7 +18,7 @@ class ManualStepsError(ValueError):
     """The data set can't be downloaded: the message tells, on several lines, what to do by hand."""
 
 
-def fetch(card: Card, root: Path, progress: Progress) -> Path:
+def fetch(card: Card, root: Path, progress: Fetched) -> Path:
     """Bring a data set into its folder: download what is missing, check it, unpack it.
 
     Archives placed in the folder by hand are taken if they fit the card. What is already there is not touched, and an
@@ -26,7 +26,7 @@ def fetch(card: Card, root: Path, progress: Progress) -> Path:
 
     Args:
         card: the data set.
-        root: the folder of all data sets; this one's is `root / card.name`.
+        root: the folder of all data sets; that of this data set is `root / card.name`.
         progress: told what is done ("fetching ...", "checking ...", "unpacking ..."), and how far it is.
 
     Returns:
@@ -34,7 +34,7 @@ def fetch(card: Card, root: Path, progress: Progress) -> Path:
 
     Raises:
         ManualStepsError: no layout can be completed by downloading.
-        ValueError: one line. No address gives the archive (each with its reason); an archive placed by hand is not
+        ValueError: one line. No address returns the archive (each with its reason); an archive placed by hand is not
             the card's; something is in the way; another process is fetching; the disk is full or can't be written.
     """
     folder = root / card.name
@@ -52,7 +52,7 @@ def fetch(card: Card, root: Path, progress: Progress) -> Path:
 
 
 def state(card: Card, root: Path) -> State:
-    """What is there of a data set.
+    """The state of a data set on disk.
 
     Returns:
         "ready": the paths of a layout are there; "archive": whole archives, to be unpacked; "partial": something, but
@@ -76,7 +76,7 @@ def _state(card: Card, folder: Path) -> State:
 
 
 def _alone(folder: Path) -> IO[str]:
-    """Keep other processes from fetching the same; the system lets go when this one ends, however it does."""
+    """Keep other processes from fetching the same; the system lets go when this process ends, however it does."""
     try:
         return lock(folder)
     except HeldError:
@@ -106,7 +106,7 @@ def _lacks(archive: Archive, folder: Path) -> bool:
     return any(not (folder / path).exists() for path in archive.unpacks_to)
 
 
-def _complete(card: Card, folder: Path, progress: Progress) -> None:
+def _complete(card: Card, folder: Path, progress: Fetched) -> None:
     _refuse_by_hand(card, folder)
     archives = _needed(card, folder, download=False) or _needed(card, folder, download=True) or []
     for archive in archives:
@@ -139,7 +139,7 @@ def _refuse_in_the_way(archive: Archive, folder: Path) -> None:
             )
 
 
-def _at_hand(archive: Archive, folder: Path, progress: Progress) -> Path:
+def _at_hand(archive: Archive, folder: Path, progress: Fetched) -> Path:
     """The archive's path; it is there, and the one that the card names."""
     path = archive.place(folder)
     if not path.exists():

@@ -20,7 +20,7 @@ from relbench.data.download.checksum import BytesDone, checksum_mismatch
 from relbench.data.download.disk import check_room
 from relbench.files import open_to_write
 
-Progress = Callable[[str, int, int | None], None]  # told: what is done, bytes so far, of how many (None: not known)
+Fetched = Callable[[str, int, int | None], None]  # told: what is done, bytes so far, of how many (None: not known)
 
 TIMEOUT = (15.0, 60.0)  # seconds: to connect, and between two pieces
 SLOWEST = 1000  # bytes a second, on average over
@@ -49,7 +49,7 @@ class _BrokenOffError(_MirrorError):
     """An address returned a part of the file; the rest may come when it is asked again."""
 
 
-def download(archive: Archive, path: Path, progress: Progress) -> None:
+def download(archive: Archive, path: Path, progress: Fetched) -> None:
     """Fetch a file from the first address that returns it; what came so far is kept beside it, ending in `.part`.
 
     Args:
@@ -77,7 +77,7 @@ def download(archive: Archive, path: Path, progress: Progress) -> None:
     )
 
 
-def _from_address(session: requests.Session, address: str, archive: Archive, part: Path, progress: Progress) -> None:
+def _from_address(session: requests.Session, address: str, archive: Archive, part: Path, progress: Fetched) -> None:
     """Complete the part file and check it."""
     resumed = _size(part) > 0
     if _size(part) != archive.bytes:  # else it was killed just before the end

@@ -25,9 +25,9 @@ def removable(name: str, root: Path, *, archives: bool = False) -> list[Path]:
     """What there is of a data set that would be removed: files, folders and links.
 
     Args:
-        name: of a published data set, or of one that was added; the source of an added one is never touched.
+        name: of a data set, published or added; the source of an added data set is never touched.
         root: the folder of all data sets.
-        archives: also those of a published one, be they downloaded or placed by hand.
+        archives: also those of a published data set, be they downloaded or placed by hand.
 
     Raises:
         ValueError: there is no such data set, or its folder is a link.

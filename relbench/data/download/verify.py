@@ -1,4 +1,4 @@
-"""Is what lies in a folder the data set? A look at all of it: checksums, table, counts, and every image decoded.
+"""Verification of a data set: checksums, table, counts, and every image decoded.
 
 Nothing stops at the first fault: whoever mends a folder wants to know all that is wrong.
 """
@@ -19,22 +19,23 @@ from relbench.data.parsing.image_table import survey_table
 
 Paths = Callable[[Iterable[Path]], Iterable[Path]]
 
-SHOWN = 50  # missing images that get a line each
+SHOWN = 50  # missing images that get one line each
 
 
 def faults(
     photos: PhotoSet, card: Card | None, root: Path, threads: int, progress: Paths = iter
 ) -> tuple[list[str], int]:
-    """A line for each thing that is wrong, and how many there are; none if all is well.
+    """One line for each thing that is wrong, and their number; none if all is well.
 
     Told are: archives and files with a wrong checksum, files that the layout lacks, each line of the lists that is
     damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count), each
-    missing image (a line for the first 50), and each image that can't be decoded. A JPEG damaged in its pixels can
-    decode all the same, and is not told. Where nothing else is wrong, the first damaged file of decoded images is told.
+    missing image (one line for each of the first 50), and each image that can't be decoded. A JPEG damaged in its
+    pixels can decode all the same, and is not told. Where nothing else is wrong, the first damaged file of decoded
+    images is told.
 
     Args:
         photos: the data set.
-        card: what is published about it; None for one that a user added.
+        card: what is published about it; None if a user added it.
         root: the folder of all data sets.
         threads: that decode images at once.
         progress: wraps the images, for a progress bar.

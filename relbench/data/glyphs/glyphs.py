@@ -6,7 +6,7 @@ test classes are never seen in training.
 
 Which code points: letters, numbers, punctuation and symbols (Unicode categories L, N, P, S) that all twelve faces draw
 with ink. Code points that look the same are one class, kept under the smallest. Two look the same when the squared
-difference of their pixels (56 px), divided by the inkier one's sum of squares and averaged over the twelve faces, is
+difference of their pixels (56 px), divided by the sum of squares of the inkier, and averaged over the twelve faces, is
 below 2 %; sameness is passed on along chains. So Latin A, Greek Alpha and Cyrillic A are one class; O and 0 are two.
 
 The split is by class and fixed: `glyphs.json` lists the classes, the faces with their files' hashes, and the hash of
@@ -23,7 +23,7 @@ the same on two machines is there shown by `data_hash`, which every row has.
 import hashlib
 import json
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from relbench.data.glyphs.outline import Face, rasterise
 from relbench.data.glyphs.views import Distortion, Views
-from relbench.data.table import COLUMNS, Shape, checked, selected_classes, table_hash
+from relbench.data.table import COLUMNS, Progress, Shape, checked, selected_classes, table_hash
 from relbench.experiment import ClassSelection
 from relbench.files import atomic_write, open_regular
 
@@ -48,8 +48,6 @@ FACES = tuple(
 )
 WINDOW, BOTTOM = 1.4, -0.36  # ems: the picture's side, and its lower edge above the baseline
 MANIFEST_SIZE = 56
-
-Progress = Callable[[Iterable[str]], Iterable[str]]
 
 
 @cache

@@ -29,7 +29,7 @@ def make_manifest(font_folder: Path) -> dict[str, Any]:
 
     Returns:
         "faces": file name -> SHA-256; "classes": split -> code points in hexadecimal, in random order; "same": code
-        point left out -> the one it looks the same as; "pixels": SHA-256 of all classes' pictures at 56 px.
+        point left out -> the code point it looks the same as; "pixels": SHA-256 of all classes' pictures at 56 px.
     """
     faces = [Face(font_folder / name) for name in FACES]
     labels = [f"{point:04X}" for point in _code_points(faces)]
@@ -53,7 +53,7 @@ def _code_points(faces: list[Face]) -> list[int]:
 
 
 def first_alike(pictures: NDArray[np.uint8]) -> NDArray[np.intp]:
-    """For each code point the first one that looks the same (itself, if none before it does).
+    """For each code point the first that looks the same (itself, if none before it does).
 
     Args:
         pictures: shape (code points, faces, pixels), every one with some ink.
@@ -64,7 +64,7 @@ def first_alike(pictures: NDArray[np.uint8]) -> NDArray[np.intp]:
 
 
 def _relative_difference(pictures: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Squared difference of each pair of pictures, as a share of the inkier one's sum of squares."""
+    """Squared difference of each pair of pictures, as a share of the inkier picture's sum of squares."""
     pixels = pictures / 255.0
     power = (pixels * pixels).sum(axis=1)
     squared = power[:, None] + power - 2 * pixels @ pixels.T

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn.functional import normalize
 
-VERSION = 1  # counts up whenever the same numbers give other textures
+VERSION = 1  # counts up whenever the same numbers make other textures
 SEED = 2022
 TILE = 2  # a tile's side in sides of the view
 VARIANTS = 16  # tiles of each kind
@@ -56,7 +56,7 @@ def _clouds(random: np.random.Generator, side: int) -> Field:
 
 
 def _noise(random: np.random.Generator, side: int, rows: float, columns: float) -> Field:
-    """Random numbers on a lattice of so many cells per side of a view, and smooth steps between them."""
+    """Random numbers on a lattice, given its cells per side of a view, and smooth steps between them."""
     lattice = random.random((int(TILE * rows) + 2, int(TILE * columns) + 2))
     down, down_share = _cells(side, rows)
     across, across_share = _cells(side, columns)
@@ -65,7 +65,7 @@ def _noise(random: np.random.Generator, side: int, rows: float, columns: float) 
 
 
 def _cells(side: int, count: float) -> tuple[NDArray[np.int64], Field]:
-    """Each pixel's cell, and how far it is on the way to the next one."""
+    """Each pixel's cell, and how far it is on the way to the next cell."""
     place = _pixels(side) * count
     cell = np.floor(place)
     share = place - cell
@@ -106,14 +106,14 @@ def _stripes(random: np.random.Generator, side: int) -> Field:
 
 
 def _checks(random: np.random.Generator, side: int) -> Field:
-    one, other = (_wave(random, axis) for axis in _bent_axes(random, side))
-    return one + other - 2 * one * other
+    down, across = (_wave(random, axis) for axis in _bent_axes(random, side))
+    return down + across - 2 * down * across
 
 
 def _dots(random: np.random.Generator, side: int) -> Field:
-    one, other = (axis - np.floor(axis) - 0.5 for axis in _bent_axes(random, side))
+    down, across = (axis - np.floor(axis) - 0.5 for axis in _bent_axes(random, side))
     radius = 0.15 + 0.3 * random.random()
-    return np.clip(1.5 - (one * one + other * other) / (radius * radius), 0, 1)
+    return np.clip(1.5 - (down * down + across * across) / (radius * radius), 0, 1)
 
 
 KINDS: tuple[Callable[[np.random.Generator, int], Field], ...] = (_clouds, _stripes, _checks, _dots)

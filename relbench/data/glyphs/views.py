@@ -48,7 +48,7 @@ class Distortion:
 
         Args:
             pictures: uint8, shape (batch, channels, height, width).
-            generator: gives all random numbers.
+            generator: the source of all random numbers.
 
         Returns:
             Views, float32 in [0, 1], shape (batch, channels, size, size).

@@ -13,7 +13,7 @@ again.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -25,18 +25,17 @@ from rich.filesize import decimal
 
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import RESAMPLING, ImageFiles, file_states
+from relbench.data.table import Progress
 from relbench.files import atomic_write, clear_unfinished, free_space, open_regular
 from relbench.locks import lock
 
-VERSION = 2  # counts up when the same images would give another file
+VERSION = 2  # counts up when the same images would make another file
 HEADER = 128  # bytes: numpy's, for any number of images
 HASH = 16  # bytes of each image's SHA-256
 
-Progress = Callable[[Iterable[str]], Iterable[str]]
-
 
 def cache_bytes(count: int, side: int) -> int:
-    """Size of the file for so many images of so many pixels' side."""
+    """Bytes of the file for a number of images, given their side in pixels."""
     return HEADER + count * (3 * side**2 + HASH)
 
 
@@ -97,7 +96,7 @@ def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progre
     """Open the decoded images; build the file if it is not there, and check all of it if it is.
 
     A process that dies while building leaves nothing that is taken for whole; the next build clears it away. If
-    another process is building in the folder, this one waits for it.
+    another process is building in the folder, it is waited for.
 
     Args:
         files: decodes, with as many threads as it has.

@@ -39,7 +39,7 @@ def _linked(folder: Path) -> str:
 
 
 def lead_to(folder: Path, elsewhere: Path) -> None:
-    """Let the usual folder be a link to the one that was filled instead."""
+    """Let the usual folder be a link to the folder that was filled instead."""
     if folder.resolve() == elsewhere:
         return
     if folder.is_dir() and not folder.is_symlink():

@@ -40,7 +40,7 @@ class UnsuitableError(ValueError):
 class Decoding(Settings):
     """What is done with images that hold more than colours. Part of the data's hash.
 
-    A setting is None where no image needed it when the data set was added; one that needs it now is refused.
+    A setting is None where no image needed it when the data set was added; an image that needs it now is refused.
     """
 
     background: Annotated[str, Field(pattern=r"^#[0-9a-f]{6}$")] | None = None  # what transparency is put onto

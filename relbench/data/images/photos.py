@@ -102,7 +102,7 @@ class Photos:
     def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Random crops, half of them mirrored (or none), uint8, shape (len(indices), 3, size, size).
 
-        The generator is asked for the whole batch at once: all tops, all lefts, then all numbers that decide on
+        All numbers of a batch are drawn together: all tops, all lefts, then all numbers that decide on
         mirroring. So the views do not depend on who decodes the images, or on how many threads; and without mirroring
         the crops are the same.
 

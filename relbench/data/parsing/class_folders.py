@@ -58,7 +58,7 @@ def left_out_files(folder: Path) -> dict[str, list[str]]:
 
 
 def _left_out(folder: Path, at: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Go down to the class folders, which are so deep."""
+    """What is left out, and its path, down to the class folders at that depth."""
     for entry in _entries(folder / at):
         path = f"{at}{entry.name}"
         if entry.name.startswith("."):
@@ -72,13 +72,13 @@ def _left_out(folder: Path, at: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def endings(paths: list[str]) -> str:
-    """How many of the paths have which ending, the most frequent first."""
+    """The number of paths with each ending, the most frequent first."""
     counted = Counter(PurePosixPath(path).suffix.lower() or "without an ending" for path in paths)
     return ", ".join(f"{count:,} {ending}" for ending, count in counted.most_common())
 
 
 def is_image(entry: os.DirEntry[str]) -> bool:
-    """Whether a file is an image by its ending, or has none and is one by its content."""
+    """Whether a file is an image by its ending, or, where it has none, by its content."""
     return entry.name.lower().endswith(IMAGES) or ("." not in entry.name and _holds_image(entry))
 
 

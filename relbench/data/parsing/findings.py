@@ -1,9 +1,9 @@
-"""What was found in a user's images, counted and named, and what is done about it: one sentence for each kind."""
+"""Findings in a user's images, counted and named, and what is done about them: one sentence for each kind."""
 
 import hashlib
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import pandas as pd
 from relbench.cores import usable_cores
 from relbench.data.images.decoding import Decoding, Kind, kinds
 from relbench.data.images.photos import in_order, reason
+from relbench.data.table import Progress
 from relbench.files import open_regular
 
 NAMED = 3  # examples of each kind
@@ -26,7 +27,6 @@ FINDINGS: dict[Kind, str] = {
     "profile": "a colour profile other than sRGB: it is ignored",
 }
 
-Progress = Callable[[Iterable[str]], Iterable[str]]
 Found = Mapping[Kind, Sequence[str]]
 
 
@@ -39,7 +39,7 @@ def find_kinds(folder: Path, names: Sequence[str], progress: Progress = iter) ->
         progress: wraps the names, for a progress bar.
 
     Returns:
-        The names of the images of each kind that there is.
+        The names of the images of each kind that occurs.
 
     Raises:
         ValueError: images can't be used; one line with their number, and the first few with the reasons.
@@ -121,7 +121,7 @@ def copy_notes(folder: Path, table: pd.DataFrame) -> list[str]:
 
 
 def label_notes(labels: Iterable[str]) -> list[str]:
-    """Names classes that may be meant as one, or as none.
+    """A sentence for classes that may be meant as a single class, or as none.
 
     The former differ only in case, blanks, signs or leading zeros; the latter are called as programs write a value that
     is missing.
@@ -143,7 +143,7 @@ def _plain_label(label: str) -> str:
 
 
 def copies(folder: Path, names: Sequence[str]) -> list[tuple[str, str]]:
-    """Images that are, byte for byte, the same as an earlier one, each with the first of its kind.
+    """Images that are, byte for byte, the same as an earlier image, each with the first of its kind.
 
     Only files of equal size are read.
     """

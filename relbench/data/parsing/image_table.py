@@ -1,4 +1,4 @@
-"""Bring your own: a table becomes a data set with the same checks as the published ones."""
+"""Tables of images as CSV or Parquet files, with the checks of published data sets."""
 
 import csv
 import os
@@ -32,7 +32,7 @@ def read_table(path: Path) -> pd.DataFrame:
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
     if wanted) and, if wanted, `query` and `gallery`: true or false (in CSV also 1 or 0), of no meaning but on test
     lines. `class_name`, if wanted, is what readers are shown in place of the label; a label has at most one. Other
-    columns are left out (see `left_out_columns`), unless their names nearly are those of missing ones.
+    columns are left out (see `left_out_columns`), unless their names nearly are those of missing columns.
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
@@ -134,7 +134,7 @@ def _whole(path: Path) -> tuple[pd.DataFrame, Place]:
 
 
 def _refuse_near_misses(path: Path, columns: Sequence[str]) -> None:
-    """Refuse a table that lacks a column, or names one otherwise: what is not taken must not be what was meant."""
+    """Refuse a table that lacks or misnames a column: what is not taken must not be what was meant."""
     near = {meant(column, USED, OTHER_WORDS): column for column in columns if column not in USED}
     for column in (column for column in USED if column not in columns):
         other = near.get(column)

@@ -44,12 +44,12 @@ class Matrix:
 
 
 def read_records(file: Path, variable: str, fields: tuple[str, ...], most: int) -> list[Line]:
-    """Fields of a struct array of shape (1, n), a line a struct.
+    """Fields of a struct array of shape (1, n), one line per struct.
 
     Args:
         file: a .mat file.
         variable: name of the struct array.
-        fields: which fields, in this order; each holds one text or one whole number a struct.
+        fields: which fields, in this order; each holds one text or one whole number per struct.
         most: records that a variable of the file may have; what needs more memory than these is not unpacked.
 
     Raises:
@@ -59,7 +59,7 @@ def read_records(file: Path, variable: str, fields: tuple[str, ...], most: int) 
 
 
 def read_texts(file: Path, variable: str, most: int) -> list[Line]:
-    """A cell array of texts of shape (1, n), a line a cell.
+    """A cell array of texts of shape (1, n), one line per cell.
 
     Args:
         file: a .mat file.
@@ -138,7 +138,7 @@ def _elements(part: memoryview, order: str) -> Iterator[Element]:
 
 
 def _matrix(element: Element, order: str, most: int) -> Matrix:
-    """Its parts; with more than that many (each takes far more memory than in the file) it is damaged."""
+    """Its parts; with more parts than expected (each takes far more memory than in the file) it is damaged."""
     kind, content = element
     parts = list(islice(_elements(content, order), most)) if kind == MATRIX else []
     if len(parts) < 3:
