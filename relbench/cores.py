@@ -1,25 +1,25 @@
-"""How much of the machine is ours."""
+"""The cores that this process may use."""
 
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-MEMBERSHIP = Path("/proc/self/cgroup")  # which group this process is in, one line per hierarchy
+MEMBERSHIP = Path("/proc/self/cgroup")  # the control groups of this process, one line per hierarchy
 MOUNTED = Path("/sys/fs/cgroup")
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: fewer than the machine has, under a batch system or in a container.
+    """Number of cores that this process may use: under a batch system or in a container fewer than the machine has.
 
-    Bound by the cores that the process is tied to and by the quotas of its control groups, the fractions of which are
-    no core: a container that may use 2.5 of 64 cores has two.
+    Limited by the process's affinity and by the quotas of its control groups, rounded down: a container that may use
+    2.5 of 64 cores has two.
     """
     tied = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, int(min([tied, *_quotas()])))
 
 
 def _quotas() -> Iterator[float]:
-    """In cores, of each control group (version 1 or 2) that the process is in, and of those that hold it."""
+    """Quotas, in cores, of the control groups (version 1 or 2) of the process, and of the groups above them."""
     for line in _read(MEMBERSHIP).splitlines():
         number, _, controllers_and_path = line.partition(":")
         controllers, _, path = controllers_and_path.partition(":")
@@ -30,12 +30,14 @@ def _quotas() -> Iterator[float]:
         else:
             continue
         for root in roots:
-            group = root / path.strip("/")  # not there where a container sees its own group as the root
-            yield from (quota for one in (group, *group.parents) if one.is_relative_to(root) and (quota := _quota(one)))
+            group = root / path.strip("/")  # missing where a container sees its own group as the root
+            yield from (
+                quota for each in (group, *group.parents) if each.is_relative_to(root) and (quota := _quota(each))
+            )
 
 
 def _quota(group: Path) -> float | None:
-    """Time on all cores per time that passes; None without a limit."""
+    """CPU time per wall-clock time; None without a limit."""
     given = _read(group / "cpu.max") or f"{_read(group / 'cpu.cfs_quota_us')} {_read(group / 'cpu.cfs_period_us')}"
     try:
         quota, period = (float(number) for number in given.split())
@@ -45,7 +47,7 @@ def _quota(group: Path) -> float | None:
 
 
 def _read(path: Path) -> str:
-    """The text of a system file; empty where there is none, or none that may be read."""
+    """The text of a system file; empty where it is missing or unreadable."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

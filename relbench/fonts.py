@@ -1,4 +1,4 @@
-"""Text in pictures that can be read: in a font that has its characters, or else by the numbers of these characters."""
+"""Readable text in figures: in fonts that have its characters, or else with the numbers of these characters."""
 
 import unicodedata
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 
-SHOWN = 4  # numbers of characters in a row, before the others are left out
-REGULAR = ("400", "normal", "regular")  # how fonts call that weight
+SHOWN = 4  # numbers of consecutive characters that are shown
+REGULAR = ("400", "normal", "regular")  # names of that weight in fonts
 LAST_RESORT = "Last Resort"  # a family that draws a box for every character
-INVISIBLE = ("Cf", "Mn")  # categories without a width of their own: joiners, selectors of variants, accents
+INVISIBLE = ("Cf", "Mn")  # categories of characters without width: joiners, variation selectors, accents
 
 
 def make_readable(figure: Figure) -> None:
-    """Show every text of a finished figure in full, without a warning about missing characters.
+    """Show all text of a finished figure in full, without a warning about missing characters.
 
-    What a text's own font lacks is taken from other installed fonts; what none of them has is written as "[U+732B]".
+    Characters that a text's font lacks come from other installed fonts; those of no font are written as "[U+732B]".
     """
     for axes in figure.get_axes():
         for axis in (axes.xaxis, axes.yaxis) if axes.axison else ():
@@ -32,7 +32,7 @@ def make_readable(figure: Figure) -> None:
 
 
 def _texts(artist: Artist) -> Iterator[Text]:
-    """All texts below, but for tick labels: to ask an axis for its children makes all of its ticks."""
+    """All texts below, except tick labels: an axis creates all its ticks when its children are listed."""
     for child in artist.get_children():
         if isinstance(child, Axis):
             yield child.label
@@ -43,7 +43,7 @@ def _texts(artist: Artist) -> Iterator[Text]:
 
 
 def _fix_labels(axis: Axis) -> None:
-    """Tick labels are written anew at each drawing: where one lacks a character, all are fixed as they are."""
+    """Fix an axis's tick labels where any lacks a character: they would be written anew at each drawing."""
     places = list(axis.get_majorticklocs())
     labels = axis.get_major_formatter().format_ticks(places)
     if lacking := _lacking("".join(labels), axis.label.get_fontproperties()):
@@ -53,7 +53,7 @@ def _fix_labels(axis: Axis) -> None:
 
 
 def _lacking(text: str, properties: FontProperties) -> frozenset[str]:
-    """The characters that a font has not."""
+    """The characters that a font lacks."""
     if text.replace("\n", "").isprintable() and text.isascii():
         return frozenset()
     font = get_font(findfont(properties))
@@ -67,7 +67,7 @@ def _add_families(text: Text, lacking: frozenset[str]) -> None:
 
 @cache
 def _families(lacking: frozenset[str]) -> tuple[str, ...]:
-    """Installed fonts that together have as many of the characters as there are in any: first the one that has most."""
+    """Installed fonts that together cover all characters that any has, the font with most of them first."""
     covered = {family: lacking & _characters(path, lacking) for family, path in _installed().items()}
     best = max(covered, key=lambda family: len(covered[family]), default="")
     if not covered.get(best):
@@ -77,14 +77,14 @@ def _families(lacking: frozenset[str]) -> tuple[str, ...]:
 
 @cache
 def _characters(path: str, asked: frozenset[str]) -> frozenset[str]:
-    """Which of the characters a font has."""
+    """Those of the characters that a font has."""
     font = get_font(path)
     return frozenset(character for character in asked if font.get_char_index(ord(character)))
 
 
 @cache
 def _installed() -> dict[str, str]:
-    """Path of the regular font of each family, those without serifs first."""
+    """Path of the regular font of each family, sans-serif families first."""
     regular = [font for font in fontManager.ttflist if font.style == "normal" and str(font.weight) in REGULAR]
     ordered = sorted(regular, key=lambda font: ("Sans" not in font.name, font.name, font.fname))
     return {font.name: font.fname for font in reversed(ordered) if not font.name.startswith(LAST_RESORT)}

@@ -1,16 +1,15 @@
-"""Distances between the rows of a matrix, and the angles of the triangles that rows span.
+"""Distances between the rows of a matrix, and the angles of the triangles of rows.
 
-Everything that compares embeddings in a loss starts from the matrix of Euclidean distances
-``d[i, k] = |x_i - x_k|``. The angle at row ``j`` of the triangle ``(i, j, k)`` needs no
-coordinates either: by the law of cosines
+Losses compare embeddings by the matrix of Euclidean distances ``d[i, k] = |x_i - x_k|``. The angle
+at row ``j`` of the triangle ``(i, j, k)`` follows from them by the law of cosines,
 
     cos(i, j, k) = (d_ij^2 + d_kj^2 - d_ik^2) / (2 d_ij d_kj)
 
-so ``N^3`` angles cost ``N^3`` operations whatever the dimension of the rows.
+so ``N^3`` angles take ``N^3`` operations whatever the dimension of the rows.
 
 The distances come from differences of rows, not from the matrix of inner products
-(``|x|^2 + |y|^2 - 2<x, y>``): two equal rows are then at distance exactly zero, and a small
-distance carries the relative error of the arithmetic however far the rows lie from the origin.
+(``|x|^2 + |y|^2 - 2<x, y>``): equal rows then have distance exactly zero, and small
+distances have the relative error of the arithmetic however far the rows lie from the origin.
 """
 
 from dataclasses import dataclass
@@ -20,11 +19,11 @@ import torch
 from torch import Tensor
 
 ORDINARY_EXPONENT = 30
-"""Magnitudes from 2^-31 to 2^30 are computed with as they are: their squares are far from the ends of float32."""
+"""Magnitudes from 2^-31 to 2^30 are not scaled: their squares are far from the limits of float32."""
 
 
 def working_dtype(*matrices: Tensor) -> torch.dtype:
-    """The type to do arithmetic in: float64 if any of the matrices has it, else float32."""
+    """The type for arithmetic: float64 if any of the matrices has it, else float32."""
     has_double = any(matrix.dtype == torch.float64 for matrix in matrices)
     return torch.float64 if has_double else torch.float32
 
@@ -32,15 +31,14 @@ def working_dtype(*matrices: Tensor) -> torch.dtype:
 def safe_scale(rows: Tensor) -> Tensor:
     """The power of two that brings the largest coordinate near 1, so that squares neither overflow nor vanish.
 
-    Multiplying by it is exact. For coordinates of ordinary size it is 1, and nothing changes at all.
+    Multiplying by it is exact. For coordinates of ordinary size it is 1, and nothing changes.
 
     Args:
         rows: float32 or float64; get no gradient through the scale.
 
     Returns:
-        Scalar, like `rows`, and a normal number of its type: what is very near the ends of the type is brought only
-        nearer to 1. Where `rows` hold an infinity or a NaN, their products do so too. Found without waiting for an
-        accelerator.
+        Scalar, like `rows`, and a normal number of its type: rows very near the limits of the type are only brought
+        nearer to 1. Infinities and NaNs in `rows` remain in their products. Does not synchronise with an accelerator.
     """
     largest = rows.detach().abs().amax()
     mantissa, exponent = torch.frexp(largest)
@@ -50,10 +48,10 @@ def safe_scale(rows: Tensor) -> Tensor:
 
 
 class _FirstDerivative(torch.autograd.Function):
-    """The identity on a gradient, with an error where its own derivative would follow.
+    """Identity of a gradient that raises an error when it is differentiated.
 
-    Takes the gradient and what it was computed from. Without it, a second derivative would silently come out without
-    the part that flows through a gradient computed in closed form.
+    Takes the gradient and its inputs. Without it, a second derivative would silently lack the part that flows through
+    the closed form of the gradient.
     """
 
     @staticmethod
@@ -69,7 +67,7 @@ class _FirstDerivative(torch.autograd.Function):
 
 
 class _PairwiseDistances(torch.autograd.Function):
-    """Distances of all pairs of rows; the gradient is a product of matrices, without N x N x d."""
+    """Distances of all pairs of rows; the gradient is a matrix product, without N x N x d memory."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -92,8 +90,8 @@ class _PairwiseDistances(torch.autograd.Function):
 def _pull_rows(rows: Tensor, distances: Tensor, grad_distances: Tensor) -> Tensor:
     """Sum over k of (g_ik + g_ki) (x_i - x_k) / d_ik, as `diag(pull 1) x - pull x`.
 
-    The two products cancel where rows lie close together, so they are summed in float64; that type is also left alone
-    by autocast and by reduced-precision matrix products.
+    The two products cancel where rows are close, so they are computed in float64, which autocast and reduced-precision
+    matrix products also leave alone.
     """
     pull = (grad_distances + grad_distances.T).div_(distances)
     pull = pull.masked_fill_(distances == 0, 0.0).double()
@@ -109,10 +107,10 @@ def pairwise_distances(rows: Tensor) -> Tensor:
             with a RuntimeError); two equal rows pull on each other with gradient 0.
 
     Returns:
-        ``(count, count)``, symmetric with a zero diagonal, not squared. In float64 if `rows` is,
-        else in float32 (half precision is widened first). Relative error a few units of rounding,
-        also for nearly equal rows; exactly 0 for equal rows. Squares of coordinates must lie within the type: in
-        float32, distances from 1e-18 to 1e18 (see `safe_scale`).
+        ``(count, count)``, symmetric with a zero diagonal, not squared. In float64 if `rows` is, else in float32 (half
+        precision is widened first). The relative error is a few units of rounding, also for nearly equal rows; exactly
+        0 for equal rows. Squares of coordinates must lie within the type: in float32, distances from 1e-18 to 1e18 (see
+        `safe_scale`).
     """
     return cast("Tensor", _PairwiseDistances.apply(rows.to(working_dtype(rows))))
 
@@ -145,16 +143,16 @@ class Corners:
 
         Returns:
             `out`, holding at ``[j, i, k]`` the cosine of the angle at row j between rows i and k;
-            0 where one of the two sides has no length (and so where j is i or k).
+            0 where either side has no length (and so where j is i or k).
         """
         torch.addcmul(self.half_k, self.half_squares, self.inverse_k, value=-1, out=out)
         return out.mul_(self.inverse_i).addcmul_(self.half_i, self.inverse_k)
 
     def subtract_cosines(self, minuend: Tensor, out: Tensor) -> Tensor:
-        """`minuend` minus `cosines`, saving the pass that a subtraction of its own would take.
+        """`minuend` minus `cosines`, without the extra pass of a separate subtraction.
 
         Args:
-            minuend: ``(vertices, count, count)``, left as it is.
+            minuend: ``(vertices, count, count)``, unchanged.
             out: ``(vertices, count, count)``, overwritten.
 
         Returns:
@@ -167,14 +165,14 @@ class Corners:
 
 @dataclass(frozen=True)
 class Sides:
-    """A distance matrix, prepared for computing angles.
+    """A distance matrix, prepared for the computation of angles.
 
     Attributes:
         distances: the matrix, ``(count, count)``.
         halves: half the distances; 0 where rows count as equal.
-        inverses: one over the distances; 0 where rows count as equal, so that an angle with such a side comes out
-            with cosine 0.
-        half_squares: half the squared distances, small ones included: opposite a vertex, any length is a side.
+        inverses: reciprocals of the distances; 0 where rows count as equal, so that an angle with such a side has
+            cosine 0.
+        half_squares: half the squared distances, not zeroed: a side opposite a vertex may have any length.
     """
 
     distances: Tensor
@@ -186,9 +184,9 @@ class Sides:
     def of(cls, distances: Tensor) -> Self:
         """Prepare a distance matrix.
 
-        Rows count as equal if their distance is at most ``eps^(2/3)`` of the largest one (2.4e-5 in float32, 3.7e-11
-        in float64): nearer than that, the direction from one to the other is lost in rounding. So do rows so near that
-        squares of one over their distance would leave the type: 7e-18 in float32, 1e-152 in float64.
+        Rows count as equal if their distance is at most ``eps^(2/3)`` of the largest (2.4e-5 in float32, 3.7e-11 in
+        float64): below that, the direction between them is lost in rounding. So do rows so near that squared
+        reciprocals of their distance would leave the type: 7e-18 in float32, 1e-152 in float64.
         """
         limits = torch.finfo(distances.dtype)
         equal = distances <= (distances.max() * limits.eps ** (2 / 3)).clamp_(min=64 * limits.tiny**0.5)

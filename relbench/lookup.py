@@ -1,4 +1,4 @@
-"""What to say about a name that is not known."""
+"""Lookup of names, with suggestions for unknown ones."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -8,16 +8,16 @@ NO_ALIASES: Mapping[str, str] = MappingProxyType({})
 
 
 def lookup(name: str, names: Iterable[str], what: str, aliases: Mapping[str, str] = NO_ALIASES) -> str:
-    """The name itself, if it is one of those known.
+    """The name itself, if it is known.
 
     Args:
-        name: as somebody wrote it.
-        names: those there are.
-        what: they are names of: "loss", "data set".
-        aliases: what others call it, and its name here; suggested, not taken.
+        name: as the user wrote it.
+        names: the known names.
+        what: kind of thing that they name: "loss", "data set".
+        aliases: from names used elsewhere to the name here, which is suggested, not taken.
 
     Raises:
-        ValueError: it is not; one line with the nearest ones, or all.
+        ValueError: the name is unknown; one line with the nearest names, or all.
     """
     names = list(names)
     if name in names:
@@ -27,12 +27,12 @@ def lookup(name: str, names: Iterable[str], what: str, aliases: Mapping[str, str
 
 
 def meant(name: str, names: Iterable[str], other_words: Mapping[str, str]) -> str | None:
-    """The name that somebody nearly wrote: in other case, with other signs, with a slip, or by another word for it.
+    """The name that was probably meant: with other case, other punctuation, a slip, or a synonym.
 
     Args:
-        name: as somebody wrote it.
-        names: those there are.
-        other_words: for these names, without case and signs.
+        name: as the user wrote it.
+        names: the known names.
+        other_words: synonyms of these names, in lower case, without punctuation.
     """
     words = {_bare(each): each for each in names} | dict(other_words)
     near = get_close_matches(_bare(name), words, n=1, cutoff=0.8)
@@ -44,7 +44,7 @@ def _bare(name: str) -> str:
 
 
 def hint(name: str, names: Iterable[str]) -> str:
-    """How a message about an unknown name ends: with up to three names that come close, or else with all, sorted."""
+    """End of a message about an unknown name: up to three close names, or else all, sorted."""
     names = sorted(names)
     near = get_close_matches(name, names, n=3)
     if near:

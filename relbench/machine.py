@@ -1,4 +1,4 @@
-"""Where a run is made, and what it takes."""
+"""Description of the machine of a run, and its peak of memory."""
 
 import platform
 import resource
@@ -36,7 +36,7 @@ def _processor() -> str:
 
 
 def _lines(path: Path) -> list[str]:
-    """Of a system file; none where it is not there, or may not be read."""
+    """Lines of a system file; none where it is missing or unreadable."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -58,7 +58,7 @@ def _version(package: str) -> str | None:
 
 @cache
 def _git_commit() -> str | None:
-    """The commit of the checkout that this code runs from, if it is one."""
+    """The commit of the checkout that this code runs from; None outside a checkout."""
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -76,23 +76,23 @@ def _git_commit() -> str | None:
         tracked = git("ls-files", "--error-unmatch", "__init__.py").returncode == 0
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=no", ".").stdout.strip()
-    except (OSError, subprocess.TimeoutExpired):  # git is not installed, may not be run, or waits for a slow disk
+    except (OSError, subprocess.TimeoutExpired):  # git is missing, may not be run, or waits for a slow disk
         return None
-    if not tracked or commit.returncode != 0:  # no checkout, or one that git does not trust, as it is another user's
+    if not tracked or commit.returncode != 0:  # no checkout, or another user's, which git does not trust
         return None
     return commit.stdout.strip() + ("-dirty" if changed else "")
 
 
 def forget_peak_memory(device: torch.device) -> None:
-    """Begin to measure the peak anew. Where the system can't (not Linux), it goes on from the process's start."""
+    """Reset the peak; outside Linux it stays that of the process since its start."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
-    with suppress(OSError):  # not there, or read-only as in some containers
+    with suppress(OSError):  # missing, or read-only as in some containers
         CLEAR_REFS.write_text("5", encoding="ascii")
 
 
 def peak_memory(device: torch.device) -> int:
-    """Bytes at the peak since `forget_peak_memory`: of the allocator on a GPU, of the whole process on the CPU."""
+    """Peak in bytes since `forget_peak_memory`: of the allocator on a GPU, of the whole process on the CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peaks = [1024 * int(line.split()[1]) for line in _lines(STATUS) if line.startswith("VmHWM")]

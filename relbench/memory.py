@@ -1,4 +1,4 @@
-"""Want of memory: how to tell it from other errors, and what to do about it."""
+"""Errors for want of memory: how to recognise them, and advice."""
 
 import errno
 
@@ -7,7 +7,7 @@ SAID = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad
 
 
 def is_out_of_memory(error: BaseException | None) -> bool:
-    """Whether memory was short, of the machine or of its GPU, here or in what led to this error."""
+    """Whether memory of the machine or its GPU ran out, in this error or in a cause of it."""
     if error is None:
         return False
     return _says_so(error) or is_out_of_memory(error.__cause__ or error.__context__)

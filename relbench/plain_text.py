@@ -1,23 +1,22 @@
-"""Text from outside as a reader may see it: names, paths, labels and messages that can steer nothing.
+"""Text from outside made safe to show: names, paths, labels and messages without control characters.
 
-A name can hold letters that are no letters: escape sequences that recolour or clear a terminal, marks that turn the
-direction of writing round, line breaks that forge a second line, halves of characters that no file can hold. Each is
-shown by its number, as Python writes it. Every format of a report, and the terminal, has its text from here; what is
-markup in that format is the format's own business.
+A name can hold escape sequences that recolour or clear a terminal, marks that reverse the direction of writing, line
+breaks that forge a second line, and halves of surrogate pairs that no file can hold. Each is shown by its number, as
+Python writes it. All formats of a report, and the terminal, use this; escaping of markup is left to each format.
 """
 
 import re
 from collections.abc import Sequence
 
 UNSEEN = re.compile(
-    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters, less tab and line feed
+    "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters, except tab and line feed
     "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # directions of writing
-    "\\u2028\\u2029\\ufeff\\ud800-\\udfff]"  # separators, byte order mark, halves of characters
+    "\\u2028\\u2029\\ufeff\\ud800-\\udfff]"  # separators, byte order mark, halves of surrogate pairs
 )
 
 
 def visible(text: str) -> str:
-    r"""The text with everything unseen shown by its number; lines and tabs stay.
+    r"""The text with control characters shown by their numbers; line feeds and tabs stay.
 
     Example:
         >>> print(visible("red: \x1b[31m"))
@@ -27,7 +26,7 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    r"""The same with a space for each line feed and tab, for where a line is a unit: a cell, a caption, a log.
+    r"""The visible text on a single line, with spaces for line feeds and tabs: for a cell, a caption, a log.
 
     Example:
         >>> one_line("two\nlines")

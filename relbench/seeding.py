@@ -1,4 +1,4 @@
-"""Random numbers of code that takes no generator, such as the first values of layers."""
+"""Seeding of code that takes no generator, such as the initial values of layers."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,9 +8,9 @@ import torch
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """For the time of a `with`, torch's global generator on the CPU is a freshly seeded one; then it is as before.
+    """Seed torch's global generator on the CPU inside a `with`, and restore it after it.
 
-    Not by torch.manual_seed: that would reseed the GPUs' too, which are not put back.
+    torch.manual_seed would also reseed those of the GPUs, which are not restored.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""Tensors in files: read without executing anything, and known again by their hash."""
+"""Tensors in files: safe reading, and a hash of their content."""
 
 import hashlib
 import warnings
@@ -13,26 +13,26 @@ from relbench.files import open_regular
 
 
 def read_tensors(path: Path) -> Any:
-    """What `torch.save` has written: tensors, numbers, texts, and lists and dicts of them.
+    """Content of a file of `torch.save`: tensors, numbers, strings, and lists and dicts of them.
 
-    Nothing in the file is executed: a pickle that asks for code is refused. What it holds is not yet believed.
+    Nothing in the file is executed: a pickle that needs code is refused. The content itself is not checked.
 
     Raises:
         Exception: the file is damaged or holds more than data; torch and Python's unpickler raise errors of many kinds.
     """
     with open_regular(path) as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a strange pickle torch would warn before it refuses it
+        warnings.simplefilter("ignore")  # torch warns of an unusual pickle before it refuses it
         return torch.load(file, map_location="cpu", weights_only=True)
 
 
 def content_hash(content: object) -> str:
-    """SHA-256 of tensors, arrays, numbers and texts, and of lists and dicts of them.
+    """SHA-256 of tensors, arrays, numbers and strings, and of lists and dicts of them.
 
-    Equal content has an equal hash, in whichever file, on whichever device and in whichever layout of memory it is.
-    Types, shapes and names belong to the content, and so does the order of a list; that of a dict does not.
+    Equal content has an equal hash, whatever its file, device and memory layout. Types, shapes and names belong to the
+    content, and so does the order of a list; the order of a dict does not.
 
     Raises:
-        TypeError: it holds something else.
+        TypeError: the content holds something else.
 
     Example:
         >>> content_hash({"a": torch.ones(2)}) == content_hash({"a": torch.tensor([1.0, 1.0])})
@@ -47,7 +47,7 @@ def content_hash(content: object) -> str:
 
 
 def _parts(content: object) -> Iterator[bytes | memoryview]:
-    """Each value's kind and size before its bytes, so that no two contents give the same bytes."""
+    """Bytes of all values, each after its type and size, so that different content has different bytes."""
     if isinstance(content, torch.Tensor):
         flat = content.detach().cpu().contiguous().reshape(-1)
         yield _head("tensor", content.dtype, tuple(content.shape))

@@ -16,10 +16,10 @@ from relbench.seeding import seeded
 
 
 class Embedder(nn.Module):
-    """From images to embeddings.
+    """Network from images to embeddings.
 
     Args:
-        trunk: gives `trunk.features` numbers an image.
+        trunk: returns `trunk.features` numbers per image.
         dim: length of an embedding.
         unit_length: whether embeddings are scaled to Euclidean length 1.
     """
@@ -32,15 +32,15 @@ class Embedder(nn.Module):
         self._layout = torch.contiguous_format
 
     def with_channels_last(self) -> Self:
-        """Keep weights and images in memory with their channels last; changes no number beyond rounding."""
+        """The network with weights and images laid out channels last, which changes numbers only by rounding."""
         self._layout = torch.channels_last
         return self.to(memory_format=self._layout)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images, shape (batch, channels, size, size) -> embeddings, shape (batch, dim).
 
-        Images are floats in [0, 1], or bytes, which are scaled to that here: on the device, where they came in a
-        quarter of the size.
+        Images are floats in [0, 1], or bytes, which are scaled here, on the device: they are transferred in a quarter
+        of the size.
         """
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         embeddings: torch.Tensor = self.linear(self.trunk(scaled.contiguous(memory_format=self._layout)))
@@ -48,10 +48,10 @@ class Embedder(nn.Module):
 
 
 def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
-    """Make the network with random weights from a seed (or ImageNet's, where the settings say so).
+    """A new network, with random weights from a seed, or ImageNet's where the settings ask for them.
 
     Raises:
-        ValueError: pretrained weights are neither on disk nor to be fetched.
+        ValueError: pretrained weights are not on disk and can't be downloaded.
     """
     with seeded(seed):
         trunk = TRUNKS[net.trunk].build(net.width, channels, net.weights == "imagenet")
@@ -59,12 +59,12 @@ def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
 
 
 def build_features(net: Net, channels: int, seed: int) -> Embedder:
-    """Make the network without its last steps: its embeddings are the trunk's features as they are.
+    """A new network without its last layer: its embeddings are the trunk's features.
 
-    For a network that is not trained: there, the linear layer's numbers would be random.
+    For networks that are not trained, whose linear layer would be random.
 
     Raises:
-        ValueError: pretrained weights are neither on disk nor to be fetched.
+        ValueError: pretrained weights are not on disk and can't be downloaded.
     """
     network = build_embedder(net, channels, seed)
     network.linear, network.unit_length = nn.Identity(), False
@@ -73,7 +73,7 @@ def build_features(net: Net, channels: int, seed: int) -> Embedder:
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Run in evaluation mode without gradients, and go back to the mode before."""
+    """Evaluation mode without gradients inside a `with`; the earlier mode is restored after it."""
     mode = network.training
     network.eval()
     try:
@@ -84,12 +84,12 @@ def evaluating(network: nn.Module) -> Iterator[None]:
 
 
 def embed(network: nn.Module, batches: Iterator[torch.Tensor], device: torch.device) -> NDArray[np.float32]:
-    """Embed batches of images in evaluation mode.
+    """Embeddings of batches of images, in evaluation mode.
 
     Args:
         network: from images to embeddings.
-        batches: of images as `Embedder` takes them, shape (batch, channels, size, size).
-        device: where the network is.
+        batches: images as `Embedder` takes them, shape (batch, channels, size, size).
+        device: of the network.
 
     Returns:
         Embeddings, float32, shape (images, dim).

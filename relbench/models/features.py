@@ -1,4 +1,4 @@
-"""What a network shows of itself: its embeddings, and the maps of some of its layers."""
+"""Features of a network: its embeddings, and the maps of some of its layers."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -15,17 +15,17 @@ Outputs = tuple[torch.Tensor, dict[str, torch.Tensor]]  # embeddings; maps by la
 
 
 def layers_of(net: Net) -> list[str]:
-    """Names of the layers that can be observed."""
+    """Names of the layers whose output can be compared."""
     return [*TRUNKS[net.trunk].layers, EMBEDDING]
 
 
 class FeatureExtractor(nn.Module):
-    """A network that also gives the maps of some of its layers.
+    """A network that returns its embeddings and the maps of some of its layers.
 
     Args:
-        network: what is observed; it is this module's only part.
+        network: the network; this module's only submodule.
         net: its settings.
-        layers: names out of `layers_of`.
+        layers: names from `layers_of`.
 
     Raises:
         ValueError: the network has no such layer.
@@ -51,7 +51,7 @@ class FeatureExtractor(nn.Module):
         return embeddings, {**maps, EMBEDDING: embeddings}
 
     def shapes(self, channels: int, size: int) -> dict[str, torch.Size]:
-        """Shape of each layer's map of one image of so many channels and pixels a side, without the batch."""
+        """Shape of each layer's map of an image of `channels` x `size` x `size`, without the batch."""
         device = next(self.network.parameters()).device
         with evaluating(self.network):
             _, maps = self(torch.zeros(1, channels, size, size, device=device))

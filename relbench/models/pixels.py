@@ -1,17 +1,17 @@
-"""Images as vectors of their own pixels: what retrieval gives before anything is learnt."""
+"""Images as vectors of their own pixels: the floor of retrieval, without learning."""
 
 import torch
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
-LARGEST = 32  # pixels a side: larger images are averaged down to it, as 150,000 numbers an image would not be searched
+LARGEST = 32  # pixels per side: larger images are averaged down, as vectors of 150,000 numbers are not searchable
 
 
 class RawPixels(nn.Module):
     """Views as vectors: channel by channel, row by row, minus their own mean, at unit length.
 
-    A view of more than 32 pixels a side is averaged down to 32 x 32 first. Two vectors' cosine is thus the correlation
-    of two images' pixels. An image of one grey level has no direction, and becomes zeros.
+    A view of more than 32 pixels per side is first averaged down to 32 x 32. The cosine of two vectors is thus the
+    correlation of the images' pixels. An image of a single grey level has no direction, and becomes zeros.
     """
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -24,7 +24,7 @@ class RawPixels(nn.Module):
 
 
 def pixels_in_words(channels: int, size: int) -> str:
-    """How `RawPixels` makes a vector of such an image."""
+    """Description of the vector that `RawPixels` makes of such an image."""
     side = min(size, LARGEST)
     averaged = f" averaged down to {side} x {side}" if size > LARGEST else ""
     colour = "grey" if channels == 1 else "colour"

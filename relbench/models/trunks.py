@@ -1,4 +1,4 @@
-"""Trunks: from images to one feature vector each, before the embedding layer."""
+"""Trunks: networks from images to feature vectors, below the embedding layer."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from relbench.tensors import read_tensors
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-# As torchvision builds networks that get pretrained weights: so what is drawn at random afterwards stays the same too.
+# As torchvision itself builds networks with pretrained weights, so that later random draws stay the same.
 PRETRAINED = {"googlenet": {"aux_logits": True, "transform_input": True, "init_weights": False}}
 
 
@@ -37,10 +37,10 @@ class Trunk(nn.Module):
 class TrunkEntry:
     """An entry of `TRUNKS`.
 
-    `build(width, channels, pretrained)` gives the trunk; `any_channels`: it takes grey images as well as coloured ones;
-    `weights` says where pretrained ones come from, "" where there are none; `smallest` is the least input side in
-    pixels; `layers` are the parts of the trunk whose maps can be compared with those of another one, by stage, each
-    half as large as the last.
+    `build(width, channels, pretrained)` returns the trunk; `any_channels`: it takes both grey and coloured images;
+    `weights`: source of the pretrained weights, "" where there are none; `smallest`: the least input side in pixels;
+    `layers`: the submodules whose maps can be compared with those of another trunk, by stage, each half as large as the
+    last.
     """
 
     summary: str
@@ -53,9 +53,9 @@ class TrunkEntry:
 
 
 class Conv4(Trunk):
-    """Four blocks of 3x3 convolution with stride 2, batch normalisation and ReLU, then the mean over places.
+    """Four blocks of 3x3 convolution with stride 2, batch normalisation and ReLU, then the mean over pixels.
 
-    The first block has `width` channels, each further one twice as many, as in residual networks. Strides instead of
+    The first block has `width` channels, each further block twice as many, as in residual networks. Strides instead of
     max-pooling keep a step cheap on a CPU.
     """
 
@@ -80,7 +80,7 @@ def _block(before: int, after: int) -> nn.Sequential:
 
 
 class TorchvisionTrunk(Trunk):
-    """A torchvision classifier without its last layer; takes grey images as well as coloured ones."""
+    """A torchvision classifier without its last layer; takes grey and coloured images."""
 
     mean: torch.Tensor
     deviation: torch.Tensor
@@ -100,13 +100,13 @@ class TorchvisionTrunk(Trunk):
         return features
 
 
-def _conv4(width: int | None, channels: int, pretrained: bool) -> Trunk:  # noqa: FBT001 - one of three facts
-    del pretrained  # refused before: there are no weights
+def _conv4(width: int | None, channels: int, pretrained: bool) -> Trunk:  # noqa: FBT001 - as `TrunkEntry.build` is called
+    del pretrained  # refused earlier: there are no weights
     return Conv4(width or 16, channels)
 
 
 def _torchvision(name: str, **fresh: Any) -> Callable[[int | None, int, bool], Trunk]:
-    """How torchvision's network is built; `fresh` are options that pretrained networks set for themselves."""
+    """Builder of a torchvision network; `fresh`: options of random networks, which pretrained ones set themselves."""
 
     def build(width: int | None, channels: int, pretrained: bool) -> Trunk:  # noqa: FBT001
         del width, channels
@@ -123,7 +123,7 @@ def _random(name: str, **options: Any) -> nn.Module:
 
 
 def _pretrained(name: str) -> nn.Module:
-    """With the weights of the years in which the papers appeared; newer ones start from another place."""
+    """The network with the ImageNet weights of the papers' time, not the newer ones."""
     from torchvision import models  # noqa: PLC0415
 
     network = _random(name, **PRETRAINED.get(name, {}))
@@ -131,7 +131,7 @@ def _pretrained(name: str) -> nn.Module:
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
     try:
         network.load_state_dict(_read_weights(path, url))
-    except Exception as error:  # noqa: BLE001 - no network; or what is on disk is damaged, which raises nearly anything
+    except Exception as error:  # noqa: BLE001 - no connection, or a damaged file, which raises nearly anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise ValueError(
             f"the ImageNet weights of {name} could not be loaded ({reason}; from {url}): "
@@ -141,9 +141,9 @@ def _pretrained(name: str) -> nn.Module:
 
 
 def _read_weights(path: Path, url: str) -> Any:
-    """Weights from the file, downloaded if it isn't there; they are what its name says, and nothing is executed.
+    """Weights from the file, downloaded if missing, checked against the hash in its name, without executing anything.
 
-    torchvision's own way unpickles whatever lies there, with all rights.
+    torchvision itself would unpickle whatever the file holds, and so execute it.
     """
     beginning = path.stem.rpartition("-")[2]  # of the SHA-256, by torchvision's convention
     if not path.exists():
@@ -161,17 +161,17 @@ def _sha256(path: Path) -> str:
 
 
 def _without_auxiliary_heads(network: nn.Module) -> nn.Module:
-    """As torchvision returns pretrained networks: the heads are only there to train from random weights."""
+    """The network as torchvision returns it pretrained: auxiliary heads serve only training from scratch."""
     if getattr(network, "aux_logits", False):
         network.aux_logits, network.aux1, network.aux2 = False, None, None  # type: ignore[assignment]
     return network
 
 
 def check_weights(net: Net) -> None:
-    """Refuse a network whose pretrained weights can't be had; each trunk's are read once in a process.
+    """Refuse a network whose pretrained weights are not available; they are read once per trunk and process.
 
     Raises:
-        ValueError: they are neither on disk nor to be fetched, or damaged; one line that says where to put them.
+        ValueError: they are damaged, or not on disk and can't be downloaded; one line that says where to put them.
     """
     if net.weights == "imagenet":
         _had(net.trunk)
@@ -223,5 +223,5 @@ TRUNKS = {
 
 
 def weights_of(net: Net) -> str:
-    """Where the trunk's first weights come from; "" where they are random."""
+    """Source of the trunk's initial weights; "" where they are random."""
     return TRUNKS[net.trunk].weights if net.weights == "imagenet" else ""

@@ -1,9 +1,9 @@
-"""Fast distances by one matrix product, with a bound on how far each can be off.
+"""Fast distances by a matrix product, with a bound on their errors.
 
-With rows centred, |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> is one matrix product for all pairs, but
-in floating point it cancels: the error is relative to the norms, not to the distance. The bound
-makes it harmless. Two items whose keys differ by more than twice the bound stand in the order of
-their true distances; the few closer ones are compared by `points.squared_distances`.
+With rows centred, |x - y|^2 = |x|^2 + |y|^2 - 2 <x, y> is a single matrix product for all pairs, but
+it cancels in floating point: the error is relative to the norms, not to the distance. The bound
+makes that harmless: items whose keys differ by more than twice the bound are in the order of their
+true distances; the few closer items are compared by `points.squared_distances`.
 
 The bound. u is the unit roundoff, d the dimension, m = |x| + max |y|; all products and sums in
 whatever order and with or without fused multiply-add. A sum of d products errs by at most
@@ -14,8 +14,8 @@ quantities up to m^2. torch multiplies (-2 x, 1) with (y, |y|^2), d + 1 products
 Rounding the centred rows to the working precision moves a distance by at most 2 u m^2 + O(u^2).
 Adding the bound to a key rounds once more.
 Together below gamma(d + 16) m^2 in float32. The float64 part, centring and the canonical distance
-itself, stays below the same expression with the float64 roundoff. Numbers under the smallest
-normal one may be flushed to zero: 4 d times that number.
+itself, stays below the same expression with the float64 roundoff. Numbers below the
+smallest normal number may be flushed to zero: 4 d times that number.
 """
 
 import math
@@ -46,8 +46,8 @@ _ROWS_AT_ONCE = 4096
 class Centred:
     """Centred, scaled rows for matrix products.
 
-    Subtracting the mean row changes no distance and shrinks the norms that the error grows with;
-    dividing by a power of two keeps squares inside float32.
+    Subtracting the mean row changes no distance and reduces the norms, with which the error grows;
+    dividing by a power of two keeps squares within float32.
 
     Attributes:
         points: The rows as given.
@@ -103,11 +103,11 @@ def _gamma(count: int, working: type[np.floating[Any]]) -> float:
 
 
 def choose_backend(backend: Backend, embeddings: Embeddings) -> tuple[str, torch.device]:
-    """The backend that will multiply, and the device it does so on.
+    """The backend that multiplies, and its device.
 
     Args:
         backend: "faiss" (CPU), "torch", or "auto": torch on a GPU, else faiss, else torch.
-        embeddings: The input; a tensor is multiplied on its device, an array on a GPU if there is one.
+        embeddings: The input; a tensor is multiplied on its device, an array on a GPU if the machine has any.
 
     Raises:
         ValueError: An unknown backend, or faiss where it is not installed or can't be used.
@@ -132,10 +132,10 @@ def _device(embeddings: Embeddings) -> torch.device:
 def key_blocks(
     multiply: Multiply, points: Points, queries: Integers, chunk: int, working: Working = np.float32
 ) -> Iterator[tuple[Integers, Keys]]:
-    """Approximate distances of queries to the whole gallery, a block of queries at a time.
+    """Approximate distances of queries to the whole gallery, block by block.
 
     Args:
-        multiply: As `multiplier` returns it, for the same type.
+        multiply: From `multiplier`, for the same type.
         points: The rows.
         queries: (queries,) positions in `points.query`.
         chunk: Queries per block.
@@ -143,8 +143,8 @@ def key_blocks(
 
     Yields:
         Positions in `points.query`, and their (queries, columns) keys: squared distances up to a
-        number per query and an error of half `Centred.slack`, infinite for the query itself. A
-        block is overwritten by the next one.
+        number per query and an error of half `Centred.slack`, infinite for the query itself. The
+        next block overwrites them.
     """
     buffer = np.empty((min(chunk, len(queries)), len(points.gallery)), working)
     for start in range(0, len(queries), chunk):
@@ -168,22 +168,22 @@ def _gallery(centred: Centred) -> NDArray[np.float32]:
 
 @cache
 def _faiss_fault() -> str:
-    """Why faiss can't be used here; empty where it can: it may be there, and yet not fit this numpy or processor."""
+    """Why faiss can't be used here, or "": it may be installed, and yet not fit this numpy or processor."""
     try:
         faiss = _faiss()
         rows, keys = np.eye(2, 3, dtype=np.float32), np.zeros((2, 2), np.float32)
         sizes, pointer = (3, 2), faiss.swig_ptr
         faiss.pairwise_L2sqr(*sizes, pointer(rows), 2, pointer(rows), pointer(keys))
-    except Exception as error:  # noqa: BLE001 - what is broken raises errors of any kind
+    except Exception as error:  # noqa: BLE001 - a broken library raises errors of any kind
         return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
     return "" if np.allclose(keys, [[0, 2], [2, 0]]) else "it computes wrong distances"
 
 
 def _faiss() -> Any:
-    """faiss, with fast products.
+    """faiss, imported so that its products are fast.
 
-    Its wheels bring an old OpenBLAS, which runs on processors that it does not know as if on ones of 2004, 3 to 6 times
-    slower. It is told, for the moment in which it is loaded, what numpy's newer one takes the processor for.
+    Its wheels bring an old OpenBLAS, which treats processors that it does not know like those of 2004, 3 to 6 times
+    slower. While it is loaded, it is told which processor numpy's newer OpenBLAS has detected.
     """
     known = [info["architecture"] for info in threadpool_info() if info["internal_api"] == "openblas"]
     name = "OPENBLAS_CORETYPE"
@@ -197,11 +197,11 @@ def _faiss() -> Any:
 
 
 def multiplier(centred: Centred, backend: tuple[str, torch.device], working: Working) -> Multiply:
-    """What fills keys of queries, without looking at which is which.
+    """Function that fills in keys of queries, each query's own included.
 
     Args:
         centred: The rows.
-        backend: As `choose_backend` returns it; in float64 torch multiplies, wherever it would.
+        backend: From `choose_backend`; in float64 torch multiplies, on its device.
         working: Type of the keys.
     """
     name, device = backend

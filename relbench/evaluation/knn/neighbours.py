@@ -1,8 +1,8 @@
 """Exact nearest neighbours in Euclidean distance, the same on every backend.
 
-The way: all distances approximately, by one float32 matrix product (`approximate`); the few items
-that can be among the nearest, by a threshold; float64 only where the error bound leaves two of
-them undecided (`order`).
+Method: all distances approximately, by a float32 matrix product (`approximate`); a threshold that
+keeps the few items that can be among the nearest; float64 only where the error bound leaves their
+order undecided (`order`).
 """
 
 from collections.abc import Callable, Iterator
@@ -30,20 +30,20 @@ from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points,
 
 Result = TypeVar("Result")
 
-_CHUNK_NUMBERS = 1 << 27  # keys of one matrix product, 512 MB: enough queries for its full speed
+_CHUNK_NUMBERS = 1 << 27  # keys of a matrix product, 512 MB: enough queries for its full speed
 _WIDE_CHUNK_NUMBERS = 1 << 23
-_BLOCK_NUMBERS = 1 << 21  # keys looked through at once: they stay in the processor's cache
+_BLOCK_NUMBERS = 1 << 21  # keys processed at once: they stay in the processor's cache
 _FEWEST_CROWDED = 1024
 
 
 @dataclass(frozen=True)
 class Search:
-    """One exact search: queries, gallery, and what multiplies.
+    """An exact search: queries, gallery, and the backend that multiplies.
 
     Attributes:
         points: The checked rows.
         backend: As `choose_backend` returns it.
-        chunk: Queries per matrix product; None: as many as fill 512 MB with keys.
+        chunk: Queries per matrix product; None: as many as have 512 MB of keys.
     """
 
     points: Points
@@ -52,7 +52,7 @@ class Search:
 
     @cached_property
     def centred(self) -> Centred:
-        """The rows as the matrix products take them."""
+        """The rows, prepared for matrix products."""
         return Centred(self.points)
 
     @cached_property
@@ -69,11 +69,11 @@ class Search:
     ) -> Iterator[Result]:
         """Call a function with query positions and their (rows, columns) keys, block by block.
 
-        A block is a cacheful of keys. Blocks of one matrix product are looked through by as many
-        threads as torch may use: the array operations let go of the interpreter's lock.
+        A block of keys fits the cache. Blocks of a matrix product are processed by as many threads as
+        torch may use: array operations release the interpreter's lock.
 
         Args:
-            function: What is called.
+            function: To call for each block.
             queries: Positions in `points.query`.
             working: Type of the keys.
         """
@@ -95,7 +95,7 @@ class Search:
         return multiplier(self.centred, self.backend, np.float64)
 
     def most(self, k: int) -> int:
-        """How many candidates for k neighbours are compared one by one before `distinct` is used."""
+        """Largest number of candidates for k neighbours that are compared one by one; beyond it, `distinct` is used."""
         return 4 * k + _FEWEST_CROWDED
 
     def nearest_columns(self, queries: Integers, keys: Keys, k: int) -> Integers:
@@ -120,16 +120,16 @@ def nearest(
     """The k nearest other items of each query, exactly.
 
     Ordered by squared Euclidean distance in float64 (`points.squared_distances`), equal distances
-    by row index. A query that is in the gallery is left out of its own neighbours by its index,
-    so duplicates of it stay. Every backend gives the same answer, bit for bit.
+    by row index. A query that is in the gallery is excluded from its own neighbours by its index,
+    so duplicates of it stay. Every backend returns the same result, bit for bit.
 
     Args:
         embeddings: (n, dim) float16, float32 or float64 array or tensor; no gradient flows.
-        k: Neighbours per query, from 1 to the gallery's size (less one if a query is in it).
-        query: (n,) boolean mask of the rows that ask; None: all.
-        gallery: (n,) boolean mask of the rows that may be found; None: all.
+        k: Neighbours per query, from 1 to the gallery's size (minus one if a query is in it).
+        query: (n,) boolean mask of the queries; None: all rows.
+        gallery: (n,) boolean mask of the gallery; None: all rows.
         backend: "faiss", "torch", or "auto": torch on a GPU, else faiss, else torch. A tensor stays on its device; an
-            array goes to a GPU if there is one.
+            array goes to a GPU if the machine has any.
         chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 512 MB.
 
     Returns:
@@ -152,7 +152,7 @@ def nearest(
 
 
 def check_depth(points: Points, k: int, name: str) -> None:
-    """Refuse a number of neighbours that some query does not have.
+    """Refuse a number of neighbours beyond what every query has.
 
     Raises:
         ValueError: k below 1, above the number of other gallery items, or not a whole number.
@@ -167,10 +167,10 @@ def check_depth(points: Points, k: int, name: str) -> None:
 
 
 def check_whole(k: int, name: str) -> None:
-    """Refuse anything but whole numbers; numpy's are as good as Python's.
+    """Refuse anything but whole numbers of Python or numpy.
 
     Raises:
-        ValueError: another kind of number, or no number.
+        ValueError: it is of another type.
     """
     if isinstance(k, bool) or not isinstance(k, int | np.integer):
         raise ValueError(f"{name} = {k!r} must be a whole number, not of type {type(k).__name__}: correct it")

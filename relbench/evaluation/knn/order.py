@@ -12,10 +12,10 @@ import numpy as np
 from relbench.evaluation.knn.approximate import Centred, Keys, mask_own
 from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
 
-_GROUPS_PER_NEIGHBOUR = 8  # folding stops here: fewer groups would let too many items through
+_GROUPS_PER_NEIGHBOUR = 8  # folding stops here: fewer groups would admit too many items
 _FEWEST_GROUPS = 1024
 _NUMBERS_AT_ONCE = 1 << 19
-_LARGEST_BITS = 60  # of a key and a row's number together; a query's own key has one more
+_LARGEST_BITS = 60  # of a key and a row's number together; a query's own key has one bit more
 _EXACT_BITS = 53  # of whole numbers in float64
 _WHOLE_ROW = 8  # from an eighth of the gallery on, sorting all of it is faster than choosing
 
@@ -25,7 +25,7 @@ class Candidates:
     """Items that can be among the k nearest, for some queries; padded at the end.
 
     Attributes:
-        places: (rows,) where the queries stand in their block.
+        places: (rows,) places of the queries in their block.
         queries: (rows,) positions in `points.query`.
         columns: (rows, width) gallery columns by ascending key; -1 is padding.
         keys: (rows, width) their keys; infinite for padding.
@@ -40,7 +40,7 @@ class Candidates:
 
     @property
     def near_next(self) -> Booleans:
-        """(rows, width - 1) whether an item's key decides nothing against the next one's."""
+        """(rows, width - 1) whether an item's key is too close to the next item's to decide their order."""
         reach = self.keys[:, :-1] + self.slack[:, None]
         return (self.keys[:, 1:] <= reach) & (self.columns[:, 1:] >= 0)
 
@@ -48,13 +48,13 @@ class Candidates:
 def kth_key_bound(keys: Keys, k: int) -> Keys:
     """An upper bound of each row's k-th smallest key, usually close to it.
 
-    Columns are folded onto each other by minimum, which leaves one smallest key per group of
-    columns; k groups whose smallest key is at most t hold k keys that are at most t. Folding is
-    a few sequential passes, where selecting from the whole row would be many times as slow.
+    Columns are folded onto each other by minimum, which leaves the smallest key of each group of
+    columns; k groups whose smallest key is at most t contain k keys that are at most t. Folding
+    takes a few sequential passes; selecting from the whole row would be many times slower.
 
     Args:
         keys: (rows, columns).
-        k: From 1; beyond the columns there is no bound, so infinity.
+        k: From 1; infinity where there are fewer columns.
     """
     if k > keys.shape[1]:
         return np.full(len(keys), np.inf, keys.dtype)
@@ -82,9 +82,9 @@ def select(
         queries: (rows,) positions in `points.query`.
         keys: (rows, columns) keys, infinite where an item is masked.
         slack: (rows,) twice the error bound of the keys.
-        limit: (rows,) as `key_limit` returns it.
+        limit: (rows,) from `key_limit`.
         most: Rows with more candidates than this are left to `Distinct`; None: no limit.
-        stable: Whether equal keys go by column; else in any order.
+        stable: Whether equal keys are ordered by column; else in any order.
 
     Returns:
         The candidates of the rows within the limit, and the places of the rows beyond it.
@@ -101,7 +101,7 @@ def select(
 
 def count_per_row(flags: Booleans) -> Integers:
     """(rows,) how many flags of each row are set."""
-    # row by row, counting runs over machine words; along an axis it adds up single flags
+    # row by row, numpy counts in machine words; along an axis it adds up single flags
     return np.array([np.count_nonzero(row) for row in flags], dtype=np.int64)
 
 
@@ -110,7 +110,7 @@ def places_of(flags: Booleans, count: Integers) -> tuple[Integers, Integers, Int
 
     Args:
         flags: (rows, columns).
-        count: (rows,) as `count_per_row` returns it.
+        count: (rows,) from `count_per_row`.
     """
     spots = np.flatnonzero(flags)
     row = np.repeat(np.arange(len(flags)), count)
@@ -136,8 +136,8 @@ def exact_columns(points: Points, candidates: Candidates, matters: Booleans | No
     Args:
         points: The rows.
         candidates: Items by ascending key.
-        matters: (rows, width) items whose order is asked for; it must hold, with each item, every
-            item within the slack. The others stay where their key puts them. None: all.
+        matters: (rows, width) items whose order is wanted; with each item it must include every item
+            within the slack. The others stay in the order of keys. None: all.
 
     Returns:
         (rows, width) columns; -1 is padding.
@@ -155,10 +155,10 @@ def resolve(points: Points, queries: Integers, columns: Integers, joined: Boolea
         points: The rows.
         queries: (rows,) positions in `points.query`.
         columns: (rows, width) the gallery column that an item is compared by, by ascending key; -1 is padding.
-        joined: (rows, width - 1) whether an item is in a run with the next one.
+        joined: (rows, width - 1) whether an item is in a run with the next.
 
     Returns:
-        (rows, width) columns in exact order, and (rows, width - 1) whether an item is exactly as far as the next one.
+        (rows, width) columns in exact order, and (rows, width - 1) whether an item is exactly as far as the next.
     """
     if not joined.any():
         return columns, joined
@@ -170,7 +170,7 @@ def resolve(points: Points, queries: Integers, columns: Integers, joined: Boolea
     run = np.cumsum(~after[row, place])
     column = columns[row, place]
     distances = squared_distances(points, queries[row], column)
-    order = np.lexsort((column, distances, run))  # runs stay where they are
+    order = np.lexsort((column, distances, run))  # runs keep their places
     columns[row, place] = column[order]
     same = (np.diff(run) == 0) & (np.diff(distances[order]) == 0)
     equal[row[:-1][same], place[:-1][same]] = True
@@ -179,10 +179,10 @@ def resolve(points: Points, queries: Integers, columns: Integers, joined: Boolea
 
 @dataclass(frozen=True)
 class Distinct:
-    """The gallery without repeated rows, for queries with crowds of (nearly) equal neighbours.
+    """The gallery without repeated rows, for queries with many (nearly) equal neighbours.
 
     Where rows are whole numbers of few digits, up to a power of two, as codes and counts are, keys are the distances
-    themselves: equal ones are known without a comparison, however many there are.
+    themselves: ties are known without a comparison, however many there are.
 
     Attributes:
         centred: The rows.
@@ -193,12 +193,12 @@ class Distinct:
     def nearest_columns(self, queries: Integers, k: int) -> Integers:
         """The k nearest of each query, by float64 keys.
 
-        Distances are computed once per distinct row, so a collapsed embedding costs no more than
-        a healthy one.
+        Distances are computed once per distinct row, so collapsed embeddings cost no more than
+        others.
 
         Args:
             queries: (rows,) positions in `points.query`.
-            k: How many neighbours; each query has as many others.
+            k: Number of neighbours; each query has as many others.
 
         Returns:
             (rows, k) gallery columns.
@@ -208,11 +208,11 @@ class Distinct:
         return np.concatenate(parts) if parts else np.empty((0, k), np.int64)
 
     def step(self, k: int) -> int:
-        """How many queries are worked on at once."""
+        """Number of queries that are processed at once."""
         return max(1, _NUMBERS_AT_ONCE // max(len(self._first), k))
 
     def _nearest_of_few(self, queries: Integers, k: int) -> Integers:
-        # else one more than asked for: the query's own distinct row may hold nothing but itself
+        # else one more than wanted: the query's own distinct row may hold nothing but the query
         wanted = k if self._all_differ else k + 1
         few = wanted * _WHOLE_ROW < len(self._first)
         groups, joined = self._chosen(queries, wanted) if few else self._sorted(queries)
@@ -224,7 +224,7 @@ class Distinct:
         return self._spread(queries, columns, equal)[:, :k] if whole else self._expanded(queries, columns, equal, k)
 
     def _chosen(self, queries: Integers, wanted: int) -> tuple[Integers, Booleans]:
-        """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next one."""
+        """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next."""
         points = self.centred.points
         slack = self._slack(queries)
         keys = self._rows(points.query[queries]) @ self._gallery.T
@@ -236,11 +236,10 @@ class Distinct:
         return found.columns, found.near_next
 
     def _sorted(self, queries: Integers) -> tuple[Integers, Booleans]:
-        """All distinct rows by ascending key, and which are in a run with the next one.
+        """All distinct rows by ascending key, and which are in a run with the next.
 
-        Keys are whole numbers with a row's number in their last digits: sorting such numbers is several times as fast
-        as finding the order of floats. They come from the matrix product as they are, scaled and shifted to lie
-        between 0 and one.
+        Keys are whole numbers with a row's number in their last digits: sorting them is several times as fast as
+        sorting the order of floats. The matrix product itself returns them scaled and shifted to lie between 0 and 1.
         """
         points, digits = self.centred.points, max(1, (len(self._first) - 1).bit_length())
         rows, slack, scale = self._rows(points.query[queries]), self._slack(queries), self._scale(queries, digits)
@@ -255,7 +254,7 @@ class Distinct:
         keys.sort(axis=1)
         groups = keys & ((1 << digits) - 1)
         keys >>= digits
-        # a digit is lost to rounding down, but for whole numbers
+        # rounding down loses a digit, except of whole numbers
         unsure = np.ceil(slack * scale).astype(np.int64) + (not self.whole)
         return groups, np.diff(keys, axis=1) <= unsure[:, None]
 
@@ -263,7 +262,7 @@ class Distinct:
         return np.zeros(len(queries)) if self.whole else self.centred.slack(queries, np.float64)
 
     def _scale(self, queries: Integers, digits: int) -> Floats:
-        """(queries,) what distances are multiplied by, to be whole numbers with room for a row's number."""
+        """(queries,) factors that make distances whole numbers with room for a row's number."""
         if self.whole:
             return np.full(len(queries), 4.0**self._digits)
         largest = np.square(self.centred.norms[self.centred.points.query[queries]] + self.centred.longest)
@@ -271,7 +270,7 @@ class Distinct:
 
     @cached_property
     def whole(self) -> bool:
-        """Whether all distances and products are whole numbers, in some unit, that float64 holds with room to spare."""
+        """Whether all distances and products are whole numbers, in some unit, that float64 holds exactly."""
         return self._digits >= 0 and self.centred.points.is_whole(self._digits)
 
     @property
@@ -282,11 +281,11 @@ class Distinct:
         return (room - (4 * points.dim).bit_length()) // 2
 
     def _rows(self, rows: Integers) -> Floats:
-        """Rows as they are multiplied: centred, but for whole numbers."""
+        """Rows as they are multiplied: centred, except whole numbers."""
         return self.centred.points.scaled(rows) if self.whole else self.centred.exact(rows)
 
     def _spread(self, queries: Integers, columns: Integers, equal: Booleans) -> Integers:
-        """From all distinct rows to all items, the query itself last."""
+        """All items, from all distinct rows, the query itself last."""
         points, digits = self.centred.points, (len(self.centred.points.gallery) - 1).bit_length()
         group = self._groups[2]
         place = np.cumsum(np.hstack([np.zeros((len(equal), 1), bool), ~equal]), axis=1)
@@ -302,7 +301,7 @@ class Distinct:
         return items
 
     def _expanded(self, queries: Integers, columns: Integers, equal: Booleans, k: int) -> Integers:
-        """From distinct rows to items, without the query itself."""
+        """Items, from distinct rows, without the query itself."""
         row, place = np.nonzero(columns >= 0)
         source, column = self._members(columns[row, place], k + 1)
         run = np.cumsum(~np.hstack([np.zeros((len(equal), 1), bool), equal])[row, place])[source]
@@ -318,14 +317,14 @@ class Distinct:
     def _groups(self) -> tuple[Integers, Integers, Integers]:
         """(groups,) first column and number of columns of each distinct row; (columns,) the row's group."""
         points = self.centred.points
-        rows = points.rows[points.gallery] + 0.0  # there is one zero, not two
+        rows = points.rows[points.gallery] + 0.0  # -0.0 becomes 0.0
         whole = rows.view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).reshape(-1)
         _, first, group, count = np.unique(whole, return_index=True, return_inverse=True, return_counts=True)
         return first, count, group.reshape(-1)
 
     @cached_property
     def repeats(self) -> float:
-        """How often a row stands in the gallery, on average."""
+        """How often a row occurs in the gallery, on average."""
         return len(self.centred.points.gallery) / len(self._first)
 
     @cached_property
@@ -353,11 +352,11 @@ class Distinct:
 
     @cached_property
     def _widened(self) -> Floats:
-        """The gallery with squared lengths and ones beside it."""
+        """The gallery with a column of squared lengths and a column of ones."""
         return np.column_stack([self._gallery, self._squares, np.ones(len(self._first))])
 
     def _members(self, first: Integers, most: int) -> tuple[Integers, Integers]:
-        """Columns with the same rows as some columns, at most the first `most` of each, and where each comes from."""
+        """Columns whose rows equal those of some columns, at most the first `most` of each, and their sources."""
         _, count, group = self._groups
         members, start = self._by_group
         count = np.minimum(count[group[first]], most)

@@ -1,8 +1,8 @@
-"""Rows so far from the others that they only spoil the precision of fast distances.
+"""Separate searches without the outliers that spoil the precision of fast distances.
 
 The error of a fast distance grows with the longest row (`approximate`). A query within some length of the middle finds
-every row within that length, at most two of them away, before any beyond three: these are left out of its gallery, and
-what is left has short rows. Where lengths have no end, as in Cauchy's distribution, each band of lengths has a gallery.
+every row within that length, at most two lengths away, before any beyond three: those are left out of its gallery, and
+only short rows remain. Where lengths are heavy-tailed, as in Cauchy's distribution, each band of lengths has a gallery.
 """
 
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points
 _FIRST_BAND = 2.0  # medians of all lengths
 _NEXT_BAND = 4.0  # times the last
 _BEYOND = 3.0  # times a band's length
-_FAR = 4.0  # how many times as long as all that remain the longest row must be, to be worth a search
+_FAR = 4.0  # times: how much longer than all that remain the longest row must be to be worth a search
 _SMALLEST_SHARE = 1 / 64  # of the queries: fewer are not worth a search
-_MIDDLE = 1024  # rows that the middle is found by
+_MIDDLE = 1024  # rows that determine the middle
 _ROWS_AT_ONCE = 4096
 
 
 def apart(points: Points, needed: Integers) -> Iterator[tuple[Integers, Booleans]]:
-    """The searches that together answer all queries.
+    """The searches that together cover all queries.
 
     Args:
         points: All rows.
-        needed: (queries,) how many neighbours of each are looked at.
+        needed: (queries,) number of neighbours that each needs.
 
     Yields:
         Positions in `points.query`, and (n,) which rows these queries must be compared with.
@@ -35,16 +35,16 @@ def apart(points: Points, needed: Integers) -> Iterator[tuple[Integers, Booleans
     for length in _bands(lengths):
         near = lengths <= length
         others = np.count_nonzero(near[points.gallery]) - (points.own_column >= 0)
-        asking = left & near[points.query] & (needed <= others)
-        if np.count_nonzero(asking) >= len(left) * _SMALLEST_SHARE:
-            left &= ~asking
-            yield np.flatnonzero(asking), lengths <= _BEYOND * length
+        chosen = left & near[points.query] & (needed <= others)
+        if np.count_nonzero(chosen) >= len(left) * _SMALLEST_SHARE:
+            left &= ~chosen
+            yield np.flatnonzero(chosen), lengths <= _BEYOND * length
     if left.any():
         yield np.flatnonzero(left), np.ones(len(points.rows), bool)
 
 
 def _bands(lengths: Floats) -> Iterator[float]:
-    """Lengths that are far below the longest row's."""
+    """Limits of the bands, all far below the longest row's length."""
     length, longest = _FIRST_BAND * float(np.median(lengths)), float(lengths.max())
     while 0 < _FAR * _BEYOND * length < longest:
         yield length
@@ -68,9 +68,9 @@ def among(points: Points, queries: Integers, rows: Booleans) -> Points:
         queries: Positions in `points.query`.
         rows: (n,) which remain, the queries among them.
     """
-    asking, own = points.query[queries], points.own_column[queries]
+    query, own = points.query[queries], points.own_column[queries]
     if rows.all():
-        return Points(points.rows, asking, points.gallery, own)
+        return Points(points.rows, query, points.gallery, own)
     number, remains = np.cumsum(rows) - 1, rows[points.gallery]
     column = np.where(own >= 0, (np.cumsum(remains) - 1)[own], -1)
-    return Points(points.rows[rows], number[asking], number[points.gallery[remains]], column)
+    return Points(points.rows[rows], number[query], number[points.gallery[remains]], column)

@@ -1,4 +1,4 @@
-"""Checked input of a retrieval evaluation, and the one distance that decides every order."""
+"""Checked input of a retrieval evaluation, and the canonical distance that defines every order."""
 
 import math
 from collections.abc import Iterator
@@ -15,25 +15,25 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
-_LARGEST_WHOLE = {np.float32: 2**24, np.float64: 2**53}  # up to here a float type holds every whole number
+_LARGEST_WHOLE = {np.float32: 2**24, np.float64: 2**53}  # up to here a type holds every whole number
 _SLAB_NUMBERS = 1 << 15  # numbers held at once by the canonical distance: they stay in the cache
 _ROWS_AT_ONCE = 1024
-_LARGEST_FACTOR = 1000  # exponents of two up to this are numbers
+_LARGEST_FACTOR = 1000  # powers of two up to this exponent are float64 numbers
 _SAFE_EXPONENT = 400  # squares of numbers within 2**-400 .. 2**400 stay normal in float64
 
 
 @dataclass(frozen=True)
 class Points:
-    """Rows of a matrix, which of them ask and which of them answer.
+    """Rows of a matrix, with those that are queries and those that are the gallery.
 
     A *column* below is a position in `gallery`; as `gallery` ascends, ties by column are ties by
     row index.
 
     Attributes:
         rows: (n, dim) embeddings, float16, float32 or float64, all finite.
-        query: (queries,) ascending row indices that ask.
-        gallery: (columns,) ascending row indices that may be found.
-        own_column: (queries,) the column that is the query itself, -1 where it is not in `gallery`.
+        query: (queries,) ascending row indices.
+        gallery: (columns,) ascending row indices.
+        own_column: (queries,) the column of the query itself, -1 where it is not in `gallery`.
     """
 
     rows: NDArray[Any]
@@ -52,7 +52,7 @@ class Points:
         return math.frexp(max(float(self.rows.max()), -float(self.rows.min())))[1]
 
     def scaled(self, rows: slice | Integers) -> Floats:
-        """(rows, dim) in float64, divided by the power of two: exact but for numbers next to the smallest."""
+        """(rows, dim) in float64, divided by the power of two: exact except for subnormal numbers."""
         wide = self.rows[rows].astype(np.float64)
         if abs(self.exponent) > _LARGEST_FACTOR:
             return np.ldexp(wide, -self.exponent)
@@ -60,34 +60,34 @@ class Points:
         return wide
 
     def is_whole(self, digits: int) -> bool:
-        """Whether all numbers are whole multiples of the power of two so many binary digits below `exponent`."""
+        """Whether all numbers are whole multiples of the power of two that is `digits` below `exponent`."""
         parts = (self.scaled(slice(start, start + _ROWS_AT_ONCE)) for start in range(0, len(self.rows), _ROWS_AT_ONCE))
         return all(bool((part * 2.0**digits % 1 == 0).all()) for part in parts)
 
     @property
     def others(self) -> Integers:
-        """(queries,) how many gallery items are there for each query besides itself."""
+        """(queries,) number of gallery items besides the query itself."""
         return len(self.gallery) - (self.own_column >= 0).astype(np.int64)
 
 
 def check_points(embeddings: Embeddings, query: ArrayLike | None, gallery: ArrayLike | None) -> Points:
-    """Check embeddings and masks.
+    """Embeddings and masks, checked.
 
     Args:
         embeddings: (n, dim) array or tensor on any device, of floats, or of integers that floats hold exactly.
-        query: (n,) boolean mask of the rows that ask; None: all.
-        gallery: (n,) boolean mask of the rows that may be found; None: all.
+        query: (n,) boolean mask of the queries; None: all rows.
+        gallery: (n,) boolean mask of the gallery; None: all rows.
 
     Raises:
         ValueError: Wrong number of dimensions, fewer than two rows, no columns, a number that is
-            not finite, a mask of another length or kind, or an empty one.
-        TypeError: Embeddings that are no numbers of these types.
+            not finite, or a mask that is empty or of another length or kind.
+        TypeError: Embeddings of other types.
     """
     rows = _as_matrix(embeddings)
-    asking = _as_indices(query, "query", len(rows))
-    found = _as_indices(gallery, "gallery", len(rows))
-    position = np.minimum(np.searchsorted(found, asking), len(found) - 1)
-    return Points(rows, asking, found, np.where(found[position] == asking, position, -1))
+    queries = _as_indices(query, "query", len(rows))
+    columns = _as_indices(gallery, "gallery", len(rows))
+    position = np.minimum(np.searchsorted(columns, queries), len(columns) - 1)
+    return Points(rows, queries, columns, np.where(columns[position] == queries, position, -1))
 
 
 def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
@@ -112,10 +112,12 @@ def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
 
 
 def _as_floats(integers: NDArray[Any]) -> NDArray[Any]:
-    """The same numbers as floats of the smaller type that holds all of them; ValueError if none does."""
+    """The numbers as floats of the smallest type that holds all of them; ValueError if none does."""
     most = max((abs(int(number)) for number in (integers.min(initial=0), integers.max(initial=0))), default=0)
     if most > _LARGEST_WHOLE[np.float64]:
-        raise ValueError(f"embeddings hold integers up to {most}, which no float holds: divide them by a power of two")
+        raise ValueError(
+            f"embeddings hold integers up to {most}, which no floating type holds exactly: divide by a power of two"
+        )
     return integers.astype(np.float32 if most <= _LARGEST_WHOLE[np.float32] else np.float64)
 
 
@@ -156,9 +158,9 @@ def squared_distances(points: Points, queries: Integers, columns: Integers) -> F
 
     The difference of the two rows, its squares and their sum, each in float64, on the rows as
     given (no centring: differences of float32 numbers are then exact or correctly rounded). A
-    value depends on its two rows alone, never on the pair's place among others nor on the backend,
+    value depends on its two rows alone, never on the pair's place among others or on the backend,
     so equal pairs of rows tie exactly. Rows so large or small that squares would overflow or
-    underflow are first multiplied by one power of two. Distances are then exact but for rounding
+    underflow are first multiplied by a common power of two. Distances are then exact up to rounding
     down to 2^-500; below 2^-511 they lose digits and their order, below 2^-538 they are 0.
 
     Args:

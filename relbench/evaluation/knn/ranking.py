@@ -1,4 +1,4 @@
-"""The pass over blocks of keys: at which places of each query's neighbours is its class?"""
+"""The pass over blocks of keys: places of each query's class among its neighbours."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,11 +17,11 @@ from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, s
 
 Progress = Callable[[int], None]
 
-_WHOLE_GALLERY = 8  # where more than one of so many items is of the class, all are put in order
-_FEWEST_TO_SAMPLE = 256  # queries for which it is worth while to choose the type of the keys
+_WHOLE_GALLERY = 8  # where more than 1 item in 8 is of the class, the whole gallery is sorted
+_FEWEST_TO_SAMPLE = 256  # queries: fewer are not worth a sample
 _SAMPLE = 32
-_FEWEST_REPEATS = 2  # of each row of the gallery: then looking at distinct rows is worth finding them
-_SHARE_UNSURE = 128  # where more than one of so many items is left undecided, float64 keys are cheaper
+_FEWEST_REPEATS = 2  # of each gallery row: with more, distinct rows are worth finding
+_SHARE_UNSURE = 128  # where more than 1 item in 128 is undecided, float64 keys are cheaper
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,12 @@ class Classes:
 
     @cached_property
     def positives(self) -> Integers:
-        """(queries,) how many other gallery items are of the query's class."""
+        """(queries,) number of other gallery items of the query's class."""
         own = (self.points.own_column >= 0).astype(np.int64)
         return np.asarray(self._count[self.of_query] - own)
 
     def members(self, queries: Integers) -> tuple[Integers, Integers]:
-        """Pairs of a place in `queries` and a column of its class (its own column included)."""
+        """Pairs of a place in `queries` and a column of its class, its own column included."""
         count = self._count[self.of_query[queries]]
         start = (np.cumsum(self._count) - self._count)[self.of_query[queries]]
         row = np.repeat(np.arange(len(queries)), count)
@@ -81,13 +81,13 @@ class Classes:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was found for some queries.
+    """Results of some queries.
 
     Attributes:
         queries: (rows,) positions in `points.query`.
         rank: (rows,) place of the nearest item of the query's class, from 1; 0 where there is none
             or it is beyond the depth.
-        shares: (2, rows) R-precision and average precision; NaN without a partner.
+        shares: (2, rows) R-precision and average precision; NaN without positives.
     """
 
     queries: Integers
@@ -97,15 +97,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """One pass over the blocks of keys.
+    """A pass over the blocks of keys.
 
-    Only the R nearest are put in order, R being the size of the query's class: few. Further out a
-    rank needs no order, it is one more than the number of nearer items, and that is counted. Where
-    R is no small part of the gallery, all of it is put in order, by float64 keys.
+    Only the R nearest are sorted, R being the number of positives, which is small. Further out a rank
+    needs no order: it is one more than the number of nearer items, which are counted. Where R is no
+    small part of the gallery, the whole gallery is sorted, by float64 keys.
 
     Attributes:
-        search: Where keys come from.
-        classes: What is correct.
+        search: Source of the keys.
+        classes: Classes of queries and gallery.
         depth: The largest K.
         positives: (queries,) R.
     """
@@ -128,7 +128,7 @@ class Evaluation:
         return Outcome(np.arange(len(self.positives)), rank, shares)
 
     def _outcomes(self) -> Iterator[Outcome]:
-        """By size of the class, so that queries of a block need about equally many neighbours."""
+        """Results by size of the class, so that queries of a block need similar numbers of neighbours."""
         large = self.positives * _WHOLE_GALLERY > len(self.search.points.gallery)
         octaves = np.where(large, -1, np.frexp(self.positives)[1])
         for octave in np.unique(octaves):
@@ -139,7 +139,7 @@ class Evaluation:
                 yield from self._nearest_in_order(queries)
 
     def _nearest_in_order(self, queries: Integers) -> Iterator[Outcome]:
-        """Evaluate queries for which the R nearest are put in order, in the way that a sample of them shows best."""
+        """Evaluate queries by sorting their R nearest, in the way that a sample of them shows to be cheapest."""
         if not self._many_unsure(queries):
             return self.search.map_blocks(self._block, queries)
         if self.search.distinct.repeats > _FEWEST_REPEATS or self.search.distinct.whole:
@@ -147,7 +147,7 @@ class Evaluation:
         return self.search.map_blocks(self._block, queries, np.float64)
 
     def _many_unsure(self, queries: Integers) -> bool:
-        """Whether float32 keys leave so many items undecided that others are worth their time."""
+        """Whether float32 keys leave so many items undecided that float64 keys or distinct rows are cheaper."""
         if len(queries) < _FEWEST_TO_SAMPLE:
             return False
         sample = queries[:: len(queries) // _SAMPLE]
@@ -155,7 +155,7 @@ class Evaluation:
         return unsure * _SHARE_UNSURE > len(sample) * len(self.search.points.gallery)
 
     def _unsure(self, queries: Integers, keys: Keys) -> int:
-        """How many items would have to be compared one by one."""
+        """Number of items that would have to be compared one by one."""
         slack, most = self.search.slack(queries, keys), self._most(queries)
         found, crowded = select(queries, keys, slack, key_limit(keys, slack, most), self.search.most(most))
         unsure = found.near_next & self._matters(found)[:, 1:]
@@ -177,7 +177,7 @@ class Evaluation:
         return out
 
     def _block(self, queries: Integers, keys: Keys) -> Outcome:
-        """Evaluate the queries of one block; ranks may pass the depth, shares are 0 without a partner."""
+        """Evaluate the queries of a block; ranks may exceed the depth, shares are 0 without positives."""
         out = _nothing(queries)
         first = self._first_key(queries, keys)
         slack = self.search.slack(queries, keys)
@@ -190,14 +190,14 @@ class Evaluation:
         return out
 
     def _first_key(self, queries: Integers, keys: Keys) -> Floats:
-        """(rows,) the smallest key of the class; infinite without a partner."""
+        """(rows,) the smallest key of the class; infinite without positives."""
         row, column = self.classes.members(queries)
         first = np.full(len(queries), np.inf)
         np.minimum.at(first, row, keys[row, column])
         return first
 
     def _order_nearest(self, out: Outcome, rows: Integers, keys: Keys, limit: Keys) -> Integers:
-        """Fill in rows with a hit among the R nearest; returns the rows too crowded for that."""
+        """Fill in rows with a hit among the R nearest; returns the rows that are too crowded."""
         queries = out.queries[rows]
         slack = self.search.slack(queries, keys)
         found, crowded = select(queries, keys, slack, limit, self.search.most(self._most(out.queries)))
@@ -224,12 +224,12 @@ class Evaluation:
         precision = np.cumsum(hits, axis=1, dtype=np.float64)
         precision /= places
         precision *= hits
-        # one after another, so that the width of the padding can't change a rounding
+        # in sequence, so that the width of the padding can't change the rounding
         summed = np.cumsum(precision, axis=1, out=precision)[:, -1:].sum(axis=1)
         out.shares[:, rows] = np.stack([count_per_row(hits), summed]) / wanted
 
     def _count_nearer(self, out: Outcome, rows: Integers, keys: Keys, first: Floats) -> Integers:
-        """Fill in ranks up to the depth by counting; returns the rows too crowded for that."""
+        """Fill in ranks up to the depth by counting; returns the rows that are too crowded."""
         queries = out.queries[rows]
         slack = self.search.slack(queries, keys)
         low, high = ((first + shift).astype(keys.dtype) for shift in (-slack, slack))
@@ -254,7 +254,7 @@ class Evaluation:
         return firsts[np.searchsorted(row[firsts], places)] - np.searchsorted(row, places)
 
     def _order_all(self, out: Outcome, rows: Integers) -> None:
-        """Fill in rows that need many neighbours, or whose neighbours are (nearly) equal in masses."""
+        """Fill in rows that need many neighbours, or that have many (nearly) equal neighbours."""
         if len(rows):
             queries = out.queries[rows]
             most = max(self.depth, self._most(queries))
@@ -264,10 +264,10 @@ class Evaluation:
 
 
 def _nothing(queries: Integers) -> Outcome:
-    """What is found for queries before anything is."""
+    """Empty results, to be filled in."""
     return Outcome(queries, np.zeros(len(queries), np.int64), np.zeros((2, len(queries))))
 
 
 def _rows(keys: Keys, rows: Integers) -> Keys:
-    """Some rows, without a copy where it is all of them."""
+    """Some rows; no copy where all are selected."""
     return keys if len(rows) == len(keys) else keys[rows]

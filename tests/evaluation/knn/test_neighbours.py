@@ -256,7 +256,9 @@ def test_refusals(rows, k, options, message):
 
 
 def test_integers_that_no_float_holds_are_refused():
-    with pytest.raises(ValueError, match=f"embeddings hold integers up to {2**60}, which no float holds"):
+    with pytest.raises(
+        ValueError, match=f"embeddings hold integers up to {2**60}, which no floating type holds exactly"
+    ):
         nearest(np.array([[0], [1], [2**60]]), 1)
 
 
