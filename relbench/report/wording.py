@@ -32,8 +32,8 @@ RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏ�
 
 
 def metric_name(metric: str) -> str:
-    """As readers write it: recall@1 is Recall@1."""
-    return NAMES.get(metric, metric.replace(RECALL, "Recall@"))
+    """As readers write it: recall@1 is Recall@1, and worst_class is Worst class."""
+    return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
 
 
 def recall_ranks(method: Method) -> list[int]:

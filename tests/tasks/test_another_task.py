@@ -129,6 +129,17 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, rows):
     assert all(getattr(row, name) == getattr(rows[0], name) for name in same)
 
 
+def test_a_second_stage_goes_on_with_the_batches_that_would_have_come_next(tmp_path, rows, monkeypatch):
+    drawn = []
+    original = NearestMeanTask.sampler
+    monkeypatch.setattr(
+        NearestMeanTask, "sampler", lambda task, *given: drawn.append(given[2]) or original(task, *given)
+    )
+    second = changed(TEACHER, {"initialized_from": TEACHER, "training": changed(TRAINING, {"steps": 2})})
+    run(second, tmp_path / "runs", tmp_path / "data", Silent())
+    assert drawn == [0, TRAINING.steps]  # the first is that of the check before the run
+
+
 def test_every_image_is_seen_once_in_an_epoch():
     labels, drawn = torch.arange(48) // 12, find_task(TEACHER.task).sampler
     (first, second) = (list(islice(drawn(labels, seeded(), done, TRAINING), 6)) for done in (0, 6))
