@@ -15,7 +15,7 @@ from relbench.models import check_weights
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks import find_task
-from relbench.training.assemble import try_terms
+from relbench.training.assemble import try_terms, where_losses_may_be_built
 
 
 def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, data_set: DataSet) -> None:
@@ -58,7 +58,7 @@ def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set:
     for settings in dict.fromkeys(one.task for one in kinds):
         find_task(settings, data_set).check(table)
     for one in kinds:
-        try_terms(one, data_set.channels, len(classes))
+        where_losses_may_be_built(one, try_terms, one, data_set.channels, len(classes))
 
 
 def _kinds(experiments: Sequence[Experiment]) -> Collection[Experiment]:

@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import threading
 from dataclasses import dataclass
 
 import pytest
@@ -10,6 +11,7 @@ from typer.testing import CliRunner
 import relbench.cli.console
 import relbench.data.download.card
 import relbench.data.download.mirrors
+import relbench.losses.worker
 from relbench.cli.main import app
 from relbench.data.glyphs.glyphs import Glyphs
 
@@ -33,6 +35,14 @@ def data_folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("datasets")
     Glyphs(size=28, train_classes=None, test_classes=None, distortion=1.0, folder=folder / "glyphs")
     return folder
+
+
+@pytest.fixture
+def in_a_worker(monkeypatch):
+    """Let this process execute users' code, as the worker processes do."""
+    here = threading.Event()
+    here.set()
+    monkeypatch.setattr(relbench.losses.worker, "_HERE", here)
 
 
 @dataclass

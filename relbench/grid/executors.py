@@ -21,6 +21,7 @@ import torch
 
 from relbench.experiment import Experiment
 from relbench.files import atomic_write
+from relbench.losses.worker import work_here
 from relbench.memory import ADVICE, is_out_of_memory
 from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended
 from relbench.results.records import Row
@@ -274,6 +275,7 @@ class _Process:
 def _serve(connection: Connection) -> None:
     """Make runs until nobody wants any more; does not outlive the parent."""
     die_with_parent()
+    work_here()
     while True:
         try:
             job: Job = connection.recv()

@@ -32,7 +32,7 @@ from relbench.losses.triplet import (
     positive_pairs,
     triplet_margin,
 )
-from relbench.losses.user import guarded, own_loss, read_own
+from relbench.losses.user import guarded, own_loss, read_own, user_loss
 
 __all__ = [
     "INPUTS",
@@ -186,13 +186,13 @@ def find_loss(name: str, source: str = "") -> Loss:
 
     Args:
         name: a key of `LOSSES`, or "pml:" and the name of a loss of pytorch-metric-learning.
-        source: Python source of a user's loss; see `own_loss`. It is executed.
+        source: Python source of a user's loss; see `own_loss`. A worker process executes it.
 
     Raises:
         ValueError: there is no such loss; the message suggests close names.
     """
     if source:
-        return own_loss(name, source)
+        return user_loss(name, source)
     if name.startswith(PREFIX):
         return pml_entry(name.removeprefix(PREFIX))
     return LOSSES[lookup(name, [*LOSSES, f"{PREFIX}<name>"], "loss")]

@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 from relbench.experiment import EMBEDDING
 from relbench.losses.entry import Loss
 from relbench.losses.inputs import INPUTS, Batch, Shapes, TeacherOutputs, made_up_batch
-from relbench.losses.user import blame_user_code, torch_state_unchanged
+from relbench.losses.user import DescribedLoss, blame_user_code, own_loss, torch_unchanged
+from relbench.losses.worker import execute
 from relbench.seeding import seeded
 
 _RANDOM = "random embeddings"
@@ -20,6 +21,9 @@ _REACHES = "gradient to the student"
 _KEEP_FINITE = (
     "equal rows have distance 0: keep it out of roots, logarithms and divisors, with clamp_min before, not after"
 )
+
+
+RUN = ("student_dim", "teacher_dim", "batch_size", "images_per_class", "unit_length", "num_classes", "device")
 
 
 def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
@@ -43,7 +47,7 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     beforehand: then they are of standard normal coordinates. Draws nothing from torch's global generators.
 
     Args:
-        entry: of an own loss; its code is executed.
+        entry: of a user's loss; its code is executed, in a worker process where only its description is known here.
         options: as in the experiment's term.
         student_dim: dimension of the student's embeddings.
         teacher_dim: of the teacher's.
@@ -56,6 +60,10 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     Raises:
         ValueError: an option is wrong, or a check failed; one line with the loss, the check, the batch, and what to do.
     """
+    if isinstance(entry, DescribedLoss):
+        run = (student_dim, teacher_dim, batch_size, images_per_class, unit_length, num_classes, device)
+        execute(repr(entry.name), _try_there, entry.name, entry.text, dict(options), dict(zip(RUN, run, strict=True)))
+        return
     dims = ({EMBEDDING: torch.Size([dim])} for dim in (student_dim, teacher_dim))
     shapes, generator = Shapes(num_classes, *dims), torch.Generator().manual_seed(0)
     facts = shapes.facts(seed=0)
@@ -66,8 +74,12 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     for case, ours, theirs in _cases(student, teacher, images_per_class):
         seen = replace(batch, embeddings=ours, taught=TeacherOutputs(theirs, {}))
         loss = entry.build(**given)
-        with seeded(0), torch_state_unchanged(entry.name, entry.source):
+        with seeded(0), torch_unchanged(entry.name, entry.source):
             _Trial(entry, case, loss.to(device) if isinstance(loss, nn.Module) else loss).run(seen, device)
+
+
+def _try_there(name: str, text: str, options: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    try_loss(own_loss(name, text), options, **run)
 
 
 def _cases(student: Tensor, teacher: Tensor, images_per_class: int) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -1,6 +1,7 @@
 """Losses that are not relbench's: a function or a class in one file of Python, named on the command line.
 
-Naming such a file runs its code, with all rights of whoever names it. Nothing else in relbench executes code that came
+Naming such a file runs its code, with all rights of whoever names it, in worker processes alone: a command learns about
+the loss from one (`relbench.losses.worker`), runs are made in others. Nothing else in relbench executes code that came
 as text. The text is kept with the run and is all that a run knows of the file: it does not go back to the path.
 """
 
@@ -12,21 +13,22 @@ import sys
 from ast import AST, ClassDef, FunctionDef, Import, ImportFrom, parse, walk
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from importlib.util import find_spec
 from itertools import takewhile
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
-from typing import Any, TypeGuard, cast
+from typing import Any, NoReturn, TypeGuard, cast
 
-import torch
 from torch import Tensor, nn
 
 from relbench.lookup import hint
 from relbench.losses.entry import RESERVED, Loss
 from relbench.losses.inputs import INPUTS
 from relbench.losses.pml import PREFIX
+from relbench.losses.worker import execute, is_worker, torch_settings
 from relbench.seeding import seeded
 
 LARGEST_FILE = 2**20
@@ -35,24 +37,6 @@ LARGEST_FILE = 2**20
 OWN_INPUTS = tuple(name for name, one in INPUTS.items() if one.requires <= {"teacher"})
 """Which of `INPUTS` the parameters of an own loss can be: what needs neither layers nor a classifier."""
 
-
-def _flag(holder: Any, name: str) -> tuple[Callable[[], Any], Callable[[Any], object]]:
-    return partial(getattr, holder, name), partial(setattr, holder, name)
-
-
-_TORCH: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
-    "the default dtype": (torch.get_default_dtype, torch.set_default_dtype),
-    "the default device": (torch.get_default_device, torch.set_default_device),
-    "the number of threads": (torch.get_num_threads, torch.set_num_threads),
-    "the gradient mode": (torch.is_grad_enabled, torch.set_grad_enabled),
-    "the precision of products": (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
-    "the choice of algorithms": (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
-    "the use of oneDNN": _flag(torch.backends.mkldnn, "enabled"),
-    "the use of cuDNN": _flag(torch.backends.cudnn, "enabled"),
-    "cuDNN's benchmark": _flag(torch.backends.cudnn, "benchmark"),
-    "cuDNN's precision": _flag(torch.backends.cudnn, "allow_tf32"),
-}
-"""What code can change for everybody in a process: how it is read, and set."""
 
 _FORMS = "(student, teacher), (student, teacher, labels) or (embeddings, labels), and then generator, for random draws"
 _ONE_FILE = "only this file is kept with a run, so it can import installed packages, but no other file from its folder"
@@ -83,6 +67,72 @@ def read_own(spec: str) -> tuple[str, str]:
     source = _text(Path(path))
     _refuse_neighbours(name, source, {Path(path).parent.resolve(), Path.cwd()})
     return name, source
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescribedLoss(Loss):
+    """What a command knows of a user's loss; only worker processes can build it.
+
+    Attributes:
+        text: of the file.
+    """
+
+    text: str
+
+
+def user_loss(name: str, source: str) -> Loss:
+    """A user's loss, as far as this process may know it: the loss itself in a worker process, else its description.
+
+    Args:
+        name: "my_loss:MyLoss", as from `read_own`.
+        source: text of the file.
+
+    Raises:
+        ValueError: as `own_loss`; or the code ends its process, or does not return.
+    """
+    return own_loss(name, source) if is_worker() else _described(name, source)
+
+
+@lru_cache(maxsize=64)
+def _described(name: str, source: str) -> DescribedLoss:
+    told = execute(repr(name), _description, name, source)
+    any_value = inspect.Parameter("any", inspect.Parameter.KEYWORD_ONLY, annotation=Any)
+    defaults = {True: any_value.replace(default=None), False: any_value}
+    return DescribedLoss(
+        name=name,
+        summary=told["summary"],
+        source=told["source"],
+        takes=tuple(told["takes"]),
+        options={option: defaults[optional].replace(name=option) for option, optional in told["options"].items()},
+        make=partial(_refuse_to_build, name),
+        verify=partial(_check_there, name, source),
+        text=source,
+    )
+
+
+def _description(name: str, source: str) -> dict[str, Any]:
+    """What a command learns of a loss; executes the text."""
+    entry = own_loss(name, source)
+    optional = {name: option.default is not option.empty for name, option in entry.options.items()}
+    return {
+        "summary": entry.summary[:_LONGEST_MESSAGE],
+        "source": entry.source,
+        "takes": entry.takes,
+        "options": optional,
+    }
+
+
+def _check_there(name: str, source: str, options: Mapping[str, Any]) -> None:
+    """Types of options are known where the text is executed."""
+    execute(repr(name), _check_here, name, source, dict(options))
+
+
+def _check_here(name: str, source: str, options: Mapping[str, Any]) -> None:
+    own_loss(name, source).check(options)
+
+
+def _refuse_to_build(name: str, **_: Any) -> NoReturn:
+    raise RuntimeError(f"the loss {name!r} of a user's is built in worker processes only")
 
 
 @lru_cache(maxsize=64)
@@ -294,31 +344,31 @@ def _executed(name: str, source: str) -> ModuleType:
     module.__file__, module.__package__ = f"<{file}>", ""
     linecache.cache[module.__file__] = (len(source), None, source.splitlines(keepends=True), module.__file__)
     sys.modules[module.__name__] = module
-    with torch_state_unchanged(name, file), blame_user_code(name, file):
+    with torch_unchanged(name, file), blame_user_code(name, file):
         exec(compile(source, module.__file__, "exec"), vars(module))  # noqa: S102 - the user named the file to be run
     return module
 
 
 @contextmanager
-def torch_state_unchanged(name: str, file: str) -> Iterator[None]:
-    """Refuse code that changes what torch does for everybody: other runs are computed in the same process.
+def torch_unchanged(name: str, file: str) -> Iterator[None]:
+    """Refuse code that changes what torch does for everything else: runs of other losses are not trained like that.
+
+    It is not undone: the process that has executed the code is good for nothing else.
 
     Args:
         name: of the loss.
         file: its file, as `Loss.source` names it.
 
     Raises:
-        ValueError: the code did so; it is undone.
+        ValueError: the code did so.
     """
-    before = {what: get() for what, (get, _) in _TORCH.items()}
+    before = torch_settings()
     yield
-    changed = [what for what, (get, _) in _TORCH.items() if get() != before[what]]
-    for what in changed:
-        _TORCH[what][1](before[what])
+    changed = [what for what, setting in torch_settings().items() if setting != before[what]]
     if changed:
         raise ValueError(
-            f"loss {name!r}: {_label(file)} changes {' and '.join(changed)} of torch, which other runs in the same "
-            "process would use: leave it unchanged"
+            f"loss {name!r}: {_label(file)} changes {' and '.join(changed)} of torch, which the rest of its run would "
+            "use, unlike the runs that it is compared with: leave it unchanged"
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -17,12 +17,14 @@ from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment, Net, Term, Training, changed
 from relbench.losses import Batch, Shapes, class_centres, find_loss, guarded, made_up_batch
 from relbench.losses.inputs import Requirement
+from relbench.losses.worker import execute
 from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
 from relbench.training.trainer import TrainingData, TrainingSetup
 
+Result = TypeVar("Result")
 TRIAL_ROWS = 32  # of maps, which are large; no loss of maps finds so many too few
 
 
@@ -197,6 +199,24 @@ def table_data(
         views=source.train_batch,
         validate=validate,
     )
+
+
+def where_losses_may_be_built(experiment: Experiment, function: Callable[..., Result], *arguments: Any) -> Result:
+    """Call a function that builds a run's losses: in a worker process where one of them is a user's, else here.
+
+    Args:
+        experiment: the run.
+        function: is found by its name in the worker. Returns what JSON can say.
+        arguments: for the function.
+
+    Raises:
+        ValueError: as the function, or the user's code ends its process or does not return.
+    """
+    users = [repr(term.loss) for term in experiment.terms if term.source]
+    if not users:
+        return function(*arguments)
+    result: Result = execute(", ".join(users), function, *arguments)
+    return result
 
 
 def requirements(experiment: Experiment) -> frozenset[Requirement]:

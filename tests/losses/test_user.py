@@ -81,7 +81,7 @@ def test_a_file_becomes_an_entry(tmp_path: Path):
     name, source = read_own(f"{written(tmp_path, README_EXAMPLE)}:soft_neighbours")
     assert (name, source) == ("my_loss:soft_neighbours", README_EXAMPLE)
     entry = own_loss(name, source)
-    assert entry is find_loss(name, source)
+    assert entry.takes == find_loss(name, source).takes
     assert entry.name == name
     assert entry.takes == ("student", "teacher")
     assert entry.needs_teacher
@@ -301,7 +301,8 @@ def test_another_process_rebuilds_the_loss_from_name_and_text_alone(tmp_path: Pa
     name, source = read_own(f"{path}:Projected")
     Path(path).unlink()
     script = (
-        "import json, sys, torch; from relbench.losses import find_loss\n"
+        "import json, sys, torch; from relbench.losses import find_loss, worker\n"
+        "worker.work_here()\n"
         "name, source, rows, facts = json.load(sys.stdin); entry = find_loss(name, source)\n"
         "loss = entry.build(**{key: facts[key] for key in entry.needs})\n"
         "print(loss(*(torch.tensor(rows[key]) for key in entry.takes)).item())"
@@ -511,18 +512,37 @@ GLOBALS = {
 }
 
 
+@pytest.fixture
+def torch_put_back():
+    """As only the process of a worker ends with what a user's code has done to torch."""
+    before = torch.get_default_dtype(), torch.get_num_threads(), torch.backends.cudnn.benchmark
+    yield
+    torch.set_default_dtype(before[0])
+    torch.set_num_threads(before[1])
+    torch.backends.cudnn.benchmark = before[2]
+    torch.backends.mkldnn.enabled = True
+    torch.set_grad_enabled(True)
+
+
+def changing(line: str) -> str:
+    return f"import torch\n{line}\ndef f(student, teacher): return student.sum()\n"
+
+
+@pytest.mark.usefixtures("torch_put_back")
 @pytest.mark.parametrize(("line", "what"), GLOBALS.items())
-def test_what_torch_does_for_everybody_is_left_alone(line: str, what: str):
-    before = (
-        torch.get_default_dtype(),
-        torch.backends.mkldnn.enabled,
-        torch.get_num_threads(),
-        torch.is_grad_enabled(),
-    )
-    source = f"import torch\n{line}\ndef f(student, teacher): return student.sum()\n"
-    assert f"my_loss.py changes {what} of torch" in refused(own_loss, "my_loss:f", source)
-    after = (torch.get_default_dtype(), torch.backends.mkldnn.enabled, torch.get_num_threads(), torch.is_grad_enabled())
-    assert after == before
+def test_what_torch_does_for_everything_else_is_left_alone(line: str, what: str):
+    assert f"my_loss.py changes {what} of torch" in refused(own_loss, "my_loss:f", changing(line))
+
+
+def test_a_command_is_not_touched_by_what_a_users_code_does_to_torch():
+    """And the worker that has executed it is not asked again."""
+    line = "torch.set_default_dtype(torch.float64); torch.set_num_threads(3); torch.set_grad_enabled(False)"
+    before = (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled())
+    message = refused(find_loss, "my_loss:f", changing(line))
+    assert "changes the default dtype and the number of threads and the gradient mode of torch" in message
+    assert (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled()) == before
+    ours = "import torch\nassert torch.get_default_dtype() == torch.float32\n"
+    assert find_loss("my_loss:f", ours + "def f(student, teacher): return student.sum()\n").needs_teacher
 
 
 @pytest.mark.parametrize("option", ["weight", "layers", "loss", "source"])

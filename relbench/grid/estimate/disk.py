@@ -10,7 +10,7 @@ from relbench.grid.estimate.calibration import untrained
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import build_embedder
 from relbench.training import Objective
-from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
+from relbench.training.assemble import classifier_of, shapes_of, weighted_losses, where_losses_may_be_built
 from relbench.training.trainer import LOG_ENTRIES, STREAMS
 
 NUMBER = 4  # bytes
@@ -25,7 +25,8 @@ def folder_size(experiment: Experiment, counts: ImageCounts) -> int:
     """Bytes of checkpoint, embeddings and row."""
     history = min(experiment.training.steps, LOG_ENTRIES) * ENTRY * (2 + len(experiment.terms))
     row = REST + history + CLASS * counts.test_classes
-    return _checkpoint(experiment, counts) + history + _embeddings(experiment, counts) + row
+    checkpoint = where_losses_may_be_built(experiment, _checkpoint, experiment, counts)
+    return checkpoint + history + _embeddings(experiment, counts) + row
 
 
 def _embeddings(experiment: Experiment, counts: ImageCounts) -> int:

@@ -6,6 +6,8 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from typing import TypeVar
 
+from relbench.losses.worker import silence, work_here
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -39,6 +41,8 @@ def in_time(work: Callable[[Item], Result], items: Sequence[Item], seconds: floa
 
 
 def _send_results(work: Callable[[Item], Result], items: Sequence[Item], sender: Connection) -> None:
+    silence()
+    work_here()
     for item in items:
         try:
             sender.send(work(item))

@@ -231,6 +231,7 @@ def mine(student, teacher):
 """
 
 
+@pytest.mark.usefixtures("in_a_worker")
 def test_a_loss_of_the_users_that_fails_is_one_line():
     """As it is where runs are made: its backward pass is first seen here."""
     experiment = changed(STUDENT, {"terms": (Term(loss="mine:mine", source=FAILING),)})
