@@ -15,6 +15,8 @@ import relbench.tasks
 from relbench.data import DataSet
 from relbench.data.table import Shape, checked, counts, table_hash
 from relbench.experiment import Data, Experiment, GlyphTransform, Net, Term, Training, changed
+from relbench.grid.estimate import ImageCounts, Rates, estimated
+from relbench.grid.estimate.calibration import PART, kind_of
 from relbench.preflight import check_runs
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
@@ -172,6 +174,16 @@ def test_a_network_measured_by_another_task_than_it_was_trained_for(tmp_path, ro
     assert asked[0] == asked[1]
     assert len({one.fingerprint for one in asked}) == 2
     assert found[2].counts != found[0].counts
+
+
+@pytest.mark.parametrize(("kind", "growth"), [("nearest_mean", 1), ("retrieval", 2)])
+def test_an_estimate_scales_with_the_images_as_the_task_does(kind, growth):
+    """Three validations of 16 images and the test of 24; nothing but scoring takes time."""
+    experiment = changed(TEACHER, {"task": {"kind": kind}})
+    images = ImageCounts(classes=4, train=48, validation=16, test=24, test_classes=4, channels=1, text=40)
+    rates = Rates(step=0.0, image=0.0, view=0.0, scoring=0.5, measured=PART)
+    found = estimated([experiment], {experiment.data: images}, (), {kind_of(experiment, 1): rates})
+    assert found[experiment.fingerprint].seconds == 0.5 * (3 * 16**growth + 24**growth)
 
 
 def test_retrieval_refuses_what_another_task_needs(tmp_path, patterns):
