@@ -1,4 +1,4 @@
-"""What is checked before a run begins: what would stop it at its first step, or at its last."""
+"""Checks before a run begins, of all that would stop it at its first step or at its last."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -25,48 +25,50 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         experiments: runs on the same images.
         runs: holds a folder for each run.
         source: of the images.
-        data_set: that they are of.
+        data_set: theirs.
 
     Raises:
-        ValueError: as `check_plan`; or a GPU is asked for where there is none, or pretrained weights can't be had.
-        CheckpointError: a run's own checkpoint, or that of its finished teacher or first stage, is damaged or gone.
+        ValueError: as `check_plan`; or the run needs a GPU where there is none, or pretrained weights that can't be
+        had. CheckpointError: a checkpoint of the run, or of its finished teacher or first stage, is damaged or missing.
     """
-    for device in {one.training.device for one in experiments}:
+    for device in {experiment.training.device for experiment in experiments}:
         check_device(device)
     check_plan(experiments, source.table, data_set)
     _check_checkpoints(experiments, runs, source)
-    for one in _kinds(experiments):
-        _check_weights(one)
+    for experiment in _kinds(experiments):
+        for network in (experiment, *experiment.dependencies.values()):
+            check_weights(network.net)
 
 
 def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set: DataSet) -> None:
-    """Refuse what settings and the table of images show to be impossible; `--dry-run` asks this, too.
+    """Refuse what settings and the table of images show to be impossible; part of `--dry-run`, too.
 
     Args:
-        experiments: runs on the same images; what differs in nothing that matters is checked once.
+        experiments: runs on the same images; runs that differ in nothing that matters here are checked once.
         table: of the images.
-        data_set: that they are of.
+        data_set: theirs.
 
     Raises:
-        ValueError: fewer training classes than a batch needs; what a task refuses of the table; a loss that refuses
-            what it would be given.
+        ValueError: fewer training classes than a batch needs; a table that the task refuses; a loss that refuses its
+            inputs.
     """
     labels, classes = labels_of(table, indices_of(table, "train"))
     kinds = _kinds(experiments)
-    for one in kinds:
-        find_task(one.task).sampler(torch.from_numpy(labels), torch.Generator(), 0, one.training)
-    for settings in dict.fromkeys(one.task for one in kinds):
+    for experiment in kinds:
+        find_task(experiment.task).sampler(torch.from_numpy(labels), torch.Generator(), 0, experiment.training)
+    for settings in dict.fromkeys(experiment.task for experiment in kinds):
         find_task(settings, data_set).check(table)
-    for one in kinds:
-        where_losses_may_be_built(one, try_terms, one, data_set.channels, len(classes))
+    for experiment in kinds:
+        where_losses_may_be_built(experiment, try_terms, experiment, data_set.channels, len(classes))
 
 
 def _kinds(experiments: Sequence[Experiment]) -> Collection[Experiment]:
-    return {_kind(one): one for one in experiments}.values()
+    """Experiments that differ in something that decides whether a run can begin."""
+    return {_kind(experiment): experiment for experiment in experiments}.values()
 
 
 def check_device(device: str) -> None:
-    """Refuse a GPU where there is none; runs for it can be planned all the same.
+    """Refuse a GPU where there is none; runs for a GPU can be planned without one.
 
     Raises:
         ValueError: torch sees no GPU.
@@ -76,23 +78,18 @@ def check_device(device: str) -> None:
 
 
 def _kind(experiment: Experiment) -> str:
-    """All that decides whether a run can begin on given images, such as neither seed nor steps."""
+    """The settings that decide whether a run can begin on given images: not its seed, nor its steps."""
     training, teacher = experiment.training, experiment.teacher
-    networks = [(one.net, one.terms) for one in (experiment, teacher) if one]
+    networks = [(run.net, run.terms) for run in (experiment, teacher) if run]
     return repr((experiment.task, networks, training.batch_size, training.images_per_class))
 
 
-def _check_weights(experiment: Experiment) -> None:
-    for one in (experiment, *experiment.dependencies.values()):
-        check_weights(one.net)
-
-
 def check_evaluated_images(source: ImageSource, progress: Progress) -> None:
-    """Look once at the images that a run would first look at when it has been trained, where files are decoded.
+    """Decode the images that a run would otherwise first decode after its training.
 
     Args:
         source: of the images.
-        progress: wraps the batches that are looked at, for a progress bar.
+        progress: wraps the batches, for a progress bar.
 
     Raises:
         ValueError: an image can't be decoded.
@@ -103,21 +100,21 @@ def check_evaluated_images(source: ImageSource, progress: Progress) -> None:
 
 
 def _check_checkpoints(experiments: Sequence[Experiment], runs: Path, source: ImageSource) -> None:
-    for folder in (RunFolder(runs, one) for one in experiments):
+    for folder in (RunFolder(runs, experiment) for experiment in experiments):
         if folder.checkpoint.exists():
             folder.state()
-    needed = {(what, one.fingerprint): one for each in experiments for what, one in each.dependencies.items()}
-    for (what, _), one in needed.items():
-        row = RunFolder(runs, one).finished()
+    needed = {(what, base.fingerprint): base for run in experiments for what, base in run.dependencies.items()}
+    for (what, _), base in needed.items():
+        row = RunFolder(runs, base).finished()
         if row:
-            load_trained(one, runs, source.shape.channels, what)
-            _check_images(row, one, what, experiments[0], source)
+            load_trained(base, runs, source.shape.channels, what)
+            _check_images(row, base, what, experiments[0], source)
 
 
-def _check_images(row: Row, one: Experiment, what: str, experiment: Experiment, source: ImageSource) -> None:
-    """What is taught on other images than the teacher was trained on would compare nothing."""
-    if one.data == experiment.data and row.data_hash != source.data_hash:
+def _check_images(row: Row, base: Experiment, what: str, experiment: Experiment, source: ImageSource) -> None:
+    """Refuse a teacher or first stage that was trained on other images: the comparison would mean nothing."""
+    if base.data == experiment.data and row.data_hash != source.data_hash:
         raise ValueError(
-            f"the {what} {row.fingerprint} was trained on images other than those that {one.data.name} has now: "
+            f"the {what} {row.fingerprint} was trained on images other than those that {base.data.name} has now: "
             "restore them, or delete the folder of that run"
         )

@@ -50,10 +50,10 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker)
         experiment: what to run; its teacher must be finished.
         runs: holds a folder for each run.
         data_folder: where data sets live.
-        tracker: is told what the run does.
+        tracker: of the run's progress.
 
     Raises:
-        CheckpointError: a checkpoint is damaged, gone, or another experiment's.
+        CheckpointError: a checkpoint is damaged, missing, or another experiment's.
         OSError: something can't be written.
         DivergedError: a loss or weight is no longer finite.
     """
@@ -75,7 +75,7 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker)
 
 @contextmanager
 def computing(threads: int, precision: Precision) -> Iterator[None]:
-    """Compute on so many threads and in such a precision, as torch's switches have it for the whole process.
+    """Set the process's number of threads and precision inside a `with`, and restore them after it.
 
     Args:
         threads: on the CPU.
@@ -87,7 +87,7 @@ def computing(threads: int, precision: Precision) -> Iterator[None]:
 
 @contextmanager
 def _threads(count: int) -> Iterator[None]:
-    """Compute on so many threads, in torch and in the libraries below numpy and faiss."""
+    """Compute on `count` threads, in torch and in the libraries below numpy and faiss."""
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
@@ -99,7 +99,7 @@ def _threads(count: int) -> Iterator[None]:
 
 @contextmanager
 def _precision(precision: Precision) -> Iterator[None]:
-    """Allow TF32 in products and in convolutions, or forbid it; torch's own default is to allow it in the latter."""
+    """Allow or forbid TF32 in products and convolutions; torch's default allows it in convolutions alone."""
     before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     _allow_tf32(*TF32[precision])
     try:
@@ -238,13 +238,13 @@ def _dependencies(experiment: Experiment, runs: Path) -> dict[str, str]:
 
 
 def _validated(history: Sequence[Mapping[str, float]], step: int, primary: str) -> dict[str, float]:
-    """What was measured on validation images at a step."""
+    """The primary metric on validation images at a step."""
     entry = next(entry for entry in history if entry["step"] == step)
     return {name: value for name, value in entry.items() if name == primary}
 
 
 def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> str:
-    """Store test embeddings, so that a new metric needs no new training; gives their hash."""
+    """Store test embeddings, so that a new metric needs no new training, and return their hash."""
     indices = indices_of(source.table, "test")
     arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
     arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[indices] for column in ("label", "name")}

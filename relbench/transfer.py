@@ -1,7 +1,7 @@
-"""Finished networks, and networks that were never trained, measured on other data sets than their own.
+"""Transfer: networks, finished or never trained, measured on data sets that they were not trained on.
 
-As in Fig. 3 of Relational Knowledge Distillation (arXiv:1904.05068): how well does what was learnt on one data set
-serve retrieval on another one?
+As in Fig. 3 of Relational Knowledge Distillation (arXiv:1904.05068): how well do features of one data set serve
+retrieval on another?
 """
 
 import datetime as dt
@@ -128,14 +128,14 @@ def plan_transfer(asked: TransferSpec, data: Path) -> TransferSpec:
 
 
 def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:
-    """What was measured, if it was.
+    """The finished measurement, if there is one.
 
     Args:
         asked: from `plan_transfer`.
         folder: the study's results.
 
     Raises:
-        ValueError: the file is damaged or another one's.
+        ValueError: the file is damaged or holds another measurement.
     """
     path = _path(asked, folder)
     if not path.exists():
@@ -148,27 +148,25 @@ def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:
 def check_transfers(
     asked: Sequence[TransferSpec], folder: Path, data: Path, progress: Progress
 ) -> tuple[TransferSpec, ...]:
-    """Refuse what could not be measured, before any work.
+    """Measurements still to be made; refuses impossible ones before any work.
 
     Args:
         asked: from `plan_transfer`.
-        folder: the study's results: runs in `runs`, what is measured here in `transfers`.
+        folder: the study's results: runs in `runs`, measurements in `transfers`.
         data: holds the data sets.
-        progress: wraps what is made ready, for a progress bar.
-
-    Returns:
-        What is not measured yet.
+        progress: wraps the preparation, for a progress bar.
 
     Raises:
-        ValueError: a finished one is damaged; a GPU is asked for where there is none; pretrained weights can't be had;
+        ValueError: a finished measurement is damaged; there is no GPU where one is needed; pretrained weights can't be
+        had;
             the task can't be measured on the data set.
     """
-    distinct = {one.fingerprint: one for one in asked}.values()
-    waiting = tuple(one for one in distinct if not finished_transfer(one, folder))
-    for one in waiting:
-        check_device(one.device)
-        check_weights(one.net)
-    for settings, task in dict.fromkeys((one.data, one.task) for one in waiting):
+    distinct = {spec.fingerprint: spec for spec in asked}.values()
+    waiting = tuple(spec for spec in distinct if not finished_transfer(spec, folder))
+    for spec in waiting:
+        check_device(spec.device)
+        check_weights(spec.net)
+    for settings, task in dict.fromkeys((spec.data, spec.task) for spec in waiting):
         data_set = find_data_set(settings.name, data)
         find_task(task, data_set).check(data_set.load(settings, data, progress).table)
     return waiting
