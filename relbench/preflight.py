@@ -28,8 +28,8 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         data_set: theirs.
 
     Raises:
-        ValueError: as `check_plan`; or the run needs a GPU where there is none, or pretrained weights that can't be
-        had. CheckpointError: a checkpoint of the run, or of its finished teacher or first stage, is damaged or missing.
+        ValueError: as `check_plan`; or there is no GPU where one is needed, or pretrained weights can't be had.
+        CheckpointError: a checkpoint of the run, or of its finished teacher or first stage, is damaged or missing.
     """
     for device in {experiment.training.device for experiment in experiments}:
         check_device(device)

@@ -158,8 +158,7 @@ def check_transfers(
 
     Raises:
         ValueError: a finished measurement is damaged; there is no GPU where one is needed; pretrained weights can't be
-        had;
-            the task can't be measured on the data set.
+            had; the task can't be measured on the data set.
     """
     distinct = {spec.fingerprint: spec for spec in asked}.values()
     waiting = tuple(spec for spec in distinct if not finished_transfer(spec, folder))

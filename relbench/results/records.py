@@ -146,8 +146,7 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
 
     Raises:
         ValueError: the file can't be read, is truncated, is another kind of record, or has changed since it was
-        written;
-            one line that says what to do.
+            written; one line that says what to do.
     """
     try:
         return _validated(kind, read_regular(path))
