@@ -1,7 +1,7 @@
-"""What a run is: frozen, validated settings and their fingerprint.
+"""Settings of a run: frozen, validated, and named by their fingerprint.
 
-Everything that can change a result stands here and nowhere else; what only changes how soon or where it is computed
-(the results folder, how many runs at once) does not. A misspelt or impossible setting is refused when it is written.
+Everything that can change a result is a setting here and nowhere else; what only changes when or where it is computed
+(the results folder, the number of runs at once) is not. A misspelt or impossible setting is refused when it is written.
 """
 
 import hashlib
@@ -29,23 +29,23 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-# Counts up whenever the code changes the numbers that unchanged settings give, beyond the rounding that differs between
-# machines anyway; old runs are then not reused. Where a single loss changes, so does `Term.revision`, and not this.
+# Counts up whenever the code changes the results of unchanged settings beyond the rounding that differs between machines
+# anyway; old runs are then not reused. Where a single loss changes, `Term.revision` counts up instead.
 CODE_VERSION = 1
 
-EMBEDDING = "embedding"  # the name of the last layer: what is retrieved by
+EMBEDDING = "embedding"  # the name of the last layer, which retrieval compares
 
 LONGEST_SHOWN = 80  # characters of a refused value
 KINDS = ("transform", "glyphs", "photos", "number of classes", "class names")  # parts of a place that nobody writes
 
-LARGEST = 1e30  # float32, in which networks are trained, holds it, and tenfold, too
+LARGEST = 1e30  # float32, in which networks are trained, holds ten times this
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Precision = Literal["32-true", "tf32", "bf16-mixed"]
 
 
-# Renamed settings: the name that files of earlier versions have, and that fingerprints hash, so that a renamed setting
-# leaves finished runs their names.
+# Renamed settings, with their names in files of earlier versions. Fingerprints hash the former names, so that finished
+# runs keep theirs.
 FORMER_NAMES = {
     "training": "protocol",
     "initialized_from": "start",
@@ -60,7 +60,7 @@ FORMER_NAMES = {
 
 
 def renamed(name: str) -> FieldInfo:
-    """A field that files of earlier versions have under its former name, and that is read under either."""
+    """A renamed field, which is read under its name or its former name."""
     return cast("FieldInfo", Field(validation_alias=AliasChoices(name, FORMER_NAMES[name])))
 
 
@@ -126,16 +126,16 @@ ClassSelection = Annotated[
 
 
 class Data(Settings, use_attribute_docstrings=True):
-    """Which images, and how they are shown."""
+    """The images, and how they are shown."""
 
     name: str = "glyphs"
     """The data set; `relbench list` names them."""
     size: Annotated[int, Field(ge=8, le=1024)] = 28
     """Side of the network's input in pixels."""
     train_classes: ClassSelection | None = None
-    """Train on some classes of the split only: the number of the first ones, or their names; null for all."""
+    """Train on some classes of the split only: the number of the first, or their names; null for all."""
     test_classes: ClassSelection | None = None
-    """Test on some classes of the split only: the number of the first ones, or their names; null for all."""
+    """Test on some classes of the split only: the number of the first, or their names; null for all."""
     hold_out: bool = True
     """Hold the validation classes out of training; false trains on all, as papers do, and validates on none."""
     transform: Annotated[Transform, Field(discriminator="kind")] | None = None
@@ -227,12 +227,12 @@ class Net(Settings, use_attribute_docstrings=True):
 
 
 class Term(Settings, use_attribute_docstrings=True):
-    """One summand of the training loss: a loss by name, its weight, its options."""
+    """A term of the objective: a loss by name, its weight, its options."""
 
     loss: str
     """Another loss in its place; `relbench list` names them."""
     weight: PositiveFloat = 1.0
-    """Factor of the loss in the sum that is minimised."""
+    """Factor of the loss in the objective."""
     options: dict[str, JsonValue] = {}
     layers: tuple[str, ...] = ()  # the loss's usual ones are filled in when a run is planned
     """Layers whose maps are compared; empty for the loss's usual ones."""
@@ -241,7 +241,7 @@ class Term(Settings, use_attribute_docstrings=True):
 
 
 class Training(Settings, use_attribute_docstrings=True):
-    """How a network is trained, and which of its states counts."""
+    """The training of a network, and the selection of a step."""
 
     steps: Annotated[int, Field(ge=1, le=10**8)] = 1000
     """Training steps, one batch each."""
@@ -260,17 +260,17 @@ class Training(Settings, use_attribute_docstrings=True):
     validate_every: PositiveInt = 250
     """Steps between two validations; a checkpoint is written at each."""
     selection: Literal["last", "validation"] = "last"
-    """The step that counts: the last, or the best one on validation classes, by the task's primary metric."""
+    """The step that counts: the last, or the best on validation classes, by the task's primary metric."""
     precision: Precision = "32-true"
     """Precision of the computation; 32-true uses no TF32 in products or convolutions."""
     channels_last: bool = False
     """Memory layout of images and weights; true is faster with some GPUs and precisions."""
     log_test_metrics: Annotated[bool, renamed("log_test_metrics")] = False
-    """Measure test classes at each validation too, to show what choosing by them would give."""
+    """Measure test classes at each validation too, to show the effect of choosing by them."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the run computes; `--device` sets it for all runs."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1
-    """Threads on the CPU; another number splits sums differently, and so changes the last digits."""
+    """Threads on the CPU; their number changes the order of sums, and so the last digits."""
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
@@ -282,18 +282,18 @@ class Training(Settings, use_attribute_docstrings=True):
 
 
 class TaskSettings(Settings):
-    """What a run is for. Every task has settings of its own, told apart by `kind`; code for them is in `tasks`."""
+    """The task of a run. Every task has its own settings, distinguished by `kind`; their code is in `tasks`."""
 
     kind: str
 
     @property
     def hashed(self) -> dict[str, Any]:
-        """As fingerprints hash it: the kind, and what has not its default value."""
+        """The task as fingerprints hash it: the kind, and the settings that differ from their defaults."""
         return {"kind": self.kind, **self.model_dump(mode="json", exclude_defaults=True)}
 
 
 class Retrieval(TaskSettings):
-    """Retrieval among images of classes that training never showed."""
+    """Retrieval among images of classes that were not seen in training."""
 
     kind: Literal["retrieval"] = "retrieval"
 
@@ -317,11 +317,11 @@ def _of_its_kind(given: object, info: ValidationInfo) -> object:
 
 
 TaskField = Annotated[SerializeAsAny[TaskSettings], BeforeValidator(_of_its_kind)]
-"""A setting that is any task's."""
+"""A field that holds the settings of any task."""
 
 
 class Experiment(Settings):
-    """One run: from images to one row of results."""
+    """A run, from images to a row of results."""
 
     task: TaskField = Retrieval()
 
@@ -343,18 +343,18 @@ class Experiment(Settings):
             raise ValueError("a loss may occur in `terms` only once: add up its weights")
         first = self.initialized_from
         if first and (first.net, first.seed) != (self.net, self.seed):
-            raise ValueError("a run goes on with the network and the seed that it starts from: make them equal")
+            raise ValueError("a run continues with the network and the seed that it starts from: make them equal")
         return self
 
     @property
     def dependencies(self) -> dict[str, "Experiment"]:
-        """What must be finished before this run can begin, by what it is to it."""
+        """Runs that must be finished before this run can begin, by their part in it."""
         given = {"teacher": self.teacher, "first stage": self.initialized_from}
         return {name: run for name, run in given.items() if run}
 
     @property
     def stages(self) -> tuple["Experiment", ...]:
-        """The trainings that led to the result, this one last."""
+        """The trainings that lead to the result, this run's own last."""
         return (*(self.initialized_from.stages if self.initialized_from else ()), self)
 
     @property
@@ -369,7 +369,7 @@ class Experiment(Settings):
 
     @property
     def fingerprint(self) -> str:
-        """Names the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included.
+        """The name of the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included.
 
         Settings that have their default value are left out, so that a setting added later leaves old runs their names.
         A default that changes must therefore count `CODE_VERSION` up.
@@ -395,7 +395,7 @@ def short_hash(settings: Mapping[str, Any]) -> str:
 
 
 def one_line(error: ValidationError) -> str:
-    """Pydantic's report as one line: where, what was given, what is wrong."""
+    """Pydantic's errors on one line: the setting, its value, and what is wrong."""
     return "; ".join(
         f"{'.'.join(str(part) for part in problem['loc'] if part not in KINDS) or 'settings'}"
         f"{_given(problem['input'])}: {problem['msg'].removeprefix('Value error, ')}"
@@ -404,7 +404,7 @@ def one_line(error: ValidationError) -> str:
 
 
 def _given(value: object) -> str:
-    """What was given, where it is short enough to help: not a group of settings, not a whole damaged file."""
+    """A refused value, shortened; "" for a group of settings."""
     text = "" if isinstance(value, BaseModel | Mapping) else f" = {value!r}"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 

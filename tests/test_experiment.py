@@ -210,7 +210,7 @@ def test_fingerprint_ignores_the_order_of_names():
 
 
 def test_fingerprint_is_pinned():
-    """Who changes this makes all finished runs worthless: count RECIPE up if that is meant."""
+    """Who changes this makes all finished runs worthless: count CODE_VERSION up if that is meant."""
     teacher = '{"recipe":1,"terms":[{"loss":"triplet","options":{"margin":0.2}}]}'
     assert TEACHER.fingerprint == hashlib.sha256(teacher.encode()).hexdigest()[:16]
     terms = '[{"loss":"rkd_distance"},{"loss":"rkd_angle","weight":2.0}]'
@@ -287,7 +287,7 @@ def test_views_of_two_kinds_are_refused(first, second, message):
 
 
 def test_defaults_are_pinned():
-    """They are left out of the fingerprint: who changes one must count RECIPE up, who adds one adds it here."""
+    """They are left out of the fingerprint: who changes one must count CODE_VERSION up, who adds one adds it here."""
     data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "content": ""}
     data |= {"hold_out": True, "transform": None}
     assert GlyphTransform().model_dump() == {"kind": "glyphs", "distortion": 1.0}

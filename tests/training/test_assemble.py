@@ -1,4 +1,4 @@
-"""From terms to what is minimised: each loss is built with what the run knows, and tried before any work."""
+"""From terms to the objective: each loss is built with what the run knows, and tried before any work."""
 
 from pathlib import Path
 

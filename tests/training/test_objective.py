@@ -1,4 +1,4 @@
-"""What is minimised: what each loss is given, where gradients go, what is trained and saved."""
+"""The objective: the inputs of each loss, where gradients go, what is trained and saved."""
 
 import pytest
 import torch
