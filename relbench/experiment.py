@@ -29,7 +29,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import to_json
 
-# Counts up whenever the code changes the results of unchanged settings beyond the rounding that differs between machines
+# Counts up whenever the code changes the results of unchanged settings beyond rounding, which differs between machines
 # anyway; old runs are then not reused. Where a single loss changes, `Term.revision` counts up instead.
 CODE_VERSION = 1
 
@@ -369,7 +369,7 @@ class Experiment(Settings):
 
     @property
     def fingerprint(self) -> str:
-        """The name of the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's included.
+        """The name of the run's folder and row: 16 hexadecimal digits of the hash of all settings, the teacher's too.
 
         Settings that have their default value are left out, so that a setting added later leaves old runs their names.
         A default that changes must therefore count `CODE_VERSION` up.
