@@ -1,4 +1,4 @@
-"""What a page shows of single test images and of pairs of them: plain data, no statistics."""
+"""Examples of queries and distances of pairs that a page shows: plain data, no statistics."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Queries by whose nearest neighbour is of their class."""
+    """Numbers of queries, by which network's nearest neighbour is of their class."""
 
     both: int
     fixed: int  # the student's alone

@@ -1,4 +1,4 @@
-"""Queries that a student fixes and breaks, as the page shows them: pictures, marks, and words for both."""
+"""Examples of queries that a student fixes and breaks, as the page shows them: pictures, marks, and words."""
 
 import base64
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ class Shown:
 
 @dataclass(frozen=True)
 class Strip:
-    """What one network finds."""
+    """Neighbours that a network finds."""
 
     method: str
     pictures: tuple[Shown, ...]

@@ -25,7 +25,7 @@ OURS: dict[Selection, str] = {
 
 @dataclass(frozen=True)
 class GridLine:
-    """A line of numbers."""
+    """Numbers on one line of a grid."""
 
     what: str  # the paper's, ours, their difference
     cells: tuple[str, ...]  # by column; empty where there is no such number
@@ -33,7 +33,7 @@ class GridLine:
 
 @dataclass(frozen=True)
 class Block:
-    """A row of the paper's table: in the tables here, several lines."""
+    """Lines that stand for one row of the published table."""
 
     row: str
     lines: tuple[GridLine, ...]
@@ -41,14 +41,14 @@ class Block:
 
 @dataclass(frozen=True)
 class Part:
-    """A sub-table."""
+    """Sub-table of a published table."""
 
     title: str
     columns: tuple[str, ...]
     blocks: tuple[Block, ...]
 
     def split(self, most: int) -> list["Part"]:
-        """Itself in pieces of at most so many columns, about as many each, without blocks that have nothing there."""
+        """Pieces of at most `most` columns, about equally wide, without the blocks that are empty there."""
         pieces = math.ceil(len(self.columns) / most)
         bounds = [len(self.columns) * piece // pieces for piece in range(pieces + 1)]
         return [self._piece(*bound) for bound in pairwise(bounds)] if pieces > 1 else [self]
@@ -62,7 +62,7 @@ class Part:
 
     @property
     def table(self) -> Table:
-        """Its lines, a row's name before the first of them."""
+        """Its lines, with the name of a row before the first of them."""
         names = (
             Column[tuple[str, GridLine]]("", lambda line: line[0], is_number=False),
             Column[tuple[str, GridLine]]("", lambda line: line[1].what, is_number=False),
@@ -156,7 +156,7 @@ def ours_text(cell: FilledCell, rule: Selection, places: int) -> str:
 
 
 def difference_text(cell: FilledCell, rule: Selection, places: int) -> str:
-    """Ours less the paper's, in points."""
+    """Ours minus the paper's, in points."""
     difference = cell.difference(rule)
     return NOTHING if difference is None else signed(difference, places)
 

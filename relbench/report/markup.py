@@ -1,4 +1,4 @@
-"""What every page is made of: templates, grids, pictures, addresses."""
+"""Markup of a page: templates, grids, pictures, addresses."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class Picture:
 
 
 def environment() -> Environment:
-    """What templates are read and filled by."""
+    """The environment that reads and fills templates."""
     made = Environment(
         loader=PackageLoader("relbench.report"),
         autoescape=True,

@@ -1,4 +1,4 @@
-"""What a reader of a table must know, each sentence true for whatever came out."""
+"""Notes on the methods that a reader must know, each true for whatever came out."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -131,9 +131,9 @@ def _correction(summary: Summary) -> list[str]:
 def _only_alone(comparisons: Mapping[str, Comparison]) -> list[str]:
     """Which verdicts the correction changed, in a sentence."""
     changed = [
-        f"{name} ({p_value(one.p_value)}, {rests_on(one)})"
-        for name, one in comparisons.items()
-        if one.taken_back and one.p_value is not None
+        f"{name} ({p_value(comparison.p_value)}, {rests_on(comparison)})"
+        for name, comparison in comparisons.items()
+        if comparison.taken_back and comparison.p_value is not None
     ]
     return [f"With a verdict if judged alone, but not after the correction: {listed(changed)}."] if changed else []
 

@@ -13,7 +13,7 @@ PREFIXES: dict[Selection, str] = {"last": "last", "validation": "validation", "t
 
 
 def method_numbers(summary: Summary) -> pd.DataFrame:
-    """The table that programs read: one line per method and floor, metrics and differences as fractions."""
+    """Metrics and differences, one line per method and floor, as fractions."""
     methods = [_numbers_of(method) for method in summary.methods]
     frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.all_floors)])
     whole = ("width", "dim", "batch_size", "images_per_class")  # though some cells are empty
@@ -43,7 +43,7 @@ def _numbers_of(method: Method) -> dict[str, object]:
 
 
 def pair_numbers(summary: Summary) -> pd.DataFrame:
-    """The same for methods against each other: a line a pair."""
+    """Comparisons of methods with each other, one line per pair."""
     lines = [
         {"method": pair.label, "against": pair.other, **_compared(pair.comparison, "difference")}
         for pair in summary.pairs
@@ -67,7 +67,7 @@ def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
 
 
 def cell_numbers(summary: Summary) -> pd.DataFrame:
-    """A line a number: where it stands, the paper's, and by rule of selection ours with seeds and chosen steps."""
+    """Cells, one per line: the place, the published number, and by rule of selection ours with seeds and steps."""
     frame = pd.DataFrame([_study(summary) | _cell_numbers(cell, summary) for cell in summary.cells])
     return frame.astype({f"{PREFIXES[rule]}_seeds": "Int64" for rule in summary.shown})  # whole also with gaps
 
@@ -100,17 +100,17 @@ def floor_numbers(summary: Summary) -> pd.DataFrame:
     """One line per data set, floor and metric: what is reached without training."""
     names = ["data", "floor", "net", "metric", "mean", "95_low", "95_high", "seeds"]
     lines = [
-        [data, floor.label, floor.net, metric, one.mean, one.low, one.high, floor.seeds]
+        [data, floor.label, floor.net, metric, interval.mean, interval.low, interval.high, floor.seeds]
         for data, floors in summary.floors.items()
         for floor in floors
-        for metric, one in floor.metrics.items()
+        for metric, interval in floor.metrics.items()
     ]
     beside = _study(summary)
     return pd.DataFrame([[*beside.values(), *line] for line in lines], columns=[*beside, *names])
 
 
 def claim_numbers(summary: Summary) -> pd.DataFrame:
-    """A line a claim, with the rule of selection that answers it: the first that the table shows."""
+    """Claims, one per line, with the rule of selection that answers them: the first that the table shows."""
     beside = _study(summary) | {"rule": PREFIXES[summary.shown[0]]}
     lines = [[*beside.values(), claim.text, claim.answer, claim.detail] for claim in summary.claims]
     return pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail"])

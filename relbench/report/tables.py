@@ -38,7 +38,7 @@ class Table:
     """Formatted cells, free of any syntax."""
 
     columns: tuple[Column[Any], ...]
-    rows: tuple[tuple[str, ...], ...]  # one a line, one cell a column
+    rows: tuple[tuple[str, ...], ...]  # one per line, with one cell per column
 
     @property
     def header(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Numbers into words, and the words that stand for them."""
+"""Words and numbers as every format of a report writes them."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A figure of bars as the paper draws it: a group for each row, in it a pair of bars for each column.
+"""Figure of cells as bars, as the paper draws it: a group for each row, in it a pair of bars for each column.
 
 The paper's bar is hatched; ours stands beside it, solid, with its interval. Bars begin at zero.
 """

@@ -1,8 +1,8 @@
-"""What every picture of a report is drawn on.
+"""Canvas of every figure of a report: size, colours, style.
 
-The first six colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), less yellow, which is too pale on white, and
-black, which is the teacher's; the others are after Paul Tol's muted scheme (personal.sron.nl/~pault). A page shows the
-same drawing on dark ground: whatever has a colour here has one there.
+The first six colours are Okabe and Ito's (2008, jfly.uni-koeln.de/color), without yellow, which is too pale on white,
+and black, which is the teacher's; the others are after Paul Tol's muted scheme (personal.sron.nl/~pault). A page shows
+the same drawing on dark ground: whatever has a colour here has a colour there.
 """
 
 from collections.abc import Iterator
@@ -61,7 +61,7 @@ STYLE = {
 
 @contextmanager
 def drawn(size: tuple[float, float], kind: str) -> Iterator[tuple[Figure, BytesIO]]:
-    """A figure of so many inches, whose picture is in the buffer after the block; a user's matplotlibrc has no say."""
+    """A figure of a size in inches, whose picture is in the buffer after the block; no matplotlibrc has a say."""
     content = BytesIO()
     with matplotlib.style.context(["default", STYLE], after_reset=True):
         figure = Figure(figsize=size, layout="constrained", facecolor=PAPER)
@@ -78,5 +78,5 @@ def plain(text: str) -> str:
 
 
 def shortened(text: str, letters: int) -> str:
-    """So many letters at most, less the end where there are more; textwrap would drop a name without blanks whole."""
+    """Text cut to a number of letters; textwrap would drop a name without blanks whole."""
     return text if len(text) <= letters else f"{text[: letters - 1]}…"

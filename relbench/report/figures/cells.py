@@ -1,4 +1,4 @@
-"""A printed table as a picture: on a line for each number, the paper's and ours; a figure of bars as bars.
+"""Figure of cells: on a line for each number, the paper's and ours; a figure of bars as bars.
 
 Marks on a line rather than bars: differences of a point are small beside the numbers themselves, a bar would have to
 begin at zero, and names stand level however many there are.
@@ -134,7 +134,7 @@ def _draw_ours(axes: Axes, height: float, ours: Ours, look: dict[str, Any]) -> N
 
 
 def _keep_possible(axes: Axes) -> None:
-    """Where nothing is drawn, all that a share can be; else what is drawn, less what no share can be."""
+    """Where nothing is drawn, all that a share can be; else what is drawn, without what no share can be."""
     low, high = axes.get_xlim() if axes.lines else (0, 100)
     axes.set_xlim(max(low, -1), min(high, 101))
 

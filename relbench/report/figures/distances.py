@@ -1,4 +1,4 @@
-"""How the distances of pairs are spread, a panel a network; and the same in words."""
+"""Figure of the distances of pairs, one panel per network; and the same in words."""
 
 import math
 from typing import Any, Literal
@@ -23,7 +23,7 @@ PANEL = 1.75  # inches
 
 
 def distances_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """Densities of the distances of pairs of one class (filled, hatched) and of two (dashed), a panel a network.
+    """Densities of the distances of pairs of one class (filled, hatched) and of two (dashed), one panel per network.
 
     Args:
         summary: The study; it has distances.
@@ -59,7 +59,7 @@ def _draw(axes: Axes, spread: Spread, distances: Distances) -> None:
     axes.stairs(spread.same, distances.edges, fill=True, label="one class", **SAME)
     axes.stairs(spread.other, distances.edges, fill=True, label="two classes", **OTHER)
     axes.set_xlim(0, distances.edges[-1])
-    axes.set_ylim(0, _highest(distances))  # one for all: panels share their axes, and the last to set it would win
+    axes.set_ylim(0, _highest(distances))  # the same for all: panels share their axes, and the last to set it would win
     axes.set_yticks([])
     axes.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     axes.xaxis.set_major_formatter("{x:g}")

@@ -1,7 +1,7 @@
-"""A drawing inside a page: a short address that holds it whole, in the page's own colours on light ground and on dark.
+"""Drawings inside a page: a short address that holds it whole, in the page's own colours on light ground and on dark.
 
 matplotlib writes six decimals, comments and indentation; on a page they are two thirds of the bytes and nobody sees
-them. An address in per cent is shorter than one in base64, which adds a third.
+them. Percent encoding is shorter than base64, which adds a third.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The forest plot that a page begins with: for each method how far it stands from the teacher, and how surely."""
+"""Forest plot that a page begins with: for each method how far it stands from the teacher, and how surely."""
 
 import textwrap
 from typing import Any, Literal
@@ -104,8 +104,9 @@ def _draw_interval(axes: Axes, place: float, interval: Interval, look: dict[str,
 def _legend(methods: list[Method]) -> dict[str, Line2D]:
     """What stands for what, of that which is drawn."""
     verdicts = dict.fromkeys(_compared(method).verdict for method in methods)
-    corrected = [one for one in map(_compared, methods) if one.family > 1 and one.p_adjusted is not None]
-    after = {one.verdict for one in corrected}  # a control's is its own
+    judged = map(_compared, methods)
+    corrected = [it for it in judged if it.family > 1 and it.p_adjusted is not None]
+    after = {it.verdict for it in corrected}  # a control's is its own
     entries = {
         f"{VERDICTS[verdict]}{', after Holm' if verdict in after else ''}": Line2D(
             [], [], **LOOKS[verdict], markersize=6, linestyle="none"
@@ -123,7 +124,7 @@ def _drawn(methods: list[Method]) -> list[str]:
         "queries": [_compared(method).over_queries for method in methods],
         "seeds": [_compared(method).over_seeds for method in methods],
     }
-    return [over for over, some in intervals.items() if any(one.low is not None for one in some)]
+    return [over for over, drawn in intervals.items() if any(interval.low is not None for interval in drawn)]
 
 
 def forest_in_words(summary: Summary) -> str:

@@ -29,7 +29,7 @@ ROOM = 0.055  # of a line of letters beside a curve's end, in heights of the axe
 
 
 def recall_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """Recall@K over K, a curve a method with its 95 % interval over seeds as a band.
+    """Recall@K over K, one curve per method with its 95 % interval over seeds as a band.
 
     Args:
         summary: The study.
@@ -81,13 +81,13 @@ def _label_ends(axes: Axes, summary: Summary, legend: Legend, looks: Looks) -> N
 
 
 def spread_out(wanted: Sequence[float], lines: Sequence[int]) -> list[float]:
-    """Heights in [0, 1], falling, near those wanted, so that texts of so many lines do not cover each other.
+    """Heights in [0, 1], falling, near those wanted, so that texts of several lines do not cover each other.
 
     Texts that would are put into one block, around the mean of what they want; so are blocks that then meet.
     """
     room = min(ROOM, 1 / sum(lines))
     offsets = np.cumsum([room * count for count in lines]) - room * np.array(lines) / 2
-    blocks: list[list[float]] = []  # of what each text wants, less what stands above it
+    blocks: list[list[float]] = []  # of what each text wants, minus what stands above it
     for place in np.add(wanted, offsets):
         blocks.append([place])
         while len(blocks) > 1 and np.mean(blocks[-2]) < np.mean(blocks[-1]):

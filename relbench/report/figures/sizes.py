@@ -115,7 +115,7 @@ def _name_dimensions(axes: Axes, summary: Summary) -> None:
 
 
 def _step(sizes: Sequence[int], most: int) -> float:
-    """Octaves from one method to the next on a strip of so many at most, so that all strips stay apart."""
+    """Octaves between neighbours on a strip of `most` methods or fewer, so that all strips stay apart."""
     gaps = [math.log2(after / before) for before, after in pairwise(sizes)]
     return min(0.2, *(0.8 * gap / most for gap in gaps or [2]))
 
@@ -127,7 +127,7 @@ def _draw_dot(axes: Axes, place: float, interval: Interval, look: dict[str, Any]
 
 
 def _label_sizes(axes: Axes, sizes: Sequence[int]) -> None:
-    """Ticks at the sizes that there are, less those whose labels would run into the one before."""
+    """Ticks at the sizes that there are, without those whose labels would run into the label before."""
     low, high = map(math.log2, axes.get_xlim())
     shown: list[int] = []
     for size in sizes:

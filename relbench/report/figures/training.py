@@ -50,7 +50,7 @@ def training_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bo
 
 
 def _history(method: Method) -> pd.DataFrame:
-    """All seeds' training histories, one entry a line."""
+    """Training histories of all seeds, one entry per line."""
     return pd.DataFrame([entry for row in method.rows for entry in row.history])
 
 
