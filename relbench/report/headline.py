@@ -12,9 +12,8 @@ from relbench.report.wording import RULES, VERDICTS, metric_name, net_name, perc
 
 
 def headline(summary: Summary) -> str:
-    """What came out, in sentences that also hold where no student wins, and for a table of which little is finished."""
-    said = [sentence for kind in _sentences(summary).values() for sentence in kind]
-    return " ".join([*said, *([outcome(summary)] if summary.cells else [])])
+    """What came out of the methods, in sentences that also hold where no student wins."""
+    return " ".join(sentence for kind in _sentences(summary).values() for sentence in kind)
 
 
 def in_brief(summary: Summary) -> tuple[list[str], list[str]]:
@@ -31,8 +30,6 @@ def in_brief(summary: Summary) -> tuple[list[str], list[str]]:
 
 def _sentences(summary: Summary) -> dict[str, list[str]]:
     """Sentences on the methods by what they are about, in their order."""
-    if not summary.methods:
-        return {}
     teacher, *others = summary.methods
     best = summary.best_student
     if best is None:
@@ -184,7 +181,7 @@ def _seeds_of(method: Method) -> str:
 
 
 def outcome(summary: Summary) -> str:
-    """How much is finished, how far it lies from the paper, and what became of the claims."""
+    """What came out of the cells: how many are measured, how far from the paper, and what became of the claims."""
     return " ".join([_progress(summary), *_distance(summary), *_claims(summary.claims)])
 
 

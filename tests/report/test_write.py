@@ -70,6 +70,7 @@ def test_methods_and_cells_are_written_together(study: Summary, tmp_path: Path) 
     text = (tmp_path / "table.md").read_text()
     assert "| teacher |" in text
     assert "## Trained on Cars 196" in text
+    assert text.count("numbers to measure") == 1
     page = (tmp_path / "report.html").read_text()
     ids = [part.partition('"')[0] for part in page.split(' id="')[1:]]
     assert {"results", "training", "table", "claims"} < set(ids)
