@@ -22,7 +22,7 @@ from relbench.data.download.checksum import checksum_mismatch
 from relbench.data.download.unpack import unpack
 from relbench.data.images.decoded import DecodedImages
 from relbench.data.images.photos import decoded
-from relbench.data.parsing.annotations import read_lines
+from relbench.data.parsing.annotations import read_images, scan_lines
 from relbench.data.parsing.image_table import read_table
 from relbench.data.parsing.matlab import read_texts
 from relbench.evaluation import read_embeddings
@@ -39,7 +39,7 @@ READERS = {  # the file's name, and what reads it
     "own.csv": read_table,
     "own.parquet": read_table,
     "image.jpg": lambda path: decoded(path, 8),
-    "lists.txt": read_lines,
+    "lists.txt": lambda path: read_images(scan_lines(path)),
     "lists.mat": lambda path: read_texts(path, "class_names", 9),
     "decoded.npy": lambda path: DecodedImages(path, ["a.jpg"], 8),
     f"mine/{NOTE}": lambda path: read_added("mine", path.parents[1]),

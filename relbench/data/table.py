@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Literal, Protocol
 
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from relbench.lookup import lookup, meant
+from relbench.lookup import meant
 
 SPLITS = ("train", "validation", "test")
 COLUMNS = ("name", "label", "split")
@@ -283,13 +284,15 @@ def selected_classes(classes: Sequence[str], selection: int | Sequence[str] | No
     Raises:
         ValueError: there are fewer, or none of a name; or names are repeated or none is given.
     """
-    key = f"data.{which}_classes"
+    key, known = f"data.{which}_classes", set(classes)
     if selection is None or isinstance(selection, int):
         if selection is not None and selection > len(classes):
             raise ValueError(f"{key} = {selection}, but there are {len(classes)}: ask for fewer")
         return list(classes[:selection])
-    for name in selection:
-        lookup(name, classes, f"class in {key}")
+    unknown = next((name for name in selection if name not in known), None)
+    if unknown is not None:
+        near = get_close_matches(unknown, classes, n=3) or classes[:3]
+        raise ValueError(f"{key}: no class is named {unknown!r}: take names such as {', '.join(near)}")
     if not selection or len(set(selection)) != len(selection):
         raise ValueError(f"{key} = {', '.join(selection) or 'none'}: name at least one class, each once")
     return list(selection)

@@ -367,7 +367,7 @@ def test_named_classes():
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("c", "d"), "unknown class in data.test_classes 'd': known are a, b, c"),
+        (("c", "d"), "data.test_classes: no class is named 'd': take names such as b, a, c"),
         (("c", "b", "c"), "data.test_classes = c, b, c: name at least one class, each once"),
         ((), "data.test_classes = none: name at least one class, each once"),
     ],
