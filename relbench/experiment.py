@@ -388,6 +388,11 @@ def hashed_task(task: TaskSettings) -> dict[str, Any]:
     return {} if task == Retrieval() else {"task": task.hashed}
 
 
+def task_columns(task: TaskSettings) -> dict[str, Any]:
+    """All settings of a task by dotted name, for tables; none of retrieval, as in tables of earlier versions."""
+    return {f"task.{name}": value for name, value in flattened(task).items()} if hashed_task(task) else {}
+
+
 def short_hash(settings: Mapping[str, Any]) -> str:
     """16 hexadecimal digits of the hash of settings that JSON can hold; the order of names does not matter."""
     text = json.dumps(settings, sort_keys=True, separators=(",", ":"))

@@ -37,8 +37,12 @@ def one_line(text: str) -> str:
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun: 1 seed, 3 seeds, 2 classes."""
-    ending = "es" if noun.endswith("s") else "s"
-    return f"{number:,} {noun}{'' if number == 1 else ending}"
+    return f"{number:,} {noun if number == 1 else many(noun)}"
+
+
+def many(noun: str) -> str:
+    """The plural: seeds, classes."""
+    return f"{noun}{'es' if noun.endswith('s') else 's'}"
 
 
 def listed(words: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.experiment import Training
-from relbench.plain_text import counted, listed
+from relbench.plain_text import counted, listed, many
 from relbench.report.wording import commit_of, metric_name, p_value, rests_on, seeds_in_words, stage_steps
 from relbench.results.records import Row
 from relbench.tasks import find_task
@@ -85,8 +85,9 @@ def has_one_class(summary: Summary) -> bool:
 def _intervals(summary: Summary) -> list[str]:
     seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
     metric = metric_name(summary.primary)
+    groups = many(find_task(summary.methods[0].row.experiment.task).group)
     difference = (
-        f"Difference: {metric} minus the teacher's. Over queries: its 95 % interval when test classes are resampled; "
+        f"Difference: {metric} minus the teacher's. Over queries: its 95 % interval when {groups} are resampled; "
         "the trained networks are held fixed."
     )
     if has_one_class(summary):

@@ -3,7 +3,7 @@
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
-from relbench.experiment import Experiment, Term, flattened
+from relbench.experiment import Experiment, Term, flattened, task_columns
 from relbench.report.grids import decimals, parts
 from relbench.report.markup import Grid
 from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_name, percent, stage_steps
@@ -47,6 +47,7 @@ def _settings_of(experiment: Experiment) -> dict[str, str]:
     for group in ("net", "training", "data"):
         values = flattened(getattr(experiment, group))
         settings |= {f"{group}.{name}": _shown(value) for name, value in values.items()}
+    settings |= {name: _shown(value) for name, value in task_columns(experiment.task).items()}
     return settings | {"training.steps": stage_steps(experiment)}
 
 

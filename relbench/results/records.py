@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
 from relbench.counts import Counts
-from relbench.experiment import Experiment, Term, flattened, one_line, renamed
+from relbench.experiment import Experiment, Term, flattened, one_line, renamed, task_columns
 from relbench.files import atomic_write, read_regular
 from relbench.tasks import find_task
 
@@ -272,6 +272,7 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     for group in ("data", "net", "training"):
         settings = flattened(getattr(row.experiment, group))
         columns |= {f"{group}.{name}": value for name, value in settings.items()}
+    columns |= task_columns(row.experiment.task)
     columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
     plain = (
         "data_hash",
