@@ -22,7 +22,7 @@ class Rows:
         return self.by_name.get(run.fingerprint)
 
     def finish(self, run, recall):
-        self.by_name[run.fingerprint] = SimpleNamespace(validation={"recall@1": recall})
+        self.by_name[run.fingerprint] = SimpleNamespace(primary="recall@1", validation={"recall@1": recall})
 
 
 def unfolding(table=TABLE1, setup=None, rows=None, **given):
