@@ -7,6 +7,7 @@ parts are taken together. If a folder holds several layouts, the first one count
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -146,18 +147,17 @@ def _scan_c(folder: Path) -> Scan:
     known = names if len(names) == len(listed) else []
     for part, file in zip(("train", "test"), lists(folder), strict=True):
         lines = yield from scan_lines(file, separator=",")
-        for line in (yield from scan_each(lines, _check_c)):
-            image = (yield from try_line(_image_c, line, part, known)) if line and known else None
-            if image:
-                yield image
+        checked = yield from scan_each(lines, _check_c)
+        images = yield from scan_each(checked if known else [], partial(_image_c, part, known))
+        yield from filter(None, images)
 
 
-def _check_c(line: Line) -> None:
-    line.expect(6)
-    _path(line)
+def _check_c(line: Line) -> Line:
+    _path(line.expect(6))
+    return line
 
 
-def _image_c(line: Line, part: str, names: Sequence[Line]) -> Image:
+def _image_c(part: str, names: Sequence[Line], line: Line) -> Image:
     label, split = _label(line, names)
     car = label.partition(".")[2].replace("/", "-")
     return Image(f"car_data/car_data/{part}/{car}/{line.path(0)}", line, label, split)

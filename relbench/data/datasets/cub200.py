@@ -66,10 +66,10 @@ def scan(folder: Path) -> Scan:
 def _numbered(file: Path, check: Callable[[Line], object]) -> Found[list[Line | None]]:
     """Lines of id and one value, which is checked; ids count up from 1."""
 
-    def check_line(line: Line) -> None:
-        line.expect(2)
-        line.whole(0)
+    def check_line(line: Line) -> Line:
+        line.expect(2).whole(0)
         check(line)
+        return line
 
     lines = yield from scan_lines(file)
     sound = yield from scan_each(lines, check_line)

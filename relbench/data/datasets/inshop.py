@@ -5,6 +5,7 @@ items have a single image.
 """
 
 import re
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -19,7 +20,6 @@ from relbench.data.parsing.annotations import (
     scan_each,
     scan_lines,
     table_of,
-    try_line,
     try_list,
 )
 
@@ -59,10 +59,8 @@ def scan(folder: Path) -> Scan:
     if lines[:1] and lines[0]:
         yield from try_list(_check_number, lines[0], len(below))
     root = yield from try_list(_root, folder)
-    for line in below:
-        image = (yield from try_line(_image, line, ROOTS[0] if root is None else root)) if line else None
-        if image:
-            yield image
+    image = partial(_image, ROOTS[0] if root is None else root)
+    yield from filter(None, (yield from scan_each(below, image)))
 
 
 def _check_number(line: Line, images: int) -> None:
@@ -78,7 +76,7 @@ def _root(folder: Path) -> str:
     raise ValueError(f"{folder} has neither Img/img nor img: unpack img.zip there")
 
 
-def _image(line: Line, root: str) -> Image:
+def _image(root: str, line: Line) -> Image:
     _, item, status = line.fields
     if not re.fullmatch(r"id_[0-9]{8}", item):
         raise line.refused(f"{item!r} is not an item id such as 'id_00000001'")

@@ -3,6 +3,7 @@
 Split as in the authors' lists: class ids up to 11318 train, the others test. Class ids are global.
 """
 
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -18,7 +19,6 @@ from relbench.data.parsing.annotations import (
     scan_each,
     scan_lines,
     table_of,
-    try_line,
     try_list,
 )
 
@@ -57,18 +57,15 @@ def scan(folder: Path) -> Scan:
         below = yield from scan_each(lines[1:], _check)
         start = next((line.whole(0) - at for at, line in enumerate(below) if line), 1)
         yield from try_list(check_numbering, below, first=start)
-        for line in below:
-            image = (yield from try_line(_image, line, split)) if line else None
-            if image:
-                yield image
+        yield from filter(None, (yield from scan_each(below, partial(_image, split))))
 
 
-def _check(line: Line) -> None:
-    line.expect(len(HEADER))
-    line.whole(0)
+def _check(line: Line) -> Line:
+    line.expect(len(HEADER)).whole(0)
+    return line
 
 
-def _image(line: Line, split: str) -> Image:
+def _image(split: str, line: Line) -> Image:
     number = line.whole(1)
     if (number <= LAST_TRAIN_CLASS) != (split == "train"):
         raise line.refused(f"has class {number}, but training classes end with {LAST_TRAIN_CLASS}")

@@ -12,16 +12,18 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, ParamSpec, TypeVar
+from typing import NamedTuple, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
 from relbench.data.table import COLUMNS, ROLES, checked
 from relbench.files import read_regular
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
@@ -58,14 +60,15 @@ class Line:
         """The error to raise."""
         return ValueError(f"{self.place}: {why}: replace it with a good copy")
 
-    def expect(self, columns: int) -> None:
-        """Refuse another number of columns."""
+    def expect(self, columns: int) -> Self:
+        """The line itself; another number of columns is refused."""
         if len(self.fields) != columns:
             raise self.refused(f"has {len(self.fields)} columns instead of {columns}")
+        return self
 
     def whole(self, at: int) -> int:
         """A field as a whole number, not negative."""
-        if not re.fullmatch(r"[0-9]{1,9}", self.fields[at]):
+        if not WHOLE_NUMBER.fullmatch(self.fields[at]):
             raise self.refused(f"{_short(self.fields[at])} is not a whole number")
         return int(self.fields[at])
 
@@ -177,28 +180,30 @@ def scan_lines(file: Path, separator: str | None = None) -> Found[list[Line | No
         separator: between fields; None stands for any run of blanks.
     """
     raw = (yield from _tried(partial(_raw_lines, file), of_line=file.exists())) or []
-    lines = []
-    for number, content in enumerate(raw, start=1):
-        lines.append((yield from try_line(_line, file, number, content, separator)))
-    return lines
+    return (yield from scan_each(enumerate(raw, start=1), lambda numbered: _line(file, *numbered, separator)))
 
 
 def _line(file: Path, number: int, raw: bytes, separator: str | None) -> Line:
     return Line(file, number, tuple(map(str.strip, _decoded(file, number, raw).split(separator))))
 
 
-def scan_each(lines: Iterable[Line | None], check: Callable[[Line], object]) -> Found[list[Line | None]]:
-    """The lines again, but for those that a check refuses, each of which is a fault, and then None."""
-    checked = []
-    for line in lines:
-        sound = (yield from try_line(_passed, check, line)) if line else None
-        checked.append(sound)
-    return checked
+def scan_each(items: Iterable[Item | None], work: Callable[[Item], Result]) -> Found[list[Result | None]]:
+    """Work on each line in itself: the results, with None after each fault that a line was refused for.
 
-
-def _passed(check: Callable[[Line], object], line: Line) -> Line:
-    check(line)
-    return line
+    Args:
+        items: lines; those that are None already stay so.
+        work: on a line.
+    """
+    results: list[Result | None] = []
+    for item in items:
+        result = None
+        if item is not None:
+            try:
+                result = work(item)
+            except ValueError as error:
+                yield Fault(str(error), of_line=True)
+        results.append(result)
+    return results
 
 
 def read_images(scan: Scan) -> list[Image]:
@@ -297,13 +302,16 @@ def table_of(folder: Path, images: Sequence[Image]) -> tuple[pd.DataFrame, Place
     Raises:
         ValueError: as `checked`; the message names the line.
     """
-    files = dict.fromkeys(str(image.line.file) for image in images)
+    files = map(str, dict.fromkeys(image.line.file for image in images))
     roles = ROLES if any(image.roles for image in images) else ()
     rows = [(image.name, image.label, image.split, *image.roles) for image in images]
-    places = [image.line.place for image in images]
     where = " and ".join(files) or str(folder)
+
+    def place(row: int) -> str:
+        return images[row].line.place
+
     table = pd.DataFrame(rows, columns=[*COLUMNS, *roles])
-    return checked(table, needs_validation=False, where=where, place=places.__getitem__), places.__getitem__
+    return checked(table, needs_validation=False, where=where, place=place), place
 
 
 def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], str]) -> None:
