@@ -1,80 +1,44 @@
-"""From a study to the runs that a machine can make: checked as a whole, before any work."""
+"""From one experiment's settings to the run that a machine can make: completed, and checked before any work."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 
-from relbench.data import data_title, find_data_set, resolve_transform
+from relbench.data import resolve_transform
 from relbench.experiment import Experiment, Net, Term, changed
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
 from relbench.models import TRUNKS, layers_of
-from relbench.results.records import Entry, Plan
 from relbench.results.run_folder import has_classifier
-from relbench.studies import DATA, STUDIES, TABLES, Cell, Study
 
 
-def find_study(name: str) -> Study:
-    """A study of ours by its name.
-
-    Raises:
-        ValueError: there is none, or it is a table of a paper.
-    """
-    if name in TABLES:
-        raise ValueError(f"{name} is a table of a paper and takes no further losses: choose {' or '.join(STUDIES)}")
-    return STUDIES[lookup(name, STUDIES, "study")]
-
-
-def resolve_device(device: str) -> str:
+def resolve_device(device: str) -> Literal["cpu", "cuda"]:
     """Take the GPU for "auto" where there is one. Runs for a GPU can be planned anywhere.
 
     Raises:
         ValueError: an unknown device.
     """
     lookup(device, ("auto", "cpu", "cuda"), "device", {"gpu": "cuda", "nvidia": "cuda"})
-    return ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    return "cuda" if device == "cuda" or (device == "auto" and torch.cuda.is_available()) else "cpu"
 
 
-def plan_cells(
-    study: Study, seeds: Sequence[int], device: str, values: Mapping[str, Any], data: Path
-) -> tuple[Cell, ...]:
-    """The study's runs on this machine, each of them possible.
-
-    Args:
-        study: what to run.
-        seeds: at least one, each once.
-        device: "auto", "cpu" or "cuda".
-        values: settings that differ from the study's, by key.
-        data: holds the data sets.
-
-    Raises:
-        ValueError: one line naming the first thing that can't be.
-    """
-    if not seeds or len(set(seeds)) != len(seeds):
-        raise ValueError(f"seeds = {', '.join(map(str, seeds)) or 'none'}: name at least one, each once")
-    here = {f"{arm}.device": resolve_device(device) for arm in ("teacher", "student")}
-    study = study.with_values(here | dict(values))
-    content = find_data_set(study.data.name, data).content(data)
-    pinned = changed(study, {"data": changed(study.data, {"content": content})})
-    return tuple(resolve(cell) for cell in pinned.cells(tuple(seeds)))
-
-
-def resolve(cell: Cell) -> Cell:
+def resolve(experiment: Experiment, label: str) -> Experiment:
     """The run with its views and what its losses look at filled in, and without a teacher that none of them looks at.
 
+    Args:
+        experiment: as a study says it.
+        label: what errors call it.
+
     Raises:
-        ValueError: it can't be; one line with the run's label.
+        ValueError: it can't be; one line with the label.
     """
     try:
-        experiment = _planned(cell.experiment)
-        check_experiment(experiment)
+        found = _planned(experiment)
+        check_experiment(found)
     except ValueError as error:
-        raise ValueError(f"{cell.label}: {error}") from None
-    return replace(cell, experiment=experiment)
+        raise ValueError(f"{label}: {error}") from None
+    return found
 
 
 def _planned(experiment: Experiment) -> Experiment:
@@ -153,33 +117,3 @@ def _check_term(term: Term, experiment: Experiment) -> None:
     for net in (experiment.net, *([teacher.net] if teacher else [])):
         for layer in term.layers:
             lookup(layer, layers_of(net), f"layer of {net.trunk} for the loss {term.loss}")
-
-
-def title_of(study: Study, data: str) -> str:
-    """The study's title, with the data set that it is run on."""
-    return study.title.replace(DATA, data_title(data))
-
-
-def as_plan(study: Study, cells: Sequence[Cell], changes: Mapping[str, Any] | None = None) -> Plan:
-    """What the report needs to know of the cells: their names, and which settings are not the study's own.
-
-    The study's notes are about its own settings and data: where any of them is changed, they are left out.
-    """
-    words = ", ".join(f"{key} = {value}" for key, value in (changes or {}).items())
-    changed_note = (
-        f"Settings that differ from those of the study {study.name.partition('+')[0]}: {words}. "
-        "How the study's own were chosen says nothing about these runs."
-    )
-    entries = (
-        Entry(label=cell.label, role=cell.role, seed=cell.experiment.seed, fingerprint=cell.experiment.fingerprint)
-        for cell in cells
-        if cell.role != "stage"
-    )
-    return Plan(
-        study=study.name,
-        title=title_of(study, cells[0].experiment.data.name),
-        notes=((changed_note,) if words else study.notes) + study.own_notes,
-        entries=tuple(entries),
-        pairs=study.pairs,
-        added_losses=study.added_losses,
-    )

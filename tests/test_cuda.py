@@ -4,7 +4,6 @@ Where the numbers of a GPU are compared with those of the CPU, sums are taken in
 units of rounding, TF32 and bfloat16 to their own 10 and 7 bits.
 """
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from planned import plan_runs
 from test_run import QUICKSTART, WITH_CLASSIFIER, Stop, ignore, switches
 from tiny import TINY, tiny_folder
 from told import Steps
 from torch import nn
 
+from relbench.analysis.results import read_results
 from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import nearest, retrieval_metrics
@@ -25,10 +26,11 @@ from relbench.grid.executors import Failure, Job, attempt
 from relbench.losses import LOSSES, Batch
 from relbench.memory import ADVICE
 from relbench.models import build_embedder, embed
-from relbench.resolve import plan_cells, resolve_device
+from relbench.resolve import resolve_device
 from relbench.results.records import Row, read_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing, run
+from relbench.studies.record import read_study
 from relbench.tasks import Model
 from relbench.tasks.retrieval import RetrievalTask
 from relbench.training import Objective, Teacher
@@ -145,8 +147,8 @@ def planned(device, **training):
     """The runs by label: a student by RKD, one by losses with weights, one in two stages, and their teachers."""
     values = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in training.items()}
     more = {"teacher.selection": "validation"}
-    plain = plan_cells(QUICKSTART, (0,), device, TINY | values | more, Path("nowhere"))
-    probed = plan_cells(WITH_CLASSIFIER, (0,), device, TINY | values | {"student.steps": 18}, Path("nowhere"))
+    plain = plan_runs(QUICKSTART, (0,), device, TINY | values | more)
+    probed = plan_runs(WITH_CLASSIFIER, (0,), device, TINY | values | {"student.steps": 18})
     cells = {cell.label: cell.experiment for cell in plain}
     cells |= {cell.label.replace("teacher", "probed, teacher"): cell.experiment for cell in probed}
     return {label: cells[label] for label in RUNS}
@@ -358,8 +360,7 @@ def test_a_loss_of_ones_own(call, tmp_path, data_folder):
     done = call("compare", f"{tmp_path}/my_loss.py:pull", "--seeds", "0", *place, *TINY_OPTIONS, "--jobs", 1)
     assert (done.code, done.error) == (0, "")
     (folder,) = (tmp_path / "results").glob("quickstart+pull-*")
-    entries = {one["label"]: one for one in json.loads((folder / "plan.json").read_text())["entries"]}
-    row = read_record(Row, folder / "runs" / entries["pull"]["fingerprint"] / "row.json")
+    row = read_results(read_study(folder), folder).rows["pull", 0]
     assert row.machine.device == torch.cuda.get_device_name()
 
 

@@ -49,7 +49,7 @@ def uninterrupted(tmp_path_factory, data_folder):
 def test_from_images_to_the_report(uninterrupted):
     rows, folder = uninterrupted
     assert len(rows) == 6
-    assert {path.name for path in folder.iterdir()} >= FILES | {"plan.json", "runs"}
+    assert {path.name for path in folder.iterdir()} >= FILES | {"study.json", "runs"}
     assert not list(folder.rglob(".*.[0-9]*")), "temporary files are left"
 
 
@@ -99,7 +99,7 @@ def test_two_at_once(tmp_path, data_folder):
     first = subprocess.Popen(
         command(tmp_path, data_folder, "--jobs", "1"), stdout=subprocess.DEVNULL, env=environment()
     )
-    wait_for(lambda: list(tmp_path.rglob("plan.json")))
+    wait_for(lambda: list(tmp_path.rglob("study.json")))
     second = subprocess.run(
         command(tmp_path, data_folder), capture_output=True, text=True, timeout=100, check=False, env=environment()
     )

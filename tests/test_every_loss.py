@@ -4,19 +4,18 @@ import math
 
 import pytest
 import torch
+from planned import plan_runs, quickstart_with
 from tiny import TINY
 from tiny_photos import write_photos
 
 import relbench.data.glyphs.glyphs
 from relbench.data.datasets.added import add
-from relbench.experiment import Term, changed
+from relbench.experiment import Term
 from relbench.grid.scheduler import prepare, run_grid
 from relbench.losses import LOSSES
-from relbench.resolve import find_study, plan_cells
 from relbench.results.run_folder import RunFolder
+from relbench.studies.quickstart import TRIPLET
 
-QUICKSTART = find_study("quickstart")
-(TRIPLET,) = QUICKSTART.teacher_terms
 OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_classifier": {"weighted": True}}
 ADDED = {name: Term(loss=name, options=OPTIONS.get(name, {})) for name in LOSSES if name != "triplet"}
 VARIANTS = {
@@ -51,14 +50,8 @@ class Log:
 
 def trained(methods, folder, data, values, first_stages=None):
     """Rows, and weights of the networks, by label."""
-    terms = {
-        "teacher_terms": (TRIPLET, Term(loss="probe")),
-        "methods": methods,
-        "pairs": (),
-        "equal_budget_control": None,
-    }
-    study = changed(QUICKSTART, terms | {"first_stages": first_stages or {}})
-    cells = plan_cells(study, (0,), "cpu", TINY | FEW | values, data)
+    study = quickstart_with(methods, (TRIPLET, Term(loss="probe")), first_stages, control=None)
+    cells = plan_runs(study, (0,), values=TINY | FEW | values, data=data)
     schedule = prepare([cell.experiment for cell in cells], folder, data, iter, print)
     run_grid(schedule, folder, data, 1, Log())
     rows = {cell.label: schedule.rows[cell.experiment.fingerprint] for cell in cells}

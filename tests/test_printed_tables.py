@@ -12,11 +12,14 @@ import pytest
 from data.archives import MAKERS
 from data.tiny_cards import tiny_card
 
+from relbench.analysis.results import tuning_plan
 from relbench.data import find_data_set
 from relbench.experiment import Data, changed
-from relbench.grid.tuning import Request, TuningPlan
+from relbench.grid.plan import planned_runs
+from relbench.grid.tuning import TuningPlan
 from relbench.results.records import Row, read_record, write_record
-from relbench.studies import TABLES, Setup
+from relbench.studies import build_study
+from relbench.studies.record import FILE, read_study
 from relbench.transfer import Transfer
 
 CLASSES, IMAGES = 8, {"cub200": 4, "cars196": 4, "sop": 130}
@@ -87,7 +90,7 @@ def check_files(folder, name, numbers):
     floors = pd.read_csv(folder / "floors.csv")
     assert set(floors["floor"]) == {"raw pixels", "untrained network"}
     assert floors["mean"].between(0, 1).all()
-    assert frame["paper"].tolist() == [number.printed for number in TABLES[name].numbers]
+    assert frame["paper"].tolist() == [cell.published for cell in build_study(name).cells]
     assert "toy" in (folder / "table.md").read_text().splitlines()[0].lower()
     return frame
 
@@ -153,12 +156,12 @@ def test_fair_chooses_rates_on_validation_classes(make, tmp_path):
     assert made.code == 0, made.error
     folder = tmp_path / "results" / "rkd-table1-fair-toy"
     found = rows(folder)
-    request = read_record(Request, folder / "request.json")
-    unfolding = TuningPlan(TABLES["rkd-table1"], request.setup, lambda run: found.get(run.fingerprint))
-    unfolding.cells([network.path for network in TABLES["rkd-table1"].networks if network.data == "cub200"], (0,))
-    assert set(unfolding.rates) == {"cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"}
-    for path, choice in unfolding.rates.items():
-        tuned = [found[run.fingerprint] for run in unfolding.tuning_runs([path])]
+    record = read_study(folder)
+    tuning = TuningPlan(record.pinned, lambda run: found.get(run.fingerprint))
+    planned_runs(tuning, record.paths, (0,))
+    assert set(tuning.choices) == {"cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"}
+    for path, choice in tuning.choices.items():
+        tuned = [found[run.fingerprint] for run in tuning.tuning_runs([path])]
         assert len(tuned) == 2
         best = max(tuned, key=lambda row: (row.validation["recall@1"], -row.experiment.training.learning_rate))
         assert choice.rate == best.experiment.training.learning_rate
@@ -192,8 +195,8 @@ FAIR = ("rkd-table1", "--protocol", "fair", "--only", "cub200/rkd-d/64")
 def candidates(data):
     """The first runs under fair: the teacher's rates."""
     contents = {"cub200": find_data_set("cub200", data).content(data)}
-    unfolding = TuningPlan(TABLES["rkd-table1"], Setup("fair", "toy", contents=contents), lambda _: None)
-    return unfolding.tuning_runs(["cub200/teacher/512"])
+    study = build_study("rkd-table1", {"protocol": "fair", "scale": "toy"}).with_contents(contents)
+    return TuningPlan(study, lambda _: None).tuning_runs(["cub200/teacher/512"])
 
 
 @pytest.mark.slow
@@ -274,7 +277,7 @@ def test_figure_3_measures_finished_runs_elsewhere(make, call, data, tmp_path):
     assert measured.loc[["Cars 196", "CUB-200-2011"]].notna().all(axis=None)
     assert measured.loc[["Stanford Dog", "CIFAR-100"]].isna().all(axis=None)
     assert "dogs" in made.out
-    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json") if path.name != "request.json"}
+    times = {path: path.stat().st_mtime_ns for path in folder.rglob("*.json") if path.name != FILE}
     images = tmp_path / "dogs"
     MAKERS["cub200"](_made(images), classes=6, images=4)
     added = call("data", "add", "dogs", images / "CUB_200_2011" / "images", "--data", data)
@@ -344,9 +347,8 @@ def test_rows_of_other_conditions_do_not_get_in(make, call, tmp_path):
 
 def told_of(folder, frame):
     """Fingerprints of the runs whose numbers stand in the table."""
-    request = read_record(Request, folder / "request.json")
-    unfolding = TuningPlan(TABLES[request.study], request.setup, lambda _: None)
-    return {unfolding.run(path, 0).fingerprint for path in frame.loc[frame["last_mean"].notna(), "path"]}
+    tuning = tuning_plan(read_study(folder), folder / "runs")
+    return {tuning.run(path, 0).fingerprint for path in frame.loc[frame["last_mean"].notna(), "path"]}
 
 
 def test_other_images_are_refused(make, call, tmp_path):
@@ -403,14 +405,14 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--only", "cub200/*/65"), "--only 'cub200/*/65' matches no cell of rkd-table1: did you mean"),
+        (("--only", "cub200/*/65"), "--only 'cub200/*/65' matches no run of rkd-table1: did you mean"),
         (("--dataset", "sop"), "unknown data set of rkd-table1 'sop'"),
         (("--dataset", "cub2000"), "did you mean cub200"),
         (("--protocol", "fare"), "unknown protocol 'fare': did you mean fair"),
         (("--scale", "tiny"), "unknown scale 'tiny'"),
         (("--selection", "best"), "unknown selection 'best'"),
-        (("--selection", "val"), "use --protocol fair, or --set data.hold_out=true"),
-        (("--set", "student.dim=64"), "unknown setting 'student.dim'"),
+        (("--selection", "val"), "set data.hold_out=true, or choose a protocol that holds them out"),
+        (("--set", "student.dmi=64"), "unknown setting 'student.dmi': did you mean student.dim"),
         (("--set", "training.steps=-1"), "training.steps = -1"),
         (
             ("--set", "training.learning_rate=NaN"),
@@ -420,7 +422,10 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
         (("--seeds", "0,0"), "seeds = 0, 0: name at least one, each once"),
         (("--seeds", "-1"), "seed = -1: Input should be greater than or equal to 0"),
         (("--dataset", ""), "unknown data set of rkd-table1 ''"),
-        (("--protocol", "fair", "--set", "data.hold_out=false"), "protocol fair chooses rates on the classes"),
+        (
+            ("--protocol", "fair", "--set", "data.hold_out=false"),
+            "(protocol fair) chooses rates on the classes",
+        ),
         (("--selection", "test", "--set", "training.log_test_metrics=false"), "leave --selection out"),
     ],
 )
@@ -477,14 +482,27 @@ def test_missing_weights_say_where_to_put_them(call, data, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("damage", ["{", '{"study": "rkd-table1", "version": 0}'])
-def test_a_folder_of_an_older_format_is_one_line(make, call, tmp_path, damage):
+def test_a_damaged_record_is_one_line(make, call, tmp_path, damage):
     folder = tmp_path / "results" / "rkd-table1-paper-toy"
     folder.mkdir(parents=True)
-    (folder / "request.json").write_text(damage)
+    (folder / FILE).write_text(damage)
     for refused in (make("rkd-table1", "--only", "cub200/triplet/16"), call("report", folder)):
         assert refused.code == 2
-        assert f"{folder / 'request.json'} is not a readable request" in refused.error
+        assert f"{folder / FILE} is not a readable studyrecord" in refused.error
         assert len(refused.error.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["request.json", "plan.json"])
+def test_a_folder_of_an_older_format_is_gone_on_with(make, call, tmp_path, name):
+    folder = tmp_path / "results" / "rkd-table1-paper-toy"
+    folder.mkdir(parents=True)
+    (folder / name).write_text("{}")
+    refused = call("report", folder)
+    assert refused.code == 2
+    assert f"was written by an earlier version ({name}): run the command that made it again" in refused.error
+    assert len(refused.error.strip().splitlines()) == 1
+    assert make("rkd-table1", "--only", "cub200/triplet/16").code == 0
+    assert call("report", folder).code == 0
 
 
 def test_rows_of_an_older_format_are_one_line(make, call, tmp_path):
@@ -498,17 +516,34 @@ def test_rows_of_an_older_format_are_one_line(make, call, tmp_path):
         assert len(refused.error.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("option", [("--dataset", "cub200"), ("--protocol", "fair"), ("--only", "*")])
-def test_options_of_printed_tables_are_refused_elsewhere(call, option):
-    refused = call("reproduce", "quickstart", *option)
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--dataset", "cub200"), "unknown data set of quickstart 'cub200': known are glyphs"),
+        (
+            ("--protocol", "fair"),
+            "quickstart has no --protocol, as it is made in one way only: leave it out",
+        ),
+        (("--scale", "toy"), "quickstart has no --scale"),
+        (("--only", "rdk-d"), "--only 'rdk-d' matches no run of quickstart: did you mean rkd-d"),
+        (("--selection", "val"), "--selection val: quickstart compares its runs class by class"),
+        (("--selection", "best"), "unknown selection 'best'"),
+    ],
+)
+def test_what_a_study_of_lines_cannot_be_asked_is_one_line(call, options, told):
+    refused = call("reproduce", "quickstart", *options)
     assert refused.code == 2
-    assert f"{option[0]} is for printed tables (rkd-table1" in refused.error
+    assert told in refused.error
+    assert len(refused.error.strip().splitlines()) == 1
 
 
-def test_losses_are_not_put_beside_a_printed_table(call):
-    refused = call("compare", "pkt", "--study", "rkd-table1")
-    assert refused.code == 2
-    assert "rkd-table1 is a table of a paper" in refused.error
+def test_options_of_every_study(call, tmp_path):
+    where = ("--data", tmp_path, "--results", tmp_path, "--runs", "--seeds", "0")
+    planned = call("reproduce", "quickstart", "--dataset", "glyphs", "--only", "rkd-d*", *where)
+    assert planned.code == 0, planned.error
+    assert "3 runs to make" in planned.out  # with the teacher that they are compared with
+    alone = call("reproduce", "quickstart", "--only", "triplet", *where)
+    assert "2 runs to make" in alone.out  # likewise, though the triplet loss looks at no teacher
 
 
 TEXTURED = ("glyphs-table1", "--scale", "toy", "--seeds", "0", "--only", "*/rkd-d?/16", "--only", "*/fitnet/16")
@@ -543,3 +578,16 @@ def test_glyphs_table_1_prints_nobodys_numbers(call, tmp_path):
     frame = cells(tmp_path / "results" / "glyphs-table1-paper-toy")
     assert frame["paper"].isna().all()
     assert frame.set_index("path")["last_mean"].notna().sum() == 1
+
+
+@pytest.mark.slow
+def test_a_loss_beside_a_table_has_cells_of_its_own(call, tmp_path):
+    where = ("--data", tmp_path / "data", "--results", tmp_path / "results", "--jobs", "1", "--seeds", "0")
+    options = ("--scale", "toy", "--only", "*/rkd-d/16", "--only", "*/16/pkt", *where)
+    made = call("compare", "pkt", "--study", "glyphs-table1", *options)
+    assert made.code == 0, made.error
+    frame = cells(tmp_path / "results" / "glyphs-table1+pkt-paper-toy").set_index("path")
+    mine = frame.loc["glyphs-textured/rkd-d/16/pkt"]
+    assert (mine["row"], mine["column"]) == ("ResNet18-16", "pkt (as RKD-D)")
+    assert 0 <= mine["last_mean"] <= 1
+    assert frame["last_mean"].notna().sum() == 3  # with unit length and without, and the study's own

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from planned import plan_runs
 
 import relbench.data
 from relbench.data import find_data_set
@@ -13,26 +14,34 @@ from relbench.experiment import Data, GlyphTransform, Net, PhotoTransform, Term,
 from relbench.lookup import lookup
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
-from relbench.resolve import as_plan, check_experiment, find_study, plan_cells, resolve, resolve_device
-from relbench.studies import STUDIES, Arm, Study, parse_value
+from relbench.resolve import check_experiment, resolve, resolve_device
+from relbench.studies.changes import parse_value
+from relbench.studies.distillation import Arm, distillation
 
 NOWHERE = Path("nowhere")
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
-STUDY = Study(
-    name="small",
-    title="A small study",
-    notes=("a note",),
-    data=Data(size=28),
-    teacher=Arm(net=Net(dim=16), training=Training(steps=10)),
-    teacher_terms=(TRIPLET,),
-    student=Arm(net=Net(dim=8), training=Training(steps=30)),
-    methods={"triplet": (TRIPLET,), "rkd-d": (TRIPLET, Term(loss="rkd_distance"))},
-    equal_budget_control="longer",
-)
+
+
+def study_of(methods=None, teacher_terms=(TRIPLET,), first_stages=None):
+    return distillation(
+        name="small",
+        title="A small study",
+        settings_notes=("a note",),
+        data=Data(size=28),
+        teacher=Arm(net=Net(dim=16), training=Training(steps=10)),
+        teacher_terms=teacher_terms,
+        student=Arm(net=Net(dim=8), training=Training(steps=30)),
+        methods=methods or {"triplet": (TRIPLET,), "rkd-d": (TRIPLET, Term(loss="rkd_distance"))},
+        first_stages=first_stages,
+        control="longer",
+    )
+
+
+STUDY = study_of()
 
 
 def planned(values=None, study=STUDY, seeds=(0,), device="cpu"):
-    return plan_cells(study, seeds, device, values or {}, NOWHERE)
+    return plan_runs(study, seeds, device, values)
 
 
 def refusal(call):
@@ -53,15 +62,16 @@ def no_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
-def test_cells():
-    cells = planned(seeds=(0, 5))
-    assert [(cell.label, cell.role, cell.experiment.seed) for cell in cells] == [
-        (cell.label, cell.role, cell.experiment.seed) for cell in STUDY.cells((0, 5))
+def test_runs_are_pinned_and_possible():
+    runs = planned(seeds=(0, 5))
+    labels = (("teacher", "teacher"), ("triplet", "student"), ("rkd-d", "student"), ("longer", "control"))
+    assert [(run.label, run.role, run.experiment.seed) for run in runs] == [
+        (label, role, seed) for seed in (0, 5) for label, role in labels
     ]
-    for cell in cells:
-        assert cell.experiment.data.content == find_data_set("glyphs", NOWHERE).content(NOWHERE)
-        assert cell.experiment.training.device == "cpu"
-        check_experiment(cell.experiment)
+    for run in runs:
+        assert run.experiment.data.content == find_data_set("glyphs", NOWHERE).content(NOWHERE)
+        assert run.experiment.training.device == "cpu"
+        check_experiment(run.experiment)
 
 
 def test_only_runs_that_look_at_the_teacher_have_one():
@@ -84,9 +94,9 @@ def test_views_are_filled_in_and_leave_runs_their_names():
     ] * 3
     plain = changed(teacher, {"data": changed(teacher.data, {"transform": None})})
     assert plain.fingerprint == teacher.fingerprint
-    assert resolve(replace(cells[0], experiment=plain)).experiment == teacher
+    assert resolve(plain, "teacher") == teacher
     photos = changed(plain, {"data": changed(plain.data, {"name": "cub200"})})
-    assert resolve(replace(cells[0], experiment=photos)).experiment.data.transform == PhotoTransform()
+    assert resolve(photos, "teacher").data.transform == PhotoTransform()
     with pytest.raises(ValueError, match=r"^teacher: data.resize = 64 is for photos: glyphs has no such setting$"):
         planned({"data.resize": 64})
 
@@ -135,8 +145,8 @@ def test_precisions_that_a_device_has(gpu):
     assert planned({"student.precision": "tf32", "teacher.precision": "tf32"}, device="cuda")
 
 
-def with_method(*terms):
-    return changed(STUDY, {"methods": {"method": terms}, "pairs": ()})
+def with_method(*terms, **given):
+    return study_of({"method": terms}, **given)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +185,7 @@ def test_refused_terms(terms, message):
 
 
 def test_a_relational_loss_without_a_teacher():
-    study = changed(STUDY, {"teacher_terms": (Term(loss="rkd_angle"),)})
+    study = study_of(teacher_terms=(Term(loss="rkd_angle"),))
     assert refusal(lambda: planned(study=study)) == (
         "teacher: the loss rkd_angle compares with a teacher, but there is none: give the run a teacher"
     )
@@ -184,7 +194,7 @@ def test_a_relational_loss_without_a_teacher():
 @pytest.mark.parametrize("loss", [name for name, entry in LOSSES.items() if entry.needs_teacher])
 def test_no_loss_that_needs_a_teacher_is_given_to_one_that_has_none(loss):
     options = {"temperature": 4.0} if loss == "hinton_kd" else {}
-    study = changed(STUDY, {"teacher_terms": (TRIPLET, Term(loss=loss, options=options))})
+    study = study_of(teacher_terms=(TRIPLET, Term(loss=loss, options=options)))
     assert refusal(lambda: planned(study=study)).startswith(f"teacher: the loss {loss} compares with a teacher, but")
 
 
@@ -201,8 +211,8 @@ def test_what_a_run_builds_on_is_checked_too(name, term):
 
 def method(*terms, values=None, first=()):
     """The planned run of a method beside a teacher with a classifier."""
-    study = changed(with_method(*terms), {"teacher_terms": (TRIPLET, Term(loss="probe"))})
-    staged = changed(study, {"first_stages": {"method": first} if first else {}})
+    stages = {"method": first} if first else {}
+    staged = with_method(*terms, teacher_terms=(TRIPLET, Term(loss="probe")), first_stages=stages)
     (cell,) = (cell for cell in planned(values, staged) if cell.label == "method")
     return cell.experiment
 
@@ -301,17 +311,15 @@ def test_each_stage_has_a_teacher_only_if_it_looks_at_one():
     assert second.initialized_from.teacher
 
 
-def test_first_stages_are_runs_of_their_own_and_not_in_the_plan():
-    study = changed(with_method(TRIPLET), {"first_stages": {"method": (Term(loss="rkd_distance"),)}})
-    cells = planned(study=study)
-    assert [(cell.label, cell.role) for cell in cells] == [
+def test_first_stages_are_runs_of_their_own():
+    runs = planned(study=with_method(TRIPLET, first_stages={"method": (Term(loss="rkd_distance"),)}))
+    assert [(run.label, run.role) for run in runs] == [
         ("teacher", "teacher"),
         ("method, first stage", "stage"),
         ("method", "student"),
         ("longer", "control"),
     ]
-    assert cells[2].experiment.initialized_from == cells[1].experiment
-    assert [entry.label for entry in as_plan(study, cells).entries] == ["teacher", "method", "longer"]
+    assert runs[2].experiment.initialized_from == runs[1].experiment
 
 
 def test_a_method_in_two_stages_needs_an_even_number_of_steps():
@@ -355,45 +363,6 @@ def test_a_device_that_is_set_wins(gpu):
     assert devices == ["cuda", "cpu", "cpu", "cuda"]
 
 
-def test_find_study():
-    assert all(find_study(name) is study for name, study in STUDIES.items())
-    assert refusal(lambda: find_study("quikstart")) == "unknown study 'quikstart': did you mean quickstart?"
-    assert refusal(lambda: find_study("zzz")).startswith("unknown study 'zzz': known are ")
-
-
 def test_known_gives_the_name():
     assert lookup("a", iter(["b", "a"]), "letter") == "a"
     assert refusal(lambda: lookup("z", iter(["b", "a"]), "letter")) == "unknown letter 'z': known are a, b"
-
-
-def test_as_plan():
-    cells = planned(seeds=(0, 5))
-    plan = as_plan(STUDY, cells)
-    assert (plan.study, plan.title, plan.notes) == ("small", "A small study", ("a note",))
-    assert [(one.label, one.role, one.seed, one.fingerprint) for one in plan.entries] == [
-        (cell.label, cell.role, cell.experiment.seed, cell.experiment.fingerprint) for cell in cells
-    ]
-
-
-def test_changed_settings_are_named_in_the_plan():
-    study = find_study("quickstart")
-    cells = study.cells((0,))
-    assert as_plan(study, cells).notes == study.notes
-    (note,) = as_plan(study, cells, {"student.dim": 64}).notes
-    assert "differ from those of the study quickstart: student.dim = 64." in note
-
-
-@pytest.mark.parametrize(
-    ("data", "title"),
-    [
-        ("glyphs", "Student against teacher on Glyphs"),
-        ("cub200", "Student against teacher on Caltech-UCSD Birds-200-2011"),
-        ("emoji", "Student against teacher on emoji"),
-    ],
-)
-def test_the_title_names_the_data_that_were_run(data, title):
-    """A page about emoji was called "Student against teacher on Glyphs", and said that settings were chosen for it."""
-    study = find_study("quickstart").with_values({"data.name": data})
-    plan = as_plan(find_study("quickstart"), study.cells((0,)), {"data.name": data})
-    assert plan.title == title
-    assert not any("chosen on validation classes" in note for note in plan.notes)

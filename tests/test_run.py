@@ -2,12 +2,12 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from planned import plan_runs, quickstart_with
 from tiny import TINY
 from told import Steps
 
@@ -17,15 +17,15 @@ from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import retrieval_metrics
 from relbench.experiment import Term, changed
 from relbench.models import Embedder, build_embedder
-from relbench.resolve import find_study, plan_cells
 from relbench.results.checkpoint import save_checkpoint, weights_hash
 from relbench.run import RunFolder, run
+from relbench.studies import build_study
+from relbench.studies.quickstart import TRIPLET
 from relbench.tasks.retrieval import RetrievalTask
 from relbench.trackers import Silent
 from relbench.training import DivergedError
 
-QUICKSTART = find_study("quickstart")
-TRIPLET = QUICKSTART.teacher_terms[0]
+QUICKSTART = build_study("quickstart")
 WITH_WEIGHTS = (  # losses with weights of their own, from maps and from a classifier
     TRIPLET,
     Term(loss="fitnet"),
@@ -33,19 +33,15 @@ WITH_WEIGHTS = (  # losses with weights of their own, from maps and from a class
     Term(loss="cross_entropy"),
     Term(loss="hinton_kd", options={"temperature": 4.0}),
 )
-WITH_CLASSIFIER = changed(
-    QUICKSTART,
-    {
-        "teacher_terms": (TRIPLET, Term(loss="probe")),
-        "methods": {"weights": WITH_WEIGHTS, "staged": (TRIPLET, Term(loss="refilled_classifier"))},
-        "pairs": (),
-        "first_stages": {"staged": (Term(loss="fitnet", layers=("stage4",)),)},
-    },
+WITH_CLASSIFIER = quickstart_with(
+    {"weights": WITH_WEIGHTS, "staged": (TRIPLET, Term(loss="refilled_classifier"))},
+    teacher_terms=(TRIPLET, Term(loss="probe")),
+    first_stages={"staged": (Term(loss="fitnet", layers=("stage4",)),)},
 )
 
 
 def planned(study, prefix="", **values):
-    cells = plan_cells(study, (0,), "cpu", TINY | values, Path("nowhere"))
+    cells = plan_runs(study, (0,), values=TINY | values)
     return {prefix + cell.label: cell.experiment for cell in cells}
 
 

@@ -28,11 +28,12 @@ from relbench.data.parsing.matlab import read_texts
 from relbench.evaluation import read_embeddings
 from relbench.losses.user import read_own
 from relbench.results.checkpoint import load_checkpoint
-from relbench.results.records import Plan, Row, read_record
+from relbench.results.records import Row, read_record
+from relbench.studies.record import StudyRecord
 
 READERS = {  # the file's name, and what reads it
     "row.json": lambda path: read_record(Row, path),
-    "plan.json": lambda path: read_record(Plan, path),
+    "study.json": lambda path: read_record(StudyRecord, path),
     "checkpoint.pt": lambda path: load_checkpoint(path, "0", 1, "recall@1"),
     "embeddings.npz": read_embeddings,
     "embeddings.npy": lambda path: read_embeddings(path, path),

@@ -58,7 +58,7 @@ def refuse_unfair(entries: Sequence[Entry], rows: Mapping[str, Row]) -> None:
     """Check the rows of one table before they are compared.
 
     Args:
-        entries: The finished lines of the table's plan.
+        entries: The finished lines of the table.
         rows: By fingerprint.
 
     Raises:
@@ -67,7 +67,7 @@ def refuse_unfair(entries: Sequence[Entry], rows: Mapping[str, Row]) -> None:
     """
     problem = next(_problems(entries, rows), None)
     if problem:
-        raise ValueError(f"{problem}: run the study again, or remove such rows from its plan.json")
+        raise ValueError(f"{problem}: run the study again, or delete the folders of such runs")
 
 
 def _problems(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:

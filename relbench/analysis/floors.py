@@ -11,8 +11,7 @@ import torch
 from pydantic import Field, PositiveInt
 
 from relbench.analysis.methods import Floor
-from relbench.analysis.summary import Summary
-from relbench.data import Progress, data_title, find_data_set
+from relbench.data import Progress, find_data_set
 from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource
 from relbench.evaluation import seed_interval
@@ -31,7 +30,7 @@ from relbench.experiment import (
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
-from relbench.results.records import Record, Row, check_identity, read_record, write_record
+from relbench.results.records import Record, check_identity, read_record, write_record
 from relbench.run import computing
 from relbench.tasks import Model, Task, find_task
 
@@ -134,52 +133,9 @@ def _measured(settings: FloorSettings, source: ImageSource, task: Task, device: 
     )
 
 
-def measured_with(summary: Summary, folder: Path, data: Path, progress: Progress) -> Summary:
-    """Add the floors to a summary: those kept, and else measured now; or say why there are none.
-
-    Args:
-        summary: of the rows in the folder.
-        folder: the study's results.
-        data: holds the data sets.
-        progress: wraps what a data set makes ready.
-    """
-    row = _student(summary)
-    device = row.experiment.training.device if torch.cuda.is_available() else "cpu"
-    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds, row.experiment.task)
-    try:
-        measure_floors(asked, folder, data, device, progress)
-    except (ValueError, OSError) as error:
-        return summary.replaced(missing=(*summary.missing, f"Floors are not shown: {error}."))
-    return with_floors(summary, folder)
-
-
-def with_floors(summary: Summary, folder: Path) -> Summary:
-    """Add the floors that are kept, or say that there are none.
-
-    Raises:
-        ValueError: a file is damaged, or of other images than the rows.
-    """
-    row = _student(summary)
-    asked = floors_of(row.experiment.data, row.experiment.net, summary.seeds, row.experiment.task)
-    found = [one for settings in asked if (one := finished_floor(settings, folder))]
-    if len(found) < len(asked):
-        return summary.replaced(missing=(*summary.missing, "Floors are not shown: they were not measured."))
-    for one in found:
-        if one.data_hash != row.data_hash:
-            path = _path(one.settings, folder)
-            raise ValueError(f"{path} was measured on other images than the rows: delete it to have it measured again")
-    return summary.replaced(floors={data_title(row.experiment.data.name): lines_of_floors(found)})
-
-
 def lines_of_floors(found: Sequence[MeasuredFloor]) -> tuple[Floor, Floor]:
     """The two lines of a table: of pixels, which come first in what was found, and of the network by all seeds."""
     return _pixels(found[0]), _untrained(found[1:])
-
-
-def _student(summary: Summary) -> Row:
-    """Whose network stands for all students'; the teacher's where there is none."""
-    students = [method for method in summary.methods if method.role == "student"]
-    return (students or summary.methods)[0].row
 
 
 def _pixels(found: MeasuredFloor) -> Floor:

@@ -98,7 +98,7 @@ def with_examples(summary: Summary, results: Path, data_folder: Path, progress: 
     return summary.replaced(
         examples=None if isinstance(examples, str) else examples,
         distances=None if isinstance(distances, str) else distances,
-        missing=tuple(_missing(examples, distances, absent)),
+        missing=(*summary.missing, *_missing(examples, distances, absent)),
     )
 
 

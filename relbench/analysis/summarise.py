@@ -1,77 +1,161 @@
-"""From rows to a summary: means, intervals, and each method against its teacher."""
+"""From a study and what is finished of it to its summary: means, intervals, verdicts, and answers to claims."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from relbench.analysis.cells import Answer, AnsweredClaim, FilledCell, Ours
 from relbench.analysis.comparable import refuse_unfair
+from relbench.analysis.floors import lines_of_floors
 from relbench.analysis.methods import Method, Pair
+from relbench.analysis.results import Results
 from relbench.analysis.summary import Summary
-from relbench.data import shown_at
-from relbench.evaluation import compare, holm, seed_interval
+from relbench.data import data_title, shown_at
+from relbench.evaluation import claimed_sides, compare, holm, seed_interval
 from relbench.evaluation.comparison import Comparison
 from relbench.experiment import Experiment, Term
+from relbench.grid.tuning import TUNING_SEED, Choice
 from relbench.losses import find_loss
-from relbench.results.records import Entry, Plan, Row, read_record, read_row, refuse_other_dependencies
+from relbench.results.records import Entry, Row, Selection
+from relbench.studies.record import StudyRecord
+from relbench.studies.study import DATA, Cell, Claim, Study
+from relbench.tasks import find_task
 
-PRIMARY = "recall@1"
 BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
 
 
-def read_results(folder: Path) -> tuple[Plan, dict[str, Row]]:
-    """The plan of a results folder and the rows that are there.
+def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] = ("last",)) -> Summary:
+    """Sum up what is finished: a study without cells by the lines of its runs, any other by its cells.
+
+    Args:
+        record: the study, and what was asked of it.
+        results: what is finished.
+        shown: the rules of selection that cells are shown under.
 
     Raises:
-        ValueError: the folder holds no plan, or the plan or a row is damaged.
+        ValueError: a rule can't be applied; no teacher is finished, or rows differ where the table claims that they
+            don't.
     """
-    if not (folder / "plan.json").is_file():
-        raise ValueError(f"{folder} holds no results (plan.json is not there): name a folder that a study has written")
-    plan = read_record(Plan, folder / "plan.json")
-    paths = {entry.fingerprint: folder / "runs" / entry.fingerprint / "row.json" for entry in plan.entries}
-    rows = {name: read_row(path, name) for name, path in paths.items() if path.exists()}
-    refuse_other_dependencies(rows)
-    return plan, rows
-
-
-def summarise(plan: Plan, rows: dict[str, Row]) -> Summary:
-    """Sum up the finished runs; what is missing is said in the notes.
-
-    Raises:
-        ValueError: no teacher is finished, or rows differ where the table claims that they don't.
-    """
-    taught = {entry.seed for entry in plan.entries if entry.role == "teacher" and entry.fingerprint in rows}
-    if not taught:
-        raise ValueError("no teacher is finished yet, so there is nothing to compare with: run the study first")
-    done = tuple(entry for entry in plan.entries if entry.fingerprint in rows and entry.seed in taught)
-    refuse_unfair(done, rows)
-    left_out = [f"{entry.label} (seed {entry.seed})" for entry in plan.entries if entry not in done]
-    notes = (*plan.notes, *([f"Not finished, and left out: {', '.join(left_out)}."] if left_out else []))
-    finished = plan.model_copy(update={"entries": done, "notes": notes})
-    labels = dict.fromkeys(entry.label for entry in done)
-    methods = tuple(_method([entry for entry in done if entry.label == label], finished, rows) for label in labels)
-    seeds = tuple(sorted({entry.seed for entry in done}))
-    sources = _sources(rows[entry.fingerprint].experiment for entry in done)
-    views = shown_at(rows[done[0].fingerprint].experiment.data)
+    study = record.study
+    check_rule(record, shown)
+    own = _of_cells(record, results, shown) if study.cells else _of_lines(record, results)
     return Summary(
-        name=plan.study,
-        title=plan.title,
-        primary=PRIMARY,
-        notes=notes,
-        added_losses=plan.added_losses,
-        entries=done,
-        methods=_corrected(methods),
-        seeds=seeds,
-        pairs=_pairs(plan.pairs, methods),
-        sources=sources,
-        shown_at=views,
+        name=study.name,
+        title=study.title.replace(DATA, data_title(study.data_sets[0])),
+        primary=primary_of(study),
+        source=study.source,
+        notes=tuple(_notes(record, results)),
+        variant=study.variant,
+        scale=study.scale,
+        changes=_changes(record),
+        added_losses=study.added_losses,
+        floors={data_title(name): lines_of_floors(found) for name, found in results.floors.items()},
+        **own,
     )
 
 
+def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
+    """Refuse to show what no row can tell.
+
+    Raises:
+        ValueError: a rule needs validation classes, or that test classes are watched, and they are not there or not.
+    """
+    runs = [record.study.runs[path] for path in record.paths if record.study.runs[path].stages]
+    if shown[0] != "last" and not all(run.training.log_test_metrics for run in runs):
+        raise ValueError(
+            "training.log_test_metrics = false: runs then record only the last step: leave --selection out"
+        )
+    if list(shown) == ["validation"] and not any(run.data.hold_out for run in runs):
+        raise ValueError(
+            f"--selection val: {record.study.name} trains on all training classes, and leaves none to validate on: "
+            "set data.hold_out=true, or choose a protocol that holds them out"
+        )
+
+
+def primary_of(study: Study) -> str:
+    """The metric that a study's runs are compared by."""
+    return find_task(next(iter(study.runs.values())).task).primary
+
+
+def _of_lines(record: StudyRecord, results: Results) -> dict[str, Any]:
+    """One line per run, with every metric, its comparison with the teacher, and those with other runs."""
+    study = record.study
+    (teacher,) = [path for path, run in study.items if run.role == "teacher"]
+    done = {place: row for place in _lines(record) if (row := _shown(results, teacher, place))}
+    if not done:
+        raise ValueError("no teacher is finished yet, so there is nothing to compare with: run the study first")
+    rows = {row.fingerprint: row for row in done.values()}
+    entries = tuple(
+        Entry(label=path, role=study.runs[path].role, seed=seed, fingerprint=row.fingerprint)
+        for (path, seed), row in done.items()
+    )
+    refuse_unfair(entries, rows)
+    by_path = {path: {seed: row for (own, seed), row in done.items() if own == path} for path in study.runs}
+    judged = _judged(study, by_path)
+    floors = () if results.floors else ("Floors are not shown: they were not measured.",)
+    return {
+        "entries": entries,
+        "methods": tuple(
+            _method(study, path, tuple(own.values()), judged.get((path, teacher)))
+            for path, own in by_path.items()
+            if own
+        ),
+        "seeds": tuple(sorted({seed for _, seed in done})),
+        "pairs": tuple(Pair(*pair, one) for pair, one in judged.items() if teacher not in pair),
+        "sources": _sources(row.experiment for row in done.values()),
+        "shown_at": shown_at(next(iter(done.values())).experiment.data),
+        "missing": floors,
+    }
+
+
+def _lines(record: StudyRecord) -> list[tuple[str, int]]:
+    """Path and seed of all runs that were asked for."""
+    return [(path, seed) for seed in record.seeds for path in record.paths]
+
+
+def _shown(results: Results, teacher: str, place: tuple[str, int]) -> Row | None:
+    """The row of a run, where its seed's teacher is finished too."""
+    return results.rows.get(place) if (teacher, place[1]) in results.rows else None
+
+
+def _method(study: Study, path: str, rows: tuple[Row, ...], against_teacher: Comparison | None) -> Method:
+    metrics = {name: seed_interval([row.metrics[name] for row in rows]) for name in rows[0].metrics}
+    return Method(path, study.runs[path].role, rows, metrics, against_teacher)
+
+
+def _judged(study: Study, rows: Mapping[str, Mapping[int, Row]]) -> dict[tuple[str, str], Comparison]:
+    """The comparisons that a study claims, over the seeds that both runs have, each family corrected (Holm) together.
+
+    The best of many students is picked by chance too, so their verdicts allow for their number. Controls are no claim,
+    and each is judged alone: they warn of what else may explain a gain, so a correction would hide warnings, and a
+    control more would take verdicts from the students.
+    """
+    families: dict[str, list[tuple[str, str]]] = {}
+    for claim in study.claims:
+        families.setdefault(claim.family, []).extend(pair for pair in claim.better if _shared(rows, pair))
+    found: dict[tuple[str, str], Comparison] = {}
+    for pairs in families.values():
+        comparisons = [_compared(rows, pair) for pair in pairs]
+        found |= dict(zip(pairs, holm(comparisons), strict=True))
+    return found
+
+
+def _shared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> list[int]:
+    """Seeds of which both runs are finished."""
+    own, other = pair
+    return [seed for seed in rows[own] if seed in rows[other]]
+
+
+def _compared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> Comparison:
+    """A run against another of the same seed, over the same queries."""
+    own, other = ([rows[path][seed].counts for seed in _shared(rows, pair)] for path in pair)
+    return compare(own, other, generator=np.random.default_rng(BOOTSTRAP_SEED))
+
+
 def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:
-    """By loss, where it comes from; what one kept with its rows says is not executed for that."""
+    """By loss, where it comes from; the code of a loss that is kept with its rows is not executed for that."""
     return {term.loss: _source(term) for one in experiments for stage in one.stages for term in stage.terms}
 
 
@@ -87,40 +171,124 @@ def _source(term: Term) -> str:
         return "not one of relbench's losses: its source is not known here"
 
 
-def _method(entries: Sequence[Entry], plan: Plan, rows: dict[str, Row]) -> Method:
-    teachers = {entry.seed: rows[entry.fingerprint] for entry in plan.entries if entry.role == "teacher"}
-    own = tuple(rows[entry.fingerprint] for entry in entries)
-    metrics = {name: seed_interval([row.metrics[name] for row in own]) for name in own[0].metrics}
-    role = entries[0].role
-    against = None if role == "teacher" else _compare(own, [teachers[entry.seed] for entry in entries])
-    return Method(entries[0].label, role, own, metrics, against)
+def _of_cells(record: StudyRecord, results: Results, shown: Sequence[Selection]) -> dict[str, Any]:
+    """The cells of the data sets that were asked for, with what is finished; the rest is empty."""
+    study, paths = record.study, set(record.paths)
+    parts = {cell.part for cell in study.cells if cell.run in paths}
+    cells = [cell for cell in study.cells if cell.run in paths or (not cell.run and cell.part in parts)]
+    claims = [
+        claim for claim in study.claims if {key.partition("@")[0] for pair in claim.better for key in pair} <= paths
+    ]
+    return {
+        "shown": tuple(shown),
+        "cells": tuple(_filled(cell, record, results, shown) for cell in cells),
+        "claims": tuple(_answered(claim, record, results, shown[0]) for claim in claims),
+    }
 
 
-def _compare(own: Sequence[Row], teachers: Sequence[Row]) -> Comparison:
-    """A method against the teacher of the same seed, over the same queries."""
-    generator = np.random.default_rng(BOOTSTRAP_SEED)
-    return compare([row.counts for row in own], [row.counts for row in teachers], generator=generator)
+def _filled(cell: Cell, record: StudyRecord, results: Results, shown: Sequence[Selection]) -> FilledCell:
+    ours = {rule: one for rule in shown if (one := _ours(cell, record, results, rule))}
+    return FilledCell(
+        part=cell.part,
+        row=cell.row,
+        column=cell.column,
+        metric=cell.metric,
+        path=cell.run,
+        on=cell.on,
+        published=cell.published,
+        ours=ours,
+        note=record.study.runs[cell.run].note if cell.run else "",
+    )
 
 
-def _corrected(methods: Sequence[Method]) -> tuple[Method, ...]:
-    """The methods with verdicts that allow for the number of students: the best of many is picked by chance too.
-
-    Controls are no claim, and are judged alone: they warn of what else may explain a gain, so a correction would hide
-    warnings, and a control more would take verdicts from the students.
-    """
-    students = {one.label: one.against_teacher for one in methods if one.role == "student" and one.against_teacher}
-    judged = dict(zip(students, holm(list(students.values())), strict=True))
-    return tuple(replace(one, against_teacher=judged.get(one.label, one.against_teacher)) for one in methods)
+def _is_untrained(cell: Cell, study: Study) -> bool:
+    """Whether the cell is of a network that is the same for every seed."""
+    return bool(cell.run) and not study.runs[cell.run].stages
 
 
-def _pairs(asked: Sequence[tuple[str, str]], methods: Sequence[Method]) -> tuple[Pair, ...]:
-    """Comparisons of methods with each other, over the seeds that both have; corrected for all of them together."""
-    rows = {one.label: {row.experiment.seed: row for row in one.rows} for one in methods}
-    found = [pair for pair in asked if all(label in rows for label in pair) and rows[pair[0]].keys() & rows[pair[1]]]
-    comparisons = [_compare_seeds(rows[label], rows[other]) for label, other in found]
-    return tuple(Pair(*pair, judged) for pair, judged in zip(found, holm(comparisons), strict=True))
+def _ours(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> Ours | None:
+    seeds = (TUNING_SEED,) if _is_untrained(cell, record.study) else record.seeds
+    found = {seed: results.metrics_at(cell, seed, rule) for seed in seeds}
+    finished = {seed: one for seed, one in found.items() if one and cell.metric in one[1]}
+    if not finished:
+        return None
+    values = tuple(metrics[cell.metric] for _, metrics in finished.values())
+    return Ours(values, tuple(finished), seed_interval(values), tuple(step for step, _ in finished.values()))
 
 
-def _compare_seeds(own: Mapping[int, Row], others: Mapping[int, Row]) -> Comparison:
-    shared = [seed for seed in own if seed in others]
-    return _compare([own[seed] for seed in shared], [others[seed] for seed in shared])
+def _answered(claim: Claim, record: StudyRecord, results: Results, rule: Selection) -> AnsweredClaim:
+    """A claim holds where every comparison is as claimed; one the other way round refutes it."""
+    cells = {cell.key: cell for cell in record.study.cells if cell.metric == primary_of(record.study)}
+
+    def values(key: str) -> dict[int, float]:
+        ours = _ours(cells[key], record, results, rule)
+        if not ours:
+            return {}
+        if _is_untrained(cells[key], record.study):
+            return dict.fromkeys(record.seeds, ours.values[0])
+        return dict(zip(ours.seeds, ours.values, strict=True))
+
+    sides = claimed_sides([_differences(values(better), values(worse)) for better, worse in claim.better])
+    counts = {side: sides.count(side) for side in (1, -1, 0, None)}
+    return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)))
+
+
+def _differences(better: Mapping[int, float], worse: Mapping[int, float]) -> list[float]:
+    """By seed that both have."""
+    return [value - worse[seed] for seed, value in better.items() if seed in worse]
+
+
+def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
+    if counts[-1]:
+        return "does not"
+    return "holds" if counts[1] == comparisons else "not enough runs"
+
+
+def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
+    words = {1: "as claimed", -1: "the other way round", 0: "not yet told apart", None: "with too few runs"}
+    told = [f"{count} {words[side]}" for side, count in counts.items() if count]
+    return f"{comparisons} comparison{'s' if comparisons > 1 else ''}: {', '.join(told)}"
+
+
+def _changes(record: StudyRecord) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in record.changes.items())
+
+
+def _notes(record: StudyRecord, results: Results) -> Iterator[str]:
+    """Notes on the study's own settings are left out where any of them is changed."""
+    study = record.study
+    if record.changes:
+        yield (
+            f"Settings that differ from those of the study {study.name.partition('+')[0]}: {_changes(record)}. "
+            "What is said of the study's own settings does not apply to them."
+        )
+    else:
+        yield from study.settings_notes
+    yield from study.notes
+    for path, choice in results.choices.items():
+        if path in record.paths:
+            yield _rate_note(path, choice, primary_of(study))
+    if not study.cells:
+        yield from _left_out(record, results)
+    if results.unrelated_runs:
+        one = results.unrelated_runs == 1
+        here = (
+            "1 finished run of this folder has"
+            if one
+            else f"{results.unrelated_runs} finished runs of this folder have"
+        )
+        yield f"{here} other settings, seeds or protocols, and {'is' if one else 'are'} not in this table."
+
+
+def _left_out(record: StudyRecord, results: Results) -> Iterator[str]:
+    (teacher,) = [path for path, run in record.study.items if run.role == "teacher"]
+    runs = [f"{path} (seed {seed})" for path, seed in _lines(record) if not _shown(results, teacher, (path, seed))]
+    if runs:
+        yield f"Not finished, and left out: {', '.join(runs)}."
+
+
+def _rate_note(path: str, choice: Choice, primary: str) -> str:
+    tried = ", ".join(f"{100 * score:.1f} at {rate:g}" for rate, score in choice.scores.items())
+    tried += "".join(f", training failed at {rate:g}" for rate in choice.diverged)
+    end = ", at the end of the range tried" if choice.at_an_end else ""
+    return f"Learning rate of {path}: {choice.rate:g}{end} ({primary.capitalize()} on validation classes, %: {tried})."

@@ -9,20 +9,20 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench.cli.console import out
-from relbench.cli.making import RunOptions, measuring, tell
+from relbench.cli.options import RunOptions, measuring, tell
 from relbench.data import find_data_set
 from relbench.data.datasets.photos import check_photo_settings
 from relbench.experiment import Experiment
 from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, in_words, is_there, measured_rates, total
+from relbench.grid.plan import PendingRun
 from relbench.grid.scheduler import jobs_for
-from relbench.grid.tuning import PendingRun
 from relbench.plain_text import counted
 from relbench.preflight import check_plan
 from relbench.resolve import resolve_device
 from relbench.results.records import Row
 from relbench.results.reuse import to_be_linked
 from relbench.results.run_folder import RunFolder
-from relbench.studies import Cell
+from relbench.studies.study import PlannedRun
 
 FINISHED = "finished"
 UNDECIDED = "waits for a learning rate to be chosen"
@@ -51,7 +51,7 @@ class State:
     steps: int = 0
 
 
-def show_plan(planned: Sequence[Cell | PendingRun], folder: Path, call: RunOptions) -> None:
+def show_plan(planned: Sequence[PlannedRun | PendingRun], folder: Path, call: RunOptions) -> None:
     """Print a summary of the runs, the list of them if it is asked for, and what is left to make; make nothing.
 
     Args:
@@ -81,8 +81,8 @@ def _check(waiting: Sequence[Experiment], folder: Path) -> None:
             check_photo_settings(data)
 
 
-def _states(planned: Sequence[Cell | PendingRun], runs: Path, results: Path) -> dict[str, State]:
-    cells = [one for one in planned if isinstance(one, Cell)]
+def _states(planned: Sequence[PlannedRun | PendingRun], runs: Path, results: Path) -> dict[str, State]:
+    cells = [one for one in planned if isinstance(one, PlannedRun)]
     elsewhere = to_be_linked([cell.experiment for cell in cells], runs, results)
     known = {cell.name: _state(cell.experiment, runs, elsewhere.get(cell.name)) for cell in cells}
     return {one.name: known.get(one.name) or State(UNDECIDED) for one in planned}
@@ -107,7 +107,7 @@ def _estimates(waiting: Mapping[str, Experiment], states: Mapping[str, State], c
     return {name: found[run.fingerprint] for name, run in waiting.items()}
 
 
-def _summary(planned: Sequence[Cell | PendingRun], states: Mapping[str, State]) -> Table:
+def _summary(planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, State]) -> Table:
     """One line for each kind of run."""
     table = Table("runs", "number", "steps each", "finished", "begun", box=None)
     for kind in dict.fromkeys(map(_kind, planned)):
@@ -118,18 +118,18 @@ def _summary(planned: Sequence[Cell | PendingRun], states: Mapping[str, State]) 
     return table
 
 
-def _steps(runs: Sequence[Cell | PendingRun]) -> str:
+def _steps(runs: Sequence[PlannedRun | PendingRun]) -> str:
     """500, or 500 to 8,000."""
     steps = {run.experiment.training.steps for run in runs}
     return " to ".join(f"{end:,}" for end in sorted({min(steps), max(steps)}))
 
 
-def _kind(run: Cell | PendingRun) -> str:
-    return KINDS[run.role] if isinstance(run, Cell) else LATER
+def _kind(run: PlannedRun | PendingRun) -> str:
+    return KINDS[run.role] if isinstance(run, PlannedRun) else LATER
 
 
 def _listed(
-    planned: Sequence[Cell | PendingRun], states: Mapping[str, State], estimates: Mapping[str, Estimate]
+    planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, State], estimates: Mapping[str, Estimate]
 ) -> Table:
     """One line for each run, with what it builds on."""
     labels = {cell.name: cell.label for cell in planned}
@@ -140,7 +140,7 @@ def _listed(
 
 
 def _line(
-    one: Cell | PendingRun, state: State, labels: Mapping[str, str], estimate: Estimate | None
+    one: PlannedRun | PendingRun, state: State, labels: Mapping[str, str], estimate: Estimate | None
 ) -> tuple[Text, str, str, str]:
     run = one.experiment
     grounds = [labels.get(ground.fingerprint, ground.fingerprint) for ground in run.dependencies.values()]

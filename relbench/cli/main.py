@@ -8,9 +8,9 @@ import typer
 from rich.table import Column, Table
 
 import relbench
-from relbench.cli import data_commands, study_commands
+from relbench.cli import data_commands, studies
 from relbench.cli.console import errors, errors_as_one_line, expanded, numbers, out
-from relbench.cli.study_commands import Data, StudyName
+from relbench.cli.studies import Data, StudyName
 
 if TYPE_CHECKING:
     from relbench.losses import Loss
@@ -21,9 +21,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(study_commands.reproduce)
-app.command()(study_commands.compare)
-app.command()(study_commands.report)
+app.command()(studies.reproduce)
+app.command()(studies.compare)
+app.command()(studies.report)
 app.add_typer(data_commands.app, name="data")
 
 
@@ -101,19 +101,19 @@ def _told(loss: "Loss") -> str:
 
 
 def _print_lists(data: Path) -> None:
-    from relbench.data import data_set_names, find_data_set
+    from relbench.data import data_set_names, data_title, find_data_set
     from relbench.losses import LOSSES
     from relbench.models import TRUNKS
-    from relbench.resolve import title_of
-    from relbench.studies import STUDIES, TABLES
+    from relbench.studies import STUDIES, build_study
+    from relbench.studies.study import DATA
 
+    found = [build_study(name) for name in STUDIES]
     groups = {
         "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
         "losses": {name: _told(entry) for name, entry in LOSSES.items()}
         | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
         "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
-        "studies": {name: title_of(study, study.data.name) for name, study in STUDIES.items()},
-        "tables of papers": {name: table.title for name, table in TABLES.items()},
+        "studies": {study.name: study.title.replace(DATA, data_title(study.data_sets[0])) for study in found},
     }
     for group, entries in groups.items():
         table = Table(box=None, title=group, title_justify="left", show_header=False)

@@ -1,4 +1,4 @@
-"""Records of what was run: a row per finished run, each in a file of its own, and the plan that names them.
+"""Records of what was run: a row per finished run, each in a file of its own.
 
 Tables, plots and reports are built from these files, never from a run in memory. A record's file carries the hash of
 its content, and is refused where the two disagree.
@@ -110,7 +110,7 @@ class Row(Record):
 
 
 class Entry(Record):
-    """A run in a plan, and its name in the tables."""
+    """A line of a table: a run, and its name there."""
 
     label: str
     role: Role
@@ -118,31 +118,19 @@ class Entry(Record):
     fingerprint: str
 
 
-class Plan(Record):
-    """The runs that make up a study's results."""
-
-    study: str
-    title: str
-    notes: tuple[str, ...]  # for readers of the table
-    entries: tuple[Entry, ...]
-    pairs: tuple[tuple[str, str], ...] = ()  # labels of methods that are compared with each other
-    # labels of methods that the user added to the study's: reported first
-    added_losses: Annotated[tuple[str, ...], renamed("added_losses")] = ()
-
-
 RecordType = TypeVar("RecordType", bound=Record)
 HASH = "hash"  # of a record's content, beside it in the file; records of earlier versions have none
 
 
 def write_record(record: Record, path: Path) -> None:
-    """Write a row or a plan; readers see the old file or the new, never a part."""
+    """Write a record; readers see the old file or the new, never a part."""
     content = from_json(record.model_dump_json())
     with atomic_write(path) as temporary:
         temporary.write_bytes(to_json(content | {HASH: _hash(content)}, indent=1) + b"\n")
 
 
 def read_record(kind: type[RecordType], path: Path) -> RecordType:
-    """Row or plan from its file.
+    """Record from its file.
 
     Raises:
         ValueError: the file can't be read, is truncated, is another kind of record, or has changed since it was

@@ -1,30 +1,42 @@
-"""Studies: one file each, one table each. Ours compare students with their teacher; others are tables of papers."""
+"""Studies: one file each, one table each, some of them tables of papers."""
 
+import inspect
+from collections.abc import Callable, Mapping
+
+from relbench.lookup import lookup
 from relbench.studies import glyphs_methods, glyphs_table1, quickstart
-from relbench.studies.printed import Network, Number, PrintedTable
 from relbench.studies.rkd import fig3, table1, table2, table3
-from relbench.studies.rkd.protocol import PROTOCOLS, SCALES, SELECTIONS, TUNING_SEED, ProtocolName, Scale, Setup
-from relbench.studies.study import DATA, Arm, Cell, Study, parse_value
+from relbench.studies.study import Study
 
-STUDIES = {study.name: study for study in (quickstart.STUDY, glyphs_methods.STUDY)}
-TABLES = {table.name: table for table in (table1.TABLE, table2.TABLE, table3.TABLE, fig3.TABLE, glyphs_table1.TABLE)}
+STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that builds it
+    "quickstart": quickstart.build,
+    "glyphs-methods": glyphs_methods.build,
+    "rkd-table1": table1.build,
+    "rkd-table2": table2.build,
+    "rkd-table3": table3.build,
+    "rkd-fig3": fig3.build,
+    "glyphs-table1": glyphs_table1.build,
+}
 
-__all__ = [
-    "DATA",
-    "PROTOCOLS",
-    "SCALES",
-    "SELECTIONS",
-    "STUDIES",
-    "TABLES",
-    "TUNING_SEED",
-    "Arm",
-    "Cell",
-    "Network",
-    "Number",
-    "PrintedTable",
-    "ProtocolName",
-    "Scale",
-    "Setup",
-    "Study",
-    "parse_value",
-]
+
+def build_study(name: str, options: Mapping[str, str] | None = None) -> Study:
+    """A study by its name.
+
+    Args:
+        name: one of `STUDIES`.
+        options: what its builder takes, such as protocol and scale.
+
+    Raises:
+        ValueError: there is no such study, or it has no such option; one line.
+    """
+    builder = STUDIES[lookup(name, STUDIES, "study")]
+    taken = inspect.signature(builder).parameters
+    for option in options or {}:
+        if option not in taken:
+            others = ", ".join(
+                other for other, build in STUDIES.items() if option in inspect.signature(build).parameters
+            )
+            raise ValueError(
+                f"{name} has no --{option}, as it is made in one way only: leave it out ({others} have it)"
+            )
+    return builder(**(options or {}))

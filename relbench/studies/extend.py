@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,14 +10,15 @@ import torch
 from relbench.experiment import Term, changed
 from relbench.losses import find_loss, read_own, try_loss
 from relbench.losses.check_inputs import check_positive
-from relbench.studies import Arm, Study
+from relbench.studies.distillation import PAIRS, STUDENTS, against_teacher, compared
+from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
 
 FILE = re.compile(r"\.py(:|$)")  # tells a loss in a file from one by name
 
 
 @dataclass(frozen=True)
 class AddedLoss:
-    """A loss, and what its line in the table is called."""
+    """A loss, and its label in the table."""
 
     label: str
     term: Term
@@ -42,39 +43,110 @@ def find_added_loss(spec: str, weight: float) -> AddedLoss:
 
 
 def with_added_losses(study: Study, added_losses: Sequence[AddedLoss], *, alone: bool) -> Study:
-    """The study with a student more for each loss, each compared with every other student as well.
+    """The study with more students: for each loss, one per network of its taught students, trained like that student.
 
-    A loss that compares with the teacher stands beside the study's task loss, as the study's own do, unless it is to
-    stand alone; one that knows no teacher takes the task loss's place.
+    A loss that compares with the teacher stands beside the study's task loss, unless it is to stand alone; one that
+    knows no teacher takes the task loss's place. Without cells, each is compared with every other student as well; in
+    a table of cells, its cells stand beside those of the student whose network it has, and a claim asks whether it
+    beats the teacher.
 
     Raises:
-        ValueError: a label is taken; one line.
+        ValueError: no student has a teacher, or a label is taken; one line.
     """
-    labels = [one.label for one in added_losses]
-    taken = [*study.methods, "teacher", study.equal_budget_control]
+    labels = [added.label for added in added_losses]
+    taken = {*study.runs, *(getattr(cell, study.methods_in) for cell in study.cells)}
     twice = [label for at, label in enumerate(labels) if label in taken or label in labels[:at]]
     if twice:
         raise ValueError(f"{twice[0]!r} is already the name of a method in the table: rename the loss")
-    methods = study.methods | {one.label: _terms(one.term, study, alone=alone) for one in added_losses}
-    own = ((label, other) for label in labels for other in methods if other != label)
-    pairs = {frozenset(pair): pair for pair in (*own, *study.pairs)}  # each two once, whichever way round
-    words = ", ".join(f"{one.label} (weight {one.term.weight:g})" for one in added_losses)
+    templates = _templates(study)
+    runs = {
+        _path(study, added.label, template): run
+        for added in added_losses
+        for template, run in _runs(study, templates, added, alone=alone)
+    }
+    words = ", ".join(f"{added.label} (weight {added.term.weight:g})" for added in added_losses)
     return changed(
         study,
         {
             "name": "+".join((study.name, *labels)),
             "title": f"{study.title}: {', '.join(labels)} beside its baselines",
-            "methods": methods,
-            "pairs": tuple(pairs.values()),
-            "added_losses": tuple(labels),
-            "own_notes": (f"Added to the study {study.name}, whose notes do not cover them: {words}.",),
+            "runs": _before_controls(study, runs),
+            "cells": (*study.cells, *(cell for label in labels for cell in _cells(study, templates, label))),
+            "claims": _claims(study, templates, labels),
+            "added_losses": (*study.added_losses, *runs),
+            "notes": (
+                *study.notes,
+                f"Added to the study {study.name}, whose notes do not cover them: {words}.",
+            ),
         },
     )
 
 
-def _terms(term: Term, study: Study, *, alone: bool) -> tuple[Term, ...]:
-    needs_teacher = find_loss(term.loss, term.source).needs_teacher
-    return (*study.beside, term) if needs_teacher and not alone else (term,)
+def _templates(study: Study) -> list[str]:
+    """Paths of students whose network and training an added loss gets: the first of each network on each data set."""
+    taught = [path for path, run in study.items if run.role == "student" and run.teacher]
+    taught.sort(key=lambda path: len(study.runs[path].stages))  # those in one stage come first
+    found: dict[object, str] = {}
+    for path in taught:
+        run = study.runs[path]
+        found.setdefault((run.data.name, run.net.model_dump_json(), run.teacher), path)
+    if not found:
+        raise ValueError(f"{study.name} has no student with a teacher, and so takes no further losses: choose another")
+    return [path for path in study.runs if path in found.values()]
+
+
+def _path(study: Study, label: str, template: str) -> str:
+    return f"{template}/{label}" if study.cells else label
+
+
+def _runs(study: Study, templates: Sequence[str], added: AddedLoss, *, alone: bool) -> Iterator[tuple[str, RunSpec]]:
+    needs_teacher = find_loss(added.term.loss, added.term.source).needs_teacher
+    terms = (*study.task_terms, added.term) if needs_teacher and not alone else (added.term,)
+    for template in templates:
+        run = study.runs[template]
+        shared = _path(study, added.label, run.tuned_with) if run.tuned_with in templates else ""
+        yield template, changed(run, {"stages": (Stage(terms=terms),), "tuned_with": shared, "note": run.note})
+
+
+def _before_controls(study: Study, added: dict[str, RunSpec]) -> dict[str, RunSpec]:
+    """All runs, the controls last, as in every table of lines."""
+    controls = {path: run for path, run in study.items if run.role == "control"}
+    return {path: run for path, run in study.items if path not in controls} | added | controls
+
+
+def _cells(study: Study, templates: Sequence[str], label: str) -> Iterator[Cell]:
+    """Cells of an added loss: those of the students whose networks it has, under its own name."""
+    axis = study.methods_in
+    given = [cell for template in templates for cell in study.cells if cell.run == template]
+    places = {tuple(value for name, value in cell if name in {"part", "row", "column"} - {axis}) for cell in given}
+    for cell in given:
+        name = label if len(places) == len(given) else f"{label} (as {getattr(cell, axis)})"
+        yield changed(cell, {axis: name, "run": f"{cell.run}/{label}", "published": None, "source": ""})
+
+
+def _claims(study: Study, templates: Sequence[str], labels: Sequence[str]) -> tuple[Claim, ...]:
+    if study.cells:
+        return (*study.claims, *(claim for label in labels for claim in _beats_teachers(study, templates, label)))
+    students = [path for path, run in study.items if run.role == "student"]
+    own = [compared(label, other) for label in labels for other in (*students, *labels) if other != label]
+    given = (claim for claim in study.claims if claim.family == PAIRS)
+    pairs = {frozenset(claim.better[0]): claim for claim in (*own, *given)}  # each two once, whichever way round
+    against = [claim for claim in study.claims if claim.family != PAIRS]
+    at = sum(claim.family == STUDENTS for claim in against)
+    return (*against[:at], *(against_teacher(label, STUDENTS) for label in labels), *against[at:], *pairs.values())
+
+
+def _beats_teachers(study: Study, templates: Sequence[str], label: str) -> Iterator[Claim]:
+    """Of each data set, that the students of an added loss beat their teachers, where both have cells."""
+    shown = {cell.key for cell in study.cells}
+    for data in study.data_sets:
+        better = tuple(
+            (_path(study, label, path), study.runs[path].teacher)
+            for path in templates
+            if study.runs[path].data.name == data and {path, study.runs[path].teacher} <= shown
+        )
+        if better:
+            yield Claim(text=f"{data}: students of {label} beat their teacher", better=better)
 
 
 def try_own_losses(study: Study) -> None:
@@ -83,12 +155,19 @@ def try_own_losses(study: Study) -> None:
     Raises:
         ValueError: one fails a check; one line that names it.
     """
-    own = {term.loss: term for terms in study.methods.values() for term in terms if term.source}
-    for term in own.values():
-        _try(term, study.student, study.teacher.net.dim)
+    own = {
+        (term.loss, run.net.model_dump_json(), teacher): (term, run)
+        for run in study.runs.values()
+        for teacher in (run.teacher,)
+        for stage in run.stages
+        for term in stage.terms
+        if term.source
+    }
+    for (_, _, teacher), (term, run) in own.items():
+        _try(term, run, study.runs[teacher].net.dim if teacher else run.net.dim)
 
 
-def _try(term: Term, student: Arm, teacher_dim: int) -> None:
+def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
     net, training = student.net, student.training
     try_loss(
         find_loss(term.loss, term.source),

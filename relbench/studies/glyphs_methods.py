@@ -38,7 +38,8 @@ negatives.
 """
 
 from relbench.experiment import Data, Net, Term, Training
-from relbench.studies.study import Arm, Study
+from relbench.studies.distillation import Arm, distillation
+from relbench.studies.study import Study
 
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
 FITNET = Term(loss="fitnet", weight=3.0)
@@ -63,28 +64,33 @@ METHODS = {
 }
 REFILLED = Term(loss="refilled_classifier")
 
-STUDY = Study(
-    name="glyphs-methods",
-    title="Every method on {data}",
-    notes=(
-        "cross-entropy distils nothing: it is the loss that kd adds to.",
-        "In two stages of half the steps each: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",
-        "Each weight is the best of three on validation classes, with one seed.",
-        "Not tuned: rkd-crd-zoo, fitnet-untrained, fitnet-2-stages and refilled.",
-    ),
-    data=Data(name="glyphs", size=28),
-    teacher=Arm(
-        net=Net(trunk="conv4", width=16, dim=128),
-        training=Training(steps=500, learning_rate=3e-3, validate_every=100),
-    ),
-    teacher_terms=(TRIPLET, Term(loss="probe")),
-    student=Arm(
-        net=Net(trunk="conv4", width=8, dim=32),
-        training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
-    ),
-    methods={label: (TRIPLET, *terms) for label, terms in METHODS.items()} | {"refilled": (REFILLED,)},
-    first_stages={"fitnet-2-stages": (FITNET,), "refilled": (Term(loss="refilled_embedding"),)},
-    beside=(TRIPLET,),
-    pairs=tuple((label, "triplet") for label in (*METHODS, "refilled") if label != "triplet"),
-    equal_budget_control="teacher, student's steps",
+SETTINGS_NOTES = (
+    "cross-entropy distils nothing: it is the loss that kd adds to.",
+    "In two stages of half the steps each: fitnet-2-stages (FitNet; triplet), refilled (embedding; classifier).",
+    "Each weight is the best of three on validation classes, with one seed.",
+    "Not tuned: rkd-crd-zoo, fitnet-untrained, fitnet-2-stages and refilled.",
 )
+
+
+def build() -> Study:
+    """The study."""
+    return distillation(
+        name="glyphs-methods",
+        title="Every method on {data}",
+        settings_notes=SETTINGS_NOTES,
+        data=Data(name="glyphs", size=28),
+        teacher=Arm(
+            net=Net(trunk="conv4", width=16, dim=128),
+            training=Training(steps=500, learning_rate=3e-3, validate_every=100),
+        ),
+        teacher_terms=(TRIPLET, Term(loss="probe")),
+        student=Arm(
+            net=Net(trunk="conv4", width=8, dim=32),
+            training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
+        ),
+        methods={label: (TRIPLET, *terms) for label, terms in METHODS.items()} | {"refilled": (REFILLED,)},
+        first_stages={"fitnet-2-stages": (FITNET,), "refilled": (Term(loss="refilled_embedding"),)},
+        task_terms=(TRIPLET,),
+        pairs=tuple((label, "triplet") for label in (*METHODS, "refilled") if label != "triplet"),
+        control="teacher, student's steps",
+    )

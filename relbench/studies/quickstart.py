@@ -24,35 +24,41 @@ the triplet loss.
 """
 
 from relbench.experiment import Data, Net, Term, Training
-from relbench.studies.study import Arm, Study
+from relbench.studies.distillation import Arm, distillation
+from relbench.studies.study import Study
 
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
 DISTANCE = Term(loss="rkd_distance", weight=1.0)
 ANGLE = Term(loss="rkd_angle", weight=2.0)
 
-STUDY = Study(
-    name="quickstart",
-    title="Student against teacher on {data}",
-    notes=(
-        "Settings were chosen on validation classes (seeds 0 and 1), including those of teacher and triplet student.",
-    ),
-    data=Data(name="glyphs", size=28),
-    teacher=Arm(
-        net=Net(trunk="conv4", width=16, dim=128),
-        training=Training(steps=500, learning_rate=3e-3, validate_every=100),
-    ),
-    teacher_terms=(TRIPLET,),
-    student=Arm(
-        net=Net(trunk="conv4", width=8, dim=32),
-        training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
-    ),
-    methods={
-        "triplet": (TRIPLET,),
-        "rkd-d": (TRIPLET, DISTANCE),
-        "rkd-a": (TRIPLET, ANGLE),
-        "rkd-da": (TRIPLET, DISTANCE, ANGLE),
-    },
-    beside=(TRIPLET,),
-    pairs=(("rkd-d", "triplet"), ("rkd-a", "triplet"), ("rkd-da", "triplet")),
-    equal_budget_control="teacher, student's steps",
+SETTINGS_NOTES = (
+    "Settings were chosen on validation classes (seeds 0 and 1), including those of teacher and triplet student.",
 )
+
+
+def build() -> Study:
+    """The study."""
+    return distillation(
+        name="quickstart",
+        title="Student against teacher on {data}",
+        settings_notes=SETTINGS_NOTES,
+        data=Data(name="glyphs", size=28),
+        teacher=Arm(
+            net=Net(trunk="conv4", width=16, dim=128),
+            training=Training(steps=500, learning_rate=3e-3, validate_every=100),
+        ),
+        teacher_terms=(TRIPLET,),
+        student=Arm(
+            net=Net(trunk="conv4", width=8, dim=32),
+            training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
+        ),
+        methods={
+            "triplet": (TRIPLET,),
+            "rkd-d": (TRIPLET, DISTANCE),
+            "rkd-a": (TRIPLET, ANGLE),
+            "rkd-da": (TRIPLET, DISTANCE, ANGLE),
+        },
+        task_terms=(TRIPLET,),
+        pairs=(("rkd-d", "triplet"), ("rkd-a", "triplet"), ("rkd-da", "triplet")),
+        control="teacher, student's steps",
+    )

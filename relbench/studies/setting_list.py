@@ -9,12 +9,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from relbench.experiment import SETTINGS_OF_DATA, Net, Settings, Term, Training, flattened
-from relbench.lookup import lookup
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
-from relbench.studies import STUDIES, TABLES, PrintedTable, Setup, Study
-
-NOT_OF_A_TABLE = ("name", "device", "selection")  # a printed table says these itself
+from relbench.studies import build_study
+from relbench.studies.changes import ARMS, setting_keys
+from relbench.studies.study import RunSpec, Study
 
 
 @dataclass(frozen=True)
@@ -33,26 +32,33 @@ class Setting:
 
 
 def settings_of(name: str) -> list[Setting]:
-    """The settings of a study or of a printed table.
+    """The settings of a study, as it is built without options.
 
     Raises:
         ValueError: there is no such study.
     """
-    if lookup(name, (*STUDIES, *TABLES), "study") in TABLES:
-        return list(_of_table(TABLES[name]))
-    return list(_of_study(STUDIES[name]))
+    return list(_settings(build_study(name)))
 
 
-def _of_study(study: Study) -> Iterator[Setting]:
+def _settings(study: Study) -> Iterator[Setting]:
+    known = setting_keys(study)
+    trained = [run for run in study.runs.values() if run.stages]
+    arms = {arm: [run for run in trained if ARMS[run.role] == arm] for arm in ("teacher", "student")}
     for key, kind in SETTINGS_OF_DATA.items():
-        yield _setting(kind, key, {f"data.{key}": [study.data]})
-    arms = {"teacher": study.teacher, "student": study.student}
-    for key in _keys(Net, ()):
-        yield _setting(Net, key, {f"{name}.{key}": [arm.net] for name, arm in arms.items()})
-    for key in _keys(Training, ()):
-        yield _setting(Training, key, {f"{name}.{key}": [arm.training] for name, arm in arms.items()})
-    for loss in study.losses():
-        yield from _of_loss(loss, [term for term in study.all_terms() if term.loss == loss])
+        if f"data.{key}" in known:
+            yield _setting(kind, key, {f"data.{key}": [run.data for run in trained]})
+    for key in Net.model_fields:
+        yield _setting(Net, key, {f"{arm}.{key}": [run.net for run in runs] for arm, runs in arms.items() if runs})
+    for key in Training.model_fields:
+        if f"training.{key}" in known:
+            groups: Mapping[str, Sequence[RunSpec]] = {"training": trained} | arms
+            yield _setting(
+                Training,
+                key,
+                {f"{group}.{key}": [run.training for run in runs] for group, runs in groups.items() if runs},
+            )
+    for loss in study.losses:
+        yield from _of_loss(loss, [term for term in study.terms if term.loss == loss])
 
 
 def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:
@@ -64,22 +70,6 @@ def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:
             values = [(default | term.options).get(name) for term in terms]
             choices = _choices(TypeAdapter(option.annotation).json_schema())
             yield Setting({f"terms.{loss}.{name}": _distinct(values)}, f"Option of the loss {loss}.", choices)
-
-
-def _of_table(table: PrintedTable) -> Iterator[Setting]:
-    setup = Setup()
-    trained = [network for network in table.networks if network.recipe]
-    data = [setup.data(network.data) for network in trained]
-    protocols = [protocol for network in trained for protocol in setup.stages(network)]
-    for key, kind in SETTINGS_OF_DATA.items():
-        if key not in NOT_OF_A_TABLE:
-            yield _setting(kind, key, {f"data.{key}": data})
-    for key in _keys(Training, NOT_OF_A_TABLE):
-        yield _setting(Training, key, {f"training.{key}": protocols})
-
-
-def _keys(kind: type[Settings], without: Sequence[str]) -> list[str]:
-    return [key for key in kind.model_fields if key not in without]
 
 
 def _setting(kind: type[Settings], key: str, holders: Mapping[str, Sequence[Settings]]) -> Setting:
@@ -98,6 +88,8 @@ def _choices(schema: Mapping[str, Any]) -> str:
         return " or ".join(map(_choices, alternatives))
     if "enum" in schema or "const" in schema:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
+    if "type" not in schema:  # the library that an option is of does not say
+        return "any value"
     words = {"integer": "whole number", "boolean": "true or false", "string": "text", "array": "list"}
     kind = words.get(schema["type"], schema["type"])
     return f"{kind} {bounds}" if (bounds := _bounds(schema)) else kind

@@ -1,32 +1,62 @@
-"""A study: a teacher, its students, and what they are compared with; the runs of one table."""
+"""A study: the runs of one table, the cells that show their numbers, and the claims that they are to answer.
 
-import json
+Which steps, rates and crops a run has is decided by the function that builds the study: nothing else knows under which
+protocol, or at which scale, it is made.
+"""
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
-from relbench.experiment import SETTINGS_OF_DATA, Data, Experiment, Net, Settings, Term, Training, changed, one_line
+from relbench.experiment import (
+    Data,
+    Experiment,
+    Net,
+    PositiveFloat,
+    Retrieval,
+    Settings,
+    TaskField,
+    Term,
+    Training,
+    changed,
+    one_line,
+)
 from relbench.lookup import lookup
 from relbench.results.records import Role
-from relbench.studies.keys import known_key
 
 DATA = "{data}"  # stands for a data set in a title
-TERMS = "terms"  # begins the keys of settings that belong to a loss
-OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
+Scale = Literal["full", "toy"]
 
 
-class Arm(Settings):
-    """A network and how it is trained."""
+class Stage(Settings):
+    """A part of a run's training; a run in several goes on with the weights of the one before."""
 
+    terms: tuple[Term, ...]
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the run's steps
+    learning_rate: PositiveFloat | None = None  # None: the run's
+
+
+class RunSpec(Settings):
+    """A run of a study, for any seed: the network and how it is trained."""
+
+    data: Data = Data()
+    task: TaskField = Retrieval()
     net: Net
-    training: Training
+    training: Training = Training()
+    stages: tuple[Stage, ...] = ()  # empty: never trained, the features of its trunk are what is measured
+    teacher: str = ""  # path
+    role: Role = "student"
+    steps_as: str = ""  # path of the run whose number of steps it takes: a control of equal budget
+    rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation classes; empty: the training's
+    tuned_with: str = ""  # path of the run whose chosen learning rate it shares; "": its own
+    note: str = ""  # in what it cannot be what the paper had
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One run of a study, and what it is called in the table."""
+class PlannedRun:
+    """A run of a study with its seed, and what it is called in the table."""
 
     label: str
     role: Role | Literal["stage", "tuning"]  # a stage is part of a training, tuning chooses a setting: no lines
@@ -38,172 +68,163 @@ class Cell:
         return self.experiment.fingerprint
 
 
-class Study(Settings):
-    """The runs of one table, for any seeds.
+class Cell(Settings):
+    """A number of the table, and where it stands."""
 
-    Every seed has a teacher of its own, trained from that seed. Students differ in their loss alone; controls are
-    trained like students, but are no claim of the method's.
+    part: str  # the sub-table's title
+    row: str
+    column: str
+    run: str = ""  # path of the run that answers to it; "": another's result, printed beside
+    metric: str = "recall@1"
+    on: str = ""  # the data set that it is measured on, if it is not the one that the network is trained on
+    published: float | None = None  # in [0, 1]; None where no paper has such a number
+    source: str = ""
+
+    @property
+    def key(self) -> str:
+        """Names what is measured: the run, and the data set if it is another one than the run's."""
+        return f"{self.run}@{self.on}" if self.on else self.run
+
+
+class Claim(Settings):
+    """What is said of a study's runs, to be judged by their numbers.
+
+    A claim with a family is a comparison of two runs over the same queries and seeds, corrected (Holm) together with
+    all comparisons of its family. One without is a statement about a table's cells: its comparisons are corrected
+    together, over seeds alone.
     """
+
+    text: str
+    better: tuple[tuple[str, str], ...]  # keys, PATH or PATH@DATA: each first one is said to be above the second
+    family: str = ""
+
+
+class Study(Settings):
+    """The runs of one table, for any seeds; every seed has teachers of its own, trained from that seed."""
 
     name: str
     title: str  # DATA in it stands for the data set's title
-    notes: tuple[str, ...] = ()  # true as long as no setting is changed
-    data: Data
-    teacher: Arm
-    teacher_terms: tuple[Term, ...]
-    student: Arm
-    methods: dict[str, tuple[Term, ...]]
-    # methods in two stages: what the first half of the steps trains with
-    first_stages: Mapping[str, tuple[Term, ...]] = {}
-    beside: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
-    pairs: tuple[tuple[str, str], ...] = ()  # methods, and other ones that each of them is compared with as well
-    added_losses: tuple[str, ...] = ()  # methods that were put beside the study's own by hand
-    own_notes: tuple[str, ...] = ()  # on these, true whatever is changed
-    equal_budget_control: str | None = (
-        None  # label of the control: the teacher's own recipe for as many steps as a student
-    )
+    source: str = ""  # the paper
+    notes: tuple[str, ...] = ()  # what a reader of the table must know; deviations from the paper among them
+    settings_notes: tuple[str, ...] = ()  # likewise, but true only while no setting is changed
+    variant: Mapping[str, str] = {}  # what it was built with, beside the scale: {"protocol": "paper"}
+    scale: Scale = "full"
+    runs: dict[str, RunSpec]  # by path, such as "rkd-da" or "cub200/rkd-da/64"; a teacher before those that it teaches
+    cells: tuple[Cell, ...] = ()  # none: the table has one line per run, with all its metrics
+    claims: tuple[Claim, ...] = ()
+    other_data: Mapping[str, Data] = {}  # data sets that networks are measured on, and not trained
+    task_terms: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
+    methods_in: Literal["row", "column"] = "column"  # where cells name the method
+    added_losses: tuple[str, ...] = ()  # paths of runs that were put beside the study's own by hand
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
-        for label in self.first_stages:
-            lookup(label, self.methods, "method")
-        for label in dict.fromkeys(label for pair in self.pairs for label in pair):
-            lookup(label, self.methods, "method of a pair")
+        paths, keys = list(self.runs), {cell.key for cell in self.cells} or set(self.runs)
+        for path in {cell.run for cell in self.cells} - {""}:
+            lookup(path, paths, "run of a cell")
+        for name in {cell.on for cell in self.cells} - {""}:
+            lookup(name, self.other_data, "data set of a cell")
+        for key in {key for claim in self.claims for pair in claim.better for key in pair}:
+            lookup(key, keys, "cell of a claim" if self.cells else "run of a claim")
+        if not self.cells and (len(self.data_sets), [run.role for run in self.runs.values()].count("teacher")) != (
+            1,
+            1,
+        ):
+            raise ValueError("without cells, a study compares its runs on one data set with one teacher")
+        for at, (path, run) in enumerate(self.runs.items()):
+            if run.teacher:
+                lookup(run.teacher, paths[:at], f"teacher, before its student {path},")
+            lookup(run.tuned_with or path, paths, f"run to share the rate of {path}")
+            lookup(run.steps_as or path, paths, f"run to share the steps of {path}")
         return self
 
-    def cells(self, seeds: tuple[int, ...]) -> tuple[Cell, ...]:
-        """All runs, seed by seed, a teacher before its students.
+    @property
+    def data_sets(self) -> tuple[str, ...]:
+        """Those that its networks are trained on."""
+        return tuple(dict.fromkeys(run.data.name for run in self.runs.values()))
 
-        Raises:
-            ValueError: a seed or a list of terms is impossible; one line.
-        """
-        return tuple(cell for seed in seeds for cell in self._cells(seed))
+    @property
+    def terms(self) -> list[Term]:
+        """The summands of the losses of all runs, stage by stage."""
+        return [term for run in self.runs.values() for stage in run.stages for term in stage.terms]
 
-    def _cells(self, seed: int) -> Iterator[Cell]:
-        teacher = self._experiment(self.teacher, self.teacher_terms, seed)
-        yield Cell("teacher", "teacher", teacher)
-        for label, terms in self.methods.items():
-            yield from self._stages(label, terms, seed, teacher)
-        if self.equal_budget_control:
-            longer = changed(self.teacher.training, {"steps": self.student.training.steps})
-            yield Cell(self.equal_budget_control, "control", changed(teacher, {"training": longer}))
-
-    def _stages(self, label: str, terms: tuple[Term, ...], seed: int, teacher: Experiment) -> Iterator[Cell]:
-        if label not in self.first_stages:
-            yield Cell(label, "student", self._experiment(self.student, terms, seed, teacher))
-            return
-        half = changed(self.student, {"training": _halved(self.student.training)})
-        first = self._experiment(half, self.first_stages[label], seed, teacher)
-        yield Cell(f"{label}, first stage", "stage", first)
-        yield Cell(label, "student", changed(self._experiment(half, terms, seed, teacher), {"initialized_from": first}))
-
-    def _experiment(
-        self, arm: Arm, terms: tuple[Term, ...], seed: int, teacher: Experiment | None = None
-    ) -> Experiment:
-        try:
-            return Experiment(
-                data=self.data, net=arm.net, training=arm.training, terms=terms, seed=seed, teacher=teacher
-            )
-        except ValidationError as error:
-            raise ValueError(one_line(error)) from None
-
-    def places(self) -> dict[str, tuple[str, ...]]:
-        """Settings that `with_values` can change -> the place of each: "student.dim" -> ("student", "net", "dim")."""
-        arms: dict[str, tuple[str, ...]] = {
-            f"{arm}.{key}": (arm, group, key)
-            for arm in ("teacher", "student")
-            for group, kind in (("net", Net), ("training", Training))
-            for key in kind.model_fields
-        }
-        data = {f"data.{key}": ("data", key) for key in SETTINGS_OF_DATA}
-        return arms | data
-
+    @property
     def losses(self) -> list[str]:
-        """Names of the losses that some run of the study is trained with."""
-        return list(dict.fromkeys(term.loss for term in self.all_terms()))
+        """Names of the losses that some run is trained with."""
+        return list(dict.fromkeys(term.loss for term in self.terms))
 
-    def all_terms(self) -> list[Term]:
-        """The summands of all losses, the teacher's first."""
-        given = (self.teacher_terms, *self.methods.values(), *self.first_stages.values())
-        return [term for terms in given for term in terms]
+    def rates_of(self, path: str) -> tuple[str, tuple[float, ...]]:
+        """Path of the run that a run's learning rate is chosen with, and the rates to choose from, if any."""
+        tuned = self.runs[path].tuned_with or path
+        return tuned, self.runs[tuned].rates
 
-    def with_values(self, values: Mapping[str, Any]) -> "Study":
-        """A copy with some settings changed, as `--set student.dim=64` says; the order of settings does not matter.
+    def taught_by(self, path: str) -> list[str]:
+        """Paths of the runs that a run teaches."""
+        return [other for other, run in self.runs.items() if run.teacher == path]
+
+    def with_device(self, device: Literal["cpu", "cuda"]) -> "Study":
+        """A copy that runs on a device."""
+        runs = {path: changed(run, {"training": changed(run.training, {"device": device})}) for path, run in self.items}
+        return changed(self, {"runs": runs})
+
+    @property
+    def items(self) -> list[tuple[str, RunSpec]]:
+        """Path and run, in order."""
+        return list(self.runs.items())
+
+    def with_contents(self, contents: Mapping[str, str]) -> "Study":
+        """A copy where the data sets are those of which these are the hashes, by name."""
+
+        def pinned(data: Data) -> Data:
+            return changed(data, {"content": contents.get(data.name, data.content)})
+
+        runs = {path: changed(run, {"data": pinned(run.data)}) for path, run in self.items}
+        return changed(self, {"runs": runs, "other_data": {name: pinned(one) for name, one in self.other_data.items()}})
+
+    def trainings(self, path: str, seed: int, rate: float | None, teacher: Experiment | None) -> list[Experiment]:
+        """The trainings of a run, stage by stage, each going on from the one before.
 
         Args:
-            values: by key: one of `places`; or `terms.LOSS.weight`, `terms.LOSS.layers`, `terms.LOSS.OPTION`, or
-                `terms.LOSS.loss` (another loss in its place, with its own options), which hold wherever the study has
-                that loss.
+            path: of the run; one that is trained.
+            seed: of its random numbers.
+            rate: learning rate of all stages, where it was chosen; None: the run's own.
+            teacher: its teacher's run of the same seed.
 
         Raises:
-            ValueError: a key is unknown, its value of the wrong kind, or the values together impossible; one line, with
-                the nearest known key.
+            ValueError: the seed or a setting is impossible; one line.
         """
-        groups: dict[tuple[str, ...], dict[str, Any]] = {}
-        for key, value in values.items():
-            *group, name = self._place(key)
-            groups.setdefault(tuple(group), {})[name] = value
-        study = self
-        for place, changes in groups.items():
-            study = _with_terms(study, place[1], changes) if place[0] == TERMS else _replaced(study, place, changes)
-        return study
+        run, made = self.runs[path], list[Experiment]()
+        for stage, training in zip(run.stages, self._training_of_stages(path, rate), strict=True):
+            try:
+                made.append(
+                    Experiment(
+                        data=run.data,
+                        task=run.task,
+                        net=run.net,
+                        terms=stage.terms,
+                        training=training,
+                        seed=seed,
+                        teacher=teacher,
+                        initialized_from=made[-1] if made else None,
+                        scale=self.scale,
+                    )
+                )
+            except ValidationError as error:
+                raise ValueError(one_line(error)) from None
+        return made
 
-    def _place(self, key: str) -> tuple[str, ...]:
-        start, _, rest = key.partition(".")
-        loss, dot, option = rest.rpartition(".")
-        if start == TERMS and dot and loss in self.losses():
-            return TERMS, loss, option
-        terms = [f"{TERMS}.{loss}.{name}" for loss in self.losses() for name in OF_A_TERM]
-        study = self.name.partition("+")[0]  # contenders' names come after it
-        return self.places()[known_key(key, [*self.places(), *terms], study)]
-
-
-def parse_value(text: str) -> Any:
-    """A setting's value from the command line: JSON where it is (64, 0.1, true, null, [0.5, 0.75]), else plain text."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):  # no JSON; or a number of thousands of digits, or nesting without end
-        return text
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _replaced(study: Study, place: tuple[str, ...], changes: Mapping[str, Any]) -> Study:
-    """A copy with other values in one group: of the data, or of the net or protocol of an arm."""
-    first, *rest = place
-    part: Settings = getattr(study, first)
-    try:
-        replaced = changed(part, {rest[0]: changed(getattr(part, rest[0]), changes)} if rest else changes)
-    except ValueError as error:
-        raise ValueError(f"{first}.{error}".replace(".settings: ", ": ")) from None
-    return changed(study, {first: replaced})
+    def _training_of_stages(self, path: str, rate: float | None) -> Iterator[Training]:
+        run = self.runs[path]
+        whole = self.runs[run.steps_as or path].training.steps
+        for stage in run.stages:
+            steps = round(whole * stage.share)
+            if steps != whole * stage.share:
+                raise ValueError(f"{run.role}.steps = {whole}: {_whole(stage.share)}")
+            learning_rate = rate or stage.learning_rate or run.training.learning_rate
+            yield changed(run.training, {"steps": steps, "learning_rate": learning_rate})
 
 
-def _with_terms(study: Study, loss: str, changes: Mapping[str, Any]) -> Study:
-    """A copy where a loss has another weight or other options, or another loss stands in its place."""
-
-    def renewed(terms: tuple[Term, ...]) -> tuple[Term, ...]:
-        return tuple(_changed_term(term, changes) if term.loss == loss else term for term in terms)
-
-    groups = {
-        name: {label: renewed(terms) for label, terms in getattr(study, name).items()}
-        for name in ("methods", "first_stages")
-    }
-    return changed(study, {"teacher_terms": renewed(study.teacher_terms), **groups})
-
-
-def _halved(training: Training) -> Training:
-    if training.steps % 2:
-        raise ValueError(f"student.steps = {training.steps}: a method in two stages needs an even number")
-    return changed(training, {"steps": training.steps // 2})
-
-
-def _changed_term(term: Term, changes: Mapping[str, Any]) -> Term:
-    own = {name: value for name, value in changes.items() if name in OF_A_TERM}
-    if "loss" in own:  # nothing of the other loss stays but its weight
-        own = {"layers": (), "source": "", **own}
-    given = {name: list(value) if isinstance(value, tuple) else value for name, value in changes.items()}
-    options = {name: value for name, value in given.items() if name not in own}
-    try:
-        return changed(term, {**own, "options": ({} if "loss" in own else term.options) | options})
-    except ValueError as error:
-        raise ValueError(f"{TERMS}.{term.loss}.{error}") from None
+def _whole(share: float) -> str:
+    if share == 1 / 2:
+        return "a method in two stages needs an even number"
+    return f"a stage with a share of {share:g} needs a whole number of them"

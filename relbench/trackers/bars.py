@@ -18,7 +18,7 @@ from rich.text import Text
 
 from relbench.durations import in_words
 from relbench.results.records import Row
-from relbench.studies import Cell
+from relbench.studies.study import PlannedRun
 from relbench.trackers.tracker import Phase, read
 
 LOOK_EVERY = 0.25  # seconds between two looks into the folders of the runs that are under way
@@ -77,7 +77,7 @@ class Bars:
         console: where to show it.
     """
 
-    def __init__(self, cells: Sequence[Cell], finished: Sequence[str], jobs: int, console: Console) -> None:
+    def __init__(self, cells: Sequence[PlannedRun], finished: Sequence[str], jobs: int, console: Console) -> None:
         self._names = {cell.experiment.fingerprint: f"{cell.label}, seed {cell.experiment.seed}" for cell in cells}
         self._paces = {
             cell.experiment.fingerprint: Pace(cell.label, cell.experiment.training.steps)

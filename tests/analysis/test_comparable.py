@@ -78,7 +78,7 @@ def test_a_fair_table_passes() -> None:
 
 
 def refused(cells: Sequence[Cell], seeds: Sequence[int] | None = None) -> str:
-    with pytest.raises(ValueError, match=r": run the study again, or remove such rows from its plan\.json$") as error:
+    with pytest.raises(ValueError, match=r": run the study again, or delete the folders of such runs$") as error:
         check(cells, seeds)
     assert "\n" not in str(error.value)
     return str(error.value)

@@ -9,17 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from summed import Lines, summed
 
 import relbench.analysis.floors
-from relbench.analysis.floors import FloorSettings, finished_floor, floors_of, measured_with, with_floors
-from relbench.analysis.summarise import summarise
+from relbench.analysis.floors import FloorSettings, finished_floor, floors_of, lines_of_floors, measure_floors
+from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.counts import Counts
 from relbench.data.table import Shape
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import Data, Experiment, Net, Term
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
-from relbench.results.records import Entry, Machine, Plan, Row
+from relbench.results.records import Entry, Machine, Row, write_record
+from relbench.studies.distillation import Arm, distillation
+from relbench.studies.record import StudyRecord
 
 KS = (1, 2, 4)
 NET = Net(trunk="conv4", width=2, dim=4)
@@ -57,41 +60,27 @@ def source(monkeypatch):
     return source
 
 
-def row_of(experiment):
-    metrics = {"recall@1": 0.5, "recall@2": 0.5, "recall@4": 0.5, "r_precision": 0.5, "map@r": 0.5}
-    return Row(
-        fingerprint=experiment.fingerprint,
-        experiment=experiment,
-        data_hash="h",
-        parameters=1,
-        selected_step=1000,
-        metrics=metrics,
-        validation={},
-        counts=Counts(groups=("a", "b"), trials=(4, 4), correct=(2, 2)),
-        history=({"step": 1000},),
-        train_seconds=1,
-        evaluate_seconds=1,
-        peak_memory=1,
-        finished="2026-01-01T00:00:00+00:00",
-        machine=Machine(device="d", cores=1, system="s", versions={}, git_commit=None),
-    )
+STUDY = distillation(
+    name="s",
+    title="t",
+    data=Data(),
+    teacher=Arm(net=Net(), training=Training()),
+    teacher_terms=(Term(loss="triplet"),),
+    student=Arm(net=NET, training=Training()),
+    methods={"student": (Term(loss="pkt"),)},
+)
+RECORD = StudyRecord(study=STUDY, changes={}, contents={"glyphs": "these"}, seeds=(0, 1))
 
 
-@pytest.fixture
-def summary():
-    runs = [run.model_copy(update={"seed": seed}) for seed in (0, 1) for run in (TEACHER,)]
-    runs += [STUDENT.model_copy(update={"seed": run.seed, "teacher": run}) for run in runs]
-    entries = tuple(
-        Entry(
-            label="student" if run.teacher else "teacher",
-            role="student" if run.teacher else "teacher",
-            seed=run.seed,
-            fingerprint=run.fingerprint,
-        )
-        for run in runs
-    )
-    plan = Plan(study="s", title="t", notes=(), entries=entries)
-    return summarise(plan, {run.fingerprint: row_of(run) for run in runs})
+def measured(folder):
+    """The floors of the study, measured now where they are not kept."""
+    ((_, asked),) = floors_asked(RECORD).items()
+    measure_floors(asked, folder, folder, "cpu", iter)
+    return kept(folder)
+
+
+def kept(folder):
+    return lines_of_floors(read_results(RECORD, folder).floors["glyphs"])
 
 
 def test_pixels_are_correlated():
@@ -113,8 +102,8 @@ def test_large_images_are_averaged_first():
     assert "views (1 x 28 x 28 = 784 numbers, grey)" in pixels_in_words(1, 28)
 
 
-def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_step(source, summary, tmp_path):
-    floors = measured_with(summary, tmp_path, tmp_path, iter).all_floors
+def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_step(source, tmp_path):
+    floors = measured(tmp_path)
     labels = source.table["label"].to_numpy(dtype=str)
     images = source.images.flatten(1).numpy()
     centred = images - images.mean(axis=1, keepdims=True)
@@ -130,8 +119,8 @@ def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_ste
     assert "conv4-2/4 with random weights, as built from seeds 0 and 1" in floors[1].how
 
 
-def test_they_are_measured_once_and_need_no_data_later(source, summary, tmp_path, monkeypatch):
-    first = measured_with(summary, tmp_path, tmp_path, iter)
+def test_they_are_measured_once_and_need_no_data_later(source, tmp_path, monkeypatch):
+    first = measured(tmp_path)
     assert len(source.loaded) == 1
     assert len(list((tmp_path / "floors").glob("*.json"))) == 3
 
@@ -139,26 +128,51 @@ def test_they_are_measured_once_and_need_no_data_later(source, summary, tmp_path
         raise ValueError("no such data set")
 
     monkeypatch.setattr(relbench.analysis.floors, "find_data_set", gone)
-    assert measured_with(summary, tmp_path, tmp_path, iter) == with_floors(summary, tmp_path) == first
+    assert measured(tmp_path) == kept(tmp_path) == first
 
 
-def test_without_data_the_report_says_why_there_are_none(summary, tmp_path, monkeypatch):
-    def gone(*_):
-        raise ValueError("cub200 is not ready")
-
-    monkeypatch.setattr(relbench.analysis.floors, "find_data_set", gone)
-    found = measured_with(summary, tmp_path, tmp_path, iter)
+def test_floors_that_were_not_measured_are_said_to_be_missing():
+    lines = Lines(entries=(Entry(label="teacher", role="teacher", seed=0, fingerprint=TEACHER.fingerprint),))
+    found = summed(lines, {TEACHER.fingerprint: row_of(TEACHER)})
     assert found.floors == {}
-    assert found.missing == ("Floors are not shown: cub200 is not ready.",)
+    assert found.missing == ("Floors are not shown: they were not measured.",)
 
 
-def test_other_images_than_the_rows_are_refused(source, summary, tmp_path):
+def test_floors_of_some_seeds_only_are_left_out(source, tmp_path):
+    measured(tmp_path)
+    more = RECORD.model_copy(update={"seeds": (0, 1, 2)})
+    assert read_results(more, tmp_path).floors == {}
+
+
+def row_of(experiment):
+    metrics = {"recall@1": 0.5, "recall@2": 0.5, "recall@4": 0.5, "r_precision": 0.5, "map@r": 0.5}
+    return Row(
+        fingerprint=experiment.fingerprint,
+        experiment=experiment,
+        data_hash="h",
+        parameters=1,
+        selected_step=1000,
+        metrics=metrics,
+        validation={},
+        counts=Counts(groups=("a", "b"), trials=(4, 4), correct=(2, 2)),
+        history=({"step": 1000},),
+        train_seconds=1,
+        evaluate_seconds=1,
+        peak_memory=1,
+        finished="2026-01-01T00:00:00+00:00",
+        machine=Machine(device="d", cores=1, system="s", versions={}, git_commit=None),
+    )
+
+
+def test_other_images_than_the_rows_are_refused(source, tmp_path):
     source.content = "others"
-    found = measured_with(summary, tmp_path, tmp_path, iter)
-    assert "not the one that was planned for" in found.missing[0]
+    with pytest.raises(ValueError, match="not the one that was planned for"):
+        measured(tmp_path)
     source.content, source.data_hash = "these", "other files"
-    with pytest.raises(ValueError, match="was measured on other images than the rows: delete it"):
-        measured_with(summary, tmp_path, tmp_path, iter)
+    run = tuning_plan(RECORD, tmp_path / "runs").run("teacher", 0)
+    write_record(row_of(run), tmp_path / "runs" / run.fingerprint / "row.json")
+    with pytest.raises(ValueError, match="was made with other images of glyphs than the run"):
+        measured(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -170,17 +184,17 @@ def test_other_images_than_the_rows_are_refused(source, summary, tmp_path):
         ('"channels"', '"canals"', "is not a readable"),
     ],
 )
-def test_a_damaged_record_is_refused(source, summary, tmp_path, old, new, message):
-    measured_with(summary, tmp_path, tmp_path, iter)
+def test_a_damaged_record_is_refused(source, tmp_path, old, new, message):
+    measured(tmp_path)
     path = tmp_path / "floors" / f"{FloorSettings(data=Data(content='these')).fingerprint}.json"
     text = path.read_text()
     assert old in text
     path.write_text(text.replace(old, new))
     with pytest.raises(ValueError, match=f"{message}|has changed since it was written"):
-        with_floors(summary, tmp_path)
+        kept(tmp_path)
     path.write_text(re.sub(r',\s*"hash": "[0-9a-f]+"', "", path.read_text()))  # as earlier versions wrote it
     with pytest.raises(ValueError, match=message):
-        with_floors(summary, tmp_path)
+        kept(tmp_path)
 
 
 def test_each_floor_has_a_file_of_its_own(tmp_path):

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from summed import Lines, summed
 
 import relbench.analysis.query_examples
 from relbench.analysis.images import Outcomes
 from relbench.analysis.query_examples import with_examples
-from relbench.analysis.summarise import summarise
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape, indices_of
 from relbench.evaluation import query_results, recall_by_class
 from relbench.experiment import Experiment, Term, changed
 from relbench.report.page import page_text
-from relbench.results.records import Entry, Machine, Plan, Row
+from relbench.results.records import Entry, Machine, Row
 from relbench.tasks.retrieval import RetrievalTask
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
@@ -80,7 +80,7 @@ class Folder:
     @property
     def plain(self):
         """The summary of the rows alone."""
-        return summarise(Plan(study="s", title="t", notes=(), entries=tuple(self.entries)), self.rows)
+        return summed(Lines(entries=tuple(self.entries)), self.rows).replaced(missing=())
 
     @property
     def summary(self):

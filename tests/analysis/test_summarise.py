@@ -5,16 +5,20 @@ import math
 
 import numpy as np
 import pytest
+from summed import Lines, summed
 
 from relbench.analysis.query_examples import with_examples
-from relbench.analysis.summarise import read_results, summarise
+from relbench.analysis.results import read_results
+from relbench.analysis.summarise import summarise
 from relbench.counts import Counts
 from relbench.evaluation import compare
 from relbench.evaluation.comparison import Interval
 from relbench.experiment import Experiment, Term, Training, changed
 from relbench.losses import LOSSES
 from relbench.report import write_report
-from relbench.results.records import Entry, Machine, Plan, Row, write_record
+from relbench.results.records import Entry, Machine, Row, write_record
+from relbench.studies.distillation import Arm, distillation
+from relbench.studies.record import FILE, StudyRecord, read_study
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
 STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
@@ -55,7 +59,7 @@ def make_plan(*seeds):
         for label, role, experiment in (("teacher", "teacher", TEACHER), ("rkd", "student", STUDENT)):
             name = of_seed(experiment, seed).fingerprint
             entries.append(Entry(label=label, role=role, seed=seed, fingerprint=name))
-    return Plan(study="s", title="t", notes=("a note",), entries=tuple(entries))
+    return Lines(entries=tuple(entries), notes=("a note",))
 
 
 def rows_of(**correct):
@@ -71,7 +75,7 @@ def rows_of(**correct):
 def test_means_and_intervals_over_seeds():
     """Recalls 0.5 and 0.6: mean 0.55; t(0.975, 1) = 12.706, error = 0.1 / 2."""
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12), teacher_1=(6, 6, 12), student_1=(7, 7, 14))
-    summary = summarise(make_plan(0, 1), rows)
+    summary = summed(make_plan(0, 1), rows)
     assert [method.label for method in summary.methods] == ["teacher", "rkd"]
     recall = summary.methods[0].metrics["recall@1"]
     assert recall.mean == pytest.approx(0.55)
@@ -83,7 +87,7 @@ def test_means_and_intervals_over_seeds():
 def test_each_student_is_compared_with_the_teacher_of_its_seed():
     """Paired differences 0.1 and 0.1, although the recalls cross over the seeds: no spread over seeds at all."""
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12), teacher_1=(8, 8, 16), student_1=(9, 9, 18))
-    comparison = summarise(make_plan(0, 1), rows).methods[1].against_teacher
+    comparison = summed(make_plan(0, 1), rows).methods[1].against_teacher
     assert comparison.difference == pytest.approx(0.1)
     assert comparison.over_seeds.low == pytest.approx(0.1)
     assert comparison.over_queries.low == pytest.approx(0.1)  # every class gains 10 %
@@ -91,7 +95,7 @@ def test_each_student_is_compared_with_the_teacher_of_its_seed():
 
 
 def test_one_seed_has_no_interval_over_seeds():
-    comparison = summarise(make_plan(0), rows_of(teacher_0=(5, 5, 10), student_0=(1, 9, 10))).methods[1].against_teacher
+    comparison = summed(make_plan(0), rows_of(teacher_0=(5, 5, 10), student_0=(1, 9, 10))).methods[1].against_teacher
     assert comparison.over_seeds == Interval(comparison.difference)
     assert comparison.seeds == 1
     assert comparison.verdict == "no verdict"
@@ -104,7 +108,7 @@ def table_of(*lines):
     entries = tuple(
         Entry(label=label, role=role, seed=one.seed, fingerprint=one.fingerprint) for label, role, one, _ in runs
     )
-    plan = Plan(study="s", title="t", notes=(), entries=entries)
+    plan = Lines(entries=entries)
     return plan, {one.fingerprint: make_row(one, correct) for _, _, one, correct in runs}
 
 
@@ -114,7 +118,7 @@ def staged_of_seed(experiment, seed):
 
 
 def compared(*lines):
-    return {method.label: method.against_teacher for method in summarise(*table_of(*lines)).methods[1:]}
+    return {method.label: method.against_teacher for method in summed(*table_of(*lines)).methods[1:]}
 
 
 GAINS = (6, 6, 11)  # 0.2, 0.2 and 0.15 better than the teacher
@@ -156,25 +160,25 @@ def test_how_images_were_shown_is_told_of_the_data_that_were_run(data, words):
     """It said "crop: the data set's own" of Glyphs, which has none, and of photos, whose crop is known."""
     teacher = changed(TEACHER, {"data": changed(TEACHER.data, data)})
     entry = Entry(label="teacher", role="teacher", seed=0, fingerprint=teacher.fingerprint)
-    plan = Plan(study="s", title="t", notes=(), entries=(entry,))
-    assert summarise(plan, {teacher.fingerprint: make_row(teacher, (5, 5, 10))}).shown_at == words
+    plan = Lines(entries=(entry,))
+    assert summed(plan, {teacher.fingerprint: make_row(teacher, (5, 5, 10))}).shown_at == words
 
 
 def test_the_same_rows_give_the_same_summary():
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(1, 9, 13))
-    assert summarise(make_plan(0), rows) == summarise(make_plan(0), rows)
+    assert summed(make_plan(0), rows) == summed(make_plan(0), rows)
 
 
 def test_what_is_not_finished_is_left_out_and_said():
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12), student_1=(7, 7, 14))
-    summary = summarise(make_plan(0, 1), rows)
+    summary = summed(make_plan(0, 1), rows)
     assert [len(method.rows) for method in summary.methods] == [1, 1]
     assert summary.notes == ("a note", "Not finished, and left out: teacher (seed 1), rkd (seed 1).")
 
 
 def test_no_teacher():
     with pytest.raises(ValueError, match="no teacher is finished"):
-        summarise(make_plan(0), rows_of(student_0=(6, 6, 12)))
+        summed(make_plan(0), rows_of(student_0=(6, 6, 12)))
 
 
 def test_rows_of_different_data():
@@ -182,55 +186,82 @@ def test_rows_of_different_data():
     name = STUDENT.fingerprint
     rows[name] = make_row(STUDENT, (6, 6, 12), data_hash="other")
     with pytest.raises(ValueError, match="different data"):
-        summarise(make_plan(0), rows)
+        summed(make_plan(0), rows)
     rows[name] = make_row(STUDENT, (6, 6, 12), queries=(10, 11, 20))
     with pytest.raises(ValueError, match="not the same queries"):
-        summarise(make_plan(0), rows)
+        summed(make_plan(0), rows)
+
+
+def record_of(seeds, teacher=TEACHER, terms=STUDENT.terms, first=None):
+    """A study whose runs are those above."""
+    arm = Arm(net=teacher.net, training=teacher.training)
+    study = distillation(
+        name="s",
+        title="t",
+        data=teacher.data,
+        teacher=arm,
+        teacher_terms=teacher.terms,
+        student=arm,
+        methods={"rkd": terms},
+        first_stages={"rkd": first} if first else None,
+    )
+    return StudyRecord(study=study, changes={}, contents={"glyphs": ""}, seeds=seeds)
 
 
 def test_read_results(tmp_path):
-    plan, rows = make_plan(0, 1), rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
-    write_record(plan, tmp_path / "plan.json")
+    record, rows = record_of((0, 1)), rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
+    write_record(record, tmp_path / FILE)
     for name, row in rows.items():
         write_record(row, tmp_path / "runs" / name / "row.json")
-    assert read_results(tmp_path) == (plan, rows)
-    assert math.isclose(summarise(*read_results(tmp_path)).methods[1].against_teacher.difference, 0.1)
-    (tmp_path / "plan.json").write_text("{")
-    with pytest.raises(ValueError, match=r"plan\.json is not a readable plan"):
-        read_results(tmp_path)
+    assert read_study(tmp_path) == record
+    found = read_results(record, tmp_path)
+    assert found.rows == {((row.experiment.teacher and "rkd") or "teacher", 0): row for row in rows.values()}
+    assert math.isclose(summarise(record, found).methods[1].against_teacher.difference, 0.1)
+    (tmp_path / FILE).write_text("{")
+    with pytest.raises(ValueError, match=r"study\.json is not a readable studyrecord"):
+        read_study(tmp_path)
     with pytest.raises(ValueError, match="holds no results"):
-        read_results(tmp_path / "nowhere")
+        read_study(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("name", ["plan.json", "request.json"])
+def test_a_folder_of_an_earlier_version_says_what_to_do(tmp_path, name):
+    (tmp_path / name).write_text("{}")
+    message = (
+        rf"was written by an earlier version \({name}\): run the command that made it again; finished runs are reused"
+    )
+    with pytest.raises(ValueError, match=message):
+        read_study(tmp_path)
 
 
 def test_a_student_of_another_teacher_is_not_reported(tmp_path):
     """Its teacher was made anew since: the difference of the two would be that of nothing that was run."""
-    plan, rows = make_plan(0), rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
-    teacher, student = (entry.fingerprint for entry in plan.entries)
+    rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
+    teacher, student = rows
     assert rows[student].experiment.teacher.fingerprint == teacher
-    write_record(plan, tmp_path / "plan.json")
     for name, change in ((teacher, {"weights_hash": "new"}), (student, {"dependencies": {"teacher": "old"}})):
         write_record(rows[name].model_copy(update=change), tmp_path / "runs" / name / "row.json")
     with pytest.raises(ValueError, match=rf"\Abuilt on other weights .+: {student} \(its teacher\); .+\Z"):
-        read_results(tmp_path)
+        read_results(record_of((0,)), tmp_path)
 
 
 def test_each_loss_comes_with_its_source():
     rows = rows_of(teacher_0=(5, 5, 10), student_0=(6, 6, 12))
-    assert summarise(make_plan(0), rows).sources == {name: LOSSES[name].source for name in ("triplet", "rkd_angle")}
+    assert summed(make_plan(0), rows).sources == {name: LOSSES[name].source for name in ("triplet", "rkd_angle")}
 
 
 def test_a_loss_that_relbench_does_not_know_is_said_to_have_no_known_source():
     own = Experiment(terms=(Term(loss="mine"),))
     entry = Entry(label="teacher", role="teacher", seed=0, fingerprint=own.fingerprint)
-    plan = Plan(study="s", title="t", notes=(), entries=(entry,))
-    (words,) = summarise(plan, {own.fingerprint: make_row(own, (5, 5, 10))}).sources.values()
+    plan = Lines(entries=(entry,))
+    (words,) = summed(plan, {own.fingerprint: make_row(own, (5, 5, 10))}).sources.values()
     assert words == "not one of relbench's losses: its source is not known here"
 
 
 def test_losses_of_a_first_stage_are_credited():
     first = changed(STUDENT, {"terms": (Term(loss="fitnet", layers=("stage2",)),)})
     staged = changed(STUDENT, {"initialized_from": first})
-    sources = summarise(*table_of(("rkd", "student", staged, GAINS))).sources
+    sources = summed(*table_of(("rkd", "student", staged, GAINS))).sources
     assert sources == {name: LOSSES[name].source for name in ("triplet", "fitnet", "rkd_angle")}
 
 
@@ -259,8 +290,8 @@ def paired(counts, pairs=ASKED):
         Entry(label=label, role="teacher" if label == "teacher" else "student", seed=seed, fingerprint=run.fingerprint)
         for (label, seed), run in runs.items()
     )
-    plan = Plan(study="s", title="t", notes=(), entries=entries, pairs=pairs)
-    return summarise(plan, {runs[key].fingerprint: make_row(runs[key], correct) for key, correct in counts.items()})
+    plan = Lines(entries=entries, pairs=pairs)
+    return summed(plan, {runs[key].fingerprint: make_row(runs[key], correct) for key, correct in counts.items()})
 
 
 def by_hand(label, other, seeds):
@@ -328,16 +359,27 @@ def test_a_loss_from_a_file_is_never_executed_for_a_report(tmp_path):
     source = f"open({str(trace)!r}, 'w').write('run')\nraise RuntimeError('run')\n"
     own = Term(loss="mine:f", source=source)
     teacher = changed(TEACHER, {"terms": (*TEACHER.terms, own)})
-    first = changed(STUDENT, {"teacher": teacher, "terms": (own,)})
-    staged = changed(STUDENT, {"teacher": teacher, "terms": (*STUDENT.terms, own), "initialized_from": first})
-    entries = tuple(
-        Entry(label=role, role=role, seed=0, fingerprint=one.fingerprint)
-        for role, one in (("teacher", teacher), ("student", staged))
+    training = changed(TEACHER.training, {"steps": TEACHER.training.steps // 2})
+    first = changed(STUDENT, {"teacher": teacher, "terms": (own,), "training": training})
+    staged = changed(first, {"terms": (*STUDENT.terms, own), "initialized_from": first})
+    record = StudyRecord(
+        study=record_of((0,), teacher, (*STUDENT.terms, own), (own,)).study,
+        changes={},
+        contents={"glyphs": ""},
+        seeds=(0,),
     )
-    write_record(Plan(study="s", title="t", notes=(), entries=entries), tmp_path / "plan.json")
+    lines = Lines(
+        entries=(
+            Entry(label="teacher", role="teacher", seed=0, fingerprint=teacher.fingerprint),
+            Entry(label="rkd", role="student", seed=0, fingerprint=staged.fingerprint),
+        )
+    )
+    write_record(record, tmp_path / FILE)
     for one, correct in ((teacher, (4, 4, 8)), (staged, GAINS)):
         write_record(make_row(one, correct), tmp_path / "runs" / one.fingerprint / "row.json")
-    summary = with_examples(summarise(*read_results(tmp_path)), tmp_path, tmp_path / "datasets")
+    rows = {one.fingerprint: make_row(one, correct) for one, correct in ((teacher, (4, 4, 8)), (staged, GAINS))}
+    read_study(tmp_path)
+    summary = with_examples(summed(lines, rows), tmp_path, tmp_path / "datasets")
     write_report(summary, tmp_path)
     assert not trace.exists()
     assert "sha256 " + hashlib.sha256(source.encode()).hexdigest()[:12] in summary.sources["mine:f"]
@@ -351,7 +393,7 @@ def test_one_class_of_queries_has_its_table(tmp_path):
         for experiment, correct in ((TEACHER, 4), (STUDENT, 5 + seed)):
             row = make_row(of_seed(experiment, seed), (correct,), queries=(10,))
             rows[row.fingerprint] = row
-    summary = summarise(make_plan(*seeds), rows)
+    summary = summed(make_plan(*seeds), rows)
     write_report(summary, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "no verdict" in page

@@ -13,10 +13,13 @@ from tiny import TINY, tiny_folder
 from typer.testing import CliRunner
 
 import relbench.cli.console
+from relbench.analysis.results import read_results
 from relbench.cli.main import app
 from relbench.evaluation import retrieval_metrics
 from relbench.grid.scheduler import locked
 from relbench.results.records import Row, read_record
+from relbench.studies.record import FILE as RECORD
+from relbench.studies.record import read_study
 from relbench.studies.setting_list import settings_of
 from relbench.training import Objective
 
@@ -109,7 +112,7 @@ def test_a_narrow_terminal_cuts_no_setting_short(monkeypatch, study, width):
         (["quickstart", "--set", "student.dmi=3"], ["unknown setting 'student.dmi'", "student.dim"]),
         (
             ["quickstart", "--set", "training.lr=0.1"],
-            ["did you mean teacher.learning_rate or student.learning_rate?", "`relbench settings quickstart` lists"],
+            ["did you mean training.learning_rate?", "`relbench settings quickstart` lists"],
         ),
         (["quickstart", "--set", "student.dim=many"], ["student.dim", "'many'", "integer"]),
         (["quickstart", "--set", "student.dim=0"], ["student.dim", "greater than or equal to 1"]),
@@ -227,10 +230,10 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
     assert (folder / "table.md").read_bytes() == before
     assert f"{lost} of teacher is not there" in (folder / "report.html").read_text()
 
-    plan = (folder / "plan.json").read_bytes()
+    record = (folder / RECORD).read_bytes()
     options = tiny_options(tmp_path, data_folder, "--seeds", "0,1", "--set", "student.batch_size=10000")
     refused(relbench_command(*options), "2000 classes")
-    assert (folder / "plan.json").read_bytes() == plan
+    assert (folder / RECORD).read_bytes() == record
 
     damage_and_mend(relbench_command, folder, tiny_options(tmp_path, data_folder, "--seeds", "0,1"), before)
 
@@ -250,8 +253,10 @@ def lose_embeddings(relbench_command, folder, data_folder):
     """Test images are on the page; embeddings that are damaged or another run's are refused; gives what went lost."""
     page = (folder / "report.html").read_bytes()
     assert all(f"<h2>{part}</h2>" in page.decode() for part in PARTS)
-    entries = json.loads((folder / "plan.json").read_text())["entries"]
-    teacher, student = (folder / "runs" / entries[at]["fingerprint"] / "embeddings.npz" for at in (0, 1))
+    runs = read_results(read_study(folder), folder).rows
+    teacher, student = (
+        folder / "runs" / runs[path, 0].fingerprint / "embeddings.npz" for path in ("teacher", "triplet")
+    )
     for content in (teacher.read_bytes()[:-100], student.read_bytes()):
         teacher.write_bytes(content)
         refused(relbench_command("report", folder, "--data", data_folder), str(teacher), "delete it")
@@ -334,8 +339,7 @@ def test_compare_with_the_readmes_loss(relbench_command, tmp_path, data_folder):
     assert "Methods against each other" in text
 
     (folder,) = tmp_path.glob("quickstart+soft_neighbours-*")
-    entries = {entry["label"]: entry for entry in json.loads((folder / "plan.json").read_text())["entries"]}
-    row = read_record(Row, folder / "runs" / entries["soft_neighbours"]["fingerprint"] / "row.json")
+    row = read_results(read_study(folder), folder).rows["soft_neighbours", 0]
     assert [(term.loss, term.source) for term in row.experiment.terms[1:]] == [("my_loss:soft_neighbours", loss)]
     assert row.experiment.terms[1].options == {"temperature": 0.2}
     assert "def soft_neighbours(student, teacher" in (folder / "report.html").read_text()

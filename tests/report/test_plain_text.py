@@ -22,7 +22,7 @@ from rich.table import Table as ConsoleTable
 from relbench.analysis.summary import Summary
 from relbench.cli.console import Terminal
 from relbench.cli.main import _print_lists
-from relbench.cli.making import written
+from relbench.cli.options import written
 from relbench.plain_text import one_line, visible
 from relbench.report import markup
 from relbench.report.console import method_console, pair_console
@@ -106,7 +106,7 @@ def test_the_list_shows_a_data_set_s_path_as_it_is(
 def test_the_path_of_a_report_is_printed_as_it_is(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relbench.cli.making.out", Terminal(width=200))
+    monkeypatch.setattr("relbench.cli.options.out", Terminal(width=200))
     written(Path("results") / name, [Path("table.md")])
     assert f"results/{name}: table.md" in capsys.readouterr().out
 

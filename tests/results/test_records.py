@@ -13,7 +13,6 @@ from relbench.experiment import TRANSFORM_OF, Experiment, Term, changed, flatten
 from relbench.results.records import (
     Entry,
     Machine,
-    Plan,
     Row,
     as_frame,
     read_record,
@@ -231,17 +230,11 @@ ENTRIES = (
     Entry(label="rkd-d", role="student", seed=3, fingerprint=STUDENT.fingerprint),
     Entry(label="teacher", role="teacher", seed=0, fingerprint=TEACHER.fingerprint),
 )
-PLAN = Plan(study="s", title="A title", notes=("a note",), entries=ENTRIES)
-
-
-def test_plan_round_trip(tmp_path):
-    write_record(PLAN, tmp_path / "plan.json")
-    assert read_record(Plan, tmp_path / "plan.json") == PLAN
 
 
 def test_frame():
     rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
-    frame = as_frame(PLAN.entries, rows)
+    frame = as_frame(ENTRIES, rows)
     data = [f"data.{name}" for name in flattened(TEACHER.data)]
     assert [key for key in data if key.removeprefix("data.") in TRANSFORM_OF] == [f"data.{key}" for key in TRANSFORM_OF]
     net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length")]
@@ -252,7 +245,7 @@ def test_frame():
         *("train_seconds", "evaluate_seconds", "peak_memory", "finished"),
         *("code_version", "device_name", "cores", "system", "git_commit", "version.torch"),
     ]
-    assert frame["study_label"].tolist() == ["rkd-d", "teacher"]  # the plan's order
+    assert frame["study_label"].tolist() == ["rkd-d", "teacher"]  # the order of the entries
     assert frame["recall@1"].tolist() == [0.625, 0.5]
     assert frame["teacher"].tolist() == [TEACHER.fingerprint, ""]
     assert frame["seed"].tolist() == [3, 0]
@@ -268,19 +261,19 @@ def test_a_row_from_before_weights_were_noted(path):
 def test_frame_says_where_weights_come_from():
     rows = {one.fingerprint: row(one) for one in (TEACHER, STUDENT)}
     rows[TEACHER.fingerprint] = row(TEACHER).model_copy(update={"weights": "somewhere (file.pth)"})
-    assert as_frame(PLAN.entries, rows)["weights"].tolist() == ["", "somewhere (file.pth)"]
+    assert as_frame(ENTRIES, rows)["weights"].tolist() == ["", "somewhere (file.pth)"]
 
 
 def test_frame_of_a_second_stage():
     """What it goes on from, and its layers; runs without such things have no such columns, as before they existed."""
     term = Term(loss="fitnet", layers=("stage4",), source="text")
     staged = changed(STUDENT, {"initialized_from": STUDENT, "terms": (term,)})
-    plan = Plan(study="s", title="t", notes=(), entries=(Entry(label="a", role="student", seed=3, fingerprint="x"),))
-    frame = as_frame(plan.entries, {"x": row(staged)})
+    entries = (Entry(label="a", role="student", seed=3, fingerprint="x"),)
+    frame = as_frame(entries, {"x": row(staged)})
     assert frame["initialized_from"].tolist() == [STUDENT.fingerprint]
     (written,) = json.loads(frame["terms"][0])
     assert (written["layers"], written["source"]) == (["stage4"], "text")
-    assert not {"initialized_from", "total_steps"} & set(as_frame(plan.entries, {"x": row(STUDENT)}))
+    assert not {"initialized_from", "total_steps"} & set(as_frame(entries, {"x": row(STUDENT)}))
 
 
 def test_frame_of_a_second_stage_names_steps_and_teacher_of_the_first():

@@ -1,45 +1,52 @@
 """No request replaces what another one has finished."""
 
+from pathlib import Path
+
 import pytest
 
-from relbench.cli.making import RunOptions
-from relbench.cli.study_tables import _folder_of, _with_earlier_seeds
-from relbench.cli.table_commands import Asked, make_table
-from relbench.grid.tuning import Request
-from relbench.resolve import as_plan, plan_cells
+from relbench.analysis.results import tuning_plan
+from relbench.cli.make_study import _asked, _folder_of, _joined, _make
+from relbench.cli.options import RunOptions
+from relbench.grid.plan import planned_runs
 from relbench.results.records import read_record, write_record
 from relbench.results.study_folder import folder_name, own_folder
-from relbench.studies import STUDIES, TABLES
+from relbench.studies import build_study
+from relbench.studies.record import FILE, StudyRecord
 
-QUICKSTART = STUDIES["quickstart"]
+QUICKSTART = build_study("quickstart")
 
 
 @pytest.fixture
 def told(monkeypatch):
     """What the user is told of folders."""
     words = []
-    monkeypatch.setattr("relbench.cli.study_tables.tell", words.append)
-    monkeypatch.setattr("relbench.cli.table_commands.tell", words.append)
+    monkeypatch.setattr("relbench.cli.make_study.tell", words.append)
     return words
 
 
-def call_of(results, data, seeds=(0,), *, dry_run=False, **changes):
+def options_of(results, data, seeds=(0,), *, dry_run=False, only=(), **changes):
     changes = {key.replace("__", "."): value for key, value in changes.items()}
-    return RunOptions(tuple(seeds), "cpu", results, data, 1, changes, dry_run)
+    return RunOptions(tuple(seeds), "cpu", results, data, 1, changes, dry_run, only=only)
 
 
-def planned(call, study=QUICKSTART):
-    return as_plan(study, plan_cells(study, call.seeds, call.device, call.changes, call.data), call.changes)
+def asked(options, study=QUICKSTART):
+    record, _ = _asked(study, study.data_sets, options)
+    return record
 
 
-def begun(call, study=QUICKSTART):
-    """The folder of a request, with its plan; and all its runs finished, as far as a plan can tell."""
-    folder = _folder_of(study, call, call.changes)
-    plan = _with_earlier_seeds(planned(call, study), folder)
-    write_record(plan, folder / "plan.json")
-    for entry in plan.entries:
-        (folder / "runs" / entry.fingerprint).mkdir(parents=True, exist_ok=True)
-        (folder / "runs" / entry.fingerprint / "row.json").touch()
+def fingerprints(record, seeds=None):
+    runs = planned_runs(tuning_plan(record, Path("nowhere")), record.paths, seeds or record.seeds)
+    return [run.name for run in runs]
+
+
+def begun(options, study=QUICKSTART):
+    """The folder of a request, with its record; and all its runs finished, as far as their folders can tell."""
+    folder = _folder_of(asked(options, study), options, {})
+    record = _joined(asked(options, study), folder, tells=True)
+    write_record(record, folder / FILE)
+    for name in fingerprints(record, options.seeds):
+        (folder / "runs" / name).mkdir(parents=True, exist_ok=True)
+        (folder / "runs" / name / "row.json").touch()
     return folder
 
 
@@ -73,53 +80,60 @@ def test_many_losses_are_still_a_name():
 
 def test_other_settings_go_to_another_folder(tmp_path, told):
     """The issue's case: `reproduce quickstart --set data.name=emoji` replaced the quick start's report."""
-    first, other = call_of(tmp_path, tmp_path), call_of(tmp_path, tmp_path, student__dim=64)
+    first, other = options_of(tmp_path, tmp_path), options_of(tmp_path, tmp_path, student__dim=64)
     assert begun(first) == tmp_path / "quickstart"
-    before = (tmp_path / "quickstart" / "plan.json").read_bytes()
+    before = (tmp_path / "quickstart" / FILE).read_bytes()
     assert begun(other) == tmp_path / "quickstart-student.dim=64"
     assert begun(other) == tmp_path / "quickstart-student.dim=64"
-    assert (tmp_path / "quickstart" / "plan.json").read_bytes() == before
+    assert (tmp_path / "quickstart" / FILE).read_bytes() == before
     assert told == []
 
 
 def test_the_same_request_finds_its_folder_again_whatever_the_seeds(tmp_path, told):
     for seeds in ((0, 1), (0,), (5,), (0, 1, 2)):
-        assert begun(call_of(tmp_path, tmp_path, seeds)) == tmp_path / "quickstart"
+        assert begun(options_of(tmp_path, tmp_path, seeds)) == tmp_path / "quickstart"
     assert not any("left alone" in words for words in told)
 
 
 def test_fewer_seeds_take_nothing_out_of_the_report(tmp_path, told):
-    folder = begun(call_of(tmp_path, tmp_path, (0, 1, 2)))
-    begun(call_of(tmp_path, tmp_path, (1,)))
-    entries = read_record(type(planned(call_of(tmp_path, tmp_path))), folder / "plan.json").entries
-    assert entries == planned(call_of(tmp_path, tmp_path, (0, 1, 2))).entries
+    folder = begun(options_of(tmp_path, tmp_path, (0, 1, 2)))
+    begun(options_of(tmp_path, tmp_path, (1,)))
+    assert read_record(StudyRecord, folder / FILE) == asked(options_of(tmp_path, tmp_path, (0, 1, 2)))
     assert told == ["runs of seed 0 and 2 were finished before with the same settings, and stay in the report"]
 
 
 def test_what_was_asked_for_but_not_finished_is_not_kept(tmp_path, told):
-    folder = begun(call_of(tmp_path, tmp_path, (0, 1)))
-    for entry in planned(call_of(tmp_path, tmp_path, (1,))).entries:
-        (folder / "runs" / entry.fingerprint / "row.json").unlink()
-    plan = _with_earlier_seeds(planned(call_of(tmp_path, tmp_path, (0,))), folder)
-    assert {entry.seed for entry in plan.entries} == {0}
+    folder = begun(options_of(tmp_path, tmp_path, (0, 1)))
+    for name in fingerprints(asked(options_of(tmp_path, tmp_path, (1,)))):
+        (folder / "runs" / name / "row.json").unlink()
+    record = _joined(asked(options_of(tmp_path, tmp_path, (0,))), folder, tells=True)
+    assert record.seeds == (0,)
     assert told == []
 
 
 def test_a_folder_of_another_device_or_data_is_left_alone(tmp_path, told):
-    """What no setting names, such as a data set that was added anew, changes fingerprints as well."""
-    folder = begun(call_of(tmp_path, tmp_path))
-    plan = planned(call_of(tmp_path, tmp_path))
-    entries = [entry.model_copy(update={"fingerprint": "0" * 16}) for entry in plan.entries]
-    write_record(plan.model_copy(update={"entries": tuple(entries)}), folder / "plan.json")
-    before = (folder / "plan.json").read_bytes()
-    other = begun(call_of(tmp_path, tmp_path))
+    """What no setting names, such as a data set that was added anew, makes other runs as well."""
+    folder = begun(options_of(tmp_path, tmp_path))
+    record = asked(options_of(tmp_path, tmp_path))
+    write_record(record.model_copy(update={"contents": {"glyphs": "0" * 16}}), folder / FILE)
+    before = (folder / FILE).read_bytes()
+    other = begun(options_of(tmp_path, tmp_path))
     assert other.parent == tmp_path
     assert other.name.startswith("quickstart-")
-    assert (folder / "plan.json").read_bytes() == before
+    assert (folder / FILE).read_bytes() == before
     assert told == [
         f"{folder} holds results of other settings, device, data or losses, and is left alone: these go to {other}"
     ]
-    assert begun(call_of(tmp_path, tmp_path)) == other
+    assert begun(options_of(tmp_path, tmp_path)) == other
+
+
+@pytest.mark.parametrize("name", ["plan.json", "request.json"])
+def test_a_folder_of_an_earlier_version_is_gone_on_with(tmp_path, told, name):
+    """Its runs are found again by their names; its own record is not read."""
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / name).write_text("{")
+    assert begun(options_of(tmp_path, tmp_path)) == tmp_path / "quickstart"
+    assert told == []
 
 
 def test_where_both_names_are_taken_it_is_refused(tmp_path):
@@ -128,36 +142,35 @@ def test_where_both_names_are_taken_it_is_refused(tmp_path):
         own_folder(tmp_path, "quickstart", "12345678abcdef00", lambda _: True, print)
 
 
-TABLE = ("glyphs-table1", {"scale": "toy", "only": ("*/triplet/16",)})
+TABLE = build_study("glyphs-table1", {"scale": "toy"})
 
 
-def plan_table(call, told, **asked):
+def plan_table(options, told):
     told.clear()
-    make_table(TABLES[TABLE[0]], call, Asked(**(TABLE[1] | asked)))
+    _make(TABLE, options, {})
     return [words for words in told if "left alone" in words]
 
 
-def test_a_printed_table_of_other_settings_or_images_goes_to_another_folder(tmp_path, told, monkeypatch):
-    monkeypatch.setattr("relbench.cli.table_commands.show_plan", lambda *_: None)
-    call = call_of(tmp_path, tmp_path, dry_run=True)
+def test_a_table_of_other_settings_or_images_goes_to_another_folder(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("relbench.cli.make_study.show_plan", lambda *_: None)
+    options = options_of(tmp_path, tmp_path, dry_run=True, only=("*/triplet/16",))
     folder = tmp_path / "glyphs-table1-paper-toy"
-    contents = dict.fromkeys(TABLES[TABLE[0]].data_sets, "")
-    request = Request(
-        study=TABLE[0], protocol="paper", scale="toy", device="cpu", changes={}, contents=contents, seeds=(0,)
-    )
-    write_record(request, folder / "request.json")
-    assert plan_table(call, told) == []
-    assert plan_table(call_of(tmp_path, tmp_path, dry_run=True, training__steps=6), told) == []  # a name of its own
+    contents = dict.fromkeys(TABLE.data_sets, "")
+    record = StudyRecord(study=TABLE, changes={}, contents=contents, seeds=(0,))
+    write_record(record, folder / FILE)
+    assert plan_table(options, told) == []
+    other_steps = options_of(tmp_path, tmp_path, dry_run=True, training__steps=6)
+    assert plan_table(other_steps, told) == []  # a name of its own
     other = dict.fromkeys(contents, "other images")
-    write_record(request.model_copy(update={"contents": other}), folder / "request.json")
-    (words,) = plan_table(call, told)
+    write_record(record.model_copy(update={"contents": other}), folder / FILE)
+    (words,) = plan_table(options, told)
     assert words.startswith(f"{folder} holds results of other settings")
 
 
 def test_images_that_are_only_measured_on_must_be_the_same_too():
-    one = Request(study="t", protocol="paper", scale="toy", device="cpu", changes={}, contents={"a": "1"}, seeds=(0,))
-    with_dogs, with_others = (one.model_copy(update={"elsewhere": {"dogs": name}}) for name in ("1", "2"))
+    one = StudyRecord(study=TABLE, changes={}, contents={"a": "1"}, seeds=(0,))
+    with_dogs, with_others = (one.model_copy(update={"other_contents": {"dogs": name}}) for name in ("1", "2"))
     assert with_dogs.merged(with_others) is None
-    assert one.merged(with_dogs).elsewhere == {"dogs": "1"}
+    assert one.merged(with_dogs).other_contents == {"dogs": "1"}
     unknown = one.model_copy(update={"contents": {"a": ""}})
     assert unknown.merged(one).contents == one.merged(unknown).contents == {"a": "1"}

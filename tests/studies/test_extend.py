@@ -1,9 +1,13 @@
 """Losses beside a study's own: found, named, placed beside the task loss or in its place."""
 
 import pytest
+from planned import plan_runs
 
+from relbench.studies import build_study
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
-from relbench.studies.quickstart import STUDY, TRIPLET
+from relbench.studies.quickstart import TRIPLET
+
+STUDY = build_study("quickstart")
 
 RELATIONAL = """
 def pull(student, teacher):
@@ -57,29 +61,92 @@ def test_what_is_no_contender(spec, weight, message):
 
 def test_a_loss_that_takes_a_teacher_stands_beside_the_task_loss(loss_file):
     one = find_added_loss(f"{loss_file(RELATIONAL)}:pull", 1.0)
-    assert with_added_losses(STUDY, [one], alone=False).methods["pull"] == (TRIPLET, one.term)
-    assert with_added_losses(STUDY, [one], alone=True).methods["pull"] == (one.term,)
+    assert terms_of(with_added_losses(STUDY, [one], alone=False), "pull") == (TRIPLET, one.term)
+    assert terms_of(with_added_losses(STUDY, [one], alone=True), "pull") == (one.term,)
 
 
 def test_a_loss_without_a_teacher_takes_the_task_losses_place(loss_file):
     one = find_added_loss(f"{loss_file(SUPERVISED)}:spread", 1.0)
-    assert with_added_losses(STUDY, [one], alone=False).methods["spread"] == (one.term,)
+    assert terms_of(with_added_losses(STUDY, [one], alone=False), "spread") == (one.term,)
+
+
+def pairs_of(study):
+    return [claim.better[0] for claim in study.claims if claim.family == "pairs"]
 
 
 def test_the_rest_of_the_study_stays_and_every_other_student_is_compared_with():
     two = [find_added_loss(name, 1.0) for name in ("pkt", "hard_darkrank")]
-    compared = with_added_losses(STUDY, two, alone=False)
-    assert compared.name == "quickstart+pkt+hard_darkrank"
-    assert {label: compared.methods[label] for label in STUDY.methods} == STUDY.methods
-    own = {frozenset(pair) for pair in compared.pairs if "pkt" in pair}
-    assert own == {frozenset(("pkt", other)) for other in (*STUDY.methods, "hard_darkrank")}
-    assert set(STUDY.pairs) <= set(compared.pairs)
-    assert len({frozenset(pair) for pair in compared.pairs}) == len(compared.pairs)  # no two of them twice
-    assert compared.added_losses == ("pkt", "hard_darkrank")
-    (words,) = compared.own_notes
+    study = with_added_losses(STUDY, two, alone=False)
+    assert study.name == "quickstart+pkt+hard_darkrank"
+    assert {path: study.runs[path] for path in STUDY.runs} == STUDY.runs
+    assert list(study.runs) == [
+        *list(STUDY.runs)[:-1],
+        "pkt",
+        "hard_darkrank",
+        list(STUDY.runs)[-1],
+    ]  # the control last
+    students = [path for path, run in STUDY.items if run.role == "student"]
+    own = {frozenset(pair) for pair in pairs_of(study) if "pkt" in pair}
+    assert own == {frozenset(("pkt", other)) for other in (*students, "hard_darkrank")}
+    assert set(pairs_of(STUDY)) <= set(pairs_of(study))
+    assert len({frozenset(pair) for pair in pairs_of(study)}) == len(pairs_of(study))  # no two of them twice
+    assert study.added_losses == ("pkt", "hard_darkrank")
+    (words,) = study.notes
     assert words.endswith("whose notes do not cover them: pkt (weight 1), hard_darkrank (weight 1).")
-    for seed_cells in (compared.cells((0,)), STUDY.cells((0,))):
-        assert seed_cells[0].experiment == STUDY.cells((0,))[0].experiment
+    assert plan_runs(study, (0,))[0] == plan_runs(STUDY, (0,))[0]
+
+
+def test_a_new_student_is_judged_in_the_family_of_the_students():
+    study = with_added_losses(STUDY, [find_added_loss("pkt", 1.0)], alone=False)
+    judged = [claim.better[0] for claim in study.claims if claim.family == "students"]
+    assert judged == [(path, "teacher") for path, run in study.items if run.role == "student"]
+
+
+def terms_of(study, path):
+    (stage,) = study.runs[path].stages
+    return stage.terms
+
+
+def test_in_a_table_a_loss_is_trained_once_per_network_and_data_set():
+    table = build_study("rkd-table1", {"protocol": "fair"})
+    study = with_added_losses(table, [find_added_loss("pkt", 1.0)], alone=False)
+    nets = [(study.runs[path].data.name, study.runs[path].net) for path in study.added_losses]
+    assert len(set(nets)) == len(nets) == 2 * 4 * 2  # data sets, dimensions, with unit length and without
+    assert set(nets) == {(run.data.name, run.net) for run in table.runs.values() if run.teacher}
+    for path in study.added_losses:
+        run, template = study.runs[path], table.runs[path.removesuffix("/pkt")]
+        assert (run.net, run.data, run.teacher) == (template.net, template.data, template.teacher)
+        assert (run.training, run.rates) == (template.training, template.rates)
+        assert run.stages[0].terms == (TRIPLET, find_added_loss("pkt", 1.0).term)
+        assert study.rates_of(path)[0].endswith("/64/pkt")  # as the method's own networks share a rate
+
+
+def test_in_a_table_its_cells_stand_beside_those_of_the_network_that_it_has():
+    table = build_study("rkd-table3")
+    study = with_added_losses(table, [find_added_loss("pkt", 1.0)], alone=False)
+    added = [cell for cell in study.cells if cell.run in study.added_losses]
+    assert len(added) == sum(cell.run != "" for cell in table.cells) == 36
+    assert {cell.published for cell in added} == {None}
+    assert {(cell.part, cell.column, cell.metric) for cell in added} == {
+        (cell.part, cell.column, cell.metric) for cell in table.cells if cell.run
+    }
+    assert {cell.row for cell in added} == {
+        f"pkt (as RKD-DA, {net})" for net in ("GoogLeNet-128", "GoogLeNet-512", "ResNet50-128")
+    }
+    assert len({(cell.part, cell.row, cell.column) for cell in study.cells}) == len(study.cells)
+    assert study.claims == table.claims  # the teacher has no cell there to be compared with
+
+
+def test_a_claim_asks_whether_it_beats_the_teacher_of_a_table():
+    study = with_added_losses(build_study("rkd-table2"), [find_added_loss("pkt", 1.0)], alone=False)
+    (claim,) = [claim for claim in study.claims if claim.text.startswith("sop: students of pkt")]
+    assert claim.better == (("sop/gen3/512/pkt", "sop/gen2/512"),)
+
+
+def test_without_a_student_of_a_teacher_nothing_can_be_put_beside():
+    alone = STUDY.model_copy(update={"runs": {"teacher": STUDY.runs["teacher"]}, "claims": ()})
+    with pytest.raises(ValueError, match="quickstart has no student with a teacher, and so takes no further losses"):
+        with_added_losses(alone, [find_added_loss("pkt", 1.0)], alone=False)
 
 
 @pytest.mark.parametrize("names", [["pkt", "pkt"], ["pml:MultiSimilarityLoss", "pml:MultiSimilarityLoss"]])

@@ -2,17 +2,23 @@
 
 import pytest
 
-from relbench.studies import STUDIES
+from relbench.studies import build_study
+from relbench.studies.changes import setting_keys
 from relbench.studies.keys import ALIASES, known_key, nearest_keys
 
-KEYS = [*STUDIES["quickstart"].places(), "terms.triplet.weight", "terms.rkd_angle.weight", "terms.rkd_distance.weight"]
-RATES = ["teacher.learning_rate", "student.learning_rate"]
+KEYS = [
+    *setting_keys(build_study("quickstart")),
+    "terms.triplet.weight",
+    "terms.rkd_angle.weight",
+    "terms.rkd_distance.weight",
+]
+RATES = ["teacher.learning_rate", "student.learning_rate", "training.learning_rate"]
 
 
 @pytest.mark.parametrize(
     ("key", "nearest"),
     [
-        ("training.lr", RATES),
+        ("training.lr", ["training.learning_rate"]),
         ("lr", RATES),
         ("student.LR", ["student.learning_rate"]),
         ("student.learnin_rate", ["student.learning_rate"]),
@@ -20,7 +26,7 @@ RATES = ["teacher.learning_rate", "student.learning_rate"]
         ("data.image_size", ["data.size"]),
         ("net.embedding_dim", ["student.dim", "teacher.dim"]),
         ("student.dmi", ["student.dim"]),
-        ("studnt.epochs", ["student.steps", "teacher.steps"]),
+        ("studnt.epochs", ["student.steps", "teacher.steps", "training.steps"]),
         ("terms.rkd_angel.weight", ["terms.rkd_angle.weight", "terms.triplet.weight", "terms.rkd_distance.weight"]),
         ("nothing.like", []),
     ],

@@ -3,27 +3,36 @@
 import pytest
 
 from relbench.experiment import Data, Net, Training
-from relbench.studies import STUDIES, TABLES, Setup, parse_value
+from relbench.studies import STUDIES, build_study
+from relbench.studies.changes import parse_value, setting_keys, with_values
 from relbench.studies.setting_list import settings_of
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_what_is_listed_can_be_set_and_changes_nothing(name):
-    study = STUDIES[name]
+    study = build_study(name)
     listed = {key: value for setting in settings_of(name) for key, value in setting.values.items()}
-    assert listed.keys() >= set(study.places())
-    assert {f"terms.{loss}.weight" for loss in study.losses()} <= listed.keys()
+    assert listed.keys() >= set(setting_keys(study))
+    assert {f"terms.{loss}.weight" for loss in study.losses} <= listed.keys()
     own = {key: parse_value(value[0]) for key, value in listed.items() if len(value) == 1}
     options = {key for key in own if key.endswith(".loss")}  # another loss takes the options of this one away
-    assert study.with_values({key: value for key, value in own.items() if key not in options}).data == study.data
-    assert study.with_values({key: own[key] for key in study.places()}) == study
+    same = with_values(study, {key: value for key, value in own.items() if key not in options})
+    assert [run.data for run in same.runs.values()] == [run.data for run in study.runs.values()]
+    assert leaves(with_values(study, {key: own[key] for key in setting_keys(study) if key in own})) == leaves(study)
 
 
-@pytest.mark.parametrize("name", TABLES)
-def test_what_is_listed_of_a_printed_table_can_be_set(name):
+def leaves(study):
+    """Settings of all runs as they train: what is said of a stage's learning rate is the run's then."""
+    return {path: [(run.data.size, run.net, run.training)] for path, run in study.items if run.stages}
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_each_listed_value_can_be_set(name):
+    study = build_study(name)
     for setting in settings_of(name):
         for key, values in setting.values.items():
-            Setup(changes={key: parse_value(values[0])})
+            if not key.startswith("terms."):
+                with_values(study, {key: parse_value(values[0])})
 
 
 @pytest.mark.parametrize("kind", [Data, Net, Training])
@@ -38,8 +47,16 @@ def test_choices_and_values():
     assert told["data.train_classes"].choices == "whole number above 0 or list or null"
     assert told["data.distortion"].values == {"data.distortion": ("1.0",)}
     assert told["data.resize"].choices == "whole number from 8 to 2,048 or null"
-    assert told["teacher.selection"].choices == "last, validation"
+    assert told["training.selection"].choices == "last, validation"
     assert told["data.hold_out"].choices == "true or false"
     assert told["terms.triplet.margin"].values == {"terms.triplet.margin": ("0.2",)}
-    assert told["teacher.steps"].values == {"teacher.steps": ("500",), "student.steps": ("1000",)}
-    assert {len(value) for setting in settings_of("rkd-table1") for value in setting.values.values()} == {1, 2}
+    assert told["training.steps"].values == {
+        "training.steps": ("500", "1000"),
+        "teacher.steps": ("500",),
+        "student.steps": ("1000",),
+    }
+    of_table = {key: value for setting in settings_of("rkd-table1") for key, value in setting.values.items()}
+    assert of_table["student.dim"] == ("16", "32", "64", "128")
+    assert of_table["training.steps"] == ("4000", "8000")
+    assert "data.name" not in of_table
+    assert "training.device" not in of_table

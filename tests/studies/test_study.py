@@ -1,89 +1,113 @@
 """Studies: every experiment of every one can be built; settings are changed where they are asked to be."""
 
+import json
 import math
-from pathlib import Path
 
 import pytest
+from planned import plan_runs
 from pydantic import ValidationError
 
-from relbench.experiment import Data, Net, Term, Training, flattened
+from relbench.experiment import Data, Net, Term, Training, changed, flattened
 from relbench.losses import find_loss
-from relbench.losses.entry import NEEDS
+from relbench.losses.inputs import NEEDS
 from relbench.models import build_embedder
-from relbench.resolve import plan_cells
-from relbench.studies import STUDIES, Arm, Study, parse_value
+from relbench.studies import build_study
+from relbench.studies.changes import parse_value, setting_keys, with_values
+from relbench.studies.distillation import Arm, distillation
+from relbench.studies.study import Claim, RunSpec, Stage, Study
 
 TRIPLET, DISTANCE = Term(loss="triplet", options={"margin": 0.2}), Term(loss="rkd_distance")
-STUDY = Study(
-    name="small",
-    title="A small study",
-    data=Data(size=28),
-    teacher=Arm(net=Net(dim=16), training=Training(steps=10, learning_rate=1e-2)),
-    teacher_terms=(TRIPLET,),
-    student=Arm(net=Net(dim=8), training=Training(steps=30)),
-    methods={"triplet": (TRIPLET,), "rkd-d": (TRIPLET, DISTANCE)},
-    equal_budget_control="longer",
-)
+OURS = ("quickstart", "glyphs-methods")
 
 
-@pytest.mark.parametrize("name", STUDIES)
+def study_of(methods=None, first_stages=None, control="longer", name="small", **given):
+    return distillation(
+        name=name,
+        title="A small study",
+        data=Data(size=28),
+        teacher=Arm(net=Net(dim=16), training=Training(steps=10, learning_rate=1e-2)),
+        teacher_terms=(TRIPLET,),
+        student=Arm(net=Net(dim=8), training=Training(steps=30)),
+        methods=methods or {"triplet": (TRIPLET,), "rkd-d": (TRIPLET, DISTANCE)},
+        first_stages=first_stages,
+        control=control,
+        **given,
+    )
+
+
+STUDY = study_of()
+
+
+def trainings(study, seed=0, path=None):
+    """The raw experiments of a study's runs, or of one, by path."""
+    found = {}
+    for name, run in study.items:
+        teacher = found[run.teacher][-1] if run.teacher else None
+        found[name] = study.trainings(name, seed, None, teacher)
+    return found[path] if path else {name: stages[-1] for name, stages in found.items()}
+
+
+@pytest.mark.parametrize("name", OURS)
 def test_every_experiment_of_every_study_can_be_built(name):
-    cells = plan_cells(STUDIES[name], (0, 1), "cpu", {}, Path("nowhere"))
-    assert STUDIES[name].name == name
-    assert STUDIES[name].title
-    for net in {cell.experiment.net for cell in cells}:
+    runs = plan_runs(build_study(name), (0, 1))
+    assert build_study(name).name == name
+    assert build_study(name).title
+    for net in {run.experiment.net for run in runs}:
         build_embedder(net, channels=1, seed=0)
-    for term in (term for cell in cells for term in cell.experiment.terms):
+    for term in (term for run in runs for term in run.experiment.terms):
         known = dict.fromkeys(NEEDS, 5)
         loss = find_loss(term.loss)
         assert callable(loss.build(**{need: known[need] for need in loss.needs} | dict(term.options)))
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", OURS)
 def test_runs_of_a_study_differ(name):
-    cells = plan_cells(STUDIES[name], (0, 1), "cpu", {}, Path("nowhere"))
-    assert len({cell.experiment.fingerprint for cell in cells}) == len(cells)
-    assert len({(cell.label, cell.experiment.seed) for cell in cells}) == len(cells)
+    runs = plan_runs(build_study(name), (0, 1))
+    assert len({run.name for run in runs}) == len(runs)
+    assert len({(run.label, run.experiment.seed) for run in runs}) == len(runs)
 
 
 def test_quickstart_is_of_the_size_that_it_says():
-    assert len(STUDIES["quickstart"].cells((0, 1, 2))) == 18
+    assert len(plan_runs(build_study("quickstart"), (0, 1, 2))) == 18
 
 
-def test_cells():
-    cells = STUDY.cells((0, 7))
-    assert [(cell.label, cell.role, cell.experiment.seed) for cell in cells] == [
+def test_runs():
+    runs = plan_runs(STUDY, (0, 7))
+    assert [(run.label, run.role, run.experiment.seed) for run in runs] == [
         (label, role, seed)
         for seed in (0, 7)
         for label, role in (("teacher", "teacher"), ("triplet", "student"), ("rkd-d", "student"), ("longer", "control"))
     ]
-    teacher, plain, distilled, _ = (cell.experiment for cell in cells[4:])
+    made = trainings(STUDY, 7)
+    teacher, plain, distilled = (made[path] for path in ("teacher", "triplet", "rkd-d"))
     assert plain.teacher == distilled.teacher == teacher  # of the same seed
+    assert {one.seed for one in made.values()} == {7}
     assert teacher.teacher is None
-    assert (teacher.net, teacher.training, teacher.terms) == (STUDY.teacher.net, STUDY.teacher.training, (TRIPLET,))
-    assert (distilled.net, distilled.training) == (STUDY.student.net, STUDY.student.training)
+    spec = STUDY.runs["teacher"]
+    assert (teacher.net, teacher.training, teacher.terms) == (spec.net, spec.training, (TRIPLET,))
+    assert (distilled.net, distilled.training) == (STUDY.runs["rkd-d"].net, STUDY.runs["rkd-d"].training)
     assert (plain.terms, distilled.terms) == ((TRIPLET,), (TRIPLET, DISTANCE))
-    assert all(cell.experiment.data == STUDY.data for cell in cells)
+    assert all(one.data == Data(size=28) for one in made.values())
 
 
 def test_the_longer_teacher_is_the_teacher_with_the_students_steps():
-    teacher, *_, longer = (cell.experiment for cell in STUDY.cells((3,)))
+    made = trainings(STUDY, 3)
+    teacher, longer = made["teacher"], made["longer"]
     assert longer == teacher.model_copy(update={"training": teacher.training.model_copy(update={"steps": 30})})
     assert longer.training.learning_rate == 1e-2
 
 
 def test_no_longer_teacher():
-    plain = STUDY.model_copy(update={"equal_budget_control": None})
-    assert [cell.role for cell in plain.cells((0,))] == ["teacher", "student", "student"]
+    assert [run.role for run in plan_runs(study_of(control=None), (0,))] == ["teacher", "student", "student"]
 
 
-STAGED = STUDY.model_copy(update={"first_stages": {"rkd-d": (DISTANCE,)}})
+STAGED = study_of(first_stages={"rkd-d": (DISTANCE,)})
 
 
 def test_a_method_in_two_stages_shares_the_steps():
-    teacher, plain, first, second, longer = STAGED.cells((3,))
-    assert [cell.label for cell in (first, second)] == ["rkd-d, first stage", "rkd-d"]
-    assert [cell.role for cell in (teacher, plain, first, second, longer)] == [
+    teacher, plain, first, second, longer = plan_runs(STAGED, (3,))
+    assert [run.label for run in (first, second)] == ["rkd-d, first stage", "rkd-d"]
+    assert [run.role for run in (teacher, plain, first, second, longer)] == [
         "teacher",
         "student",
         "stage",
@@ -94,20 +118,56 @@ def test_a_method_in_two_stages_shares_the_steps():
     assert (first.experiment.terms, second.experiment.terms) == ((DISTANCE,), (TRIPLET, DISTANCE))
     assert first.experiment.teacher == second.experiment.teacher == teacher.experiment
     assert second.experiment.total_steps == plain.experiment.total_steps == 30
-    assert plain.experiment == STUDY.cells((3,))[1].experiment
+    assert plain.experiment == plan_runs(STUDY, (3,))[1].experiment
 
 
 def test_a_first_stage_of_a_method_that_is_not_there():
-    with pytest.raises(ValidationError, match="unknown method 'rkd-dd': did you mean rkd-d"):
-        Study.model_validate({**dict(STUDY), "first_stages": {"rkd-dd": (DISTANCE,)}})
+    with pytest.raises(ValueError, match="unknown method 'rkd-dd': did you mean rkd-d"):
+        study_of(first_stages={"rkd-dd": (DISTANCE,)})
 
 
 def test_settings_of_a_loss_hold_in_first_stages_too():
-    alone = STUDY.model_copy(update={"methods": {"staged": (TRIPLET,)}, "first_stages": {"staged": (DISTANCE,)}})
-    assert alone.losses() == ["triplet", "rkd_distance"]
-    changed_study = alone.with_values({"terms.rkd_distance.weight": 3.0})
-    assert changed_study.first_stages == {"staged": (Term(loss="rkd_distance", weight=3.0),)}
-    assert changed_study.methods == alone.methods
+    alone = study_of({"staged": (TRIPLET,)}, {"staged": (DISTANCE,)})
+    assert alone.losses == ["triplet", "rkd_distance"]
+    changed_study = with_values(alone, {"terms.rkd_distance.weight": 3.0})
+    first, second = changed_study.runs["staged"].stages
+    assert first.terms == (Term(loss="rkd_distance", weight=3.0),)
+    assert second == alone.runs["staged"].stages[1]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"steps_as": "nobody"}, "unknown run to share the steps of a 'nobody'"),
+        ({"role": "student"}, "without cells, a study compares its runs on one data set with one teacher"),
+        ({"data": Data(name="other")}, "without cells, a study compares its runs on one data set with one teacher"),
+    ],
+)
+def test_impossible_studies_are_refused(given, told):
+    plain = RunSpec(net=Net(), stages=(Stage(terms=(TRIPLET,)),), role="teacher")
+    with pytest.raises(ValidationError, match=told):
+        Study(
+            name="s",
+            title="t",
+            runs={"teacher": plain, "a": changed(plain, {"role": "student"})}
+            | {"a": changed(plain, {"role": "student"} | given)}
+            if "role" not in given
+            else {"a": changed(plain, given)},
+        )
+
+
+def test_a_claim_of_a_run_that_is_not_there():
+    with pytest.raises(ValidationError, match="unknown run of a claim 'b'"):
+        Study.model_validate({**dict(STUDY), "claims": (Claim(text="", better=(("teacher", "b"),)),)})
+
+
+def test_shares_of_stages_are_whole_numbers_of_steps():
+    third = (Stage(terms=(TRIPLET,), share=0.3), Stage(terms=(TRIPLET,), share=0.7))
+    runs = dict(STUDY.runs) | {"rkd-d": changed(STUDY.runs["rkd-d"], {"stages": third})}
+    study = changed(STUDY, {"runs": runs})
+    assert [one.training.steps for one in trainings(study, path="rkd-d")] == [9, 21]
+    message = "student.steps = 31: a stage with a share of 0.3 needs a whole number of them"
+    assert refusal(lambda: trainings(with_values(study, {"student.steps": 31}))) == message
 
 
 def refusal(call):
@@ -117,12 +177,12 @@ def refusal(call):
 
 
 def test_an_impossible_seed_is_told_in_one_line():
-    assert refusal(lambda: STUDY.cells((-1,))) == "seed = -1: Input should be greater than or equal to 0"
+    assert refusal(lambda: plan_runs(STUDY, (-1,))) == "seed = -1: Input should be greater than or equal to 0"
 
 
 def test_impossible_terms_are_told_in_one_line():
-    twice = STUDY.model_copy(update={"methods": {"twice": (TRIPLET, TRIPLET)}})
-    assert "a loss may occur in `terms` only once" in refusal(lambda: twice.cells((0,)))
+    twice = study_of({"twice": (TRIPLET, TRIPLET)})
+    assert "a loss may occur in `terms` only once" in refusal(lambda: plan_runs(twice, (0,)))
 
 
 ARM = {
@@ -160,45 +220,69 @@ VALUES = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value
 VALUES |= {f"data.{key}": value for key, value in DATA.items()}
 
 
-def leaves(settings, path=()):
-    """(place, value) of every single setting of a study."""
-    for name, value in settings:
-        if isinstance(value, Data):
-            yield from (((*path, name, key), one) for key, one in flattened(value).items())
-        elif isinstance(value, Arm | Net | Training):
-            yield from leaves(value, (*path, name))
-        else:
-            yield (*path, name), value
+def leaves(study):
+    """(path or "elsewhere", group, key) -> value of every single setting of a study's runs."""
+    return {
+        (path, group, key): value
+        for path, run in study.items
+        for group in ("data", "net", "training")
+        for key, value in flattened(getattr(run, group)).items()
+    }
 
 
 def test_every_place_can_be_changed_but_the_hash_of_the_data():
-    assert set(STUDY.places()) == set(VALUES)
-    changeable = {place for place, _ in leaves(STUDY) if place[0] in ("data", "teacher", "student")}
-    assert set(STUDY.places().values()) == changeable - {("data", "content")}
+    of_training = {f"training.{key}" for key in Training.model_fields}
+    assert set(setting_keys(STUDY)) == set(VALUES) | of_training
+    changeable = {("data" if group == "data" else "arm", key) for _, group, key in leaves(STUDY)}
+    keys = {("data" if key.startswith("data.") else "arm", key.partition(".")[2]) for key in VALUES}
+    assert keys == changeable - {("data", "content")}
 
 
 @pytest.mark.parametrize(("key", "value"), VALUES.items(), ids=list(VALUES))
 def test_one_value_is_changed_and_no_other(key, value):
-    before, after = dict(leaves(STUDY)), dict(leaves(STUDY.with_values({key: value})))
-    place = STUDY.places()[key]
-    assert {at for at in before if before[at] != after[at]} == {place}
-    assert after[place] == value
-    assert (place[0], place[-1]) == tuple(key.split("."))
+    before, after = leaves(STUDY), leaves(with_values(STUDY, {key: value}))
+    arm, _, name = key.partition(".")
+    paths = {"teacher": {"teacher", "longer"}, "student": {"triplet", "rkd-d"}}.get(arm, set(STUDY.runs))
+    found = {at for at in before if before[at] != after[at]}
+    assert {path for path, _, _ in found} == paths
+    assert {key for _, _, key in found} == {name}
+    assert {json_of(after[at]) for at in found} == {json_of(value)}
+
+
+def json_of(value):
+    return json.dumps(value)
+
+
+def test_what_all_runs_share_yields_to_what_is_said_of_a_role():
+    values = {"training.steps": 50, "student.steps": 70, "training.weight_decay": 0.1}
+    for given in (values, dict(reversed(values.items()))):
+        runs = with_values(STUDY, given).runs
+        assert [run.training.steps for run in runs.values()] == [50, 70, 70, 50]
+        assert {run.training.weight_decay for run in runs.values()} == {0.1}
+    assert trainings(with_values(STUDY, values))["longer"].training.steps == 70
 
 
 @pytest.mark.parametrize("others", [{"data.distortion": 1.0}, {"data.resize": None, "data.mirror": True}])
 def test_all_values_at_once(others):
     """But for those of views of another kind."""
-    after = dict(leaves(STUDY.with_values(VALUES | others)))
-    assert {key: after[place] for key, place in STUDY.places().items()} == VALUES | others
+    after = leaves(with_values(STUDY, VALUES | others))
+    found = {
+        f"{'data' if group == 'data' else path}.{key}": value
+        for (path, group, key), value in after.items()
+        if path == "teacher" and key != "content"
+    }
+    expected = {key: value for key, value in (VALUES | others).items() if not key.startswith("student.")}
+    assert {key: json_of(value) for key, value in found.items()} == {
+        key: json_of(value) for key, value in expected.items()
+    }
 
 
 def terms_of(study):
-    return {cell.label: cell.experiment.terms for cell in study.cells((0,))}
+    return {path: one.terms for path, one in trainings(study).items()}
 
 
 def test_a_loss_is_changed_wherever_it_stands():
-    after = terms_of(STUDY.with_values({"terms.triplet.margin": 0.5, "terms.rkd_distance.weight": 3}))
+    after = terms_of(with_values(STUDY, {"terms.triplet.margin": 0.5, "terms.rkd_distance.weight": 3}))
     triplet = Term(loss="triplet", options={"margin": 0.5})
     assert after == {
         "teacher": (triplet,),
@@ -211,10 +295,10 @@ def test_a_loss_is_changed_wherever_it_stands():
 def test_another_loss_in_its_place():
     name = "pml:MultiSimilarityLoss"
     values = {"terms.triplet.loss": name, "terms.triplet.weight": 2, "terms.triplet.alpha": 1.0}
-    study = STUDY.with_values(values)
+    study = with_values(STUDY, values)
     assert terms_of(study)["triplet"] == (Term(loss=name, weight=2.0, options={"alpha": 1.0}),)
-    assert study.losses() == [name, "rkd_distance"]
-    again = terms_of(study.with_values({f"terms.{name}.list": (1, 2)}))
+    assert study.losses == [name, "rkd_distance"]
+    again = terms_of(with_values(study, {f"terms.{name}.list": (1, 2)}))
     assert again["triplet"][0].options == {"alpha": 1.0, "list": [1, 2]}
 
 
@@ -230,31 +314,31 @@ def test_another_loss_in_its_place():
     ],
 )
 def test_impossible_changes_of_a_loss(key, value, message):
-    assert message in refusal(lambda: STUDY.with_values({key: value}).cells((0,)))
+    assert message in refusal(lambda: trainings(with_values(STUDY, {key: value})))
 
 
 def test_an_unknown_setting_beside_contenders_names_a_study_that_can_be_asked_for_its_settings():
-    beside = STUDY.model_copy(update={"name": f"{STUDY.name}+my_loss+pkt"})
-    assert f"`relbench settings {STUDY.name}` lists" in refusal(lambda: beside.with_values({"x.y": 1}))
+    beside = study_of(name="small+my_loss+pkt")
+    assert "`relbench settings small` lists" in refusal(lambda: with_values(beside, {"x.y": 1}))
 
 
 def test_students_alone():
-    before, after = STUDY.cells((0,)), STUDY.with_values({"student.dim": 64}).cells((0,))
-    assert [cell.experiment.net.dim for cell in after] == [16, 64, 64, 16]
-    assert after[0] == before[0]
-    assert after[3] == before[3]
+    before, after = trainings(STUDY), trainings(with_values(STUDY, {"student.dim": 64}))
+    assert [one.net.dim for one in after.values()] == [16, 64, 64, 16]
+    assert after["teacher"] == before["teacher"]
+    assert after["longer"] == before["longer"]
 
 
 def test_the_order_of_values_does_not_matter():
     """Either of the two alone would be impossible beside the study's other one."""
     pairs = [("student.batch_size", 4), ("student.images_per_class", 2)]
-    assert STUDY.with_values(dict(pairs)) == STUDY.with_values(dict(pairs[::-1]))
-    assert STUDY.with_values(dict(pairs)).student.training.batch_size == 4
-    refusal(lambda: STUDY.with_values(dict(pairs[:1])))
+    assert with_values(STUDY, dict(pairs)) == with_values(STUDY, dict(pairs[::-1]))
+    assert with_values(STUDY, dict(pairs)).runs["rkd-d"].training.batch_size == 4
+    refusal(lambda: with_values(STUDY, dict(pairs[:1])))
 
 
 def test_no_values():
-    assert STUDY.with_values({}) == STUDY
+    assert with_values(STUDY, {}) == STUDY
 
 
 @pytest.mark.parametrize(
@@ -275,7 +359,7 @@ def test_no_values():
     ],
 )
 def test_refused(key, value, message):
-    assert refusal(lambda: STUDY.with_values({key: value})).startswith(message)
+    assert refusal(lambda: with_values(STUDY, {key: value})).startswith(message)
 
 
 @pytest.mark.parametrize(
@@ -303,7 +387,7 @@ def test_parse_value(text, value):
 
 @pytest.mark.parametrize("text", ["true", "64.0", '"64"', "NaN", "[64]", "{}"])
 def test_what_is_parsed_is_checked(text):
-    message = refusal(lambda: STUDY.with_values({"student.dim": parse_value(text)}))
+    message = refusal(lambda: with_values(STUDY, {"student.dim": parse_value(text)}))
     assert message.startswith("student.dim")
 
 
@@ -311,4 +395,4 @@ def test_frozen():
     with pytest.raises(ValidationError, match="frozen"):
         STUDY.name = "x"
     with pytest.raises(AttributeError):
-        STUDY.cells((0,))[0].label = "x"
+        plan_runs(STUDY, (0,))[0].label = "x"

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from relbench.experiment import Experiment, Term, Training
 from relbench.results.records import Row
-from relbench.studies import Cell
+from relbench.studies.study import PlannedRun
 from relbench.trackers import FolderTracker
 from relbench.trackers import bars as progress
 from relbench.trackers.bars import Bars, Pace, remaining_seconds
@@ -65,7 +65,7 @@ def experiment(seed, steps=10):
     return Experiment(terms=(Term(loss="triplet"),), seed=seed, training=Training(steps=steps))
 
 
-CELLS = [Cell("teacher", "teacher", experiment(0)), Cell("rkd [d]", "student", experiment(1, steps=30))]
+CELLS = [PlannedRun("teacher", "teacher", experiment(0)), PlannedRun("rkd [d]", "student", experiment(1, steps=30))]
 ONE, TWO = (cell.experiment.fingerprint for cell in CELLS)
 
 

@@ -1,9 +1,8 @@
 """From terms to the objective: each loss is built with what the run knows, and tried before any work."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from planned import plan_runs
 from torch import nn
 
 import relbench.models.trunks
@@ -13,8 +12,7 @@ from relbench.losses import LOSSES, FitNet, pml_names
 from relbench.losses.entry import Loss, options_of
 from relbench.losses.inputs import NEEDS
 from relbench.models import TRUNKS, FeatureExtractor, build_embedder
-from relbench.resolve import plan_cells
-from relbench.studies import Arm, Study
+from relbench.studies.distillation import Arm, distillation
 from relbench.training.assemble import classifier_of, layers_in, shapes_of, try_terms, weighted_losses
 
 TRIPLET = Term(loss="triplet")
@@ -248,7 +246,7 @@ def test_what_the_whole_batch_has_room_for_is_not_refused():
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_passes_and_no_random_number_is_used_up(loss):
-    study = Study(
+    study = distillation(
         name="one",
         title="One method",
         data=Data(),
@@ -258,6 +256,6 @@ def test_every_loss_passes_and_no_random_number_is_used_up(loss):
         methods={"method": (Term(loss=loss, options={"temperature": 4.0} if loss == "hinton_kd" else {}),)},
     )
     before = torch.get_rng_state()
-    experiment = plan_cells(study, (0,), "cpu", {}, Path("nowhere"))[1].experiment
+    experiment = plan_runs(study, (0,))[1].experiment
     try_terms(experiment, 1, CLASSES)
     assert torch.equal(torch.get_rng_state(), before)

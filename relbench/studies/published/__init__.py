@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 
 from relbench.lookup import lookup
 
@@ -39,8 +40,15 @@ def read_published(table: str) -> tuple[Published, ...]:
         ValueError: there is no such table.
     """
     column = TABLES[lookup(table, TABLES, "published table")]
-    text = files("relbench.studies.published").joinpath(f"{table}.csv").read_text(encoding="utf-8")
-    return tuple(
-        Published(float(Decimal(line.pop(column)) / 100), line.pop("source"), line)
-        for line in csv.DictReader(text.splitlines())
-    )
+    return read_numbers(files("relbench.studies.published").joinpath(f"{table}.csv"), column)
+
+
+def read_numbers(file: Traversable, column: str) -> tuple[Published, ...]:
+    """The numbers of a file of comma-separated values, in its order.
+
+    Args:
+        file: with a column "source", and others that say where a number stands.
+        column: of the number, in percent.
+    """
+    lines = csv.DictReader(file.read_text(encoding="utf-8").splitlines())
+    return tuple(Published(float(Decimal(line.pop(column)) / 100), line.pop("source"), line) for line in lines)

@@ -15,9 +15,10 @@ paper does not say which images it took. Stanford Dogs and CIFAR-100 have no loa
 and cifar100.
 """
 
-from relbench.studies.printed import Claim, Network, Number, PrintedTable
 from relbench.studies.published import Published, read_published
-from relbench.studies.rkd.recipes import NOTES, RECIPES, TEACHER, net
+from relbench.studies.rkd.protocol import Protocol
+from relbench.studies.rkd.recipes import NOTES, TRIPLET, net
+from relbench.studies.study import Cell, Claim, RunSpec, Scale, Study
 
 HOME = "cars196"
 MEASURED_ON = {"Cars 196": HOME, "CUB-200-2011": "cub200", "Stanford Dog": "dogs", "CIFAR-100": "cifar100"}
@@ -30,15 +31,15 @@ STUDENT, TAUGHT_BY, PRETRAINED = PATHS.values()
 AWAY = tuple(name for name in MEASURED_ON.values() if name != HOME)
 
 
-def _number(told: Published) -> Number:
+def _cell(told: Published) -> Cell:
     on = MEASURED_ON[told.fields["dataset"]]
     path = PATHS[told.fields["method"]]
-    return Number(
+    return Cell(
         part="Trained on Cars 196",
         row=told.fields["dataset"],
         column=told.fields["method"],
-        printed=told.value,
-        path=path,
+        published=told.value,
+        run=path,
         on="" if on == HOME and path != PRETRAINED else on,
         source=told.source,
     )
@@ -48,39 +49,51 @@ def _on(path: str, data: str) -> str:
     return f"{path}@{data}"
 
 
-TABLE = PrintedTable(
-    name="rkd-fig3",
-    title="Relational Knowledge Distillation, Figure 3: Recall@1 on other data sets of networks trained on Cars196",
-    source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Figure 3",
-    notes=(
-        *NOTES,
-        "The paper's values are bar heights, measured in pixels, within 0.3 points.",
-        "Its bars on Cars 196 differ from the numbers in its Table 1, and it does not say why.",
-        "The paper does not say which networks these are: here ResNet18-128 by RKD-DA and its teacher, ResNet50-512.",
-        "Pretrained: ResNet50's features after its last pooling, unchanged.",
-    ),
-    networks=(
-        Network(path=TAUGHT_BY, data=HOME, net=net("resnet50", 512, unit_length=True), recipe=TEACHER),
-        Network(
-            path=STUDENT,
-            data=HOME,
-            net=net("resnet18", 128, unit_length=False),
-            recipe=RECIPES["rkd-da"],
-            teacher=TAUGHT_BY,
-            tuned_at=STUDENT,
-        ),
-        Network(path=PRETRAINED, data=HOME, net=net("resnet50", 2048, unit_length=False), recipe=None),
-    ),
-    numbers=tuple(_number(told) for told in read_published("rkd_fig3") if told.fields["where"] == "Figure 3"),
-    claims=(
-        Claim(text="On Cars196 RKD's student beats its teacher", better=((STUDENT, TAUGHT_BY),)),
-        Claim(
-            text="On other data sets RKD's student is worse than its teacher",
-            better=tuple((_on(TAUGHT_BY, data), _on(STUDENT, data)) for data in AWAY),
-        ),
-        Claim(
-            text="On other data sets the teacher is worse than ImageNet's features",
-            better=tuple((_on(PRETRAINED, data), _on(TAUGHT_BY, data)) for data in AWAY),
-        ),
-    ),
+FIGURE_NOTES = (
+    "The paper's values are bar heights, measured in pixels, within 0.3 points.",
+    "Its bars on Cars 196 differ from the numbers in its Table 1, and it does not say why.",
+    "The paper does not say which networks these are: here ResNet18-128 by RKD-DA and its teacher, ResNet50-512.",
+    "Pretrained: ResNet50's features after its last pooling, unchanged.",
 )
+
+
+def _runs(protocol: Protocol) -> dict[str, RunSpec]:
+    features = net("resnet50", 2048, unit_length=False)
+    return {
+        TAUGHT_BY: protocol.run("teacher", HOME, net("resnet50", 512, unit_length=True), role="teacher"),
+        STUDENT: protocol.run("rkd-da", HOME, net("resnet18", 128, unit_length=False), teacher=TAUGHT_BY),
+        PRETRAINED: RunSpec(data=protocol.data(HOME), net=protocol.net(features)),
+    }
+
+
+def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
+    """The figure under a protocol, at a scale."""
+    under = Protocol(protocol, scale)
+    cells = tuple(_cell(told) for told in read_published("rkd_fig3") if told.fields["where"] == "Figure 3")
+    return Study(
+        name="rkd-fig3",
+        title="Relational Knowledge Distillation, Figure 3: Recall@1 on other data sets of networks trained on Cars196",
+        source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Figure 3",
+        notes=(
+            *under.notes(),
+            *NOTES,
+            *FIGURE_NOTES,
+        ),
+        variant={"protocol": protocol},
+        scale=scale,
+        runs=_runs(under),
+        cells=cells,
+        claims=(
+            Claim(text="On Cars196 RKD's student beats its teacher", better=((STUDENT, TAUGHT_BY),)),
+            Claim(
+                text="On other data sets RKD's student is worse than its teacher",
+                better=tuple((_on(TAUGHT_BY, data), _on(STUDENT, data)) for data in AWAY),
+            ),
+            Claim(
+                text="On other data sets the teacher is worse than ImageNet's features",
+                better=tuple((_on(PRETRAINED, data), _on(TAUGHT_BY, data)) for data in AWAY),
+            ),
+        ),
+        other_data={cell.on: under.data(cell.on) for cell in cells if cell.on},
+        task_terms=(TRIPLET,),
+    )

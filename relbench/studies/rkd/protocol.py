@@ -26,27 +26,28 @@ At scale `toy` either protocol is run with tiny images and networks for a few st
 it works. Its numbers mean nothing.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
-from relbench.experiment import SETTINGS_OF_DATA, Data, Net, SettingsType, Training, changed
-from relbench.results.records import Selection
-from relbench.studies.keys import known_key
-from relbench.studies.printed import Network, Schedule
+from relbench.experiment import Data, Net, Training, changed
+from relbench.lookup import lookup
+from relbench.studies.rkd.recipes import SCHEDULES, STAGES, Schedule
+from relbench.studies.study import RunSpec, Scale, Stage
 
-ProtocolName = Literal["paper", "fair"]
-Scale = Literal["full", "toy"]
-PROTOCOLS: tuple[ProtocolName, ...] = ("paper", "fair")
-SCALES: tuple[Scale, ...] = ("full", "toy")
-SELECTIONS: tuple[Selection, ...] = ("last", "validation", "test")
+PROTOCOLS, SCALES = ("paper", "fair"), ("full", "toy")
 
-FITNET_RATE = 1e-5  # of its first stage
 RATES = {"imagenet": (1e-5, 3e-5, 1e-4, 3e-4), "random": (1e-4, 3e-4, 1e-3, 3e-3)}  # by the weights that it starts from
-TUNING_SEED = 0
 
 TOY_CLASSES = {"glyphs-textured": 12}  # of each side; it has so many that even a toy would take long
 TOY_WIDTHS = {"resnet50": 6, "resnet18": 4, "googlenet": 4}
+
+NOTES = {
+    "paper": "Protocol paper: steps, rates and crops of the authors' code, trained on all training classes; rates drop "
+    "when PyTorch 1.0, as far as is known, dropped them: an epoch later than in later versions.",
+    "fair": "Protocol fair: the same number of steps for every network; for each method a learning rate, chosen with "
+    "one of its networks on validation classes, which are a fifth of the training classes and not trained on.",
+}
+TOY_NOTE = "Scale toy: tiny images, networks and batches, and a few steps; only the order of runs is the protocol's."
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class Epochs:
     decay: float
     decay_after: tuple[int, ...]  # epochs
 
-    def protocol(self, rate: float | None = None) -> Training:
+    def training(self) -> Training:
         """As settings of a run."""
         return Training(
             steps=self.count * self.steps,
-            learning_rate=rate or self.rate,
+            learning_rate=self.rate,
             decay=self.decay,
             decay_at=tuple(epoch / self.count for epoch in self.decay_after),
             weight_decay=1e-5,
@@ -87,46 +88,70 @@ def epochs(schedule: Schedule, data: str) -> Epochs:
 
 
 @dataclass(frozen=True)
-class Setup:
+class Protocol:
     """Under what conditions a table is made.
 
     Attributes:
-        protocol: the authors', or equal budgets.
-        scale: at toy scale, numbers only show that everything runs.
-        device: "cpu" or "cuda".
-        changes: settings that are not the protocol's, by key: "data.KEY" or "training.KEY".
-        contents: what the data sets hold, by name: the hash of their manifests.
+        name: "paper", the authors' own; or "fair", equal budgets.
+        scale: "full"; or "toy", whose numbers only show that everything runs.
 
     Raises:
-        ValueError: there is no such setting.
+        ValueError: there is no such protocol or scale.
     """
 
-    protocol: ProtocolName = "paper"
+    name: str = "paper"
     scale: Scale = "full"
-    device: Literal["cpu", "cuda"] = "cpu"
-    changes: Mapping[str, Any] = field(default_factory=dict)
-    contents: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        keys = [f"data.{key}" for key in SETTINGS_OF_DATA if key != "name"]
-        keys += [f"training.{key}" for key in Training.model_fields if key not in {"device", "selection"}]
-        for key in self.changes:
-            known_key(key, keys, "TABLE")
-        if self.protocol == "fair":
-            _refuse_unfair(self.changes)
+        """Refuse what there is not."""
+        lookup(self.name, PROTOCOLS, "protocol")
+        lookup(self.scale, SCALES, "scale")
+
+    def run(
+        self,
+        method: str,
+        data: str,
+        net: Net,
+        *,
+        role: Literal["teacher", "student"] = "student",
+        teacher: str = "",
+        tuned_with: str = "",
+        note: str = "",
+    ) -> RunSpec:
+        """A network of a table, as its method trains it.
+
+        Args:
+            method: one of `STAGES`.
+            data: name of the data set.
+            net: at full scale.
+            role: a teacher, or a student that teaches nobody.
+            teacher: path of its teacher.
+            tuned_with: path of the run whose learning rate it shares, where rates are chosen.
+            note: in what it cannot be what the paper had.
+        """
+        fair = self.name == "fair"
+        return RunSpec(
+            data=self.data(data),
+            net=self.net(net),
+            training=self.training("student" if fair else SCHEDULES[method], data),
+            stages=self.stages(method),
+            teacher=teacher,
+            role=role,
+            rates=RATES[net.weights][:: 2 if self.scale == "toy" else 1] if fair else (),
+            tuned_with=tuned_with,
+            note=note,
+        )
 
     def data(self, name: str) -> Data:
-        """A data set as its networks see it."""
+        """A data set as networks see it."""
         toy = TOY_CLASSES.get(name) if self.scale == "toy" else None
-        data = Data(
+        return Data(
             name=name,
             size=32 if self.scale == "toy" else 224,
-            hold_out=self.protocol == "fair",
+            hold_out=self.name == "fair",
             train_classes=toy,
             test_classes=toy,
-            content=self.contents.get(name, ""),
         )
-        return self._changed(data, "data")
 
     def net(self, net: Net) -> Net:
         """A network at this scale."""
@@ -134,50 +159,19 @@ class Setup:
             return net
         return changed(net, {"trunk": "conv4", "width": TOY_WIDTHS[net.trunk], "weights": "random"})
 
-    def stages(self, network: Network, rate: float | None = None) -> tuple[Training, ...]:
-        """How a network is trained: its first stage, if it has one, and its last.
-
-        Args:
-            network: of the table; with a recipe.
-            rate: learning rate of all stages, where it is chosen; None: the protocol's.
-
-        Raises:
-            ValueError: a changed setting is impossible.
-        """
-        assert network.recipe is not None
-        schedule: Schedule = network.recipe.schedule if self.protocol == "paper" else "student"
-        own = self._changed(self._sized(epochs(schedule, network.data).protocol(rate)), "training")
-        if not network.recipe.first:
-            return (own,)
-        if self.protocol == "fair":
-            if own.steps % 2:
-                raise ValueError(f"training.steps = {own.steps}: a method in two stages needs an even number")
-            return (changed(own, {"steps": own.steps // 2}),) * 2
-        given = "training.learning_rate" in self.changes
-        return (own if given else changed(own, {"learning_rate": FITNET_RATE})), own
-
-    def rates(self, network: Network) -> tuple[float, ...]:
-        """Learning rates to choose from; none where the protocol says which."""
-        if self.protocol == "paper":
-            return ()
-        return RATES[network.net.weights][:: 2 if self.scale == "toy" else 1]
-
-    def _sized(self, protocol: Training) -> Training:
-        here = {"device": self.device}
+    def training(self, schedule: Schedule, data: str) -> Training:
+        """How a script of the authors' trains on a data set, at this scale."""
         toy = {"steps": 4, "batch_size": 8, "images_per_class": 2, "validate_every": 2}
-        return changed(protocol, here | (toy if self.scale == "toy" else {}))
+        return changed(epochs(schedule, data).training(), toy if self.scale == "toy" else {})
 
-    def _changed(self, settings: SettingsType, group: str) -> SettingsType:
-        mine = {key.partition(".")[2]: value for key, value in self.changes.items() if key.startswith(f"{group}.")}
-        try:
-            return changed(settings, mine) if mine else settings
-        except ValueError as error:
-            raise ValueError(f"{group}.{error}".replace(".settings: ", ": ")) from None
+    def stages(self, method: str) -> tuple[Stage, ...]:
+        """The trainings of a method; under `fair` they share the steps, and have one learning rate."""
+        stages = STAGES[method]
+        equal = {"share": 1 / len(stages), "learning_rate": None}
+        return tuple(changed(stage, equal) for stage in stages) if self.name == "fair" else stages
 
-
-def _refuse_unfair(changes: Mapping[str, Any]) -> None:
-    """Under `fair` there are validation classes, and rates are chosen on them."""
-    if changes.get("data.hold_out") is False:
-        raise ValueError("data.hold_out = false: protocol fair chooses rates on the classes that it holds out")
-    if "training.learning_rate" in changes:
-        raise ValueError("training.learning_rate: protocol fair chooses it; use --protocol paper to set one")
+    def notes(self, *of_paper: str) -> tuple[str, ...]:
+        """What a reader must know of these conditions; `of_paper` is true under the authors' own alone."""
+        if self.scale == "toy":
+            return (TOY_NOTE,)
+        return (NOTES[self.name], *(of_paper if self.name == "paper" else ()))

@@ -8,8 +8,10 @@ are not trained, as in that code, where the optimiser is never given them. Nobod
 alone; they are those of RKD-DA, and Adam makes little of the scale of a loss that stands alone.
 """
 
+from typing import Literal
+
 from relbench.experiment import Net, Term
-from relbench.studies.printed import Recipe
+from relbench.studies.study import Stage
 
 DATA_SETS = {"CUB-200-2011": "cub200", "Cars 196": "cars196", "Stanford Online Products": "sop"}  # as printed -> ours
 TRUNKS = {"ResNet50": "resnet50", "ResNet18": "resnet18", "GoogLeNet": "googlenet"}
@@ -22,15 +24,22 @@ ATTENTION = Term(loss="attention_transfer", weight=50.0, layers=MAPS)
 DARKRANK = Term(loss="hard_darkrank", options={"alpha": 3.0, "beta": 3.0})
 FITNET = Term(loss="fitnet", layers=(*MAPS, "embedding"), options={"trained": False})
 
-TEACHER = Recipe(schedule="teacher", terms=(TRIPLET,))
-RECIPES = {
-    "triplet": TEACHER,  # no example trains a student by the triplet loss: this is the script for teachers
-    "fitnet": Recipe(schedule="student", terms=(TRIPLET,), first=(FITNET,)),
-    "attention": Recipe(schedule="student", terms=(TRIPLET, ATTENTION)),
-    "darkrank": Recipe(schedule="student", terms=(TRIPLET, DARKRANK)),
-    "rkd-d": Recipe(schedule="student", terms=(DISTANCE,)),
-    "rkd-a": Recipe(schedule="student", terms=(ANGLE,)),
-    "rkd-da": Recipe(schedule="student", terms=(DISTANCE, ANGLE)),
+FITNET_RATE = 1e-5  # of its first stage
+
+Schedule = Literal["teacher", "student"]  # which of the authors' training scripts
+STAGES = {  # by method, what is trained with what, under the authors' protocol
+    "teacher": (Stage(terms=(TRIPLET,)),),
+    "triplet": (Stage(terms=(TRIPLET,)),),
+    "fitnet": (Stage(terms=(FITNET,), learning_rate=FITNET_RATE), Stage(terms=(TRIPLET,))),
+    "attention": (Stage(terms=(TRIPLET, ATTENTION)),),
+    "darkrank": (Stage(terms=(TRIPLET, DARKRANK)),),
+    "rkd-d": (Stage(terms=(DISTANCE,)),),
+    "rkd-a": (Stage(terms=(ANGLE,)),),
+    "rkd-da": (Stage(terms=(DISTANCE, ANGLE)),),
+}
+# no example trains a student by the triplet loss: the script for teachers does it here
+SCHEDULES: dict[str, Schedule] = {
+    method: "teacher" if method in {"teacher", "triplet"} else "student" for method in STAGES
 }
 
 GOOGLENET = (

@@ -15,17 +15,21 @@ Where protocol `paper` is not what the authors did, or nobody knows what they di
 - The triplet students (no example trains them) go by the script for teachers: a tenth of the rate, half the steps.
 - FitNet's second stage (the script covers the first) goes by the script for students, at its rate and for its steps.
 - HardDarkRank has alpha 3, as the paper says; the code's default is 2. The weights of RKD-D and RKD-A alone are not
-  known (see `rkd_recipes.py`).
+  known (see `recipes.py`).
 - Images are decoded and resized by today's Pillow, networks are torchvision's of today with the weights of then.
 - One seed makes all random numbers of a run; the authors' scripts for students have none.
 - Losses and sampler depart from the authors' code in small things, which their docstrings say (`losses/`).
-- When the rates fall is as far as we know PyTorch 1.0's way; see `rkd_protocol.py`.
+- When the rates fall is as far as we know PyTorch 1.0's way; see `protocol.py`.
 """
 
+from typing import Literal
+
+from relbench.experiment import changed
 from relbench.lookup import lookup
-from relbench.studies.printed import Claim, Network, Number, PrintedTable
 from relbench.studies.published import Published, read_published
-from relbench.studies.rkd.recipes import DATA_SETS, NOTES, RECIPES, TEACHER, TRUNKS, net
+from relbench.studies.rkd.protocol import Protocol
+from relbench.studies.rkd.recipes import DATA_SETS, NOTES, TRIPLET, TRUNKS, net
+from relbench.studies.study import Cell, Claim, RunSpec, Scale, Study
 
 METHODS = {  # as printed -> as in a path
     "Triplet (teacher)": "teacher",
@@ -52,37 +56,42 @@ def _path(data: str, method: str, dim: int) -> str:
     return f"{data}/{method}/{dim}"
 
 
-def network(data: str, told: Published) -> Network:
-    """The network that answers to a number."""
+def run_of(data: str, told: Published, protocol: Protocol, weights: Literal["imagenet", "random"]) -> RunSpec:
+    """The run that answers to a number."""
     method, dim = _method(told), int(told.fields["embedding_dim"])
-    recipe = TEACHER if method == "teacher" else RECIPES[method.removesuffix("+l2")]
     taught = method not in {"teacher", "triplet"}
-    return Network(
-        path=_path(data, method, dim),
-        data=data,
-        net=net(TRUNKS[told.fields["student"]], dim, unit_length=told.fields["l2norm"] == "yes"),
-        recipe=recipe,
+    own = net(TRUNKS[told.fields["student"]], dim, unit_length=told.fields["l2norm"] == "yes")
+    return protocol.run(
+        method.removesuffix("+l2"),
+        data,
+        changed(own, {"weights": weights}),
+        role="teacher" if method == "teacher" else "student",
         teacher=_path(data, "teacher", 512) if taught else "",
-        tuned_at="" if method == "teacher" else _path(data, method, TUNED_AT),
+        tuned_with="" if method == "teacher" else _path(data, method, TUNED_AT),
     )
 
 
-def number(data: str, told: Published, part: str) -> Number:
+def path_of(data: str, told: Published) -> str:
+    """Path of the run that answers to a number."""
+    return _path(data, _method(told), int(told.fields["embedding_dim"]))
+
+
+def cell_of(data: str, told: Published, part: str) -> Cell:
     """A number, and where it stands: a row for each network, a column for each method."""
     method, student, dim = _method(told), told.fields["student"], int(told.fields["embedding_dim"])
     column = COLUMNS.get(method, told.fields["method"])
-    return Number(
+    return Cell(
         part=part,
         row=f"{student}-{dim}",
         column=f"{column}, unit length" if method.endswith("+l2") else column,
-        printed=told.value,
-        path=_path(data, method, dim),
+        run=path_of(data, told),
+        published=told.value,
         source=told.source,
     )
 
 
 def claims(data: str, *, beaten_from: int | None) -> tuple[Claim, ...]:
-    """What the paper says of a data set; the student beats the teacher from so many dimensions on, if at all."""
+    """What the paper says of a data set; from `beaten_from` dimensions on, if any, the student beats the teacher."""
     rkd = ("rkd-d", "rkd-a", "rkd-da")
     better = {
         "Without unit length RKD is better": [
@@ -107,15 +116,21 @@ def claims(data: str, *, beaten_from: int | None) -> tuple[Claim, ...]:
 PAPER_NOTES = (
     "The triplet students are trained by the script for teachers: a tenth of the students' rate, half their steps.",
 )
-TOLD = [(DATA_SETS[told.fields["dataset"]], told) for told in read_published("rkd_table1")]
+TOLD = tuple((DATA_SETS[told.fields["dataset"]], told) for told in read_published("rkd_table1"))
 
-TABLE = PrintedTable(
-    name="rkd-table1",
-    title="Relational Knowledge Distillation, Table 1: Recall@1 of ResNet18 students",
-    source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Table 1",
-    notes=NOTES,
-    paper_notes=PAPER_NOTES,
-    networks=tuple(network(data, told) for data, told in TOLD),
-    numbers=tuple(number(data, told, told.fields["dataset"]) for data, told in TOLD),
-    claims=(*claims("cub200", beaten_from=None), *claims("cars196", beaten_from=64)),
-)
+
+def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
+    """The table under a protocol, at a scale."""
+    under = Protocol(protocol, scale)
+    return Study(
+        name="rkd-table1",
+        title="Relational Knowledge Distillation, Table 1: Recall@1 of ResNet18 students",
+        source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Table 1",
+        notes=(*under.notes(*PAPER_NOTES), *NOTES),
+        variant={"protocol": protocol},
+        scale=scale,
+        runs={path_of(data, told): run_of(data, told, under, "imagenet") for data, told in TOLD},
+        cells=tuple(cell_of(data, told, told.fields["dataset"]) for data, told in TOLD),
+        claims=(*claims("cub200", beaten_from=None), *claims("cars196", beaten_from=64)),
+        task_terms=(TRIPLET,),
+    )

@@ -5,12 +5,13 @@
 A ResNet50 with 512 dimensions, trained by the triplet loss, teaches another one of its kind by RKD-DA, that one the
 next, for three generations. Generation 0 has embeddings of unit length, all others do not; so from the second
 generation on the teacher has none either (the examples of lenscloth/RKD@0a6c3c0 show the first generation only, and
-their `--teacher_l2normalize` is true by default). 12 numbers. What else is not as the authors did: see `rkd_table1.py`.
+their `--teacher_l2normalize` is true by default). 12 numbers. What else is not as the authors did: see `table1.py`.
 """
 
-from relbench.studies.printed import Claim, Network, Number, PrintedTable
 from relbench.studies.published import Published, read_published
-from relbench.studies.rkd.recipes import DATA_SETS, NOTES, RECIPES, TEACHER, net
+from relbench.studies.rkd.protocol import Protocol
+from relbench.studies.rkd.recipes import DATA_SETS, NOTES, TRIPLET, net
+from relbench.studies.study import Cell, Claim, RunSpec, Scale, Study
 
 GENERATIONS = 3
 
@@ -19,27 +20,27 @@ def _path(data: str, generation: int) -> str:
     return f"{data}/gen{generation}/512" if generation else f"{data}/teacher/512"
 
 
-def network(data: str, generation: int) -> Network:
+def run_of(data: str, generation: int, protocol: Protocol) -> RunSpec:
     """A generation; the one before teaches it."""
-    return Network(
-        path=_path(data, generation),
-        data=data,
-        net=net("resnet50", 512, unit_length=generation == 0),
-        recipe=RECIPES["rkd-da"] if generation else TEACHER,
+    return protocol.run(
+        "rkd-da" if generation else "teacher",
+        data,
+        net("resnet50", 512, unit_length=generation == 0),
+        role="teacher" if generation < GENERATIONS else "student",
         teacher=_path(data, generation - 1) if generation else "",
-        tuned_at=_path(data, min(generation, 1)),
+        tuned_with=_path(data, min(generation, 1)),
     )
 
 
-def number(told: Published) -> Number:
+def cell_of(told: Published) -> Cell:
     """A number, and where it stands: a row for each generation, a column for each data set."""
     generation = int(told.fields["generation"])
-    return Number(
+    return Cell(
         part="ResNet50-512",
         row=f"generation {generation}" if generation else "triplet loss",
         column=told.fields["dataset"],
-        printed=told.value,
-        path=_path(DATA_SETS[told.fields["dataset"]], generation),
+        published=told.value,
+        run=_path(DATA_SETS[told.fields["dataset"]], generation),
         source=told.source,
     )
 
@@ -53,12 +54,23 @@ def _claims(data: str) -> tuple[Claim, ...]:
     )
 
 
-TABLE = PrintedTable(
-    name="rkd-table2",
-    title="Relational Knowledge Distillation, Table 2: Recall@1 of self-distillation",
-    source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Table 2",
-    notes=NOTES,
-    networks=tuple(network(data, generation) for data in DATA_SETS.values() for generation in range(GENERATIONS + 1)),
-    numbers=tuple(number(told) for told in read_published("rkd_table2")),
-    claims=tuple(claim for data in DATA_SETS.values() for claim in _claims(data)),
-)
+def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
+    """The table under a protocol, at a scale."""
+    under = Protocol(protocol, scale)
+    return Study(
+        name="rkd-table2",
+        title="Relational Knowledge Distillation, Table 2: Recall@1 of self-distillation",
+        source="W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068, Table 2",
+        notes=(*under.notes(), *NOTES),
+        variant={"protocol": protocol},
+        scale=scale,
+        runs={
+            _path(data, generation): run_of(data, generation, under)
+            for data in DATA_SETS.values()
+            for generation in range(GENERATIONS + 1)
+        },
+        cells=tuple(cell_of(told) for told in read_published("rkd_table2")),
+        claims=tuple(claim for data in DATA_SETS.values() for claim in _claims(data)),
+        task_terms=(TRIPLET,),
+        methods_in="row",
+    )

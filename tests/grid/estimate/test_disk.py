@@ -1,9 +1,8 @@
 """Bytes that a run keeps, against what lies in the folders of real ones."""
 
-from pathlib import Path
-
 import pytest
 import torch
+from planned import plan_runs, quickstart_with
 from tiny import TINY
 
 from relbench.experiment import Data, Experiment, Net, Term, Training, changed
@@ -11,21 +10,19 @@ from relbench.grid.estimate import image_counts
 from relbench.grid.estimate.disk import folder_size, trained_parts
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import build_embedder, trunks
-from relbench.resolve import find_study, plan_cells
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
+from relbench.studies.quickstart import TRIPLET
 from relbench.trackers import Silent
 
-QUICKSTART = find_study("quickstart")
-TRIPLET = QUICKSTART.teacher_terms[0]
 WITH_WEIGHTS = (TRIPLET, Term(loss="fitnet"), Term(loss="correlation_congruence"), Term(loss="cross_entropy"))
 METHODS = {"rkd-d": (TRIPLET, Term(loss="rkd_distance")), "weights": WITH_WEIGHTS}
-STUDY = changed(QUICKSTART, {"methods": METHODS, "pairs": ()})
+STUDY = quickstart_with(METHODS)
 COUNTS = ImageCounts(classes=80, train=4691, validation=1173, test=5924, test_classes=100, channels=3, text=400)
 
 
 def planned(**values):
-    cells = plan_cells(STUDY, (0,), "cpu", TINY | values, Path("nowhere"))
+    cells = plan_runs(STUDY, (0,), values=TINY | values)
     return {cell.label: cell.experiment for cell in cells}
 
 

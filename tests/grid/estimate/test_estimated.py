@@ -1,20 +1,20 @@
 """From planned runs to time and disk, with a measurer whose numbers are known."""
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+from planned import plan_runs
 
 from relbench.experiment import changed
 from relbench.grid.estimate import Estimate, ImageCounts, Rates, estimated, in_words, measured_rates, total
 from relbench.grid.estimate.calibration import PART, WHOLE
 from relbench.machine import describe_machine
-from relbench.resolve import find_study, plan_cells
+from relbench.studies import build_study
 
 RATES = Rates(step=0.5, image=0.01, view=0.002, scoring=1e-5, measured=PART)
 COUNTS = ImageCounts(classes=80, train=900, validation=100, test=200, test_classes=20, channels=1, text=100)
-CELLS = plan_cells(find_study("quickstart"), (0, 1), "cpu", {}, Path("nowhere"))
+CELLS = plan_runs(build_study("quickstart"), (0, 1))
 EXPERIMENTS = [cell.experiment for cell in CELLS]
 TEACHER = EXPERIMENTS[0]
 HERE = describe_machine(torch.device("cpu")).device

@@ -4,13 +4,22 @@ from torch.optim.lr_scheduler import MultiStepLR
 
 from relbench.data.datasets.photos import side_of
 from relbench.experiment import Net
-from relbench.studies import TABLES, Setup
-from relbench.studies.rkd.protocol import RATES, epochs
+from relbench.grid.tuning import TuningPlan
+from relbench.studies import build_study
+from relbench.studies.changes import with_values
+from relbench.studies.rkd.protocol import RATES, Protocol, epochs
 
-TABLE1 = TABLES["rkd-table1"]
-TEACHER = TABLE1.network("cub200/teacher/512")
-STUDENT = TABLE1.network("cub200/rkd-da/64")
-FITNET = TABLE1.network("cub200/fitnet/64")
+TABLE1 = build_study("rkd-table1")
+TEACHER, STUDENT, FITNET = "cub200/teacher/512", "cub200/rkd-da/64", "cub200/fitnet/64"
+
+
+def trainings(study, path, rate=None):
+    """How each stage of a run is trained; its teacher plays no part in that."""
+    return [stage.training for stage in study.trainings(path, 0, rate, None)]
+
+
+def table1(protocol="paper", scale="full", **changes):
+    return with_values(build_study("rkd-table1", {"protocol": protocol, "scale": scale}), changes.pop("changes", {}))
 
 
 def rates_by_epoch(protocol, steps_per_epoch):
@@ -42,7 +51,7 @@ def torch_1_0(schedule, rate, decay, after):
     ],
 )
 def test_schedules_of_the_authors_scripts(script, data, count, steps, rate, decay, after):
-    protocol = epochs(script, data).protocol()
+    protocol = epochs(script, data).training()
     assert protocol.steps == count * steps
     assert rates_by_epoch(protocol, steps) == pytest.approx(torch_1_0(count, rate, decay, after))
     assert (protocol.weight_decay, protocol.batch_size, protocol.images_per_class) == (1e-5, 128, 5)
@@ -52,52 +61,53 @@ def test_schedules_of_the_authors_scripts(script, data, count, steps, rate, deca
 
 
 def test_teachers_have_25_epochs_at_the_full_rate():
-    rates = rates_by_epoch(Setup().stages(TEACHER)[0], 100)
+    rates = rates_by_epoch(trainings(TABLE1, TEACHER)[0], 100)
     assert rates.count(1e-5) == 25
     assert rates[25] == pytest.approx(5e-6)
 
 
 def test_fitnet_has_two_full_stages_under_paper():
-    first, last = Setup().stages(FITNET)
+    first, last = trainings(TABLE1, FITNET)
     assert (first.steps, first.learning_rate) == (8000, 1e-5)
     assert (last.steps, last.learning_rate) == (8000, 1e-4)
 
 
-@pytest.mark.parametrize("network", TABLE1.networks, ids=lambda network: network.path)
-def test_every_network_has_as_many_steps_under_fair(network):
-    stages = Setup(protocol="fair").stages(network, 3e-5)
+@pytest.mark.parametrize("path", TABLE1.runs)
+def test_every_network_has_as_many_steps_under_fair(path):
+    stages = trainings(table1("fair"), path, 3e-5)
     assert sum(stage.steps for stage in stages) == 8000
     assert {stage.learning_rate for stage in stages} == {3e-5}
 
 
 def test_paper_crops_224_of_256_and_trains_on_all_classes():
-    data = Setup().data("cub200")
+    data = Protocol().data("cub200")
     assert (data.size, side_of(data), data.hold_out) == (224, 256, False)
-    assert Setup(protocol="fair").data("cub200").hold_out
+    assert Protocol("fair").data("cub200").hold_out
 
 
 def test_rates_are_chosen_under_fair_alone():
-    assert Setup().rates(STUDENT) == ()
-    assert Setup(protocol="fair").rates(STUDENT) == RATES["imagenet"]
-    assert Setup(protocol="fair").rates(TABLES["glyphs-table1"].networks[0]) == RATES["random"]
+    assert TABLE1.runs[STUDENT].rates == ()
+    assert table1("fair").runs[STUDENT].rates == RATES["imagenet"]
+    assert {run.rates for run in build_study("glyphs-table1", {"protocol": "fair"}).runs.values()} == {RATES["random"]}
 
 
 def test_toys_are_tiny_and_begin_at_random():
-    setup = Setup(scale="toy")
-    assert setup.data("cub200").size == 32
-    net = setup.net(TEACHER.net)
+    toy = table1(scale="toy")
+    assert toy.runs[STUDENT].data.size == 32
+    net = toy.runs[TEACHER].net
     assert (net.trunk, net.weights, net.dim, net.unit_length) == ("conv4", "random", 512, True)
-    assert setup.stages(STUDENT)[0].steps == 4
-    assert setup.net(Net(trunk="googlenet", weights="imagenet")).width is not None
+    assert trainings(toy, STUDENT)[0].steps == 4
+    assert Protocol(scale="toy").net(Net(trunk="googlenet", weights="imagenet")).width is not None
 
 
 def test_settings_are_changed_last():
-    setup = Setup(scale="toy", changes={"training.steps": 6, "data.size": 40, "training.precision": "bf16-mixed"})
-    assert setup.stages(STUDENT)[0].steps == 6
-    assert setup.stages(STUDENT)[0].precision == "bf16-mixed"
-    assert setup.data("cub200").size == 40
-    given = Setup(changes={"training.learning_rate": 1e-3})
-    assert {stage.learning_rate for stage in given.stages(FITNET)} == {1e-3}
+    changes = {"training.steps": 6, "data.size": 40, "training.precision": "bf16-mixed"}
+    study = table1(scale="toy", changes=changes)
+    assert trainings(study, STUDENT)[0].steps == 6
+    assert trainings(study, STUDENT)[0].precision == "bf16-mixed"
+    assert study.runs[STUDENT].data.size == 40
+    given = table1(changes={"training.learning_rate": 1e-3})
+    assert {stage.learning_rate for stage in trainings(given, FITNET)} == {1e-3}
 
 
 @pytest.mark.parametrize(
@@ -111,9 +121,23 @@ def test_settings_are_changed_last():
 )
 def test_unknown_settings_are_refused(changes, told):
     with pytest.raises(ValueError, match=told):
-        Setup(changes=changes)
+        table1(changes=changes)
 
 
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match=r"training\.steps = 0: "):
-        Setup(changes={"training.steps": 0}).stages(STUDENT)
+        table1(changes={"training.steps": 0})
+
+
+def test_a_protocol_or_scale_that_there_is_not_is_refused():
+    with pytest.raises(ValueError, match="unknown protocol 'fare': did you mean fair"):
+        Protocol("fare")
+    with pytest.raises(ValueError, match="unknown scale 'tiny'"):
+        Protocol("paper", "tiny")
+
+
+def test_features_that_are_not_trained_have_no_rate_to_choose_under_fair():
+    study = build_study("rkd-fig3", {"protocol": "fair"})
+    tuning = TuningPlan(study, lambda _: None)
+    assert tuning.tuning_runs(["cars196/pretrained/2048"]) == []
+    assert tuning.run("cars196/pretrained/2048", 0) is None

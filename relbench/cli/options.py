@@ -1,7 +1,7 @@
-"""What all commands that make runs have in common: what they are told, and how they go about it."""
+"""Options shared by the commands that make runs, and what these commands print while they work."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,6 @@ from rich.progress import track
 
 from relbench.cli.console import out
 from relbench.grid.estimate import LONGEST
-from relbench.grid.scheduler import Schedule, jobs_for, prepare, run_grid
-from relbench.results.reuse import link_finished
-from relbench.studies import Cell
-from relbench.trackers.bars import Bars
-
-FLOORS = "measuring the floors: raw pixels, untrained network"
 
 
 @dataclass(frozen=True)
@@ -31,6 +25,10 @@ class RunOptions:
         dry_run: show what would be made, and make nothing.
         estimate: in a dry run, measure how long runs take.
         list_runs: in a dry run, list each run.
+        data_sets: those of the study that are asked for, with commas between; None: all.
+        only: patterns of the paths of runs; none: all.
+        builder: what the study is built with, such as protocol and scale, where it is not the usual.
+        selection: by which rule the steps of a table's cells are chosen; None: the last.
     """
 
     seeds: tuple[int, ...]
@@ -39,32 +37,13 @@ class RunOptions:
     data: Path
     jobs: int | None
     changes: Mapping[str, Any]
-    dry_run: bool
+    dry_run: bool = False
     estimate: bool = False
     list_runs: bool = False
-
-
-def make_runs(cells: Sequence[Cell], folder: Path, call: RunOptions, begin: Callable[[], None]) -> Schedule:
-    """Make the runs that are not finished.
-
-    Args:
-        cells: with all that they build on among them.
-        folder: of the study; its runs are in its folder `runs`.
-        call: where data and other studies are, and how many run at once.
-        begin: called once nothing can be refused any more, before any work.
-    """
-    runs, experiments = folder / "runs", [cell.experiment for cell in cells]
-    for other, count in link_finished(experiments, runs, call.results).items():
-        out.print(f"{count} finished runs are taken over from {other}")
-    schedule = prepare(experiments, runs, call.data, preparing, tell)
-    finished, waiting = list(schedule.rows), list(schedule.waiting.values())
-    out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
-    begin()
-    if waiting:
-        jobs = call.jobs or jobs_for(waiting)
-        with Bars(cells, finished, jobs, out) as bars:
-            run_grid(schedule, runs, call.data, jobs, bars)
-    return schedule
+    data_sets: str | None = None
+    only: tuple[str, ...] = ()
+    builder: Mapping[str, str] = field(default_factory=dict)
+    selection: str | None = None
 
 
 def tell(words: str) -> None:

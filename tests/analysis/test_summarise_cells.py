@@ -4,12 +4,15 @@ from dataclasses import dataclass
 
 import pytest
 
-from relbench.analysis.table_summary import Results, check_rule, summarise_table
-from relbench.experiment import Net, Term
-from relbench.grid.tuning import Choice, Request
-from relbench.studies.printed import Claim, Network, Number, PrintedTable, Recipe
+from relbench.analysis.results import Results
+from relbench.analysis.summarise import check_rule, summarise
+from relbench.experiment import Data, Net, Term, Training
+from relbench.grid.tuning import Choice
+from relbench.studies.changes import with_values
+from relbench.studies.record import StudyRecord
+from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
 
-CODE_VERSION = Recipe(schedule="student", terms=(Term(loss="triplet"),))
+STAGES = (Stage(terms=(Term(loss="triplet"),)),)
 METRICS = {"recall@1": 0.0, "recall@2": 1.0}
 
 
@@ -23,31 +26,41 @@ class MadeUp:
         return self.by_rule.get(rule)
 
 
-def network(name, **given):
-    return Network(**({"path": f"cub200/{name}/8", "data": "cub200", "net": Net(), "recipe": CODE_VERSION} | given))
+def run(**given):
+    data = Data(name=given.pop("data", "cub200"), hold_out=False)
+    return RunSpec(data=data, net=Net(), training=Training(log_test_metrics=True), stages=STAGES, **given)
 
 
-def number(name, **given):
-    kept = {"part": "birds", "row": name, "column": "c", "printed": 0.5, "path": f"cub200/{name}/8"}
-    return Number(**(kept | given))
+def cell(name, **given):
+    kept = {"part": "birds", "row": name, "column": "c", "published": 0.5, "run": f"cub200/{name}/8"}
+    return Cell(**(kept | given))
 
 
-def table(*pairs, more=(), networks=()):
+def table(*pairs, more=(), runs=None):
     better = tuple((f"cub200/{first}/8", f"cub200/{second}/8") for first, second in pairs)
-    return PrintedTable(
+    return Study(
         name="made-up",
         title="Made up",
         source="nobody",
         notes=("A note.",),
-        networks=(network("a"), network("b"), network("c", note="Not the paper's."), *networks),
-        numbers=(number("a"), number("b"), number("c"), *more),
+        variant={"protocol": "paper"},
+        runs={
+            "cub200/a/8": run(),
+            "cub200/b/8": run(),
+            "cub200/c/8": run(note="Not the paper's."),
+            **(runs or {}),
+        },
+        cells=(cell("a"), cell("b"), cell("c"), *more),
         claims=(Claim(text="a claim", better=better),) if better else (),
     )
 
 
-def request(**given):
-    plain = {"study": "made-up", "protocol": "paper", "scale": "full", "device": "cpu", "changes": {}}
-    return Request(**(plain | {"contents": {"cub200": "x"}, "seeds": (0, 1, 2)} | given))
+def record(study=None, **given):
+    changes = given.get("changes", {})
+    study = with_values(study or table(), changes)
+    return StudyRecord(
+        **({"study": study, "changes": changes, "contents": {"cub200": "x"}, "seeds": (0, 1, 2)} | given)
+    )
 
 
 def results(values, **given):
@@ -58,11 +71,11 @@ def results(values, **given):
         for seed, value in enumerate(found)
         if value is not None
     }
-    return Results(rows, {}, given.get("rates", {}), given.get("unrelated_runs", 0))
+    return Results(rows, {}, given.get("choices", {}), given.get("unrelated_runs", 0))
 
 
 def answer(values, *pairs):
-    (claim,) = summarise_table(table(*pairs), request(), results(values), ("last",)).claims
+    (claim,) = summarise(record(table(*pairs)), results(values), ("last",)).claims
     return claim
 
 
@@ -98,7 +111,7 @@ def test_an_answer_says_what_it_rests_on():
 
 
 def test_a_cell_has_the_mean_over_finished_seeds():
-    made = summarise_table(table(), request(), results({"a": [0.2, None, 0.4], "b": []}), ("last",))
+    made = summarise(record(table()), results({"a": [0.2, None, 0.4], "b": []}), ("last",))
     first, second, third = made.cells
     ours = first.ours["last"]
     assert (ours.values, ours.seeds, ours.steps) == ((0.2, 0.4), (0, 2), (40, 40))
@@ -109,39 +122,37 @@ def test_a_cell_has_the_mean_over_finished_seeds():
 
 
 def test_seeds_that_were_not_asked_for_stay_out():
-    made = summarise_table(table(), request(seeds=(1,)), results({"a": [0.2, 0.3, 0.4]}), ("last",))
+    made = summarise(record(seeds=(1,)), results({"a": [0.2, 0.3, 0.4]}), ("last",))
     assert made.cells[0].ours["last"].seeds == (1,)
 
 
 def test_rules_that_a_row_cannot_tell_leave_a_cell_empty():
-    made = summarise_table(table(), request(), results({"a": [0.2]}), ("last", "validation", "test"))
+    made = summarise(record(table()), results({"a": [0.2]}), ("last", "validation", "test"))
     assert set(made.cells[0].ours) == {"last"}
 
 
 def test_other_papers_numbers_stand_beside_ours_and_those_of_other_data_sets_do_not():
-    others = (number("rival", path=""), number("far", path="", part="cars"))
-    made = summarise_table(table(more=others), request(), results({}), ("last",))
+    others = (cell("rival", run=""), cell("far", run="", part="cars"))
+    made = summarise(record(table(more=others)), results({}), ("last",))
     assert [cell.row for cell in made.cells] == ["a", "b", "c", "rival"]
-    more = (*others, number("d", path="cars196/d/8", part="cars"))
-    cars = table(("a", "b"), more=more, networks=(network("d", path="cars196/d/8", data="cars196"),))
-    elsewhere = summarise_table(cars, request(contents={"cars196": ""}), results({}), ("last",))
+    more = (*others, cell("d", run="cars196/d/8", part="cars"))
+    cars = table(("a", "b"), more=more, runs={"cars196/d/8": run(data="cars196")})
+    elsewhere = summarise(record(cars, contents={"cars196": ""}), results({}), ("last",))
     assert [cell.row for cell in elsewhere.cells] == ["far", "d"]
     assert elsewhere.claims == ()
     with pytest.raises(ValueError, match="neither methods nor cells"):
-        summarise_table(cars, request(contents={"sop": ""}), results({}), ("last",))
+        summarise(record(cars, contents={"sop": ""}), results({}), ("last",))
 
 
 def test_metrics_are_those_of_the_number():
-    made = summarise_table(
-        table(more=(number("a", metric="recall@2", column="2"),)), request(), results({"a": [0.2]}), ("last",)
-    )
+    made = summarise(record(table(more=(cell("a", metric="recall@2", column="2"),))), results({"a": [0.2]}), ("last",))
     assert [cell.ours["last"].values for cell in made.cells if cell.row == "a"] == [(0.2,), (1.0,)]
 
 
 def test_notes_tell_changes_choices_and_strangers():
     choice = Choice(1e-5, {1e-5: 0.4, 1e-4: 0.3}, (1e-3,))
-    some = results({}, rates={"cub200/a/8": choice}, unrelated_runs=2)
-    notes = summarise_table(table(), request(changes={"data.size": 128}), some, ("last",)).notes
+    some = results({}, choices={"cub200/a/8": choice}, unrelated_runs=2)
+    notes = summarise(record(table(), changes={"data.size": 128}), some, ("last",)).notes
     assert "A note." in notes
     assert any("data.size = 128" in note for note in notes)
     (rate,) = [note for note in notes if "Learning rate of cub200/a/8" in note]
@@ -155,15 +166,15 @@ def test_the_rule_of_validation_needs_such_classes(changes):
     held_out = bool(changes)
     for rule, refused in (("validation", not held_out), ("last", False), ("test", False)):
         if refused:
-            with pytest.raises(ValueError, match="use --protocol fair, or --set "):
-                check_rule(request(changes=changes), (rule,))
+            with pytest.raises(ValueError, match=r"set data\.hold_out=true, or choose a protocol"):
+                check_rule(record(changes=changes), (rule,))
         else:
-            check_rule(request(changes=changes), (rule,))
-    check_rule(request(), ("last", "validation", "test"))  # its cells are empty there
+            check_rule(record(changes=changes), (rule,))
+    check_rule(record(), ("last", "validation", "test"))  # its cells are empty there
 
 
 def test_rules_that_need_watched_test_classes_are_refused_without():
-    unwatched = request(changes={"training.log_test_metrics": False, "data.hold_out": True})
+    unwatched = record(changes={"training.log_test_metrics": False, "data.hold_out": True})
     check_rule(unwatched, ("last", "validation", "test"))
     for rule in ("validation", "test"):
         with pytest.raises(ValueError, match="runs then record only the last step"):

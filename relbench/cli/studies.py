@@ -1,6 +1,6 @@
 """The commands that make and show a study: `relbench reproduce`, `compare`, `report`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,13 +9,13 @@ import typer
 from relbench.cli.console import FAILED, errors_as_one_line, expanded, numbers
 
 if TYPE_CHECKING:
-    from relbench.cli.making import RunOptions
+    from relbench.cli.options import RunOptions
 
 
 def _study_names(incomplete: str) -> list[str]:
-    from relbench.studies import STUDIES, TABLES
+    from relbench.studies import STUDIES
 
-    return [name for name in (*STUDIES, *TABLES) if name.startswith(incomplete)]
+    return [name for name in STUDIES if name.startswith(incomplete)]
 
 
 STUDY_HELP = "Which study; `relbench list` names them."
@@ -39,14 +39,28 @@ Estimate = Annotated[
     bool, typer.Option("--estimate", help="Like --dry-run, and measure the time, for a minute at most.")
 ]
 ListRuns = Annotated[bool, typer.Option("--runs", help="Like --dry-run, and list each run, with what it builds on.")]
+DataSets = Annotated[
+    str | None, typer.Option("--dataset", help="These data sets of the study only, with commas, such as cub200.")
+]
+Only = Annotated[
+    list[str] | None, typer.Option("--only", help="These runs only, with all that they need, such as 'cub200/*/64'.")
+]
+ProtocolOption = Annotated[
+    str | None,
+    typer.Option("--protocol", help="Of tables of RKD: paper (the authors' code; default) or fair (equal budgets)."),
+]
+ScaleOption = Annotated[
+    str | None,
+    typer.Option("--scale", help="Of tables of RKD: full, or toy (tiny networks, to check that everything runs)."),
+]
 SelectionOption = Annotated[
     str | None,
-    typer.Option(help="Printed tables: last, val or test (best step on these classes; test is peeking), or all."),
+    typer.Option(help="Of tables of cells: last, val or test (best step on these classes; test is peeking), or all."),
 ]
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
-    from relbench.studies import parse_value
+    from relbench.studies.changes import parse_value
 
     values: dict[str, Any] = {}
     for pair in pairs:
@@ -59,17 +73,31 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _call(
+def _options(  # noqa: PLR0913, PLR0917 - one argument an option
     seeds: str,
     device: str,
     places: tuple[Path, Path],
     jobs: int | None,
     settings: list[str] | None,
     shown: tuple[bool, bool, bool],
+    asked: tuple[str | None, list[str] | None, str | None],
+    builder: Mapping[str, str | None],
 ) -> "RunOptions":
-    from relbench.cli.making import RunOptions
+    from relbench.cli.options import RunOptions
 
-    return RunOptions(numbers(seeds, "--seeds"), device, *places, jobs, _settings(settings or []), *shown)
+    data_sets, only, selection = asked
+    return RunOptions(
+        numbers(seeds, "--seeds"),
+        device,
+        *places,
+        jobs,
+        _settings(settings or []),
+        *shown,
+        data_sets,
+        tuple(only or ()),
+        {name: value for name, value in builder.items() if value is not None},
+        selection,
+    )
 
 
 def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
@@ -80,18 +108,10 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     data: Data = Path("datasets"),
     jobs: Jobs = None,
     settings: Changes = None,
-    dataset: Annotated[
-        str | None, typer.Option(help="Printed tables: these data sets only, separated by commas, such as cub200.")
-    ] = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Printed tables: only these cells, such as 'cub200/*/64'.")
-    ] = None,
-    protocol: Annotated[
-        str | None, typer.Option(help="Printed tables: paper (the authors' code; default) or fair (equal budgets).")
-    ] = None,
-    scale: Annotated[
-        str | None, typer.Option(help="Printed tables: full, or toy (tiny networks, to check that everything runs).")
-    ] = None,
+    dataset: DataSets = None,
+    only: Only = None,
+    protocol: ProtocolOption = None,
+    scale: ScaleOption = None,
     selection: SelectionOption = None,
     *,
     dry_run: DryRun = False,
@@ -100,12 +120,19 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> None:
     """Make a study's runs, then its table, plots and report. Finished runs are not repeated."""
     with errors_as_one_line():
-        from relbench.cli.study_tables import reproduced
+        from relbench.cli.make_study import reproduced
 
-        shown = dry_run or estimate or list_runs, estimate, list_runs
-        call = _call(seeds, device, (results, data), jobs, settings, shown)
-        given = {"data_sets": dataset, "only": only, "protocol": protocol, "scale": scale, "selection": selection}
-        failed = reproduced(study, call, {name: value for name, value in given.items() if value is not None})
+        options = _options(
+            seeds,
+            device,
+            (results, data),
+            jobs,
+            settings,
+            (dry_run or estimate or list_runs, estimate, list_runs),
+            (dataset, only, selection),
+            {"protocol": protocol, "scale": scale},
+        )
+        failed = reproduced(study, options)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -127,6 +154,11 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     data: Data = Path("datasets"),
     jobs: Jobs = None,
     settings: Changes = None,
+    dataset: DataSets = None,
+    only: Only = None,
+    protocol: ProtocolOption = None,
+    scale: ScaleOption = None,
+    selection: SelectionOption = None,
     *,
     alone: Annotated[bool, typer.Option("--alone", help="Train without the study's task loss.")] = False,
     dry_run: DryRun = False,
@@ -136,16 +168,26 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     """Compare your losses with those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
 
     A loss is first tried on random, duplicated and collapsed embeddings. A loss that takes a teacher is added to the
-    study's task loss, as the study's own losses are; a loss of embeddings and labels replaces it. Finished runs of the
-    study are reused where they are the same. The source of a loss is kept with its rows and is part of their
-    fingerprint. Nothing else in relbench executes code from data, settings, rows or checkpoints.
+    study's task loss, as the study's own losses are; a loss of embeddings and labels replaces it. In a table of several
+    students' networks or data sets it is trained once for each of them, like the student whose network that is, and its
+    cells stand beside that student's. Finished runs of the study are reused where they are the same. The source of a
+    loss is kept with its rows and is part of their fingerprint. Nothing else in relbench executes code from data,
+    settings, rows or checkpoints.
     """
     with errors_as_one_line():
-        from relbench.cli.study_tables import compared
+        from relbench.cli.make_study import compared
 
-        shown = dry_run or estimate or list_runs, estimate, list_runs
-        call = _call(seeds, device, (results, data), jobs, settings, shown)
-        failed = compared(study, losses, call, weight=weight, alone=alone)
+        options = _options(
+            seeds,
+            device,
+            (results, data),
+            jobs,
+            settings,
+            (dry_run or estimate or list_runs, estimate, list_runs),
+            (dataset, only, selection),
+            {"protocol": protocol, "scale": scale},
+        )
+        failed = compared(study, losses, options, weight=weight, alone=alone)
     if failed:
         raise typer.Exit(FAILED)
 
@@ -162,6 +204,6 @@ def report(
     The page also shows test images, if they and the runs' embeddings are available.
     """
     with errors_as_one_line():
-        from relbench.cli.study_tables import reported
+        from relbench.cli.make_study import reported
 
         reported(folder, data, selection)

@@ -1,0 +1,105 @@
+"""What is finished of a study, found in its folder by the names of its runs: so that no other row can get in."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+
+from relbench.analysis.floors import FloorSettings, MeasuredFloor, finished_floor, floors_of
+from relbench.experiment import Experiment
+from relbench.grid.plan import names_of, planned_transfers
+from relbench.grid.tuning import Choice, TuningPlan
+from relbench.results.records import Row, Selection, refuse_other_dependencies
+from relbench.results.run_folder import RunFolder
+from relbench.studies.record import StudyRecord
+from relbench.studies.study import Cell
+from relbench.transfer import Transfer, finished_transfer
+
+Measured = tuple[int, Mapping[str, float]]  # step, metrics
+
+
+@dataclass(frozen=True)
+class Results:
+    """What is finished of a study.
+
+    Attributes:
+        rows: by path and seed.
+        transfers: by a cell's key and seed, where it is measured on another data set than the network's.
+        choices: learning rates that were chosen, by the path of the run that they were chosen with.
+        unrelated_runs: how many finished runs of the folder are not the study's.
+        floors: what is reached without training, by the name of the data set that it was measured on.
+    """
+
+    rows: Mapping[tuple[str, int], Row]
+    transfers: Mapping[tuple[str, int], Transfer] = field(default_factory=dict)
+    choices: Mapping[str, Choice] = field(default_factory=dict)
+    unrelated_runs: int = 0
+    floors: Mapping[str, tuple[MeasuredFloor, ...]] = field(default_factory=dict)
+
+    def metrics_at(self, cell: Cell, seed: int, rule: Selection) -> Measured | None:
+        """What answers to a cell, under a rule of selection; None where nothing does."""
+        if cell.on:
+            found = self.transfers.get((cell.key, seed)) if rule == "last" else None
+            trained = found.asked.experiment if found else None
+            return (trained.training.steps if trained else 0, found.metrics) if found else None
+        row = self.rows.get((cell.run, seed))
+        return row.metrics_at(rule) if row else None
+
+
+def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:
+    """What is known of a study's runs by what is finished in a folder of runs."""
+
+    def finished(run: Experiment) -> Row | None:
+        return RunFolder(runs, run).finished()
+
+    return TuningPlan(record.pinned, finished, record.diverged)
+
+
+def read_results(record: StudyRecord, folder: Path) -> Results:
+    """What is finished in a study's folder.
+
+    Raises:
+        ValueError: a row is damaged, was built on other weights than those that are there, or is of other images.
+    """
+    runs, tuning, paths = folder / "runs", tuning_plan(record, folder / "runs"), record.paths
+    asked = {(path, seed): tuning.run(path, seed) for seed in record.seeds for path in paths}
+    found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
+    rows = {place: row for place, row in found.items() if row}
+    refuse_other_dependencies({row.fingerprint: row for row in rows.values()})
+    measured = planned_transfers(tuning, record.contents, record.other_contents, record.seeds).items()
+    transfers = {place: one for place, spec in measured if (one := finished_transfer(spec, folder))}
+    chose = [row for run in tuning.tuning_runs(paths) if (row := RunFolder(runs, run).finished())]
+    floors = _finished_floors(record, folder)
+    _refuse_other_images([*rows.values(), *chose], list(transfers.values()), list(chain(*floors.values())))
+    own = names_of(tuning, paths, record.seeds)
+    unrelated = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
+    return Results(rows, transfers, tuning.choices, len(unrelated), floors)
+
+
+def floors_asked(record: StudyRecord) -> dict[str, tuple[FloorSettings, ...]]:
+    """The floors of each data set that networks are measured on; untrained is the first student's network."""
+    runs = record.pinned.runs.values()
+    students = [run for run in runs if run.teacher] or list(runs)
+    nets = {run.data.name: run.net for run in reversed(students)}
+    return {
+        name: floors_of(data, nets.get(name, students[0].net), record.seeds, students[0].task)
+        for name, data in record.data.items()
+    }
+
+
+def _finished_floors(record: StudyRecord, folder: Path) -> dict[str, tuple[MeasuredFloor, ...]]:
+    """Those of which all seeds are measured."""
+    found = {name: [finished_floor(one, folder) for one in floors] for name, floors in floors_asked(record).items()}
+    return {name: tuple(one for one in floors if one) for name, floors in found.items() if all(floors)}
+
+
+def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer], floors: Sequence[MeasuredFloor]) -> None:
+    """What is of one data set must be of the same images; fingerprints know the lists, not the files."""
+    first: dict[str, tuple[str, str]] = {}
+    told = [(f"the run {row.fingerprint}", row.experiment.data.name, row.data_hash) for row in rows]
+    told += [(f"the transfer {one.fingerprint}", one.asked.data.name, one.data_hash) for one in transfers]
+    told += [(f"the floor {one.fingerprint}", one.settings.data.name, one.data_hash) for one in floors]
+    for here, data, images in told:
+        there, expected = first.setdefault(data, (here, images))
+        if images != expected:
+            raise ValueError(f"{here} was made with other images of {data} than {there}: delete the wrong one")

@@ -1,0 +1,340 @@
+"""What `relbench reproduce`, `compare` and `report` do, for every study."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from rich.progress import track
+
+from relbench.analysis.floors import measure_floors
+from relbench.analysis.query_examples import with_examples
+from relbench.analysis.results import floors_asked, read_results, tuning_plan
+from relbench.analysis.summarise import check_rule, summarise
+from relbench.cli.console import out
+from relbench.cli.dry_run import show_plan
+from relbench.cli.options import RunOptions, preparing, tell, written
+from relbench.data import find_data_set
+from relbench.data.download.card import card_names
+from relbench.experiment import one_line, short_hash
+from relbench.files import refuse_links
+from relbench.grid.plan import PendingRun, planned_runs, planned_transfers, selected
+from relbench.grid.scheduler import Schedule, jobs_for, locked, prepare, run_grid
+from relbench.lookup import lookup
+from relbench.plain_text import listed
+from relbench.report import console_report, write_report
+from relbench.resolve import resolve_device
+from relbench.results.records import Selection, write_record
+from relbench.results.reuse import link_finished
+from relbench.results.run_folder import RunFolder
+from relbench.results.study_folder import folder_name, own_folder
+from relbench.studies import build_study
+from relbench.studies.changes import with_values
+from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
+from relbench.studies.record import FILE, StudyRecord, read_study
+from relbench.studies.study import PlannedRun, Study
+from relbench.trackers.bars import Bars
+from relbench.transfer import TransferSpec, check_transfers, finished_transfer, transfer
+
+SELECTIONS: tuple[Selection, ...] = ("last", "validation", "test")
+FLOORS = "measuring the floors: raw pixels, untrained network"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be done for a study: which of its runs, where."""
+
+    record: StudyRecord
+    paths: tuple[str, ...]
+    folder: Path
+    options: RunOptions
+    there: Collection[str]  # data sets that networks can be measured on now, beside those they are trained on
+
+    def planned(self) -> list[PlannedRun | PendingRun]:
+        """The runs, as far as they are known by what is finished now."""
+        return planned_runs(tuning_plan(self.record, self.folder / "runs"), self.paths, self.options.seeds)
+
+    def transfers(self) -> list[TransferSpec]:
+        """What is to be measured on other data sets that are there now, as far as it is known."""
+        tuning = tuning_plan(self.record, self.folder / "runs")
+        asked = planned_transfers(tuning, self.record.contents, self.there, self.options.seeds)
+        return [one for (key, _), one in asked.items() if key.partition("@")[0] in self.paths]
+
+
+def reproduced(name: str, options: RunOptions) -> bool:
+    """Make a study's runs that are not finished, and its report; tells whether a run failed.
+
+    Raises:
+        ValueError: what is asked for can't be; one line.
+    """
+    return _make(build_study(name, options.builder), options, {})
+
+
+def compared(name: str, losses: Sequence[str], options: RunOptions, *, weight: float, alone: bool) -> bool:
+    """Train losses beside those of a study, and report; tells whether a run failed.
+
+    Args:
+        name: of the study.
+        losses: by name, or as FILE.py:NAME, which is executed.
+        options: what all commands that make runs are told.
+        weight: of the losses beside the task loss.
+        alone: whether they are trained without the task loss.
+
+    Raises:
+        ValueError: what is asked for can't be; one line.
+    """
+    found = build_study(name, options.builder)
+    study = with_added_losses(found, [find_added_loss(spec, weight) for spec in losses], alone=alone)
+    try_own_losses(with_values(study, options.changes))
+    return _make(study, options, ({"weight": weight} if weight != 1 else {}) | ({"alone": True} if alone else {}))
+
+
+def reported(folder: Path, data: Path, selection: str | None) -> None:
+    """Make a report anew from the rows that are in a results folder.
+
+    Args:
+        folder: that `reproduced` or `compared` has written.
+        data: holds the data sets, whose test images the page shows.
+        selection: by which rule the steps of a table's cells are chosen.
+
+    Raises:
+        ValueError: the folder holds no results, or damaged ones.
+    """
+    refuse_links(folder)
+    record = read_study(folder)
+    _report(record, folder, data, _rules(record.study, selection))  # runs may go on: rows are whole or not there
+
+
+def _rules(study: Study, selection: str | None) -> tuple[Selection, ...]:
+    """The rules of selection that are to be shown."""
+    if selection is None:
+        return ("last",)
+    name = {"val": "validation"}.get(selection, selection)
+    lookup(name, (*SELECTIONS, "val", "all"), "selection")
+    if not study.cells:
+        raise ValueError(
+            f"--selection {selection}: {study.name} compares its runs class by class, which is recorded of one step "
+            "only: leave it out, or choose that step with --set training.selection=validation"
+        )
+    return SELECTIONS if name == "all" else tuple(rule for rule in SELECTIONS if rule == name)
+
+
+def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
+    """Plan, run, measure, report; tells whether something failed.
+
+    Args:
+        study: what to make, as it was built.
+        options: what is asked of it.
+        added: what its folder is named by, beside the study and its changes.
+    """
+    shown = _rules(study, options.selection)
+    data_sets = _data_sets(study, options.data_sets)
+    record, paths = _asked(study, data_sets, options)
+    check_rule(record, shown)
+    folder = _folder_of(record, options, added)
+    job = Job(_joined(record, folder), paths, folder, options, record.other_contents)
+    planned = job.planned()  # refuses impossible settings
+    if options.dry_run:
+        show_plan(planned, folder, options)
+        _tell_transfers(job)
+        return False
+    with locked(folder):
+        job = replace(job, record=_joined(record, folder, tells=True))
+        check_transfers(job.transfers(), folder, options.data, preparing)
+        job, failed = _run(job)
+        not_measured = _measure_elsewhere(job)
+        _measure_floors(job)
+        if study.cells or _is_taught(job):
+            _report(job.record, folder, options.data, shown)
+    return failed or not_measured
+
+
+def _data_sets(study: Study, given: str | None) -> tuple[str, ...]:
+    if given is None:
+        return study.data_sets
+    names = (name.strip() for name in given.split(","))
+    return tuple(lookup(name, study.data_sets, f"data set of {study.name}") for name in names)
+
+
+def _asked(built: Study, data_sets: Sequence[str], options: RunOptions) -> tuple[StudyRecord, tuple[str, ...]]:
+    """The record of what is asked for, and the paths of its runs; with the images that are there now."""
+    study = with_values(built.with_device(resolve_device(options.device)), options.changes)
+    renamed = {run.data.name: study.runs[path].data.name for path, run in built.items}
+    paths = selected(study, [renamed[name] for name in data_sets], options.only)
+    names = dict.fromkeys(study.runs[path].data.name for path in paths)
+    changes = {key: list(value) if isinstance(value, tuple) else value for key, value in options.changes.items()}
+    settings = {
+        "study": study,
+        "changes": changes,
+        "contents": {name: _content(name, options) for name in names},
+        "other_contents": _other_contents(study, names, options),
+        "seeds": options.seeds,
+    }
+    try:
+        return StudyRecord.model_validate(settings), paths
+    except ValidationError as error:
+        raise ValueError(one_line(error)) from None
+
+
+def _content(name: str, options: RunOptions) -> str:
+    """What a data set holds; a plan can be shown before it is there."""
+    try:
+        return find_data_set(name, options.data).content(options.data)
+    except ValueError as error:
+        if not options.dry_run:
+            raise
+        tell(f"planned without its data: {error}")
+        return ""
+
+
+def _other_contents(study: Study, data_sets: Collection[str], options: RunOptions) -> dict[str, str]:
+    """Data sets that networks are only measured on, as far as they are there: the others' cells stay empty."""
+    contents: dict[str, str] = {}
+    measured = [cell for cell in study.cells if cell.on and study.runs[cell.run].data.name in data_sets]
+    for name in dict.fromkeys(cell.on for cell in measured):
+        try:
+            contents[name] = find_data_set(name, options.data).content(options.data)
+        except ValueError as error:
+            advice = "" if name in card_names() else f" (relbench data add {name} FOLDER brings it)"
+            tell(f"nothing can be measured on {name}, so its cells stay empty: {error}{advice}")
+    return contents
+
+
+def _folder_of(record: StudyRecord, options: RunOptions, added: Mapping[str, Any]) -> Path:
+    """A study's folder: requests of other settings, devices, images, losses or protocols never share one."""
+
+    def is_another_s(folder: Path) -> bool:
+        return (folder / FILE).is_file() and record.merged(read_study(folder)) is None
+
+    study = record.study
+    name = "-".join((study.name, *study.variant.values(), *(["toy"] if study.scale == "toy" else [])))
+    identity = short_hash(record.model_dump(mode="json", exclude={"seeds", "diverged"}))
+    return own_folder(options.results, folder_name(name, {**added, **options.changes}), identity, is_another_s, tell)
+
+
+def _joined(record: StudyRecord, folder: Path, *, tells: bool = False) -> StudyRecord:
+    """With what was asked of the same study before, as far as any of it is finished.
+
+    Raises:
+        ValueError: another request has taken the folder meanwhile.
+    """
+    if not (folder / FILE).is_file():
+        return record
+    earlier = read_study(folder)
+    merged = record.merged(earlier)
+    if merged is None:
+        raise ValueError(f"{folder} was just taken by a study with other settings: run the command again")
+    tuning = tuning_plan(merged, folder / "runs")
+    others = [seed for seed in earlier.seeds if seed not in record.seeds]
+    kept = [seed for seed in others if any(_is_finished(tuning.run(path, seed), folder) for path in merged.paths)]
+    if kept and tells:
+        tell(
+            f"runs of seed {listed([str(seed) for seed in kept])} were finished before with the same settings, "
+            "and stay in the report"
+        )
+    return merged.model_copy(update={"seeds": tuple(sorted({*record.seeds, *kept}))})
+
+
+def _is_finished(run: Any, folder: Path) -> bool:
+    return run is not None and RunFolder(folder / "runs", run).row.exists()
+
+
+def _run(job: Job) -> tuple[Job, bool]:
+    """Make what can be made, until nothing more is known that is not finished; returns whether a run failed, too."""
+    failed: dict[str, str] = {}
+    while True:
+        planned = job.planned()
+        runs = _without_failed([run for run in planned if isinstance(run, PlannedRun)], failed)
+        finished = all(_is_finished(run.experiment, job.folder) for run in runs)
+        schedule = _make_runs(runs, job)
+        failed |= schedule.failures
+        job = _with_diverged(job, {run.name for run in runs if run.role == "tuning"} & schedule.diverged)
+        if finished or not any(isinstance(run, PendingRun) for run in planned):
+            return job, bool(failed)
+
+
+def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
+    """Make the runs that are not finished; the record is written once nothing can be refused any more."""
+    runs, experiments = job.folder / "runs", [run.experiment for run in planned]
+    for other, count in link_finished(experiments, runs, job.options.results).items():
+        out.print(f"{count} finished runs are taken over from {other}")
+    schedule = prepare(experiments, runs, job.options.data, preparing, tell)
+    finished, waiting = list(schedule.rows), list(schedule.waiting.values())
+    out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
+    write_record(job.record, job.folder / FILE)
+    if waiting:
+        jobs = job.options.jobs or jobs_for(waiting)
+        with Bars(planned, finished, jobs, out) as bars:
+            run_grid(schedule, runs, job.options.data, jobs, bars)
+    return schedule
+
+
+def _without_failed(planned: Sequence[PlannedRun], failed: Mapping[str, str]) -> list[PlannedRun]:
+    """Runs that did not fail, and build on none that did."""
+    lost = set(failed)
+    for run in planned:  # what others build on stands before them
+        if lost & {one.fingerprint for one in run.experiment.dependencies.values()}:
+            lost.add(run.name)
+    return [run for run in planned if run.name not in lost]
+
+
+def _with_diverged(job: Job, diverged: Collection[str]) -> Job:
+    """From now on these are no candidates any more; a failure for other reasons may be mended."""
+    known = tuple(sorted({*job.record.diverged, *diverged}))
+    record = job.record.model_copy(update={"diverged": known})
+    if diverged:
+        write_record(record, job.folder / FILE)
+    return replace(job, record=record)
+
+
+def _is_taught(job: Job) -> bool:
+    """Whether a teacher is finished: a table of lines compares with it."""
+    tuning = tuning_plan(job.record, job.folder / "runs")
+    teachers = [path for path, run in job.record.study.items if run.role == "teacher"]
+    return any(_is_finished(tuning.run(path, seed), job.folder) for path in teachers for seed in job.record.seeds)
+
+
+def _measure_elsewhere(job: Job) -> bool:
+    """Measure finished networks on the other data sets that are there; returns whether that failed."""
+    failed = False
+    ready = [one for one in job.transfers() if not one.experiment or _is_finished(one.experiment, job.folder)]
+    waiting = [one for one in ready if not finished_transfer(one, job.folder)]
+    for one in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
+        try:
+            transfer(one, job.folder, job.options.data)
+        except (ValueError, OSError) as error:  # the table is made without it
+            tell(f"failed on {one.data.name}: {error}")
+            failed = True
+    return failed
+
+
+def _measure_floors(job: Job) -> None:
+    """What is reached without training, on the data sets that are there; the table is made without the others."""
+    device = "cuda" if torch.cuda.is_available() and resolve_device(job.options.device) == "cuda" else "cpu"
+    for name, asked in floors_asked(job.record).items():
+        try:
+            with out.status(FLOORS):
+                measure_floors(asked, job.folder, job.options.data, device, preparing)
+        except (ValueError, OSError) as error:
+            tell(f"floors of {name} are not shown: {error}")
+
+
+def _report(record: StudyRecord, folder: Path, data: Path, shown: Sequence[Selection]) -> None:
+    summary = summarise(record, read_results(record, folder), shown)
+    if summary.methods:
+        summary = with_examples(summary, folder, data, preparing)
+    paths = write_report(summary, folder)
+    out.print(console_report(summary))
+    for note in summary.missing:
+        tell(note)
+    written(folder, paths)
+
+
+def _tell_transfers(job: Job) -> None:
+    asked = job.transfers()
+    for name in dict.fromkeys(one.data.name for one in asked):
+        here = [one for one in asked if one.data.name == name]
+        done = sum(finished_transfer(one, job.folder) is not None for one in here)
+        tell(f"after that, {len(here)} networks are measured on {name} ({done} of them are already)")

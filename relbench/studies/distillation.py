@@ -1,0 +1,80 @@
+"""Studies of one teacher and its students, which differ in their loss alone."""
+
+from collections.abc import Mapping, Sequence
+
+from relbench.experiment import Data, Net, Settings, Term, Training, changed
+from relbench.lookup import lookup
+from relbench.studies.study import Claim, RunSpec, Stage, Study
+
+TEACHER = "teacher"  # path
+STUDENTS, PAIRS = "students", "pairs"  # families: students against their teacher, students against each other
+
+
+class Arm(Settings):
+    """A network and how it is trained."""
+
+    net: Net
+    training: Training
+
+
+def in_halves(*stages: tuple[Term, ...]) -> tuple[Stage, ...]:
+    """Two trainings, one after the other, with half of the steps each."""
+    return tuple(Stage(terms=terms, share=1 / 2) for terms in stages)
+
+
+def distillation(  # noqa: PLR0913 - one argument per part of the study
+    *,
+    data: Data,
+    teacher: Arm,
+    teacher_terms: tuple[Term, ...],
+    student: Arm,
+    methods: Mapping[str, tuple[Term, ...]],
+    first_stages: Mapping[str, tuple[Term, ...]] | None = None,
+    pairs: Sequence[tuple[str, str]] = (),
+    control: str | None = None,
+    **told: object,
+) -> Study:
+    """A study of students that differ in their loss alone, each compared with the teacher of its seed.
+
+    Args:
+        data: which images.
+        teacher: the teacher's network and training.
+        teacher_terms: the teacher's loss.
+        student: every student's network and training.
+        methods: by the student's path, its loss.
+        first_stages: of methods in two stages, what the first half of the steps trains with.
+        pairs: methods, and other ones that each of them is compared with as well.
+        control: path of a control that is the teacher's own training for as many steps as a student's; it is judged
+            alone, as it makes no claim for a method. None: no control.
+        told: name, title, notes: what else the study says.
+
+    Raises:
+        ValueError: a first stage, or a pair, of a method that is not there.
+    """
+    first = first_stages or {}
+    for label in first:
+        lookup(label, methods, "method")
+    runs = {TEACHER: _run(data, teacher, (Stage(terms=teacher_terms),), role="teacher")}
+    for label, terms in methods.items():
+        stages = in_halves(first[label], terms) if label in first else (Stage(terms=terms),)
+        runs[label] = _run(data, student, stages, teacher=TEACHER)
+    claims = [against_teacher(label, STUDENTS) for label in methods]
+    if control:
+        runs[control] = changed(runs[TEACHER], {"role": "control", "steps_as": next(iter(methods))})
+        claims.append(against_teacher(control, control))
+    claims += [compared(*pair) for pair in pairs]
+    return Study.model_validate({"runs": runs, "claims": tuple(claims), **told})
+
+
+def against_teacher(label: str, family: str) -> Claim:
+    """That a run is better than the teacher."""
+    return Claim(text=f"{label} beats the teacher", better=((label, TEACHER),), family=family)
+
+
+def compared(label: str, other: str) -> Claim:
+    """That a student is better than another one."""
+    return Claim(text=f"{label} beats {other}", better=((label, other),), family=PAIRS)
+
+
+def _run(data: Data, arm: Arm, stages: tuple[Stage, ...], **given: str) -> RunSpec:
+    return RunSpec.model_validate({"data": data, "net": arm.net, "training": arm.training, "stages": stages, **given})
