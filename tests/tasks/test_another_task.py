@@ -1,6 +1,8 @@
 """A task that shares nothing with retrieval goes the whole way: nothing but its own file knows what it is."""
 
+import csv
 import json
+import re
 from itertools import islice
 
 import numpy as np
@@ -11,15 +13,19 @@ from tasks.nearest_mean import NearestMean, NearestMeanTask
 
 import relbench.data.datasets.glyphs
 import relbench.experiment
+import relbench.studies
 import relbench.tasks
+from relbench.analysis.summarise import BOOTSTRAP_SEED
 from relbench.data import DataSet
 from relbench.data.table import Shape, checked, counts, table_hash
+from relbench.evaluation import compare
 from relbench.experiment import Data, Experiment, GlyphTransform, Net, Term, Training, changed
 from relbench.grid.estimate import ImageCounts, Rates, estimated
 from relbench.grid.estimate.calibration import PART, kind_of
 from relbench.preflight import check_runs
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
+from relbench.studies.study import Claim, RunSpec, Stage, Study
 from relbench.tasks import find_task
 from relbench.trackers import Silent
 from relbench.transfer import TransferSpec, plan_transfer, transfer
@@ -29,7 +35,7 @@ IMAGES = {"train": 12, "validation": 4, "test": 6}  # of each class
 TRAINING = Training(steps=12, batch_size=8, images_per_class=2, validate_every=4, selection="validation")
 TEACHER = Experiment(
     task=NearestMean(),
-    data=Data(name="patterns", size=28),
+    data=Data(name="patterns", size=28, content="patterns"),
     net=Net(width=4, dim=8),
     terms=(Term(loss="cross_entropy"),),
     training=TRAINING,
@@ -205,3 +211,65 @@ def test_another_task_refuses_what_retrieval_needs(tmp_path, patterns):
         find_task(TEACHER.task).check(source.table)
     with pytest.raises(ValueError, match=message):
         check_runs([TEACHER], tmp_path, source, patterns)
+
+
+def study():
+    """Teacher and student, as a file of a study builds them."""
+
+    def spec(one, **more):
+        stages = (Stage(terms=one.terms),)
+        return RunSpec(task=one.task, data=one.data, net=one.net, training=one.training, stages=stages, **more)
+
+    claim = Claim(text="the student beats the teacher", better=(("student", "teacher"),), family="students")
+    runs = {"teacher": spec(TEACHER, role="teacher"), "student": spec(STUDENT, teacher="teacher")}
+    return Study(name="patterns", title="Patterns", runs=runs, claims=(claim,))
+
+
+def of_seed(experiment, seed):
+    teacher = {"teacher": of_seed(experiment.teacher, seed)} if experiment.teacher else {}
+    return changed(experiment, {"seed": seed, **teacher})
+
+
+@pytest.fixture
+def reported(tmp_path, monkeypatch, call):
+    """The results folder of the study, and what its command told."""
+    monkeypatch.setitem(relbench.studies.STUDIES, "patterns", study)
+    folder = tmp_path / "results" / "patterns"
+    where = ["--results", folder.parent, "--data", tmp_path / "data"]
+    done = call("reproduce", "patterns", "--seeds", "0,1", *where, "--jobs", 1, "--device", "cpu")
+    assert (done.code, done.error) == (0, "")
+    return folder, done.out
+
+
+def lines(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_line_of_the_table_has_the_tasks_metrics_and_a_verdict_by_its_counts(reported):
+    folder, _ = reported
+    teachers, students = (
+        [RunFolder(folder / "runs", of_seed(one, seed)).finished() for seed in (0, 1)] for one in (TEACHER, STUDENT)
+    )
+    (line,) = [line for line in lines(folder / "table.csv") if line["method"] == "student"]
+    assert float(line["accuracy"]) == pytest.approx(np.mean([row.counts.share for row in students]))
+    counted = [[row.counts for row in rows] for rows in (students, teachers)]
+    expected = compare(*counted, generator=np.random.default_rng(BOOTSTRAP_SEED))
+    assert float(line["difference_to_teacher"]) == pytest.approx(expected.difference)
+    assert line["verdict"] == expected.verdict
+    rows = lines(folder / "rows.csv")
+    assert {(row["task.kind"], row["task.images"]) for row in rows} == {("nearest_mean", "8")}
+
+
+def test_a_report_speaks_of_the_task_and_not_of_retrieval(reported, tmp_path, call):
+    folder, told = reported
+    table = (folder / "table.md").read_text(encoding="utf-8")
+    assert "| Accuracy, % | Difference, points |" in table
+    assert "Over queries: its 95 % interval when classes are resampled" in table
+    assert "24 test images of 4 classes" in table
+    page = re.sub(r'"data:[^"]*"', "", (folder / "report.html").read_text(encoding="utf-8"))
+    assert "Queries and their neighbours are not shown" in page
+    assert "recall" not in (table + page + told).lower()
+    before = {path.name: path.read_bytes() for path in folder.glob("table.*")}
+    assert call("report", folder, "--data", tmp_path / "data").code == 0
+    assert {path.name: path.read_bytes() for path in folder.glob("table.*")} == before
