@@ -26,7 +26,7 @@ from relbench.memory import ADVICE, is_out_of_memory
 from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
-from relbench.trackers import FolderTracker, Tracker
+from relbench.trackers import FolderTracker, Tracker, clear
 from relbench.training import DivergedError
 
 Run = Callable[[Experiment, Path, Path, Tracker], Row]  # as `relbench.run.run`
@@ -260,6 +260,7 @@ class _Process:
             end: Row | Failure = self._connection.recv()
         except (EOFError, OSError):
             self._process.join()
+            clear(RunFolder(job.runs, job.experiment).path)
             return Failure(how_ended(self._process.exitcode))
         return end
 

@@ -108,7 +108,7 @@ class FolderTracker:
 
     def clear(self) -> None:
         """The run has ended, in whichever way."""
-        self._path.unlink(missing_ok=True)
+        clear(self._path.parent)
 
     def _write(self) -> None:
         status = Status(
@@ -123,6 +123,11 @@ class FolderTracker:
         with atomic_write(self._path, durable=False) as temporary:  # a power cut may take it: the run is gone, too
             temporary.write_text(status.model_dump_json(), encoding="utf-8")
         self._written = time.monotonic()
+
+
+def clear(folder: Path) -> None:
+    """Delete a run's progress: its process has ended, by itself or not."""
+    (folder / FILE).unlink(missing_ok=True)
 
 
 def read(folder: Path) -> Status | None:
