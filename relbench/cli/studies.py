@@ -25,7 +25,7 @@ Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 Results = Annotated[
     Path,
-    typer.Option(callback=expanded, help="Results go to a folder in here, named by study and changes."),
+    typer.Option(callback=expanded, help="Holds a folder of results for each study and its changes."),
 ]
 Data = Annotated[
     Path, typer.Option(callback=expanded, help="The folder that holds all data sets.", envvar="RELBENCH_DATA")
@@ -40,22 +40,22 @@ Estimate = Annotated[
 ]
 ListRuns = Annotated[bool, typer.Option("--runs", help="Like --dry-run, and list each run, with what it builds on.")]
 DataSets = Annotated[
-    str | None, typer.Option("--dataset", help="These data sets of the study only, with commas, such as cub200.")
+    str | None, typer.Option("--dataset", help="Only these data sets of the study, separated by commas: cub200.")
 ]
 Only = Annotated[
-    list[str] | None, typer.Option("--only", help="These runs only, with all that they need, such as 'cub200/*/64'.")
+    list[str] | None, typer.Option("--only", help="Only these runs, and what they build on, such as 'cub200/*/64'.")
 ]
 ProtocolOption = Annotated[
     str | None,
-    typer.Option("--protocol", help="Of tables of RKD: paper (the authors' code; default) or fair (equal budgets)."),
+    typer.Option("--protocol", help="RKD's tables: paper (the authors' code; default) or fair (equal budgets)."),
 ]
 ScaleOption = Annotated[
     str | None,
-    typer.Option("--scale", help="Of tables of RKD: full, or toy (tiny networks, to check that everything runs)."),
+    typer.Option("--scale", help="RKD's tables: full, or toy (tiny networks, to check that everything runs)."),
 ]
 SelectionOption = Annotated[
     str | None,
-    typer.Option(help="Of tables of cells: last, val or test (best step on these classes; test is peeking), or all."),
+    typer.Option(help="Tables of cells: last, val or test (best step on these classes; test is peeking), or all."),
 ]
 
 
@@ -168,8 +168,8 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     """Compare your losses with those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
 
     A loss is first tried on random, duplicated and collapsed embeddings. A loss that takes a teacher is added to the
-    study's task loss, as the study's own losses are; a loss of embeddings and labels replaces it. In a table of several
-    students' networks or data sets it is trained once for each of them, like the student whose network that is, and its
+    study's task loss, as the study's own losses are; a loss of embeddings and labels replaces it. In a table with
+    several student networks or data sets, it is trained once for each, like the student with that network, and its
     cells stand beside that student's. Finished runs of the study are reused where they are the same. The source of a
     loss is kept with its rows and is part of their fingerprint. Nothing else in relbench executes code from data,
     settings, rows or checkpoints.
