@@ -19,7 +19,6 @@ from relbench.data.parsing.annotations import (
     Line,
     Scan,
     read_images,
-    refuse_missing,
     scan_each,
     scan_lines,
     table_of,
@@ -27,6 +26,7 @@ from relbench.data.parsing.annotations import (
     try_list,
 )
 from relbench.data.parsing.matlab import read_records, read_texts
+from relbench.data.parsing.missing import refuse_missing
 
 LAST_TRAIN_CLASS = 98
 WITH_LABELS = ("cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat")

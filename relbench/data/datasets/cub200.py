@@ -17,12 +17,12 @@ from relbench.data.parsing.annotations import (
     Scan,
     check_numbering,
     read_images,
-    refuse_missing,
     scan_each,
     scan_lines,
     table_of,
     try_list,
 )
+from relbench.data.parsing.missing import refuse_missing
 
 ROOT = "CUB_200_2011"
 LAST_TRAIN_CLASS = 100

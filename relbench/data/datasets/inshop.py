@@ -16,12 +16,12 @@ from relbench.data.parsing.annotations import (
     Scan,
     check_header,
     read_images,
-    refuse_missing,
     scan_each,
     scan_lines,
     table_of,
     try_list,
 )
+from relbench.data.parsing.missing import refuse_missing
 
 LIST = "Eval/list_eval_partition.txt"
 HEADER = ("image_name", "item_id", "evaluation_status")

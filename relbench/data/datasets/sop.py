@@ -15,12 +15,12 @@ from relbench.data.parsing.annotations import (
     check_header,
     check_numbering,
     read_images,
-    refuse_missing,
     scan_each,
     scan_lines,
     table_of,
     try_list,
 )
+from relbench.data.parsing.missing import refuse_missing
 
 ROOT = "Stanford_Online_Products"
 HEADER = ("image_id", "class_id", "super_class_id", "path")

@@ -1,13 +1,10 @@
-"""Annotation files of the published data sets: lines of fields, and whether the images they name are there.
+"""Annotation files of the published data sets: lines of fields, the images that they name, and what is wrong.
 
 A file is parsed once, by a generator of images and faults that goes on after a fault: training refuses the data set at
 the first one, `relbench data verify` names all. Each fault is one line that names the file and the line in it.
 """
 
-import errno
-import os
 import re
-import unicodedata
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +13,7 @@ from typing import NamedTuple, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
+from relbench.data.parsing.missing import Place
 from relbench.data.table import COLUMNS, ROLES, checked
 from relbench.files import read_regular
 
@@ -24,7 +22,6 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
-NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 @dataclass(frozen=True)
@@ -144,10 +141,6 @@ Scan = Iterator[Image | Fault]
 """What a reader finds in its lists, in order: it goes on after a fault."""
 Found = Generator[Image | Fault, None, Result]
 """A part of a scan, and what it leaves for the other parts."""
-
-
-Place = Callable[[int], str]
-"""What a row of a table is called, given its number from 0."""
 
 
 def try_line(
@@ -312,65 +305,3 @@ def table_of(folder: Path, images: Sequence[Image]) -> tuple[pd.DataFrame, Place
 
     table = pd.DataFrame(rows, columns=[*COLUMNS, *roles])
     return checked(table, needs_validation=False, where=where, place=place), place
-
-
-def refuse_missing(folder: Path, names: Sequence[str], place: Callable[[int], str]) -> None:
-    """Refuse a list that names images which are not there.
-
-    Args:
-        folder: what relative names are relative to.
-        names: paths of images.
-        place: what the message calls an entry of the list, given its number from 0.
-
-    Raises:
-        ValueError: images are missing (the first is named, all are counted), or a folder cannot be read.
-    """
-    missing = missing_images(folder, names)
-    if missing:
-        first = names[missing[0]]
-        near = _alike(folder, first)
-        raise ValueError(
-            f"{place(missing[0])}: image {first!r} is not in {folder} (of {len(names)} listed images "
-            f"{len(missing)} are missing): put the images there{f', or is it {near!r}?' if near else ''}"
-        )
-
-
-def _alike(folder: Path, name: str) -> str | None:
-    """An image whose name differs only in case, in its ending, or in how accents are encoded."""
-    sought = Path(name)
-    alike = (other for other in sorted(_files_in((folder / sought).parent)) if _bare(other) == _bare(sought.name))
-    return next((str(sought.with_name(other)) for other in alike), None)
-
-
-def _bare(file: str) -> str:
-    return unicodedata.normalize("NFC", Path(file).stem).casefold()
-
-
-def missing_images(folder: Path, names: Sequence[str]) -> list[int]:
-    """Which entries of a list name images that are not there, from 0.
-
-    Each folder is listed once: asking for 120,000 files one by one takes long on a network disk.
-
-    Args:
-        folder: what relative names are relative to.
-        names: paths of images.
-
-    Raises:
-        ValueError: a folder cannot be read.
-    """
-    split = [os.path.split(name) for name in names]
-    there = {parent: _files_in(folder / parent) for parent in {parent for parent, _ in split}}
-    return [row for row, (parent, name) in enumerate(split) if name not in there[parent]]
-
-
-def _files_in(folder: Path) -> set[str]:
-    """Names of the files in a folder; none if there is no such folder."""
-    if "\0" in str(folder):
-        return set()
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except OSError as error:
-        if error.errno in NOT_THERE:
-            return set()
-        raise ValueError(f"{folder} cannot be read ({error.strerror}): make it readable") from None
