@@ -41,7 +41,7 @@ class Measured:
 
     Attributes:
         embeddings: (images, dim), in the order of the table's indices.
-        metrics: by name.
+        metrics: by name; shares in [0, 1], the only unit that summaries and reports know.
         counts: of the primary metric.
     """
 
