@@ -14,7 +14,7 @@ import torch
 from pydantic import Field, PositiveInt, model_validator
 
 from relbench.counts import Counts
-from relbench.data import DataSet, Progress, find_data_set, resolve_transform
+from relbench.data import DataSet, Progress, find_data_set
 from relbench.experiment import (
     CODE_VERSION,
     Data,
@@ -23,7 +23,6 @@ from relbench.experiment import (
     Retrieval,
     Settings,
     TaskField,
-    changed,
     hashed_task,
     renamed,
     short_hash,
@@ -108,30 +107,11 @@ class Transfer(Record):
     weights_hash: str = ""  # of the trained weights; "" for those never trained, and in files before this was noted
 
 
-def plan_transfer(asked: TransferSpec, data: Path) -> TransferSpec:
-    """The same with the data set's views and content filled in, so that other data have another file.
-
-    Args:
-        asked: what is to be measured.
-        data: holds the data sets.
-
-    Raises:
-        ValueError: an unknown trunk or data set; an image too small for the trunk, or of channels that it can't take; a
-            GPU where there is none.
-    """
-    check_device(asked.device)
-    check_net(asked.net, asked.data.size)
-    data_set = find_data_set(asked.data.name, data)
-    _channels(asked, data_set, data)
-    filled_in = {"transform": resolve_transform(asked.data), "content": data_set.content(data)}
-    return changed(asked, {"data": changed(asked.data, filled_in)})
-
-
 def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:
     """The finished measurement, if there is one.
 
     Args:
-        asked: from `plan_transfer`.
+        asked: with the data set's content filled in.
         folder: the study's results.
 
     Raises:
@@ -151,19 +131,22 @@ def check_transfers(
     """Measurements still to be made; refuses impossible ones before any work.
 
     Args:
-        asked: from `plan_transfer`.
+        asked: with the data set's content filled in.
         folder: the study's results: runs in `runs`, measurements in `transfers`.
         data: holds the data sets.
         progress: wraps the preparation, for a progress bar.
 
     Raises:
         ValueError: a finished measurement is damaged; there is no GPU where one is needed; pretrained weights can't be
-            had; the task can't be measured on the data set.
+            had; an unknown trunk or data set; images too small for the trunk, or of channels that it can't take; the
+            task can't be measured on the data set.
     """
     distinct = {spec.fingerprint: spec for spec in asked}.values()
     waiting = tuple(spec for spec in distinct if not finished_transfer(spec, folder))
     for spec in waiting:
         check_device(spec.device)
+        check_net(spec.net, spec.data.size)
+        _channels(spec, find_data_set(spec.data.name, data), data)
         check_weights(spec.net)
     for settings, task in dict.fromkeys((spec.data, spec.task) for spec in waiting):
         data_set = find_data_set(settings.name, data)
@@ -175,7 +158,7 @@ def transfer(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
     """Measure a network on the test classes of a data set, or read what was measured before.
 
     Args:
-        asked: from `plan_transfer`; its run must be finished.
+        asked: with the data set's content filled in; its run must be finished.
         folder: the study's results: runs in `runs`, what is measured here in `transfers`.
         data: holds the data sets.
 

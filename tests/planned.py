@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from relbench.data import find_data_set
+from relbench.experiment import changed
 from relbench.grid.plan import planned_runs, selected
 from relbench.grid.tuning import TuningPlan
 from relbench.resolve import resolve_device
@@ -32,3 +33,9 @@ def quickstart_with(methods, teacher_terms=None, first_stages=None, control="tea
         first_stages=first_stages,
         control=control,
     )
+
+
+def pinned(spec, data):
+    """What is to be measured on another data set, with what that holds."""
+    content = find_data_set(spec.data.name, data).content(data)
+    return changed(spec, {"data": changed(spec.data, {"content": content})})

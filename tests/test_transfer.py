@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from planned import pinned
 from test_run import CELLS, done  # noqa: F401 - a fixture: finished teachers and students
 
 import relbench.transfer
@@ -17,7 +18,7 @@ from relbench.experiment import Data, Net, changed
 from relbench.models import build_embedder
 from relbench.results.records import write_record
 from relbench.results.run_folder import RunFolder, load_trained
-from relbench.transfer import TransferSpec, check_transfers, finished_transfer, plan_transfer, transfer
+from relbench.transfer import TransferSpec, check_transfers, finished_transfer, transfer
 
 OTHER = Data(size=28, train_classes=40, test_classes=7)  # fewer classes than the runs', and so other queries
 NET = Net(width=4, dim=16)
@@ -27,6 +28,11 @@ def refusal(call):
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
         call()
     return str(caught.value)
+
+
+def refused(spec, data_folder):
+    """Why a network can't be measured on another data set."""
+    return refusal(lambda: check_transfers([spec], data_folder / "none", data_folder, iter))
 
 
 @pytest.fixture
@@ -39,7 +45,7 @@ def folder(done, tmp_path):  # noqa: F811
 @pytest.fixture
 def asked(data_folder):
     """A student on other classes."""
-    return plan_transfer(TransferSpec.of(CELLS["rkd-da"], OTHER), data_folder)
+    return pinned(TransferSpec.of(CELLS["rkd-da"], OTHER), data_folder)
 
 
 def images_of(data, data_folder):
@@ -65,16 +71,14 @@ def test_a_trained_network(folder, asked, data_folder):
 
 
 def test_on_its_own_data_a_network_gives_what_its_row_says(done, folder, data_folder):  # noqa: F811
-    found = transfer(
-        plan_transfer(TransferSpec.of(CELLS["rkd-da"], CELLS["rkd-da"].data), data_folder), folder, data_folder
-    )
+    found = transfer(pinned(TransferSpec.of(CELLS["rkd-da"], CELLS["rkd-da"].data), data_folder), folder, data_folder)
     assert found.metrics == done[1]["rkd-da"].metrics
     assert found.counts == done[1]["rkd-da"].counts
 
 
 def test_an_untrained_network_shows_its_trunks_features(tmp_path, data_folder):
     """Raw: neither through a random linear layer nor brought to one length."""
-    asked = plan_transfer(TransferSpec(experiment=None, net=NET, seed=3, data=OTHER), data_folder)
+    asked = pinned(TransferSpec(experiment=None, net=NET, seed=3, data=OTHER), data_folder)
     images, labels, _ = images_of(OTHER, data_folder)
     network = build_embedder(NET, 1, 3).eval()
     with torch.inference_mode():
@@ -174,24 +178,30 @@ def test_the_fingerprint_names_all_that_can_change_the_result():
 )
 def test_what_can_not_be_is_refused_when_it_is_planned(data_folder, values, message):
     asked = changed(TransferSpec(experiment=None, net=NET, data=OTHER), values)
-    assert refusal(lambda: plan_transfer(asked, data_folder)).startswith(message)
+    assert refused(asked, data_folder).startswith(message)
 
 
 def test_a_gpu_where_there_is_none(data_folder, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     asked = TransferSpec(experiment=None, net=NET, data=OTHER, device="cuda")
-    assert refusal(lambda: plan_transfer(asked, data_folder)).startswith("device cuda: torch sees no GPU here")
+    assert refused(asked, data_folder).startswith("device cuda: torch sees no GPU here")
+
+
+def stop(_):
+    raise InterruptedError
 
 
 def test_images_of_other_channels(data_folder, monkeypatch):
     monkeypatch.setattr(relbench.transfer, "find_data_set", lambda name, _: replace(GLYPHS, channels=len(name)))
     asked = TransferSpec.of(CELLS["teacher"], changed(OTHER, {"name": "photo"}))
-    assert refusal(lambda: plan_transfer(asked, data_folder)).startswith(
+    assert refused(asked, data_folder).startswith(
         "conv4 trained on glyphs takes images of 6 channels, but those of photo have 5: choose another data set"
     )
     net = Net(trunk="resnet18", dim=8)
     asked = TransferSpec.of(changed(CELLS["teacher"], {"net": net}), changed(OTHER, {"name": "photo", "size": 32}))
-    assert plan_transfer(asked, data_folder).net == net
+    monkeypatch.setattr(relbench.transfer, "check_weights", stop)
+    with pytest.raises(InterruptedError):  # it is not refused for its channels
+        check_transfers([asked], data_folder / "none", data_folder, iter)
 
 
 def test_channels_are_what_a_source_has(data_folder):
@@ -200,7 +210,7 @@ def test_channels_are_what_a_source_has(data_folder):
 
 def test_too_few_images_are_refused_before_any_work(tmp_path, data_folder, monkeypatch):
     monkeypatch.setattr(relbench.transfer, "find_data_set", lambda *_: replace(GLYPHS, ks=(1, 84)))
-    asked = plan_transfer(TransferSpec(experiment=None, net=NET, data=OTHER), data_folder)
+    asked = pinned(TransferSpec(experiment=None, net=NET, data=OTHER), data_folder)
     message = "Recall@K is asked for K = 84, but a test image has 83 others: use more classes"
     for call in (check_transfers, lambda one, folder, data, _: transfer(one[0], folder, data)):
         assert refusal(lambda call=call: call([asked], tmp_path, data_folder, iter)) == message

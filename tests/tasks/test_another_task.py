@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from planned import pinned
 from tasks.nearest_mean import NearestMean, NearestMeanTask
 
 import relbench.data.datasets.glyphs
@@ -28,7 +29,7 @@ from relbench.run import run
 from relbench.studies.study import Claim, RunSpec, Stage, Study
 from relbench.tasks import find_task
 from relbench.trackers import Silent
-from relbench.transfer import TransferSpec, plan_transfer, transfer
+from relbench.transfer import TransferSpec, transfer
 
 CLASSES = ("crosses", "dots", "stripes", "waves")
 IMAGES = {"train": 12, "validation": 4, "test": 6}  # of each class
@@ -173,7 +174,7 @@ def test_a_row_is_held_to_what_its_task_says(tmp_path, rows):
 
 def test_a_network_measured_by_another_task_than_it_was_trained_for(tmp_path, rows):
     """By the task of the transfer, from the same checkpoint; each has a file of its own."""
-    asked = [plan_transfer(TransferSpec.of(TEACHER, TEACHER.data), tmp_path)]
+    asked = [pinned(TransferSpec.of(TEACHER, TEACHER.data), tmp_path)]
     asked += [changed(asked[0], {"task": NearestMean(images=images)}) for images in (8, 1)]
     found = [transfer(one, tmp_path, tmp_path) for one in asked]
     assert found[0].metrics == rows[0].metrics  # as it was trained for
