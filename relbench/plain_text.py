@@ -5,6 +5,7 @@ breaks that forge a second line, and halves of surrogate pairs that no file can 
 Python writes it. All formats of a report, and the terminal, use this; escaping of markup is left to each format.
 """
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -48,3 +49,10 @@ def many(noun: str) -> str:
 def listed(words: Sequence[str]) -> str:
     """Words as a list with "and" before the last."""
     return " and ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def duration_in_words(seconds: float) -> str:
+    """45 s, 12 min, 3.5 h, 2.1 days."""
+    units = ((1, 90, ".0f", "s"), (60, 90, ".0f", "min"), (3600, 48, ".1f", "h"), (86400, math.inf, ".1f", "days"))
+    size, _, form, unit = next(unit for unit in units if seconds < unit[0] * unit[1])
+    return f"{seconds / size:{form}} {unit}"

@@ -7,6 +7,7 @@ retrieval on another?
 import datetime as dt
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -32,13 +33,7 @@ from relbench.machine import describe_machine
 from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
 from relbench.preflight import check_device
 from relbench.resolve import check_net
-from relbench.results.records import (
-    Machine,
-    Record,
-    check_identity,
-    read_record,
-    write_record,
-)
+from relbench.results.records import Machine, Result, read_result, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing
 from relbench.tasks import Model, find_task
@@ -92,10 +87,9 @@ class TransferSpec(Settings):
         return short_hash(under_former_names(settings))
 
 
-class Transfer(Record):
+class Transfer(Result):
     """What a network gave on another data set."""
 
-    fingerprint: str
     asked: TransferSpec
     data_hash: str  # as in a row
     weights: str  # where the trunk's first weights come from; "" for random ones
@@ -120,9 +114,7 @@ def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:
     path = _path(asked, folder)
     if not path.exists():
         return None
-    found = read_record(Transfer, path)
-    check_identity("transfer", path, (found.fingerprint, asked.fingerprint), _contradictions(found, folder))
-    return found
+    return read_result(Transfer, "transfer", path, asked.fingerprint, partial(_contradictions, folder))
 
 
 def check_transfers(
@@ -229,7 +221,7 @@ def _weights_hash(asked: TransferSpec, folder: Path) -> str:
     return row.weights_hash if row else ""
 
 
-def _contradictions(found: Transfer, folder: Path) -> Iterator[str]:
+def _contradictions(folder: Path, found: Transfer) -> Iterator[str]:
     if found.asked.fingerprint != found.fingerprint:
         yield f"its settings have the fingerprint {found.asked.fingerprint}"
     yield from find_task(found.asked.task).contradictions(found.metrics, found.counts)

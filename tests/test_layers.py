@@ -8,8 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
     {"geometry", "experiment", "lookup", "seeding", "files", "locks", "tensors", "memory", "cores"}
-    | {"processes", "durations"}
-    | {"plain_text", "fonts", "counts"},  # small things with a name
+    | {"processes", "plain_text", "fonts", "counts"},  # small things with a name
     {"data", "models", "losses", "evaluation"},
     {"results", "tasks", "studies"},
     {"training", "machine", "trackers"},

@@ -30,7 +30,7 @@ from relbench.experiment import (
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
-from relbench.results.records import Record, check_identity, read_record, write_record
+from relbench.results.records import Result, read_result, write_record
 from relbench.run import computing
 from relbench.tasks import Model, Task, find_task
 
@@ -57,10 +57,9 @@ class FloorSettings(Settings):
         return short_hash(under_former_names(settings))
 
 
-class MeasuredFloor(Record):
+class MeasuredFloor(Result):
     """What was measured."""
 
-    fingerprint: str
     settings: FloorSettings
     data_hash: str  # as in a row
     channels: PositiveInt  # of the images
@@ -87,9 +86,7 @@ def finished_floor(settings: FloorSettings, folder: Path) -> MeasuredFloor | Non
     path = _path(settings, folder)
     if not path.exists():
         return None
-    found = read_record(MeasuredFloor, path)
-    check_identity("floor", path, (found.fingerprint, settings.fingerprint), _contradictions(found))
-    return found
+    return read_result(MeasuredFloor, "floor", path, settings.fingerprint, _contradictions)
 
 
 def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, device: str, progress: Progress) -> None:

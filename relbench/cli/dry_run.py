@@ -13,10 +13,10 @@ from relbench.cli.options import RunOptions, measuring, tell
 from relbench.data import find_data_set
 from relbench.data.datasets.photos import check_photo_settings
 from relbench.experiment import Experiment
-from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, in_words, is_there, measured_rates, total
+from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, is_there, measured_rates, total
 from relbench.grid.plan import PendingRun
 from relbench.grid.scheduler import jobs_for
-from relbench.plain_text import counted
+from relbench.plain_text import counted, duration_in_words
 from relbench.preflight import check_plan
 from relbench.resolve import resolve_device
 from relbench.results.records import Row
@@ -153,7 +153,7 @@ def _line(
 
 
 def _time(estimate: Estimate) -> str:
-    return "?" if estimate.seconds is None else in_words(estimate.seconds)
+    return "?" if estimate.seconds is None else duration_in_words(estimate.seconds)
 
 
 def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: RunOptions) -> None:
@@ -175,7 +175,7 @@ def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], c
     covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
     files = any(find_data_set(run.data.name, call.data).views is None for run in waiting)
     more = "; reading and decoding image files comes on top" if files else ""
-    return f"time: about {in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
+    return f"time: about {duration_in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
 
 
 def _why_unknown(devices: Collection[str], call: RunOptions) -> str:

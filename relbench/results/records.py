@@ -6,7 +6,7 @@ its content, and is refused where the two disagree.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -43,10 +43,15 @@ class Machine(Record):
     git_commit: str | None  # with "-dirty" where the checkout had changes; None outside a checkout
 
 
-class Row(Record):
-    """Results of a finished run."""
+class Result(Record):
+    """What a run or a measurement came to; its file is named by the fingerprint of its settings."""
 
     fingerprint: str
+
+
+class Row(Result):
+    """Results of a finished run."""
+
     experiment: Experiment
     data_hash: str  # of pixels, labels and split: equal on any machines with the same data
     parameters: int
@@ -119,6 +124,7 @@ class Entry(Record):
 
 
 RecordType = TypeVar("RecordType", bound=Record)
+ResultType = TypeVar("ResultType", bound=Result)
 HASH = "hash"  # of a record's content, beside it in the file; records of earlier versions have none
 
 
@@ -167,34 +173,40 @@ def read_row(path: Path, fingerprint: str) -> Row:
     Raises:
         ValueError: the file is truncated, or holds another experiment's row.
     """
-    row = read_record(Row, path)
-    check_identity("row", path, (row.fingerprint, fingerprint), _contradictions(row))
-    return row
+    return read_result(Row, "row", path, fingerprint, _contradictions)
 
 
-def check_identity(what: str, path: Path, fingerprints: tuple[str, str], contradictions: Iterable[str]) -> None:
-    """Refuse a record of another run, or a record that contradicts itself.
+def read_result(
+    kind: type[ResultType],
+    what: str,
+    path: Path,
+    fingerprint: str,
+    contradictions: Callable[[ResultType], Iterator[str]],
+) -> ResultType:
+    """Result from its file, which must hold what its name says.
 
     Args:
-        what: the kind of record, such as "row".
+        kind: of record.
+        what: its name in messages, such as "row".
         path: of its file.
-        fingerprints: the record's, and the expected one.
-        contradictions: in the record; the first is named.
+        fingerprint: that it must have.
+        contradictions: in a result; the first is named.
 
     Raises:
-        ValueError: one line that says what to do.
+        ValueError: the file is damaged, of another experiment, or contradicts itself; one line that says what to do.
     """
-    found, expected = fingerprints
-    if found != expected:
+    found = read_record(kind, path)
+    if found.fingerprint != fingerprint:
         raise ValueError(
-            f"{path} is the {what} of another experiment ({found}, expected {expected}): "
+            f"{path} is the {what} of another experiment ({found.fingerprint}, expected {fingerprint}): "
             "delete it, and run the study again to restore it"
         )
-    contradiction = next(iter(contradictions), None)
+    contradiction = next(contradictions(found), None)
     if contradiction:
         raise ValueError(
             f"{path} contradicts itself: {contradiction}; delete it, and run the study again to restore it"
         )
+    return found
 
 
 def refuse_other_dependencies(rows: Mapping[str, Row]) -> None:

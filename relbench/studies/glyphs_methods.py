@@ -37,11 +37,11 @@ weight says nothing; refilled has the settings of its preset gkd2021, but all mi
 negatives.
 """
 
-from relbench.experiment import Data, Net, Term, Training
-from relbench.studies.distillation import Arm, distillation
+from relbench.experiment import Term
+from relbench.studies.distillation import distillation
+from relbench.studies.quickstart import GLYPHS, STUDENT, TEACHER, TRIPLET
 from relbench.studies.study import Study
 
-TRIPLET = Term(loss="triplet", options={"margin": 0.2})
 FITNET = Term(loss="fitnet", weight=3.0)
 METHODS = {
     "triplet": (),
@@ -78,16 +78,10 @@ def build() -> Study:
         name="glyphs-methods",
         title="Every method on {data}",
         settings_notes=SETTINGS_NOTES,
-        data=Data(name="glyphs", size=28),
-        teacher=Arm(
-            net=Net(trunk="conv4", width=16, dim=128),
-            training=Training(steps=500, learning_rate=3e-3, validate_every=100),
-        ),
+        data=GLYPHS,
+        teacher=TEACHER,
         teacher_terms=(TRIPLET, Term(loss="probe")),
-        student=Arm(
-            net=Net(trunk="conv4", width=8, dim=32),
-            training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
-        ),
+        student=STUDENT,
         methods={label: (TRIPLET, *terms) for label, terms in METHODS.items()} | {"refilled": (REFILLED,)},
         first_stages={"fitnet-2-stages": (FITNET,), "refilled": (Term(loss="refilled_embedding"),)},
         task_terms=(TRIPLET,),

@@ -27,6 +27,15 @@ from relbench.experiment import Data, Net, Term, Training
 from relbench.studies.distillation import Arm, distillation
 from relbench.studies.study import Study
 
+GLYPHS = Data(name="glyphs", size=28)
+TEACHER = Arm(
+    net=Net(trunk="conv4", width=16, dim=128),
+    training=Training(steps=500, learning_rate=3e-3, validate_every=100),
+)
+STUDENT = Arm(
+    net=Net(trunk="conv4", width=8, dim=32),
+    training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
+)
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})
 DISTANCE = Term(loss="rkd_distance", weight=1.0)
 ANGLE = Term(loss="rkd_angle", weight=2.0)
@@ -42,16 +51,10 @@ def build() -> Study:
         name="quickstart",
         title="Student against teacher on {data}",
         settings_notes=SETTINGS_NOTES,
-        data=Data(name="glyphs", size=28),
-        teacher=Arm(
-            net=Net(trunk="conv4", width=16, dim=128),
-            training=Training(steps=500, learning_rate=3e-3, validate_every=100),
-        ),
+        data=GLYPHS,
+        teacher=TEACHER,
         teacher_terms=(TRIPLET,),
-        student=Arm(
-            net=Net(trunk="conv4", width=8, dim=32),
-            training=Training(steps=1000, learning_rate=6e-3, validate_every=100),
-        ),
+        student=STUDENT,
         methods={
             "triplet": (TRIPLET,),
             "rkd-d": (TRIPLET, DISTANCE),

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from relbench.durations import in_words
+from relbench.plain_text import duration_in_words
 from relbench.results.records import Row
 from relbench.studies.study import PlannedRun
 from relbench.trackers.tracker import Phase, read
@@ -153,7 +153,7 @@ class Bars:
     def _forecast(self) -> None:
         """Work out the remaining time anew, where a speed is known."""
         left = remaining_seconds(list(self._paces.values()), self._jobs)
-        self._left = f"about {in_words(left)} left" if left else ""
+        self._left = f"about {duration_in_words(left)} left" if left else ""
         if left is not None:
             self._forecast_at = time.monotonic()
 

@@ -15,7 +15,6 @@ from types import MappingProxyType
 import torch
 
 from relbench.data import Progress
-from relbench.durations import in_words
 from relbench.experiment import Data, Experiment, Training, changed
 from relbench.grid.estimate.calibration import Kind, Rates, calibrated, kind_of
 from relbench.grid.estimate.disk import folder_size
@@ -32,7 +31,6 @@ __all__ = [
     "Rates",
     "estimated",
     "image_counts",
-    "in_words",
     "is_there",
     "measured_rates",
     "total",

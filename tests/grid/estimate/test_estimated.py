@@ -7,7 +7,7 @@ import torch
 from planned import plan_runs
 
 from relbench.experiment import changed
-from relbench.grid.estimate import Estimate, ImageCounts, Rates, estimated, in_words, measured_rates, total
+from relbench.grid.estimate import Estimate, ImageCounts, Rates, estimated, measured_rates, total
 from relbench.grid.estimate.calibration import PART, WHOLE
 from relbench.machine import describe_machine
 from relbench.studies import build_study
@@ -180,20 +180,3 @@ def test_no_time_is_measured_for_a_gpu_that_is_not_here(monkeypatch):
 def test_a_single_run_is_never_split(jobs, seconds):
     parts = [Estimate(30, 5, WHOLE), Estimate(20, 6, WHOLE), Estimate(10, 7, PART), Estimate(None, 2, "")]
     assert total(parts, jobs) == Estimate(seconds, 20, f"{WHOLE} and {PART}")
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0.2, "0 s"),
-        (89, "89 s"),
-        (90, "2 min"),
-        (600, "10 min"),
-        (5400, "1.5 h"),
-        (36_000, "10.0 h"),
-        (172_800, "2.0 days"),
-        (10**7, "115.7 days"),
-    ],
-)
-def test_in_words(seconds, words):
-    assert in_words(seconds) == words
