@@ -1,6 +1,8 @@
 """The commands that make and show a study: `relbench reproduce`, `compare`, `report`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -73,35 +75,7 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-def _options(  # noqa: PLR0913, PLR0917 - one argument an option
-    seeds: str,
-    device: str,
-    places: tuple[Path, Path],
-    jobs: int | None,
-    settings: list[str] | None,
-    shown: tuple[bool, bool, bool],
-    asked: tuple[str | None, list[str] | None, str | None],
-    builder: Mapping[str, str | None],
-) -> "RunOptions":
-    from relbench.cli.options import RunOptions
-
-    data_sets, only, selection = asked
-    return RunOptions(
-        numbers(seeds, "--seeds"),
-        device,
-        *places,
-        jobs,
-        _settings(settings or []),
-        *shown,
-        data_sets,
-        tuple(only or ()),
-        {name: value for name, value in builder.items() if value is not None},
-        selection,
-    )
-
-
-def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
-    study: StudyName,
+def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     seeds: Seeds = "0,1,2",
     device: Device = "auto",
     results: Results = Path("results"),
@@ -117,27 +91,59 @@ def reproduce(  # noqa: PLR0913, PLR0917 - one argument an option
     dry_run: DryRun = False,
     estimate: Estimate = False,
     list_runs: ListRuns = False,
-) -> None:
+) -> "RunOptions":
+    from relbench.cli.options import RunOptions
+
+    builder = {"protocol": protocol, "scale": scale}
+    return RunOptions(
+        numbers(seeds, "--seeds"),
+        device,
+        results,
+        data,
+        jobs,
+        _settings(settings or []),
+        dry_run=dry_run or estimate or list_runs,
+        estimate=estimate,
+        list_runs=list_runs,
+        data_sets=dataset,
+        only=tuple(only or ()),
+        builder={name: value for name, value in builder.items() if value is not None},
+        selection=selection,
+    )
+
+
+def _with_run_options(command: Callable[..., bool]) -> Callable[..., None]:
+    """A command that takes the options of `_run_options` from the command line, after its own.
+
+    Args:
+        command: takes them as `options`; tells whether a run failed.
+    """
+    shared = signature(_run_options).parameters
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        with errors_as_one_line():
+            options = _run_options(**{name: given.pop(name) for name in shared})
+            failed = command(options=options, **given)
+        if failed:
+            raise typer.Exit(FAILED)
+
+    taken = [*(own for name, own in signature(command).parameters.items() if name != "options"), *shared.values()]
+    vars(run)["__signature__"] = Signature([each.replace(kind=each.KEYWORD_ONLY) for each in taken])
+    run.__annotations__ = {each.name: each.annotation for each in taken}
+    return run
+
+
+@_with_run_options
+def reproduce(study: StudyName, options: "RunOptions") -> bool:
     """Make a study's runs, then its table, plots and report. Finished runs are not repeated."""
-    with errors_as_one_line():
-        from relbench.cli.make_study import reproduced
+    from relbench.cli.make_study import reproduced
 
-        options = _options(
-            seeds,
-            device,
-            (results, data),
-            jobs,
-            settings,
-            (dry_run or estimate or list_runs, estimate, list_runs),
-            (dataset, only, selection),
-            {"protocol": protocol, "scale": scale},
-        )
-        failed = reproduced(study, options)
-    if failed:
-        raise typer.Exit(FAILED)
+    return reproduced(study, options)
 
 
-def compare(  # noqa: PLR0913, PLR0917 - one argument an option
+@_with_run_options
+def compare(
     losses: Annotated[
         list[str],
         typer.Argument(
@@ -146,25 +152,12 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
             "(embeddings, labels): THE FILE IS EXECUTED, so name only files that you trust. Or the name of a loss.",
         ),
     ],
+    options: "RunOptions",
     study: StudyOption = "quickstart",
-    seeds: Seeds = "0,1,2",
     weight: Annotated[float, typer.Option(help="Weight of each loss relative to the study's task loss.", min=0)] = 1.0,
-    device: Device = "auto",
-    results: Results = Path("results"),
-    data: Data = Path("datasets"),
-    jobs: Jobs = None,
-    settings: Changes = None,
-    dataset: DataSets = None,
-    only: Only = None,
-    protocol: ProtocolOption = None,
-    scale: ScaleOption = None,
-    selection: SelectionOption = None,
     *,
     alone: Annotated[bool, typer.Option("--alone", help="Train without the study's task loss.")] = False,
-    dry_run: DryRun = False,
-    estimate: Estimate = False,
-    list_runs: ListRuns = False,
-) -> None:
+) -> bool:
     """Compare your losses with those of a study: same batches, seeds, steps, selection; table, plots, verdicts.
 
     A loss is first tried on random, duplicated and collapsed embeddings. A loss that takes a teacher is added to the
@@ -174,22 +167,9 @@ def compare(  # noqa: PLR0913, PLR0917 - one argument an option
     loss is kept with its rows and is part of their fingerprint. Nothing else in relbench executes code from data,
     settings, rows or checkpoints.
     """
-    with errors_as_one_line():
-        from relbench.cli.make_study import compared
+    from relbench.cli.make_study import compared
 
-        options = _options(
-            seeds,
-            device,
-            (results, data),
-            jobs,
-            settings,
-            (dry_run or estimate or list_runs, estimate, list_runs),
-            (dataset, only, selection),
-            {"protocol": protocol, "scale": scale},
-        )
-        failed = compared(study, losses, options, weight=weight, alone=alone)
-    if failed:
-        raise typer.Exit(FAILED)
+    return compared(study, losses, options, weight=weight, alone=alone)
 
 
 def report(
