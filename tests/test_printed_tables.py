@@ -25,7 +25,7 @@ from relbench.transfer import Transfer
 CLASSES, IMAGES = 8, {"cub200": 4, "cars196": 4, "sop": 130}
 LAYOUTS = {"cub200": "cub200", "cars196": "cars196-A", "sop": "sop"}
 KS = {"cub200": (1, 2, 4, 8), "cars196": (1, 2, 4, 8), "sop": (1, 10, 100, 1000)}
-TOY = ("--scale", "toy", "--jobs", "1", "--seeds", "0")
+TOY = ("--device", "cpu", "--scale", "toy", "--jobs", "1", "--seeds", "0")
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,9 @@ def csv_text(frame: pd.DataFrame) -> str:
 
     A text that a spreadsheet would take for a formula has an apostrophe before it, as OWASP advises (CSV injection).
     """
-    written = frame.rename(columns=_csv_cell).map(_csv_cell)
-    return written.to_csv(index=False, lineterminator="\n")
+    texts = frame.select_dtypes(exclude="number")  # pandas 2 would map whole numbers beside gaps to floats
+    written = frame.assign(**{str(name): column.map(_csv_cell) for name, column in texts.items()})
+    return written.rename(columns=_csv_cell).to_csv(index=False, lineterminator="\n")
 
 
 def _csv_cell(value: object) -> object:
