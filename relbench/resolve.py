@@ -82,14 +82,14 @@ def check_experiment(experiment: Experiment) -> None:
     check_net(experiment.net, experiment.data.size)
     if experiment.training.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
-    for one in experiment.dependencies.values():
-        check_experiment(one)
+    for needed in experiment.dependencies.values():
+        check_experiment(needed)
     for term in experiment.terms:
         _check_term(term, experiment)
 
 
 def check_net(net: Net, size: int) -> None:
-    """Refuse a network that can't be built, or not for images of so many pixels a side.
+    """Refuse a network that can't be built, or not for images of that size.
 
     Raises:
         ValueError: an unknown trunk; a width or weights that it doesn't have; an image too small for it.

@@ -233,7 +233,7 @@ def _evaluate(
 def _dependencies(experiment: Experiment, runs: Path) -> dict[str, str]:
     """Hashes of the weights that a run was built on: those that its teacher's and its first stage's rows say."""
     rows = RunFolder(runs, experiment).dependencies()
-    found = {what: rows.get(one.fingerprint) for what, one in experiment.dependencies.items()}
+    found = {what: rows.get(needed.fingerprint) for what, needed in experiment.dependencies.items()}
     return {what: row.weights_hash for what, row in found.items() if row and row.weights_hash}
 
 

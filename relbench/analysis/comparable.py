@@ -51,7 +51,7 @@ def unequal_settings(students: Iterable[Experiment]) -> list[str]:
         for name in (every[0] if every else {})
         if name.partition(".")[0] not in ("terms", "teacher", "initialized_from")
     ]
-    return [name for name in compared if len({one[name] for one in every}) > 1]
+    return [name for name in compared if len({given[name] for given in every}) > 1]
 
 
 def refuse_unfair(entries: Sequence[Entry], rows: Mapping[str, Row]) -> None:
@@ -79,7 +79,7 @@ def _problems(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str
 
 def _other_images(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:
     for entry in entries:
-        first, own = (_images(rows[one.fingerprint]) for one in (entries[0], entry))
+        first, own = (_images(rows[compared.fingerprint]) for compared in (entries[0], entry))
         for name in [name for name in first if first[name] != own[name]]:
             values = f"{name} is {first[name]} for {_called(entries[0])}, {own[name]} for {_called(entry)}"
             yield f"rows of different {'tasks' if name == 'task' else 'data'} can't be compared: {values}"

@@ -103,7 +103,7 @@ def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, dev
         OSError: a file can't be written or read.
         ValueError: the data set is not there, or is not the one that was asked for; a kept file is damaged.
     """
-    waiting = [one for one in asked if not finished_floor(one, folder)]
+    waiting = [floor for floor in asked if not finished_floor(floor, folder)]
     if not waiting:
         return
     with computing(1, "32-true"):
@@ -112,9 +112,9 @@ def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, dev
         source = CachedViews(data_set.load(settings, data, progress))
         if settings.content != source.content:
             raise ValueError(f"the data set {settings.name} is not the one that was planned for: run the command again")
-        for one in waiting:
-            task = find_task(one.task, data_set)
-            write_record(_measured(one, source, task, torch.device(device)), _path(one, folder))
+        for floor in waiting:
+            task = find_task(floor.task, data_set)
+            write_record(_measured(floor, source, task, torch.device(device)), _path(floor, folder))
 
 
 def _measured(settings: FloorSettings, source: ImageSource, task: Task, device: torch.device) -> MeasuredFloor:
@@ -142,9 +142,9 @@ def _pixels(found: MeasuredFloor) -> Floor:
 
 
 def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
-    net, seeds = found[0].settings.net, [str(one.settings.seed) for one in found]
+    net, seeds = found[0].settings.net, [str(floor.settings.seed) for floor in found]
     assert net
-    metrics = {name: seed_interval([one.metrics[name] for one in found]) for name in found[0].metrics}
+    metrics = {name: seed_interval([floor.metrics[name] for floor in found]) for name in found[0].metrics}
     weights = "random weights" if net.weights == "random" else "ImageNet weights and a random last layer"
     named = "seed" if len(seeds) == 1 else "seeds"
     how = f"{net.short_name} with {weights}, as built from {named} {listed(seeds)}, before the first step"

@@ -62,7 +62,7 @@ class _Network:
     run: _Run
     names: NDArray[np.str_]  # (images,)
     labels: NDArray[np.str_]  # (images,)
-    query: Integers  # (queries,) images that ask
+    query: Integers  # (queries,) their indices
     neighbours: Integers  # (queries, k) images
     pairs: PairDistances | None  # None where all images are of one class
 
@@ -314,13 +314,13 @@ def _distances_or_why(networks: Sequence[_Network]) -> Distances | str:
         return f"no embeddings are kept beside the rows; {ADVICE}"
     if not pairs:
         return "all test images are of one class"
-    one = next(iter(pairs.values()))
+    first = next(iter(pairs.values()))
     edges = np.linspace(0, _furthest(pairs.values()), BINS + 1)
     return Distances(
         seed=networks[0].run.row.experiment.seed,
         edges=tuple(edges.tolist()),
-        same=Share(len(one.same), one.same_count),
-        other=Share(len(one.other), one.other_count),
+        same=Share(len(first.same), first.same_count),
+        other=Share(len(first.other), first.other_count),
         spreads=tuple(
             Spread(label, _density(each.same, edges), _density(each.other, edges), each.separation)
             for label, each in pairs.items()

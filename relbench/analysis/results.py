@@ -67,7 +67,7 @@ def read_results(record: StudyRecord, folder: Path) -> Results:
     rows = {place: row for place, row in found.items() if row}
     refuse_other_dependencies({row.fingerprint: row for row in rows.values()})
     measured = planned_transfers(tuning, record.contents, record.other_contents, record.seeds).items()
-    transfers = {place: one for place, spec in measured if (one := finished_transfer(spec, folder))}
+    transfers = {place: transfer for place, spec in measured if (transfer := finished_transfer(spec, folder))}
     chose = [row for run in tuning.tuning_runs(paths) if (row := RunFolder(runs, run).finished())]
     floors = _finished_floors(record, folder)
     _refuse_other_images([*rows.values(), *chose], list(transfers.values()), list(chain(*floors.values())))
@@ -89,16 +89,18 @@ def floors_asked(record: StudyRecord) -> dict[str, tuple[FloorSettings, ...]]:
 
 def _finished_floors(record: StudyRecord, folder: Path) -> dict[str, tuple[MeasuredFloor, ...]]:
     """Those of which all seeds are measured."""
-    found = {name: [finished_floor(one, folder) for one in floors] for name, floors in floors_asked(record).items()}
-    return {name: tuple(one for one in floors if one) for name, floors in found.items() if all(floors)}
+    found = {name: [finished_floor(floor, folder) for floor in floors] for name, floors in floors_asked(record).items()}
+    return {name: tuple(floor for floor in floors if floor) for name, floors in found.items() if all(floors)}
 
 
 def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer], floors: Sequence[MeasuredFloor]) -> None:
     """What is of one data set must be of the same images; fingerprints know the lists, not the files."""
     first: dict[str, tuple[str, str]] = {}
     told = [(f"the run {row.fingerprint}", row.experiment.data.name, row.data_hash) for row in rows]
-    told += [(f"the transfer {one.fingerprint}", one.asked.data.name, one.data_hash) for one in transfers]
-    told += [(f"the floor {one.fingerprint}", one.settings.data.name, one.data_hash) for one in floors]
+    told += [
+        (f"the transfer {transfer.fingerprint}", transfer.asked.data.name, transfer.data_hash) for transfer in transfers
+    ]
+    told += [(f"the floor {floor.fingerprint}", floor.settings.data.name, floor.data_hash) for floor in floors]
     for here, data, images in told:
         there, expected = first.setdefault(data, (here, images))
         if images != expected:

@@ -103,7 +103,7 @@ def _of_lines(record: StudyRecord, results: Results) -> dict[str, Any]:
             if own
         ),
         "seeds": tuple(sorted({seed for _, seed in done})),
-        "pairs": tuple(Pair(*pair, one) for pair, one in judged.items() if teacher not in pair),
+        "pairs": tuple(Pair(*pair, comparison) for pair, comparison in judged.items() if teacher not in pair),
         "sources": _sources(row.experiment for row in done.values()),
         "shown_at": shown_at(next(iter(done.values())).experiment.data),
         "missing": floors,
@@ -156,7 +156,7 @@ def _compared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> C
 
 def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:
     """By loss, where it comes from; the code of a loss that is kept with its rows is not executed for that."""
-    return {term.loss: _source(term) for one in experiments for stage in one.stages for term in stage.terms}
+    return {term.loss: _source(term) for run in experiments for stage in run.stages for term in stage.terms}
 
 
 def _source(term: Term) -> str:
@@ -187,7 +187,7 @@ def _of_cells(record: StudyRecord, results: Results, shown: Sequence[Selection])
 
 
 def _filled(cell: Cell, record: StudyRecord, results: Results, shown: Sequence[Selection]) -> FilledCell:
-    ours = {rule: one for rule in shown if (one := _ours(cell, record, results, rule))}
+    ours = {rule: value for rule in shown if (value := _ours(cell, record, results, rule))}
     return FilledCell(
         part=cell.part,
         row=cell.row,
@@ -209,7 +209,7 @@ def _is_untrained(cell: Cell, study: Study) -> bool:
 def _ours(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> Ours | None:
     seeds = (TUNING_SEED,) if _is_untrained(cell, record.study) else record.seeds
     found = {seed: results.metrics_at(cell, seed, rule) for seed in seeds}
-    finished = {seed: one for seed, one in found.items() if one and cell.metric in one[1]}
+    finished = {seed: measured for seed, measured in found.items() if measured and cell.metric in measured[1]}
     if not finished:
         return None
     values = tuple(metrics[cell.metric] for _, metrics in finished.values())
@@ -271,13 +271,13 @@ def _notes(record: StudyRecord, results: Results) -> Iterator[str]:
     if not study.cells:
         yield from _left_out(record, results)
     if results.unrelated_runs:
-        one = results.unrelated_runs == 1
+        single = results.unrelated_runs == 1
         here = (
             "1 finished run of this folder has"
-            if one
+            if single
             else f"{results.unrelated_runs} finished runs of this folder have"
         )
-        yield f"{here} other settings, seeds or protocols, and {'is' if one else 'are'} not in this table."
+        yield f"{here} other settings, seeds or protocols, and {'is' if single else 'are'} not in this table."
 
 
 def _left_out(record: StudyRecord, results: Results) -> Iterator[str]:

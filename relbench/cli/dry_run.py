@@ -82,10 +82,10 @@ def _check(waiting: Sequence[Experiment], folder: Path) -> None:
 
 
 def _states(planned: Sequence[PlannedRun | PendingRun], runs: Path, results: Path) -> dict[str, State]:
-    cells = [one for one in planned if isinstance(one, PlannedRun)]
+    cells = [run for run in planned if isinstance(run, PlannedRun)]
     elsewhere = to_be_linked([cell.experiment for cell in cells], runs, results)
     known = {cell.name: _state(cell.experiment, runs, elsewhere.get(cell.name)) for cell in cells}
-    return {one.name: known.get(one.name) or State(UNDECIDED) for one in planned}
+    return {run.name: known.get(run.name) or State(UNDECIDED) for run in planned}
 
 
 def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> State:
@@ -140,15 +140,15 @@ def _listed(
 
 
 def _line(
-    one: PlannedRun | PendingRun, state: State, labels: Mapping[str, str], estimate: Estimate | None
+    planned: PlannedRun | PendingRun, state: State, labels: Mapping[str, str], estimate: Estimate | None
 ) -> tuple[Text, str, str, str]:
-    run = one.experiment
+    run = planned.experiment
     grounds = [labels.get(ground.fingerprint, ground.fingerprint) for ground in run.dependencies.values()]
-    told = [one.name]
-    if isinstance(one, PendingRun):  # what it is like is not what it will be, not even its teacher
+    told = [planned.name]
+    if isinstance(planned, PendingRun):  # what it is like is not what it will be, not even its teacher
         told, grounds = [], [ground.partition(" at ")[0] for ground in grounds]
     told += [counted(run.training.steps, "step"), *([f"after {' and '.join(grounds)}"] if grounds else [])]
-    name = Text.assemble(f"{one.label}, seed {run.seed}\n", ("  " + ", ".join(told), "dim"), overflow="fold")
+    name = Text.assemble(f"{planned.label}, seed {run.seed}\n", ("  " + ", ".join(told), "dim"), overflow="fold")
     return name, state.words, *((_time(estimate), decimal(estimate.disk)) if estimate else ("", ""))
 
 
@@ -163,7 +163,7 @@ def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], c
     jobs = call.jobs or jobs_for(waiting)
     whole = total(estimates, jobs)
     tell(f"{counted(len(waiting), 'run')} to make, {jobs} at once; disk: {decimal(whole.disk)}")
-    tell(_time_of_all(whole, sum(one.seconds is None for one in estimates), waiting, call))
+    tell(_time_of_all(whole, sum(estimate.seconds is None for estimate in estimates), waiting, call))
     if not call.list_runs:
         tell("--runs lists each run, with what it builds on")
 

@@ -60,7 +60,7 @@ class Job:
         """What is to be measured on other data sets that are there now, as far as it is known."""
         tuning = tuning_plan(self.record, self.folder / "runs")
         asked = planned_transfers(tuning, self.record.contents, self.there, self.options.seeds)
-        return [one for (key, _), one in asked.items() if key.partition("@")[0] in self.paths]
+        return [spec for (key, _), spec in asked.items() if key.partition("@")[0] in self.paths]
 
 
 def reproduced(name: str, options: RunOptions) -> bool:
@@ -275,7 +275,7 @@ def _without_failed(planned: Sequence[PlannedRun], failed: Mapping[str, str]) ->
     """Runs that did not fail, and build on none that did."""
     lost = set(failed)
     for run in planned:  # what others build on stands before them
-        if lost & {one.fingerprint for one in run.experiment.dependencies.values()}:
+        if lost & {needed.fingerprint for needed in run.experiment.dependencies.values()}:
             lost.add(run.name)
     return [run for run in planned if run.name not in lost]
 
@@ -299,13 +299,13 @@ def _is_taught(job: Job) -> bool:
 def _measure_elsewhere(job: Job) -> bool:
     """Measure finished networks on the other data sets that are there; returns whether that failed."""
     failed = False
-    ready = [one for one in job.transfers() if not one.experiment or _is_finished(one.experiment, job.folder)]
-    waiting = [one for one in ready if not finished_transfer(one, job.folder)]
-    for one in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
+    ready = [spec for spec in job.transfers() if not spec.experiment or _is_finished(spec.experiment, job.folder)]
+    waiting = [spec for spec in ready if not finished_transfer(spec, job.folder)]
+    for spec in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
         try:
-            transfer(one, job.folder, job.options.data)
+            transfer(spec, job.folder, job.options.data)
         except (ValueError, OSError) as error:  # the table is made without it
-            tell(f"failed on {one.data.name}: {error}")
+            tell(f"failed on {spec.data.name}: {error}")
             failed = True
     return failed
 
@@ -334,7 +334,7 @@ def _report(record: StudyRecord, folder: Path, data: Path, shown: Sequence[Selec
 
 def _tell_transfers(job: Job) -> None:
     asked = job.transfers()
-    for name in dict.fromkeys(one.data.name for one in asked):
-        here = [one for one in asked if one.data.name == name]
-        done = sum(finished_transfer(one, job.folder) is not None for one in here)
+    for name in dict.fromkeys(spec.data.name for spec in asked):
+        here = [spec for spec in asked if spec.data.name == name]
+        done = sum(finished_transfer(spec, job.folder) is not None for spec in here)
         tell(f"after that, {len(here)} networks are measured on {name} ({done} of them are already)")

@@ -129,7 +129,7 @@ def _refuse_missing_class(table: pd.DataFrame, place: Callable[[int], str]) -> N
     if missing.any():
         line = int(np.flatnonzero(missing)[0])
         name, label, split = (str(table[column].iloc[line]) for column in COLUMNS)
-        lacking = next(one for one in every if one not in splits[label])
+        lacking = next(other for other in every if other not in splits[label])
         raise ValueError(
             f"class {label!r} lies in {split!r}, by image {name!r} ({place(line)}), but not in {lacking!r}: "
             "splits must have the same classes"

@@ -101,7 +101,7 @@ def executor_for(experiments: Sequence[Experiment], jobs: int) -> Executor:
 def executes_users_code(experiment: Experiment) -> bool:
     """Whether a run has a loss from a user's file, or builds on one that has."""
     return any(term.source for term in experiment.terms) or any(
-        executes_users_code(one) for one in experiment.dependencies.values()
+        executes_users_code(needed) for needed in experiment.dependencies.values()
     )
 
 
@@ -230,8 +230,8 @@ class Processes:
 
     def _taken(self) -> "_Process":
         with self._lock:
-            process = next((one for one in self._idle if one.is_alive()), None) or _Process()
-            self._idle = [one for one in self._idle if one is not process]
+            process = next((idle for idle in self._idle if idle.is_alive()), None) or _Process()
+            self._idle = [idle for idle in self._idle if idle is not process]
             self._busy.add(process)
             if self._given_up:
                 process.terminate()

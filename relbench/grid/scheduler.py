@@ -53,8 +53,8 @@ class Schedule:
     def __post_init__(self) -> None:
         """Find what each run builds on."""
         self.needed = {
-            name: {what: needed.fingerprint for what, needed in one.dependencies.items()}
-            for name, one in self.waiting.items()
+            name: {what: needed.fingerprint for what, needed in experiment.dependencies.items()}
+            for name, experiment in self.waiting.items()
         }
 
     @classmethod
@@ -64,10 +64,12 @@ class Schedule:
         Raises:
             ValueError: a finished run's row is damaged, or runs were built on other weights than those that are there.
         """
-        found = {one.fingerprint: RunFolder(runs, one).read() for one in experiments}
+        found = {experiment.fingerprint: RunFolder(runs, experiment).read() for experiment in experiments}
         rows = {name: row for name, row in found.items() if row}
         refuse_other_dependencies(rows)
-        waiting = {one.fingerprint: one for one in experiments if one.fingerprint not in rows}
+        waiting = {
+            experiment.fingerprint: experiment for experiment in experiments if experiment.fingerprint not in rows
+        }
         return cls(waiting, rows)
 
     def take_ready(self) -> list[Experiment]:
@@ -76,7 +78,7 @@ class Schedule:
         return [self.waiting.pop(name) for name in ready]
 
     def fail(self, fingerprint: str, why: str) -> list[str]:
-        """Note a failed run; gives the runs that now can never start, as they build on it."""
+        """Note a failed run; returns the runs that can now never start, as they build on it."""
         self.waiting.pop(fingerprint, None)
         self.failures[fingerprint] = why
         lost = {
@@ -87,7 +89,7 @@ class Schedule:
         }
         for name in lost:
             del self.waiting[name]  # a second stage is lost once, though its teacher and its first stage both are
-        return [*lost, *(name for one, reason in lost.items() for name in self.fail(one, reason))]
+        return [*lost, *(name for follower, reason in lost.items() for name in self.fail(follower, reason))]
 
 
 def prepare(
@@ -109,13 +111,18 @@ def prepare(
     schedule = Schedule.of(experiments, runs)
     if doubt := unverified(schedule.waiting.values(), runs):
         hear(doubt)
-    for settings in dict.fromkeys(one.data for one in schedule.waiting.values()):
+    for settings in dict.fromkeys(experiment.data for experiment in schedule.waiting.values()):
         data_set = find_data_set(settings.name, data)
         source = data_set.load(settings, data, progress)
         hint = data_set.hint(settings, data)
         if hint:
             hear(hint)
-        check_runs([one for one in schedule.waiting.values() if one.data == settings], runs, source, data_set)
+        check_runs(
+            [experiment for experiment in schedule.waiting.values() if experiment.data == settings],
+            runs,
+            source,
+            data_set,
+        )
         if hint:  # files are decoded in each run; what is kept decoded has been looked at
             check_evaluated_images(source, progress)
     return schedule
@@ -173,9 +180,9 @@ def _settle(schedule: Schedule, fingerprint: str, end: Row | Failure, watcher: W
 
 def jobs_for(experiments: Sequence[Experiment]) -> int:
     """How many runs to have at once: one on a GPU; on the CPU as many as have cores of their own."""
-    if any(one.training.device == "cuda" for one in experiments):
+    if any(experiment.training.device == "cuda" for experiment in experiments):
         return 1
-    return max(1, usable_cores() // max(one.training.threads for one in experiments))
+    return max(1, usable_cores() // max(experiment.training.threads for experiment in experiments))
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from relbench.seeding import seeded
 LARGEST_FILE = 2**20
 """Bytes of a loss file: more is no loss, and would stand in every row."""
 
-OWN_INPUTS = tuple(name for name, one in INPUTS.items() if one.requires <= {"teacher"})
+OWN_INPUTS = tuple(name for name, entry in INPUTS.items() if entry.requires <= {"teacher"})
 """Which of `INPUTS` the parameters of an own loss can be: what needs neither layers nor a classifier."""
 
 

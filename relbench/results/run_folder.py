@@ -98,8 +98,8 @@ class RunFolder:
             CheckpointError: the checkpoint is damaged, another experiment's, or does not belong to the row.
             ValueError: the row is damaged.
         """
-        one = self.experiment
-        state = load_checkpoint(self.checkpoint, one.fingerprint, one.training.steps, find_task(one.task).primary)
+        run = self.experiment
+        state = load_checkpoint(self.checkpoint, run.fingerprint, run.training.steps, find_task(run.task).primary)
         row = self.finished()
         if row and row.weights_hash and row.weights_hash != weights_hash(state):
             raise CheckpointError(f"{self.checkpoint} {_OTHERS.format('weights', self.row)}: restore the right file")

@@ -56,9 +56,9 @@ def known_key(key: str, keys: Collection[str], study: str) -> str:
 def nearest_keys(key: str, keys: Collection[str]) -> list[str]:
     """Up to three keys that end as this one was meant to end, in the group that it names if there are such."""
     group, _, name = key.lower().replace("-", "_").rpartition(".")
-    names = {one.rpartition(".")[2] for one in keys}
+    names = {known.rpartition(".")[2] for known in keys}
     meant = [ALIASES[name]] if name in ALIASES else get_close_matches(name, sorted(names), n=1)
-    found = [one for one in keys if one.rpartition(".")[2] in meant]
-    in_group = [one for one in found if one.rpartition(".")[0] == group]
-    alike = sorted(found, key=lambda one: -SequenceMatcher(None, key, one).ratio())
+    found = [known for known in keys if known.rpartition(".")[2] in meant]
+    in_group = [known for known in found if known.rpartition(".")[0] == group]
+    alike = sorted(found, key=lambda known: -SequenceMatcher(None, key, known).ratio())
     return (in_group or alike)[:3] or get_close_matches(key, keys, n=3)

@@ -82,9 +82,9 @@ def _identity(study: Study) -> tuple[object, ...]:
     return study.name, study.variant, study.scale, study.runs, study.cells, study.other_data
 
 
-def _joined(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str] | None:
+def _joined(mine: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str] | None:
     """What either says of the data sets; None where they contradict each other. Nothing is said by ""."""
-    known = {name: content for name, content in one.items() if content}
+    known = {name: content for name, content in mine.items() if content}
     if any(content not in ("", known.get(name, content)) for name, content in other.items()):
         return None
-    return {**one, **other, **known}
+    return {**mine, **other, **known}

@@ -179,7 +179,9 @@ class Study(Settings):
             return changed(data, {"content": contents.get(data.name, data.content)})
 
         runs = {path: changed(run, {"data": pinned(run.data)}) for path, run in self.items}
-        return changed(self, {"runs": runs, "other_data": {name: pinned(one) for name, one in self.other_data.items()}})
+        return changed(
+            self, {"runs": runs, "other_data": {name: pinned(data) for name, data in self.other_data.items()}}
+        )
 
     def trainings(self, path: str, seed: int, rate: float | None, teacher: Experiment | None) -> list[Experiment]:
         """The trainings of a run, stage by stage, each going on from the one before.

@@ -168,7 +168,7 @@ class Bars:
         self._end(fingerprint, Text.assemble(("failed", "bold red"), f": {error}"), done=self._paces[fingerprint].done)
 
     def _end(self, fingerprint: str, how: Text, done: int) -> None:
-        """So many steps were done, and no more will be."""
+        """The steps that were done; no more will be."""
         self._under_way.pop(fingerprint, None)
         with self._lock:
             self._ended.add(fingerprint)

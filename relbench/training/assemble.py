@@ -25,7 +25,7 @@ from relbench.training.objective import Outputs, Teacher, WeightedLoss
 from relbench.training.trainer import TrainingData, TrainingSetup
 
 Result = TypeVar("Result")
-TRIAL_ROWS = 32  # of maps, which are large; no loss of maps finds so many too few
+TRIAL_ROWS = 32  # of maps, which are large; enough for every loss of maps
 
 
 class Networks(Protocol):
@@ -236,7 +236,7 @@ def shapes_of(experiment: Experiment, channels: int, classes: int) -> Shapes:
         ValueError: a network lacks a layer that a term compares.
     """
     size, layers = experiment.data.size, layers_in(experiment)
-    student, *teacher = (_shapes(one.net, layers, channels, size) for one in (experiment, experiment.teacher) if one)
+    student, *teacher = (_shapes(run.net, layers, channels, size) for run in (experiment, experiment.teacher) if run)
     return Shapes(classes, student, teacher[0] if teacher else {})
 
 

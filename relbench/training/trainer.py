@@ -19,7 +19,7 @@ from relbench.training.objective import DivergedError, Objective, Teacher, Weigh
 
 STREAMS = ("batches", "views", "losses", "global")
 CPU = torch.device("cpu")
-LOG_ENTRIES = 100  # about so many points a curve, over the whole training
+LOG_ENTRIES = 100  # about the number of points of a curve over the whole training
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def measured_rates(
         measure: what kinds of runs take, by one of each; None for what is not ready in time.
     """
     known = _known(finished)
-    runs = _representatives([one for one in experiments if _looks(one) not in known], images)
+    runs = _representatives([run for run in experiments if _looks(run) not in known], images)
     here = {kind: run for kind, run in runs.items() if _is_here(kind.device)}
     shown = progress([str(kind) for kind in here])
     found = zip(shown, here, measure(list(here.values())), strict=True)
@@ -107,16 +107,16 @@ def estimated(
         By fingerprint.
     """
     known, disk = _known(finished), _disk(experiments, images)
-    alike = {kind.networks: one for kind, one in reversed([*rates.items()])}
+    alike = {kind.networks: measured for kind, measured in reversed([*rates.items()])}
     estimates = {}
-    for one in experiments:
-        counts, left = images[one.data], one.training.steps - done.get(one.fingerprint, 0)
-        kind, seconds, measured = kind_of(one, counts.channels), None, ""
-        if rows := known.get(_looks(one)):
+    for run in experiments:
+        counts, left = images[run.data], run.training.steps - done.get(run.fingerprint, 0)
+        kind, seconds, measured = kind_of(run, counts.channels), None, ""
+        if rows := known.get(_looks(run)):
             seconds, measured = _seconds_as_before(rows, left), "finished runs of the same kind"
         elif rate := rates.get(kind) or alike.get(kind.networks):
-            seconds, measured = _seconds(one, counts, rate, left), rate.measured
-        estimates[one.fingerprint] = Estimate(seconds, disk[_form(one)], measured)
+            seconds, measured = _seconds(run, counts, rate, left), rate.measured
+        estimates[run.fingerprint] = Estimate(seconds, disk[_form(run)], measured)
     return estimates
 
 
@@ -143,8 +143,8 @@ def _looks(experiment: Experiment) -> Looks:
 
 def _representatives(experiments: Sequence[Experiment], images: Mapping[Data, ImageCounts]) -> dict[Kind, Run]:
     """Of each kind the run with the most dimensions; kinds that differ in their losses alone one after another."""
-    by_size = sorted(experiments, key=lambda one: one.net.dim)
-    runs = {kind_of(one, images[one.data].channels): (one, images[one.data]) for one in by_size}
+    by_size = sorted(experiments, key=lambda run: run.net.dim)
+    runs = {kind_of(run, images[run.data].channels): (run, images[run.data]) for run in by_size}
     first = {kind.networks: kind for kind in reversed(runs)}.values()
     return {kind: runs[kind] for kind in (*reversed(first), *(kind for kind in runs if kind not in first))}
 
@@ -171,7 +171,7 @@ def _seconds_as_before(rows: Sequence[Row], left: int) -> float:
 
 def _disk(experiments: Sequence[Experiment], images: Mapping[Data, ImageCounts]) -> dict[str, int]:
     """By form, as seeds and rates are many and take the same room."""
-    return {form: folder_size(one, images[one.data]) for form, one in {_form(one): one for one in experiments}.items()}
+    return {form: folder_size(run, images[run.data]) for form, run in {_form(run): run for run in experiments}.items()}
 
 
 def _form(experiment: Experiment) -> str:
@@ -187,7 +187,7 @@ def _plain(experiment: Experiment) -> Experiment:
 
 def total(estimates: Sequence[Estimate], jobs: int) -> Estimate:
     """All runs whose time is known, a number of jobs at once; a single run is never split."""
-    times = [one.seconds for one in estimates if one.seconds is not None]
-    measured = dict.fromkeys(one.measured for one in estimates if one.measured)
+    times = [estimate.seconds for estimate in estimates if estimate.seconds is not None]
+    measured = dict.fromkeys(estimate.measured for estimate in estimates if estimate.measured)
     seconds = max([sum(times) / jobs, *times]) if times else None
-    return Estimate(seconds, sum(one.disk for one in estimates), " and ".join(measured))
+    return Estimate(seconds, sum(estimate.disk for estimate in estimates), " and ".join(measured))

@@ -24,7 +24,7 @@ from relbench.training import DivergedError, Trainer, TrainingData, TrainingSetu
 from relbench.training.assemble import UntrainedNetworks, assemble
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
-LEAST_ROWS = 8  # images: no loss finds so many too few
+LEAST_ROWS = 8  # images: enough for every loss
 REPEATS = 5  # of work that is shorter
 SCORED = 2000  # made-up embeddings
 WHOLE, PART = "steps on whole batches", "steps on parts of batches"  # that were measured
@@ -80,10 +80,10 @@ class Kind:
 
 def kind_of(experiment: Experiment, channels: int) -> Kind:
     """Which kind of run an experiment is."""
-    training, ones = experiment.training, [one for one in (experiment, experiment.teacher) if one]
+    training, runs = experiment.training, [run for run in (experiment, experiment.teacher) if run]
     return Kind(
         task=experiment.task.kind,
-        nets=tuple((one.net.trunk, one.net.width) for one in ones),
+        nets=tuple((run.net.trunk, run.net.width) for run in runs),
         images=experiment.data.name if find_rendered(experiment.data.name) else "",
         size=experiment.data.size,
         channels=channels,
@@ -100,7 +100,7 @@ def kind_of(experiment: Experiment, channels: int) -> Kind:
 class Stopwatch:
     """Names how many images to work on next, and times the work until it is asked again.
 
-    The number is doubled until the work takes `ENOUGH` seconds. Work on so many images for the first time is not timed:
+    The number is doubled until the work takes `ENOUGH` seconds. The first pass over that many images is not timed:
     it takes memory and chooses its way.
 
     Args:

@@ -11,9 +11,7 @@ from relbench.data.download.fetch import state
 from relbench.data.table import indices_of, labels_of
 from relbench.experiment import ClassSelection, Data
 
-TEXT = (
-    400  # bytes of an image's name and label, where they are not known yet: those of the published photos take so many
-)
+TEXT = 400  # bytes of an image's name and label, where they are not known yet: as many as for the published photos
 CHARACTER = 4  # bytes, as numpy keeps text
 
 

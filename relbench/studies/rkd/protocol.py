@@ -38,7 +38,7 @@ PROTOCOLS, SCALES = ("paper", "fair"), ("full", "toy")
 
 RATES = {"imagenet": (1e-5, 3e-5, 1e-4, 3e-4), "random": (1e-4, 3e-4, 1e-3, 3e-3)}  # by the weights that it starts from
 
-TOY_CLASSES = {"glyphs-textured": 12}  # of each side; it has so many that even a toy would take long
+TOY_CLASSES = {"glyphs-textured": 12}  # of each side; with all of them even a toy would take long
 TOY_WIDTHS = {"resnet50": 6, "resnet18": 4, "googlenet": 4}
 
 NOTES = {

@@ -75,7 +75,7 @@ def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
         ),
         variant={"protocol": protocol},
         scale=scale,
-        runs=dict(one for data in DATA_SETS.values() for one in _runs(data, under)),
+        runs=dict(run for data in DATA_SETS.values() for run in _runs(data, under)),
         cells=tuple(cell_of(told) for told in read_published("rkd_table3")),
         claims=tuple(
             Claim(
