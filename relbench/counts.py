@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import model_validator
 
-from relbench.experiment import Settings, renamed
+from relbench.settings import Settings, renamed
 
 
 class Counts(Settings):

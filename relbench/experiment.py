@@ -4,16 +4,11 @@ Everything that can change a result is a setting here and nowhere else; what onl
 (the results folder, the number of runs at once) is not. A misspelt or impossible setting is refused when it is written.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, TypeVar, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Discriminator,
     Field,
     FiniteFloat,
@@ -26,8 +21,10 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 from pydantic_core import to_json
+
+from relbench.settings import Settings, one_line, renamed, short_hash, under_former_names
+from relbench.transforms import TRANSFORM_OF, Transform, default_of, gathered
 
 # Counts up whenever the code changes the results of unchanged settings beyond rounding, which differs between machines
 # anyway; old runs are then not reused. Where a single loss changes, `Term.revision` counts up instead.
@@ -35,83 +32,10 @@ CODE_VERSION = 1
 
 EMBEDDING = "embedding"  # the name of the last layer, which retrieval compares
 
-LONGEST_SHOWN = 80  # characters of a refused value
-KINDS = ("transform", "glyphs", "photos", "number of classes", "class names")  # parts of a place that nobody writes
-
 LARGEST = 1e30  # float32, in which networks are trained, holds ten times this
 PositiveFloat = Annotated[FiniteFloat, Field(gt=0, le=LARGEST)]
 Fraction = Annotated[FiniteFloat, Field(ge=0, le=1)]
 Precision = Literal["32-true", "tf32", "bf16-mixed"]
-
-
-# Renamed settings, with their names in files of earlier versions. Fingerprints hash the former names, so that finished
-# runs keep theirs.
-FORMER_NAMES = {
-    "training": "protocol",
-    "initialized_from": "start",
-    "code_version": "recipe",
-    "log_test_metrics": "watch_test",
-    "dependencies": "foundations",
-    "added_losses": "contenders",
-    "counts": "by_class",
-    "groups": "classes",
-    "trials": "queries",
-}
-
-
-def renamed(name: str) -> FieldInfo:
-    """A renamed field, which is read under its name or its former name."""
-    return cast("FieldInfo", Field(validation_alias=AliasChoices(name, FORMER_NAMES[name])))
-
-
-def under_former_names(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as fingerprints hash them: under the names of `FORMER_NAMES`, a transform's beside the data set's.
-
-    Args:
-        settings: those that differ from their defaults, as JSON has them.
-    """
-    former = {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
-    data = dict(former.pop("data", {}))
-    data |= data.pop("transform", None) or {}
-    return former | ({"data": data} if data else {})
-
-
-class Settings(BaseModel):
-    """A frozen group of settings that refuses unknown names, and strings where numbers belong."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-SettingsType = TypeVar("SettingsType", bound=Settings)
-
-
-class GlyphTransform(Settings, use_attribute_docstrings=True):
-    """The views of rendered glyphs."""
-
-    kind: Literal["glyphs"] = "glyphs"
-    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0
-    """Glyphs: how strongly training views are distorted."""
-
-
-class PhotoTransform(Settings, use_attribute_docstrings=True):
-    """The views of photos: resized to a square, then cropped."""
-
-    kind: Literal["photos"] = "photos"
-    resize: Annotated[int, Field(ge=8, le=2048)] | None = None
-    """Photos: side in pixels before the crop; null for 8/7 of `size`."""
-    mirror: bool = True
-    """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
-
-
-Transform = GlyphTransform | PhotoTransform
-
-# The transform that has a setting, in the order of the columns of tables: `--set`, tables, fingerprints and files of
-# earlier versions have these settings beside those of the data set, as `data.distortion`.
-TRANSFORM_OF: Mapping[str, type[Transform]] = {
-    "resize": PhotoTransform,
-    "distortion": GlyphTransform,
-    "mirror": PhotoTransform,
-}
 
 
 def _kind_of_selection(value: object) -> str:
@@ -150,41 +74,13 @@ class Data(Settings, use_attribute_docstrings=True):
             return given
         beside = {name: value for name, value in given.items() if name in TRANSFORM_OF}
         own = {name: value for name, value in given.items() if name not in TRANSFORM_OF}
-        return own | ({"transform": _gathered(own.get("transform"), beside)} if beside else {})
+        return own | ({"transform": gathered(own.get("transform"), beside)} if beside else {})
 
     @field_validator("train_classes", "test_classes", mode="before")
     @classmethod
     def _of_json(cls, given: Any, info: ValidationInfo) -> Any:
         """Names in JSON are a list; pydantic does not see that they come from there."""
         return tuple(given) if isinstance(given, list) and info.mode == "json" else given
-
-
-def _gathered(transform: Any, beside: Mapping[str, Any]) -> Any:
-    """A transform with the settings beside it; those of other kinds must have their defaults.
-
-    Files of earlier versions have the settings of all kinds: where all are defaults, no transform is meant.
-    """
-    before = {} if transform is None else transform
-    if not isinstance(before, Mapping | Settings):  # refused later
-        return transform
-    before = dict(before)
-    said = [name for name, value in beside.items() if value != _default(name)]
-    kinds = dict.fromkeys(map(_kind, said or beside))
-    if len(kinds) > 1 and not said and not before:
-        return None
-    kind = before.get("kind", next(iter(kinds)))
-    other = next((name for name in said if _kind(name) != kind), None)
-    if other:
-        raise ValueError(f"{other} is a setting of {_kind(other)}, and so none of {kind}: leave it out")
-    return {"kind": kind, **before, **{name: value for name, value in beside.items() if _kind(name) == kind}}
-
-
-def _kind(name: str) -> str:
-    return str(TRANSFORM_OF[name].model_fields["kind"].default)
-
-
-def _default(name: str) -> object:
-    return TRANSFORM_OF[name].model_fields[name].default
 
 
 def flattened(settings: Settings) -> dict[str, Any]:
@@ -196,7 +92,7 @@ def flattened(settings: Settings) -> dict[str, Any]:
     if not isinstance(settings, Data):
         return values
     content, transform = values.pop("content"), values.pop("transform") or {}
-    return values | {name: transform.get(name, _default(name)) for name in TRANSFORM_OF} | {"content": content}
+    return values | {name: transform.get(name, default_of(name)) for name in TRANSFORM_OF} | {"content": content}
 
 
 SETTINGS_OF_DATA: Mapping[str, type[Settings]] = {
@@ -233,7 +129,7 @@ class Term(Settings, use_attribute_docstrings=True):
     """Another loss in its place; `relbench list` names them."""
     weight: PositiveFloat = 1.0
     """Factor of the loss in the objective."""
-    options: dict[str, JsonValue] = {}
+    options: dict[str, JsonValue] = {}  # noqa: RUF012 - pydantic copies it
     layers: tuple[str, ...] = ()  # the loss's usual ones are filled in when a run is planned
     """Layers whose maps are compared; empty for the loss's usual ones."""
     source: str = ""  # Python text of a loss that is not relbench's
@@ -391,36 +287,3 @@ def hashed_task(task: TaskSettings) -> dict[str, Any]:
 def task_columns(task: TaskSettings) -> dict[str, Any]:
     """All settings of a task by dotted name, for tables; none of retrieval, as in tables of earlier versions."""
     return {f"task.{name}": value for name, value in flattened(task).items()} if hashed_task(task) else {}
-
-
-def short_hash(settings: Mapping[str, Any]) -> str:
-    """16 hexadecimal digits of the hash of settings that JSON can hold; the order of names does not matter."""
-    text = json.dumps(settings, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def one_line(error: ValidationError) -> str:
-    """Pydantic's errors on one line: the setting, its value, and what is wrong."""
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc'] if part not in KINDS) or 'settings'}"
-        f"{_given(problem['input'])}: {problem['msg'].removeprefix('Value error, ')}"
-        for problem in error.errors(include_url=False)
-    )
-
-
-def _given(value: object) -> str:
-    """A refused value, shortened; "" for a group of settings."""
-    text = "" if isinstance(value, BaseModel | Mapping) else f" = {value!r}"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
-
-
-def changed(settings: SettingsType, values: Mapping[str, Any]) -> SettingsType:
-    """A copy with other values, validated like a new one.
-
-    Raises:
-        ValueError: one line naming the setting that is unknown or of the wrong kind.
-    """
-    try:
-        return type(settings).model_validate({**dict(settings), **values})
-    except ValidationError as error:
-        raise ValueError(one_line(error)) from None

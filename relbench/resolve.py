@@ -5,12 +5,13 @@ from typing import Literal
 import torch
 
 from relbench.data import resolve_transform
-from relbench.experiment import Experiment, Net, Term, changed
+from relbench.experiment import Experiment, Net, Term
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
 from relbench.models import TRUNKS, layers_of
 from relbench.results.run_folder import has_classifier
+from relbench.settings import changed
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:

@@ -16,19 +16,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from relbench.counts import Counts
 from relbench.data import DataSet, Progress, find_data_set
-from relbench.experiment import (
-    CODE_VERSION,
-    Data,
-    Experiment,
-    Net,
-    Retrieval,
-    Settings,
-    TaskField,
-    hashed_task,
-    renamed,
-    short_hash,
-    under_former_names,
-)
+from relbench.experiment import CODE_VERSION, Data, Experiment, Net, Retrieval, TaskField, hashed_task
 from relbench.machine import describe_machine
 from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
 from relbench.preflight import check_device
@@ -36,6 +24,7 @@ from relbench.resolve import check_net
 from relbench.results.records import Machine, Result, read_result, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing
+from relbench.settings import Settings, renamed, short_hash, under_former_names
 from relbench.tasks import Model, find_task
 
 

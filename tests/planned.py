@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from relbench.data import find_data_set
-from relbench.experiment import changed
 from relbench.grid.plan import planned_runs, selected
 from relbench.grid.tuning import TuningPlan
 from relbench.resolve import resolve_device
+from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.changes import with_values
 from relbench.studies.distillation import Arm, distillation

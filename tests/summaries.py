@@ -10,8 +10,9 @@ from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.counts import Counts
 from relbench.evaluation.comparison import Comparison, Interval
-from relbench.experiment import Data, Experiment, Net, Term, Training, changed
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.results.records import Entry, Machine, Role, Row
+from relbench.settings import changed
 
 RANKS = (1, 2, 4, 8, 16)
 CLASSES = 40

@@ -21,7 +21,7 @@ from relbench.analysis.results import read_results
 from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import nearest, retrieval_metrics
-from relbench.experiment import EMBEDDING, Experiment, Net, Term, Training, changed
+from relbench.experiment import EMBEDDING, Experiment, Net, Term, Training
 from relbench.grid.executors import Failure, Job, attempt
 from relbench.losses import LOSSES, Batch
 from relbench.memory import ADVICE
@@ -30,6 +30,7 @@ from relbench.resolve import resolve_device
 from relbench.results.records import Row, read_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import computing, run
+from relbench.settings import changed
 from relbench.studies.record import read_study
 from relbench.tasks import Model
 from relbench.tasks.retrieval import RetrievalTask

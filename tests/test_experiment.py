@@ -12,22 +12,17 @@ from pydantic import ValidationError, create_model
 
 from relbench.experiment import (
     CODE_VERSION,
-    LONGEST_SHOWN,
     TASK_SETTINGS,
-    TRANSFORM_OF,
     Data,
     Experiment,
-    GlyphTransform,
     Net,
-    PhotoTransform,
-    Settings,
     TaskSettings,
     Term,
     Training,
-    changed,
     flattened,
-    one_line,
 )
+from relbench.settings import LONGEST_SHOWN, Settings, changed, one_line
+from relbench.transforms import TRANSFORM_OF, GlyphTransform, PhotoTransform
 
 
 class Sorting(TaskSettings):

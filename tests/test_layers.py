@@ -7,8 +7,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
-    {"geometry", "experiment", "lookup", "seeding", "files", "locks", "tensors", "memory", "cores"}
-    | {"processes", "plain_text", "fonts", "counts"},  # small things with a name
+    {"settings", "transforms", "experiment", "geometry", "lookup", "seeding", "files", "locks", "tensors", "memory"}
+    | {"cores", "processes", "plain_text", "fonts", "counts"},  # small things with a name
     {"data", "models", "losses", "evaluation"},
     {"results", "tasks", "studies"},
     {"training", "machine", "trackers"},
@@ -19,7 +19,10 @@ LAYERS = [
 INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
     ("locks", "files"),  # a lock file is written to through no link
     ("tensors", "files"),  # pipes are not read
-    ("counts", "experiment"),  # they are settings' kin: frozen, and their keys were renamed
+    ("counts", "settings"),  # frozen alike, and their keys were renamed
+    ("transforms", "settings"),
+    ("experiment", "settings"),
+    ("experiment", "transforms"),
     ("results", "tasks"),  # a task says what can't be in a row of it
     ("studies", "results"),  # a rule of selection is that of a row
     ("run", "preflight"),

@@ -15,11 +15,12 @@ import relbench.models.trunks
 import relbench.preflight
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape
-from relbench.experiment import Data, Experiment, Net, Term, Training, changed
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.scheduler import prepare
 from relbench.preflight import check_runs
 from relbench.results.records import write_record
 from relbench.results.run_folder import RunFolder
+from relbench.settings import changed
 from relbench.tasks import find_task
 
 NET = Net(width=2, dim=4)

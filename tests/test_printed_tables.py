@@ -14,10 +14,11 @@ from data.tiny_cards import tiny_card
 
 from relbench.analysis.results import tuning_plan
 from relbench.data import find_data_set
-from relbench.experiment import Data, changed
+from relbench.experiment import Data
 from relbench.grid.plan import planned_runs
 from relbench.grid.tuning import TuningPlan
 from relbench.results.records import Row, read_record, write_record
+from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.record import FILE, read_study
 from relbench.transfer import Transfer

@@ -10,13 +10,15 @@ from planned import plan_runs
 import relbench.data
 from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
-from relbench.experiment import Data, GlyphTransform, Net, PhotoTransform, Term, Training, changed
+from relbench.experiment import Data, Net, Term, Training
 from relbench.lookup import lookup
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
 from relbench.resolve import check_experiment, resolve, resolve_device
+from relbench.settings import changed
 from relbench.studies.changes import parse_value
 from relbench.studies.distillation import Arm, distillation
+from relbench.transforms import GlyphTransform, PhotoTransform
 
 NOWHERE = Path("nowhere")
 TRIPLET = Term(loss="triplet", options={"margin": 0.2})

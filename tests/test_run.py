@@ -15,10 +15,11 @@ import relbench.models.trunks
 import relbench.run
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import Term, changed
+from relbench.experiment import Term
 from relbench.models import Embedder, build_embedder
 from relbench.results.checkpoint import save_checkpoint, weights_hash
 from relbench.run import RunFolder, run
+from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.quickstart import TRIPLET
 from relbench.tasks.retrieval import RetrievalTask

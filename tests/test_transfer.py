@@ -14,10 +14,11 @@ import relbench.transfer
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import indices_of
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import Data, Net, changed
+from relbench.experiment import Data, Net
 from relbench.models import build_embedder
 from relbench.results.records import write_record
 from relbench.results.run_folder import RunFolder, load_trained
+from relbench.settings import changed
 from relbench.transfer import TransferSpec, check_transfers, finished_transfer, transfer
 
 OTHER = Data(size=28, train_classes=40, test_classes=7)  # fewer classes than the runs', and so other queries

@@ -15,23 +15,13 @@ from relbench.data import Progress, find_data_set
 from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource
 from relbench.evaluation import seed_interval
-from relbench.experiment import (
-    Data,
-    Net,
-    Retrieval,
-    Settings,
-    TaskField,
-    TaskSettings,
-    hashed_task,
-    renamed,
-    short_hash,
-    under_former_names,
-)
+from relbench.experiment import Data, Net, Retrieval, TaskField, TaskSettings, hashed_task
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
 from relbench.results.records import Result, read_result, write_record
 from relbench.run import computing
+from relbench.settings import Settings, renamed, short_hash, under_former_names
 from relbench.tasks import Model, Task, find_task
 
 FOLDER = "floors"

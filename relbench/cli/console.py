@@ -14,10 +14,10 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import track
 from rich.segment import Segment
 
-from relbench.experiment import one_line
 from relbench.memory import ADVICE as ADVICE_ON_MEMORY
 from relbench.memory import is_out_of_memory
 from relbench.plain_text import visible
+from relbench.settings import one_line
 
 Item = TypeVar("Item")
 

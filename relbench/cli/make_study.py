@@ -18,7 +18,6 @@ from relbench.cli.dry_run import show_plan
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.data import find_data_set
 from relbench.data.download.card import card_names
-from relbench.experiment import one_line, short_hash
 from relbench.files import refuse_links
 from relbench.grid.plan import PendingRun, planned_runs, planned_transfers, selected
 from relbench.grid.scheduler import Schedule, jobs_for, locked, prepare, run_grid
@@ -30,6 +29,7 @@ from relbench.results.records import Selection, write_record
 from relbench.results.reuse import link_finished
 from relbench.results.run_folder import RunFolder
 from relbench.results.study_folder import folder_name, own_folder
+from relbench.settings import one_line, short_hash
 from relbench.studies import build_study
 from relbench.studies.changes import with_values
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses

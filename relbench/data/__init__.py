@@ -8,8 +8,9 @@ from relbench.data.datasets.glyphs import RENDERED
 from relbench.data.datasets.photos import PhotoSet, photo_entry, published, side_of
 from relbench.data.download.card import card_names, packaged_card
 from relbench.data.table import Progress
-from relbench.experiment import Data, GlyphTransform, PhotoTransform, Transform
+from relbench.experiment import Data
 from relbench.lookup import lookup
+from relbench.transforms import GlyphTransform, PhotoTransform, Transform
 
 __all__ = [
     "DataSet",

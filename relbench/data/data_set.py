@@ -10,7 +10,8 @@ import pandas as pd
 
 from relbench.data.glyphs.views import Views
 from relbench.data.table import ImageSource, Progress
-from relbench.experiment import TRANSFORM_OF, Data, Transform
+from relbench.experiment import Data
+from relbench.transforms import TRANSFORM_OF, Transform
 
 TransformType = TypeVar("TransformType", bound=Transform)
 

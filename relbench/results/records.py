@@ -14,8 +14,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import from_json, to_json
 
 from relbench.counts import Counts
-from relbench.experiment import Experiment, Term, flattened, one_line, renamed, task_columns
+from relbench.experiment import Experiment, Term, flattened, task_columns
 from relbench.files import atomic_write, read_regular
+from relbench.settings import one_line, renamed
 from relbench.tasks import find_task
 
 if TYPE_CHECKING:

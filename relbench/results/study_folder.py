@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from relbench.experiment import short_hash
+from relbench.settings import short_hash
 
 LONGEST = 80  # letters of a folder's name, beside a hash
 PLAIN = re.compile(r"[\w.+=,-]+")  # letters that need no quotes in a shell, and are allowed on every disk

@@ -9,7 +9,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from relbench.experiment import SETTINGS_OF_DATA, Net, SettingsType, Term, Training, changed
+from relbench.experiment import SETTINGS_OF_DATA, Net, Term, Training
+from relbench.settings import SettingsType, changed
 from relbench.studies.keys import known_key
 from relbench.studies.study import RunSpec, Stage, Study
 

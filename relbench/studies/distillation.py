@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from relbench.experiment import Data, Net, Settings, Term, Training, changed
+from relbench.experiment import Data, Net, Term, Training
 from relbench.lookup import lookup
+from relbench.settings import Settings, changed
 from relbench.studies.study import Claim, RunSpec, Stage, Study
 
 TEACHER = "teacher"  # path

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from relbench.experiment import Term, changed
+from relbench.experiment import Term
 from relbench.losses import find_loss, read_own, try_loss
 from relbench.losses.check_inputs import check_positive
+from relbench.settings import changed
 from relbench.studies.distillation import PAIRS, STUDENTS, against_teacher, compared
 from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
 

@@ -9,7 +9,7 @@ nothing about birds. Rates that were made for fine-tuning are low for networks t
 chooses them on validation classes.
 """
 
-from relbench.experiment import changed
+from relbench.settings import changed
 from relbench.studies.rkd.protocol import Protocol
 from relbench.studies.rkd.recipes import NOTES, TRIPLET
 from relbench.studies.rkd.table1 import PAPER_NOTES, TOLD, cell_of, claims, path_of, run_of

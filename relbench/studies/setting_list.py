@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from relbench.experiment import SETTINGS_OF_DATA, Net, Settings, Term, Training, flattened
+from relbench.experiment import SETTINGS_OF_DATA, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
+from relbench.settings import Settings
 from relbench.studies import build_study
 from relbench.studies.changes import ARMS, setting_keys
 from relbench.studies.study import RunSpec, Study

@@ -10,21 +10,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from relbench.experiment import (
-    Data,
-    Experiment,
-    Net,
-    PositiveFloat,
-    Retrieval,
-    Settings,
-    TaskField,
-    Term,
-    Training,
-    changed,
-    one_line,
-)
+from relbench.experiment import Data, Experiment, Net, PositiveFloat, Retrieval, TaskField, Term, Training
 from relbench.lookup import lookup
 from relbench.results.records import Role
+from relbench.settings import Settings, changed, one_line
 
 DATA = "{data}"  # stands for a data set in a title
 Scale = Literal["full", "toy"]

@@ -14,12 +14,13 @@ from torch import nn
 
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
-from relbench.experiment import Experiment, Net, Term, Training, changed
+from relbench.experiment import Experiment, Net, Term, Training
 from relbench.losses import Batch, Shapes, class_centres, find_loss, guarded, made_up_batch
 from relbench.losses.inputs import Requirement
 from relbench.losses.worker import execute
 from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
 from relbench.results.run_folder import has_classifier, load_trained
+from relbench.settings import changed
 from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
 from relbench.training.trainer import TrainingData, TrainingSetup

@@ -7,8 +7,9 @@ import pytest
 
 from relbench.analysis.comparable import refuse_unfair, settings, unequal_settings
 from relbench.counts import Counts
-from relbench.experiment import Experiment, Net, TaskSettings, Term, changed
+from relbench.experiment import Experiment, Net, TaskSettings, Term
 from relbench.results.records import Entry, Machine, Role, Row
+from relbench.settings import changed
 
 TRIPLET = (Term(loss="triplet"),)
 ANGLE = (*TRIPLET, Term(loss="rkd_angle"))

@@ -15,9 +15,10 @@ from relbench.analysis.query_examples import with_examples
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape, indices_of
 from relbench.evaluation import query_results, recall_by_class
-from relbench.experiment import Experiment, Term, changed
+from relbench.experiment import Experiment, Term
 from relbench.report.page import page_text
 from relbench.results.records import Entry, Machine, Row
+from relbench.settings import changed
 from relbench.tasks.retrieval import RetrievalTask
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))

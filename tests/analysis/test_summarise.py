@@ -13,10 +13,11 @@ from relbench.analysis.summarise import summarise
 from relbench.counts import Counts
 from relbench.evaluation import compare
 from relbench.evaluation.comparison import Interval
-from relbench.experiment import Experiment, Term, Training, changed
+from relbench.experiment import Experiment, Term, Training
 from relbench.losses import LOSSES
 from relbench.report import write_report
 from relbench.results.records import Entry, Machine, Row, write_record
+from relbench.settings import changed
 from relbench.studies.distillation import Arm, distillation
 from relbench.studies.record import FILE, StudyRecord, read_study
 

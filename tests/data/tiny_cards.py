@@ -6,7 +6,7 @@ from pathlib import Path
 
 from relbench.data.download.card import Archive, Card, packaged_card
 from relbench.data.table import counts
-from relbench.experiment import changed
+from relbench.settings import changed
 
 KS = (1, 2, 4)
 

@@ -9,9 +9,10 @@ import pytest
 from analysis.test_summarise import make_row
 
 import relbench.grid.scheduler
-from relbench.experiment import Experiment, Term, Training, changed
+from relbench.experiment import Experiment, Term, Training
 from relbench.grid.scheduler import Schedule, jobs_for, locked, run_grid
 from relbench.results.records import write_record
+from relbench.settings import changed
 from relbench.training import DivergedError
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))

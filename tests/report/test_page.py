@@ -10,12 +10,13 @@ import pytest
 from outlined import Outline, outline
 
 from relbench.analysis.summary import Summary
-from relbench.experiment import Term, changed
+from relbench.experiment import Term
 from relbench.report.headline import headline, in_brief
 from relbench.report.notes import notes, pair_note
 from relbench.report.page import page_text
 from relbench.report.tables import method_table, pair_table
 from relbench.report.wording import PAIRS_TITLE
+from relbench.settings import changed
 
 PageOf = Callable[[Summary], str]
 SOURCES = {

@@ -8,12 +8,13 @@ import pytest
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
-from relbench.experiment import Training, changed
+from relbench.experiment import Training
 from relbench.plain_text import listed
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
 from relbench.report.wording import bounds_cell, mean_cell, metric_name, p_value, percent, signed, verdict
 from relbench.results.records import Row
+from relbench.settings import changed
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -15,11 +15,12 @@ import matplotlib as mpl
 import pytest
 import torch
 
-from relbench.experiment import FORMER_NAMES, Experiment
+from relbench.experiment import Experiment
 from relbench.results.checkpoint import selected_weights
 from relbench.results.records import read_row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import run
+from relbench.settings import FORMER_NAMES
 from relbench.trackers import Silent
 
 ROOT = Path(__file__).parents[2]

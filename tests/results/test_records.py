@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from relbench.counts import Counts
-from relbench.experiment import TRANSFORM_OF, Experiment, Term, changed, flattened
+from relbench.experiment import Experiment, Term, flattened
 from relbench.results.records import (
     Entry,
     Machine,
@@ -19,6 +19,8 @@ from relbench.results.records import (
     read_row,
     write_record,
 )
+from relbench.settings import changed
+from relbench.transforms import TRANSFORM_OF
 
 TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
 STUDENT = Experiment(terms=(Term(loss="rkd_distance", weight=1 / 3),), seed=3, teacher=TEACHER)

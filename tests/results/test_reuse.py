@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import pytest
 from analysis.test_summarise import make_row
 
-from relbench.experiment import Experiment, Term, changed
+from relbench.experiment import Experiment, Term
 from relbench.results.checkpoint import load_checkpoint
 from relbench.results.records import read_row, write_record
 from relbench.results.reuse import link_finished, to_be_linked
 from relbench.results.run_folder import RunFolder
+from relbench.settings import changed
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import torch
 from analysis.test_summarise import make_row
 
 from relbench.evaluation import read_embeddings
-from relbench.experiment import Experiment, Net, Term, Training, changed
+from relbench.experiment import Experiment, Net, Term, Training
 from relbench.models import build_classifier, build_embedder
 from relbench.results.checkpoint import CheckpointError, save_checkpoint, weights_hash
 from relbench.results.records import write_record
 from relbench.results.run_folder import RunFolder, has_classifier, load_trained, unverified
+from relbench.settings import changed
 
 NET, TRAINING = Net(width=2, dim=4), Training(steps=6)
 PLAIN = Experiment(net=NET, training=TRAINING, terms=(Term(loss="triplet"),))

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from studies.foreign import table7
 
-from relbench.experiment import changed
 from relbench.results.records import Row, read_record
+from relbench.settings import changed
 from relbench.studies import STUDIES
 from relbench.studies.record import read_study
 

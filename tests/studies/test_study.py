@@ -7,10 +7,11 @@ import pytest
 from planned import plan_runs
 from pydantic import ValidationError
 
-from relbench.experiment import Data, Net, Term, Training, changed, flattened
+from relbench.experiment import Data, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.models import build_embedder
+from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.changes import parse_value, setting_keys, with_values
 from relbench.studies.distillation import Arm, distillation

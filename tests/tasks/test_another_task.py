@@ -20,16 +20,18 @@ from relbench.analysis.summarise import BOOTSTRAP_SEED
 from relbench.data import DataSet
 from relbench.data.table import Shape, checked, counts, table_hash
 from relbench.evaluation import compare
-from relbench.experiment import Data, Experiment, GlyphTransform, Net, Term, Training, changed
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.estimate import ImageCounts, Rates, estimated
 from relbench.grid.estimate.calibration import PART, kind_of
 from relbench.preflight import check_runs
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
+from relbench.settings import changed
 from relbench.studies.study import Claim, RunSpec, Stage, Study
 from relbench.tasks import find_task
 from relbench.trackers import Silent
 from relbench.transfer import TransferSpec, transfer
+from relbench.transforms import GlyphTransform
 
 CLASSES = ("crosses", "dots", "stripes", "waves")
 IMAGES = {"train": 12, "validation": 4, "test": 6}  # of each class

@@ -7,11 +7,12 @@ from torch import nn
 
 import relbench.models.trunks
 import relbench.training.assemble
-from relbench.experiment import Data, Experiment, Net, Term, Training, changed
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.losses import LOSSES, FitNet, pml_names
 from relbench.losses.entry import Loss, options_of
 from relbench.losses.inputs import NEEDS
 from relbench.models import TRUNKS, FeatureExtractor, build_embedder
+from relbench.settings import changed
 from relbench.studies.distillation import Arm, distillation
 from relbench.training.assemble import classifier_of, layers_in, shapes_of, try_terms, weighted_losses
 

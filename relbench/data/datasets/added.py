@@ -24,8 +24,9 @@ from relbench.data.parsing.findings import (
 )
 from relbench.data.parsing.image_table import left_out_columns, read_table
 from relbench.data.table import Progress, counts, hold_out, indices_of, table_hash
-from relbench.experiment import Fraction, Settings, changed, one_line
+from relbench.experiment import Fraction
 from relbench.files import atomic_write, clear_unfinished, read_regular
+from relbench.settings import Settings, changed, one_line
 
 NOTE = "added.json"  # in the data set's folder
 LONGEST = 80  # letters of a name: folders and files are named by it, and file systems end at 255

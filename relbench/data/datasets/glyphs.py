@@ -9,7 +9,8 @@ from relbench.data.data_set import DataSet, transform_of
 from relbench.data.glyphs.glyphs import Glyphs, character, content_hash, glyph_counts, glyph_table
 from relbench.data.glyphs.textured import TexturedGlyphs, textured_content
 from relbench.data.table import ImageSource, Progress
-from relbench.experiment import Data, GlyphTransform
+from relbench.experiment import Data
+from relbench.transforms import GlyphTransform
 
 
 def _data_set(title: str, summary: str, content: Callable[[], str], source: type[Glyphs]) -> DataSet:

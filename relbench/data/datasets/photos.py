@@ -17,7 +17,8 @@ from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Photos
 from relbench.data.parsing.annotations import Scan
 from relbench.data.table import check_counts, hold_out, indices_of, labels_of, selected_classes, table_hash
-from relbench.experiment import Data, PhotoTransform
+from relbench.experiment import Data
+from relbench.transforms import PhotoTransform
 
 
 class Reader(Protocol):

@@ -9,7 +9,8 @@ from typing import Annotated, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
 
-from relbench.experiment import Fraction, Settings, one_line
+from relbench.experiment import Fraction
+from relbench.settings import Settings, one_line
 
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

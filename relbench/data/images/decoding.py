@@ -19,9 +19,9 @@ import numpy as np
 from PIL import ExifTags, Image, ImageColor, ImageOps, features
 from pydantic import Field
 
-from relbench.experiment import Settings
 from relbench.files import open_regular
 from relbench.lookup import lookup
+from relbench.settings import Settings
 
 # Not all that PIL knows: EPS would start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if features.check("avif") else ()))

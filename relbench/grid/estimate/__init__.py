@@ -15,13 +15,14 @@ from types import MappingProxyType
 import torch
 
 from relbench.data import Progress
-from relbench.experiment import Data, Experiment, Training, changed
+from relbench.experiment import Data, Experiment, Training
 from relbench.grid.estimate.calibration import Kind, Rates, calibrated, kind_of
 from relbench.grid.estimate.disk import folder_size
 from relbench.grid.estimate.image_counts import ImageCounts, image_counts, is_there
 from relbench.grid.estimate.in_time import in_time
 from relbench.machine import describe_machine
 from relbench.results.records import Row
+from relbench.settings import changed
 from relbench.tasks import find_task
 
 __all__ = [

@@ -14,10 +14,11 @@ from torch import nn
 
 from relbench.data import find_rendered
 from relbench.data.cached_views import EVALUATION_BATCH
-from relbench.experiment import Experiment, changed
+from relbench.experiment import Experiment
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import embed
 from relbench.run import computing, own_losses_named
+from relbench.settings import changed
 from relbench.tasks import Task, find_task
 from relbench.trackers import Silent
 from relbench.training import DivergedError, Trainer, TrainingData, TrainingSetup

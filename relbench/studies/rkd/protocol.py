@@ -29,8 +29,9 @@ it works. Its numbers mean nothing.
 from dataclasses import dataclass
 from typing import Literal
 
-from relbench.experiment import Data, Net, Training, changed
+from relbench.experiment import Data, Net, Training
 from relbench.lookup import lookup
+from relbench.settings import changed
 from relbench.studies.rkd.recipes import SCHEDULES, STAGES, Schedule
 from relbench.studies.study import RunSpec, Scale, Stage
 

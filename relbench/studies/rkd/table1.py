@@ -24,8 +24,8 @@ Where protocol `paper` is not what the authors did, or nobody knows what they di
 
 from typing import Literal
 
-from relbench.experiment import changed
 from relbench.lookup import lookup
+from relbench.settings import changed
 from relbench.studies.published import Published, read_published
 from relbench.studies.rkd.protocol import Protocol
 from relbench.studies.rkd.recipes import DATA_SETS, NOTES, TRIPLET, TRUNKS, net

@@ -17,7 +17,8 @@ from relbench.data.datasets.added import NOTE, add, notes, read_added
 from relbench.data.images.decoded import decoded_images, decoded_path
 from relbench.data.images.decoding import Decoding, asked_decoding
 from relbench.data.images.photos import ImageFiles
-from relbench.experiment import Data, Experiment, Term, changed
+from relbench.experiment import Data, Experiment, Term
+from relbench.settings import changed
 
 ANIMALS = [("train", "ant"), ("train", "bat"), ("test", "cat"), ("test", "dog")]
 DATA = Data(name="mine", size=8)

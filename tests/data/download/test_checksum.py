@@ -6,7 +6,7 @@ import pytest
 
 from relbench.data.download.card import Archive, packaged_card
 from relbench.data.download.checksum import CHUNK, checksum_mismatch, wrong_files
-from relbench.experiment import changed
+from relbench.settings import changed
 
 CONTENT = bytes(range(256)) * (CHUNK // 256 + 1)  # more than is read at once
 MD5, SHA256 = hashlib.md5(CONTENT).hexdigest(), hashlib.sha256(CONTENT).hexdigest()

@@ -35,7 +35,7 @@ from data.misbehaving_server import (
 from relbench.data.download import mirrors as module
 from relbench.data.download.card import Archive, Card, Expected, Layout, Split, Validation, packaged_card
 from relbench.data.download.fetch import ManualStepsError, fetch, state
-from relbench.experiment import changed
+from relbench.settings import changed
 
 IMAGE = random.Random(7).randbytes(300_000)
 INSIDE = {"attributes.txt": b"beside", "birds/images.txt": b"1 a.jpg\n", "birds/images/a.jpg": IMAGE}

@@ -21,7 +21,8 @@ from relbench.data.glyphs.glyphs import FACES, Glyphs, content_hash, draw
 from relbench.data.glyphs.outline import Face
 from relbench.data.glyphs.views import Distortion
 from relbench.data.table import indices_of, table_hash
-from relbench.experiment import Data, changed
+from relbench.experiment import Data
+from relbench.settings import changed
 
 COMMITTED = glyphs.manifest()
 COUNTS = {"train": 8, "validation": 2, "test": 6}

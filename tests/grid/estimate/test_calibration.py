@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from relbench.experiment import Data, Experiment, Net, Term, Training, changed
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.estimate.calibration import (
     ENOUGH,
     PART,
@@ -20,6 +20,7 @@ from relbench.grid.estimate.calibration import (
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.losses import LOSSES, find_loss
 from relbench.models import Embedder, trunks
+from relbench.settings import changed
 from relbench.training import DivergedError, Trainer
 from relbench.training.assemble import shapes_of
 

@@ -5,13 +5,14 @@ import torch
 from planned import plan_runs, quickstart_with
 from tiny import TINY
 
-from relbench.experiment import Data, Experiment, Net, Term, Training, changed
+from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.estimate import image_counts
 from relbench.grid.estimate.disk import folder_size, trained_parts
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import build_embedder, trunks
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
+from relbench.settings import changed
 from relbench.studies.quickstart import TRIPLET
 from relbench.trackers import Silent
 

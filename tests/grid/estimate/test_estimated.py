@@ -6,10 +6,10 @@ import pytest
 import torch
 from planned import plan_runs
 
-from relbench.experiment import changed
 from relbench.grid.estimate import Estimate, ImageCounts, Rates, estimated, measured_rates, total
 from relbench.grid.estimate.calibration import PART, WHOLE
 from relbench.machine import describe_machine
+from relbench.settings import changed
 from relbench.studies import build_study
 
 RATES = Rates(step=0.5, image=0.01, view=0.002, scoring=1e-5, measured=PART)

@@ -1,0 +1,66 @@
+"""Transforms of images, as settings: a kind for each kind of data set, such as rendered glyphs and photos."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, FiniteFloat
+
+from relbench.settings import Settings
+
+
+class GlyphTransform(Settings, use_attribute_docstrings=True):
+    """The views of rendered glyphs."""
+
+    kind: Literal["glyphs"] = "glyphs"
+    distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0
+    """Glyphs: how strongly training views are distorted."""
+
+
+class PhotoTransform(Settings, use_attribute_docstrings=True):
+    """The views of photos: resized to a square, then cropped."""
+
+    kind: Literal["photos"] = "photos"
+    resize: Annotated[int, Field(ge=8, le=2048)] | None = None
+    """Photos: side in pixels before the crop; null for 8/7 of `size`."""
+    mirror: bool = True
+    """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
+
+
+Transform = GlyphTransform | PhotoTransform
+
+# The transform that has a setting, in the order of the columns of tables: `--set`, tables, fingerprints and files of
+# earlier versions have these settings beside those of the data set, as `data.distortion`.
+TRANSFORM_OF: Mapping[str, type[Transform]] = {
+    "resize": PhotoTransform,
+    "distortion": GlyphTransform,
+    "mirror": PhotoTransform,
+}
+
+
+def gathered(transform: Any, beside: Mapping[str, Any]) -> Any:
+    """A transform with the settings beside it; those of other kinds must have their defaults.
+
+    Files of earlier versions have the settings of all kinds: where all are defaults, no transform is meant.
+    """
+    before = {} if transform is None else transform
+    if not isinstance(before, Mapping | Settings):  # refused later
+        return transform
+    before = dict(before)
+    said = [name for name, value in beside.items() if value != default_of(name)]
+    kinds = dict.fromkeys(map(_kind, said or beside))
+    if len(kinds) > 1 and not said and not before:
+        return None
+    kind = before.get("kind", next(iter(kinds)))
+    other = next((name for name in said if _kind(name) != kind), None)
+    if other:
+        raise ValueError(f"{other} is a setting of {_kind(other)}, and so none of {kind}: leave it out")
+    return {"kind": kind, **before, **{name: value for name, value in beside.items() if _kind(name) == kind}}
+
+
+def _kind(name: str) -> str:
+    return str(TRANSFORM_OF[name].model_fields["kind"].default)
+
+
+def default_of(name: str) -> object:
+    """The default of a transform's setting."""
+    return TRANSFORM_OF[name].model_fields[name].default
