@@ -73,7 +73,7 @@ def loss_and_gradients(name, device, *, autocast=False):
     theirs = {layer: made_up(shape) for layer, shape in shapes.teacher.items()}
     centres = torch.randn(CLASSES, 12, generator=generator).to(device)
     classifier = classifier_of(TAUGHT_BY, CLASSES).to(device)
-    teacher = Teacher(Given((theirs[EMBEDDING], theirs)), classifier, centres)
+    teacher = Teacher(Given((theirs[EMBEDDING], theirs)), classifier, {"centres": centres})
     objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
     labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
     with computing(1, "32-true"), torch.autocast(device, torch.bfloat16, enabled=autocast):

@@ -1,21 +1,27 @@
 """What a loss can be called with, and which options the run fills in: each is said once, here.
 
 To add an input, give it a line in `INPUTS`; if it is something new of a batch, a field of `Batch`, which the trainer
-fills; if it must be made before the training begins, a `Requirement`, which `relbench.training.assemble` meets.
+fills; if it is computed before the training from the teacher's embeddings of the training images, a `Requirement` and a
+line in `FROM_TEACHER`; if it needs a network of its own, a `Requirement` that `relbench.training.assemble` meets.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from relbench.experiment import EMBEDDING
+from relbench.losses.refilled import class_centres
 
 Requirement = Literal["teacher", "layers", "classifier", "teacher_classifier", "centres"]
 """What must be assembled for an input before the training: a teacher; the maps of layers; a classifier that is trained
 along; the one that was trained with the teacher; the class centres of the teacher's embeddings."""
+
+FROM_TEACHER: dict[Requirement, Callable[[Tensor, Tensor, int], Tensor]] = {"centres": class_centres}
+"""Functions whose results stay the same during the training: of the teacher's embeddings of all training images,
+(images, teacher_dim), of their class numbers, (images,), and of the number of classes."""
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,13 @@ class TeacherOutputs:
         embeddings: of the images, (batch, teacher_dim).
         maps: by layer.
         logits: of its classifier; None where none was trained with it.
-        centres: of the classes, (classes, teacher_dim); None where no loss takes them.
+        constants: results of `FROM_TEACHER`, those that a loss takes.
     """
 
     embeddings: Tensor
     maps: Mapping[str, Tensor]
     logits: Tensor | None = None
-    centres: Tensor | None = None
+    constants: Mapping[Requirement, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -139,7 +145,7 @@ INPUTS: dict[str, Input] = {
     ),
     "centres": Input(
         "the teacher's class centres, (classes, teacher_dim)",
-        lambda batch, _: batch.teacher.centres,
+        lambda batch, _: batch.teacher.constants["centres"],
         frozenset({"teacher", "centres"}),
     ),
 }
@@ -149,6 +155,13 @@ INPUTS: dict[str, Input] = {
 def required_by(names: Iterable[str]) -> frozenset[Requirement]:
     """What must be assembled for inputs."""
     return frozenset().union(*(INPUTS[name].requires for name in names))
+
+
+def constants_of(
+    required: Iterable[Requirement], embeddings: Tensor, labels: Tensor, classes: int
+) -> dict[Requirement, Tensor]:
+    """Results of `FROM_TEACHER`, those that are required; the arguments after the first are those of its functions."""
+    return {name: FROM_TEACHER[name](embeddings, labels, classes) for name in required if name in FROM_TEACHER}
 
 
 @dataclass(frozen=True)
@@ -200,7 +213,7 @@ def made_up_batch(shapes: Shapes, rows: int, images_per_class: int, generator: t
     """A batch of random numbers of the right shapes, for trying losses without a network.
 
     Its labels are the last classes, as all must be allowed; images of a class stand together. The teacher has neither
-    classifier nor centres.
+    classifier nor constants.
 
     Args:
         shapes: of the run.

@@ -15,8 +15,8 @@ from torch import nn
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment, Net, Term, Training
-from relbench.losses import Batch, Shapes, class_centres, find_loss, guarded, made_up_batch
-from relbench.losses.inputs import Requirement
+from relbench.losses import Batch, Shapes, find_loss, guarded, made_up_batch
+from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
 from relbench.losses.worker import execute
 from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
 from relbench.results.run_folder import has_classifier, load_trained
@@ -71,7 +71,7 @@ class TrainedNetworks:
 
     Attributes:
         runs: holds a folder for each run.
-        source: of the images; class centres are those of its training images.
+        source: of the images; a teacher's constants are those of its training images.
     """
 
     runs: Path
@@ -86,16 +86,19 @@ class TrainedNetworks:
         experiment = _teacher_of(student)
         trained = load_trained(experiment, self.runs, self.source.shape.channels, "teacher")
         network = laid_out(trained.network, student.training)
-        centres = self._centres(network, student.training.device) if "centres" in requirements(student) else None
-        return Teacher(FeatureExtractor(network, experiment.net, layers_in(student)), trained.classifier, centres)
+        required = requirements(student) & FROM_TEACHER.keys()
+        constants = self._constants(required, network, student.training.device) if required else {}
+        return Teacher(FeatureExtractor(network, experiment.net, layers_in(student)), trained.classifier, constants)
 
-    def _centres(self, teacher: Embedder, device: str) -> torch.Tensor:
-        """The teacher's class centres, from the test views of all training images."""
+    def _constants(
+        self, required: Iterable[Requirement], teacher: Embedder, device: str
+    ) -> dict[Requirement, torch.Tensor]:
+        """From the teacher's embeddings of the test views of all training images."""
         indices = indices_of(self.source.table, "train")
         labels, names = labels_of(self.source.table, indices)
         batches = evaluation_batches(self.source, indices)
         embeddings = embed(teacher.to(device), batches, torch.device(device))
-        return class_centres(torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
+        return constants_of(required, torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
 
 
 @dataclass(frozen=True)
@@ -115,12 +118,12 @@ class UntrainedNetworks:
         return _student(experiment, self.channels)
 
     def teacher(self, student: Experiment) -> Teacher:
-        """At its beginning, with random centres."""
+        """At its beginning, with constants of random embeddings."""
         experiment = _teacher_of(student)
         network = laid_out(build_embedder(experiment.net, self.channels, experiment.seed), student.training)
-        centres = torch.rand(self.classes, experiment.net.dim, generator=torch.Generator().manual_seed(0))
+        constants = _random_constants(student, self.classes, torch.Generator().manual_seed(0))
         features = FeatureExtractor(network, experiment.net, layers_in(student))
-        return Teacher(features, classifier_of(experiment, self.classes), centres)
+        return Teacher(features, classifier_of(experiment, self.classes), constants)
 
 
 @dataclass(frozen=True)
@@ -142,10 +145,10 @@ class MadeUpOutputs:
         return shown, shown
 
     def teacher(self, student: Experiment) -> Teacher:
-        """Shows the batch, with random centres."""
+        """Shows the batch, with constants of random embeddings."""
         experiment, seen = _teacher_of(student), self.batch.teacher
-        centres = torch.rand(self.classes, experiment.net.dim, generator=self.batch.generator)
-        return Teacher(_Shown((seen.embeddings, seen.maps)), classifier_of(experiment, self.classes), centres)
+        constants = _random_constants(student, self.classes, self.batch.generator)
+        return Teacher(_Shown((seen.embeddings, seen.maps)), classifier_of(experiment, self.classes), constants)
 
 
 class _Shown(nn.Module):
@@ -169,6 +172,12 @@ def _teacher_of(student: Experiment) -> Experiment:
     if student.teacher is None:
         raise ValueError("the run has no teacher")
     return student.teacher
+
+
+def _random_constants(student: Experiment, classes: int, generator: torch.Generator) -> dict[Requirement, torch.Tensor]:
+    """Of random embeddings, one for each class."""
+    embeddings = torch.rand(classes, _teacher_of(student).net.dim, generator=generator)
+    return constants_of(requirements(student), embeddings, torch.arange(classes), classes)
 
 
 def laid_out(network: Embedder, training: Training) -> Embedder:

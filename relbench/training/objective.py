@@ -1,12 +1,12 @@
 """The objective: the weighted sum of loss terms."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
-from relbench.losses.inputs import INPUTS, Batch, TeacherOutputs
+from relbench.losses.inputs import INPUTS, Batch, Requirement, TeacherOutputs
 
 Outputs = tuple[torch.Tensor, Mapping[str, torch.Tensor]]  # embeddings; maps by layer
 
@@ -46,12 +46,12 @@ class Teacher:
     Attributes:
         network: from images to embeddings and maps.
         classifier: from embeddings to logits; None where none was trained with it.
-        centres: of the classes, ``(classes, dim)``; None where no loss takes them.
+        constants: of its embeddings of the training images: see `relbench.losses.inputs.FROM_TEACHER`.
     """
 
     network: nn.Module
     classifier: nn.Module | None = None
-    centres: torch.Tensor | None = None
+    constants: Mapping[Requirement, torch.Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Hold it as it is."""
@@ -64,7 +64,7 @@ class Teacher:
         """The teacher's view of a batch: computed once, for however many losses and students."""
         embeddings, maps = self.network(images)
         logits = self.classifier(embeddings) if self.classifier else None
-        return TeacherOutputs(embeddings, maps, logits, self.centres)
+        return TeacherOutputs(embeddings, maps, logits, self.constants)
 
 
 class Objective(nn.Module):

@@ -149,7 +149,7 @@ class Trainer:
             teacher,
             network=self._fabric.setup_module(teacher.network),
             classifier=teacher.classifier.to(device) if teacher.classifier else None,
-            centres=None if teacher.centres is None else teacher.centres.to(device),
+            constants={name: value.to(device) for name, value in teacher.constants.items()},
         )
 
     def run(self, tracker: Tracker) -> State:

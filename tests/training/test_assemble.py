@@ -10,11 +10,18 @@ import relbench.training.assemble
 from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.losses import LOSSES, FitNet, pml_names
 from relbench.losses.entry import Loss, options_of
-from relbench.losses.inputs import NEEDS
+from relbench.losses.inputs import FROM_TEACHER, INPUTS, NEEDS, Input
 from relbench.models import TRUNKS, FeatureExtractor, build_embedder
 from relbench.settings import changed
 from relbench.studies.distillation import Arm, distillation
-from relbench.training.assemble import classifier_of, layers_in, shapes_of, try_terms, weighted_losses
+from relbench.training.assemble import (
+    UntrainedNetworks,
+    classifier_of,
+    layers_in,
+    shapes_of,
+    try_terms,
+    weighted_losses,
+)
 
 TRIPLET = Term(loss="triplet")
 TRAINING = Training(batch_size=40, images_per_class=5)
@@ -228,6 +235,30 @@ def test_what_fails_in_the_second_batch_only_is_refused(monkeypatch):
 
     monkeypatch.setitem(LOSSES, "keeping", Loss("keeping", "", "", ("student", "teacher"), {}, lambda: keeping))
     assert "backward through the graph a second time" in refusal(run_of(Term(loss="keeping")))
+
+
+def test_a_constant_of_the_teacher_is_an_entry_of_the_inputs_and_nothing_else(monkeypatch):
+    """For the trial here, and for the networks of a run."""
+    seen = []
+
+    def remember(student, means):
+        seen.append(means)
+        return (student.mean() - means.mean()).square()
+
+    def class_means(embeddings, labels, classes):
+        return torch.stack([embeddings[labels == number].mean(dim=0) for number in range(classes)])
+
+    needs = frozenset({"teacher", "means"})
+    means = Input("means of the teacher's classes", lambda batch, _: batch.teacher.constants["means"], needs)
+    monkeypatch.setitem(INPUTS, "means", means)
+    monkeypatch.setitem(FROM_TEACHER, "means", class_means)
+    monkeypatch.setitem(LOSSES, "near", Loss("near", "", "", ("student", "means"), {}, lambda: remember))
+    experiment = run_of(Term(loss="near"))
+    try_terms(experiment, 1, CLASSES)
+    assert [tuple(means.shape) for means in seen] == 2 * [(CLASSES, 16)]
+    teacher = UntrainedNetworks(1, CLASSES).teacher(experiment)
+    assert teacher.constants.keys() == {"means"}
+    assert not UntrainedNetworks(1, CLASSES).teacher(run_of(Term(loss="rkd_angle"))).constants
 
 
 def test_weights_by_the_teachers_classifier_need_one():

@@ -71,7 +71,7 @@ def test_gradient_goes_to_the_student_alone():
 
 def test_each_loss_is_given_what_it_takes_in_its_order():
     """One loss that takes all there is, in every rotation of the order."""
-    teacher = Teacher(Shown(), nn.Linear(3, 7), torch.rand(3, 3))
+    teacher = Teacher(Shown(), nn.Linear(3, 7), {"centres": torch.rand(3, 3)})
     classifier, (seen, images) = nn.Linear(3, 6), batch()
     own, shown = seen[0], teacher.network(images)
     expected = {
@@ -84,7 +84,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
         "student_logits": classifier(own),
         "detached_logits": classifier(own),
         "teacher_logits": teacher.classifier(shown[0]),
-        "centres": teacher.centres,
+        "centres": teacher.constants["centres"],
         "indices": INDICES,
     }
     assert expected.keys() == INPUTS.keys() - {"generator"}
@@ -104,7 +104,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
 
 def test_nothing_of_the_teacher_carries_a_gradient():
     taken = ("teacher", "teacher_map", "teacher_logits", "centres")
-    teacher = Teacher(Shown(), nn.Linear(3, 7), torch.rand(3, 3))
+    teacher = Teacher(Shown(), nn.Linear(3, 7), {"centres": torch.rand(3, 3)})
     given = []
 
     def remember(student, *theirs):
@@ -119,7 +119,9 @@ def test_nothing_of_the_teacher_carries_a_gradient():
 
 
 def test_teacher_is_neither_trained_nor_saved_and_stays_in_evaluation_mode():
-    teacher = Teacher(Shown().train(), nn.Sequential(nn.Dropout(), nn.Linear(3, 7)).train(), torch.rand(3, 3))
+    teacher = Teacher(
+        Shown().train(), nn.Sequential(nn.Dropout(), nn.Linear(3, 7)).train(), {"centres": torch.rand(3, 3)}
+    )
     objective = Objective((WeightedLoss("b", 1.0, relational, ("student", "teacher")),), None).train()
     assert not any(module.training for one in (teacher.network, teacher.classifier) for module in one.modules())
     assert not any(
