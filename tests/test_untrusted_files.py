@@ -26,7 +26,7 @@ from relbench.data.parsing.annotations import read_images, scan_lines
 from relbench.data.parsing.image_table import read_table
 from relbench.data.parsing.matlab import read_texts
 from relbench.evaluation import read_embeddings
-from relbench.losses.user import read_own
+from relbench.losses.user_file import read_own
 from relbench.results.checkpoint import load_checkpoint
 from relbench.results.records import Row, read_record
 from relbench.studies.record import StudyRecord

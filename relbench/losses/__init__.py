@@ -32,7 +32,8 @@ from relbench.losses.triplet import (
     positive_pairs,
     triplet_margin,
 )
-from relbench.losses.user import guarded, own_loss, read_own, user_loss
+from relbench.losses.user import guarded, own_loss, user_loss
+from relbench.losses.user_file import read_own
 
 __all__ = [
     "INPUTS",

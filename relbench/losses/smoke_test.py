@@ -12,7 +12,8 @@ from torch.nn.functional import normalize
 from relbench.experiment import EMBEDDING
 from relbench.losses.entry import Loss
 from relbench.losses.inputs import INPUTS, Batch, Shapes, TeacherOutputs, made_up_batch
-from relbench.losses.user import DescribedLoss, blame_user_code, own_loss, torch_unchanged
+from relbench.losses.user import DescribedLoss, own_loss
+from relbench.losses.user_errors import blame_user_code, torch_unchanged
 from relbench.losses.worker import execute
 from relbench.seeding import seeded
 

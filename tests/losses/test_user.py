@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from relbench.losses import Loss, find_loss, own_loss, read_own
-from relbench.losses.user import LARGEST_FILE, guarded
+from relbench.losses.user import guarded
+from relbench.losses.user_file import LARGEST_FILE
 
 README_EXAMPLE = """\
 from torch.nn.functional import kl_div, log_softmax
