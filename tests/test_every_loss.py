@@ -11,6 +11,7 @@ from tiny_photos import write_photos
 import relbench.data.glyphs.glyphs
 from relbench.data.datasets.added import add
 from relbench.experiment import Term
+from relbench.grid.executors import Inline
 from relbench.grid.scheduler import prepare, run_grid
 from relbench.losses import LOSSES
 from relbench.results.run_folder import RunFolder
@@ -53,7 +54,7 @@ def trained(methods, folder, data, values, first_stages=None):
     study = quickstart_with(methods, (TRIPLET, Term(loss="probe")), first_stages, control=None)
     cells = plan_runs(study, (0,), values=TINY | FEW | values, data=data)
     schedule = prepare([cell.experiment for cell in cells], folder, data, iter, print)
-    run_grid(schedule, folder, data, 1, Log())
+    run_grid(Inline(), schedule, folder, data, Log())
     rows = {cell.label: schedule.rows[cell.experiment.fingerprint] for cell in cells}
     return rows, {cell.label: RunFolder(folder, cell.experiment).state()["network"] for cell in cells}
 

@@ -1,12 +1,11 @@
 """What `relbench reproduce`, `compare` and `report` do, for every study."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from rich.progress import track
 
 from relbench.analysis.floors import measure_floors
@@ -15,52 +14,27 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.analysis.summarise import check_rule, summarise
 from relbench.cli.console import out
 from relbench.cli.dry_run import show_plan
+from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
-from relbench.data import find_data_set
-from relbench.data.download.card import card_names
 from relbench.files import refuse_links
-from relbench.grid.plan import PendingRun, planned_runs, planned_transfers, selected
+from relbench.grid.executors import executor_for
+from relbench.grid.plan import PendingRun
 from relbench.grid.scheduler import Schedule, jobs_for, locked, prepare, run_grid
 from relbench.lookup import lookup
-from relbench.plain_text import listed
 from relbench.report import console_report, write_report
 from relbench.resolve import resolve_device
 from relbench.results.records import Selection, write_record
 from relbench.results.reuse import link_finished
-from relbench.results.run_folder import RunFolder
-from relbench.results.study_folder import folder_name, own_folder
-from relbench.settings import one_line, short_hash
 from relbench.studies import build_study
 from relbench.studies.changes import with_values
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
 from relbench.studies.record import FILE, StudyRecord, read_study
 from relbench.studies.study import PlannedRun, Study
 from relbench.trackers.bars import Bars
-from relbench.transfer import TransferSpec, check_transfers, finished_transfer, transfer
+from relbench.transfer import check_transfers, finished_transfer, transfer
 
 SELECTIONS: tuple[Selection, ...] = ("last", "validation", "test")
 FLOORS = "measuring the floors: raw pixels, untrained network"
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is to be done for a study: which of its runs, where."""
-
-    record: StudyRecord
-    paths: tuple[str, ...]
-    folder: Path
-    options: RunOptions
-    there: Collection[str]  # data sets that networks can be measured on now, beside those they are trained on
-
-    def planned(self) -> list[PlannedRun | PendingRun]:
-        """The runs, as far as they are known by what is finished now."""
-        return planned_runs(tuning_plan(self.record, self.folder / "runs"), self.paths, self.options.seeds)
-
-    def transfers(self) -> list[TransferSpec]:
-        """What is to be measured on other data sets that are there now, as far as it is known."""
-        tuning = tuning_plan(self.record, self.folder / "runs")
-        asked = planned_transfers(tuning, self.record.contents, self.there, self.options.seeds)
-        return [spec for (key, _), spec in asked.items() if key.partition("@")[0] in self.paths]
 
 
 def reproduced(name: str, options: RunOptions) -> bool:
@@ -130,18 +104,18 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
         added: what its folder is named by, beside the study and its changes.
     """
     shown = _rules(study, options.selection)
-    data_sets = _data_sets(study, options.data_sets)
-    record, paths = _asked(study, data_sets, options)
+    data_sets = data_sets_of(study, options.data_sets)
+    record, paths = record_of(study, data_sets, options)
     check_rule(record, shown)
-    folder = _folder_of(record, options, added)
-    job = Job(_joined(record, folder), paths, folder, options, record.other_contents)
+    folder = folder_of(record, options, added)
+    job = Job(joined(record, folder), paths, folder, options, record.other_contents)
     planned = job.planned()  # refuses impossible settings
     if options.dry_run:
         show_plan(planned, folder, options)
         _tell_transfers(job)
         return False
     with locked(folder):
-        job = replace(job, record=_joined(record, folder, tells=True))
+        job = replace(job, record=joined(record, folder, tells=True))
         check_transfers(job.transfers(), folder, options.data, preparing)
         job, failed = _run(job)
         not_measured = _measure_elsewhere(job)
@@ -151,103 +125,13 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     return failed or not_measured
 
 
-def _data_sets(study: Study, given: str | None) -> tuple[str, ...]:
-    if given is None:
-        return study.data_sets
-    names = (name.strip() for name in given.split(","))
-    return tuple(lookup(name, study.data_sets, f"data set of {study.name}") for name in names)
-
-
-def _asked(built: Study, data_sets: Sequence[str], options: RunOptions) -> tuple[StudyRecord, tuple[str, ...]]:
-    """The record of what is asked for, and the paths of its runs; with the images that are there now."""
-    study = with_values(built.with_device(resolve_device(options.device)), options.changes)
-    renamed = {run.data.name: study.runs[path].data.name for path, run in built.items}
-    paths = selected(study, [renamed[name] for name in data_sets], options.only)
-    names = dict.fromkeys(study.runs[path].data.name for path in paths)
-    changes = {key: list(value) if isinstance(value, tuple) else value for key, value in options.changes.items()}
-    settings = {
-        "study": study,
-        "changes": changes,
-        "contents": {name: _content(name, options) for name in names},
-        "other_contents": _other_contents(study, names, options),
-        "seeds": options.seeds,
-    }
-    try:
-        return StudyRecord.model_validate(settings), paths
-    except ValidationError as error:
-        raise ValueError(one_line(error)) from None
-
-
-def _content(name: str, options: RunOptions) -> str:
-    """What a data set holds; a plan can be shown before it is there."""
-    try:
-        return find_data_set(name, options.data).content(options.data)
-    except ValueError as error:
-        if not options.dry_run:
-            raise
-        tell(f"planned without its data: {error}")
-        return ""
-
-
-def _other_contents(study: Study, data_sets: Collection[str], options: RunOptions) -> dict[str, str]:
-    """Data sets that networks are only measured on, as far as they are there: the others' cells stay empty."""
-    contents: dict[str, str] = {}
-    measured = [cell for cell in study.cells if cell.on and study.runs[cell.run].data.name in data_sets]
-    for name in dict.fromkeys(cell.on for cell in measured):
-        try:
-            contents[name] = find_data_set(name, options.data).content(options.data)
-        except ValueError as error:
-            advice = "" if name in card_names() else f" (relbench data add {name} FOLDER brings it)"
-            tell(f"nothing can be measured on {name}, so its cells stay empty: {error}{advice}")
-    return contents
-
-
-def _folder_of(record: StudyRecord, options: RunOptions, added: Mapping[str, Any]) -> Path:
-    """A study's folder: requests of other settings, devices, images, losses or protocols never share one."""
-
-    def is_another_s(folder: Path) -> bool:
-        return (folder / FILE).is_file() and record.merged(read_study(folder)) is None
-
-    study = record.study
-    name = "-".join((study.name, *study.variant.values(), *(["toy"] if study.scale == "toy" else [])))
-    identity = short_hash(record.model_dump(mode="json", exclude={"seeds", "diverged"}))
-    return own_folder(options.results, folder_name(name, {**added, **options.changes}), identity, is_another_s, tell)
-
-
-def _joined(record: StudyRecord, folder: Path, *, tells: bool = False) -> StudyRecord:
-    """With what was asked of the same study before, as far as any of it is finished.
-
-    Raises:
-        ValueError: another request has taken the folder meanwhile.
-    """
-    if not (folder / FILE).is_file():
-        return record
-    earlier = read_study(folder)
-    merged = record.merged(earlier)
-    if merged is None:
-        raise ValueError(f"{folder} was just taken by a study with other settings: run the command again")
-    tuning = tuning_plan(merged, folder / "runs")
-    others = [seed for seed in earlier.seeds if seed not in record.seeds]
-    kept = [seed for seed in others if any(_is_finished(tuning.run(path, seed), folder) for path in merged.paths)]
-    if kept and tells:
-        tell(
-            f"runs of seed {listed([str(seed) for seed in kept])} were finished before with the same settings, "
-            "and stay in the report"
-        )
-    return merged.model_copy(update={"seeds": tuple(sorted({*record.seeds, *kept}))})
-
-
-def _is_finished(run: Any, folder: Path) -> bool:
-    return run is not None and RunFolder(folder / "runs", run).row.exists()
-
-
 def _run(job: Job) -> tuple[Job, bool]:
     """Make what can be made, until nothing more is known that is not finished; returns whether a run failed, too."""
     failed: dict[str, str] = {}
     while True:
         planned = job.planned()
         runs = _without_failed([run for run in planned if isinstance(run, PlannedRun)], failed)
-        finished = all(_is_finished(run.experiment, job.folder) for run in runs)
+        finished = all(is_finished(run.experiment, job.folder) for run in runs)
         schedule = _make_runs(runs, job)
         failed |= schedule.failures
         job = _with_diverged(job, {run.name for run in runs if run.role == "tuning"} & schedule.diverged)
@@ -266,8 +150,8 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     write_record(job.record, job.folder / FILE)
     if waiting:
         jobs = job.options.jobs or jobs_for(waiting)
-        with Bars(planned, finished, jobs, out) as bars:
-            run_grid(schedule, runs, job.options.data, jobs, bars)
+        with Bars(planned, finished, jobs, out) as bars, executor_for(waiting, jobs) as executor:
+            run_grid(executor, schedule, runs, job.options.data, bars)
     return schedule
 
 
@@ -293,13 +177,13 @@ def _is_taught(job: Job) -> bool:
     """Whether a teacher is finished: a table of lines compares with it."""
     tuning = tuning_plan(job.record, job.folder / "runs")
     teachers = [path for path, run in job.record.study.items if run.role == "teacher"]
-    return any(_is_finished(tuning.run(path, seed), job.folder) for path in teachers for seed in job.record.seeds)
+    return any(is_finished(tuning.run(path, seed), job.folder) for path in teachers for seed in job.record.seeds)
 
 
 def _measure_elsewhere(job: Job) -> bool:
     """Measure finished networks on the other data sets that are there; returns whether that failed."""
     failed = False
-    ready = [spec for spec in job.transfers() if not spec.experiment or _is_finished(spec.experiment, job.folder)]
+    ready = [spec for spec in job.transfers() if not spec.experiment or is_finished(spec.experiment, job.folder)]
     waiting = [spec for spec in ready if not finished_transfer(spec, job.folder)]
     for spec in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
         try:

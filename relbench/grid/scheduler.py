@@ -15,7 +15,7 @@ from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
-from relbench.grid.executors import Executor, Failure, Job, executor_for
+from relbench.grid.executors import Executor, Failure, Job
 from relbench.locks import HeldError, lock
 from relbench.preflight import check_evaluated_images, check_runs
 from relbench.results.records import Row, refuse_other_dependencies
@@ -128,21 +128,7 @@ def prepare(
     return schedule
 
 
-def run_grid(schedule: Schedule, runs: Path, data: Path, jobs: int, watcher: Watcher) -> None:
-    """Make what waits on this machine, until nothing does.
-
-    Args:
-        schedule: from `prepare`; gets rows and failures.
-        runs: holds a folder for each run.
-        data: holds the data sets.
-        jobs: how many runs at once; 1 makes them in this process, more in processes of their own.
-        watcher: is told of starts and ends.
-    """
-    with executor_for([*schedule.waiting.values()], jobs) as executor:
-        run_on(executor, schedule, runs, data, watcher)
-
-
-def run_on(executor: Executor, schedule: Schedule, runs: Path, data: Path, watcher: Watcher) -> None:
+def run_grid(executor: Executor, schedule: Schedule, runs: Path, data: Path, watcher: Watcher) -> None:
     """Hand each run that waits to an executor as soon as it has what it builds on, until nothing waits.
 
     Args:

@@ -150,7 +150,7 @@ def test_a_run_in_this_process_ends_before_the_next_begins(tmp_path):
     schedule = Schedule.of([experiment(0), experiment(1)], tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("relbench.grid.scheduler.run", run)
-        run_grid(schedule, tmp_path, tmp_path, 1, Log())
+        run_grid(Inline(), schedule, tmp_path, tmp_path, Log())
     assert order == ["start", "begin", "end"] * 2
 
 

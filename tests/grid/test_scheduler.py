@@ -10,6 +10,7 @@ from analysis.test_summarise import make_row
 
 import relbench.grid.scheduler
 from relbench.experiment import Experiment, Term, Training
+from relbench.grid.executors import executor_for
 from relbench.grid.scheduler import Schedule, jobs_for, locked, run_grid
 from relbench.results.records import write_record
 from relbench.settings import changed
@@ -55,7 +56,8 @@ def fake_run(monkeypatch):
 def made(experiments, folder, jobs, log):
     """The schedule of a whole grid."""
     schedule = Schedule.of(experiments, folder)
-    run_grid(schedule, folder, folder / "data", jobs, log)
+    with executor_for(experiments, jobs) as executor:
+        run_grid(executor, schedule, folder, folder / "data", log)
     return schedule
 
 

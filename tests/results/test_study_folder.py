@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from relbench.analysis.results import tuning_plan
-from relbench.cli.make_study import _asked, _folder_of, _joined, _make
+from relbench.cli.job import folder_of, joined, record_of
+from relbench.cli.make_study import _make
 from relbench.cli.options import RunOptions
 from relbench.grid.plan import planned_runs
 from relbench.results.records import read_record, write_record
@@ -20,7 +21,7 @@ QUICKSTART = build_study("quickstart")
 def told(monkeypatch):
     """What the user is told of folders."""
     words = []
-    monkeypatch.setattr("relbench.cli.make_study.tell", words.append)
+    monkeypatch.setattr("relbench.cli.job.tell", words.append)
     return words
 
 
@@ -30,7 +31,7 @@ def options_of(results, data, seeds=(0,), *, dry_run=False, only=(), **changes):
 
 
 def asked(options, study=QUICKSTART):
-    record, _ = _asked(study, study.data_sets, options)
+    record, _ = record_of(study, study.data_sets, options)
     return record
 
 
@@ -41,8 +42,8 @@ def fingerprints(record, seeds=None):
 
 def begun(options, study=QUICKSTART):
     """The folder of a request, with its record; and all its runs finished, as far as their folders can tell."""
-    folder = _folder_of(asked(options, study), options, {})
-    record = _joined(asked(options, study), folder, tells=True)
+    folder = folder_of(asked(options, study), options, {})
+    record = joined(asked(options, study), folder, tells=True)
     write_record(record, folder / FILE)
     for name in fingerprints(record, options.seeds):
         (folder / "runs" / name).mkdir(parents=True, exist_ok=True)
@@ -106,7 +107,7 @@ def test_what_was_asked_for_but_not_finished_is_not_kept(tmp_path, told):
     folder = begun(options_of(tmp_path, tmp_path, (0, 1)))
     for name in fingerprints(asked(options_of(tmp_path, tmp_path, (1,)))):
         (folder / "runs" / name / "row.json").unlink()
-    record = _joined(asked(options_of(tmp_path, tmp_path, (0,))), folder, tells=True)
+    record = joined(asked(options_of(tmp_path, tmp_path, (0,))), folder, tells=True)
     assert record.seeds == (0,)
     assert told == []
 
