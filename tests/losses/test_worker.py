@@ -69,7 +69,9 @@ def test_nothing_of_it_is_executed_here():
     try_loss(described, {}, **RUN, num_classes=20)
     with pytest.raises(RuntimeError, match="in worker processes only"):
         described.build(seed=0)
-    assert not any(name.startswith("relbench_own_") and source in str(vars(sys.modules[name])) for name in sys.modules)
+    assert not any(
+        name.startswith("relbench_own_") and source in str(vars(sys.modules[name])) for name in [*sys.modules]
+    )
 
 
 @pytest.mark.usefixtures("in_a_worker")
