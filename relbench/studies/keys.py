@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from difflib import SequenceMatcher, get_close_matches
 
+from relbench.settings import FORMER_NAMES
+
 ALIASES = {  # what other libraries call a setting
     "lr": "learning_rate",
     "rate": "learning_rate",
@@ -35,6 +37,10 @@ ALIASES = {  # what other libraries call a setting
 }
 
 
+OPTIONS = {"device": "--device", "selection": "--selection", "name": "--dataset"}  # of the command, in some studies
+NAMES = {former: name for name, former in FORMER_NAMES.items()}
+
+
 def known_key(key: str, keys: Collection[str], study: str) -> str:
     """The key itself, if it is one of those known.
 
@@ -48,9 +54,27 @@ def known_key(key: str, keys: Collection[str], study: str) -> str:
     """
     if key in keys:
         return key
+    advice = _other_name(key, keys) or _option_instead(key, keys) or _alike(key, keys)
+    raise ValueError(f"unknown setting {key!r}: {advice}`relbench settings {study}` lists all settings")
+
+
+def _other_name(key: str, keys: Collection[str]) -> str:
+    """What is said of a key of an earlier version."""
+    now = ".".join(NAMES.get(part, part) for part in key.split("."))
+    return f"it is called {now} now; " if now != key and now in keys else ""
+
+
+def _option_instead(key: str, keys: Collection[str]) -> str:
+    """What is said of a setting that this study leaves to an option of the command."""
+    group, _, name = key.rpartition(".")
+    has_group = any(one.startswith(f"{group}.") for one in keys)
+    left_out = name in OPTIONS and not any(one.endswith(f".{name}") for one in keys)
+    return f"this study takes {OPTIONS[name]} instead; " if has_group and left_out else ""
+
+
+def _alike(key: str, keys: Collection[str]) -> str:
     near = nearest_keys(key, keys)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    raise ValueError(f"unknown setting {key!r}: {meant}`relbench settings {study}` lists all settings")
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def nearest_keys(key: str, keys: Collection[str]) -> list[str]:

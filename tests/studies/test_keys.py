@@ -43,3 +43,26 @@ def test_a_known_key_is_returned_and_others_never_list_all():
     assert known_key("data.size", KEYS, "quickstart") == "data.size"
     with pytest.raises(ValueError, match=r"unknown setting 'x\.y': `relbench settings quickstart` lists all settings$"):
         known_key("x.y", KEYS, "quickstart")
+
+
+@pytest.mark.parametrize(
+    ("key", "now"),
+    [
+        ("protocol.steps", "training.steps"),
+        ("protocol.watch_test", "training.log_test_metrics"),
+        ("student.watch_test", "student.log_test_metrics"),
+    ],
+)
+def test_a_key_of_an_earlier_version_is_told_its_name(key, now):
+    with pytest.raises(ValueError, match=f"^unknown setting '{key}': it is called {now} now; `relbench settings"):
+        known_key(key, KEYS, "quickstart")
+
+
+@pytest.mark.parametrize(
+    ("key", "option"),
+    [("training.device", "--device"), ("student.selection", "--selection"), ("data.name", "--dataset")],
+)
+def test_a_setting_that_is_an_option_of_the_command_is_said_to_be(key, option):
+    keys = setting_keys(build_study("rkd-table1"))
+    with pytest.raises(ValueError, match=f"^unknown setting '{key}': this study takes {option} instead; "):
+        known_key(key, keys, "rkd-table1")
