@@ -15,6 +15,11 @@ class GlyphTransform(Settings, use_attribute_docstrings=True):
     distortion: Annotated[FiniteFloat, Field(ge=0, le=2)] = 1.0
     """Glyphs: how strongly training views are distorted."""
 
+    def in_words(self, size: int) -> str:
+        """What the views of a size are, for readers."""
+        del size
+        return f"distortion {self.distortion:g}" if self.distortion else "not distorted"
+
 
 class PhotoTransform(Settings, use_attribute_docstrings=True):
     """The views of photos: resized to a square, then cropped."""
@@ -24,6 +29,14 @@ class PhotoTransform(Settings, use_attribute_docstrings=True):
     """Photos: side in pixels before the crop; null for 8/7 of `size`."""
     mirror: bool = True
     """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
+
+    def side(self, size: int) -> int:
+        """Of the square that views of a size are cut from, in pixels."""
+        return self.resize or round(size * 8 / 7)
+
+    def in_words(self, size: int) -> str:
+        """What the views of a size are, for readers."""
+        return f"centre crop of {self.side(size)} px{'' if self.mirror else '; never mirrored in training'}"
 
 
 Transform = GlyphTransform | PhotoTransform

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from relbench.data.data_set import DataSet, transform_of
 from relbench.data.datasets.added import added_names, added_set, read_added
-from relbench.data.datasets.glyphs import RENDERED
-from relbench.data.datasets.photos import PhotoSet, photo_entry, published, side_of
+from relbench.data.datasets.photos import PhotoSet, photo_entry, published
+from relbench.data.datasets.rendered import RENDERED
 from relbench.data.download.card import card_names, packaged_card
 from relbench.data.table import Progress
 from relbench.experiment import Data
 from relbench.lookup import lookup
-from relbench.transforms import GlyphTransform, PhotoTransform, Transform
+from relbench.transforms import PhotoTransform, Transform
 
 __all__ = [
     "DataSet",
@@ -78,9 +78,4 @@ def resolve_transform(data: Data) -> Transform:
 
 def shown_at(data: Data) -> str:
     """The size of test images, and what they are cut from or how they are distorted."""
-    transform = resolve_transform(data)
-    if isinstance(transform, GlyphTransform):
-        how = f"distortion {transform.distortion:g}" if transform.distortion else "not distorted"
-    else:
-        how = f"centre crop of {side_of(data)} px{'' if transform.mirror else '; never mirrored in training'}"
-    return f"{data.size} px ({how})"
+    return f"{data.size} px ({resolve_transform(data).in_words(data.size)})"

@@ -12,7 +12,7 @@ import torch
 from planned import pinned
 from tasks.nearest_mean import NearestMean, NearestMeanTask
 
-import relbench.data.datasets.glyphs
+import relbench.data.datasets.rendered
 import relbench.experiment
 import relbench.studies
 import relbench.tasks
@@ -95,7 +95,7 @@ def patterns(monkeypatch):
         load=lambda *_: source,
         counts=counts(source.table),
     )
-    monkeypatch.setitem(relbench.data.datasets.glyphs.RENDERED, "patterns", entry)
+    monkeypatch.setitem(relbench.data.datasets.rendered.RENDERED, "patterns", entry)
     monkeypatch.setitem(relbench.experiment.TASK_SETTINGS, "nearest_mean", NearestMean)
     monkeypatch.setitem(relbench.tasks.TASKS, "nearest_mean", lambda settings, _: NearestMeanTask(settings.images))
     return entry

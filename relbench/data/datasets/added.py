@@ -8,8 +8,8 @@ from typing import Annotated
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt, StringConstraints, ValidationError, field_validator
 
-from relbench.data.datasets.glyphs import RENDERED
 from relbench.data.datasets.photos import PhotoSet
+from relbench.data.datasets.rendered import RENDERED
 from relbench.data.download.card import card_names
 from relbench.data.images.decoding import Decoding
 from relbench.data.parsing.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder

@@ -51,5 +51,3 @@ TEXTURED = _data_set(
     textured_content,
     TexturedGlyphs,
 )
-RENDERED = {"glyphs": GLYPHS, "glyphs-textured": TEXTURED}
-"""The data sets that are made rather than read, by name."""

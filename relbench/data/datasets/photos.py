@@ -155,7 +155,7 @@ def photo_entry(photos: PhotoSet) -> DataSet:
 
 def side_of(data: Data) -> int:
     """Side of the square that photos are resized to before the crop: 256 for crops of 224, if nothing else is said."""
-    return transform_of(data, PhotoTransform).resize or round(data.size * 8 / 7)
+    return transform_of(data, PhotoTransform).side(data.size)
 
 
 def check_photo_settings(data: Data) -> None:
