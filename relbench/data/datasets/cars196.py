@@ -10,23 +10,18 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from relbench.data.download.card import packaged_card
 from relbench.data.parsing.annotations import (
     Found,
     Image,
     Line,
     Scan,
-    read_images,
     scan_each,
     scan_lines,
-    table_of,
     try_line,
     try_list,
 )
 from relbench.data.parsing.matlab import read_records, read_texts
-from relbench.data.parsing.missing import refuse_missing
 
 LAST_TRAIN_CLASS = 98
 WITH_LABELS = ("cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat")
@@ -47,24 +42,6 @@ PARTS = ("cars_train", "cars_test")  # of layout B
 Cars = list[tuple[str, Line]]  # of each car its folder, and the line that begins with its file and ends with its class
 
 
-def read(folder: Path) -> pd.DataFrame:
-    """Read the data set in whichever layout it lies there.
-
-    Args:
-        folder: holds the files of one layout.
-
-    Returns:
-        A checked table, lines as in the annotation (training part before test part); labels are id and name
-        ("001.AM General Hummer SUV 2000"), the same in each layout.
-
-    Raises:
-        ValueError: no layout is complete, an image is missing, or an annotation is damaged; names file and line.
-    """
-    table, place = table_of(folder, read_images(scan(folder)))
-    refuse_missing(folder, list(table["name"]), place)
-    return table
-
-
 def lists(folder: Path) -> list[Path]:
     """The files that list the images in the layout that is there, or nearly there."""
     with_labels = next((place for place in WITH_LABELS if (folder / place).exists()), WITH_LABELS[0])
@@ -77,7 +54,14 @@ def lists(folder: Path) -> list[Path]:
 
 
 def scan(folder: Path) -> Scan:
-    """The listed images, and what is wrong with the lists; a damaged .mat file is one fault."""
+    """The listed images, and what is wrong with the lists.
+
+    Images stand as in the annotation, training part before test part; labels are id and name
+    ("001.AM General Hummer SUV 2000"), the same in each layout. A damaged .mat file is one fault.
+
+    Args:
+        folder: holds the files of one layout.
+    """
     yield from try_list(_check_layout, folder)
     yield from SCANS[_nearest(folder)](folder)
 

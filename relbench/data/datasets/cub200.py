@@ -8,41 +8,19 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-import pandas as pd
-
 from relbench.data.parsing.annotations import (
     Found,
     Image,
     Line,
     Scan,
     check_numbering,
-    read_images,
     scan_each,
     scan_lines,
-    table_of,
     try_list,
 )
-from relbench.data.parsing.missing import refuse_missing
 
 ROOT = "CUB_200_2011"
 LAST_TRAIN_CLASS = 100
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """Read the unpacked archive.
-
-    Args:
-        folder: holds `CUB_200_2011`.
-
-    Returns:
-        A checked table, lines as in `images.txt`; labels are as in `classes.txt` ("001.Black_footed_Albatross").
-
-    Raises:
-        ValueError: a file or image is missing, or the files contradict each other; names file and line.
-    """
-    table, place = table_of(folder, read_images(scan(folder)))
-    refuse_missing(folder, list(table["name"]), place)
-    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -51,7 +29,13 @@ def lists(folder: Path) -> list[Path]:
 
 
 def scan(folder: Path) -> Scan:
-    """The listed images, and what is wrong with the lists."""
+    """The listed images, and what is wrong with the lists.
+
+    Images stand as in `images.txt`; labels are as in `classes.txt` ("001.Black_footed_Albatross").
+
+    Args:
+        folder: holds `CUB_200_2011`.
+    """
     root = folder / ROOT
     images = yield from _numbered(root / "images.txt", lambda line: line.path(1))
     classes = yield from _numbered(root / "classes.txt", lambda line: line.fields[1])

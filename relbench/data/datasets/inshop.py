@@ -8,42 +8,20 @@ import re
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from relbench.data.parsing.annotations import (
     Image,
     Line,
     Scan,
     check_header,
-    read_images,
     scan_each,
     scan_lines,
-    table_of,
     try_list,
 )
-from relbench.data.parsing.missing import refuse_missing
 
 LIST = "Eval/list_eval_partition.txt"
 HEADER = ("image_name", "item_id", "evaluation_status")
 ROOTS = ("Img/", "")  # where the list's `img/...` lies: in the published folder, or unpacked beside `Eval`
 STATUS = ("train", "query", "gallery")
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """Read the data set.
-
-    Args:
-        folder: holds `Eval/list_eval_partition.txt` and the images, as `Img/img` or as `img`.
-
-    Returns:
-        A checked table with `query` and `gallery`, lines as in the list; labels are the item ids ("id_00000001").
-
-    Raises:
-        ValueError: the list or an image is missing, or the list is damaged; names file and line.
-    """
-    table, place = table_of(folder, read_images(scan(folder)))
-    refuse_missing(folder, list(table["name"]), place)
-    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -52,7 +30,13 @@ def lists(folder: Path) -> list[Path]:
 
 
 def scan(folder: Path) -> Scan:
-    """The listed images, and what is wrong with the list."""
+    """The listed images, and what is wrong with the list.
+
+    Images are query or gallery, and stand as in the list; labels are the item ids ("id_00000001").
+
+    Args:
+        folder: holds `Eval/list_eval_partition.txt` and the images, as `Img/img` or as `img`.
+    """
     lines = yield from scan_lines(folder / LIST)  # the number of images, the header, and a line for each image
     yield from try_list(check_header, lines, 1, HEADER)
     below = yield from scan_each(lines[2:], lambda line: line.expect(len(HEADER)))

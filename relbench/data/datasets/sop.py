@@ -6,42 +6,20 @@ Split as in the authors' lists: class ids up to 11318 train, the others test. Cl
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from relbench.data.parsing.annotations import (
     Image,
     Line,
     Scan,
     check_header,
     check_numbering,
-    read_images,
     scan_each,
     scan_lines,
-    table_of,
     try_list,
 )
-from relbench.data.parsing.missing import refuse_missing
 
 ROOT = "Stanford_Online_Products"
 HEADER = ("image_id", "class_id", "super_class_id", "path")
 LAST_TRAIN_CLASS = 11318
-
-
-def read(folder: Path) -> pd.DataFrame:
-    """Read the unpacked archive.
-
-    Args:
-        folder: holds `Stanford_Online_Products`.
-
-    Returns:
-        A checked table, lines as in `Ebay_train.txt`, then as in `Ebay_test.txt`; labels are the class ids ("1").
-
-    Raises:
-        ValueError: a file or image is missing, or a list is damaged; names file and line.
-    """
-    table, place = table_of(folder, read_images(scan(folder)))
-    refuse_missing(folder, list(table["name"]), place)
-    return table
 
 
 def lists(folder: Path) -> list[Path]:
@@ -50,7 +28,13 @@ def lists(folder: Path) -> list[Path]:
 
 
 def scan(folder: Path) -> Scan:
-    """The listed images, and what is wrong with the lists."""
+    """The listed images, and what is wrong with the lists.
+
+    Images stand as in `Ebay_train.txt`, then as in `Ebay_test.txt`; labels are the class ids ("1").
+
+    Args:
+        folder: holds `Stanford_Online_Products`.
+    """
     for file, split in zip(lists(folder), ("train", "test"), strict=True):
         lines = yield from scan_lines(file)
         yield from try_list(check_header, lines, 0, HEADER)

@@ -13,7 +13,7 @@ from typing import NamedTuple, ParamSpec, Self, TypeVar
 
 import pandas as pd
 
-from relbench.data.parsing.missing import Place
+from relbench.data.parsing.missing import Place, refuse_missing
 from relbench.data.table import COLUMNS, ROLES, checked
 from relbench.files import read_regular
 
@@ -211,6 +211,21 @@ def read_images(scan: Scan) -> list[Image]:
             raise ValueError(found.words)
         images.append(found)
     return images
+
+
+def read_table(scan: Callable[[Path], Scan], folder: Path) -> pd.DataFrame:
+    """The checked table of a data set.
+
+    Args:
+        scan: that of its lists.
+        folder: it lies there.
+
+    Raises:
+        ValueError: a list or an image is missing, or a list is damaged; names file and line.
+    """
+    table, place = table_of(folder, read_images(scan(folder)))
+    refuse_missing(folder, list(table["name"]), place)
+    return table
 
 
 @dataclass(frozen=True)

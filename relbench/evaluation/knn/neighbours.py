@@ -25,7 +25,8 @@ from relbench.evaluation.knn.approximate import (
     key_blocks,
     multiplier,
 )
-from relbench.evaluation.knn.order import Distinct, exact_columns, key_limit, select
+from relbench.evaluation.knn.distinct import Distinct
+from relbench.evaluation.knn.order import exact_columns, key_limit, select
 from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, check_points
 
 Result = TypeVar("Result")

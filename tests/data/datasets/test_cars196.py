@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -23,7 +24,10 @@ from data.damage import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.cars196 import read
+from relbench.data.datasets.cars196 import scan
+from relbench.data.parsing.annotations import read_table
+
+read = partial(read_table, scan)
 
 LAYOUTS = ("cars196-A", "cars196-B", "cars196-B-inside", "cars196-C")
 

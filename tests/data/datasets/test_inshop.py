@@ -1,6 +1,7 @@
 """In-Shop Clothes: split, query and gallery, and what is refused."""
 
 import re
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -20,8 +21,11 @@ from data.damage import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.inshop import read
+from relbench.data.datasets.inshop import scan
+from relbench.data.parsing.annotations import read_table
 from relbench.data.table import counts
+
+read = partial(read_table, scan)
 
 LIST = "Eval/list_eval_partition.txt"
 

@@ -1,6 +1,7 @@
 """Stanford Online Products: the split, and what is refused."""
 
 import re
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -20,7 +21,10 @@ from data.damage import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.sop import read
+from relbench.data.datasets.sop import scan
+from relbench.data.parsing.annotations import read_table
+
+read = partial(read_table, scan)
 
 LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
 
