@@ -4,7 +4,7 @@ All of it is of one seed, the first that the teacher and the best student both h
 give the row's counts again, class by class. What is not there is left out, and the summary says so.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,63 +13,30 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from relbench.analysis.images import Distances, Example, Examples, Image, Neighbour, Outcomes, Share, Spread
+from relbench.analysis.embeddings import (
+    ADVICE,
+    REMEDY,
+    Integers,
+    KeptRun,
+    Network,
+    distances_or_why,
+    network_of,
+    refuse_other_images,
+)
+from relbench.analysis.images import Distances, Example, Examples, Image, Neighbour, Outcomes
 from relbench.analysis.methods import Method
 from relbench.analysis.summarise import BOOTSTRAP_SEED
 from relbench.analysis.summary import Summary
-from relbench.counts import Counts
 from relbench.data import Progress, find_data_set
 from relbench.data.table import ImageSource, class_names, indices_of
-from relbench.evaluation import PairDistances, nearest, pair_distances
-from relbench.evaluation.knn.points import check_points
-from relbench.evaluation.retrieval import check_labels
 from relbench.plain_text import listed
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
 from relbench.tasks import find_task
 
-NEIGHBOURS = 4  # shown of each network
 EXAMPLES = 6  # of each kind
-PAIRS = 100_000  # of each kind; all where there are fewer
 NETWORKS = 6  # whose distances are shown at most
-BINS = 60
 NO_QUERIES = "Queries and their neighbours are not shown: the task does not judge an image by its nearest neighbour."
-SHOWN = 0.999  # of the pairs of each kind and network lie inside the bins
-ADVICE = "run the study again in another results folder to get it, or put the file back"
-REMEDY = "delete it for a report without it; delete row.json beside it too, and running the study again restores both"
-
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class _Run:
-    """A run that is to be shown."""
-
-    label: str
-    row: Row
-    folder: RunFolder
-
-    @property
-    def path(self) -> Path:
-        """Of its embeddings."""
-        return self.folder.embeddings
-
-
-@dataclass(frozen=True)
-class _Network:
-    """What a run's embeddings say; they themselves are let go of."""
-
-    run: _Run
-    names: NDArray[np.str_]  # (images,)
-    labels: NDArray[np.str_]  # (images,)
-    query: Integers  # (queries,) their indices
-    neighbours: Integers  # (queries, k) images
-    pairs: PairDistances | None  # None where all images are of one class
-
-    @property
-    def right(self) -> NDArray[np.bool_]:
-        """(queries, k) which neighbours are of the query's class."""
-        return np.asarray(self.labels[self.neighbours] == self.labels[self.query][:, None])
 
 
 def with_examples(summary: Summary, results: Path, data_folder: Path, progress: Progress = iter) -> Summary:
@@ -89,12 +56,12 @@ def with_examples(summary: Summary, results: Path, data_folder: Path, progress: 
         return summary.replaced(missing=(*summary.missing, NO_QUERIES))
     best = summary.best_student or teacher
     runs = _runs(_chosen(summary, best), _first_seed(teacher, best), results)
-    networks = {run.label: _network(run) for run in runs if run.path.exists()}
-    _refuse_other_images(list(networks.values()))
+    networks = {run.label: network_of(run) for run in runs if run.path.exists()}
+    refuse_other_images(list(networks.values()))
     absent = {run.label: str(run.path.relative_to(results)) for run in runs if run.label not in networks}
     load = partial(_load, data_folder=data_folder, progress=progress)
     examples = _examples_or_why(networks, absent, (teacher.label, best.label), load)
-    distances = _distances_or_why(list(networks.values()))
+    distances = distances_or_why(list(networks.values()))
     return summary.replaced(
         examples=None if isinstance(examples, str) else examples,
         distances=None if isinstance(distances, str) else distances,
@@ -126,67 +93,13 @@ def _chosen(summary: Summary, best: Method) -> list[Method]:
     return [method for method in summary.methods if method.label in labels]
 
 
-def _runs(methods: Sequence[Method], seed: int, results: Path) -> list[_Run]:
+def _runs(methods: Sequence[Method], seed: int, results: Path) -> list[KeptRun]:
     rows = [(method.label, row) for method in methods for row in method.rows if row.experiment.seed == seed]
-    return [_Run(label, row, RunFolder(results / "runs", row.experiment)) for label, row in rows]
-
-
-def _network(run: _Run) -> _Network:
-    try:
-        return _searched(run)
-    except (ValueError, TypeError) as error:
-        raise ValueError(
-            f"{run.path} is not what the row of {run.label!r} was measured on ({error}): {REMEDY}"
-        ) from None
-
-
-def _searched(run: _Run) -> _Network:
-    stored = run.folder.stored()
-    asking, found = stored.masks.get("query"), stored.masks.get("gallery")
-    points = check_points(stored.embeddings, asking, found)
-    labels, names = (_texts(values, len(points.rows)) for values in (stored.labels, stored.names))
-    k = min(NEIGHBOURS, int(points.others.min()))
-    classes = np.unique(labels[np.union1d(points.query, points.gallery)])
-    generator = np.random.default_rng(BOOTSTRAP_SEED)
-    pairs = (
-        pair_distances(stored.embeddings, labels, most=PAIRS, generator=generator, query=asking, gallery=found)
-        if len(classes) > 1
-        else None
-    )
-    device = run.row.experiment.training.device if torch.cuda.is_available() else "cpu"
-    neighbours = nearest(torch.from_numpy(points.rows).to(device), k, query=asking, gallery=found)
-    network = _Network(run, names, labels, points.query, neighbours, pairs)
-    counts = Counts.of(network.labels[network.query], network.right[:, 0])
-    if counts != run.row.counts:
-        raise ValueError(
-            f"{_right(counts)} find their class, by the row {_right(run.row.counts)}, or as many in other classes"
-        )
-    return network
-
-
-def _texts(values: NDArray[np.str_] | None, count: int) -> NDArray[np.str_]:
-    if values is None or values.dtype.kind != "U":
-        raise ValueError("its labels or names are missing, or are not text")
-    return np.asarray(check_labels(values, count))
-
-
-def _right(counts: Counts) -> str:
-    return f"{sum(counts.correct)} of {sum(counts.trials)} queries"
-
-
-def _refuse_other_images(networks: Sequence[_Network]) -> None:
-    """Rows of the same data must have kept the same images, in one order: a query is known by its place."""
-    for network in networks[1:]:
-        for what in ("names", "labels", "query"):
-            if not np.array_equal(getattr(network, what), getattr(networks[0], what)):
-                raise ValueError(
-                    f"{network.run.path} does not have the {what} of {networks[0].run.path}, though both rows are of "
-                    f"the same data; of the one that was changed: {REMEDY}"
-                )
+    return [KeptRun(label, row, RunFolder(results / "runs", row.experiment)) for label, row in rows]
 
 
 def _examples_or_why(
-    networks: Mapping[str, _Network],
+    networks: Mapping[str, Network],
     absent: Mapping[str, str],
     labels: tuple[str, str],
     load: Callable[[Row], "_Source"],
@@ -239,7 +152,7 @@ def _load(row: Row, data_folder: Path, progress: Progress) -> _Source:
     return _Source(images, lambda label: shown.get(label) or data_set.class_name(label))
 
 
-def _examples(teacher: _Network, student: _Network, source: _Source) -> Examples:
+def _examples(teacher: Network, student: Network, source: _Source) -> Examples:
     by_teacher, by_student = teacher.right[:, 0], student.right[:, 0]
     counts = [int(np.sum(kind)) for kind in _kinds(by_teacher, by_student)]
     _, fixed, broken, _ = _kinds(by_teacher, by_student)
@@ -273,7 +186,7 @@ def _drawn(candidates: Integers, labels: NDArray[np.str_], generator: np.random.
     return np.concatenate([order[first], np.delete(order, first)])[:EXAMPLES]
 
 
-def _images(queries: Integers, teacher: _Network, student: _Network, source: _Source) -> dict[int, Image]:
+def _images(queries: Integers, teacher: Network, student: Network, source: _Source) -> dict[int, Image]:
     """All images of these queries' examples, by number."""
     if not np.array_equal(source.images.table["name"].to_numpy(dtype=str)[source.indices], teacher.names):
         raise ValueError(f"{teacher.run.path} names other images than the data set's test classes have: {REMEDY}")
@@ -297,7 +210,7 @@ def _pixels(batch: torch.Tensor) -> NDArray[np.uint8]:
     return whole.permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def _example(query: int, teacher: _Network, student: _Network, images: Mapping[int, Image]) -> Example:
+def _example(query: int, teacher: Network, student: Network, images: Mapping[int, Image]) -> Example:
     found = [
         tuple(
             Neighbour(images[number], bool(right))
@@ -306,32 +219,3 @@ def _example(query: int, teacher: _Network, student: _Network, images: Mapping[i
         for network in (teacher, student)
     ]
     return Example(images[int(teacher.query[query])], *found)
-
-
-def _distances_or_why(networks: Sequence[_Network]) -> Distances | str:
-    pairs = {network.run.label: network.pairs for network in networks if network.pairs}
-    if not networks:
-        return f"no embeddings are kept beside the rows; {ADVICE}"
-    if not pairs:
-        return "all test images are of one class"
-    first = next(iter(pairs.values()))
-    edges = np.linspace(0, _furthest(pairs.values()), BINS + 1)
-    return Distances(
-        seed=networks[0].run.row.experiment.seed,
-        edges=tuple(edges.tolist()),
-        same=Share(len(first.same), first.same_count),
-        other=Share(len(first.other), first.other_count),
-        spreads=tuple(
-            Spread(label, _density(each.same, edges), _density(each.other, edges), each.separation)
-            for label, each in pairs.items()
-        ),
-    )
-
-
-def _furthest(pairs: Iterable[PairDistances]) -> float:
-    """Where the last bin ends; 1 where all distances are 0."""
-    return max(float(np.quantile(values, SHOWN)) for each in pairs for values in (each.same, each.other)) or 1.0
-
-
-def _density(distances: NDArray[np.float64], edges: NDArray[np.float64]) -> tuple[float, ...]:
-    return tuple((np.histogram(distances, edges)[0] / (len(distances) * np.diff(edges))).tolist())

@@ -4,7 +4,6 @@ from relbench.counts import Counts
 from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
-    QueryResults,
     means,
     query_results,
     recall_by_class,
@@ -16,7 +15,6 @@ from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
 __all__ = [
     "Counts",
     "PairDistances",
-    "QueryResults",
     "Stored",
     "claimed_sides",
     "compare",

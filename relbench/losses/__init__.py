@@ -12,13 +12,12 @@ from relbench.lookup import lookup
 from relbench.losses.classification import cross_entropy, probe
 from relbench.losses.entry import Loss, inputs_of, options_of, pure_loss
 from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
-from relbench.losses.inputs import INPUTS, NEEDS, Batch, Shapes, TeacherOutputs, made_up_batch
+from relbench.losses.inputs import INPUTS, NEEDS, Batch, Shapes, made_up_batch
 from relbench.losses.logits import hinton_kd
 from relbench.losses.pml import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
 from relbench.losses.ranking import check_ranking, hard_darkrank
 from relbench.losses.refilled import (
     REFILLED_PRESETS,
-    RefilledPreset,
     class_centres,
     refilled_classifier,
     refilled_embedding,
@@ -47,9 +46,7 @@ __all__ = [
     "FitNet",
     "Loss",
     "MetricLearningLoss",
-    "RefilledPreset",
     "Shapes",
-    "TeacherOutputs",
     "attention_transfer",
     "class_centres",
     "correlation_congruence",

@@ -147,10 +147,6 @@ class Study(Settings):
         tuned = self.runs[path].tuned_with or path
         return tuned, self.runs[tuned].rates
 
-    def taught_by(self, path: str) -> list[str]:
-        """Paths of the runs that a run teaches."""
-        return [other for other, run in self.runs.items() if run.teacher == path]
-
     def with_device(self, device: Literal["cpu", "cuda"]) -> "Study":
         """A copy that runs on a device."""
         runs = {path: changed(run, {"training": changed(run.training, {"device": device})}) for path, run in self.items}

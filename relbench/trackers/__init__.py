@@ -1,5 +1,5 @@
 """What a run tells while it goes on: into its folder, from where everybody who shows it reads."""
 
-from relbench.trackers.tracker import FolderTracker, Phase, Silent, Status, Tracker, clear, read
+from relbench.trackers.tracker import FolderTracker, Silent, Tracker, clear, read
 
-__all__ = ["FolderTracker", "Phase", "Silent", "Status", "Tracker", "clear", "read"]
+__all__ = ["FolderTracker", "Silent", "Tracker", "clear", "read"]
