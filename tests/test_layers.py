@@ -1,6 +1,7 @@
 """Imports point one way: from a higher layer to a lower one, and never between folders of the same layer."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,24 @@ def test_imports_point_down(module, target, path):
 
 def test_each_exception_is_used():
     assert {(module, target) for module, target, _ in arrows()} >= INSIDE_A_LAYER
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Files of relbench that a file imports by name: a folder's `__init__` only for what stands in it."""
+    found: set[Path] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("relbench"):
+            source = PACKAGE.parent.joinpath(*(node.module or "").split("."))
+            for name in (alias.name for alias in node.names):
+                places = [source / f"{name}.py", source / name / "__init__.py", source.with_suffix(".py")]
+                found.add(next((place for place in places if place.exists()), source / "__init__.py"))
+    return found
+
+
+def test_no_file_imports_itself_in_a_circle():
+    files = {path: imported_files(path) for path in PACKAGE.rglob("*.py")}
+    assert sum(map(len, files.values())) > len(files)
+    assert set(TopologicalSorter(files).static_order()) == set(files)  # a circle is an error that names it
 
 
 def test_no_module_without_a_name():

@@ -120,7 +120,7 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
     """Check a data set: checksums, table, counts, and every image decoded."""
     with errors_as_one_line():
         from relbench.data.datasets.added import notes, read_added
-        from relbench.data.download.verify import faults
+        from relbench.data.verify import faults
 
         photos, card = _find(name, root)
         found, count = faults(photos, card, root, usable_cores(), lambda paths: bar(paths, "decoding"))

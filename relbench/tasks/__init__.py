@@ -3,128 +3,16 @@
 Nothing else asks which task a run has: whoever needs to know something of it asks `find_task`.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
-from relbench.counts import Counts
-from relbench.experiment import Net, TaskSettings, Training
+from relbench.experiment import TaskSettings
+from relbench.tasks.task import Model, Task
 
 if TYPE_CHECKING:  # settings and rows are read without these
-    import numpy as np
-    import pandas as pd
-    import torch
-    from numpy.typing import NDArray
-
     from relbench.data import DataSet
-    from relbench.data.table import ImageSource
 
-
-@dataclass(frozen=True)
-class Model:
-    """A network that is to be measured.
-
-    Attributes:
-        network: from images to embeddings, on the device.
-        device: where it is.
-        head: from embeddings to logits; None where none was trained along.
-    """
-
-    network: "torch.nn.Module"
-    device: "torch.device"
-    head: "torch.nn.Module | None" = None
-
-
-@dataclass(frozen=True)
-class Measured:
-    """The result of measuring a network on a split.
-
-    Attributes:
-        embeddings: (images, dim), in the order of the table's indices.
-        metrics: by name; shares in [0, 1], the only unit that summaries and reports know.
-        counts: of the primary metric.
-    """
-
-    embeddings: "NDArray[np.float32]"
-    metrics: dict[str, float]
-    counts: Counts
-
-
-class Task(Protocol):
-    """What the engine and the reports need to know of a task.
-
-    Attributes:
-        primary: the metric that models are compared by, and that a step or a learning rate is chosen by: a share of
-            trials, the higher the better.
-        trial: what is right or wrong, in the words of a report.
-        group: what the trials of a group of `Counts` have in common, likewise.
-        has_head: whether a head is trained along even where no loss takes its logits.
-        by_neighbours: whether a trial is right if the nearest other test image is of its class, so that a report can
-            show what was found.
-        growth: the power of the number of images that the time of scoring grows with.
-    """
-
-    primary: str
-    trial: str
-    group: str
-    has_head: bool
-    by_neighbours: bool
-    growth: int
-
-    def check(self, table: "pd.DataFrame") -> None:
-        """Refuse a table of images that the task can't be trained or measured on.
-
-        Raises:
-            ValueError: its splits do not promise what the task needs, or it has too few images or classes.
-        """
-        ...
-
-    def sampler(
-        self, labels: "torch.Tensor", generator: "torch.Generator", done: int, training: Training
-    ) -> "Iterable[torch.Tensor]":
-        """Endless batches: positions of training images among those given.
-
-        A training that goes on later must see the batches that would have come next. Of what was before it has the
-        state of the generator and the number of batches, and no more: what spans batches, such as the order of an
-        epoch, follows from the generator's seed and that number.
-
-        Args:
-            labels: class numbers of the training images.
-            generator: of all random numbers, in the state that the last batch left it in.
-            done: the number of batches that were drawn before.
-            training: the settings that a batch follows from.
-
-        Raises:
-            ValueError: there are fewer classes or images than a batch needs.
-        """
-        ...
-
-    def head(self, net: Net, classes: int, seed: int) -> "torch.nn.Module":
-        """A new head, from embeddings to logits of the training classes; built where a loss or the task needs it."""
-        ...
-
-    def evaluate(self, model: Model, source: "ImageSource", split: str) -> Measured:
-        """Measure a network on the images of a split.
-
-        All metrics are measured on the test split; on the validation split the primary one is enough.
-
-        Raises:
-            ValueError: it can't be measured.
-        """
-        ...
-
-    def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
-        """What can't be in metrics that are read from a file.
-
-        Args:
-            metrics: by name.
-            counts: of the primary metric; None where they were not kept.
-        """
-        ...
-
-    def rehearse(self, dim: int, images: int, device: "torch.device") -> None:
-        """Score made-up embeddings, for whoever wants to know how long that takes."""
-        ...
+__all__ = ["TASKS", "Model", "Task", "find_task"]
 
 
 def _retrieval(settings: TaskSettings, data_set: "DataSet | None") -> Task:
@@ -146,10 +34,3 @@ def find_task(settings: TaskSettings, data_set: "DataSet | None" = None) -> Task
         data_set: whose images are looked at: it says what is usual there. None where no image is looked at.
     """
     return TASKS[settings.kind](settings, data_set)
-
-
-def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:
-    """Which numbers are not in [0, 1]."""
-    for name, value in metrics.items():
-        if not 0 <= value <= 1:
-            yield f"{name} = {value} is not in [0, 1]"

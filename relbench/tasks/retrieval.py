@@ -15,7 +15,7 @@ from relbench.data.table import ImageSource, check_classes, indices_of, roles_of
 from relbench.evaluation import means, query_results, recall_by_class, retrieval_metrics
 from relbench.experiment import Net, Training
 from relbench.models import Classifier, build_classifier, embed
-from relbench.tasks import Measured, Model, not_shares
+from relbench.tasks.task import Measured, Model, not_shares
 
 
 @dataclass(frozen=True)

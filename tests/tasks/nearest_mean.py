@@ -15,7 +15,7 @@ from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import check_classes, indices_of, labels_of
 from relbench.experiment import TaskSettings
 from relbench.models import embed
-from relbench.tasks import Measured, not_shares
+from relbench.tasks.task import Measured, not_shares
 
 
 class NearestMean(TaskSettings):

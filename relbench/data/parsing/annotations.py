@@ -228,50 +228,6 @@ def read_table(scan: Callable[[Path], Scan], folder: Path) -> pd.DataFrame:
     return table
 
 
-@dataclass(frozen=True)
-class Survey:
-    """What lists or a table say, read to their ends whatever is wrong with them: to name every fault.
-
-    Attributes:
-        faults: one line for each.
-        images: name and place of each image that is named.
-        table: the checked table, where nothing is wrong; whether the images are there has not been looked at.
-    """
-
-    faults: list[str]
-    images: list[tuple[str, str]]
-    table: pd.DataFrame | None = None
-
-
-def survey(folder: Path, scan: Scan, *, complete: bool = True) -> Survey:
-    """All that is wrong with lists, and all images that they name.
-
-    Args:
-        folder: what the names are relative to.
-        scan: of the lists.
-        complete: all lists are there. Otherwise contradictions between them say nothing.
-    """
-    images: list[Image] = []
-    faults: list[str] = []
-    for found in scan:
-        if isinstance(found, Image):
-            images.append(found)
-        elif found.of_line or (complete and not faults):
-            faults.append(found.words)
-    named = [(image.name, image.line.place) for image in images]
-    if faults or not complete:
-        return Survey(faults, named)
-    return checked_survey(named, lambda: table_of(folder, images)[0])
-
-
-def checked_survey(images: list[tuple[str, str]], table: Callable[[], pd.DataFrame]) -> Survey:
-    """The survey of images that were read without a fault, and whose table may still be refused."""
-    try:
-        return Survey([], images, table())
-    except ValueError as error:
-        return Survey([str(error)], images)
-
-
 def check_header(lines: Sequence[Line | None], at: int, header: tuple[str, ...]) -> None:
     """Refuse lines of a file without its header, or with nothing below.
 

@@ -7,8 +7,9 @@ from pathlib import Path, PurePosixPath
 
 import pandas as pd
 
-from relbench.data.parsing.annotations import Survey, checked_survey, text_lines
+from relbench.data.parsing.annotations import text_lines
 from relbench.data.parsing.missing import Place, refuse_missing
+from relbench.data.parsing.survey import Survey, checked_survey
 from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, checked
 from relbench.files import check_memory, open_regular
 from relbench.lookup import meant

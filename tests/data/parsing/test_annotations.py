@@ -14,12 +14,12 @@ from relbench.data.parsing.annotations import (
     read_images,
     scan_each,
     scan_lines,
-    survey,
     table_of,
     try_line,
     try_list,
 )
 from relbench.data.parsing.missing import refuse_missing
+from relbench.data.parsing.survey import survey
 
 
 def lines(folder, content, separator=None):

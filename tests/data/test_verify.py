@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.data.datasets.photos import READERS
-from relbench.data.parsing.annotations import survey
+from relbench.data.parsing.survey import survey
 
 LAYOUTS = ["cub200", "sop", "inshop", "cars196-A", "cars196-C"]
 

@@ -13,10 +13,10 @@ from relbench.data.datasets.photos import READERS, PhotoSet, check_published_cou
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
 from relbench.data.images.photos import undecodable
-from relbench.data.parsing.annotations import Survey, survey
 from relbench.data.parsing.class_folders import IMAGES, read_image_folder
 from relbench.data.parsing.image_table import survey_table
 from relbench.data.parsing.missing import missing_images
+from relbench.data.parsing.survey import Survey, survey
 
 Paths = Callable[[Iterable[Path]], Iterable[Path]]
 
