@@ -42,7 +42,7 @@ def end_at_once() -> NoReturn:
 
 
 def how_ended(exit_code: int | None) -> str:
-    """Why a process that was at work is gone."""
+    """The reason why a process that was at work is gone."""
     if exit_code == -signal.SIGKILL:
         return f"its process was killed, perhaps for lack of memory: {ADVICE}"
     how = signal.Signals(-exit_code).name if exit_code and exit_code < 0 else f"exit code {exit_code}"

@@ -29,7 +29,7 @@ from relbench.tasks import Model, find_task
 
 
 class TransferSpec(Settings):
-    """Which network is to be measured on which images: all that can change what comes out.
+    """A measurement to make: which network on which images, with all that can change what comes out.
 
     It is measured in float32, whatever it was trained in.
     """
@@ -53,7 +53,7 @@ class TransferSpec(Settings):
 
     @classmethod
     def of(cls, experiment: Experiment, data: Data) -> Self:
-        """What asks for the network of a run on other images, on the device where it was trained."""
+        """The specification for the network of a run on other images, on the device where it was trained."""
         training = experiment.training
         return cls(
             experiment=experiment,
@@ -77,7 +77,7 @@ class TransferSpec(Settings):
 
 
 class Transfer(Result):
-    """What a network gave on another data set."""
+    """The measurement of a network on another data set."""
 
     asked: TransferSpec
     data_hash: str  # as in a row

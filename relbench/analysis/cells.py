@@ -14,7 +14,7 @@ Answer = Literal["holds", "does not", "not enough runs"]
 
 @dataclass(frozen=True)
 class Ours:
-    """What we measured for a number, under one rule of selection."""
+    """Our values for a number, under one rule of selection."""
 
     values: tuple[float, ...]  # by seed, in [0, 1]
     seeds: tuple[int, ...]

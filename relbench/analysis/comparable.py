@@ -1,4 +1,4 @@
-"""What a table claims of its rows, and the refusal of rows that break the claim.
+"""The claims of a table about its rows, and the refusal of rows that break them.
 
 - All rows answer for the same task and the same images, shown alike.
 - Rows of a method differ in nothing but the seed, their teacher's included.
@@ -19,7 +19,7 @@ GROUPS = ("data", "net", "training")
 
 
 def settings(experiment: Experiment) -> dict[str, str]:
-    """Everything but the seed, by dotted name, written as `--set` takes it.
+    """All settings but the seed, by dotted name, written as `--set` takes it.
 
     A teacher's begin with "teacher.", those of a first stage with "initialized_from."; steps are those of all stages.
     """

@@ -29,7 +29,7 @@ RETRIEVAL = Retrieval()
 
 
 class FloorSettings(Settings):
-    """What is measured on which test images: all that can change what comes out."""
+    """A floor to measure: all settings that can change its metrics."""
 
     data: Data
     task: TaskField = RETRIEVAL
@@ -48,7 +48,7 @@ class FloorSettings(Settings):
 
 
 class MeasuredFloor(Result):
-    """What was measured."""
+    """A floor that was measured."""
 
     settings: FloorSettings
     data_hash: str  # as in a row
@@ -64,7 +64,7 @@ def floors_of(data: Data, net: Net, seeds: Sequence[int], task: TaskSettings = R
 
 
 def finished_floor(settings: FloorSettings, folder: Path) -> MeasuredFloor | None:
-    """What was measured, if it was.
+    """The measured floor, if there is one.
 
     Args:
         settings: what is asked for.

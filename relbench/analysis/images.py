@@ -57,7 +57,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Spread:
-    """How the distances of a network's pairs are spread, in units of their mean."""
+    """The distribution of the distances of a network's pairs, in units of their mean."""
 
     label: str
     same: tuple[float, ...]  # density in each bin, of pairs of one class
@@ -67,7 +67,7 @@ class Spread:
 
 @dataclass(frozen=True)
 class Share:
-    """How many pairs were measured, and how many there are."""
+    """The number of pairs measured, and of all pairs."""
 
     measured: int
     total: int

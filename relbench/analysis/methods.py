@@ -36,7 +36,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Floor:
-    """What is reached without training: a line of the table that makes no claim and gets no verdict."""
+    """A line of the table for what is reached without training; it makes no claim and gets no verdict."""
 
     label: str
     net: str  # as in the table; "" for none

@@ -1,4 +1,4 @@
-"""What a report shows of single test images and of pairs of them, from what each run keeps and from the data set.
+"""Single test images and pairs of them that a report shows, from what each run keeps and from the data set.
 
 All of it is of one seed, the first that the teacher and the best student both have. Embeddings are believed once they
 give the row's counts again, class by class. What is not there is left out, and the summary says so.

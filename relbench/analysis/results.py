@@ -1,4 +1,4 @@
-"""What is finished of a study, found in its folder by the names of its runs: so that no other row can get in."""
+"""Finished results of a study, found in its folder by the names of its runs, so that no other row can get in."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ Measured = tuple[int, Mapping[str, float]]  # step, metrics
 
 @dataclass(frozen=True)
 class Results:
-    """What is finished of a study.
+    """The finished results of a study.
 
     Attributes:
         rows: by path and seed.
@@ -37,7 +37,7 @@ class Results:
     floors: Mapping[str, tuple[MeasuredFloor, ...]] = field(default_factory=dict)
 
     def metrics_at(self, cell: Cell, seed: int, rule: Selection) -> Measured | None:
-        """What answers to a cell, under a rule of selection; None where nothing does."""
+        """The step and the metrics for a cell, under a rule of selection; None where there are none."""
         if cell.on:
             found = self.transfers.get((cell.key, seed)) if rule == "last" else None
             trained = found.asked.experiment if found else None
@@ -47,7 +47,7 @@ class Results:
 
 
 def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:
-    """What is known of a study's runs by what is finished in a folder of runs."""
+    """The tuning plan of a study, from the finished runs in a folder."""
 
     def finished(run: Experiment) -> Row | None:
         return RunFolder(runs, run).finished()
@@ -56,7 +56,7 @@ def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:
 
 
 def read_results(record: StudyRecord, folder: Path) -> Results:
-    """What is finished in a study's folder.
+    """The finished results in a study's folder.
 
     Raises:
         ValueError: a row is damaged, was built on other weights than those that are there, or is of other images.

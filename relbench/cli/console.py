@@ -1,4 +1,4 @@
-"""What all commands have in common: where they print, how they end."""
+"""Output and exit codes of all commands."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""What a command would do: how many runs, in what state, and what they would take; each of them, if asked for."""
+"""Dry runs: the number of runs that a command would make, their states, time and disk; each of them, if asked for."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ LATER = "runs whose learning rate is chosen later"
 
 @dataclass(frozen=True)
 class State:
-    """How far a run is.
+    """The state of a run.
 
     Attributes:
         words: for the list of runs.

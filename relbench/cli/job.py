@@ -1,4 +1,4 @@
-"""What is asked for with a study: which runs, on which images, in which folder."""
+"""A request for a study: which runs, on which images, in which folder."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from relbench.transfer import TransferSpec
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done for a study: which of its runs, where."""
+    """A study to make: which of its runs, where."""
 
     record: StudyRecord
     paths: tuple[str, ...]
@@ -40,7 +40,7 @@ class Job:
         return planned_runs(tuning_plan(self.record, self.folder / "runs"), self.paths, self.options.seeds)
 
     def transfers(self) -> list[TransferSpec]:
-        """What is to be measured on other data sets that are there now, as far as it is known."""
+        """Measurements on the other data sets that are there now, as far as they are known."""
         tuning = tuning_plan(self.record, self.folder / "runs")
         asked = planned_transfers(tuning, self.record.contents, self.there, self.options.seeds)
         return [spec for (key, _), spec in asked.items() if key.partition("@")[0] in self.paths]

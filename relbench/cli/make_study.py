@@ -1,4 +1,4 @@
-"""What `relbench reproduce`, `compare` and `report` do, for every study."""
+"""The work of `relbench reproduce`, `compare` and `report`, for every study."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Who makes the runs of a grid: this process, one after another, or several processes.
+"""Executors of a grid's runs: this process, one after another, or several processes.
 
 An executor knows nothing of what runs build on: it takes those that may start, and returns how each ended. Whatever
 happens to a run is that run's failure: an exception of any kind, or the end of its process.
@@ -52,7 +52,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run has no row.
+    """The reason why a run has no row.
 
     Attributes:
         words: one line, with advice.
@@ -72,7 +72,7 @@ class Executor(Protocol):
 
     @property
     def slots(self) -> int:
-        """How many runs to hand over at once."""
+        """The number of runs to hand over at once."""
         ...
 
     def submit(self, job: Job) -> Future[Row | Failure]:
@@ -195,7 +195,7 @@ class Processes:
 
     @property
     def slots(self) -> int:
-        """How many runs at once."""
+        """The number of runs at once."""
         return self._slots
 
     def submit(self, job: Job) -> Future[Row | Failure]:

@@ -124,7 +124,7 @@ def _stages(label: str, role: Role | Literal["tuning"], run: Experiment) -> Iter
 def planned_transfers(
     tuning: TuningPlan, trained_on: Collection[str], measured_on: Collection[str], seeds: Sequence[int]
 ) -> dict[tuple[str, int], TransferSpec]:
-    """What is to be measured on other data sets than its own, by the cell's key and the seed.
+    """Measurements on other data sets than a run's own, by the cell's key and the seed.
 
     Networks that are not trained are the same for all seeds, and are measured once.
     """

@@ -165,7 +165,7 @@ def _settle(schedule: Schedule, fingerprint: str, end: Row | Failure, watcher: W
 
 
 def jobs_for(experiments: Sequence[Experiment]) -> int:
-    """How many runs to have at once: one on a GPU; on the CPU as many as have cores of their own."""
+    """The number of runs to have at once: one on a GPU; on the CPU as many as have cores of their own."""
     if any(experiment.training.device == "cuda" for experiment in experiments):
         return 1
     return max(1, usable_cores() // max(experiment.training.threads for experiment in experiments))

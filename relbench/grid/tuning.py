@@ -38,7 +38,7 @@ class Choice:
 
 
 class TuningPlan:
-    """What is known of a study's runs.
+    """The runs of a study, as far as their learning rates are known.
 
     Args:
         study: with its data pinned.
@@ -115,7 +115,7 @@ class TuningPlan:
 
 
 def stage_label(label: str) -> str:
-    """What the training is called that a run goes on from."""
+    """The label of the training that a run goes on from."""
     return f"{label}, first stage"
 
 

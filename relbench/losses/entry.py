@@ -1,4 +1,4 @@
-"""What the table of losses says about each one, and how its options are checked."""
+"""Entries of the table of losses, and the check of their options."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class Loss:
 
     @property
     def requires(self) -> frozenset[Requirement]:
-        """What must be assembled for it before the training."""
+        """Requirements to be assembled before the training."""
         return required_by(self.takes)
 
     @property
@@ -68,7 +68,7 @@ class Loss:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Which of `NEEDS` the loss takes: pass them to `build` along with the experiment's options."""
+        """The names of `NEEDS` that the loss takes: pass them to `build` along with the experiment's options."""
         return tuple(name for name in NEEDS if name in self.options)
 
     def check(self, options: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What a loss can be called with, and which options the run fills in: each is said once, here.
+"""Inputs that a loss can be called with, and options that the run fills in: each is said once, here.
 
 To add an input, give it a line in `INPUTS`; if it is something new of a batch, a field of `Batch`, which the trainer
 fills; if it is computed before the training from the teacher's embeddings of the training images, a `Requirement` and a
@@ -153,7 +153,7 @@ INPUTS: dict[str, Input] = {
 
 
 def required_by(names: Iterable[str]) -> frozenset[Requirement]:
-    """What must be assembled for inputs."""
+    """Requirements of inputs, to be assembled before the training."""
     return frozenset().union(*(INPUTS[name].requires for name in names))
 
 

@@ -1,4 +1,4 @@
-"""A loss is tried, before a run, on batches that training may bring: each way to fail has a check and a line."""
+"""Trial of a loss, before a run, on batches that training may bring: each way to fail has a check and a line."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager

@@ -28,7 +28,7 @@ _HERE = threading.Event()  # is set in worker processes
 
 
 def torch_settings() -> dict[str, Any]:
-    """What code can change for everything else in its process."""
+    """The settings that code can change for everything else in its process."""
     return {
         "the default dtype": torch.get_default_dtype(),
         "the default device": torch.get_default_device(),

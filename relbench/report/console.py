@@ -70,7 +70,7 @@ def _compared(title: str, numbers: Sequence[str], below: Sequence[str]) -> Conso
 
 
 def method_console(summary: Summary) -> ConsoleTable:
-    """What the comparison needs, with the notes below."""
+    """The table of methods with what the comparison needs, and the notes below."""
     columns = [f"{metric_name(summary.primary)},\n%", *COMPARED]
     console = _compared(full_title(summary), columns, notes(summary))
     for method in summary.methods:

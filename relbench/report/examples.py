@@ -59,7 +59,7 @@ class Section:
 
 
 def examples_shown(examples: Examples | None) -> Section | None:
-    """What the page's section on single queries holds."""
+    """The content of the page's section on single queries."""
     if examples is None:
         return None
     labels = (examples.teacher, examples.student)

@@ -12,7 +12,7 @@ from relbench.report.wording import RULES, VERDICTS, metric_name, net_name, perc
 
 
 def headline(summary: Summary) -> str:
-    """What came out of the methods, in sentences that also hold where no student wins."""
+    """The outcome of the methods, in sentences that also hold where no student wins."""
     return " ".join(sentence for kind in _sentences(summary).values() for sentence in kind)
 
 

@@ -45,7 +45,7 @@ class Machine(Record):
 
 
 class Result(Record):
-    """What a run or a measurement came to; its file is named by the fingerprint of its settings."""
+    """The result of a run or a measurement; its file is named by the fingerprint of its settings."""
 
     fingerprint: str
 

@@ -1,4 +1,4 @@
-"""Which folder the results of a request go to: one request never replaces what another one has finished."""
+"""The folder that the results of a request go to: a request never replaces what another has finished."""
 
 import json
 import re

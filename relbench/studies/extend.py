@@ -26,7 +26,7 @@ class AddedLoss:
 
 
 def find_added_loss(spec: str, weight: float) -> AddedLoss:
-    """What a user named; a file is executed.
+    """The loss that a user named; a file is executed.
 
     Args:
         spec: "my_loss.py:MyLoss" ("my_loss.py" where the file defines nothing else), or the name of a loss of relbench

@@ -17,7 +17,7 @@ FORMER_FILES = ("plan.json", "request.json")  # of earlier versions
 
 
 class StudyRecord(Record):
-    """What was asked of a study so far."""
+    """The request for a study so far."""
 
     study: Study  # as it was built and changed, but for what its data sets hold
     changes: dict[str, JsonValue]  # options and settings that are not the study's own, by key

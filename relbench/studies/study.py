@@ -76,7 +76,7 @@ class Cell(Settings):
 
 
 class Claim(Settings):
-    """What is said of a study's runs, to be judged by their numbers.
+    """A claim about a study's runs, to be judged by their numbers.
 
     A claim with a family is a comparison of two runs over the same queries and seeds, corrected (Holm) together with
     all comparisons of its family. One without is a statement about a table's cells: its comparisons are corrected

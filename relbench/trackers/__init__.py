@@ -1,4 +1,4 @@
-"""What a run tells while it goes on: into its folder, from where everybody who shows it reads."""
+"""Progress of runs: each writes it into its folder, from where everybody who shows it reads."""
 
 from relbench.trackers.tracker import FolderTracker, Silent, Tracker, clear, read
 

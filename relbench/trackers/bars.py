@@ -27,7 +27,7 @@ FORECAST_EVERY = 0.25  # seconds: the remaining time is found by looking at all 
 
 @dataclass
 class Pace:
-    """How far a run is, and how long it took."""
+    """The progress of a run, and how long it took."""
 
     label: str
     steps: int
@@ -50,7 +50,7 @@ class Pace:
 
 
 def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
-    """How long the grid will go on, from the speeds seen so far.
+    """The seconds that the grid will go on, from the speeds seen so far.
 
     A run that has not begun goes at the speed of those with its label, or else of all; None while none is known.
     Several runs share the cores, but a single run is never split.

@@ -51,7 +51,7 @@ class Silent:
 
 
 class Status(BaseModel):
-    """Where a run is.
+    """The progress of a run.
 
     Attributes:
         phase: what it does.
@@ -131,7 +131,7 @@ def clear(folder: Path) -> None:
 
 
 def read(folder: Path) -> Status | None:
-    """Where a run is.
+    """The progress of a run.
 
     Args:
         folder: of the run.

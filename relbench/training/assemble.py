@@ -30,7 +30,7 @@ TRIAL_ROWS = 32  # of maps, which are large; enough for every loss of maps
 
 
 class Networks(Protocol):
-    """Where student and teacher come from."""
+    """The source of student and teacher."""
 
     def student(self, experiment: Experiment) -> tuple[nn.Module, nn.Module]:
         """The network, from images to embeddings; and the same with maps of the layers that the losses compare."""
@@ -230,7 +230,7 @@ def where_losses_may_be_built(experiment: Experiment, function: Callable[..., Re
 
 
 def requirements(experiment: Experiment) -> frozenset[Requirement]:
-    """What the losses of a run require to be there before the training."""
+    """Requirements of a run's losses, to be met before the training."""
     return frozenset().union(*(find_loss(term.loss, term.source).requires for term in experiment.terms))
 
 

@@ -46,7 +46,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class TrainingSetup:
-    """What is trained on what: all that the loop does not make itself.
+    """The objects of a training: all that the loop does not make itself.
 
     Attributes:
         network: from images to embeddings.

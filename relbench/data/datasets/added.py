@@ -56,7 +56,7 @@ class Added(Settings):
 
     @property
     def folder(self) -> Path:
-        """What the names in the table are relative to."""
+        """The folder that names in the table are relative to."""
         source = Path(self.source)
         return source if source.is_dir() else source.parent
 
@@ -69,7 +69,7 @@ class Added(Settings):
         return self.unchanged(read_source(Path(self.source), self.seed))
 
     def unchanged(self, table: pd.DataFrame) -> pd.DataFrame:
-        """What the source holds now, with validation classes held out.
+        """The table as the source has it now, with validation classes held out.
 
         Args:
             table: the checked table of the source.
@@ -154,7 +154,7 @@ def _refuse_inside(folder: Path, source: Path) -> None:
 
 
 def notes(added: Added, progress: Progress = iter) -> list[str]:
-    """What `add` says of the source, as it is now.
+    """Notes of `add` on the source, as it is now.
 
     Raises:
         ValueError: the source or an image is refused.
@@ -215,7 +215,7 @@ def added_names(root: Path) -> list[str]:
 
 
 def read_added(name: str, root: Path) -> Added:
-    """What is remembered of a data set.
+    """The record of an added data set.
 
     Raises:
         ValueError: the note is damaged.

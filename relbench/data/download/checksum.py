@@ -13,7 +13,7 @@ CHUNK = 1 << 20  # bytes read at once
 
 
 def checksum_mismatch(path: Path, archive: Archive, progress: BytesDone) -> str:
-    """Why a file is not the archive that the card names; "" if it is, by everything that the card knows of it."""
+    """The difference of a file to the archive that the card names; "" if there is none in all that the card knows."""
     size = path.stat().st_size
     if archive.bytes is not None and size != archive.bytes:
         return f"has {size} bytes, not {archive.bytes}"

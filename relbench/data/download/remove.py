@@ -22,7 +22,7 @@ DECODED = re.compile(r"decoded-[0-9]+px-[0-9a-f]{16}\.npy")  # files of decoded 
 
 
 def removable(name: str, root: Path, *, archives: bool = False) -> list[Path]:
-    """What there is of a data set that would be removed: files, folders and links.
+    """Files, folders and links of a data set that would be removed.
 
     Args:
         name: of a data set, published or added; the source of an added data set is never touched.

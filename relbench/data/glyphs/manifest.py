@@ -1,4 +1,4 @@
-"""How the manifest of Glyphs is made: which code points, which are the same, and the split.
+"""The making of the manifest of Glyphs: which code points, which are the same, and the split.
 
 Users never run this: `glyphs.json` is committed, and a test makes it anew and compares.
 """

@@ -55,7 +55,7 @@ class Face:
 
     @property
     def code_points(self) -> frozenset[int]:
-        """What the face can draw."""
+        """The code points that the face can draw."""
         return frozenset(self._names)
 
     def outline(self, code_point: int) -> Segments:

@@ -129,7 +129,7 @@ def kept_sides(folder: Path) -> list[int]:
 
 
 def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
-    """Where the decoded images are, or would be kept.
+    """The path of the decoded images, there or not.
 
     Raises:
         ValueError: an image is missing.

@@ -1,4 +1,4 @@
-"""Where decoded images are kept: in the data set's folder, or elsewhere if a command asks for it, with a link to it."""
+"""The folder of decoded images: in the data set's, or elsewhere if a command asks for it, with a link to it."""
 
 from pathlib import Path
 

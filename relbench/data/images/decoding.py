@@ -38,7 +38,7 @@ class UnsuitableError(ValueError):
 
 
 class Decoding(Settings):
-    """What is done with images that hold more than colours. Part of the data's hash.
+    """Rules for images that hold more than colours. Part of the data's hash.
 
     A setting is None where no image needed it when the data set was added; an image that needs it now is refused.
     """

@@ -204,7 +204,7 @@ def _why_not(path: Path, decoding: Decoding | None) -> str | None:
 
 
 def reason(error: Exception) -> str:
-    """Why an image can't be decoded, in one line, without its path."""
+    """The reason why an image can't be decoded, in one line, without its path."""
     if isinstance(error, UnidentifiedImageError):
         return f"it is none of {', '.join(FORMATS)}"
     words = error.strerror if isinstance(error, OSError) else None

@@ -125,7 +125,7 @@ class Image(NamedTuple):
 
 
 class Fault(NamedTuple):
-    """What is wrong with a list.
+    """A fault of a list.
 
     Attributes:
         words: one line.

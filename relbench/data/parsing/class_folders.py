@@ -50,7 +50,7 @@ def read_image_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
 
 
 def left_out_files(folder: Path) -> dict[str, list[str]]:
-    """What lies in a folder that `read_image_folder` reads, and is not taken: paths by what they are."""
+    """Files in a folder that `read_image_folder` leaves out: paths by what they are."""
     found = defaultdict(list)
     for what, path in _left_out(folder, "", 2 if _has_splits(_folders(folder)) else 1):
         found[what].append(path)

@@ -1,4 +1,4 @@
-"""What planned runs will take, of time and of disk, before any of them begins.
+"""Estimates of the time and the disk that planned runs take, before any of them begins.
 
 Time comes from a finished run of the same kind on the same images, or else from a short calibration (`calibration`),
 which is made if it is asked for, and is given up when its time is up: training steps, validations, the embedding of the
@@ -50,7 +50,7 @@ def _calibrations(runs: Sequence[Run]) -> Iterator[Rates | None]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What is left to do for a run, or for several.
+    """The time and disk still needed by a run, or by several.
 
     Attributes:
         seconds: from now on; None where no such run was measured.

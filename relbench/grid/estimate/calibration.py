@@ -1,4 +1,4 @@
-"""What a training step and an embedding take on the machine at hand: measured on made-up images and random weights."""
+"""Calibration: the time of a training step and of an embedding here, measured on made-up images and random weights."""
 
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -34,7 +34,7 @@ ENDLESS = 10**8  # steps, the first few of which are made
 
 @dataclass(frozen=True)
 class Rates:
-    """What a kind of run takes, in seconds.
+    """The time that a kind of run takes, in seconds.
 
     Attributes:
         step: of training, a whole batch.
@@ -80,7 +80,7 @@ class Kind:
 
 
 def kind_of(experiment: Experiment, channels: int) -> Kind:
-    """Which kind of run an experiment is."""
+    """The kind of run that an experiment is."""
     training, runs = experiment.training, [run for run in (experiment, experiment.teacher) if run]
     return Kind(
         task=experiment.task.kind,

@@ -1,4 +1,4 @@
-"""How many bytes a finished run keeps, from its settings alone."""
+"""The bytes that a finished run keeps, from its settings alone."""
 
 from collections.abc import Iterable
 from functools import cache

@@ -1,4 +1,4 @@
-"""How many images a run sees: from the data set's table, or before it is there from the published counts."""
+"""The number of images that a run sees: from the data set's table, or before it is there from the published counts."""
 
 from dataclasses import dataclass
 from pathlib import Path
