@@ -50,6 +50,7 @@ class Settings(BaseModel):
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
+ModelType = TypeVar("ModelType", bound=BaseModel)
 
 
 def short_hash(settings: Mapping[str, Any]) -> str:
@@ -67,6 +68,11 @@ def one_line(error: ValidationError) -> str:
     )
 
 
+def reason(error: Exception) -> str:
+    """Why a file can't be taken, on one line: in the words of pydantic, of the system, or of a check."""
+    return one_line(error) if isinstance(error, ValidationError) else getattr(error, "strerror", None) or str(error)
+
+
 def _given(value: object) -> str:
     """A refused value, shortened; "" for a group of settings."""
     text = "" if isinstance(value, BaseModel | Mapping) else f" = {value!r}"
@@ -79,7 +85,16 @@ def changed(settings: SettingsType, values: Mapping[str, Any]) -> SettingsType:
     Raises:
         ValueError: one line naming the setting that is unknown or of the wrong kind.
     """
+    return validated(type(settings), {**dict(settings), **values})
+
+
+def validated(kind: type[ModelType], values: Mapping[str, Any]) -> ModelType:
+    """A model with these values.
+
+    Raises:
+        ValueError: one line naming what is unknown, missing or of the wrong kind.
+    """
     try:
-        return type(settings).model_validate({**dict(settings), **values})
+        return kind.model_validate(values)
     except ValidationError as error:
         raise ValueError(one_line(error)) from None

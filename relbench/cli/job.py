@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from relbench.analysis.results import tuning_plan
 from relbench.cli.options import RunOptions, tell
 from relbench.data import find_data_set
@@ -18,7 +16,7 @@ from relbench.plain_text import listed
 from relbench.resolve import resolve_device
 from relbench.results.run_folder import RunFolder
 from relbench.results.study_folder import folder_name, own_folder
-from relbench.settings import one_line, short_hash
+from relbench.settings import short_hash, validated
 from relbench.studies.changes import with_values
 from relbench.studies.record import FILE, StudyRecord, read_study
 from relbench.studies.study import PlannedRun, Study
@@ -68,10 +66,7 @@ def record_of(built: Study, data_sets: Sequence[str], options: RunOptions) -> tu
         "other_contents": _other_contents(study, names, options),
         "seeds": options.seeds,
     }
-    try:
-        return StudyRecord.model_validate(settings), paths
-    except ValidationError as error:
-        raise ValueError(one_line(error)) from None
+    return validated(StudyRecord, settings), paths
 
 
 def _content(name: str, options: RunOptions) -> str:

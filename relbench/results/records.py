@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from relbench.counts import Counts
 from relbench.experiment import Experiment, Term, flattened, task_columns
 from relbench.files import atomic_write, read_regular
-from relbench.settings import one_line, renamed
+from relbench.settings import reason, renamed
 from relbench.tasks import find_task
 
 if TYPE_CHECKING:
@@ -146,9 +146,8 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
     try:
         return _validated(kind, read_regular(path))
     except (ValueError, OSError) as error:
-        why = one_line(error) if isinstance(error, ValidationError) else getattr(error, "strerror", None) or error
         raise ValueError(
-            f"{path} is not a readable {kind.__name__.lower()} ({why}): "
+            f"{path} is not a readable {kind.__name__.lower()} ({reason(error)}): "
             "delete it, and run the study again to restore it"
         ) from None
 

@@ -26,7 +26,7 @@ from relbench.data.parsing.image_table import left_out_columns, read_table
 from relbench.data.table import Progress, counts, hold_out, indices_of, table_hash
 from relbench.experiment import Fraction
 from relbench.files import atomic_write, clear_unfinished, read_regular
-from relbench.settings import Settings, changed, one_line
+from relbench.settings import Settings, changed, reason
 
 NOTE = "added.json"  # in the data set's folder
 LONGEST = 80  # letters of a name: folders and files are named by it, and file systems end at 255
@@ -225,7 +225,7 @@ def read_added(name: str, root: Path) -> Added:
         added = Added.model_validate_json(read_regular(path))
         why = "" if added.name == name else f"it is that of {added.name!r}"
     except (ValidationError, OSError) as error:
-        why = one_line(error) if isinstance(error, ValidationError) else error.strerror or str(error)
+        why = reason(error)
     if why:
         raise ValueError(f"{path} is damaged ({why}): delete it, and add the data set again")
     return added
