@@ -80,7 +80,7 @@ def _given(value: object) -> str:
 
 
 def changed(settings: SettingsType, values: Mapping[str, Any]) -> SettingsType:
-    """A copy with other values, validated like a new one.
+    """A copy with other values, validated like new settings.
 
     Raises:
         ValueError: one line naming the setting that is unknown or of the wrong kind.

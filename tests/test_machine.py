@@ -46,7 +46,7 @@ def test_a_package_that_is_not_there_is_left_out(monkeypatch):
 
 @pytest.fixture
 def commit_here(tmp_path, monkeypatch):
-    """Gives the commit as the code would see it, were the package in tmp_path/package."""
+    """Returns the commit as the code would see it, were the package in tmp_path/package."""
     package = tmp_path / "package"
     package.mkdir()
     (package / "__init__.py").touch()

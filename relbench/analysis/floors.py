@@ -71,7 +71,7 @@ def finished_floor(settings: FloorSettings, folder: Path) -> MeasuredFloor | Non
         folder: the study's results.
 
     Raises:
-        ValueError: the file is damaged or another one's.
+        ValueError: the file is damaged or another floor's.
     """
     path = _path(settings, folder)
     if not path.exists():

@@ -34,7 +34,7 @@ Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` 
 
 
 def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
-    """A data set of photos, and its card if it is a published one."""
+    """A data set of photos, and its card if it is published."""
     from relbench.data import find_photos, find_rendered
     from relbench.data.download.card import card_names, packaged_card
 

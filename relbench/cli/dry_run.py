@@ -51,23 +51,23 @@ class State:
     steps: int = 0
 
 
-def show_plan(planned: Sequence[PlannedRun | PendingRun], folder: Path, call: RunOptions) -> None:
+def show_plan(planned: Sequence[PlannedRun | PendingRun], folder: Path, options: RunOptions) -> None:
     """Print a summary of the runs, the list of them if it is asked for, and what is left to make; make nothing.
 
     Args:
         planned: runs in an order in which they can be made.
         folder: of the study.
-        call: where data and other studies are, how many run at once, and how much is to be shown.
+        options: where data and other studies are, how many run at once, and how much is to be shown.
 
     Raises:
         ValueError: a row or checkpoint is damaged.
     """
-    states = _states(planned, folder / "runs", call.results)
+    states = _states(planned, folder / "runs", options.results)
     waiting = {run.name: run.experiment for run in planned if states[run.name].row is None}
-    _check(list(waiting.values()), call.data)
-    estimates = _estimates(waiting, states, call)
-    out.print(_listed(planned, states, estimates) if call.list_runs else _summary(planned, states))
-    _print_total(list(waiting.values()), list(estimates.values()), call)
+    _check(list(waiting.values()), options.data)
+    estimates = _estimates(waiting, states, options)
+    out.print(_listed(planned, states, estimates) if options.list_runs else _summary(planned, states))
+    _print_total(list(waiting.values()), list(estimates.values()), options)
 
 
 def _check(waiting: Sequence[Experiment], folder: Path) -> None:
@@ -96,12 +96,14 @@ def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> State:
     return State("begun" if steps else "to do", steps=steps)
 
 
-def _estimates(waiting: Mapping[str, Experiment], states: Mapping[str, State], call: RunOptions) -> dict[str, Estimate]:
+def _estimates(
+    waiting: Mapping[str, Experiment], states: Mapping[str, State], options: RunOptions
+) -> dict[str, Estimate]:
     """By name. Runs whose settings are not known yet are taken for others that look alike."""
     runs = list(waiting.values())
-    images = {data: image_counts(data, call.data) for data in dict.fromkeys(run.data for run in runs)}
+    images = {data: image_counts(data, options.data) for data in dict.fromkeys(run.data for run in runs)}
     rows = [state.row for state in states.values() if state.row]
-    rates = measured_rates(runs, images, rows, measuring) if call.estimate else {}
+    rates = measured_rates(runs, images, rows, measuring) if options.estimate else {}
     done = {run.fingerprint: states[name].steps for name, run in waiting.items()}
     found = estimated(runs, images, rows, rates, done=done)
     return {name: found[run.fingerprint] for name, run in waiting.items()}
@@ -156,30 +158,30 @@ def _time(estimate: Estimate) -> str:
     return "?" if estimate.seconds is None else duration_in_words(estimate.seconds)
 
 
-def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], call: RunOptions) -> None:
+def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], options: RunOptions) -> None:
     if not waiting:
         tell("nothing is left to run")
         return
-    jobs = call.jobs or jobs_for(waiting)
+    jobs = options.jobs or jobs_for(waiting)
     whole = total(estimates, jobs)
     tell(f"{counted(len(waiting), 'run')} to make, {jobs} at once; disk: {decimal(whole.disk)}")
-    tell(_time_of_all(whole, sum(estimate.seconds is None for estimate in estimates), waiting, call))
-    if not call.list_runs:
+    tell(_time_of_all(whole, sum(estimate.seconds is None for estimate in estimates), waiting, options))
+    if not options.list_runs:
         tell("--runs lists each run, with what it builds on")
 
 
-def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], call: RunOptions) -> str:
+def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], options: RunOptions) -> str:
     """How long all runs take together, or why that is not known."""
     if whole.seconds is None:
-        return _why_unknown({run.training.device for run in waiting}, call)
+        return _why_unknown({run.training.device for run in waiting}, options)
     covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
-    files = any(find_data_set(run.data.name, call.data).views is None for run in waiting)
+    files = any(find_data_set(run.data.name, options.data).views is None for run in waiting)
     more = "; reading and decoding image files comes on top" if files else ""
     return f"time: about {duration_in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
 
 
-def _why_unknown(devices: Collection[str], call: RunOptions) -> str:
-    if not call.estimate:
+def _why_unknown(devices: Collection[str], options: RunOptions) -> str:
+    if not options.estimate:
         return f"time: not known yet; --estimate measures it here, in {LONGEST:.0f} s at most"
     if "cuda" in devices and resolve_device("auto") == "cpu":
         return "time: not known, as it can only be measured on a GPU, and torch sees none here"

@@ -38,7 +38,7 @@ def find_data_set(name: str, root: Path) -> DataSet:
     """A data set by its name.
 
     Raises:
-        ValueError: there is none, or what is remembered of an added one is damaged.
+        ValueError: there is none, or the record of an added data set is damaged.
     """
     lookup(name, data_set_names(root), "data set")
     return find_rendered(name) or photo_entry(find_photos(name, root))
@@ -53,7 +53,7 @@ def find_photos(name: str, root: Path) -> PhotoSet:
     """A data set of photos by its name, published or added.
 
     Raises:
-        ValueError: there is none, or what is remembered of an added one is damaged.
+        ValueError: there is none, or the record of an added data set is damaged.
     """
     if lookup(name, _photo_names(root), "data set") in card_names():
         return published(packaged_card(name))
@@ -67,7 +67,7 @@ def data_title(name: str) -> str:
 
 
 def resolve_transform(data: Data) -> Transform:
-    """The views that the settings ask for; the data set's usual ones where they ask for none.
+    """The views that the settings ask for; the data set's usual views where they ask for none.
 
     Raises:
         ValueError: they ask for views that the data set does not make; one line.

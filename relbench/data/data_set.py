@@ -54,7 +54,7 @@ class DataSet:
 
 
 def transform_of(data: Data, kind: type[TransformType]) -> TransformType:
-    """The views that the settings ask for; the usual ones of a kind where they ask for none.
+    """The views that the settings ask for; the usual views of a kind where they ask for none.
 
     Args:
         data: the settings.

@@ -199,7 +199,7 @@ class Processes:
         return self._slots
 
     def submit(self, job: Job) -> Future[Row | Failure]:
-        """Hand the run to a process that is idle, or to a new one."""
+        """Hand the run to an idle process, or to a new process."""
         return self._threads.submit(self._make, job)
 
     def __enter__(self) -> Self:

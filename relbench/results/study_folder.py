@@ -36,7 +36,7 @@ def own_folder(
     Args:
         results: holds the folders of all studies.
         name: from `folder_name`.
-        identity: a hash of the request; added to the name where the folder of that name holds another one's results.
+        identity: a hash of the request; added to the name where that folder holds the results of another request.
         is_another_s: tells whether a folder holds results of another request.
         hear: is told if the folder has not the name.
 

@@ -44,7 +44,7 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
         student: every student's network and training.
         methods: by the student's path, its loss.
         first_stages: of methods in two stages, what the first half of the steps trains with.
-        pairs: methods, and other ones that each of them is compared with as well.
+        pairs: methods, and other methods that each of them is compared with as well.
         control: path of a control that is the teacher's own training for as many steps as a student's; it is judged
             alone, as it makes no claim for a method. None: no control.
         told: name, title, notes: what else the study says.
@@ -68,12 +68,12 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
 
 
 def against_teacher(label: str, family: str) -> Claim:
-    """That a run is better than the teacher."""
+    """A claim that a run is better than the teacher."""
     return Claim(text=f"{label} beats the teacher", better=((label, TEACHER),), family=family)
 
 
 def compared(label: str, other: str) -> Claim:
-    """That a student is better than another one."""
+    """A claim that a student is better than another."""
     return Claim(text=f"{label} beats {other}", better=((label, other),), family=PAIRS)
 
 

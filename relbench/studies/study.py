@@ -71,7 +71,7 @@ class Cell(Settings):
 
     @property
     def key(self) -> str:
-        """Names what is measured: the run, and the data set if it is another one than the run's."""
+        """Names what is measured: the run, and the data set if it is another than the run's."""
         return f"{self.run}@{self.on}" if self.on else self.run
 
 

@@ -102,7 +102,7 @@ class Trainer:
         setup: what is trained on what.
         training: steps, rates, selection, precision, device.
         seed: of batches, views and losses; students that differ in their loss alone see the same images.
-        fingerprint: of the experiment; a checkpoint of another one is refused.
+        fingerprint: of the experiment; a checkpoint of another experiment is refused.
         checkpoint: the file written at each validation, and resumed from if it is there.
         start: the last state of another training, whose network is trained on: it goes on with the same batches and
             views that would have come next.

@@ -183,7 +183,7 @@ def test_unequal_settings_leave_out_loss_teacher_and_seed() -> None:
 
 
 def staged(first: Experiment, steps: int, seed: int = 0) -> Experiment:
-    """So many steps by the triplet loss, after a first stage."""
+    """A number of steps by the triplet loss, after a first stage."""
     one = Experiment(net=SMALL, terms=TRIPLET, seed=seed, start=first)
     return with_setting(one, "training.steps", steps)
 

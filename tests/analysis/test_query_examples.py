@@ -55,7 +55,7 @@ class Folder:
         self.results, self.rows, self.entries = results, {}, []
 
     def add(self, label, experiment, embeddings, labels=LABELS, role="student", **masks):
-        """Write a run; gives the path of its embeddings."""
+        """Write a run; returns the path of its embeddings."""
         path = self.results / "runs" / experiment.fingerprint / "embeddings.npz"
         keep(path, embeddings, labels, **masks)
         counts = recall_by_class(query_results(np.array(embeddings), labels, (1,), **masks))

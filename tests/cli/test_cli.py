@@ -26,7 +26,7 @@ from relbench.training import Objective
 
 @pytest.fixture
 def relbench_command(monkeypatch):
-    """Call the command; gives exit code, standard output, standard error."""
+    """Call the command; returns exit code, standard output, standard error."""
 
     def call(*arguments):
         for console in (relbench.cli.console.out, relbench.cli.console.errors):
@@ -250,7 +250,7 @@ PARTS = ("Queries that the student fixes and breaks", "Distances of pairs")
 
 
 def lose_embeddings(relbench_command, folder, data_folder):
-    """Test images are on the page; embeddings that are damaged or another run's are refused; gives what went lost."""
+    """Test images are on the page; embeddings that are damaged or another run's are refused; returns what went lost."""
     page = (folder / "report.html").read_bytes()
     assert all(f"<h2>{part}</h2>" in page.decode() for part in PARTS)
     runs = read_results(read_study(folder), folder).rows

@@ -24,7 +24,7 @@ def damaged(draw, content: bytes) -> bytes:
 
 
 def with_content(file: Path, content: bytes, act: Callable[[], object]) -> object:
-    """What `act` gives while the file has that content."""
+    """What `act` returns while the file has that content."""
     before = file.read_bytes()
     file.write_bytes(content)
     try:

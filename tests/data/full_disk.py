@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def files_up_to(size):
-    """The system refuses to let a file grow beyond so many bytes, as it does on a full disk."""
+    """The system refuses to let a file grow beyond a number of bytes, as it does on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:

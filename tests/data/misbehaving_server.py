@@ -114,7 +114,7 @@ def _part(handler, content, start):
 
 
 def without_range(content: bytes) -> Behaviour:
-    """Always gives all of it."""
+    """Always sends all of it."""
 
     def behave(handler):
         handler.head(200, len(content))
@@ -170,7 +170,7 @@ def empty() -> Behaviour:
 
 
 def truncated(content: bytes, at: int) -> Behaviour:
-    """Promises all, gives the bytes before `at` and closes; the rest can be had with Range."""
+    """Promises all, sends the bytes before `at` and closes; the rest can be had with Range."""
 
     def behave(handler):
         start = handler.first_wanted()
@@ -217,7 +217,7 @@ def hanging(content: bytes = b"", at: int = 0) -> Behaviour:
 
 
 def trickling(content: bytes) -> Behaviour:
-    """Gives a byte now and then: never silent, never done."""
+    """Sends a byte now and then: never silent, never done."""
 
     def behave(handler):
         handler.head(200, len(content))

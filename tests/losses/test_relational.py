@@ -219,7 +219,7 @@ def test_equal_rows_pull_on_nothing_they_have_no_direction_to():
     student, teacher = random_batch(6, 3, 4)
     student[1] = student[0]
     _, gradient = value_and_gradient(rkd_angle, student, teacher)
-    assert gradient.abs().max() < 1  # where the authors' form gives 1e9 and more
+    assert gradient.abs().max() < 1  # where the authors' form has 1e9 and more
 
 
 def test_rkd_distance_counts_equal_rows_as_the_authors_do():

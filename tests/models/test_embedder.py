@@ -75,7 +75,7 @@ def test_the_generators_of_gpus_are_left_alone(monkeypatch):
 
 
 def test_weights_are_pinned():
-    """The same seed gives the same network as in runs that are finished."""
+    """The same seed makes the same network as in runs that are finished."""
     network = build_embedder(SMALL, channels=1, seed=0)
     generator = torch.Generator().manual_seed(0)
     bound = 1 / 3  # of a first layer of 9 inputs: 1 / sqrt(9), uniformly to both sides

@@ -26,7 +26,7 @@ def parameters(network):
 
 @pytest.fixture(scope="module")
 def built():
-    """Gives each trunk of torchvision, built once."""
+    """Returns each trunk of torchvision, built once."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return {name: TRUNKS[name].build(None, 3, False).eval() for name in TORCHVISION}  # noqa: FBT003

@@ -47,7 +47,7 @@ def test_the_same_summary_gives_the_same_files(study: Summary, tmp_path: Path) -
     assert [path.read_bytes() for path in write_report(study, tmp_path / "second")] == first
 
 
-def test_cells_are_written_whole_the_same_each_time(tmp_path: Path) -> None:
+def test_cells_are_written_the_same_each_time(tmp_path: Path) -> None:
     first = write_report(figure3(), tmp_path / "new" / "first")
     second = write_report(figure3(), tmp_path / "second")
     assert sorted(path.name for path in first) == sorted(OF_CELLS)

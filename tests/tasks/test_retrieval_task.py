@@ -1,4 +1,4 @@
-"""What a network gives on test classes: by its definition in loops, with roles, in batches."""
+"""Metrics of a network on test classes: by its definition in loops, with roles, in batches."""
 
 from dataclasses import dataclass
 

@@ -15,7 +15,7 @@ from relbench.trackers.bars import Bars, Pace, remaining_seconds
 
 
 def pace(label, steps, done=0, seconds=0.0, resumed_at=0):
-    """A run that was `resumed_at` at time 100, and `done` so many seconds later."""
+    """A run that was `resumed_at` at time 100, with `done` steps some seconds later."""
     one = Pace(label, steps)
     if seconds:
         one.advance(resumed_at, now=100.0)

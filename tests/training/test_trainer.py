@@ -21,7 +21,7 @@ class Stop(Exception):  # noqa: N818 - stands for a kill
 
 
 class Shown(nn.Module):
-    """What a toy network gives, and what its first layer does."""
+    """Output of a toy network and of its first layer."""
 
     def __init__(self, network):
         super().__init__()

@@ -202,7 +202,7 @@ def _hash(image: NDArray[np.uint8]) -> bytes:
 def _opened(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], bytes]:
     """The images and their hashes.
 
-    Compares the header as it stands: numpy's reader makes errors of many kinds of a damaged one.
+    Compares the header as it stands: numpy's reader raises errors of many kinds for damaged headers.
     """
     with open_regular(path) as file:
         whole = file.read(HEADER) == _header(count, side) and path.stat().st_size == cache_bytes(count, side)

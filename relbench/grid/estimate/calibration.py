@@ -38,7 +38,7 @@ class Rates:
 
     Attributes:
         step: of training, a whole batch.
-        image: embedding one.
+        image: embedding an image.
         view: making one to be tested with; 0 where images are read, which is not measured.
         scoring: scoring embeddings: how long some take, divided by the power of their number that it grows with.
         measured: on what, in a few words.

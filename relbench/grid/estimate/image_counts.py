@@ -57,7 +57,7 @@ def image_counts(data: Data, folder: Path) -> ImageCounts:
 
 
 def is_there(data: Data, folder: Path) -> bool:
-    """Whether a data set has its table; a published one can be planned with before it is fetched."""
+    """Whether a data set has its table; a published data set can be planned with before it is fetched."""
     return data.name not in card_names() or state(packaged_card(data.name), folder) == "ready"
 
 

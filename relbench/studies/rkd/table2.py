@@ -2,7 +2,7 @@
 
     relbench reproduce rkd-table2 --dataset cub200,cars196,sop --device cuda
 
-A ResNet50 with 512 dimensions, trained by the triplet loss, teaches another one of its kind by RKD-DA, that one the
+A ResNet50 with 512 dimensions, trained by the triplet loss, teaches another of its kind by RKD-DA, and that the
 next, for three generations. Generation 0 has embeddings of unit length, all others do not; so from the second
 generation on the teacher has none either (the examples of lenscloth/RKD@0a6c3c0 show the first generation only, and
 their `--teacher_l2normalize` is true by default). 12 numbers. What else is not as the authors did: see `table1.py`.

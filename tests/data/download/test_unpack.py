@@ -340,7 +340,7 @@ def test_truncated(tmp_path, make):
 
 @pytest.mark.parametrize("make", [tarred, MAKERS["tar"]], ids=["tgz", "tar"])
 def test_a_damaged_header_is_not_the_end(tmp_path, make):
-    """Python takes it for the end, and gives fewer members without a word."""
+    """Python takes it for the end, and lists fewer members without a word."""
     whole = tmp_path / "whole.tar"
     tarred(whole, {"a": b"1", "b": b"2", "c": b"3"}, "")
     content = bytearray(whole.read_bytes())

@@ -34,7 +34,7 @@ def all_classes(manifest):
 
 @pytest.fixture(autouse=True, scope="module")
 def few_classes():
-    """Glyphs of 16 classes, hash and all; gives the manifest."""
+    """Glyphs of 16 classes, hash and all; returns the manifest."""
     few = {split: COMMITTED["classes"][split][:count] for split, count in COUNTS.items()}
     small = {**COMMITTED, "classes": few}
     pixels = draw([Face(path) for path in glyphs._font_files()], all_classes(small), 56)

@@ -203,7 +203,7 @@ class WrongFaiss:
 
 @pytest.mark.parametrize(("broken", "fault"), [(object(), "AttributeError"), (WrongFaiss, "wrong distances")])
 def test_a_faiss_that_is_there_but_broken_is_not_taken(broken, fault):
-    """As built for another numpy, say: torch gives the same neighbours."""
+    """As built for another numpy, say: torch finds the same neighbours."""
     rows = np.array([[0.0], [1.0], [3.0]])
     with patch("torch.cuda.is_available", return_value=False), faiss_is(broken):
         assert nearest(rows, 1).tolist() == [[1], [0], [1]]

@@ -34,7 +34,7 @@ STUDENT = Experiment(
 
 
 class FakeClock:
-    """Work on so many images takes so long; what was not finished is not counted."""
+    """Work that takes a time for a number of images; what was not finished is not counted."""
 
     def __init__(self, fixed, each):
         self._fixed, self._each = fixed, each
