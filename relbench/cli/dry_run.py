@@ -37,7 +37,7 @@ LATER = "runs whose learning rate is chosen later"
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """The state of a run.
 
     Attributes:
@@ -81,23 +81,23 @@ def _check(waiting: Sequence[Experiment], folder: Path) -> None:
             check_photo_settings(data)
 
 
-def _states(planned: Sequence[PlannedRun | PendingRun], runs: Path, results: Path) -> dict[str, State]:
+def _states(planned: Sequence[PlannedRun | PendingRun], runs: Path, results: Path) -> dict[str, RunState]:
     cells = [run for run in planned if isinstance(run, PlannedRun)]
     elsewhere = to_be_linked([cell.experiment for cell in cells], runs, results)
     known = {cell.name: _state(cell.experiment, runs, elsewhere.get(cell.name)) for cell in cells}
-    return {run.name: known.get(run.name) or State(UNDECIDED) for run in planned}
+    return {run.name: known.get(run.name) or RunState(UNDECIDED) for run in planned}
 
 
-def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> State:
+def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> RunState:
     folder = RunFolder(elsewhere or runs, run)
     if row := folder.finished():
-        return State(f"{FINISHED} in {elsewhere.parent.name}" if elsewhere else FINISHED, row)
+        return RunState(f"{FINISHED} in {elsewhere.parent.name}" if elsewhere else FINISHED, row)
     steps = folder.state()["step"] if folder.checkpoint.exists() else 0
-    return State("begun" if steps else "to do", steps=steps)
+    return RunState("begun" if steps else "to do", steps=steps)
 
 
 def _estimates(
-    waiting: Mapping[str, Experiment], states: Mapping[str, State], options: RunOptions
+    waiting: Mapping[str, Experiment], states: Mapping[str, RunState], options: RunOptions
 ) -> dict[str, Estimate]:
     """By name. Runs whose settings are not known yet are taken for others that look alike."""
     runs = list(waiting.values())
@@ -109,7 +109,7 @@ def _estimates(
     return {name: found[run.fingerprint] for name, run in waiting.items()}
 
 
-def _summary(planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, State]) -> Table:
+def _summary(planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, RunState]) -> Table:
     """One line for each kind of run."""
     table = Table("runs", "number", "steps each", "finished", "begun", box=None)
     for kind in dict.fromkeys(map(_kind, planned)):
@@ -131,7 +131,7 @@ def _kind(run: PlannedRun | PendingRun) -> str:
 
 
 def _listed(
-    planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, State], estimates: Mapping[str, Estimate]
+    planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, RunState], estimates: Mapping[str, Estimate]
 ) -> Table:
     """One line for each run, with what it builds on."""
     labels = {cell.name: cell.label for cell in planned}
@@ -142,7 +142,7 @@ def _listed(
 
 
 def _line(
-    planned: PlannedRun | PendingRun, state: State, labels: Mapping[str, str], estimate: Estimate | None
+    planned: PlannedRun | PendingRun, state: RunState, labels: Mapping[str, str], estimate: Estimate | None
 ) -> tuple[Text, str, str, str]:
     run = planned.experiment
     grounds = [labels.get(ground.fingerprint, ground.fingerprint) for ground in run.dependencies.values()]

@@ -12,7 +12,7 @@ from relbench.evaluation.knn.approximate import Backend, choose_backend
 from relbench.evaluation.knn.neighbours import Search, check_depth, check_whole
 from relbench.evaluation.knn.outliers import among, apart
 from relbench.evaluation.knn.points import Booleans, Embeddings, Floats, Integers, Points, as_array, check_points
-from relbench.evaluation.knn.ranking import Classes, Evaluation, Progress
+from relbench.evaluation.knn.ranking import Classes, Evaluation, QueriesDone
 
 _LARGEST_LABEL = 2**53  # beyond it float64 does not hold every whole number
 
@@ -59,7 +59,7 @@ def retrieval_metrics(
     query: ArrayLike | None = None,
     gallery: ArrayLike | None = None,
     backend: Backend = "auto",
-    progress: Progress | None = None,
+    progress: QueriesDone | None = None,
 ) -> dict[str, float]:
     """Recall@K, R-precision and MAP@R of image retrieval by Euclidean distance.
 
@@ -141,7 +141,7 @@ def query_results(
     query: ArrayLike | None = None,
     gallery: ArrayLike | None = None,
     backend: Backend = "auto",
-    progress: Progress | None = None,
+    progress: QueriesDone | None = None,
 ) -> QueryResults:
     """Rank of the first correct neighbour, R-precision and average precision of each query.
 

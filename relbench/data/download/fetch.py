@@ -11,7 +11,7 @@ from relbench.data.download.mirrors import Fetched, download
 from relbench.data.download.unpack import is_settled, settle, unpack
 from relbench.locks import HeldError, lock
 
-State = Literal["absent", "partial", "archive", "ready"]
+Availability = Literal["absent", "partial", "archive", "ready"]
 
 
 class ManualStepsError(ValueError):
@@ -51,7 +51,7 @@ def fetch(card: Card, root: Path, progress: Fetched) -> Path:
     return folder
 
 
-def state(card: Card, root: Path) -> State:
+def state(card: Card, root: Path) -> Availability:
     """The state of a data set on disk.
 
     Returns:
@@ -65,7 +65,7 @@ def state(card: Card, root: Path) -> State:
         return _state(card, root / card.name)
 
 
-def _state(card: Card, folder: Path) -> State:
+def _state(card: Card, folder: Path) -> Availability:
     if any(not _missing(layout, folder) for layout in card.accepted):
         return "ready"
     if _needed(card, folder, download=False) is not None:

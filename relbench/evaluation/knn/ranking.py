@@ -15,7 +15,7 @@ from relbench.evaluation.knn.neighbours import Search
 from relbench.evaluation.knn.order import Candidates, count_per_row, exact_columns, key_limit, select
 from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
 
-Progress = Callable[[int], None]
+QueriesDone = Callable[[int], None]
 
 _WHOLE_GALLERY = 8  # where more than 1 item in 8 is of the class, the whole gallery is sorted
 _FEWEST_TO_SAMPLE = 256  # queries: fewer are not worth a sample
@@ -115,7 +115,7 @@ class Evaluation:
     depth: int
     positives: Integers
 
-    def run(self, progress: Progress | None) -> Outcome:
+    def run(self, progress: QueriesDone | None) -> Outcome:
         """Evaluate all queries."""
         rank, shares = np.zeros(len(self.positives), np.int64), np.zeros((2, len(self.positives)))
         for outcome in self._outcomes():
