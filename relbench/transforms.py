@@ -54,6 +54,9 @@ def gathered(transform: Any, beside: Mapping[str, Any]) -> Any:
     """A transform with the settings beside it; those of other kinds must have their defaults.
 
     Files of earlier versions have the settings of all kinds: where all are defaults, no transform is meant.
+
+    Raises:
+        ValueError: a setting of another kind has another value than its default; one line.
     """
     before = {} if transform is None else transform
     if not isinstance(before, Mapping | Settings):  # refused later

@@ -110,7 +110,7 @@ def _right(counts: Counts) -> str:
 
 
 def refuse_other_images(networks: Sequence[Network]) -> None:
-    """Rows of the same data must have kept the same images, in one order: a query is known by its place."""
+    """Refuse rows of the same data that have kept other images, or another order: a query is known by its place."""
     for network in networks[1:]:
         for what in ("names", "labels", "query"):
             if not np.array_equal(getattr(network, what), getattr(networks[0], what)):

@@ -58,7 +58,14 @@ class MeasuredFloor(Result):
 
 
 def floors_of(data: Data, net: Net, seeds: Sequence[int], task: TaskSettings = RETRIEVAL) -> tuple[FloorSettings, ...]:
-    """The floors of a table: the pixels, then the network as each seed builds it."""
+    """The floors of a table: the pixels, then the network as each seed builds it.
+
+    Args:
+        data: whose test images are measured.
+        net: of the students.
+        seeds: of the runs.
+        task: what measures them.
+    """
     networks = (FloorSettings(data=data, task=task, net=net, seed=seed) for seed in seeds)
     return (FloorSettings(data=data, task=task), *networks)
 

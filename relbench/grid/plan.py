@@ -127,14 +127,20 @@ def planned_transfers(
     """Measurements on other data sets than a run's own, by the cell's key and the seed.
 
     Networks that are not trained are the same for all seeds, and are measured once.
+
+    Args:
+        tuning: of the study whose cells ask for them.
+        trained_on: names of the data sets there are to train on.
+        measured_on: names of the data sets there are to measure on.
+        seeds: of the runs.
     """
     asked: dict[tuple[str, int], TransferSpec] = {}
     for cell in tuning.study.cells:
         spec = tuning.study.runs[cell.run] if cell.on in measured_on else None
         if spec and spec.data.name in trained_on:
             for seed in seeds if spec.stages else (TUNING_SEED,):
-                if one := _transfer(tuning, cell, seed):
-                    asked[cell.key, seed] = one
+                if transfer := _transfer(tuning, cell, seed):
+                    asked[cell.key, seed] = transfer
     return asked
 
 
