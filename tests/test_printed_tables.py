@@ -489,7 +489,7 @@ def test_a_damaged_record_is_one_line(make, call, tmp_path, damage):
     (folder / FILE).write_text(damage)
     for refused in (make("rkd-table1", "--only", "cub200/triplet/16"), call("report", folder)):
         assert refused.code == 2
-        assert f"{folder / FILE} is not a readable studyrecord" in refused.error
+        assert f"{folder / FILE} is not a readable study record" in refused.error
         assert len(refused.error.strip().splitlines()) == 1
 
 

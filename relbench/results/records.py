@@ -6,6 +6,7 @@ its content, and is refused where the two disagree.
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -146,9 +147,9 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
     try:
         return _validated(kind, read_regular(path))
     except (ValueError, OSError) as error:
+        what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()  # StudyRecord: study record
         raise ValueError(
-            f"{path} is not a readable {kind.__name__.lower()} ({reason(error)}): "
-            "delete it, and run the study again to restore it"
+            f"{path} is not a readable {what} ({reason(error)}): delete it, and run the study again to restore it"
         ) from None
 
 

@@ -175,3 +175,9 @@ def test_images_that_are_only_measured_on_must_be_the_same_too():
     assert one.merged(with_dogs).other_contents == {"dogs": "1"}
     unknown = one.model_copy(update={"contents": {"a": ""}})
     assert unknown.merged(one).contents == one.merged(unknown).contents == {"a": "1"}
+
+
+def test_a_damaged_record_is_called_what_it_is(tmp_path):
+    (tmp_path / FILE).write_text("{")
+    with pytest.raises(ValueError, match=r"study\.json is not a readable study record \(EOF"):
+        read_record(StudyRecord, tmp_path / FILE)
