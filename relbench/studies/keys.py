@@ -67,8 +67,8 @@ def _other_name(key: str, keys: Collection[str]) -> str:
 def _option_instead(key: str, keys: Collection[str]) -> str:
     """What is said of a setting that this study leaves to an option of the command."""
     group, _, name = key.rpartition(".")
-    has_group = any(one.startswith(f"{group}.") for one in keys)
-    left_out = name in OPTIONS and not any(one.endswith(f".{name}") for one in keys)
+    has_group = any(known.startswith(f"{group}.") for known in keys)
+    left_out = name in OPTIONS and not any(known.endswith(f".{name}") for known in keys)
     return f"this study takes {OPTIONS[name]} instead; " if has_group and left_out else ""
 
 
