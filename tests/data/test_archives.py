@@ -9,7 +9,7 @@ from data.archives import MAKERS, PUBLISHED, pack
 from PIL import Image
 
 from relbench.data.datasets.photos import READERS
-from relbench.data.parsing.annotations import read_table
+from relbench.data.parsing.annotations import read_lists
 from relbench.data.table import counts
 
 SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in the first releases of Python 3.11
@@ -38,7 +38,7 @@ def test_packed_and_unpacked_it_reads_the_same(tmp_path, layout):
     packed = pack(layout, tmp_path / "made", tmp_path / "packed")
     assert [str(file.relative_to(tmp_path / "packed")) for file in packed] == list(PUBLISHED[layout])
     unpack(packed, tmp_path / "packed", tmp_path / "unpacked")
-    table = read_table(READERS[layout.split("-")[0]].scan, tmp_path / "unpacked")
+    table = read_lists(READERS[layout.split("-")[0]].scan, tmp_path / "unpacked")
     assert table.to_csv() == truth.to_csv()
     assert counts(table)["train_classes"] == counts(table)["test_classes"] == 8
 

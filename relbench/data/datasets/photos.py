@@ -15,7 +15,7 @@ from relbench.data.download.fetch import state
 from relbench.data.images.decoded import DecodedImages, decoded_path, kept_sides
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Photos
-from relbench.data.parsing.annotations import Scan, read_table
+from relbench.data.parsing.annotations import Scan, read_lists
 from relbench.data.table import check_counts, hold_out, indices_of, labels_of, selected_classes, table_hash
 from relbench.experiment import Data
 from relbench.transforms import PhotoTransform
@@ -209,7 +209,7 @@ def counted_table(card: Card, folder: Path) -> pd.DataFrame:
     Raises:
         ValueError: the lists are damaged, incomplete, or name an image that is not there.
     """
-    table = read_table(READERS[card.name].scan, folder)
+    table = read_lists(READERS[card.name].scan, folder)
     check_published_counts(card, folder, table)
     return table
 

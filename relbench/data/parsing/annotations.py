@@ -213,7 +213,7 @@ def read_images(scan: Scan) -> list[Image]:
     return images
 
 
-def read_table(scan: Callable[[Path], Scan], folder: Path) -> pd.DataFrame:
+def read_lists(scan: Callable[[Path], Scan], folder: Path) -> pd.DataFrame:
     """The checked table of a data set.
 
     Args:

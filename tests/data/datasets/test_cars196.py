@@ -25,9 +25,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.data.datasets.cars196 import scan
-from relbench.data.parsing.annotations import read_table
+from relbench.data.parsing.annotations import read_lists
 
-read = partial(read_table, scan)
+read = partial(read_lists, scan)
 
 LAYOUTS = ("cars196-A", "cars196-B", "cars196-B-inside", "cars196-C")
 

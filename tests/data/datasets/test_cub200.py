@@ -21,10 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.data.datasets.cub200 import scan
-from relbench.data.parsing.annotations import read_table
+from relbench.data.parsing.annotations import read_lists
 from relbench.data.table import counts
 
-read = partial(read_table, scan)
+read = partial(read_lists, scan)
 
 FILES = ("images.txt", "image_class_labels.txt", "classes.txt")
 

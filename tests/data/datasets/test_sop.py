@@ -22,9 +22,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.data.datasets.sop import scan
-from relbench.data.parsing.annotations import read_table
+from relbench.data.parsing.annotations import read_lists
 
-read = partial(read_table, scan)
+read = partial(read_lists, scan)
 
 LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
 
