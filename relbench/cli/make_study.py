@@ -21,6 +21,7 @@ from relbench.grid.executors import executor_for
 from relbench.grid.plan import PendingRun
 from relbench.grid.scheduler import Schedule, jobs_for, locked, prepare, run_grid
 from relbench.lookup import lookup
+from relbench.plain_text import counted
 from relbench.report import console_report, write_report
 from relbench.resolve import resolve_device
 from relbench.results.records import Selection, write_record
@@ -221,4 +222,5 @@ def _tell_transfers(job: Job) -> None:
     for name in dict.fromkeys(spec.data.name for spec in asked):
         here = [spec for spec in asked if spec.data.name == name]
         done = sum(finished_transfer(spec, job.folder) is not None for spec in here)
-        tell(f"after that, {len(here)} networks are measured on {name} ({done} of them are already)")
+        networks = f"{counted(len(here), 'network')} {'is' if len(here) == 1 else 'are'}"
+        tell(f"after that, {networks} measured on {name} ({done} of them already)")

@@ -48,7 +48,7 @@ def selected(study: Study, data: Collection[str], only: Sequence[str]) -> tuple[
         if not any(fnmatchcase(path, pattern) for path in here):
             near = get_close_matches(pattern, here, n=3)
             advice = (
-                f"did you mean {' or '.join(near)}?" if near else f"write {here[0]}, or a pattern such as {here[-1]}"
+                f"did you mean {' or '.join(near)}?" if near else f"write {here[0]}, or a pattern such as {here[-1]!r}"
             )
             raise ValueError(f"--only {pattern!r} matches no run of {study.name}: {advice}")
     found = tuple(path for path in here if not only or any(fnmatchcase(path, pattern) for pattern in only))

@@ -58,7 +58,7 @@ def with_added_losses(study: Study, added_losses: Sequence[AddedLoss], *, alone:
     taken = {*study.runs, *(getattr(cell, study.methods_in) for cell in study.cells)}
     twice = [label for at, label in enumerate(labels) if label in taken or label in labels[:at]]
     if twice:
-        raise ValueError(f"{twice[0]!r} is already the name of a method in the table: rename the loss")
+        raise ValueError(f"{twice[0]!r} is already the name of a method in the table: rename the loss, or leave it out")
     templates = _templates(study)
     runs = {
         _path(study, added.label, template): run

@@ -41,7 +41,7 @@ class StudyRecord(Record):
         """All data sets that something is measured on, by name."""
         study = self.pinned
         trained = {run.data.name: run.data for run in study.runs.values() if run.data.name in self.contents}
-        return trained | {name: study.other_data[name] for name in self.other_contents}
+        return trained | {name: data for name, data in study.other_data.items() if name in self.other_contents}
 
     def merged(self, earlier: "StudyRecord") -> "StudyRecord | None":
         """Both as one; None where they are of other runs, or of other images."""

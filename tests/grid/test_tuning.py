@@ -204,7 +204,10 @@ def test_cells_are_selected_by_pattern():
     ("pattern", "told"),
     [
         ("cub200/rdk-da/64", r"--only 'cub200/rdk-da/64' matches no run of rkd-table1: did you mean cub200/rkd-da/64"),
-        ("CARS196/*", "matches no run of rkd-table1: write cub200/teacher/512, or a pattern such as cub200/rkd-da/128"),
+        (
+            "CARS196/*",
+            "matches no run of rkd-table1: write cub200/teacher/512, or a pattern such as 'cub200/rkd-da/128'",
+        ),
         ("cars196/*/64", "matches no run"),  # of another data set than those asked for
         ("", "matches no run"),
     ],
