@@ -219,7 +219,7 @@ def test_read_results(tmp_path):
     assert found.rows == {((row.experiment.teacher and "rkd") or "teacher", 0): row for row in rows.values()}
     assert math.isclose(summarise(record, found).methods[1].against_teacher.difference, 0.1)
     (tmp_path / FILE).write_text("{")
-    with pytest.raises(ValueError, match=r"study\.json is not a readable studyrecord"):
+    with pytest.raises(ValueError, match=r"study\.json is not a readable study record"):
         read_study(tmp_path)
     with pytest.raises(ValueError, match="holds no results"):
         read_study(tmp_path / "nowhere")
