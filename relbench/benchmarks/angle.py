@@ -2,51 +2,27 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from statistics import median
-from time import perf_counter
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize, smooth_l1_loss
 
+from relbench.benchmarks.figure import Figure
+from relbench.benchmarks.timing import ratio, timed
 from relbench.losses import rkd_angle
 
 AngleLoss = Callable[[Tensor, Tensor], Tensor]
 
 SIZES = ((128, 512), (128, 128), (128, 32))
 TARGETS = {(128, 512): 40.0, (128, 128): 10.0, (128, 32): 3.0}
-"""By (batch, dim): required speed-up of the angle loss over the plain form, on two cores."""
+"""By (batch, dim): required speed-up of the angle loss over the plain form, on one thread."""
 
+MEGA = 1_000_000
 MEMORY_TARGET = 10**9
 """Bytes beyond the inputs that the angle loss may take for 1024 rows of 512."""
-
-
-@dataclass(frozen=True)
-class AngleSpeed:
-    """Time of the angle loss for a size, forward and backward, float32.
-
-    Attributes:
-        batch: rows of student and of teacher.
-        dim: columns of each.
-        naive_seconds: median time of the plain form.
-        ours_seconds: median time of `rkd_angle`.
-        target: required speed-up of `rkd_angle`; None: no target for this size.
-    """
-
-    batch: int
-    dim: int
-    naive_seconds: float
-    ours_seconds: float
-    target: float | None
-
-    @property
-    def ratio(self) -> float:
-        """Speed-up of `rkd_angle`."""
-        return self.naive_seconds / self.ours_seconds
 
 
 def naive_angle(student: Tensor, teacher: Tensor) -> Tensor:
@@ -72,16 +48,26 @@ def _all_cosines(rows: Tensor) -> Tensor:
     return torch.bmm(directions, directions.transpose(1, 2))
 
 
-def measure(sizes: Sequence[tuple[int, int]] = SIZES, repeats: int = 15, threads: int = 2) -> list[AngleSpeed]:
-    """Times of both forms, measured in turns, so that other load on the machine affects both.
+def figures(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = 15) -> Iterator[Figure]:
+    """Speed-ups of `rkd_angle` over the plain form, forward and backward, float32, and its memory.
 
     Args:
         sizes: pairs of batch and dim.
-        repeats: number of timings of each form, each after an untimed call; the median counts.
-        threads: of torch meanwhile.
+        rounds: timings of each form and size.
     """
-    with _threads(threads):
-        return [_measure_size(batch, dim, repeats) for batch, dim in sizes]
+    for batch, dim in sizes:
+        inputs = _inputs(batch, dim)
+        times = timed(
+            {"plain": partial(_gradient, naive_angle, *inputs), "ours": partial(_gradient, rkd_angle, *inputs)}, rounds
+        )
+        name = f"rkd_angle, forward and backward, {batch} x {dim}: times as fast as broadcast and bmm"
+        yield ratio(name, times["plain"], times["ours"], target=TARGETS.get((batch, dim)), bound="at least")
+    yield Figure(
+        name="rkd_angle, 1,024 x 512: memory above the inputs",
+        value=peak_memory() / MEGA,
+        unit="MB",
+        target=MEMORY_TARGET / MEGA,
+    )
 
 
 def peak_memory(batch: int = 1024, dim: int = 512) -> int:
@@ -96,47 +82,21 @@ def peak_memory(batch: int = 1024, dim: int = 512) -> int:
         return pool.submit(_peak_of_this_process, batch, dim).result()
 
 
-def _measure_size(batch: int, dim: int, repeats: int) -> AngleSpeed:
-    student, teacher = _inputs(batch, dim)
-    forms: tuple[AngleLoss, ...] = (naive_angle, rkd_angle)
-    rounds = [[_warm_seconds(form, student, teacher) for form in forms] for _ in range(repeats)]
-    naive, ours = (median(times) for times in zip(*rounds, strict=True))
-    return AngleSpeed(batch, dim, naive, ours, TARGETS.get((batch, dim)))
-
-
 def _inputs(batch: int, dim: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     student = torch.randn(batch, dim, generator=generator).requires_grad_()
     return student, torch.randn(batch, dim, generator=generator)
 
 
-def _warm_seconds(form: AngleLoss, student: Tensor, teacher: Tensor) -> float:
-    """Time of the second of two calls: the plain form's arrays evict everything else from the processor's caches."""
-    _seconds(form, student, teacher)
-    return _seconds(form, student, teacher)
-
-
-def _seconds(form: AngleLoss, student: Tensor, teacher: Tensor) -> float:
-    start = perf_counter()
+def _gradient(form: AngleLoss, student: Tensor, teacher: Tensor) -> None:
     torch.autograd.grad(form(student, teacher), student)
-    return perf_counter() - start
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _peak_of_this_process(batch: int, dim: int) -> int:
-    _seconds(rkd_angle, *_inputs(8, dim))  # loads the libraries
+    _gradient(rkd_angle, *_inputs(8, dim))  # loads the libraries
     student, teacher = _inputs(batch, dim)
     before = _resident_bytes("VmRSS")
-    _seconds(rkd_angle, student, teacher)
+    _gradient(rkd_angle, student, teacher)
     return _resident_bytes("VmHWM") - before
 
 

@@ -24,6 +24,7 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from relbench.benchmarks.figure import Figure
 from relbench.evaluation import retrieval_metrics
 
 Rows = NDArray[np.float32]
@@ -60,6 +61,14 @@ class KindSpeed:
     def ratio(self) -> float:
         """Ratio of the evaluation's time to the plain form's."""
         return self.ours_seconds / self.plain_seconds
+
+
+def figures() -> Iterator[Figure]:
+    """Times of all kinds beside the plain form's, the worst first."""
+    for kind in measure(generator=np.random.default_rng(0)):
+        yield Figure(
+            name=f"evaluation, {kind.kind}: times a plain product and sort", value=kind.ratio, target=TIME_TARGET
+        )
 
 
 def measure(count: int = 6000, dim: int = 128, *, generator: np.random.Generator) -> list[KindSpeed]:

@@ -1,12 +1,9 @@
 """Benchmark of batches from decoded images against decoding, resizing, cropping and mirroring each file with PIL."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
-from time import perf_counter
 
 import numpy as np
 import pandas as pd
@@ -14,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from relbench.cores import usable_cores
+from relbench.benchmarks.figure import Figure
+from relbench.benchmarks.timing import now, ratio, timed
 from relbench.data.images.decoded import decoded_images
 from relbench.data.images.photos import ImageFiles, Photos
 
@@ -28,52 +26,29 @@ QUALITY = 90
 SCALES = ((4, 1.0), (16, 0.6), (64, 0.4), (250, 0.2))  # spots across the picture, and their weight
 
 
-@dataclass(frozen=True)
-class ImageSpeed:
-    """Images per second, each on one thread unless said otherwise.
-
-    Attributes:
-        count: JPEG files of 500 x 375.
-        file_bytes: mean size of a file.
-        plain: decoded from the file, resized to 256 x 256, cropped to 224 x 224, mirrored half of the time, by PIL.
-        ours: the same views as batches of bytes, from the file of decoded images, in memory as far as it fits.
-        build: images decoded and written to that file, on all threads.
-        threads: of the build.
-    """
-
-    count: int
-    file_bytes: float
-    plain: float
-    ours: float
-    build: float
-    threads: int
-
-    @property
-    def ratio(self) -> float:
-        """Speed-up over the plain way."""
-        return self.ours / self.plain
-
-
-def measure(count: int = 256, repeats: int = 5, *, generator: np.random.Generator) -> ImageSpeed:
-    """Speed of both ways, measured in turns, so that other load on the machine affects both.
+def figures(count: int = 256, rounds: int = 5) -> Iterator[Figure]:
+    """Speed of batches from decoded images, beside the plain way, and of decoding them once.
 
     Args:
-        count: files, created in a temporary folder.
-        repeats: number of passes of each way over all files; the median counts.
-        generator: draws the pictures, and seeds crops.
+        count: JPEG files of 500 x 375, created in a temporary folder.
+        rounds: passes of each way over all files.
     """
-    with TemporaryDirectory(prefix="relbench-images-") as name, _one_thread():
-        folder, threads = Path(name), usable_cores()
-        names = _write_pictures(folder, count, generator)
-        start = perf_counter()
-        pixels = decoded_images(ImageFiles(folder, RESIZE, threads), names, folder)
-        build = perf_counter() - start
-        photos = Photos(_table(names), folder, CROP, pixels, content="")
-        crops = torch.Generator().manual_seed(int(generator.integers(2**63)))
-        rounds = [(_plain_seconds(folder, names, crops), _our_seconds(photos, crops)) for _ in range(repeats)]
-        plain, ours = (count / median(times) for times in zip(*rounds, strict=True))
+    generator = np.random.default_rng(0)
+    with TemporaryDirectory(prefix="relbench-images-") as name:
+        folder = Path(name)
+        names, crops = _write_pictures(folder, count, generator), torch.Generator().manual_seed(0)
         size = sum((folder / name).stat().st_size for name in names) / count
-    return ImageSpeed(count, size, plain, ours, count / build, threads)
+        start = now()
+        pixels = decoded_images(ImageFiles(folder, RESIZE, threads=1), names, folder)
+        build = now() - start
+        photos = Photos(_table(names), folder, CROP, pixels, content="")
+        plain, ours = partial(_plain_views, folder, names, crops), partial(_our_views, photos, crops)
+        times = timed({"plain": plain, "ours": ours}, rounds, warm=0)
+        files = f"views of {WIDTH} x {HEIGHT} JPEGs of {size / 1000:.0f} kB"
+        yield ratio(
+            f"{files}, decoded: times as fast as PIL", times["plain"], times["ours"], target=TARGET, bound="at least"
+        )
+        yield Figure(name=f"{files}, decoded once to disk", value=count / build, unit="per s")
 
 
 def picture(generator: np.random.Generator) -> Image.Image:
@@ -101,11 +76,10 @@ def _table(names: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"name": names, "label": "spots", "split": "train"})
 
 
-def _plain_seconds(folder: Path, names: Sequence[str], crops: torch.Generator) -> float:
-    start = perf_counter()
+def _plain_views(folder: Path, names: Sequence[str], crops: torch.Generator) -> None:
+    """Each decoded from its file, resized to 256 x 256, cropped to 224 x 224, mirrored half of the time, by PIL."""
     for name in names:
         _plain_view(folder / name, crops)
-    return perf_counter() - start
 
 
 def _plain_view(path: Path, crops: torch.Generator) -> Image.Image:
@@ -117,19 +91,7 @@ def _plain_view(path: Path, crops: torch.Generator) -> Image.Image:
     return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else crop
 
 
-def _our_seconds(photos: Photos, crops: torch.Generator) -> float:
-    batches = torch.split(torch.randperm(len(photos.table), generator=crops), BATCH)
-    start = perf_counter()
-    for indices in batches:
+def _our_views(photos: Photos, crops: torch.Generator) -> None:
+    """The same views as batches of bytes, from the file of decoded images, in memory as far as it fits."""
+    for indices in torch.split(torch.randperm(len(photos.table), generator=crops), BATCH):
         photos.train_batch(indices, crops)
-    return perf_counter() - start
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

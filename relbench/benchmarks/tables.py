@@ -1,83 +1,65 @@
-"""Tables of the benchmarks' results beside their targets."""
+"""The table of all benchmarks' figures beside their targets."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 
-import numpy as np
+import torch
 from rich.table import Table
+from rich.text import Text
 
 from relbench.benchmarks import angle, evaluation, evaluation_kinds, images
+from relbench.benchmarks.figure import Figure
+from relbench.benchmarks.section import Part, Section
+from relbench.machine import describe_machine
 
-MEGA = 1_000_000
+PARTS: dict[str, Part] = {
+    "angle": angle.figures,
+    "evaluation": evaluation.figures,
+    "kinds": evaluation_kinds.figures,
+    "images": images.figures,
+}
+"""By the name that the command takes: a function that measures, and yields each figure as soon as it is known."""
 
 
-def measured(what: str) -> Iterator[Table]:
-    """Tables of the benchmarks, each as soon as it is measured.
+def parts(what: str) -> dict[str, Part]:
+    """Parts by name.
 
     Args:
-        what: "angle", "evaluation", "images" or "all".
+        what: the name of a part, or "all".
 
     Raises:
-        ValueError: there is no such benchmark.
+        ValueError: there is no such part.
     """
-    if what not in (*BENCHMARKS, "all"):
-        raise ValueError(f"unknown benchmark {what!r}: known are {', '.join(BENCHMARKS)} and all")
-    for name, make in BENCHMARKS.items():
-        if what in (name, "all"):
-            yield make()
+    if what == "all":
+        return PARTS
+    if what not in PARTS:
+        raise ValueError(f"unknown benchmark {what!r}: known are {', '.join(PARTS)} and all")
+    return {what: PARTS[what]}
 
 
-def _angle() -> Table:
-    title = "angle loss, forward and backward, float32, 2 threads: times as fast as the broadcast-and-bmm form"
-    table = Table("batch x dim", "plain, ms", "ours, ms", "ratio", "target", title=title)
-    for speed in angle.measure():
-        times = f"{1000 * speed.naive_seconds:.2f}", f"{1000 * speed.ours_seconds:.2f}"
-        target = speed.target or 0.0
-        table.add_row(
-            f"{speed.batch} x {speed.dim}", *times, f"{speed.ratio:.1f}", _judged(f"{target:g}", speed.ratio >= target)
-        )
-    peak = angle.peak_memory()
-    met = _judged(f"{angle.MEMORY_TARGET / MEGA:,.0f} MB", peak <= angle.MEMORY_TARGET)
-    table.add_row("1024 x 512", "", "", f"{peak / MEGA:,.0f} MB above the inputs", met)
-    return table
+def machine_line(device: str = "cpu") -> str:
+    """The machine that was measured: processor or card, cores, and versions."""
+    machine = describe_machine(torch.device(device))
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    return f"{machine.device}, {machine.cores} cores; {versions}"
 
 
-def _evaluation() -> Table:
-    speed = evaluation.measure(generator=np.random.default_rng(0))
-    title = f"Recall@1,10,100,1000, R-precision and MAP@R of {speed.count:,} x {speed.dim} embeddings"
-    table = Table("", "measured", "target", title=title)
-    table.add_row("plain chunked matrix product", f"{speed.plain_seconds:.1f} s", "")
-    table.add_row("evaluation", f"{speed.ours_seconds:.1f} s", "")
-    table.add_row(
-        "times the plain product",
-        f"{speed.ratio:.2f}",
-        _judged(f"{evaluation.TIME_TARGET:g}", speed.ratio <= evaluation.TIME_TARGET),
-    )
-    table.add_row(
-        "peak memory of the process",
-        f"{speed.peak_bytes / MEGA:,.0f} MB",
-        _judged(f"{evaluation.MEMORY_TARGET / MEGA:,.0f} MB", speed.peak_bytes <= evaluation.MEMORY_TARGET),
-    )
-    target = evaluation_kinds.TIME_TARGET
-    for kind in evaluation_kinds.measure(generator=np.random.default_rng(0)):
-        met = _judged(f"{target:g}", kind.ratio <= target)
-        table.add_row(f"times a plain product and sort: {kind.kind}", f"{kind.ratio:.2f}", met)
-    return table
+def table(sections: Iterable[Section]) -> Table:
+    """One table: a line for each figure, beside its target; for each part that failed, its error."""
+    made = Table("", "measured", "quartiles", "target")
+    for section in sections:
+        for figure in section.figures:
+            made.add_row(figure.name, figure.shown, figure.shown_spread, _judged(figure))
+        if section.error:
+            made.add_row(section.name, Text("FAILED", style="red"), "", section.error)
+        made.add_section()
+    return made
 
 
-def _images() -> Table:
-    speed = images.measure(generator=np.random.default_rng(0))
-    files = f"{speed.count} JPEG files of {images.WIDTH} x {images.HEIGHT}, {speed.file_bytes / 1000:.0f} kB each"
-    table = Table("", "images per second", "target", title=f"training views of {files}, one thread")
-    table.add_row("PIL: decode, resize, crop, mirror", f"{speed.plain:,.0f}", "")
-    table.add_row("batches from decoded images, in memory", f"{speed.ours:,.0f}", "")
-    verdict = _judged(f"{images.TARGET:g}", speed.ratio >= images.TARGET)
-    table.add_row("times PIL's", f"{speed.ratio:.1f}", verdict)
-    table.add_row(f"decoding them once to disk, {speed.threads} threads", f"{speed.build:,.0f}", "")
-    return table
+def notes(sections: Iterable[Section]) -> Iterator[str]:
+    """What the figures can't say themselves, a line for each."""
+    for section in sections:
+        yield from (f"{figure.name}: {figure.why}" for figure in section.figures if figure.why)
 
 
-def _judged(target: str, met: bool) -> str:  # noqa: FBT001 - the verdict itself
-    return f"{target}: {'met' if met else 'MISSED'}"
-
-
-BENCHMARKS: dict[str, Callable[[], Table]] = {"angle": _angle, "evaluation": _evaluation, "images": _images}
+def _judged(figure: Figure) -> Text:
+    return Text(figure.verdict, style="red" if figure.met is False else "")

@@ -1,22 +1,24 @@
 """The benchmark of image batches: it measures, and both ways show the same pixels."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from relbench.benchmarks import images, tables
+from relbench.benchmarks import images
 from relbench.data.images.photos import ImageFiles, Photos
 
 
 def test_a_small_measurement():
     threads = torch.get_num_threads()
-    speed = images.measure(count=3, repeats=1, generator=np.random.default_rng(0))
+    speed, build = images.figures(count=3, rounds=2)
     assert torch.get_num_threads() == threads
-    assert speed.count == 3
-    assert speed.ratio == speed.ours / speed.plain > 1
-    assert speed.build > 0
-    assert 50_000 < speed.file_bytes < 120_000  # as a photo of that size takes
+    assert speed.value > 1
+    assert (speed.target, speed.bound) == (images.TARGET, "at least")
+    assert build.value > 0
+    assert 50 < int(re.search(r"of (\d+) kB", speed.name)[1]) < 120  # as a photo of that size takes
 
 
 def test_pictures_are_textured_and_those_of_the_generator():
@@ -37,15 +39,6 @@ def test_the_plain_way_gives_one_of_our_views(tmp_path, seed):
     crop = photos.test_batch(torch.tensor([0]))[0, :, top : top + 224, left : left + 224]
     expected = crop.flip(2) if mirrored else crop
     np.testing.assert_array_equal(plain.transpose(2, 0, 1), expected.numpy())
-
-
-@pytest.mark.parametrize(("ours", "verdict"), [(2000.0, "10: met"), (1999.0, "10: MISSED")])
-def test_table(monkeypatch, ours, verdict):
-    speed = images.ImageSpeed(256, 70_000, plain=200.0, ours=ours, build=350.0, threads=2)
-    monkeypatch.setattr(images, "measure", lambda **_: speed)
-    (table,) = tables.measured("images")
-    assert list(table.columns[2].cells)[2] == verdict
-    assert list(table.columns[1].cells)[:2] == ["200", f"{ours:,.0f}"]
 
 
 def test_a_file_is_a_jpeg(tmp_path):
