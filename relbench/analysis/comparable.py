@@ -3,7 +3,8 @@
 - All rows answer for the same task and the same images, shown alike.
 - Rows of a method differ in nothing but the seed, their teacher's included.
 - A student's teacher is the one it is compared with: the table's, of the same seed.
-- Students differ in their loss alone. Where they don't, the table stands, but must say so: `unequal_settings`.
+- Students differ in their loss alone. Where they don't, the table stands, but must say so: `unequal_settings`. Students
+  that are their teacher's own network, trained as it was, differ from it in their loss alone: `is_self_distilled`.
 
 Teacher and student may differ in network, steps and batch; the table states those.
 """
@@ -41,6 +42,12 @@ def settings(experiment: Experiment) -> dict[str, str]:
 
 def _written(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def is_self_distilled(student: Experiment) -> bool:
+    """Whether a student is its teacher's own network, trained anew as the teacher was."""
+    teacher = student.last_teacher
+    return teacher is not None and (student.net, student.training) == (teacher.net, teacher.training)
 
 
 def unequal_settings(students: Iterable[Experiment]) -> list[str]:

@@ -35,12 +35,17 @@ class Job:
 
     def planned(self) -> list[PlannedRun | PendingRun]:
         """The runs, as far as they are known by what is finished now."""
-        return planned_runs(tuning_plan(self.record, self.folder / "runs"), self.paths, self.options.seeds)
+        return planned_runs(tuning_plan(self.record, self.folder / "runs"), self.paths, self.seeds)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that are asked for now; the record may have more."""
+        return self.options.seeds or self.record.study.seeds
 
     def transfers(self) -> list[TransferSpec]:
         """Measurements on the other data sets that are there now, as far as they are known."""
         tuning = tuning_plan(self.record, self.folder / "runs")
-        asked = planned_transfers(tuning, self.record.contents, self.there, self.options.seeds)
+        asked = planned_transfers(tuning, self.record.contents, self.there, self.seeds)
         return [spec for (key, _), spec in asked.items() if key.partition("@")[0] in self.paths]
 
 
@@ -64,7 +69,7 @@ def record_of(built: Study, data_sets: Sequence[str], options: RunOptions) -> tu
         "changes": changes,
         "contents": {name: _content(name, options) for name in names},
         "other_contents": _other_contents(study, names, options),
-        "seeds": options.seeds,
+        "seeds": options.seeds or study.seeds,
     }
     return validated(StudyRecord, settings), paths
 

@@ -16,7 +16,7 @@ class RunOptions:
     """Options that the commands which make runs share.
 
     Attributes:
-        seeds: of the runs.
+        seeds: of the runs; None: those that the study is usually made with.
         device: "auto", "cpu" or "cuda".
         results: holds the folders of all studies.
         data: holds the data sets.
@@ -31,7 +31,7 @@ class RunOptions:
         selection: by which rule the steps of a table's cells are chosen; None: the last.
     """
 
-    seeds: tuple[int, ...]
+    seeds: tuple[int, ...] | None
     device: str
     results: Path
     data: Path

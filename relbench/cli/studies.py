@@ -23,7 +23,9 @@ def _study_names(incomplete: str) -> list[str]:
 STUDY_HELP = "Which study; `relbench list` names them."
 StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study_names)]
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
-Seeds = Annotated[str, typer.Option(help="Seeds, separated by commas.")]
+Seeds = Annotated[
+    str | None, typer.Option(help="Seeds, separated by commas; default: the study's own, 0,1,2 of most.", show_default=False)
+]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 Results = Annotated[
     Path,
@@ -76,7 +78,7 @@ def _settings(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
-    seeds: Seeds = "0,1,2",
+    seeds: Seeds = None,
     device: Device = "auto",
     results: Results = Path("results"),
     data: Data = Path("datasets"),
@@ -96,7 +98,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
 
     builder = {"protocol": protocol, "scale": scale}
     return RunOptions(
-        numbers(seeds, "--seeds"),
+        None if seeds is None else numbers(seeds, "--seeds"),
         device,
         results,
         data,

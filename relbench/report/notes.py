@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from relbench.analysis.comparable import settings, unequal_settings
+from relbench.analysis.comparable import is_self_distilled, settings, unequal_settings
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
@@ -168,7 +168,7 @@ def _data(summary: Summary) -> str:
 
 def _unequal_students(summary: Summary) -> list[str]:
     """One note for each setting that belies the claim that students differ in their loss alone."""
-    students = [method for method in summary.methods if method.role == "student"]
+    students = [method for method in summary.students if not is_self_distilled(method.row.experiment)]
     names = unequal_settings(row.experiment for method in students for row in method.rows)
     groups = {name: _groups(students, _setting(name)) for name in names}
     return [f"Students differ in more than their loss: {name}: {_shares(groups[name])}." for name in names]

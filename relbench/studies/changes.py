@@ -1,8 +1,8 @@
 """The settings that `--set KEY=VALUE` changes, the same for every study.
 
 data.KEY holds for all data, training.KEY for all runs, teacher.KEY and student.KEY for the networks and trainings of
-that role (a control of equal budget follows the teacher), terms.LOSS.KEY wherever the study has that loss. Where two
-keys touch one setting, that of the role wins.
+that role (a control of equal budget follows the teacher, and so does a student that is the teacher's own network taught
+by it), terms.LOSS.KEY wherever the study has that loss. Where two keys touch one setting, that of the role wins.
 """
 
 import json
@@ -26,12 +26,17 @@ def setting_keys(study: Study) -> list[str]:
     """The keys that `with_values` takes, those of losses aside."""
     training = [key for key in Training.model_fields if not (study.cells and key in OF_THE_COMMAND)]
     data = [key for key in SETTINGS_OF_DATA if not (study.cells and key == "name")]
-    arms = [arm for arm in ("teacher", "student") if any(ARMS[run.role] == arm for run in study.runs.values())]
+    arms = [arm for arm in ("teacher", "student") if any(arm_of(run) == arm for run in study.runs.values())]
     return [
         *(f"data.{key}" for key in data),
         *(f"training.{key}" for key in training),
         *(f"{arm}.{key}" for arm in arms for key in (*Net.model_fields, *training)),
     ]
+
+
+def arm_of(run: RunSpec) -> str:
+    """The beginning of the keys that change a run's network and training."""
+    return run.arm or ARMS[run.role]
 
 
 def parse_value(text: str) -> Any:
@@ -80,7 +85,7 @@ def _place(study: Study, key: str) -> tuple[str, str]:
 
 def _refuse_without_tuning(study: Study, groups: Groups) -> None:
     """Where learning rates are chosen, there are validation classes, and nobody sets the rates."""
-    tuned = {ARMS[run.role] for path, run in study.items if study.rates_of(path)[1]}
+    tuned = {arm_of(run) for path, run in study.items if study.rates_of(path)[1]}
     if not tuned:
         return
     if groups.get("data", {}).get("hold_out") is False:
@@ -95,7 +100,7 @@ def _called(study: Study) -> str:
 
 
 def _changed_run(run: RunSpec, groups: Groups) -> RunSpec:
-    arm = ARMS[run.role]
+    arm = arm_of(run)
     own = groups.get(arm, {})
     net = {name: value for name, value in own.items() if name in Net.model_fields}
     training = {name: value for name, value in own.items() if name in Training.model_fields}

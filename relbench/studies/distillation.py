@@ -32,6 +32,7 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
     methods: Mapping[str, tuple[Term, ...]],
     first_stages: Mapping[str, tuple[Term, ...]] | None = None,
     pairs: Sequence[tuple[str, str]] = (),
+    self_distilled: Mapping[str, tuple[Term, ...]] | None = None,
     control: str | None = None,
     **told: object,
 ) -> Study:
@@ -45,6 +46,8 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
         methods: by the student's path, its loss.
         first_stages: of methods in two stages, what the first half of the steps trains with.
         pairs: methods, and other methods that each of them is compared with as well.
+        self_distilled: by its path, the loss of a student that is the teacher's own network, trained anew as the teacher
+            was, and taught by it; what `--set` changes of the teacher changes it too.
         control: path of a control that is the teacher's own training for as many steps as a student's; it is judged
             alone, as it makes no claim for a method. None: no control.
         told: name, title, notes: what else the study says.
@@ -59,7 +62,9 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
     for label, terms in methods.items():
         stages = in_halves(first[label], terms) if label in first else (Stage(terms=terms),)
         runs[label] = _run(data, student, stages, teacher=TEACHER)
-    claims = [against_teacher(label, STUDENTS) for label in methods]
+    for label, terms in (self_distilled or {}).items():
+        runs[label] = changed(_run(data, teacher, (Stage(terms=terms),), teacher=TEACHER), {"arm": "teacher"})
+    claims = [against_teacher(label, STUDENTS) for label in runs if label != TEACHER]
     if control:
         runs[control] = changed(runs[TEACHER], {"role": "control", "steps_as": next(iter(methods))})
         claims.append(against_teacher(control, control))

@@ -85,7 +85,7 @@ def with_added_losses(study: Study, added_losses: Sequence[AddedLoss], *, alone:
 
 def _templates(study: Study) -> list[str]:
     """Paths of students whose network and training an added loss gets: the first of each network on each data set."""
-    taught = [path for path, run in study.items if run.role == "student" and run.teacher]
+    taught = [path for path, run in study.items if run.role == "student" and run.teacher and not run.arm]
     taught.sort(key=lambda path: len(study.runs[path].stages))  # those in one stage come first
     found: dict[object, str] = {}
     for path in taught:

@@ -13,7 +13,7 @@ from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.settings import Settings
 from relbench.studies import build_study
-from relbench.studies.changes import ARMS, setting_keys
+from relbench.studies.changes import arm_of, setting_keys
 from relbench.studies.study import RunSpec, Study
 
 
@@ -44,7 +44,7 @@ def settings_of(name: str) -> list[Setting]:
 def _settings(study: Study) -> Iterator[Setting]:
     known = setting_keys(study)
     trained = [run for run in study.runs.values() if run.stages]
-    arms = {arm: [run for run in trained if ARMS[run.role] == arm] for arm in ("teacher", "student")}
+    arms = {arm: [run for run in trained if arm_of(run) == arm] for arm in ("teacher", "student")}
     for key, kind in SETTINGS_OF_DATA.items():
         if f"data.{key}" in known:
             yield _setting(kind, key, {f"data.{key}": [run.data for run in trained]})

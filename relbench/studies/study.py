@@ -17,6 +17,7 @@ from relbench.settings import Settings, changed, one_line
 
 DATA = "{data}"  # stands for a data set in a title
 Scale = Literal["full", "toy"]
+SEEDS = (0, 1, 2)
 
 
 class Stage(Settings):
@@ -37,6 +38,7 @@ class RunSpec(Settings):
     stages: tuple[Stage, ...] = ()  # empty: never trained, the features of its trunk are what is measured
     teacher: str = ""  # path
     role: Role = "student"
+    arm: Literal["", "teacher", "student"] = ""  # begins the keys by which `--set` changes its network and training; "": as its role says
     steps_as: str = ""  # path of the run whose number of steps it takes: a control of equal budget
     rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation classes; empty: the training's
     tuned_with: str = ""  # path of the run whose chosen learning rate it shares; "": its own
@@ -98,6 +100,7 @@ class Study(Settings):
     settings_notes: tuple[str, ...] = ()  # likewise, but true only while no setting is changed
     variant: Mapping[str, str] = {}  # what it was built with, beside the scale: {"protocol": "paper"}
     scale: Scale = "full"
+    seeds: tuple[int, ...] = SEEDS  # where none are asked for
     runs: dict[str, RunSpec]  # by path, such as "rkd-da" or "cub200/rkd-da/64"; a teacher before those that it teaches
     cells: tuple[Cell, ...] = ()  # none: the table has one line per run, with all its metrics
     claims: tuple[Claim, ...] = ()

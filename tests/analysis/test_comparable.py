@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 
-from relbench.analysis.comparable import refuse_unfair, settings, unequal_settings
+from relbench.analysis.comparable import is_self_distilled, refuse_unfair, settings, unequal_settings
 from relbench.counts import Counts
 from relbench.experiment import Experiment, Net, TaskSettings, Term
 from relbench.results.records import Entry, Machine, Role, Row
@@ -180,6 +180,14 @@ def test_unequal_settings_leave_out_loss_teacher_and_seed() -> None:
     assert unequal_settings([]) == []
     unequal = with_setting(with_setting(student(2), "net.dim", 32), "training.steps", 7)
     assert unequal_settings([*students, unequal]) == ["net.dim", "training.steps"]
+
+
+def test_self_distilled_is_who_differs_from_its_teacher_in_its_loss_alone() -> None:
+    itself = changed(teacher(0), {"terms": ANGLE, "teacher": teacher(0)})
+    assert is_self_distilled(itself)
+    assert not is_self_distilled(teacher(0))
+    assert not is_self_distilled(student(0))
+    assert not is_self_distilled(with_setting(itself, "training.steps", 7))
 
 
 def staged(first: Experiment, steps: int, seed: int = 0) -> Experiment:

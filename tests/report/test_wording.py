@@ -251,6 +251,21 @@ def test_students_that_differ_in_more_than_their_loss_are_said(study: Summary) -
     assert "more than their loss" not in "\n".join(notes(fair))
 
 
+def test_a_student_that_is_the_teachers_own_network_is_not_held_against_the_others(study: Summary) -> None:
+    plain, distilled = study.methods[1], study.methods[2]
+
+    def itself(row: Row) -> Row:
+        teacher = row.experiment.teacher
+        assert teacher
+        own = changed(row.experiment, {"net": teacher.net, "training": teacher.training})
+        return row.model_copy(update={"experiment": own})
+
+    own = dataclasses.replace(distilled, label="itself", rows=tuple(map(itself, distilled.rows)))
+    summary = study.replaced(entries=(), methods=(study.methods[0], *study.methods[2:4], own))
+    assert "more than their loss" not in "\n".join(notes(summary))
+    assert plain.row.experiment.net != own.row.experiment.net
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

@@ -3,6 +3,7 @@
 import pytest
 from planned import plan_runs
 
+from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
 from relbench.studies.quickstart import TRIPLET
@@ -94,6 +95,15 @@ def test_the_rest_of_the_study_stays_and_every_other_student_is_compared_with():
     (words,) = study.notes
     assert words.endswith("whose notes do not cover them: pkt (weight 1), hard_darkrank (weight 1).")
     assert plan_runs(study, (0,))[0] == plan_runs(STUDY, (0,))[0]
+
+
+def test_a_loss_gets_the_students_network_not_that_of_one_that_is_the_teachers_own():
+    one = find_added_loss("pkt", 1.0)
+    given = STUDY.runs["rkd-d"]
+    itself = changed(STUDY.runs["teacher"], {"role": "student", "arm": "teacher", "teacher": "teacher"})
+    study = changed(STUDY, {"runs": {"teacher": STUDY.runs["teacher"], "itself": itself, "rkd-d": given}, "claims": ()})
+    added = with_added_losses(study, [one], alone=False).runs["pkt"]
+    assert (added.net, added.training, added.arm) == (given.net, given.training, "")
 
 
 def test_a_new_student_is_judged_in_the_family_of_the_students():

@@ -102,6 +102,27 @@ def test_no_longer_teacher():
     assert [run.role for run in plan_runs(study_of(control=None), (0,))] == ["teacher", "student", "student"]
 
 
+ITSELF = study_of(self_distilled={"itself": (TRIPLET, DISTANCE)})
+
+
+def test_a_self_distilled_student_is_the_teachers_network_and_training_taught_by_it():
+    made = trainings(ITSELF, 3)
+    teacher, itself = made["teacher"], made["itself"]
+    assert (itself.net, itself.training, itself.seed) == (teacher.net, teacher.training, 3)
+    assert itself.teacher == teacher
+    assert itself.terms == (TRIPLET, DISTANCE)
+    students = [claim.better for claim in ITSELF.claims if claim.family == "students"]
+    assert students == [((label, "teacher"),) for label in ("triplet", "rkd-d", "itself")]
+    assert list(ITSELF.runs) == ["teacher", "triplet", "rkd-d", "itself", "longer"]
+
+
+def test_a_self_distilled_student_follows_what_is_changed_of_the_teacher():
+    """Else it would no longer be the teacher's own network."""
+    runs = with_values(ITSELF, {"teacher.dim": 5, "teacher.steps": 7, "student.dim": 3, "student.steps": 9}).runs
+    found = {path: (run.net.dim, run.training.steps) for path, run in runs.items()}
+    assert found == {"teacher": (5, 7), "triplet": (3, 9), "rkd-d": (3, 9), "itself": (5, 7), "longer": (5, 7)}
+
+
 STAGED = study_of(first_stages={"rkd-d": (DISTANCE,)})
 
 
