@@ -24,7 +24,7 @@ STUDY_HELP = "Which study; `relbench list` names them."
 StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study_names)]
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
 Seeds = Annotated[
-    str | None, typer.Option(help="Seeds, separated by commas; default: the study's own, 0,1,2 of most.", show_default=False)
+    str | None, typer.Option(help="Seeds, separated by commas; default: the study's own.", show_default=False)
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 Results = Annotated[

@@ -46,8 +46,8 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
         methods: by the student's path, its loss.
         first_stages: of methods in two stages, what the first half of the steps trains with.
         pairs: methods, and other methods that each of them is compared with as well.
-        self_distilled: by its path, the loss of a student that is the teacher's own network, trained anew as the teacher
-            was, and taught by it; what `--set` changes of the teacher changes it too.
+        self_distilled: by its path, the loss of a student that is the teacher's own network, trained anew as the
+            teacher was, and taught by it; what `--set` changes of the teacher changes it too.
         control: path of a control that is the teacher's own training for as many steps as a student's; it is judged
             alone, as it makes no claim for a method. None: no control.
         told: name, title, notes: what else the study says.

@@ -38,7 +38,7 @@ class RunSpec(Settings):
     stages: tuple[Stage, ...] = ()  # empty: never trained, the features of its trunk are what is measured
     teacher: str = ""  # path
     role: Role = "student"
-    arm: Literal["", "teacher", "student"] = ""  # begins the keys by which `--set` changes its network and training; "": as its role says
+    arm: Literal["", "teacher", "student"] = ""  # begins the keys of `--set` for its net and training; "": by its role
     steps_as: str = ""  # path of the run whose number of steps it takes: a control of equal budget
     rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation classes; empty: the training's
     tuned_with: str = ""  # path of the run whose chosen learning rate it shares; "": its own
