@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import rankdata
 
 from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, check_points, squared_distances
 from relbench.evaluation.knn.ranking import Classes
@@ -34,8 +33,9 @@ class PairDistances:
     @property
     def separation(self) -> float:
         """Probability that a pair within a class is nearer than one across classes, ties half: the ROC's area."""
-        ranks = rankdata(np.concatenate([self.same, self.other]))[: len(self.same)]
-        beaten = ranks.sum() - len(self.same) * (len(self.same) + 1) / 2
+        other = np.sort(self.other)
+        nearer, as_near = (np.searchsorted(other, self.same, side=side) for side in ("left", "right"))
+        beaten = (nearer.sum() + as_near.sum()) / 2
         return float(1 - beaten / (len(self.same) * len(self.other)))
 
 

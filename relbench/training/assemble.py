@@ -3,9 +3,8 @@
 What differs between these is passed in: `networks` (trained, untrained, or made-up outputs), and images.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -14,13 +13,12 @@ from torch import nn
 
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
-from relbench.experiment import Experiment, Net, Term, Training
+from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Batch, Shapes, find_loss, guarded, made_up_batch
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
 from relbench.losses.worker import execute
-from relbench.models import Embedder, FeatureExtractor, build_embedder, embed
+from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, shapes_of_maps
 from relbench.results.run_folder import has_classifier, load_trained
-from relbench.settings import changed
 from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
 from relbench.training.trainer import TrainingData, TrainingSetup
@@ -240,22 +238,16 @@ def layers_in(experiment: Experiment) -> tuple[str, ...]:
 
 
 def shapes_of(experiment: Experiment, channels: int, classes: int) -> Shapes:
-    """Found without any weights: those of pretrained networks are not read, nor is memory taken for others.
+    """Shapes of what the losses of a run see.
 
     Raises:
         ValueError: a network lacks a layer that a term compares.
     """
     size, layers = experiment.data.size, layers_in(experiment)
-    student, *teacher = (_shapes(run.net, layers, channels, size) for run in (experiment, experiment.teacher) if run)
+    student, *teacher = (
+        shapes_of_maps(run.net, layers, channels, size) for run in (experiment, experiment.teacher) if run
+    )
     return Shapes(classes, student, teacher[0] if teacher else {})
-
-
-@cache
-def _shapes(net: Net, layers: tuple[str, ...], channels: int, size: int) -> Mapping[str, torch.Size]:
-    """By showing one image to a network on torch's device for shapes alone; weights of any kind have the same."""
-    with torch.device("meta"):
-        network = build_embedder(changed(net, {"weights": "random"}), channels, seed=0)
-    return FeatureExtractor(network, net, layers).shapes(channels, size)
 
 
 def weighted_losses(experiment: Experiment, shapes: Shapes) -> tuple[WeightedLoss, ...]:

@@ -5,8 +5,6 @@ import torch
 from planned import plan_runs
 from torch import nn
 
-import relbench.models.trunks
-import relbench.training.assemble
 from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.losses import LOSSES, FitNet, pml_names
 from relbench.losses.entry import Loss, options_of
@@ -73,27 +71,6 @@ def test_shapes_are_those_of_a_network_with_weights(trunk, channels):
     experiment = run_of(Term(loss="pkt", layers=layers), net=net, data=Data(size=40), teacher=None)
     expected = FeatureExtractor(build_embedder(net, channels, 0), net, layers).shapes(channels, 40)
     assert shapes_of(experiment, channels, CLASSES).student == expected
-
-
-def test_shapes_are_found_once_and_without_weights(monkeypatch):
-    """Pretrained weights would be read, and random ones drawn, for each of hundreds of runs."""
-    built, build = [], relbench.training.assemble.build_embedder
-
-    def spied(*given, **named):
-        built.append(build(*given, **named))
-        return built[-1]
-
-    monkeypatch.setattr(relbench.training.assemble, "build_embedder", spied)
-    monkeypatch.setattr(relbench.models.trunks, "_pretrained", None)  # not to be called
-    relbench.training.assemble._shapes.cache_clear()
-    before = torch.get_rng_state()
-    net = Net(trunk="resnet18", dim=7, weights="imagenet")
-    for seed in range(3):
-        experiment = run_of(TRIPLET, net=net, data=Data(size=32), seed=seed)
-        assert shapes(experiment).student == {"embedding": (7,)}
-    assert len(built) == 2  # student and teacher
-    assert all(weight.is_meta for network in built for weight in network.state_dict().values())
-    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_shapes_of_a_layer_that_is_not_there():

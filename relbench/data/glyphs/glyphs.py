@@ -29,7 +29,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import torch
@@ -224,6 +223,8 @@ def draw(faces: Sequence[Face], labels: Iterable[str], size: int) -> NDArray[np.
 
 
 def _font_files() -> list[Path]:
+    import matplotlib as mpl  # noqa: PLC0415 - only who draws needs it
+
     folder = Path(mpl.get_data_path()) / "fonts" / "ttf"
     for name, digest in manifest()["faces"].items():
         if not (folder / name).exists() or hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:

@@ -1,14 +1,13 @@
 """The bytes that a finished run keeps, from its settings alone."""
 
 from collections.abc import Iterable
-from functools import cache
 
 import torch
 
-from relbench.experiment import Experiment, Net
+from relbench.experiment import Experiment
 from relbench.grid.estimate.calibration import untrained
 from relbench.grid.estimate.image_counts import ImageCounts
-from relbench.models import build_embedder
+from relbench.models import outline
 from relbench.training import Objective
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses, where_losses_may_be_built
 from relbench.training.trainer import LOG_ENTRIES, STREAMS
@@ -47,14 +46,7 @@ def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn
     """A run's network, which is not in memory, and its losses and classifier."""
     sample = untrained(experiment)
     losses = weighted_losses(sample, shapes_of(sample, counts.channels, counts.classes))
-    return _network(sample.net, counts.channels), Objective(losses, classifier_of(sample, counts.classes))
-
-
-@cache
-def _network(net: Net, channels: int) -> torch.nn.Module:
-    """Many runs share one; only its shapes are asked for."""
-    with torch.device("meta"):
-        return build_embedder(net, channels, seed=0)
+    return outline(sample.net, counts.channels), Objective(losses, classifier_of(sample, counts.classes))
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int:

@@ -10,6 +10,7 @@ import tracemalloc
 import unicodedata
 from collections import Counter
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 import torch
@@ -395,7 +396,7 @@ def test_a_changed_font_is_refused(tmp_path, monkeypatch):
     fonts.mkdir(parents=True)
     for path in glyphs._font_files():
         (fonts / path.name).write_bytes(path.read_bytes())
-    monkeypatch.setattr(glyphs.mpl, "get_data_path", lambda: str(tmp_path))
+    monkeypatch.setattr(mpl, "get_data_path", lambda: str(tmp_path))
     assert [path.parent for path in glyphs._font_files()] == [fonts] * 12
     with (fonts / FACES[3]).open("ab") as file:
         file.write(b"\0")

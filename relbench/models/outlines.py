@@ -1,0 +1,52 @@
+"""Outlines of networks: the shapes of their parameters and maps, for plans of runs that are not made yet.
+
+Weights of any origin have the same shapes, so those of pretrained networks are not read. A network is built in memory
+and its weights are dropped, since torch loads its compiler, which takes a second and 110 MB, before it initialises a
+weight on its device for shapes alone ("meta"). (torchvision loads the compiler in any case.)
+"""
+
+from collections.abc import Mapping
+from functools import cache
+
+import torch
+
+from relbench.experiment import EMBEDDING, Net
+from relbench.models.embedder import Embedder, build_embedder
+from relbench.models.features import FeatureExtractor
+from relbench.seeding import seeded
+from relbench.settings import changed
+
+
+@cache
+def outline(net: Net, channels: int) -> Embedder:
+    """The network without its weights: it can be counted, and can't compute."""
+    trunk = _outlined(_of_one_dimension(net), channels).trunk
+    with seeded(0):  # torch's global generator is left as it is
+        return Embedder(trunk, net.dim, unit_length=net.unit_length).to("meta")
+
+
+def shapes_of_maps(net: Net, layers: tuple[str, ...], channels: int, size: int) -> Mapping[str, torch.Size]:
+    """Shape of each layer's map of an image of `channels` x `size` x `size`, without the batch; of the embedding, too.
+
+    Raises:
+        ValueError: the network has no such layer.
+    """
+    inner = tuple(layer for layer in layers if layer != EMBEDDING)
+    maps = _shapes_inside(_of_one_dimension(net), inner, channels, size) if inner else {}
+    return {**maps, EMBEDDING: torch.Size([net.dim])}
+
+
+def _of_one_dimension(net: Net) -> Net:
+    """Tables have many networks that differ in the dimension of the embedding alone."""
+    return changed(net, {"weights": "random", "dim": 1})
+
+
+@cache
+def _outlined(net: Net, channels: int) -> Embedder:
+    return build_embedder(net, channels, seed=0).to("meta")
+
+
+@cache
+def _shapes_inside(net: Net, layers: tuple[str, ...], channels: int, size: int) -> dict[str, torch.Size]:
+    """Found by showing one image to the network."""
+    return FeatureExtractor(build_embedder(net, channels, seed=0), net, layers).shapes(channels, size)
