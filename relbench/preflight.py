@@ -10,7 +10,7 @@ import torch
 from relbench.data import DataSet, Progress
 from relbench.data.cached_views import EVALUATION_BATCH
 from relbench.data.table import ImageSource, indices_of, labels_of
-from relbench.experiment import Experiment
+from relbench.experiment import CODE_VERSION, Experiment
 from relbench.models import check_weights
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder, load_trained
@@ -28,9 +28,12 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         data_set: theirs.
 
     Raises:
-        ValueError: as `check_plan`; or there is no GPU where one is needed, or pretrained weights can't be had.
+        ValueError: as `check_plan`; or a run is of another code version, there is no GPU where one is needed, or
+            pretrained weights can't be had.
         CheckpointError: a checkpoint of the run, or of its finished teacher or first stage, is damaged or missing.
     """
+    for experiment in experiments:
+        _refuse_other_code(experiment)
     for device in {experiment.training.device for experiment in experiments}:
         check_device(device)
     check_plan(experiments, source.table, data_set)
@@ -55,11 +58,20 @@ def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set:
     labels, classes = labels_of(table, indices_of(table, "train"))
     kinds = _kinds(experiments)
     for experiment in kinds:
-        find_task(experiment.task).sampler(torch.from_numpy(labels), torch.Generator(), 0, experiment.training)
+        find_task(experiment.task).sampler(torch.from_numpy(labels), experiment.seed, experiment.training)
     for settings in dict.fromkeys(experiment.task for experiment in kinds):
         find_task(settings, data_set).check(table)
     for experiment in kinds:
         where_losses_may_be_built(experiment, try_terms, experiment, data_set.channels, len(classes))
+
+
+def _refuse_other_code(experiment: Experiment) -> None:
+    if experiment.code_version != CODE_VERSION:
+        raise ValueError(
+            f"{experiment.fingerprint} is a run of code version {experiment.code_version}, whose numbers version "
+            f"{CODE_VERSION} does not make: what it has written can be read, but is not gone on with; "
+            "run its study in a new results folder"
+        )
 
 
 def _kinds(experiments: Sequence[Experiment]) -> Collection[Experiment]:

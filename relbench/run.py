@@ -5,7 +5,7 @@ images -> batches -> student and teacher embeddings -> loss terms -> checkpoint 
 
 import datetime as dt
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -123,7 +123,7 @@ def _train(
     """Train to the last step; the model comes back with the weights of the step that counts."""
     channels, first = source.shape.channels, experiment.initialized_from
     _begin_anew_with_own_losses(experiment, folder)
-    data = table_data(source, partial(_batches, experiment, task), _validation(source, task, experiment.training))
+    data = table_data(source, _sampler(experiment, task), _validation(source, task, experiment.training))
     setup = assemble(experiment, TrainedNetworks(folder.runs, source.source), data)
     trainer = Trainer(
         setup,
@@ -132,6 +132,7 @@ def _train(
         experiment.fingerprint,
         folder.checkpoint,
         load_trained(first, folder.runs, channels, "first stage").state if first else None,
+        experiment.total_steps - experiment.training.steps,
     )
     with own_losses_named(experiment):
         state = trainer.run(tracker)
@@ -141,12 +142,8 @@ def _train(
     return state, Model(setup.network, torch.device(experiment.training.device), setup.classifier)
 
 
-def _batches(
-    experiment: Experiment, task: Task, labels: torch.Tensor, generator: torch.Generator, done: int
-) -> Iterable[torch.Tensor]:
-    """Those that the task draws; a later stage goes on where the one before has ended."""
-    earlier = experiment.total_steps - experiment.training.steps
-    return task.sampler(labels, generator, earlier + done, experiment.training)
+def _sampler(experiment: Experiment, task: Task) -> Callable[[torch.Tensor], Callable[[int], torch.Tensor]]:
+    return partial(task.sampler, seed=experiment.seed, training=experiment.training)
 
 
 def _begin_anew_with_own_losses(experiment: Experiment, folder: RunFolder) -> None:

@@ -64,6 +64,7 @@ class TransferSpec(Settings):
             device=training.device,
             threads=training.threads,
             scale=experiment.scale,
+            code_version=experiment.code_version,
         )
 
     @property

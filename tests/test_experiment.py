@@ -64,7 +64,7 @@ OTHER = {  # for every setting a second value
         "teacher": TEACHER,
         "initialized_from": TEACHER,
         "scale": "toy",
-        "code_version": 2,
+        "code_version": 3,
     },
 }
 
@@ -153,7 +153,7 @@ def test_fingerprint_names_what_a_run_goes_on_from():
     assert len(prints) == 4
     alike = changed(TEACHER, {"initialized_from": TEACHER}), changed(TEACHER, {"teacher": TEACHER})
     assert alike[0].fingerprint != alike[1].fingerprint
-    written = f'{{"recipe":1,"start":"{TEACHER.fingerprint}","terms":[{{"layers":["stage4"],"loss":"x"}}]}}'
+    written = f'{{"recipe":2,"start":"{TEACHER.fingerprint}","terms":[{{"layers":["stage4"],"loss":"x"}}]}}'
     staged = Experiment(terms=(Term(loss="x", layers=("stage4",)),), initialized_from=TEACHER)
     assert staged.fingerprint == hashlib.sha256(written.encode()).hexdigest()[:16]
 
@@ -206,10 +206,10 @@ def test_fingerprint_ignores_the_order_of_names():
 
 def test_fingerprint_is_pinned():
     """Who changes this makes all finished runs worthless: count CODE_VERSION up if that is meant."""
-    teacher = '{"recipe":1,"terms":[{"loss":"triplet","options":{"margin":0.2}}]}'
+    teacher = '{"recipe":2,"terms":[{"loss":"triplet","options":{"margin":0.2}}]}'
     assert TEACHER.fingerprint == hashlib.sha256(teacher.encode()).hexdigest()[:16]
     terms = '[{"loss":"rkd_distance"},{"loss":"rkd_angle","weight":2.0}]'
-    student = f'{{"recipe":1,"teacher":"{TEACHER.fingerprint}","terms":{terms}}}'
+    student = f'{{"recipe":2,"teacher":"{TEACHER.fingerprint}","terms":{terms}}}'
     assert STUDENT.fingerprint == hashlib.sha256(student.encode()).hexdigest()[:16]
 
 
@@ -225,7 +225,7 @@ def test_fingerprint_is_pinned():
 def test_fingerprints_hash_views_beside_the_other_settings_of_data(settings, hashed):
     """As earlier versions have them, with defaults left out."""
     experiment = changed(TEACHER, {"data": Data(**settings)})
-    written = f'{{"data":{hashed},"recipe":1,"terms":[{{"loss":"triplet","options":{{"margin":0.2}}}}]}}'
+    written = f'{{"data":{hashed},"recipe":2,"terms":[{{"loss":"triplet","options":{{"margin":0.2}}}}]}}'
     assert experiment.fingerprint == hashlib.sha256(written.encode()).hexdigest()[:16]
     assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment
 
@@ -308,7 +308,7 @@ def test_defaults_are_pinned():
     expected = {"data": data, "net": net, "terms": (term,), "training": training, "seed": 0}
     expected |= {"task": {"kind": "retrieval"}, "teacher": None, "initialized_from": None, "scale": "full"}
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "code_version": CODE_VERSION}
-    assert CODE_VERSION == 1
+    assert CODE_VERSION == 2
 
 
 def test_fingerprint_leaves_out_what_has_its_default():

@@ -1,13 +1,14 @@
-"""Batches of several images of several classes, drawn from a generator."""
+"""Batches of several images of several classes, each drawn from the generator of its step."""
 
 import math
-from collections.abc import Iterator
 
 import torch
 
+from relbench.seeding import step_generator
+
 
 class ClassBalancedSampler:
-    """Endless batches of `images_per_class` images of each of several classes.
+    """The batch of each step: `images_per_class` images of each of several classes.
 
     As in the authors' sampler (Park et al. 2019; lenscloth/RKD@0a6c3c0, `NPairs`): classes are drawn without
     replacement, images too where a class has enough of them; where batch size is no multiple of `images_per_class` the
@@ -17,15 +18,13 @@ class ClassBalancedSampler:
         labels: class number of each image, shape (images,).
         batch_size: images per batch.
         images_per_class: images of each class in a batch.
-        generator: the source of all random numbers; its state is all that must be kept to go on later.
+        seed: of the run.
 
     Raises:
         ValueError: there are fewer classes than a batch needs.
     """
 
-    def __init__(
-        self, labels: torch.Tensor, batch_size: int, images_per_class: int, generator: torch.Generator
-    ) -> None:
+    def __init__(self, labels: torch.Tensor, batch_size: int, images_per_class: int, seed: int) -> None:
         self._members = [torch.nonzero(labels == label)[:, 0] for label in torch.unique(labels)]
         self._classes = math.ceil(batch_size / images_per_class)
         if self._classes > len(self._members):
@@ -35,18 +34,18 @@ class ClassBalancedSampler:
             )
         self._batch_size = batch_size
         self._images_per_class = images_per_class
-        self._generator = generator
+        self._seed = seed
 
-    def __iter__(self) -> Iterator[torch.Tensor]:
-        """Yield batches: indices of images, shape (batch_size,), images of a class together."""
-        while True:
-            chosen = torch.randperm(len(self._members), generator=self._generator)[: self._classes]
-            images = torch.cat([self._images(self._members[number]) for number in chosen.tolist()])
-            yield images[: self._batch_size]
+    def __call__(self, step: int) -> torch.Tensor:
+        """Indices of images, shape (batch_size,), images of a class together."""
+        generator = step_generator(self._seed, "batches", step)
+        chosen = torch.randperm(len(self._members), generator=generator)[: self._classes]
+        images = torch.cat([self._images(self._members[number], generator) for number in chosen.tolist()])
+        return images[: self._batch_size]
 
-    def _images(self, members: torch.Tensor) -> torch.Tensor:
+    def _images(self, members: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Images of a class; of a class with too few of them some are drawn twice, but each at least once."""
         wanted = self._images_per_class
         rounds = math.ceil(wanted / len(members))
-        orders = [torch.randperm(len(members), generator=self._generator) for _ in range(rounds)]
+        orders = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
         return members[torch.cat(orders)[:wanted]]

@@ -150,5 +150,13 @@ def _transfer(tuning: TuningPlan, cell: Cell, seed: int) -> TransferSpec | None:
     if spec.stages:
         run = tuning.run(cell.run, seed)
         return TransferSpec.of(run, data) if run else None
-    device, scale = spec.training.device, study.scale
-    return TransferSpec(experiment=None, task=spec.task, net=spec.net, seed=seed, data=data, device=device, scale=scale)
+    return TransferSpec(
+        experiment=None,
+        task=spec.task,
+        net=spec.net,
+        seed=seed,
+        data=data,
+        device=spec.training.device,
+        scale=study.scale,
+        code_version=study.code_version,
+    )

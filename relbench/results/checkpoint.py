@@ -19,7 +19,7 @@ State = dict[str, Any]  # tensors, numbers, strings, and lists and dicts of them
 PARTS = frozenset(  # of a state
     [
         *("fingerprint", "step", "seconds", "network", "losses", "optimizer", "scheduler", "history", "best"),
-        *("generators", "cuda_generator"),
+        *("generators", "cuda_generator"),  # in those of code version 1, which can be read
     ]
 )
 HASH = "hash"  # of these parts, beside them in the file; checkpoints of earlier versions have none

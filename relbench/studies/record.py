@@ -79,7 +79,7 @@ def read_study(folder: Path) -> StudyRecord:
 
 def _identity(study: Study) -> tuple[object, ...]:
     """All of a study that decides which runs it has, and what is measured of them."""
-    return study.name, study.variant, study.scale, study.runs, study.cells, study.other_data
+    return study.name, study.variant, study.scale, study.runs, study.cells, study.other_data, study.code_version
 
 
 def _joined(mine: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str] | None:

@@ -6,11 +6,21 @@ protocol, or at which scale, it is made.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PositiveInt, ValidationError, ValidationInfo, field_validator, model_validator
 
-from relbench.experiment import Data, Experiment, Net, PositiveFloat, Retrieval, TaskField, Term, Training
+from relbench.experiment import (
+    CODE_VERSION,
+    Data,
+    Experiment,
+    Net,
+    PositiveFloat,
+    Retrieval,
+    TaskField,
+    Term,
+    Training,
+)
 from relbench.lookup import lookup
 from relbench.results.records import Role
 from relbench.settings import Settings, changed, one_line
@@ -108,6 +118,13 @@ class Study(Settings):
     task_terms: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
     methods_in: Literal["row", "column"] = "column"  # where cells name the method
     added_losses: tuple[str, ...] = ()  # paths of runs that were put beside the study's own by hand
+    # That of the code which makes its runs, part of their fingerprints; files of code version 1 do not say it.
+    code_version: Annotated[PositiveInt, Field(validate_default=True)] = 0
+
+    @field_validator("code_version", mode="before")
+    @classmethod
+    def _known(cls, given: Any, info: ValidationInfo) -> Any:
+        return given or (1 if info.mode == "json" else CODE_VERSION)
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
@@ -197,6 +214,7 @@ class Study(Settings):
                         teacher=teacher,
                         initialized_from=made[-1] if made else None,
                         scale=self.scale,
+                        code_version=self.code_version,
                     )
                 )
             except ValidationError as error:

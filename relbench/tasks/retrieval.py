@@ -1,6 +1,6 @@
 """Retrieval among images of classes that training never showed: is the nearest other image of the same class?"""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -44,12 +44,9 @@ class RetrievalTask:
         for split in ("test", "validation"):
             check_split(table, split, self._ks_on(split))
 
-    def sampler(
-        self, labels: torch.Tensor, generator: torch.Generator, done: int, training: Training
-    ) -> Iterable[torch.Tensor]:
+    def sampler(self, labels: torch.Tensor, seed: int, training: Training) -> ClassBalancedSampler:
         """Batches of several images of several classes; each is drawn alone."""
-        del done
-        return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, generator)
+        return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, seed)
 
     def head(self, net: Net, classes: int, seed: int) -> Classifier:
         """A linear classifier, for losses that take logits: it answers no query."""

@@ -1,6 +1,6 @@
 """The protocol of a task, and what measuring a network results in."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -75,19 +75,16 @@ class Task(Protocol):
         """
         ...
 
-    def sampler(
-        self, labels: "torch.Tensor", generator: "torch.Generator", done: int, training: Training
-    ) -> "Iterable[torch.Tensor]":
-        """Endless batches: positions of training images among those given.
+    def sampler(self, labels: "torch.Tensor", seed: int, training: Training) -> "Callable[[int], torch.Tensor]":
+        """The batch of each step: positions of training images among those given.
 
-        A training that goes on later must see the batches that would have come next. Of what was before it has the
-        state of the generator and the number of batches, and no more: what spans batches, such as the order of an
-        epoch, follows from the generator's seed and that number.
+        A batch follows from the seed and the number of its step alone, which counts from 0 at the beginning of the
+        first stage, so that a training that goes on later sees what would have come next. Random numbers come from
+        `relbench.seeding.step_generator`; what spans batches, such as the order of an epoch, from that of the epoch.
 
         Args:
             labels: class numbers of the training images.
-            generator: of all random numbers, in the state that the last batch left it in.
-            done: the number of batches that were drawn before.
+            seed: of the run.
             training: the settings that a batch follows from.
 
         Raises:

@@ -1,7 +1,8 @@
 """Training: from an experiment to the objects that train, the objective, and the loop."""
 
 from relbench.training.objective import DivergedError, Objective, Teacher
-from relbench.training.trainer import Trainer, TrainingData, TrainingSetup
+from relbench.training.stream import TrainingData, stream
+from relbench.training.trainer import Trainer, TrainingSetup
 
 __all__ = [
     "DivergedError",
@@ -10,4 +11,5 @@ __all__ = [
     "Trainer",
     "TrainingData",
     "TrainingSetup",
+    "stream",
 ]

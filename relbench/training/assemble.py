@@ -21,7 +21,8 @@ from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, s
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
-from relbench.training.trainer import TrainingData, TrainingSetup
+from relbench.training.stream import TrainingData, stream
+from relbench.training.trainer import TrainingSetup
 
 Result = TypeVar("Result")
 TRIAL_ROWS = 32  # of maps, which are large; enough for every loss of maps
@@ -185,25 +186,25 @@ def laid_out(network: Embedder, training: Training) -> Embedder:
 
 def table_data(
     source: ImageSource,
-    batches: Callable[[torch.Tensor, torch.Generator, int], Iterable[torch.Tensor]],
+    sampler: Callable[[torch.Tensor], Callable[[int], torch.Tensor]],
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
 ) -> TrainingData:
     """The training images of a table.
 
     Args:
         source: of the images.
-        batches: from class numbers of the training images to batches of them, as places in that list; the rest as in
-            `TrainingData`.
+        sampler: from class numbers of the training images to the batch of each step, as places in that list.
         validate: see `TrainingData`.
     """
     indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
     numbers, names = labels_of(table, indices.numpy())
     labels = torch.from_numpy(numbers)
+    places = sampler(labels)
     return TrainingData(
         channels=source.shape.channels,
         classes=len(names),
         labels=torch.full((len(table),), -1).scatter(0, indices, labels),
-        batches=lambda generator, done: (indices[batch] for batch in batches(labels, generator, done)),
+        batch=lambda step: indices[places(step)],
         views=source.train_batch,
         validate=validate,
     )
@@ -287,23 +288,23 @@ def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
     batch = made_up_batch(shapes, rows, training.images_per_class, generator)
     for map_ in batch.maps.values():
         map_.requires_grad_()
-    setup = assemble(experiment, MadeUpOutputs(batch, classes), _shown_twice(batch, channels, classes))
-    objective, generators = setup.objective(), {"views": generator, "losses": generator}
+    setup = assemble(experiment, MadeUpOutputs(batch, classes), _showing(batch, channels, classes))
+    objective = setup.objective()
     try:
-        for indices in setup.data.batches(generator, 0):
-            torch.autograd.backward(list(objective(setup.see(indices, generators)).values()))
+        for indices, images in stream(setup.data, experiment.seed, 0, 2):
+            torch.autograd.backward(list(objective(setup.see(indices, images, generator)).values()))
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error
 
 
-def _shown_twice(batch: Batch, channels: int, classes: int) -> TrainingData:
-    """The same batch twice, without images."""
+def _showing(batch: Batch, channels: int, classes: int) -> TrainingData:
+    """The same batch at every step, without images."""
     return TrainingData(
         channels=channels,
         classes=classes,
         labels=batch.labels,
-        batches=lambda *_: iter((batch.indices, batch.indices)),
+        batch=lambda _: batch.indices,
         views=lambda indices, _: torch.zeros(len(indices), 0),
         validate=lambda *_: {},
     )

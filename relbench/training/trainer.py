@@ -1,11 +1,10 @@
 """The training loop: a fixed number of steps, resumable at every checkpoint as if it had never stopped."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import MultiStepLR
@@ -13,35 +12,14 @@ from torch.optim.lr_scheduler import MultiStepLR
 from relbench.experiment import Training
 from relbench.losses.inputs import Batch
 from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.seeding import step_generator, step_seed
 from relbench.trackers import Tracker
 from relbench.training.fabric import fabric_on
 from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
+from relbench.training.stream import TrainingData, stream
 
-STREAMS = ("batches", "views", "losses", "global")
 CPU = torch.device("cpu")
 LOG_ENTRIES = 100  # about the number of points of a curve over the whole training
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """Images that a network is trained and validated on.
-
-    Attributes:
-        channels: of each image.
-        classes: number of them among the training images.
-        labels: class number of every index that batches name.
-        batches: endless, from a generator and the number of batches that the run has drawn before; indices of images.
-        views: from indices to images, as they are trained on.
-        validate: from a network and its classifier to metrics on validation images, the task's primary one among them;
-            nothing where there are no such images. What else it returns is only written down.
-    """
-
-    channels: int
-    classes: int
-    labels: torch.Tensor
-    batches: Callable[[torch.Generator, int], Iterator[torch.Tensor]]
-    views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
-    validate: Callable[[nn.Module, nn.Module | None], dict[str, float]]
 
 
 @dataclass(frozen=True)
@@ -71,25 +49,21 @@ class TrainingSetup:
         return Objective(self.losses, self.classifier)
 
     def see(
-        self, indices: torch.Tensor, generators: Mapping[str, torch.Generator], device: torch.device = CPU
+        self, indices: torch.Tensor, images: torch.Tensor, generator: torch.Generator, device: torch.device = CPU
     ) -> Batch:
         """A batch as teacher and student see it; the teacher first, while no activations of the student are alive.
 
         Args:
             indices: of the images.
-            generators: of "views" and of "losses".
+            images: as they are trained on.
+            generator: of the losses.
             device: of networks and losses.
         """
-        images = self.data.views(indices, generators["views"]).to(device)
+        images = images.to(device)
         labels = self.data.labels[indices].to(device)
         taught = self.teacher.outputs(images) if self.teacher else None
         embeddings, maps = self.features(images)
-        return Batch(indices, labels, generators["losses"], embeddings, maps, taught)
-
-
-def make_generator(seed: int, stream: int) -> torch.Generator:
-    """A generator for one purpose of a run; purposes never share random numbers."""
-    return torch.Generator().manual_seed(int(np.random.SeedSequence([seed, stream]).generate_state(1)[0]))
+        return Batch(indices, labels, generator, embeddings, maps, taught)
 
 
 class Trainer:
@@ -104,8 +78,8 @@ class Trainer:
         seed: of batches, views and losses; students that differ in their loss alone see the same images.
         fingerprint: of the experiment; a checkpoint of another experiment is refused.
         checkpoint: the file written at each validation, and resumed from if it is there.
-        start: the last state of another training, whose network is trained on: it goes on with the same batches and
-            views that would have come next.
+        start: the last state of an earlier stage, whose network is trained on.
+        earlier: steps of earlier stages: batches and views are those that would have come next.
 
     Raises:
         CheckpointError: the checkpoint is damaged or another experiment's.
@@ -119,28 +93,30 @@ class Trainer:
         fingerprint: str,
         checkpoint: Path,
         start: State | None = None,
+        earlier: int = 0,
     ) -> None:
         self._training, self._fingerprint, self._checkpoint = training, fingerprint, checkpoint
+        self._seed, self._earlier = seed, earlier
         self._fabric = fabric_on(training.device, training.precision)
         self._network, self._objective = setup.network, setup.objective().to(self._fabric.device)
         parameters = [*setup.network.parameters(), *self._objective.parameters()]
-        optimizer = torch.optim.Adam(parameters, lr=training.learning_rate, weight_decay=training.weight_decay)
+        optimizer = torch.optim.Adam(
+            parameters, lr=training.learning_rate, weight_decay=training.weight_decay, fused=True
+        )
         milestones = [round(share * training.steps) for share in training.decay_at]
         self._scheduler = MultiStepLR(optimizer, milestones, gamma=training.decay)
         self._module, self._optimizer = self._fabric.setup(setup.features, optimizer)
         teacher = self._prepared(setup.teacher) if setup.teacher else None
         self._setup = replace(setup, features=self._module, teacher=teacher)
-        self._generators = {name: make_generator(seed, number) for number, name in enumerate(STREAMS)}
         self._step = 0
         self._seconds, self._since = 0.0, time.perf_counter()
         self._history: list[dict[str, float]] = []
         self._best: State | None = None
-        self._cuda_generator: torch.Tensor | None = None
         if checkpoint.exists():
             with fits(checkpoint):
                 self._restore(load_checkpoint(checkpoint, fingerprint, training.steps, setup.primary))
         elif start:
-            self._begin_from(start)
+            self._network.load_state_dict(selected_weights(start))
 
     def _prepared(self, teacher: Teacher) -> Teacher:
         """On the device, and in the precision of the training."""
@@ -169,17 +145,16 @@ class Trainer:
         device = self._fabric.device
         # layers such as dropout draw from torch's global generators; those of other devices are left alone
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            self._take_global_generators()
             self._train(tracker)
             return self._state()
 
     def _train(self, tracker: Tracker) -> None:
-        batches = self._setup.data.batches(self._generators["batches"], self._step)
+        start, stop = (self._earlier + step for step in (self._step, self._training.steps))
         sums: dict[str, torch.Tensor] = {}
         since = self._step
         self._module.train()
-        while self._step < self._training.steps:
-            for name, value in self._advance(next(batches)).items():
+        for indices, images in stream(self._setup.data, self._seed, start, stop):
+            for name, value in self._advance(indices, images).items():
                 sums[name] = sums.get(name, 0.0) + value
             self._step += 1
             if self._is_due(max(1, self._training.steps // LOG_ENTRIES)) or self._is_due(self._training.validate_every):
@@ -191,10 +166,13 @@ class Trainer:
                 save_checkpoint(self._state(), self._checkpoint)
             tracker.step(self._step)
 
-    def _advance(self, indices: torch.Tensor) -> dict[str, torch.Tensor]:
+    def _advance(self, indices: torch.Tensor, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """One step; returns the loss terms."""
+        step = self._earlier + self._step
+        self._seed_global_generators(step)
+        generator = step_generator(self._seed, "losses", step)
         values: dict[str, torch.Tensor] = self._objective(
-            self._setup.see(indices, self._generators, self._fabric.device)
+            self._setup.see(indices, images, generator, self._fabric.device)
         )
         self._optimizer.zero_grad()
         self._fabric.backward(self._total(values))
@@ -233,16 +211,14 @@ class Trainer:
         primary = self._setup.primary
         return all(value > entry[primary] for entry in self._history[:-1] if primary in entry)
 
-    def _take_global_generators(self) -> None:
-        """Set torch's global generators from the run's own; a resumed run has their states from the checkpoint."""
-        torch.set_rng_state(self._generators["global"].get_state())
+    def _seed_global_generators(self, step: int) -> None:
+        """Set those of torch that layers and losses on this device draw from."""
+        seed = step_seed(self._seed, "global", step)
+        torch.default_generator.manual_seed(seed)
         if self._fabric.device.type == "cuda":
-            torch.cuda.manual_seed(self._generators["global"].initial_seed())
-            if self._cuda_generator is not None:
-                torch.cuda.set_rng_state(self._cuda_generator)
+            torch.cuda.manual_seed(seed)
 
     def _state(self) -> State:
-        self._generators["global"].set_state(torch.get_rng_state())
         return {
             "fingerprint": self._fingerprint,
             "step": self._step,
@@ -251,27 +227,15 @@ class Trainer:
             "losses": self._objective.state_dict(),
             "optimizer": self._optimizer.state_dict(),
             "scheduler": self._scheduler.state_dict(),
-            "generators": {name: generator.get_state() for name, generator in self._generators.items()},
-            "cuda_generator": torch.cuda.get_rng_state() if self._fabric.device.type == "cuda" else None,
             "history": self._history,
             "best": self._best,
         }
-
-    def _begin_from(self, state: State) -> None:
-        self._network.load_state_dict(selected_weights(state))
-        self._restore_generators(state)
-
-    def _restore_generators(self, state: State) -> None:
-        for name, generator in self._generators.items():
-            generator.set_state(state["generators"][name])
-        self._cuda_generator = state["cuda_generator"]
 
     def _restore(self, state: State) -> None:
         self._network.load_state_dict(state["network"])
         self._objective.load_state_dict(state["losses"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._scheduler.load_state_dict(state["scheduler"])
-        self._restore_generators(state)
         self._step, self._seconds = state["step"], state["seconds"]
         self._history, self._best = state["history"], state["best"]
 

@@ -120,7 +120,7 @@ def test_rows_of_another_split_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("net.dim", 32), ("training.batch_size", 64), ("data.distortion", 0.5), ("code_version", 2)]
+    ("name", "value"), [("net.dim", 32), ("training.batch_size", 64), ("data.distortion", 0.5), ("code_version", 3)]
 )
 def test_rows_of_a_method_that_differ_in_more_than_the_seed_are_refused(name: str, value: object) -> None:
     cells = fair_cells()

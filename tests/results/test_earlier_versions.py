@@ -1,4 +1,4 @@
-"""What earlier versions wrote is read, named, continued and tabulated as ever: no number changes, and no name.
+"""What earlier versions wrote is read, named and tabulated as ever: no number changes, and no name.
 
 `results/reference` holds the rows of two studies. `earlier_version.zip` holds runs as 890b0d6 wrote them, before
 settings were renamed: under `finished` a teacher, a first stage and the student that goes on from it, on three test
@@ -13,14 +13,13 @@ from pathlib import Path
 
 import matplotlib as mpl
 import pytest
-import torch
 
-from relbench.experiment import Experiment
-from relbench.results.checkpoint import selected_weights
+from relbench.experiment import CODE_VERSION, Experiment
 from relbench.results.records import read_row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.run import run
-from relbench.settings import FORMER_NAMES
+from relbench.settings import FORMER_NAMES, changed
+from relbench.studies.record import read_study
 from relbench.trackers import Silent
 
 ROOT = Path(__file__).parents[2]
@@ -139,20 +138,26 @@ def test_a_finished_run_of_an_earlier_version_is_finished_today(earlier, name):
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_run_of_an_earlier_version_is_made_anew_with_the_same_weights(earlier, data_folder, begun):
-    """From its first step, or from the checkpoint at which it was stopped: batches, losses and metrics are as ever."""
+def test_a_run_of_an_earlier_code_version_is_not_gone_on_with(earlier, data_folder, begun):
+    """Nor made anew under its name: its numbers would be others. What it has left can be read, and stays."""
     runs = earlier / "finished"
     experiment = read_row(runs / STUDENT / "row.json", STUDENT).experiment
     folder = RunFolder(runs, experiment)
-    row, state = folder.finished(), folder.state()
     shutil.rmtree(folder.path)
     if begun:
         shutil.copytree(earlier / "interrupted" / STUDENT, folder.path)
         assert folder.state()["step"] == 1
-    made = run(experiment, runs, data_folder, Silent())
-    for name, weights in selected_weights(folder.state()).items():
-        torch.testing.assert_close(weights, selected_weights(state)[name], rtol=1e-4, atol=1e-6)
-    assert made.data_hash == row.data_hash
-    for before, now in zip(row.history, made.history, strict=True):
-        assert now == pytest.approx(before, abs=0.03)  # 36 queries: a neighbour may change with the machine
-    assert made.metrics == pytest.approx(row.metrics, abs=0.03)
+    with pytest.raises(ValueError, match=rf"{STUDENT} is a run of code version 1, whose numbers version \d does not"):
+        run(experiment, runs, data_folder, Silent())
+    assert folder.checkpoint.exists() == begun
+    assert not folder.row.exists()
+
+
+def test_a_study_of_an_earlier_code_version_is_no_part_of_todays(tmp_path):
+    """Its record says which runs are its own; the same study, built today, has others, and needs another folder."""
+    record = read_study(REFERENCE / "quickstart")
+    assert record.study.code_version == 1
+    anew = record.model_copy(update={"study": changed(record.study, {"code_version": CODE_VERSION})})
+    assert anew.merged(record) is None
+    write_record(anew, tmp_path / "study.json")
+    assert read_study(tmp_path) == anew

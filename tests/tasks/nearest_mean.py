@@ -4,7 +4,6 @@ An image is taken for one of the class whose training images have the nearest me
 """
 
 from dataclasses import dataclass
-from itertools import count
 from typing import Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import check_classes, indices_of, labels_of
 from relbench.experiment import TaskSettings
 from relbench.models import embed
+from relbench.seeding import step_generator
 from relbench.tasks.task import Measured, not_shares
 
 
@@ -40,13 +40,15 @@ class NearestMeanTask:
     def check(self, table):
         check_classes(table, "shared")
 
-    def sampler(self, labels, generator, done, training):
+    def sampler(self, labels, seed, training):
         """Epochs: every image once, then all of them in another order, which follows from the number of the epoch."""
         batches = len(labels) // training.batch_size
-        for number in count(done):
-            epoch = torch.Generator().manual_seed((generator.initial_seed() + number // batches) % 2**63)
-            order = torch.randperm(len(labels), generator=epoch)
-            yield order.split(training.batch_size)[number % batches]
+
+        def batch(step):
+            order = torch.randperm(len(labels), generator=step_generator(seed, "batches", step // batches))
+            return order.split(training.batch_size)[step % batches]
+
+        return batch
 
     def head(self, net, classes, seed):
         with torch.random.fork_rng(devices=[]):

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,9 @@ from relbench.transforms import GlyphTransform
 
 CLASSES = ("crosses", "dots", "stripes", "waves")
 IMAGES = {"train": 12, "validation": 4, "test": 6}  # of each class
-TRAINING = Training(steps=12, batch_size=8, images_per_class=2, validate_every=4, selection="validation")
+TRAINING = Training(
+    steps=12, batch_size=8, images_per_class=2, validate_every=4, selection="validation", learning_rate=0.004
+)
 TEACHER = Experiment(
     task=NearestMean(),
     data=Data(name="patterns", size=28, content="patterns"),
@@ -141,27 +142,23 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(tmp_path, rows):
 
 
 def test_a_second_stage_goes_on_with_the_batches_that_would_have_come_next(tmp_path, rows, monkeypatch):
-    drawn = []
-    original = NearestMeanTask.sampler
-    monkeypatch.setattr(
-        NearestMeanTask, "sampler", lambda task, *given: drawn.append(given[2]) or original(task, *given)
-    )
+    drawn, sampler = [], NearestMeanTask.sampler
+
+    def watched(task, labels, seed, training):
+        batch = sampler(task, labels, seed, training)
+        return lambda step: drawn.append(step) or batch(step)
+
+    monkeypatch.setattr(NearestMeanTask, "sampler", watched)
     second = changed(TEACHER, {"initialized_from": TEACHER, "training": changed(TRAINING, {"steps": 2})})
     run(second, tmp_path / "runs", tmp_path / "data", Silent())
-    assert drawn == [0, TRAINING.steps]  # the first is that of the check before the run
+    assert drawn == [TRAINING.steps, TRAINING.steps + 1]
 
 
 def test_every_image_is_seen_once_in_an_epoch():
-    labels, drawn = torch.arange(48) // 12, find_task(TEACHER.task).sampler
-    (first, second) = (list(islice(drawn(labels, seeded(), done, TRAINING), 6)) for done in (0, 6))
+    batch = find_task(TEACHER.task).sampler(torch.arange(48) // 12, 3, TRAINING)
+    first, second = ([batch(step) for step in range(start, start + 6)] for start in (0, 6))
     assert sorted(torch.cat(first).tolist()) == sorted(torch.cat(second).tolist()) == list(range(48))
     assert not torch.equal(torch.cat(first), torch.cat(second))
-    later = list(islice(drawn(labels, seeded(), 4, TRAINING), 4))
-    assert all(torch.equal(*pair) for pair in zip([*first, *second][4:8], later, strict=True))
-
-
-def seeded():
-    return torch.Generator().manual_seed(3)
 
 
 def test_a_row_is_held_to_what_its_task_says(tmp_path, rows):

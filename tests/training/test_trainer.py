@@ -8,9 +8,11 @@ from torch import nn
 from relbench.experiment import Training
 from relbench.losses import FitNet, cross_entropy, hinton_kd, probe
 from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
+from relbench.seeding import step_generator
 from relbench.trackers import Silent
 from relbench.training.objective import DivergedError, Teacher, WeightedLoss
-from relbench.training.trainer import Trainer, TrainingData, TrainingSetup, make_generator
+from relbench.training.stream import TrainingData, stream
+from relbench.training.trainer import Trainer, TrainingSetup
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 TRAINING = Training(steps=40, validate_every=10, batch_size=8, images_per_class=2, learning_rate=0.01)
@@ -77,9 +79,8 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
     validations = iter(recalls or [0.5] * 1000)
     calls = iter(range(1, 10_000))
 
-    def batches(generator, done):
-        while True:
-            yield torch.randint(0, 50, (8,), generator=generator)
+    def batch(step):
+        return torch.randint(0, 50, (8,), generator=step_generator(3, "batches", step))
 
     def images(lines, generator):
         views = table[lines] + 0.01 * torch.randn(len(lines), 6, generator=generator)
@@ -101,7 +102,7 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
         channels=1,
         classes=50,
         labels=torch.arange(50),
-        batches=batches,
+        batch=batch,
         views=images,
         validate=lambda *_: {"recall@1": next(validations)},
     )
@@ -109,8 +110,9 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
 
 
 def train(path, training=TRAINING, on_step=lambda step: None, start=None, **task):
-    task = toy_task(**task)
-    return Trainer(task, training, seed=3, fingerprint="abc", checkpoint=path, start=start).run(Steps(on_step))
+    task, earlier = toy_task(**task), start["step"] if start else 0
+    trainer = Trainer(task, training, seed=3, fingerprint="abc", checkpoint=path, start=start, earlier=earlier)
+    return trainer.run(Steps(on_step))
 
 
 def assert_equal(first, second, path=""):
@@ -188,7 +190,6 @@ def test_a_teacher_with_a_probe_is_the_teacher_that_it_would_have_been(tmp_path)
     with_probe = train(tmp_path / "a.pt", teacher=False, more=(PROBE,), classifier=True)
     without = train(tmp_path / "b.pt", teacher=False)
     assert_equal(with_probe["network"], without["network"])
-    assert_equal(with_probe["generators"], without["generators"])
     fresh = toy_task(classifier=True).classifier.state_dict()
     assert not torch.equal(selected_classifier(with_probe)["weight"], fresh["weight"])
     learnt = train(
@@ -219,7 +220,7 @@ HALF = TRAINING.model_copy(update={"steps": 20})
 def test_a_second_stage_sees_what_would_have_come_next(tmp_path, last):
     """Two halves see the batches and the views of one whole, also where the second half was stopped on its way."""
     whole, first, second = [], [], []
-    uninterrupted = train(tmp_path / "whole.pt", seen=whole)
+    train(tmp_path / "whole.pt", seen=whole)
     start = train(tmp_path / "first.pt", HALF, seen=first)
     if last is not None:
         with pytest.raises(Stop):
@@ -227,7 +228,6 @@ def test_a_second_stage_sees_what_would_have_come_next(tmp_path, last):
         second = second[: last // 10 * 10]
     end = train(tmp_path / "second.pt", HALF, start=start, seen=second)
     assert_equal(first + second, whole)
-    assert_equal(end["generators"], uninterrupted["generators"])
     assert end["step"] == 20
     assert [entry["step"] for entry in end["history"]] == list(range(1, 21))
 
@@ -259,16 +259,25 @@ def test_a_second_stage_that_has_begun_goes_on_from_its_own_checkpoint(tmp_path)
     assert_equal(load_checkpoint(tmp_path / "second.pt", "abc", 20, "recall@1"), expected)
 
 
-@on_a_gpu
-def test_a_second_stage_goes_on_with_the_gpus_generator(tmp_path):
-    """Else the second stage would drop out what the first one has dropped out."""
-    states = [
-        train(tmp_path / "whole.pt", TRAINING.model_copy(update={"device": "cuda"})),
-        train(tmp_path / "first.pt", HALF.model_copy(update={"device": "cuda"})),
-    ]
-    end = train(tmp_path / "second.pt", HALF.model_copy(update={"device": "cuda"}), start=states[1])
-    assert torch.equal(end["cuda_generator"], states[0]["cuda_generator"])
-    assert not torch.equal(end["cuda_generator"], states[1]["cuda_generator"])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=on_a_gpu)])
+def test_a_second_stage_with_the_optimizer_of_the_first_is_the_whole(tmp_path, device):
+    """What layers and losses draw does not depend on where a training began: dropout and all, to the last bit."""
+    training, half = (each.model_copy(update={"device": device}) for each in (TRAINING, HALF))
+    whole = train(tmp_path / "whole.pt", training)
+    first = train(tmp_path / "first.pt", half)
+    task = toy_task()
+    second = Trainer(task, half, seed=3, fingerprint="b", checkpoint=tmp_path / "b.pt", start=first, earlier=20)
+    second._optimizer.load_state_dict(first["optimizer"])
+    assert_equal(second.run(Silent())["network"], whole["network"])
+
+
+@pytest.mark.parametrize("start", [0, 1, 17])
+def test_batch_and_views_of_a_step_do_not_depend_on_where_training_began(start):
+    data = toy_task().data
+    whole = list(stream(data, 3, 0, 20))
+    assert_equal(list(stream(data, 3, start, 20)), whole[start:])
+    assert len({indices.sum().item() for indices, _ in whole}) > 10
+    assert not torch.equal(next(stream(data, 4, 0, 1))[1], whole[0][1])
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path):
@@ -293,9 +302,8 @@ def test_one_step_is_adams(tmp_path):
     training = TRAINING.model_copy(update={"steps": 1})
     task = toy_task(dropout=0.0, teacher=False)
     before = {name: tensor.clone() for name, tensor in task.network.state_dict().items()}
-    generators = [make_generator(3, stream) for stream in range(3)]
-    images = task.data.views(next(task.data.batches(generators[0], 0)), generators[1])
-    loss = task.losses[0].loss(task.network.train()(images), torch.zeros(8), generators[2])
+    ((_, images),) = stream(task.data, 3, 0, 1)
+    loss = task.losses[0].loss(task.network.train()(images), torch.zeros(8), step_generator(3, "losses", 0))
     gradient = torch.autograd.grad(loss, task.network[3].weight)[0]
     after = train(tmp_path / "a.pt", training, dropout=0.0, teacher=False)["network"]
     moved = after["3.weight"] - before["3.weight"]
@@ -395,11 +403,6 @@ def test_bf16(tmp_path):
 def test_tf32_is_float32_where_there_is_no_gpu(tmp_path):
     """It is a matter of torch's switches, which the trainer leaves alone."""
     assert_equal(train(tmp_path / "a.pt", TRAINING.model_copy(update={"precision": "tf32"})), train(tmp_path / "b.pt"))
-
-
-def test_streams_differ():
-    draws = {torch.rand(1, generator=make_generator(seed, stream)).item() for seed in range(3) for stream in range(4)}
-    assert len(draws) == 12
 
 
 def test_a_loss_can_tell_images_apart(tmp_path):

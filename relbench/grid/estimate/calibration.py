@@ -225,16 +225,19 @@ def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
 
 def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stopwatch: Stopwatch) -> TrainingData:
     """As many batches as the stopwatch asks for."""
+    counts_of_images = iter(stopwatch)
 
-    def batches(_: torch.Generator, _done: int) -> Iterator[torch.Tensor]:
-        yield from (torch.arange(count) for count in stopwatch)
-        raise _Enough
+    def batch(_step: int) -> torch.Tensor:
+        count = next(counts_of_images, None)
+        if count is None:
+            raise _Enough
+        return torch.arange(count)
 
     return TrainingData(
         channels=counts.channels,
         classes=counts.classes,
         labels=torch.arange(images.most) // sample.training.images_per_class % counts.classes,
-        batches=batches,
+        batch=batch,
         views=images.train_batch,
         validate=lambda *_: {},
     )

@@ -10,7 +10,7 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import outline
 from relbench.training import Objective
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses, where_losses_may_be_built
-from relbench.training.trainer import LOG_ENTRIES, STREAMS
+from relbench.training.trainer import LOG_ENTRIES
 
 NUMBER = 4  # bytes
 MOMENTS = 2  # of each parameter, that Adam keeps
@@ -38,8 +38,7 @@ def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:
     trained = [*network.parameters(), *objective.parameters()]
     weights = _size([*network.state_dict().values(), *objective.state_dict().values()])
     best = weights if experiment.training.selection == "validation" else 0
-    generators = _size([torch.Generator().get_state()] * len(STREAMS))
-    return weights + best + MOMENTS * _size(trained) + (TENSOR + NUMBER) * len(trained) + generators
+    return weights + best + MOMENTS * _size(trained) + (TENSOR + NUMBER) * len(trained)
 
 
 def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn.Module, Objective]:
