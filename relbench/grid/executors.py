@@ -28,6 +28,7 @@ from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
 from relbench.trackers import FolderTracker, Tracker, clear
 from relbench.training import DivergedError
+from relbench.training.cohorts import executes_users_code
 
 Run = Callable[[Experiment, Path, Path, Tracker], Row]  # as `relbench.run.run`
 
@@ -96,13 +97,6 @@ def executor_for(experiments: Sequence[Experiment], jobs: int) -> Executor:
         jobs: how many at once.
     """
     return Inline() if jobs == 1 and not any(map(executes_users_code, experiments)) else Processes(jobs)
-
-
-def executes_users_code(experiment: Experiment) -> bool:
-    """Whether a run has a loss from a user's file, or builds on one that has."""
-    return any(term.source for term in experiment.terms) or any(
-        executes_users_code(needed) for needed in experiment.dependencies.values()
-    )
 
 
 def attempt(job: Job) -> Row | Failure:

@@ -1,0 +1,107 @@
+"""Cohorts: runs that can be trained side by side in one process, and the memory that takes.
+
+What a cohort shares is computed once a step: images, the teacher's outputs. To the last bit, a run comes out as if it
+had been trained alone.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import cache, partial
+
+import torch
+from torch import Tensor, nn
+
+from relbench.experiment import Experiment, Net
+from relbench.models import build_embedder
+from relbench.models.outlines import outline
+from relbench.settings import changed, short_hash
+from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
+from relbench.training.objective import Objective
+
+OWN = frozenset({"learning_rate", "decay_at", "decay", "weight_decay", "selection"})
+"""Settings of a training in which the runs of a cohort may differ, as they may in network and terms."""
+
+
+def key(experiment: Experiment) -> str:
+    """Hash of all that the runs of a cohort have in common: those of equal keys may be trained side by side.
+
+    A run that executes a user's code has a key of its own: what that code does to torch must reach no other run.
+    """
+    if executes_users_code(experiment):
+        return experiment.fingerprint
+    training = experiment.training
+    common = experiment.model_dump(mode="json", include={"task", "data", "seed", "scale", "code_version"})
+    return short_hash(
+        common
+        | {
+            "training": training.model_dump(mode="json", exclude=set(OWN)),
+            "earlier": experiment.total_steps - training.steps,
+            "teacher": experiment.teacher.fingerprint if experiment.teacher else None,
+        }
+    )
+
+
+def executes_users_code(experiment: Experiment) -> bool:
+    """Whether a run has a loss from a user's file, or builds on one that has."""
+    return any(term.source for term in experiment.terms) or any(
+        executes_users_code(needed) for needed in experiment.dependencies.values()
+    )
+
+
+def memory(experiments: Sequence[Experiment], channels: int, classes: int) -> int:
+    """Bytes that training a cohort takes, estimated from its settings.
+
+    Weights, gradients and Adam's two moments of each network, its losses' and classifier's among them; the best step's
+    weights where it is sought; the teacher's weights; a batch; and what the largest student keeps of it for its
+    backward pass, in float32, as students are trained one after the other. Left out are the process itself, the views
+    that are kept for validation, and what losses keep, which is little beside a network's activations.
+
+    Args:
+        experiments: of equal keys.
+        channels: of their images.
+        classes: of their training images.
+    """
+    first = experiments[0]
+    trained = sum(_trained(experiment, channels, classes) for experiment in experiments)
+    teacher = _bytes(outline(first.teacher.net, channels).state_dict().values()) if first.teacher else 0
+    activations = max(_activations(experiment, channels) for experiment in experiments)
+    return trained + teacher + _image_bytes(first, channels) + activations
+
+
+def _trained(experiment: Experiment, channels: int, classes: int) -> int:
+    losses = weighted_losses(experiment, shapes_of(experiment, channels, classes))
+    objective = Objective(losses, classifier_of(experiment, classes))
+    modules: tuple[nn.Module, ...] = (outline(experiment.net, channels), objective)
+    weights = sum(_bytes(module.state_dict().values()) for module in modules)
+    copies = 2 if experiment.training.selection == "validation" else 1
+    return copies * weights + 3 * sum(_bytes(module.parameters()) for module in modules)
+
+
+def _activations(experiment: Experiment, channels: int) -> int:
+    net = changed(experiment.net, {"weights": "random", "dim": 1})  # the embedding's is little
+    return experiment.training.batch_size * _kept_of_an_image(net, channels, experiment.data.size)
+
+
+@cache
+def _kept_of_an_image(net: Net, channels: int, size: int) -> int:
+    """Bytes that autograd keeps of an image, weights aside: counted with two images."""
+    network, kept = build_embedder(net, channels, seed=0), dict[int, int]()
+    with torch.autograd.graph.saved_tensors_hooks(partial(_keep, kept), lambda tensor: tensor):
+        network(torch.zeros(2, channels, size, size))
+    weights = {weight.untyped_storage().data_ptr() for weight in network.state_dict().values()}
+    return sum(count for place, count in kept.items() if place not in weights) // 2
+
+
+def _keep(kept: dict[int, int], tensor: Tensor) -> Tensor:
+    """Note the memory behind a tensor, which may have several views of it."""
+    memory = tensor.untyped_storage()
+    kept[memory.data_ptr()] = memory.nbytes()
+    return tensor
+
+
+def _image_bytes(experiment: Experiment, channels: int) -> int:
+    """Of a batch, in float32."""
+    return 4 * experiment.training.batch_size * channels * experiment.data.size**2
+
+
+def _bytes(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
