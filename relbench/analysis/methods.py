@@ -79,7 +79,8 @@ def _run_problems(method: Method, expected: tuple[str, ...]) -> Iterator[str]:
 def comparison_problems(comparison: Comparison) -> Iterator[str]:
     """Numbers that no comparison has, and verdicts that its numbers contradict."""
     verdicts = get_args(Verdict)
-    if not (math.isfinite(comparison.difference) and _finite(comparison.over_queries, comparison.over_seeds)):
+    intervals = comparison.interval, comparison.over_queries, comparison.over_seeds
+    if not (math.isfinite(comparison.difference) and _finite(*intervals)):
         yield f"has a comparison that is not finite: {comparison}"
     if not _possible_p(comparison.p_value, comparison.p_adjusted):
         yield f"has impossible p-values: {comparison.p_value}, corrected {comparison.p_adjusted}"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from relbench.analysis.embeddings import (
     ADVICE,
+    DRAW_SEED,
     REMEDY,
     Integers,
     KeptRun,
@@ -25,7 +26,6 @@ from relbench.analysis.embeddings import (
 )
 from relbench.analysis.images import Distances, Example, Examples, Image, Neighbour, Outcomes
 from relbench.analysis.methods import Method
-from relbench.analysis.summarise import BOOTSTRAP_SEED
 from relbench.analysis.summary import Summary
 from relbench.data import Progress, find_data_set
 from relbench.data.table import ImageSource, class_names, indices_of
@@ -156,7 +156,7 @@ def _examples(teacher: Network, student: Network, source: _Source) -> Examples:
     by_teacher, by_student = teacher.right[:, 0], student.right[:, 0]
     counts = [int(np.sum(kind)) for kind in _kinds(by_teacher, by_student)]
     _, fixed, broken, _ = _kinds(by_teacher, by_student)
-    generator = np.random.default_rng(BOOTSTRAP_SEED)
+    generator = np.random.default_rng(DRAW_SEED)
     labels = teacher.labels[teacher.query]
     drawn = [_drawn(np.flatnonzero(kind), labels, generator) for kind in (fixed, broken)]
     images = _images(np.concatenate(drawn), teacher, student, source)
@@ -168,7 +168,7 @@ def _examples(teacher: Network, student: Network, source: _Source) -> Examples:
         student=student.run.label,
         seed=teacher.run.row.experiment.seed,
         counts=Outcomes(*counts),
-        draw=BOOTSTRAP_SEED,
+        draw=DRAW_SEED,
         fixed=fixed_examples,
         broken=broken_examples,
     )

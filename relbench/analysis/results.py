@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 
 from relbench.analysis.floors import FloorSettings, MeasuredFloor, finished_floor, floors_of
+from relbench.counts import Counts
 from relbench.experiment import Experiment
 from relbench.grid.plan import names_of, planned_transfers
 from relbench.grid.tuning import Choice, TuningPlan
@@ -44,6 +45,14 @@ class Results:
             return (trained.training.steps if trained else 0, found.metrics) if found else None
         row = self.rows.get((cell.run, seed))
         return row.metrics_at(rule) if row else None
+
+    def counts_at(self, cell: Cell, seed: int, rule: Selection) -> Counts | None:
+        """The counts of the primary metric for a cell; None where there are none, or none for this rule."""
+        if cell.on:
+            found = self.transfers.get((cell.key, seed)) if rule == "last" else None
+            return found.counts if found else None
+        row = self.rows.get((cell.run, seed))
+        return row.counts_at(rule) if row else None
 
 
 def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:

@@ -2,9 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from relbench.analysis.cells import Answer, AnsweredClaim, FilledCell, Ours
 from relbench.analysis.comparable import refuse_unfair
@@ -12,9 +11,18 @@ from relbench.analysis.floors import lines_of_floors
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.results import Results
 from relbench.analysis.summary import Summary
+from relbench.counts import Counts
 from relbench.data import data_title, shown_at
-from relbench.evaluation import claimed_sides, compare, holm, seed_interval
+from relbench.evaluation import (
+    claimed_sides,
+    compare,
+    holm,
+    over_seeds,
+    over_seeds_and_classes,
+    seed_interval,
+)
 from relbench.evaluation.comparison import Comparison
+from relbench.evaluation.estimate import Estimate
 from relbench.experiment import Experiment, Term
 from relbench.grid.tuning import TUNING_SEED, Choice
 from relbench.losses import find_loss
@@ -22,8 +30,6 @@ from relbench.results.records import Entry, Row, Selection
 from relbench.studies.record import StudyRecord
 from relbench.studies.study import DATA, Cell, Claim, Study
 from relbench.tasks import find_task
-
-BOOTSTRAP_SEED = 0  # the same rows always give the same intervals
 
 
 def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] = ("last",)) -> Summary:
@@ -151,7 +157,7 @@ def _shared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> lis
 def _compared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> Comparison:
     """A run against another of the same seed, over the same queries."""
     own, other = ([rows[path][seed].counts for seed in _shared(rows, pair)] for path in pair)
-    return compare(own, other, generator=np.random.default_rng(BOOTSTRAP_SEED))
+    return compare(own, other)
 
 
 def _sources(experiments: Iterable[Experiment]) -> dict[str, str]:
@@ -216,26 +222,49 @@ def _ours(cell: Cell, record: StudyRecord, results: Results, rule: Selection) ->
     return Ours(values, tuple(finished), seed_interval(values), tuple(step for step, _ in finished.values()))
 
 
+@dataclass(frozen=True)
+class _Seed:
+    """What one seed says of a cell: the primary metric, and its counts where they are known for the rule."""
+
+    value: float
+    counts: Counts | None
+
+
 def _answered(claim: Claim, record: StudyRecord, results: Results, rule: Selection) -> AnsweredClaim:
     """A claim holds where every comparison is as claimed; one the other way round refutes it."""
     cells = {cell.key: cell for cell in record.study.cells if cell.metric == primary_of(record.study)}
-
-    def values(key: str) -> dict[int, float]:
-        ours = _ours(cells[key], record, results, rule)
-        if not ours:
-            return {}
-        if _is_untrained(cells[key], record.study):
-            return dict.fromkeys(record.seeds, ours.values[0])
-        return dict(zip(ours.seeds, ours.values, strict=True))
-
-    sides = claimed_sides([_differences(values(better), values(worse)) for better, worse in claim.better])
+    pairs = [tuple(_by_seed(cells[key], record, results, rule) for key in pair) for pair in claim.better]
+    sides = claimed_sides([_estimate(better, worse) for better, worse in pairs])
     counts = {side: sides.count(side) for side in (1, -1, 0, None)}
     return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)))
 
 
-def _differences(better: Mapping[int, float], worse: Mapping[int, float]) -> list[float]:
-    """By seed that both have."""
-    return [value - worse[seed] for seed, value in better.items() if seed in worse]
+def _by_seed(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> dict[int, _Seed]:
+    """A network without training is the same for every seed."""
+    ours = _ours(cell, record, results, rule)
+    if not ours:
+        return {}
+    found = [
+        _Seed(value, results.counts_at(cell, seed, rule)) for value, seed in zip(ours.values, ours.seeds, strict=True)
+    ]
+    if _is_untrained(cell, record.study):
+        return dict.fromkeys(record.seeds, found[0])
+    return dict(zip(ours.seeds, found, strict=True))
+
+
+def _estimate(better: Mapping[int, _Seed], worse: Mapping[int, _Seed]) -> Estimate | None:
+    """Of the difference, by the seeds that both have: over new runs and classes where all counts are known.
+
+    Seeds that all differ alike, as those of two networks without training, say nothing about new runs.
+    """
+    pairs = [(better[seed], worse[seed]) for seed in better if seed in worse]
+    alone = over_seeds([own.value - other.value for own, other in pairs]) if len(pairs) > 1 else None
+    own, other = (
+        ([one.counts for one in side if one.counts] for side in zip(*pairs, strict=True)) if pairs else ([], [])
+    )
+    if alone is None or alone.error == 0 or not len(own) == len(other) == len(pairs):
+        return alone
+    return over_seeds_and_classes(own, other).over_both
 
 
 def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:

@@ -9,7 +9,14 @@ from relbench.evaluation.retrieval import (
     recall_by_class,
     retrieval_metrics,
 )
-from relbench.evaluation.significance import claimed_sides, compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation.significance import (
+    claimed_sides,
+    compare,
+    holm,
+    over_seeds,
+    over_seeds_and_classes,
+    seed_interval,
+)
 from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
 
 __all__ = [
@@ -21,8 +28,9 @@ __all__ = [
     "holm",
     "means",
     "nearest",
+    "over_seeds",
+    "over_seeds_and_classes",
     "pair_distances",
-    "paired_class_bootstrap",
     "query_results",
     "read_embeddings",
     "recall_by_class",

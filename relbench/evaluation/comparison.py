@@ -29,43 +29,64 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class VariancePart:
+    """A part of the variance of a mean, and how surely it is known.
+
+    Attributes:
+        variance: Estimated, in the square of the data's unit.
+        freedom: Degrees of freedom of that estimate.
+    """
+
+    variance: float
+    freedom: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Recall@1 of a student minus that of its teacher, on the same queries.
 
     Attributes:
         difference: Mean over seeds, in [-1, 1].
-        over_queries: Interval over new test classes; without ends for a single class of queries.
-        over_seeds: Interval over new training runs; without ends for a single seed.
+        interval: Over new training runs and new test classes at once; without ends for a single seed or class.
+        over_queries: Interval over new test classes alone; without ends for a single class of queries.
+        over_seeds: Interval over new training runs alone; without ends for a single seed.
         seeds: Number of paired runs that the verdict rests on.
         verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero; "no verdict" for
             a single seed, which says nothing about new training runs, and for a single class of queries.
-        p_over_queries: Of no difference over new test classes; below 0.05 where the 95 % interval excludes zero; None
-            for a single class.
+        p_value: Of no difference over new runs and classes; below 0.05 where the 95 % interval excludes zero; None for
+            a single seed or class.
+        p_over_queries: Of no difference over new test classes; None for a single class.
         p_over_seeds: Of no difference over new training runs; None for a single seed.
         p_adjusted: `p_value` corrected for the family of comparisons; unchanged for a family of 1, None where there is
             no verdict.
+        parts: Of the variance of the difference: over runs, and what classes add; none for a single seed or class.
+        freedom: Degrees of freedom of the whole variance (Satterthwaite); None where it is unknown or zero.
+        detectable: Smallest true difference that would be shown with probability 0.8, after the family's correction;
+            None where the variance is unknown or zero.
         family: Number of comparisons that were corrected together, this included.
     """
 
     difference: float
+    interval: Interval
     over_queries: Interval
     over_seeds: Interval
     seeds: int
     verdict: Verdict
+    p_value: float | None
     p_over_queries: float | None
     p_over_seeds: float | None
     p_adjusted: float | None
+    parts: tuple[VariancePart, ...] = ()
+    freedom: float | None = None
+    detectable: float | None = None
     family: int = 1
 
     @property
-    def p_value(self) -> float | None:
-        """The larger of the two: a verdict needs both tests, so the weaker evidence counts; None without both."""
-        if self.p_over_queries is None or self.p_over_seeds is None:
-            return None
-        return max(self.p_over_queries, self.p_over_seeds)
+    def error(self) -> float | None:
+        """Standard error of the difference over new runs and classes; None for a single seed or class."""
+        return float(sum(part.variance for part in self.parts) ** 0.5) if self.parts else None
 
     @property
     def taken_back(self) -> bool:
-        """Whether both intervals lie on the same side of zero, but the correction leaves no verdict."""
-        sides = {self.over_queries.side, self.over_seeds.side}
-        return self.verdict == "not shown to differ" and sides in ({1}, {-1})
+        """Whether the interval excludes zero, but the correction leaves no verdict."""
+        return self.verdict == "not shown to differ" and self.interval.side in (1, -1)

@@ -2,61 +2,32 @@
 
 The words are those of retrieval. For another task, read its groups of trials for classes of queries: see `Counts`.
 
-Two kinds of chance, two intervals:
+Two kinds of chance have made a difference what it is: another initialisation and another order of batches would have
+led to other networks (*seeds*), and other test classes of the same kind to other queries, which succeed and fail
+together within a class (*classes*). A verdict is about new training runs and new classes at once: both are random
+factors, crossed, as every network answers every query (`crossed`). It does not cover the choice of the data set, of the
+hyper-parameters and of the training split. The intervals over seeds alone (for the test classes at hand) and over
+classes alone (for the networks at hand) stand beside it, and decide nothing.
 
-- *Over queries*: another sample of test classes would have led to other numbers. Images of a
-  class succeed and fail together, so whole classes are resampled, not queries. This interval
-  is about new classes of the same kind, for the trained networks and no others.
-- *Over seeds*: another initialisation and another order of batches would have led to other networks.
-  This interval is about new training runs on the same data, for the test classes at hand.
-
-Neither covers the choice of the data set, of the hyper-parameters or of the training split.
-
-A verdict needs both tests, so its p-value is the larger of the two (an intersection-union test): where either kind of
-chance alone explains the difference, a false verdict is as rare as the level says. It is no test over new classes *and*
-new runs at once. Where the two kinds of chance are equally large, and there is no true difference, 5 % of
-verdicts are false for 3 seeds, but 8 % for 5 and 11 % for 10 (40,000 simulated comparisons of 50 classes each).
+As the variance has two parts, one of them of few degrees of freedom, the ratio of the difference to its standard error
+has no exact distribution. The critical value is Cochran's (`estimate`).
 
 Source:
-    Berger, Multiparameter Hypothesis Testing and Acceptance Sampling, Technometrics 24(4), 1982: intersection-union.
+    Cochran, Approximate Significance Levels of the Behrens-Fisher Test, Biometrics 20(1), 1964.
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6(2), 1979.
+    Berger, Multiparameter Hypothesis Testing and Acceptance Sampling, Technometrics 24(4), 1982: intersection-union.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr, stdtrit
 
 from relbench.counts import Counts
-from relbench.evaluation.comparison import Comparison, Interval, Verdict
-from relbench.evaluation.knn.points import Floats, Integers
-
-_DRAWS_AT_ONCE = 1 << 18
-
-
-@dataclass(frozen=True)
-class _Estimate:
-    """A mean and its standard error; a single value has no degrees of freedom, and no known error."""
-
-    mean: float
-    error: float  # standard error of the mean
-    freedom: int  # degrees of freedom of the error
-
-    def interval(self, confidence: float) -> Interval:
-        """Student's t interval."""
-        if not self.freedom:
-            return Interval(self.mean)
-        reach = float(stdtrit(self.freedom, (1 + confidence) / 2)) * self.error  # quantile of Student's t
-        return Interval(self.mean, self.mean - reach, self.mean + reach)
-
-    @property
-    def p_value(self) -> float:
-        """Student's two-sided test of zero: below 1 - confidence where the interval excludes zero."""
-        if self.error == 0:
-            return float(self.mean == 0)
-        return 2 * float(stdtr(self.freedom, -abs(self.mean) / self.error))
+from relbench.evaluation.comparison import Comparison, Interval, VariancePart, Verdict
+from relbench.evaluation.crossed import CrossedEstimates, crossed_estimates
+from relbench.evaluation.estimate import Estimate
 
 
 def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -77,137 +48,98 @@ def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
             outside (0, 1).
     """
     _check_confidence(confidence)
-    return _over_seeds(values).interval(confidence)
+    return over_seeds(values).interval(confidence)
 
 
-def _over_seeds(values: ArrayLike) -> _Estimate:
+def over_seeds(values: ArrayLike) -> Estimate:
+    """Mean over seeds, with s^2 / S as its variance, which is unknown for a single seed.
+
+    Args:
+        values: (seeds,) a number per seed.
+
+    Raises:
+        ValueError: No values, or values that are not finite or not one-dimensional.
+    """
     numbers = np.asarray(values, dtype=np.float64)
     if numbers.ndim != 1 or not len(numbers) or not np.isfinite(numbers).all():
         raise ValueError(
             f"values of shape {numbers.shape} must be a list of finite numbers, one per seed: leave out failed runs"
         )
-    error = float(numbers.std(ddof=1)) / len(numbers) ** 0.5 if len(numbers) > 1 else 0.0
-    return _Estimate(float(numbers.mean()), error, len(numbers) - 1)
+    count = len(numbers)
+    parts = (VariancePart(float(numbers.var(ddof=1)) / count, count - 1),) if count > 1 else ()
+    return Estimate(float(numbers.mean()), parts)
 
 
-def paired_class_bootstrap(
-    correct: ArrayLike,
-    reference_correct: ArrayLike,
-    queries: ArrayLike,
-    *,
-    generator: np.random.Generator,
-    resamples: int = 10_000,
-    confidence: float = 0.95,
-) -> Interval:
-    """Difference of two models' recall on the same queries, whole classes resampled.
-
-    The difference is sum_c (correct_c - reference_c) / sum_c queries_c. Its standard error
-    is the standard deviation over resamples of as many classes, drawn with replacement, times
-    sqrt(C / (C - 1)); the interval is Student's t with C - 1 degrees of freedom, for C classes. Plain
-    percentiles of the resamples are too narrow where classes are few: for 10 classes they covered
-    the truth in 88 % of simulated data sets, this interval in 92 to 95 %.
-
-    Covers new test classes for the networks at hand, not new training runs.
-
-    Args:
-        correct: (classes,) or (seeds, classes) correct queries; seeds are averaged first.
-        reference_correct: Those of the other model; a single seed is compared with all.
-        queries: (classes,) queries per class.
-        generator: Draws the classes.
-        resamples: 2 or more.
-        confidence: In (0, 1).
-
-    Returns:
-        The difference and its interval, which has no ends for a single class: it can't be resampled.
-
-    Raises:
-        ValueError: No class, shapes that don't fit, counts outside 0..queries, fewer than two
-            resamples, or a confidence outside (0, 1).
-
-    Source:
-        Cameron, Gelbach & Miller, Bootstrap-Based Improvements for Inference with Clustered Errors,
-        Review of Economics and Statistics 90(3), 2008: pairs cluster bootstrap of the standard
-        error.
-    """
-    _check_confidence(confidence)
-    return _over_queries(correct, reference_correct, queries, generator, resamples).interval(confidence)
-
-
-def _over_queries(
-    correct: ArrayLike, reference_correct: ArrayLike, queries: ArrayLike, generator: np.random.Generator, resamples: int
-) -> _Estimate:
-    if resamples < 2:
-        raise ValueError(f"resamples = {resamples} have no spread: use 10,000")
-    size = _check_queries(queries)
-    gain = _mean_counts(correct, size) - _mean_counts(reference_correct, size)
-    difference = float(gain.sum() / size.sum())
-    classes = len(size)
-    if classes == 1:
-        return _Estimate(difference, 0.0, 0)
-    drawn = _resampled(gain, size, generator, resamples)
-    error = float(drawn.std(ddof=1)) * (classes / (classes - 1)) ** 0.5
-    return _Estimate(difference, error, classes - 1)
-
-
-def compare(
-    student: Sequence[Counts],
-    teacher: Sequence[Counts],
-    *,
-    generator: np.random.Generator,
-    resamples: int = 10_000,
-    confidence: float = 0.95,
-) -> Comparison:
-    """Comparison of a student with its teacher, and the verdict.
-
-    "beats" and "loses" need both intervals, over queries and over seeds, to lie on that side of
-    zero: the verdict of a single comparison. Where there are several, `holm` corrects them.
-    "not shown to differ" is no proof of equality. A single seed gets "no verdict": it says nothing
-    about new training runs, and fewer runs must never lead to a stronger verdict. So does a single
-    class of queries, which says nothing about new classes.
+def over_seeds_and_classes(student: Sequence[Counts], teacher: Sequence[Counts]) -> CrossedEstimates:
+    """Estimates of the difference of two models' recall on the same queries: sum (correct - reference) / queries.
 
     Args:
         student: Counts of each seed's student.
         teacher: Counts of each student's teacher, in the same order; or of a single teacher for all.
-        generator: Draws the classes.
-        resamples: 2 or more.
+
+    Raises:
+        ValueError: Numbers of seeds that don't fit, or different queries: of student and teacher, or of two seeds.
+            Groups that are drawn anew for each seed, as episodes may be, are nested in the seeds and not crossed with
+            them. They are refused, as they can't be told from results that are mixed up.
+    """
+    _check_pairs(student, teacher)
+    correct, reference = (
+        np.array([counts.correct for counts in some], dtype=np.float64) for some in (student, teacher)
+    )
+    return crossed_estimates(correct - reference, np.array(student[0].trials))
+
+
+def compare(student: Sequence[Counts], teacher: Sequence[Counts], *, confidence: float = 0.95) -> Comparison:
+    """Comparison of a student with its teacher, and the verdict.
+
+    "beats" and "loses" need the interval over new runs and new classes to lie on that side of zero: the verdict of a
+    single comparison. Where there are several, `holm` corrects them. "not shown to differ" is no proof of equality:
+    `detectable` says what would have been shown. A single seed gets "no verdict": it says nothing about new training
+    runs, and fewer runs must never lead to a stronger verdict. So does a single class of queries, which says nothing
+    about new classes.
+
+    Args:
+        student: Counts of each seed's student.
+        teacher: Counts of each student's teacher, in the same order; or of a single teacher for all.
         confidence: In (0, 1).
 
     Raises:
-        ValueError: Different queries, numbers of seeds that don't fit, or what `paired_class_bootstrap`
-            refuses.
+        ValueError: What `over_seeds_and_classes` refuses, or a confidence outside (0, 1).
     """
-    _check_pairs(student, teacher)
-    size = np.array(student[0].trials)
-    correct = np.stack([counts.correct for counts in student])
-    reference = np.stack([counts.correct for counts in teacher])
-    over_queries = _over_queries(correct, reference, size, generator, resamples)
-    over_seeds = _over_seeds((correct - reference).sum(axis=1) / size.sum())
+    _check_confidence(confidence)
+    found = over_seeds_and_classes(student, teacher)
+    both = found.over_both
     comparison = Comparison(
-        difference=over_queries.mean,
-        over_queries=over_queries.interval(confidence),
-        over_seeds=over_seeds.interval(confidence),
+        difference=both.mean,
+        interval=both.interval(confidence),
+        over_queries=found.over_queries.interval(confidence),
+        over_seeds=found.over_seeds.interval(confidence),
         seeds=len(student),
         verdict="no verdict",
-        p_over_queries=over_queries.p_value if over_queries.freedom else None,
-        p_over_seeds=over_seeds.p_value if over_seeds.freedom else None,
+        p_value=both.p_value,
+        p_over_queries=found.over_queries.p_value,
+        p_over_seeds=found.over_seeds.p_value,
         p_adjusted=None,
+        parts=both.parts,
+        freedom=both.freedom,
     )
-    return _judged(comparison, comparison.p_value, confidence)
+    return _judged(comparison, comparison.p_value, 1, confidence)
 
 
 def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Comparison]:
     """Comparisons with verdicts corrected for their number: without any true difference, 5 % of tables have a verdict.
 
     Holm's step-down: the k-th smallest of m p-values is multiplied by m - k + 1, kept from falling below the result of
-    a smaller p-value, and capped at 1. The intervals stay those of each comparison alone. A comparison of a single seed
-    or class has no p-value and gets no verdict, but counts among the m: a missing run must not ease other verdicts.
+    a smaller p-value, and capped at 1. The intervals stay those of each comparison alone; what is `detectable` is so at
+    the level of the first step, (1 - confidence) / m, the strictest. A comparison of a single seed or class has no
+    p-value and gets no verdict, but counts among the m: a missing run must not ease other verdicts.
 
     Args:
         comparisons: All that a claim was picked from, such as every student of a table.
         confidence: In (0, 1); 0.95 allows the 5 %.
 
     Returns:
-        The comparisons in the same order, with `p_adjusted`, `family` and the verdict renewed.
+        The comparisons in the same order, with `p_adjusted`, `family`, `detectable` and the verdict renewed.
 
     Raises:
         ValueError: A confidence outside (0, 1).
@@ -215,39 +147,42 @@ def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Co
     _check_confidence(confidence)
     adjusted = _stepped_down([1.0 if each.p_value is None else each.p_value for each in comparisons])
     return [
-        replace(_judged(each, None if each.p_value is None else p, confidence), family=len(comparisons))
+        _judged(each, None if each.p_value is None else p, len(comparisons), confidence)
         for each, p in zip(comparisons, adjusted, strict=True)
     ]
 
 
-def claimed_sides(differences: Sequence[Sequence[float]], confidence: float = 0.95) -> list[int | None]:
+def claimed_sides(estimates: Sequence[Estimate | None], confidence: float = 0.95) -> list[int | None]:
     """Sides of zero on which several paired differences lie, for a claim that all lie above.
 
-    A difference is above where its own interval over seeds excludes zero: a claim that needs all of them is wrong with
+    A difference is above where its own interval excludes zero: a claim that needs all of them is wrong with
     probability 1 - confidence at most (an intersection-union test), so it takes no correction. A difference is below
-    where it is so after Holm's correction for all of them, as a single one refutes the claim. Fewer than two seeds, or
-    differences that are all equal, say nothing about chance.
+    where it is so after Holm's correction for all of them, as a single one refutes the claim. An unknown variance, or
+    one of zero, says nothing about chance.
 
     Args:
-        differences: for each comparison, by seed: what is claimed to be better minus what is claimed to be worse.
+        estimates: for each comparison: what is claimed to be better minus what is claimed to be worse, over seeds and
+            classes, or over seeds where classes are unknown; None where nothing is known.
         confidence: In (0, 1).
 
     Returns:
         1 above, -1 below, 0 neither, None where chance is unknown.
 
     Raises:
-        ValueError: A confidence outside (0, 1), or differences that are not finite.
+        ValueError: A confidence outside (0, 1).
     """
     _check_confidence(confidence)
-    estimates = [_over_seeds(values) if len(values) > 1 else None for values in differences]
-    known = [estimate if estimate and estimate.error > 0 else None for estimate in estimates]
-    adjusted = iter(_stepped_down([estimate.p_value for estimate in known if estimate]))
-    return [_claimed_side(estimate, next(adjusted), 1 - confidence) if estimate else None for estimate in known]
+    p_values = [each.p_value if each and each.error > 0 else None for each in estimates]
+    adjusted = iter(_stepped_down([p for p in p_values if p is not None]))
+    return [
+        None if each is None or p is None else _claimed_side(each.mean, p, next(adjusted), 1 - confidence)
+        for each, p in zip(estimates, p_values, strict=True)
+    ]
 
 
-def _claimed_side(estimate: _Estimate, p_adjusted: float, level: float) -> int:
-    if estimate.mean > 0:
-        return int(estimate.p_value < level)
+def _claimed_side(mean: float, p_value: float, p_adjusted: float, level: float) -> int:
+    if mean > 0:
+        return int(p_value < level)
     return -int(p_adjusted < level)
 
 
@@ -260,51 +195,23 @@ def _stepped_down(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
-def _judged(comparison: Comparison, p_adjusted: float | None, confidence: float) -> Comparison:
+def _judged(comparison: Comparison, p_adjusted: float | None, family: int, confidence: float) -> Comparison:
+    """The comparison as one of a family."""
     if p_adjusted is None:
-        return replace(comparison, p_adjusted=None, verdict="no verdict")
+        return replace(comparison, p_adjusted=None, verdict="no verdict", family=family)
     side: Verdict = "beats" if comparison.difference > 0 else "loses"
-    verdict: Verdict = side if p_adjusted < 1 - confidence else "not shown to differ"
-    return replace(comparison, p_adjusted=p_adjusted, verdict=verdict)
-
-
-def _resampled(gain: Floats, size: Integers, generator: np.random.Generator, resamples: int) -> Floats:
-    """(resamples,) differences of recall, each over as many classes drawn with replacement."""
-    classes = len(size)
-    step = max(1, _DRAWS_AT_ONCE // classes)
-    drawn = []
-    for start in range(0, resamples, step):
-        shape = (min(step, resamples - start), classes)
-        chosen = generator.integers(classes, size=shape, dtype=np.int32)
-        drawn.append(gain[chosen].sum(axis=1) / size[chosen].sum(axis=1))
-    return np.concatenate(drawn)
+    return replace(
+        comparison,
+        p_adjusted=p_adjusted,
+        verdict=side if p_adjusted < 1 - confidence else "not shown to differ",
+        detectable=Estimate(comparison.difference, comparison.parts).detectable((1 - confidence) / family),
+        family=family,
+    )
 
 
 def _check_confidence(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise ValueError(f"confidence = {confidence} must lie between 0 and 1: use 0.95")
-
-
-def _check_queries(queries: ArrayLike) -> Integers:
-    size = np.asarray(queries)
-    if size.ndim != 1 or not len(size) or size.dtype.kind not in "iu" or (size < 1).any():
-        raise ValueError(
-            f"queries of shape {size.shape} must be whole numbers from 1, for at least one class: look at the rows"
-        )
-    return size
-
-
-def _mean_counts(counts: ArrayLike, size: Integers) -> Floats:
-    """(classes,) mean over seeds."""
-    array = np.atleast_2d(np.asarray(counts, dtype=np.float64))
-    if array.ndim != 2 or array.shape[1] != len(size) or not len(array):
-        raise ValueError(
-            f"counts of shape {array.shape} must be (classes,) or (seeds, classes) with "
-            f"{len(size)} classes, as the queries have: not the same queries"
-        )
-    if not ((array >= 0) & (array <= size)).all():
-        raise ValueError("counts of correct queries must lie in 0..queries: look at the rows")
-    return np.asarray(array.mean(axis=0))
 
 
 def _check_pairs(student: Sequence[Counts], teacher: Sequence[Counts]) -> None:
@@ -313,10 +220,15 @@ def _check_pairs(student: Sequence[Counts], teacher: Sequence[Counts]) -> None:
             f"{len(student)} student(s) and {len(teacher)} teacher(s) don't pair up: pass one "
             "teacher per student, or one for all"
         )
-    first = student[0]
-    for counts in (*student, *teacher):
-        if (counts.groups, counts.trials) != (first.groups, first.trials):
-            raise ValueError(
-                "not the same queries: classes or their numbers of queries differ; "
-                "evaluate student and teacher on the same test set"
-            )
+    asked = [(counts.groups, counts.trials) for counts in (*student, *teacher)]
+    if all(each == asked[0] for each in asked):
+        return
+    if asked[: len(student)] == asked[len(student) :]:
+        raise ValueError(
+            "not the same queries: those of one seed are not those of another; evaluate every seed on the "
+            "same test set (episodes too: draw them once, for all seeds)"
+        )
+    raise ValueError(
+        "not the same queries: classes or their numbers of queries differ; "
+        "evaluate student and teacher on the same test set"
+    )

@@ -13,8 +13,8 @@ from relbench.results.records import Row
 from relbench.tasks import find_task
 
 VERDICT = (
-    "Verdict: beats or loses only where both intervals lie on that side of zero. "
-    "Not shown to differ is no proof of equality."
+    "Verdict: beats or loses where a test over new training runs and new {} at once, as crossed random factors, finds "
+    "p < 0.05 (Cochran's critical value). Not shown to differ is no proof of equality."
 )
 LONGEST_NAMED = 5  # labels: a longer list in a note is read by nobody
 
@@ -85,15 +85,15 @@ def has_one_class(summary: Summary) -> bool:
 def _intervals(summary: Summary) -> list[str]:
     seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
     metric = metric_name(summary.primary)
-    groups = many(find_task(summary.methods[0].row.experiment.task).group)
+    groups = _groups_of_trials(summary)
     difference = (
-        f"Difference: {metric} minus the teacher's. Over queries: its 95 % interval when {groups} are resampled; "
+        f"Difference: {metric} minus the teacher's. Over queries: its 95 % interval over new {groups}; "
         "the trained networks are held fixed."
     )
     if has_one_class(summary):
         difference = (
-            f"Difference: {metric} minus the teacher's. All queries are of one class, which can't be resampled: no "
-            "interval over queries, and no verdict; other classes may give other values."
+            f"Difference: {metric} minus the teacher's. All queries are of one class: no interval over queries, "
+            "and no verdict; other classes may give other values."
         )
     if len(summary.seeds) == 1:
         return [
@@ -107,13 +107,18 @@ def _intervals(summary: Summary) -> list[str]:
     ]
 
 
+def _groups_of_trials(summary: Summary) -> str:
+    """What a test takes for a sample, beside training runs: test classes."""
+    return many(find_task(summary.methods[0].row.experiment.task).group)
+
+
 def _verdicts(summary: Summary) -> list[str]:
     """What a verdict takes, how it is corrected for the number of students, and which ones that changed."""
     if len(summary.seeds) == 1 or has_one_class(summary):
         return []
     comparisons = {method.label: method.against_teacher for method in summary.methods if method.against_teacher}
     return [
-        VERDICT,
+        VERDICT.format(_groups_of_trials(summary)),
         *_correction(summary),
         *_only_alone(comparisons),
     ]
@@ -124,8 +129,7 @@ def _correction(summary: Summary) -> list[str]:
     if roles.count("student") < 2:
         return []
     controls = "; controls are judged alone" if "control" in roles else ""
-    tests = "where p is the larger of those over queries and over seeds"
-    correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05, {tests}){controls}."
+    correction = f"Verdicts are corrected for {roles.count('student')} students (Holm, p < 0.05){controls}."
     return [f"{correction} Each interval is 95 %, uncorrected; table.csv has every p."]
 
 

@@ -8,7 +8,15 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.results.records import Selection
 
-P_VALUES = ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted")
+COMPARED = {
+    "standard_error": "error",
+    "degrees_of_freedom": "freedom",
+    "p_over_queries": "p_over_queries",
+    "p_over_seeds": "p_over_seeds",
+    "p_value": "p_value",
+    "p_adjusted": "p_adjusted",
+    "detectable_difference": "detectable",
+}
 PREFIXES: dict[Selection, str] = {"last": "last", "validation": "validation", "test": "test_peeking"}
 
 
@@ -54,9 +62,10 @@ def pair_numbers(summary: Summary) -> pd.DataFrame:
 def _compared(comparison: Comparison | None, difference: str) -> dict[str, object]:
     return {
         difference: comparison.difference if comparison else None,
+        **_bound_columns("difference", comparison.interval if comparison else None),
         **_bound_columns("difference_over_queries", comparison.over_queries if comparison else None),
         **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
-        **{name: getattr(comparison, name) if comparison else None for name in P_VALUES},
+        **{column: getattr(comparison, name) if comparison else None for column, name in COMPARED.items()},
         "verdict": comparison.verdict if comparison else "",
     }
 

@@ -108,6 +108,10 @@ class Row(Result):
         seen = {name.removeprefix(WATCHED): entry[name] for name in entry if name.startswith(WATCHED)}
         return (int(entry["step"]), seen) if seen else None
 
+    def counts_at(self, selection: Selection) -> Counts | None:
+        """The counts of the primary metric, which are kept for the rule alone that the run itself has followed."""
+        return self.counts if selection == self.experiment.training.selection else None
+
     def _entry(self, rule: Selection) -> dict[str, float]:
         """The history's entry of the selected step; empty where there is none."""
         if rule == "last":

@@ -92,7 +92,7 @@ class Claim(Settings):
 
     A claim with a family is a comparison of two runs over the same queries and seeds, corrected (Holm) together with
     all comparisons of its family. One without is a statement about a table's cells: its comparisons are corrected
-    together, over seeds alone.
+    together, over seeds and classes, or over seeds alone where no counts are known for the rule of selection.
     """
 
     text: str

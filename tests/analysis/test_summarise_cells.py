@@ -25,6 +25,9 @@ class MadeUp:
     def metrics_at(self, rule):
         return self.by_rule.get(rule)
 
+    def counts_at(self, rule):
+        return None
+
 
 def run(**given):
     data = Data(name=given.pop("data", "cub200"), hold_out=False)

@@ -14,12 +14,11 @@ from functools import cache
 import numpy as np
 import pytest
 
-from relbench.evaluation import Counts, compare, holm, paired_class_bootstrap, seed_interval
+from relbench.evaluation import Counts, compare, holm
 from relbench.evaluation.comparison import Comparison
 
 HARDEST, EASIEST = 0.001, 0.8
 PRECISION = 5
-RESAMPLES = 200
 TABLES = 400
 EQUAL = (1.0,) * 5  # a teacher and four students
 
@@ -35,11 +34,13 @@ class World:
 
 
 WORLDS = {
-    "one seed": World(seeds=1, by_run=0),
     "classes and runs differ": World(seeds=3, by_run=0.05),
     "runs differ most": World(seeds=3, by_run=0.2),
     "architectures suit classes": World(seeds=3, by_run=0, lasting=True),
     "both at once": World(seeds=3, by_run=0.1, lasting=True),
+    "both, five seeds": World(seeds=5, by_run=0.12, lasting=True),
+    "both, ten seeds": World(seeds=10, by_run=0.15, lasting=True),
+    "few classes": World(seeds=7, by_run=0.1, lasting=True, classes=15),
 }
 
 
@@ -60,7 +61,7 @@ def draw_table(rng, world, skills) -> list[Comparison]:
     counts = [
         [Counts(groups=groups, trials=trials, correct=tuple(one.tolist())) for one in method] for method in correct
     ]
-    return [compare(student, counts[0], generator=rng, resamples=RESAMPLES) for student in counts[1:]]
+    return [compare(student, counts[0]) for student in counts[1:]]
 
 
 def judged(tables):
@@ -76,53 +77,35 @@ def equal_tables(world):
 
 @pytest.mark.parametrize("world", WORLDS.values(), ids=WORLDS)
 def test_equal_methods_seldom_get_a_verdict(world):
-    """4,000 tables gave 1.8 to 5.1 % of comparisons alone, and 1.0 to 4.0 % of tables after the correction."""
+    """Alone, and after the correction; 0.065 is 0.05 and three standard errors, as students share a teacher."""
     tables = equal_tables(world)
     assert judged(tables).mean() <= 0.065
     assert judged([holm(table) for table in tables]).any(axis=1).mean() <= 0.075
 
 
-def over_queries(tables):
-    """(tables, students) whether the test over classes alone, of which a single seed's p is, finds a difference."""
-    return np.array([[one.p_over_queries < 0.05 for one in table] for table in tables])
-
-
-@pytest.mark.parametrize(("world", "tested"), [("one seed", over_queries), ("runs differ most", judged)])
-def test_where_one_test_decides_it_errs_in_five_percent(world, tested):
-    """Not less: a test that never speaks would pass the bounds above. Uncorrected, tables err three times as often."""
-    found = tested(equal_tables(WORLDS[world]))
+@pytest.mark.parametrize("world", ["runs differ most", "both, ten seeds"])
+def test_the_test_errs_in_five_percent(world):
+    """Not less: a test that never speaks would pass the bounds above. Uncorrected, tables err twice as often."""
+    found = judged(equal_tables(WORLDS[world]))
     assert found.mean() == pytest.approx(0.05, abs=0.015)
-    assert found.any(axis=1).mean() > 0.12
+    assert found.any(axis=1).mean() > 0.1
 
 
-def test_what_the_verdict_is_no_test_of():
-    """New classes and new runs at once, both large, many seeds: above 5 %, as the module says; 7 % of 16,000."""
-    found = judged(equal_tables(World(seeds=5, by_run=0.12, lasting=True)))
-    assert 0.06 <= found.mean() <= 0.10
-
-
-@pytest.mark.parametrize("classes", [10, 50, 500])
-def test_the_interval_over_queries_holds_the_truth(classes):
-    """Skill 0.6 against 1 is worse by 0.4 times the mean difficulty. Longer runs gave 94.0, 94.7 and 94.8 %."""
+@pytest.mark.parametrize(
+    ("world", "kind"),
+    [
+        (World(seeds=7, by_run=0.12, lasting=True), "interval"),
+        (World(seeds=5, by_run=0.2), "interval"),
+        (World(seeds=1, by_run=0, classes=10), "over_queries"),
+        (World(seeds=1, by_run=0, classes=500), "over_queries"),
+    ],
+)
+def test_intervals_hold_the_truth(world, kind):
+    """Skill 0.6 against 1 is worse by 0.4 times the mean difficulty."""
     rng = np.random.default_rng(8)
     truth = -0.4 * (EASIEST + HARDEST) / 2
-    held = []
-    for _ in range(1000):
-        (teacher, student), queries = draw_counts(rng, World(1, 0, classes=classes), (1.0, 0.6))
-        found = paired_class_bootstrap(student, teacher, queries, generator=rng, resamples=RESAMPLES)
-        held.append(found.low <= truth <= found.high)
-    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
-
-
-@pytest.mark.parametrize("seeds", [3, 5])
-def test_the_interval_over_seeds_holds_the_truth(seeds):
-    """For the test classes at hand: no difference, whatever classes were drawn."""
-    rng = np.random.default_rng(4)
-    held = []
-    for _ in range(2000):
-        (teacher, student), queries = draw_counts(rng, World(seeds, 0.05), (1.0, 1.0))
-        held.append(seed_interval((student - teacher).sum(axis=1) / queries.sum()).side == 0)
-    assert np.mean(held) == pytest.approx(0.95, abs=0.02)
+    intervals = [getattr(draw_table(rng, world, (1.0, 0.6))[0], kind) for _ in range(1000)]
+    assert np.mean([found.low <= truth <= found.high for found in intervals]) == pytest.approx(0.95, abs=0.02)
 
 
 @pytest.mark.parametrize(("skill", "word"), [(1.2, "beats"), (0.8, "loses")])

@@ -34,7 +34,10 @@ def one_class() -> Summary:
 
     def without(comparison: Comparison) -> Comparison:
         difference = Interval(comparison.difference)
-        return replace(comparison, over_queries=difference, p_over_queries=None, p_adjusted=None, verdict="no verdict")
+        unknown = dict.fromkeys(("p_value", "p_over_queries", "p_adjusted", "freedom", "detectable"))
+        return replace(
+            comparison, interval=difference, over_queries=difference, parts=(), verdict="no verdict", **unknown
+        )
 
     summary = build()
     judged = [

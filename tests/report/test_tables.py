@@ -151,6 +151,7 @@ def test_csv_reads_back_to_the_same_floats(any_summary: Summary) -> None:
             assert_bounds(line, metric, interval)
         if method.against_teacher:
             assert float(line["difference_to_teacher"]) == method.against_teacher.difference
+            assert_bounds(line, "difference", method.against_teacher.interval)
             assert_bounds(line, "difference_over_queries", method.against_teacher.over_queries)
             assert_bounds(line, "difference_over_seeds", method.against_teacher.over_seeds)
             assert line["verdict"] == method.against_teacher.verdict
@@ -168,6 +169,9 @@ def assert_bounds(line: dict[str, str], name: str, interval: Interval) -> None:
 def assert_p_values(line: dict[str, str], comparison: Comparison) -> None:
     for name in ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted"):
         assert (float(line[name]) if line[name] else None) == getattr(comparison, name)
+    beside = {"standard_error": comparison.error, "degrees_of_freedom": comparison.freedom}
+    for name, value in (beside | {"detectable_difference": comparison.detectable}).items():
+        assert (float(line[name]) if line[name] else None) == value
 
 
 def test_a_trunk_without_width_leaves_the_others_whole_numbers(study: Summary) -> None:
@@ -203,6 +207,7 @@ def test_csv_of_pairs_reads_back_to_the_same_floats(any_summary: Summary) -> Non
     for line, pair in zip(lines, any_summary.pairs, strict=True):
         assert (line["method"], line["against"]) == (pair.label, pair.other)
         assert (float(line["difference"]), line["verdict"]) == (pair.comparison.difference, pair.comparison.verdict)
+        assert_bounds(line, "difference", pair.comparison.interval)
         assert_bounds(line, "difference_over_queries", pair.comparison.over_queries)
         assert_bounds(line, "difference_over_seeds", pair.comparison.over_seeds)
         assert_p_values(line, pair.comparison)

@@ -57,7 +57,18 @@ def test_words_are_joined() -> None:
 def judged(method: Method, difference: float, word: str, *, mean: float = 0.474) -> Method:
     """A method with another outcome: that far from a teacher of the given mean."""
     interval = Interval(difference)
-    comparison = Comparison(difference, interval, interval, 3, word, 0.01, 0.01, 0.01)
+    comparison = Comparison(
+        difference=difference,
+        interval=interval,
+        over_queries=interval,
+        over_seeds=interval,
+        seeds=3,
+        verdict=word,
+        p_value=0.01,
+        p_over_queries=0.01,
+        p_over_seeds=0.01,
+        p_adjusted=0.01,
+    )
     metrics = {**method.metrics, "recall@1": Interval(mean + difference)}
     return dataclasses.replace(method, metrics=metrics, against_teacher=comparison)
 
@@ -123,11 +134,11 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
     text = "\n".join(notes(study))
     assert "Checkpoint that counts: last step." in text
     assert "3 seeds (0, 1, 2)" in text
-    assert "test classes are resampled" in text
+    assert "Over queries: its 95 % interval over new test classes" in text
     assert text.count("Student's t") == 2
     assert (
-        "Verdict: beats or loses only where both intervals lie on that side of zero. Not shown to differ is no proof"
-        in text
+        "Verdict: beats or loses where a test over new training runs and new test classes at once, as crossed random "
+        "factors, finds p < 0.05 (Cochran's critical value). Not shown to differ is no proof of equality." in text
     )
     assert "480 query images of 40 test classes, hash 5f0c9d1e77aa4b32" in text
     assert notes(study)[-1] == study.notes[0]
@@ -173,15 +184,27 @@ def test_a_verdict_on_one_seed_among_others_is_said(study: Summary, make_summary
 
 def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
     corrected = (
-        "Verdicts are corrected for 4 students (Holm, p < 0.05, where p is the larger of those over queries and over "
-        "seeds); controls are judged alone. Each interval is 95 %, uncorrected; table.csv has every p."
+        "Verdicts are corrected for 4 students (Holm, p < 0.05); controls are judged alone. "
+        "Each interval is 95 %, uncorrected; table.csv has every p."
     )
     assert corrected in notes(study)
     assert "not after the correction" not in "\n".join(notes(study))
     clear = Interval(0.03, 0.01, 0.05)
     lost = dataclasses.replace(
         study.methods[3],
-        against_teacher=Comparison(0.03, clear, clear, 3, "not shown to differ", 0.0004, 0.031, 0.062, 4),
+        against_teacher=Comparison(
+            difference=0.03,
+            interval=clear,
+            over_queries=clear,
+            over_seeds=clear,
+            seeds=3,
+            verdict="not shown to differ",
+            p_value=0.031,
+            p_over_queries=0.031,
+            p_over_seeds=0.031,
+            p_adjusted=0.062,
+            family=4,
+        ),
     )
     less = study.replaced(entries=(), methods=(*study.methods[:3], lost, *study.methods[4:]))
     said = "With a verdict if judged alone, but not after the correction: rkd-a (p = 0.031, Holm p = 0.062)."
@@ -358,7 +381,19 @@ def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary)
     assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
     assert "corrected" not in pair_note(study.replaced(pairs=study.pairs[:1]))
     sides = Interval(0.01, 0.001, 0.019)
-    back = Comparison(0.01, sides, sides, 3, "not shown to differ", 0.03, 0.02, 0.06, 3)
+    back = Comparison(
+        difference=0.01,
+        interval=sides,
+        over_queries=sides,
+        over_seeds=sides,
+        seeds=3,
+        verdict="not shown to differ",
+        p_value=0.03,
+        p_over_queries=0.03,
+        p_over_seeds=0.03,
+        p_adjusted=0.06,
+        family=3,
+    )
     taken = (dataclasses.replace(study.pairs[0], comparison=back), *study.pairs[1:])
     assert "not after the correction: rkd-d against triplet (p = 0.030, Holm p = 0.060)." in pair_note(
         study.replaced(pairs=taken)
