@@ -1,4 +1,4 @@
-"""One run: from an experiment to a row. The only file that sees every stage.
+"""One run, or several side by side: from an experiment to a row. The only file that sees every stage.
 
 images -> batches -> student and teacher embeddings -> loss terms -> checkpoint -> test embeddings -> neighbours -> row
 """
@@ -7,6 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks import Model, Task, find_task
 from relbench.tensors import content_hash
 from relbench.trackers import Tracker
-from relbench.training import DivergedError, Trainer
+from relbench.training import DivergedError, Earlier, Learner, Trainer, TrainingSetup
 from relbench.training.assemble import TrainedNetworks, assemble, table_data
 
 # By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
@@ -57,20 +58,81 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker)
         OSError: something can't be written.
         DivergedError: a loss or weight is no longer finite.
     """
-    folder = RunFolder(runs, experiment)
-    device = torch.device(experiment.training.device)
-    tracker.begin("preparing")
-    with computing(experiment.training.threads, experiment.training.precision):
-        forget_peak_memory(device)
-        data_set = find_data_set(experiment.data.name, data_folder)
-        source = CachedViews(data_set.load(experiment.data, data_folder, iter))
-        check_runs([experiment], runs, source, data_set)
-        task = find_task(experiment.task, data_set)
-        state, model = _train(experiment, folder, source, task, tracker)
-        tracker.begin("evaluating")
-        row = _evaluate(experiment, folder, source, task, model, state)
-    write_record(row, folder.row)
-    return row
+    (end,) = run_cohort([experiment], runs, data_folder, [tracker]).values()
+    if isinstance(end, Exception):
+        raise end
+    return end
+
+
+def run_cohort(
+    experiments: Sequence[Experiment], runs: Path, data_folder: Path, trackers: Sequence[Tracker]
+) -> Mapping[str, Row | Exception]:
+    """Train several runs side by side, evaluate each, write each row: as `run` would, to the last bit of its numbers.
+
+    Times are a run's own, and its share of what is computed once for all; peak memory is that of the process.
+
+    Args:
+        experiments: of equal keys (`relbench.training.cohorts.key`); their teacher must be finished.
+        runs: holds a folder for each run.
+        data_folder: where data sets live.
+        trackers: of each run's progress.
+
+    Returns:
+        By fingerprint: the row, or what the run has failed of. What fails alone takes no other with it.
+    """
+    members = [_Member(RunFolder(runs, each), tracker) for each, tracker in zip(experiments, trackers, strict=True)]
+    training, ends = experiments[0].training, dict[str, Row | Exception]()
+    try:
+        with computing(training.threads, training.precision):
+            _run_members(members, data_folder, ends)
+    except Exception as error:  # noqa: BLE001 - it stops all that are under way: an image can't be read, say
+        return {member.name: error for member in members} | ends
+    return ends
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A run of a cohort."""
+
+    folder: RunFolder
+    tracker: Tracker
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.folder.experiment
+
+    @property
+    def name(self) -> str:
+        return self.experiment.fingerprint
+
+
+def _run_members(members: Sequence[_Member], data_folder: Path, ends: dict[str, Row | Exception]) -> None:
+    """Run them; `ends` gets each row or failure as soon as it is known."""
+    first = members[0].experiment
+    for member in members:
+        member.tracker.begin("preparing")
+    forget_peak_memory(torch.device(first.training.device))
+    data_set = find_data_set(first.data.name, data_folder)
+    source = CachedViews(data_set.load(first.data, data_folder, iter))
+    task = find_task(first.task, data_set)
+    for member in members:
+        with _leaving(member, ends):
+            check_runs([member.experiment], member.folder.runs, source, data_set)
+    for member, state, model in _trained([each for each in members if each.name not in ends], source, task, ends):
+        with _leaving(member, ends):
+            member.tracker.begin("evaluating")
+            row = _evaluate(member.experiment, member.folder, source, task, model, state)
+            write_record(row, member.folder.row)
+            ends[member.name] = row
+
+
+@contextmanager
+def _leaving(member: _Member, ends: dict[str, Row | Exception]) -> Iterator[None]:
+    """Whatever goes wrong is the failure of this member alone."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - whatever it is
+        ends[member.name] = error
 
 
 @contextmanager
@@ -113,33 +175,62 @@ def _allow_tf32(products: str, convolutions: bool) -> None:  # noqa: FBT001 - as
     torch.backends.cudnn.allow_tf32 = convolutions
 
 
-def _train(
-    experiment: Experiment,
-    folder: RunFolder,
-    source: CachedViews,
-    task: Task,
-    tracker: Tracker,
-) -> tuple[State, Model]:
-    """Train to the last step; the model comes back with the weights of the step that counts."""
-    channels, first = source.shape.channels, experiment.initialized_from
-    _begin_anew_with_own_losses(experiment, folder)
-    data = table_data(source, _sampler(experiment, task), _validation(source, task, experiment.training))
-    setup = assemble(experiment, TrainedNetworks(folder.runs, source.source), data)
-    trainer = Trainer(
-        setup,
-        experiment.training,
-        experiment.seed,
-        experiment.fingerprint,
-        folder.checkpoint,
-        load_trained(first, folder.runs, channels, "first stage").state if first else None,
-        experiment.total_steps - experiment.training.steps,
-    )
+def _trained(
+    members: Sequence[_Member], source: CachedViews, task: Task, ends: dict[str, Row | Exception]
+) -> Iterator[tuple[_Member, State, Model]]:
+    """Train to the last step; the models come back with the weights of the step that counts."""
+    learners = _learners(members, source, task, ends)
+    trained = Trainer(list(learners.values())).run() if learners else {}
+    for member in members:
+        if member.name in learners:
+            with _leaving(member, ends):
+                state = _state(member.experiment, trained[member.name])
+                yield member, state, _model(member.experiment, learners[member.name].setup, state)
+
+
+def _learners(
+    members: Sequence[_Member], source: CachedViews, task: Task, ends: dict[str, Row | Exception]
+) -> dict[str, Learner]:
+    """Those that can begin, by name; the data and the teacher of all are the same objects."""
+    if not members:
+        return {}
+    first, runs = members[0].experiment, members[0].folder.runs
+    data = table_data(source, _sampler(first, task), _validation(source, task, first.training))
+    networks = TrainedNetworks(runs, source.source)
+    teacher = networks.teacher([member.experiment for member in members]) if first.teacher else None
+    learners: dict[str, Learner] = {}
+    for member in members:
+        with _leaving(member, ends):
+            setup = assemble(member.experiment, networks, data, teacher)
+            learners[member.name] = _learner(member, setup, source.shape.channels)
+    return learners
+
+
+def _learner(member: _Member, setup: TrainingSetup, channels: int) -> Learner:
+    run, folder = member.experiment, member.folder
+    _begin_anew_with_own_losses(run, folder)
+    earlier = _earlier(run, folder.runs, channels)
+    return Learner(setup, run.training, run.seed, run.fingerprint, folder.checkpoint, member.tracker, earlier)
+
+
+def _earlier(experiment: Experiment, runs: Path, channels: int) -> Earlier | None:
+    first = experiment.initialized_from
+    return Earlier(load_trained(first, runs, channels, "first stage").state, first.total_steps) if first else None
+
+
+def _state(experiment: Experiment, end: State | Exception) -> State:
     with own_losses_named(experiment):
-        state = trainer.run(tracker)
+        if isinstance(end, Exception):
+            raise end
+    return end
+
+
+def _model(experiment: Experiment, setup: TrainingSetup, state: State) -> Model:
+    """With the weights of the step that counts."""
     setup.network.load_state_dict(selected_weights(state))
     if setup.classifier:
         setup.classifier.load_state_dict(selected_classifier(state))
-    return state, Model(setup.network, torch.device(experiment.training.device), setup.classifier)
+    return Model(setup.network, torch.device(experiment.training.device), setup.classifier)
 
 
 def _sampler(experiment: Experiment, task: Task) -> Callable[[torch.Tensor], Callable[[int], torch.Tensor]]:

@@ -3,7 +3,7 @@
 What differs between these is passed in: `networks` (trained, untrained, or made-up outputs), and images.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -21,8 +21,8 @@ from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, s
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
+from relbench.training.setup import TrainingSetup
 from relbench.training.stream import TrainingData, stream
-from relbench.training.trainer import TrainingSetup
 
 Result = TypeVar("Result")
 TRIAL_ROWS = 32  # of maps, which are large; enough for every loss of maps
@@ -35,18 +35,21 @@ class Networks(Protocol):
         """The network, from images to embeddings; and the same with maps of the layers that the losses compare."""
         ...
 
-    def teacher(self, student: Experiment) -> Teacher:
-        """The student's teacher, with all that the student's losses require of it."""
+    def teacher(self, students: Sequence[Experiment]) -> Teacher:
+        """The teacher of students of a cohort, with all that their losses require of it."""
         ...
 
 
-def assemble(experiment: Experiment, networks: Networks, data: TrainingData) -> TrainingSetup:
+def assemble(
+    experiment: Experiment, networks: Networks, data: TrainingData, teacher: Teacher | None = None
+) -> TrainingSetup:
     """Put together what is trained on what.
 
     Args:
         experiment: what to train; resolved.
         networks: `TrainedNetworks`, `UntrainedNetworks` or `MadeUpOutputs`.
         data: images, real or made up.
+        teacher: that of a cohort, from `networks`; None for one of the experiment's own, if it has any.
 
     Raises:
         ValueError: a network lacks a layer that a term compares, or a loss can't be built.
@@ -58,7 +61,7 @@ def assemble(experiment: Experiment, networks: Networks, data: TrainingData) -> 
         features=features,
         losses=weighted_losses(experiment, shapes_of(experiment, data.channels, data.classes)),
         classifier=classifier_of(experiment, data.classes),
-        teacher=networks.teacher(experiment) if experiment.teacher else None,
+        teacher=teacher or (networks.teacher([experiment]) if experiment.teacher else None),
         data=data,
         primary=find_task(experiment.task).primary,
     )
@@ -80,14 +83,14 @@ class TrainedNetworks:
         """With random or pretrained weights, as the settings say."""
         return _student(experiment, self.source.shape.channels)
 
-    def teacher(self, student: Experiment) -> Teacher:
+    def teacher(self, students: Sequence[Experiment]) -> Teacher:
         """From its checkpoint."""
-        experiment = _teacher_of(student)
+        experiment = _teacher_of(students)
         trained = load_trained(experiment, self.runs, self.source.shape.channels, "teacher")
-        network = laid_out(trained.network, student.training)
-        required = requirements(student) & FROM_TEACHER.keys()
-        constants = self._constants(required, network, student.training.device) if required else {}
-        return Teacher(FeatureExtractor(network, experiment.net, layers_in(student)), trained.classifier, constants)
+        network = laid_out(trained.network, students[0].training)
+        required = requirements(*students) & FROM_TEACHER.keys()
+        constants = self._constants(required, network, students[0].training.device) if required else {}
+        return Teacher(FeatureExtractor(network, experiment.net, layers_in(*students)), trained.classifier, constants)
 
     def _constants(
         self, required: Iterable[Requirement], teacher: Embedder, device: str
@@ -116,12 +119,12 @@ class UntrainedNetworks:
         """As the settings say."""
         return _student(experiment, self.channels)
 
-    def teacher(self, student: Experiment) -> Teacher:
+    def teacher(self, students: Sequence[Experiment]) -> Teacher:
         """At its beginning, with constants of random embeddings."""
-        experiment = _teacher_of(student)
-        network = laid_out(build_embedder(experiment.net, self.channels, experiment.seed), student.training)
-        constants = _random_constants(student, self.classes, torch.Generator().manual_seed(0))
-        features = FeatureExtractor(network, experiment.net, layers_in(student))
+        experiment = _teacher_of(students)
+        network = laid_out(build_embedder(experiment.net, self.channels, experiment.seed), students[0].training)
+        constants = _random_constants(students, self.classes, torch.Generator().manual_seed(0))
+        features = FeatureExtractor(network, experiment.net, layers_in(*students))
         return Teacher(features, classifier_of(experiment, self.classes), constants)
 
 
@@ -143,10 +146,10 @@ class MadeUpOutputs:
         shown = _Shown((self.batch.embeddings, self.batch.maps))
         return shown, shown
 
-    def teacher(self, student: Experiment) -> Teacher:
+    def teacher(self, students: Sequence[Experiment]) -> Teacher:
         """Shows the batch, with constants of random embeddings."""
-        experiment, seen = _teacher_of(student), self.batch.teacher
-        constants = _random_constants(student, self.classes, self.batch.generator)
+        experiment, seen = _teacher_of(students), self.batch.teacher
+        constants = _random_constants(students, self.classes, self.batch.generator)
         return Teacher(_Shown((seen.embeddings, seen.maps)), classifier_of(experiment, self.classes), constants)
 
 
@@ -167,16 +170,19 @@ def _student(experiment: Experiment, channels: int) -> tuple[Embedder, FeatureEx
     return network, FeatureExtractor(network, experiment.net, layers_in(experiment))
 
 
-def _teacher_of(student: Experiment) -> Experiment:
-    if student.teacher is None:
+def _teacher_of(students: Sequence[Experiment]) -> Experiment:
+    teacher = students[0].teacher
+    if teacher is None:
         raise ValueError("the run has no teacher")
-    return student.teacher
+    return teacher
 
 
-def _random_constants(student: Experiment, classes: int, generator: torch.Generator) -> dict[Requirement, torch.Tensor]:
+def _random_constants(
+    students: Sequence[Experiment], classes: int, generator: torch.Generator
+) -> dict[Requirement, torch.Tensor]:
     """Of random embeddings, one for each class."""
-    embeddings = torch.rand(classes, _teacher_of(student).net.dim, generator=generator)
-    return constants_of(requirements(student), embeddings, torch.arange(classes), classes)
+    embeddings = torch.rand(classes, _teacher_of(students).net.dim, generator=generator)
+    return constants_of(requirements(*students), embeddings, torch.arange(classes), classes)
 
 
 def laid_out(network: Embedder, training: Training) -> Embedder:
@@ -228,14 +234,16 @@ def where_losses_may_be_built(experiment: Experiment, function: Callable[..., Re
     return result
 
 
-def requirements(experiment: Experiment) -> frozenset[Requirement]:
-    """Requirements of a run's losses, to be met before the training."""
-    return frozenset().union(*(find_loss(term.loss, term.source).requires for term in experiment.terms))
+def requirements(*experiments: Experiment) -> frozenset[Requirement]:
+    """Requirements of the losses of runs, to be met before the training."""
+    terms = (term for experiment in experiments for term in experiment.terms)
+    return frozenset().union(*(find_loss(term.loss, term.source).requires for term in terms))
 
 
-def layers_in(experiment: Experiment) -> tuple[str, ...]:
+def layers_in(*experiments: Experiment) -> tuple[str, ...]:
     """Layers that some term compares, those of the student and of the teacher alike."""
-    return tuple(dict.fromkeys(layer for term in experiment.terms for layer in term.layers))
+    terms = (term for experiment in experiments for term in experiment.terms)
+    return tuple(dict.fromkeys(layer for term in terms for layer in term.layers))
 
 
 def shapes_of(experiment: Experiment, channels: int, classes: int) -> Shapes:
@@ -292,7 +300,7 @@ def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
     objective = setup.objective()
     try:
         for indices, images in stream(setup.data, experiment.seed, 0, 2):
-            torch.autograd.backward(list(objective(setup.see(indices, images, generator)).values()))
+            torch.autograd.backward(list(objective(setup.see(setup.show(indices, images), generator)).values()))
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error

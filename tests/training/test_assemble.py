@@ -233,9 +233,9 @@ def test_a_constant_of_the_teacher_is_an_entry_of_the_inputs_and_nothing_else(mo
     experiment = run_of(Term(loss="near"))
     try_terms(experiment, 1, CLASSES)
     assert [tuple(means.shape) for means in seen] == 2 * [(CLASSES, 16)]
-    teacher = UntrainedNetworks(1, CLASSES).teacher(experiment)
+    teacher = UntrainedNetworks(1, CLASSES).teacher([experiment])
     assert teacher.constants.keys() == {"means"}
-    assert not UntrainedNetworks(1, CLASSES).teacher(run_of(Term(loss="rkd_angle"))).constants
+    assert not UntrainedNetworks(1, CLASSES).teacher([run_of(Term(loss="rkd_angle"))]).constants
 
 
 def test_weights_by_the_teachers_classifier_need_one():

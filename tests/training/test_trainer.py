@@ -5,14 +5,16 @@ import torch
 from told import Steps
 from torch import nn
 
+import relbench.training
 from relbench.experiment import Training
 from relbench.losses import FitNet, cross_entropy, hinton_kd, probe
 from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
 from relbench.seeding import step_generator
 from relbench.trackers import Silent
+from relbench.training.learner import Earlier, Learner
 from relbench.training.objective import DivergedError, Teacher, WeightedLoss
+from relbench.training.setup import TrainingSetup
 from relbench.training.stream import TrainingData, stream
-from relbench.training.trainer import Trainer, TrainingSetup
 
 on_a_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 TRAINING = Training(steps=40, validate_every=10, batch_size=8, images_per_class=2, learning_rate=0.01)
@@ -110,9 +112,12 @@ def toy_task(*, poisoned_at=None, recalls=None, dropout=0.3, teacher=True, more=
 
 
 def train(path, training=TRAINING, on_step=lambda step: None, start=None, **task):
-    task, earlier = toy_task(**task), start["step"] if start else 0
-    trainer = Trainer(task, training, seed=3, fingerprint="abc", checkpoint=path, start=start, earlier=earlier)
-    return trainer.run(Steps(on_step))
+    return relbench.training.train(learner(path, toy_task(**task), training, Steps(on_step), start=start))
+
+
+def learner(path, task, training=TRAINING, tracker=None, *, seed=3, name="abc", start=None):
+    earlier = Earlier(start, start["step"]) if start else None
+    return Learner(task, training, seed, name, path, tracker or Silent(), earlier)
 
 
 def assert_equal(first, second, path=""):
@@ -145,7 +150,7 @@ def test_on_the_cpu_the_generators_of_gpus_are_left_alone(tmp_path, monkeypatch)
 
 
 def test_another_seed_gives_another_state(tmp_path):
-    other = Trainer(toy_task(), TRAINING, seed=4, fingerprint="abc", checkpoint=tmp_path / "b.pt").run(Silent())
+    other = relbench.training.train(learner(tmp_path / "b.pt", toy_task(), seed=4))
     assert not torch.equal(train(tmp_path / "a.pt")["network"]["0.weight"], other["network"]["0.weight"])
 
 
@@ -208,7 +213,7 @@ def test_the_teacher_stays_in_evaluation_mode(tmp_path):
     expected = task.teacher.network.eval()(table)[0].detach()
     said = []
     task.teacher.network.train().register_forward_hook(lambda module, *_: said.append(module.training))
-    Trainer(task, TRAINING, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(Steps(lambda step: None))
+    relbench.training.train(learner(tmp_path / "a.pt", task))
     assert said == [False] * 40
     assert torch.equal(task.teacher.network(table)[0], expected)
 
@@ -236,7 +241,7 @@ def test_a_second_stage_begins_with_the_first_ones_weights(tmp_path):
     start = train(tmp_path / "first.pt", HALF)
     before = {name: tensor.clone() for name, tensor in start["network"].items()}
     task = toy_task()
-    Trainer(task, HALF, seed=3, fingerprint="other", checkpoint=tmp_path / "second.pt", start=start)
+    learner(tmp_path / "second.pt", task, HALF, name="other", start=start)
     assert_equal(dict(task.network.state_dict()), before)
     train(tmp_path / "second.pt", HALF, start=start)
     assert_equal(dict(start["network"]), before)  # what is trained on is a copy
@@ -247,7 +252,7 @@ def test_a_second_stage_begins_with_the_weights_that_count(tmp_path):
     start = train(tmp_path / "first.pt", chosen, recalls=[0.6, 0.4])
     assert start["best"]["step"] == 10
     task = toy_task()
-    Trainer(task, HALF, seed=3, fingerprint="other", checkpoint=tmp_path / "second.pt", start=start)
+    learner(tmp_path / "second.pt", task, HALF, name="other", start=start)
     assert_equal(dict(task.network.state_dict()), start["best"]["network"])
     assert not torch.equal(task.network[0].weight, start["network"]["0.weight"])
 
@@ -265,10 +270,9 @@ def test_a_second_stage_with_the_optimizer_of_the_first_is_the_whole(tmp_path, d
     training, half = (each.model_copy(update={"device": device}) for each in (TRAINING, HALF))
     whole = train(tmp_path / "whole.pt", training)
     first = train(tmp_path / "first.pt", half)
-    task = toy_task()
-    second = Trainer(task, half, seed=3, fingerprint="b", checkpoint=tmp_path / "b.pt", start=first, earlier=20)
+    second = learner(tmp_path / "b.pt", toy_task(), half, start=first)
     second._optimizer.load_state_dict(first["optimizer"])
-    assert_equal(second.run(Silent())["network"], whole["network"])
+    assert_equal(relbench.training.train(second)["network"], whole["network"])
 
 
 @pytest.mark.parametrize("start", [0, 1, 17])
@@ -426,5 +430,5 @@ def test_the_teacher_looks_first(tmp_path):
     task.teacher.network.register_forward_hook(lambda *_: order.append("teacher"))
     task.features.register_forward_hook(lambda *_: order.append("student"))
     training = TRAINING.model_copy(update={"steps": 2})
-    Trainer(task, training, seed=3, fingerprint="abc", checkpoint=tmp_path / "a.pt").run(Steps(lambda step: None))
+    relbench.training.train(learner(tmp_path / "a.pt", task, training))
     assert order == ["teacher", "student"] * 2

@@ -21,7 +21,7 @@ from relbench.run import computing, own_losses_named
 from relbench.settings import changed
 from relbench.tasks import Task, find_task
 from relbench.trackers import Silent
-from relbench.training import DivergedError, Trainer, TrainingData, TrainingSetup
+from relbench.training import DivergedError, Learner, TrainingData, TrainingSetup, train
 from relbench.training.assemble import UntrainedNetworks, assemble
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
@@ -246,9 +246,10 @@ def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stop
 def _train(setup: TrainingSetup, sample: Experiment) -> None:
     """Make as many steps as there are batches."""
     with own_losses_named(sample), TemporaryDirectory() as folder, suppress(_Enough):
-        trainer = Trainer(setup, sample.training, sample.seed, sample.fingerprint, Path(folder) / "unwritten")
+        unwritten = Path(folder) / "unwritten"
+        learner = Learner(setup, sample.training, sample.seed, sample.fingerprint, unwritten, Silent())
         try:
-            trainer.run(Silent())
+            train(learner)
         except DivergedError as error:
             raise ValueError(f"how long runs take can't be measured: {error}") from None
 

@@ -10,7 +10,7 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import outline
 from relbench.training import Objective
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses, where_losses_may_be_built
-from relbench.training.trainer import LOG_ENTRIES
+from relbench.training.learner import LOG_ENTRIES
 
 NUMBER = 4  # bytes
 MOMENTS = 2  # of each parameter, that Adam keeps

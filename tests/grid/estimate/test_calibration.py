@@ -21,7 +21,7 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.losses import LOSSES, find_loss
 from relbench.models import Embedder, trunks
 from relbench.settings import changed
-from relbench.training import DivergedError, Trainer
+from relbench.training import DivergedError, Learner
 from relbench.training.assemble import shapes_of
 
 COUNTS = ImageCounts(classes=10, train=100, validation=20, test=50, test_classes=5, channels=1, text=100)
@@ -244,6 +244,6 @@ def test_a_training_that_diverges_at_once_is_one_line(monkeypatch):
     def run(*_):
         raise DivergedError("step 2: a weight is not finite")
 
-    monkeypatch.setattr(Trainer, "run", run)
+    monkeypatch.setattr(Learner, "advance", run)
     with pytest.raises(ValueError, match="can't be measured: step 2: a weight is not finite"):
         calibrated((STUDENT, COUNTS))

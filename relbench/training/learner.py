@@ -1,0 +1,211 @@
+"""One run under training: its network, objective, optimizer and schedule, and all that is known of it so far."""
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch.optim.lr_scheduler import MultiStepLR
+
+from relbench.experiment import Training
+from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
+from relbench.seeding import step_generator, step_seed
+from relbench.trackers import Tracker
+from relbench.training.fabric import fabric_on
+from relbench.training.objective import DivergedError
+from relbench.training.schedule import milestones
+from relbench.training.setup import Shown, TrainingSetup
+
+LOG_ENTRIES = 100  # about the number of points of a curve over the whole training
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """The stages of a training before the one that is to come.
+
+    Attributes:
+        state: the last one's last state.
+        steps: of all of them: batches and views are those that would have come next.
+    """
+
+    state: State
+    steps: int
+
+
+class Learner:
+    """A network that is trained, alone or beside others: it makes its own steps, and shares what it is shown.
+
+    Two learners with equal setup, training and seed go through equal states on the same machine, whether or not one was
+    stopped and resumed, and whatever others are trained beside it; on the CPU to the last bit.
+
+    Args:
+        setup: what is trained on what.
+        training: steps, rates, selection, precision, device.
+        seed: of batches, views and losses; students that differ in their loss alone see the same images.
+        fingerprint: of the experiment; a checkpoint of another experiment is refused.
+        checkpoint: the file written at each validation, and resumed from if it is there.
+        tracker: is told of steps, losses and validations.
+        earlier: stages, whose network is trained on.
+
+    Attributes:
+        earlier: steps of earlier stages.
+        seconds: that its training took, its share of what a cohort computes once among them. A GPU works on while the
+            process goes on: what a step leaves it to do may count as the next learner's time.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged or another experiment's.
+    """
+
+    def __init__(
+        self,
+        setup: TrainingSetup,
+        training: Training,
+        seed: int,
+        fingerprint: str,
+        checkpoint: Path,
+        tracker: Tracker,
+        earlier: Earlier | None = None,
+    ) -> None:
+        self.training, self.seed, self.fingerprint = training, seed, fingerprint
+        self.earlier = earlier.steps if earlier else 0
+        self._checkpoint, self._tracker = checkpoint, tracker
+        self._fabric = fabric_on(training.device, training.precision)
+        self._network, self._objective = setup.network, setup.objective().to(self._fabric.device)
+        optimizer = torch.optim.Adam(
+            [*setup.network.parameters(), *self._objective.parameters()],
+            lr=training.learning_rate,
+            weight_decay=training.weight_decay,
+            fused=True,
+        )
+        self._scheduler = MultiStepLR(optimizer, milestones(training), gamma=training.decay)
+        module, self._optimizer = self._fabric.setup(setup.features, optimizer)
+        self.setup = replace(setup, features=module)
+        self.seconds, self._since = 0.0, time.perf_counter()
+        self._step, self._logged, self._sums = 0, 0, dict[str, torch.Tensor]()
+        self._history: list[dict[str, float]] = []
+        self._best: State | None = None
+        if checkpoint.exists():
+            with fits(checkpoint):
+                self._restore(load_checkpoint(checkpoint, fingerprint, training.steps, setup.primary))
+        elif earlier:
+            self._network.load_state_dict(selected_weights(earlier.state))
+        module.train()
+
+    @property
+    def place(self) -> int:
+        """The step that it makes next, counted from 0 at the beginning of the first stage."""
+        return self.earlier + self._step
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has made its last step."""
+        return self._step == self.training.steps
+
+    def begin(self) -> None:
+        """Tell the tracker where it stands."""
+        self._tracker.step(self._step)
+        self._tracker.begin("training")
+
+    def advance(self, shown: Shown) -> None:
+        """Make a step, and what is due after it: an entry of the history, a validation, a checkpoint.
+
+        Raises:
+            DivergedError: a loss or a weight is not finite; the last checkpoint stays.
+            OSError: the checkpoint can't be written.
+        """
+        self._since = time.perf_counter()
+        for name, value in self._learn(shown).items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+        self._step += 1
+        validates = self._is_due(self.training.validate_every)
+        if validates or self._is_due(max(1, self.training.steps // LOG_ENTRIES)):
+            self._log_means()
+        if validates:
+            self._validate()
+            self._count_time()
+            save_checkpoint(self.state(), self._checkpoint)
+        self._tracker.step(self._step)
+        self._count_time()
+
+    def _learn(self, shown: Shown) -> dict[str, torch.Tensor]:
+        """Change the weights; returns the loss terms."""
+        self._seed_global_generators()
+        batch = self.setup.see(shown, step_generator(self.seed, "losses", self.place))
+        values: dict[str, torch.Tensor] = self._objective(batch)
+        self._optimizer.zero_grad()
+        self._fabric.backward(self._total(values))
+        self._optimizer.step()
+        self._scheduler.step()
+        return {name: value.detach() for name, value in values.items()}
+
+    def _seed_global_generators(self) -> None:
+        """Set those of torch that layers and losses on this device draw from."""
+        seed = step_seed(self.seed, "global", self.place)
+        torch.default_generator.manual_seed(seed)
+        if self._fabric.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+
+    def _total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
+        try:
+            return self._objective.total(values, self._step + 1)
+        except DivergedError:
+            self._check_weights(self._step + 1, f"a gradient of an earlier step was not: of {', '.join(values)}; ")
+            raise
+
+    def _check_weights(self, step: int, why: str = "") -> None:
+        if not all(torch.isfinite(tensor).all() for tensor in self._network.state_dict().values()):
+            raise DivergedError(f"step {step}: a weight is not finite; {why}try a lower learning rate")
+
+    def _is_due(self, every: int) -> bool:
+        return self._step % every == 0 or self.is_done
+
+    def _log_means(self) -> None:
+        """Of each loss term since the last entry."""
+        count = self._step - self._logged
+        means = {name: (total / count).item() for name, total in self._sums.items()}
+        self._history.append({"step": self._step} | means)
+        self._logged, self._sums = self._step, {}
+        self._tracker.log(self._history[-1])
+
+    def _validate(self) -> None:
+        self._check_weights(self._step)
+        self._tracker.begin("validating")
+        metrics = self.setup.data.validate(self._network, self.setup.classifier)
+        self._history[-1].update(metrics)
+        if metrics:
+            self._tracker.log({"step": self._step} | metrics)
+        self._tracker.begin("training")
+        if self.training.selection == "validation" and self._is_best(metrics[self.setup.primary]):
+            weights = {name: tensor.cpu().clone() for name, tensor in self._network.state_dict().items()}
+            losses = {name: tensor.cpu().clone() for name, tensor in self._objective.state_dict().items()}
+            self._best = {"step": self._step, "network": weights, "losses": losses}
+
+    def _is_best(self, value: float) -> bool:
+        primary = self.setup.primary
+        return all(value > entry[primary] for entry in self._history[:-1] if primary in entry)
+
+    def _count_time(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+
+    def state(self) -> State:
+        """All that a checkpoint holds."""
+        return {
+            "fingerprint": self.fingerprint,
+            "step": self._step,
+            "seconds": self.seconds,
+            "network": self._network.state_dict(),
+            "losses": self._objective.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "scheduler": self._scheduler.state_dict(),
+            "history": self._history,
+            "best": self._best,
+        }
+
+    def _restore(self, state: State) -> None:
+        self._network.load_state_dict(state["network"])
+        self._objective.load_state_dict(state["losses"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._scheduler.load_state_dict(state["scheduler"])
+        self._step = self._logged = state["step"]
+        self.seconds, self._history, self._best = state["seconds"], state["history"], state["best"]
