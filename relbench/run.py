@@ -34,6 +34,7 @@ from relbench.tensors import content_hash
 from relbench.trackers import Tracker
 from relbench.training import DivergedError, Earlier, Learner, Trainer, TrainingSetup
 from relbench.training.assemble import TrainedNetworks, assemble, table_data
+from relbench.training.prefetching import workers_beside
 
 # By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
 # autocast leaves in float32 goes as torch has it by default.
@@ -195,7 +196,8 @@ def _learners(
     if not members:
         return {}
     first, runs = members[0].experiment, members[0].folder.runs
-    data = table_data(source, _sampler(first, task), _validation(source, task, first.training))
+    workers = workers_beside(torch.device(first.training.device))
+    data = table_data(source, _sampler(first, task), _validation(source, task, first.training), workers)
     networks = TrainedNetworks(runs, source.source)
     teacher = networks.teacher([member.experiment for member in members]) if first.teacher else None
     learners: dict[str, Learner] = {}

@@ -194,6 +194,7 @@ def table_data(
     source: ImageSource,
     sampler: Callable[[torch.Tensor], Callable[[int], torch.Tensor]],
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
+    workers: int = 0,
 ) -> TrainingData:
     """The training images of a table.
 
@@ -201,19 +202,31 @@ def table_data(
         source: of the images.
         sampler: from class numbers of the training images to the batch of each step, as places in that list.
         validate: see `TrainingData`.
+        workers: see `TrainingData`.
     """
     indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
     numbers, names = labels_of(table, indices.numpy())
     labels = torch.from_numpy(numbers)
-    places = sampler(labels)
     return TrainingData(
         channels=source.shape.channels,
         classes=len(names),
         labels=torch.full((len(table),), -1).scatter(0, indices, labels),
-        batch=lambda step: indices[places(step)],
+        batch=_Batches(indices, sampler(labels)),
         views=source.train_batch,
         validate=validate,
+        workers=workers,
     )
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """The batch of each step, as indices of images; picklable, for worker processes."""
+
+    indices: torch.Tensor
+    places: Callable[[int], torch.Tensor]
+
+    def __call__(self, step: int) -> torch.Tensor:
+        return self.indices[self.places(step)]
 
 
 def where_losses_may_be_built(experiment: Experiment, function: Callable[..., Result], *arguments: Any) -> Result:

@@ -64,7 +64,7 @@ class TrainingSetup:
             images: as they are trained on.
             device: of networks and losses.
         """
-        images, labels = images.to(device), self.data.labels[indices].to(device)
+        images, labels = images.to(device, non_blocking=True), self.data.labels[indices].to(device)
         return Shown(indices, labels, images, self.teacher.outputs(images) if self.teacher else None)
 
     def see(self, shown: Shown, generator: torch.Generator) -> Batch:

@@ -1,12 +1,13 @@
 """The stream of a training's images: batch after batch, each a function of the seed and its step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from relbench.seeding import step_generator
+from relbench.training.prefetching import Step, prefetched
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class TrainingData:
         views: from indices to images, as they are trained on.
         validate: from a network and its classifier to metrics on validation images, the task's primary one among them;
             nothing where there are no such images. What else it returns is only written down.
+        workers: processes that make the images of later steps meanwhile; `batch` and `views` must then be picklable.
     """
 
     channels: int
@@ -29,10 +31,26 @@ class TrainingData:
     batch: Callable[[int], torch.Tensor]
     views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]]
+    workers: int = 0
 
 
-def stream(data: TrainingData, seed: int, start: int, stop: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Indices and images of each step.
+@dataclass(frozen=True)
+class _Steps:
+    """Indices and images by step."""
+
+    batch: Callable[[int], torch.Tensor]
+    views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+    seed: int
+
+    def __getitem__(self, step: int) -> Step:
+        indices = self.batch(step)
+        return indices, self.views(indices, step_generator(self.seed, "views", step))
+
+
+def stream(data: TrainingData, seed: int, start: int, stop: int) -> Generator[Step, None, None]:
+    """Indices and images of each step, the same whoever makes them.
+
+    To be closed where it is left before its end: worker processes end with it.
 
     Args:
         data: what batches and views are made of.
@@ -40,6 +58,8 @@ def stream(data: TrainingData, seed: int, start: int, stop: int) -> Iterator[tup
         start: the first step, counted from 0 at the beginning of the first stage.
         stop: the step before which to end.
     """
-    for step in range(start, stop):
-        indices = data.batch(step)
-        yield indices, data.views(indices, step_generator(seed, "views", step))
+    steps = _Steps(data.batch, data.views, seed)
+    if data.workers and start < stop:
+        yield from prefetched(steps, range(start, stop), data.workers)
+    else:
+        yield from map(steps.__getitem__, range(start, stop))

@@ -2,7 +2,8 @@
 
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from relbench.results.checkpoint import State
 from relbench.training.fabric import fabric_on
 from relbench.training.learner import Learner
 from relbench.training.objective import Teacher
+from relbench.training.prefetching import Step
 from relbench.training.setup import Shown
 from relbench.training.stream import stream
 
@@ -60,8 +62,12 @@ class Trainer:
 
     def _train_from(self, start: int) -> None:
         """Train to the last step, or until all those have left that were behind the others."""
+        with closing(stream(self._setup.data, self._seed, start, self._stop)) as steps:
+            self._follow(steps, start)
+
+    def _follow(self, steps: Iterable[Step], start: int) -> None:
         since = time.perf_counter()
-        for step, (indices, images) in enumerate(stream(self._setup.data, self._seed, start, self._stop), start):
+        for step, (indices, images) in enumerate(steps, start):
             present = [learner for learner in self._under_way() if learner.place == step]
             if not present:
                 return

@@ -113,7 +113,8 @@ class Glyphs:
         classes = _all_classes() if side == MANIFEST_SIZE else sorted(set(self.table["label"]))
         kept = _kept(classes, side, folder, progress)
         _check(kept, len(classes), side)
-        self._pictures = np.memmap(kept, np.uint8, "r", shape=(len(classes) * len(FACES), 1, side, side))
+        self._kept, self._stored = kept, (len(classes) * len(FACES), 1, side, side)
+        self._pictures = self._mapped()
         self._places = _places(self.table, classes)
         self._keys = torch.from_numpy(_places(self.table, _all_classes()))
         self.shape = Shape(channels=self.views.channels, size=size)
@@ -121,6 +122,17 @@ class Glyphs:
         pixels = _pixels(kept, self._places[:: len(FACES)] // len(FACES), side)
         self.data_hash = self._hashed(table_hash(self.table, pixels))
         self._views = self.views(size, distortion)
+
+    def _mapped(self) -> NDArray[np.uint8]:
+        return np.memmap(self._kept, np.uint8, "r", shape=self._stored)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the pictures: another process maps the same file."""
+        return {name: value for name, value in vars(self).items() if name != "_pictures"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._pictures = self._mapped()
 
     def _content(self) -> str:
         return content_hash()

@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import PIL
@@ -57,6 +57,15 @@ class DecodedImages:
         self._place = {name: place for place, name in enumerate(sorted(names))}
         self._path = path
         self._images, self._hashes = _opened(path, len(self._place), side)
+        self._checked = np.zeros(len(self._place), bool)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the images: another process maps the same file, and checks what it reads of it."""
+        return {name: value for name, value in vars(self).items() if name not in ("_images", "_hashes", "_checked")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._images, self._hashes = _opened(self._path, len(self._place), self.side)
         self._checked = np.zeros(len(self._place), bool)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:

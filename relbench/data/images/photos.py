@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -59,6 +59,14 @@ class ImageFiles:
         self.folder, self.side, self.decoding = folder, side, decoding
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the threads: another process has its own."""
+        return {name: value for name, value in vars(self).items() if name != "_pool"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._pool = ThreadPoolExecutor(self._threads)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
         """The images in order; the first that can't be decoded ends it."""

@@ -1,0 +1,127 @@
+"""Images of later steps, made by worker processes while a GPU trains.
+
+Workers are started by a fork server, or anew where there is none: a fork of this process would copy the threads of
+torch and CUDA in an unknown state. What a step's images are follows from its number, so that who makes them changes
+nothing.
+"""
+
+import multiprocessing
+import os
+import shutil
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.context import BaseContext
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from threadpoolctl import threadpool_limits
+from torch.utils.data import DataLoader, Dataset
+
+from relbench.cores import usable_cores
+from relbench.processes import die_with_parent
+
+Step = tuple[torch.Tensor, torch.Tensor]  # indices of images, and the images
+
+SHARED = Path("/dev/shm")  # noqa: S108 - where Linux keeps memory that processes share; containers often have little
+AHEAD = 2  # steps of each worker that may be waiting
+MOST = 8  # workers: an H100 takes views of 224 px no faster
+NICE = 5  # workers give way to the process that feeds the GPU
+
+
+class Steps(Protocol):
+    """Indices and images by step. Workers get a pickled copy."""
+
+    def __getitem__(self, step: int) -> Step:
+        """Those of a step."""
+        ...
+
+
+def workers_beside(device: torch.device) -> int:
+    """The number of worker processes for a training on a device: none on the CPU, whose cores are at work."""
+    return min(MOST, usable_cores() - 1) if device.type == "cuda" else 0
+
+
+def prefetched(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[Step]:
+    """The steps of these numbers, in order.
+
+    Args:
+        steps: picklable.
+        numbers: of the steps.
+        workers: processes at most; fewer where shared memory has no room for what they make ahead, and none for the
+            first step, which shows how much that is.
+
+    Raises:
+        Exception: what making a step raises, when its turn has come.
+    """
+    first, rest = steps[numbers[0]], numbers[1:]
+    workers = min(workers, len(rest), _room(first))
+    later = _from_workers(steps, rest, workers) if workers else map(steps.__getitem__, rest)
+    yield first
+    yield from later
+
+
+def _room(step: Step) -> int:
+    """The number of workers whose steps fit into half of the shared memory that is free."""
+    if not SHARED.is_dir():
+        return MOST
+    return shutil.disk_usage(SHARED).free // 2 // (AHEAD * sum(tensor.nbytes for tensor in step))
+
+
+def _from_workers(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[Step]:
+    """Workers are started at once, not when the first step is asked for."""
+    loader: DataLoader[Step | Exception] = DataLoader(
+        _Guarded(steps, numbers),
+        batch_size=None,
+        num_workers=workers,
+        prefetch_factor=AHEAD,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_begin,
+        multiprocessing_context=_context(),
+        generator=torch.Generator(),  # else a number is drawn from the global one
+    )
+    return _raised(iter(loader))
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _begin(_worker: int) -> None:
+    """Leave Ctrl-C to the process that trains, which ends its workers; and leave it the cores that it needs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    die_with_parent()  # torch looks after the fork server, which stays
+    threadpool_limits(1)
+    with suppress(AttributeError, OSError):  # not on Windows; not allowed
+        os.nice(NICE)
+
+
+@dataclass(frozen=True)
+class _Guarded(Dataset["Step | Exception"]):
+    """Steps by their place, or the error that making one raises: torch would wrap it in a traceback's text."""
+
+    steps: Steps
+    numbers: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, place: int) -> "Step | Exception":
+        try:
+            return self.steps[self.numbers[place]]
+        except Exception as error:  # noqa: BLE001 - it is raised again where the step is asked for
+            return error
+
+
+def _raised(found: Iterator["Step | Exception"]) -> Iterator[Step]:
+    for step in found:
+        if isinstance(step, Exception):
+            raise step
+        indices, images = step
+        yield indices, images
