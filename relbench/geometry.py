@@ -115,6 +115,18 @@ def pairwise_distances(rows: Tensor) -> Tensor:
     return cast("Tensor", _PairwiseDistances.apply(rows.to(working_dtype(rows))))
 
 
+def no_direction(distances: Tensor) -> Tensor:
+    """The largest distance at which rows count as equal in angles, a scalar.
+
+    It is ``eps^(2/3)`` of the largest distance (2.4e-5 in float32, 3.7e-11 in float64): below that, the direction
+    between two rows is lost in rounding. At least, it is so large that squared reciprocals of larger distances stay
+    within the type: 7e-18 in float32, 1e-152 in float64.
+    """
+    limits = torch.finfo(distances.dtype)
+    share, least = float(limits.eps ** (2 / 3)), float(64 * limits.tiny**0.5)
+    return (distances.max() * share).clamp_(min=least)
+
+
 @dataclass(frozen=True)
 class Corners:
     """The sides that meet at some vertices j, shaped to broadcast over ``[j, i, k]``.
@@ -184,12 +196,9 @@ class Sides:
     def of(cls, distances: Tensor) -> Self:
         """Prepare a distance matrix.
 
-        Rows count as equal if their distance is at most ``eps^(2/3)`` of the largest (2.4e-5 in float32, 3.7e-11 in
-        float64): below that, the direction between them is lost in rounding. So do rows so near that squared
-        reciprocals of their distance would leave the type: 7e-18 in float32, 1e-152 in float64.
+        Rows no farther apart than `no_direction` count as equal.
         """
-        limits = torch.finfo(distances.dtype)
-        equal = distances <= (distances.max() * limits.eps ** (2 / 3)).clamp_(min=64 * limits.tiny**0.5)
+        equal = distances <= no_direction(distances)
         return cls(
             distances=distances,
             halves=(distances / 2).masked_fill_(equal, 0.0),

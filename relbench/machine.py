@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from relbench.cores import usable_cores
+from relbench.losses.angle import kernel_package
 from relbench.results.records import Machine
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -24,7 +25,7 @@ def describe_machine(device: torch.device) -> Machine:
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else _processor(),
         cores=usable_cores(),
         system=platform.platform(),
-        versions=_versions(),
+        versions=_versions() | _angle_kernel(device.type),
         git_commit=_git_commit(),
     )
 
@@ -47,6 +48,13 @@ def _lines(path: Path) -> list[str]:
 def _versions() -> dict[str, str]:
     known = {name: version for name in PACKAGES if (version := _version(name))}
     return {"python": platform.python_version(), "relbench-kd": _version("relbench-kd") or "not installed"} | known
+
+
+def _angle_kernel(device: str) -> dict[str, str]:
+    """The package, with its version, that compiles the kernel of angle losses on a device; none where it is eager."""
+    package = kernel_package(device)
+    version = _version(package) if package else None
+    return {package: version} if package and version else {}
 
 
 def _version(package: str) -> str | None:

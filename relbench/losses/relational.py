@@ -7,21 +7,16 @@ The rows of student and teacher need not have the same dimension: only distances
 the rows of each are compared, never a student's row with a teacher's.
 """
 
-from typing import Any, cast
-
 import torch
 from torch import Tensor
 from torch.nn.functional import smooth_l1_loss
 
-from relbench.geometry import Sides, pairwise_distances, safe_scale
+from relbench.geometry import pairwise_distances, safe_scale
+from relbench.losses.angle import angle_loss, kernel_on
 from relbench.losses.check_inputs import check_inputs
 
 SMALLEST_DISTANCE = 1e-6
 """The authors' floor of a distance (of its square: 1e-12)."""
-
-_SLAB_ANGLES = {"cpu": 2**18}
-_SLAB_ANGLES_ON_ACCELERATOR = 2**24
-"""Angles held at once: what fits a processor's cache, or keeps an accelerator busy."""
 
 RKD_PRESETS = {
     "rkd-da": {"rkd_distance": 1.0, "rkd_angle": 2.0},
@@ -102,9 +97,9 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
             fewer than two rows.
 
     Cost:
-        Time ``batch^3 + batch^2 dim``. Cosines follow from distances by the law of cosines, a slab
-        of vertices j at a time; the gradient is summed in the same pass, in closed form. Memory: a
-        few times ``batch^2``, the slab included.
+        Time ``batch^3 + batch^2 dim``. Cosines follow from distances by the law of cosines; the gradient is summed in
+        the same pass, in closed form. Memory: a few times ``batch^2``. The kernel is that of `relbench.losses.angle`
+        for the device and the packages that are installed; all compute the same, to rounding.
 
     Numerics:
         By the law of cosines a cosine errs by at most ``8 eps r``, where r is the ratio of the longer to the shorter of
@@ -126,91 +121,4 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
     student, teacher = check_inputs(student, teacher, least=2)
     # scaling changes no angle, and keeps squares within the type
     distances, target = (pairwise_distances(rows * safe_scale(rows)) for rows in (student, teacher))
-    return cast("Tensor", _AngleLoss.apply(distances, target))
-
-
-class _AngleLoss(torch.autograd.Function):
-    """RKD-A as a function of two distance matrices.
-
-    The gradient is a constant to autograd; `pairwise_distances` refuses a second derivative.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor) -> Tensor:
-        total = _AngleTotal(Sides.of(student), Sides.of(teacher))
-        with_gradient = ctx.needs_input_grad[0]
-        for vertices in total.slabs():
-            total.add(vertices, with_gradient=with_gradient)
-        if with_gradient:
-            ctx.save_for_backward(total.gradient())
-        return total.loss()
-
-    @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None]:
-        (gradient,) = ctx.saved_tensors
-        return grad_loss * gradient, None
-
-
-class _AngleTotal:
-    """The angle loss and its gradient with respect to the student's distances, as running sums.
-
-    With ``D[j, i, k]`` the student's minus the teacher's cosine, ``C = clamp(D, -1, 1)`` is the
-    derivative of the Huber loss, and ``C * (D - C / 2)`` the Huber loss itself. Write ``cos`` for
-    the student's cosine and ``d`` for its distances. The cosine at j depends on both sides that
-    meet there and on the side opposite,
-
-        d cos / d d_ij = 1/d_kj - cos/d_ij        (the same for d_kj with i and k exchanged)
-        d cos / d d_ik = -d_ik / (d_ij d_kj)
-
-    so, with ``W[j, i, k] = C / (d_ij d_kj)``, the sum of the losses has the derivative
-
-        d_ij * (2 sum_k W[j, i, k]  -  2 / d_ij^2 sum_k C cos  -  sum_v W[v, i, j])
-
-    with respect to the entry (j, i) of the distance matrix, taking all entries as independent.
-    """
-
-    def __init__(self, student: Sides, teacher: Sides) -> None:
-        self.student, self.teacher = student, teacher
-        distances = student.distances
-        self.count = len(distances)
-        self.slab = _vertices_per_slab(self.count, distances.device.type)
-        self.buffers = distances.new_empty(3, self.slab, self.count, self.count)
-        self.huber = distances.new_zeros((), dtype=torch.float64)
-        self.pulled = torch.empty_like(distances)  # sum over k of C cos
-        self.adjacent = torch.empty_like(distances)  # sum over k of W
-        self.opposite = torch.zeros_like(distances)  # sum over j of W
-
-    def slabs(self) -> list[slice]:
-        """Ranges of vertices that fit the buffers."""
-        starts = range(0, self.count, self.slab)
-        return [slice(start, min(start + self.slab, self.count)) for start in starts]
-
-    def add(self, vertices: slice, *, with_gradient: bool) -> None:
-        """Add the angles at some vertices. In place throughout: every pass over a slab counts."""
-        corners = self.student.at(vertices)
-        cosines, differences, clamped = self.buffers[:, : vertices.stop - vertices.start]
-        corners.cosines(out=cosines)
-        self.teacher.at(vertices).subtract_cosines(cosines, out=differences)
-        torch.clamp(differences, -1, 1, out=clamped)
-        flat = clamped.view(-1)
-        self.huber += torch.dot(flat, differences.view(-1)) - torch.dot(flat, flat) / 2
-        if with_gradient:
-            torch.sum(cosines.mul_(clamped), dim=2, out=self.pulled[vertices])
-            weights = clamped.mul_(corners.inverse_k).mul_(corners.inverse_i)
-            torch.sum(weights, dim=2, out=self.adjacent[vertices])
-            self.opposite += weights.sum(dim=0)
-
-    def loss(self) -> Tensor:
-        """Mean over all triples, a scalar."""
-        return (self.huber / self.count**3).to(self.student.distances.dtype)
-
-    def gradient(self) -> Tensor:
-        """Gradient of the mean with respect to the student's distances, ``(count, count)``."""
-        direct = self.adjacent - self.student.inverses.square() * self.pulled
-        return direct.mul_(2).sub_(self.opposite).mul_(self.student.distances).div_(self.count**3)
-
-
-def _vertices_per_slab(count: int, device: str) -> int:
-    """Vertices per slab, for `count` rows: from 1 to all."""
-    angles = _SLAB_ANGLES.get(device, _SLAB_ANGLES_ON_ACCELERATOR)
-    return max(1, min(count, angles // count**2))
+    return angle_loss(distances, target, kernel_on(student.device.type).loss_and_gradient)

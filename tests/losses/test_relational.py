@@ -11,15 +11,29 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from relbench.benchmarks.angle import naive_angle
-from relbench.losses import relational, rkd_angle, rkd_distance
+from relbench.geometry import pairwise_distances, safe_scale
+from relbench.losses import angle_eager, rkd_angle, rkd_distance
+from relbench.losses.angle import EAGER, angle_loss
+from relbench.losses.check_inputs import check_inputs
 
 RelationalLoss = Callable[[Tensor, Tensor], Tensor]
 
 REFERENCE = Path(__file__).parents[1] / "reference"
-LOSSES = [rkd_distance, rkd_angle]
 SIZES = ["4x3x5", "16x8x32", "33x16x64"]
 
+
+def eager_angle(student: Tensor, teacher: Tensor) -> Tensor:
+    """`rkd_angle` as it is where no faster kernel is installed."""
+    student, teacher = check_inputs(student, teacher, least=2)
+    return angle_loss(
+        *(pairwise_distances(rows * safe_scale(rows)) for rows in (student, teacher)), EAGER.loss_and_gradient
+    )
+
+
+ANGLES = [rkd_angle, eager_angle]
+LOSSES = [rkd_distance, *ANGLES]
 both = pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.__name__)
+of_angles = pytest.mark.parametrize("angle", ANGLES, ids=lambda loss: loss.__name__)
 
 
 def random_batch(batch: int, student_dim: int, teacher_dim: int, seed: int = 0) -> tuple[Tensor, Tensor]:
@@ -66,7 +80,7 @@ def rkd_angle_in_loops(student: Tensor, teacher: Tensor) -> float:
     ) / len(triples)
 
 
-DEFINITIONS = {rkd_distance: rkd_distance_in_loops, rkd_angle: rkd_angle_in_loops}
+DEFINITIONS = {rkd_distance: rkd_distance_in_loops} | dict.fromkeys(ANGLES, rkd_angle_in_loops)
 
 
 def rkd_distance_broadcast(student: Tensor, teacher: Tensor) -> Tensor:
@@ -80,7 +94,7 @@ def rkd_distance_broadcast(student: Tensor, teacher: Tensor) -> Tensor:
     return torch.nn.functional.smooth_l1_loss(relative(student), relative(teacher))
 
 
-BROADCAST = {rkd_distance: rkd_distance_broadcast, rkd_angle: naive_angle}
+BROADCAST = {rkd_distance: rkd_distance_broadcast} | dict.fromkeys(ANGLES, naive_angle)
 
 
 @both
@@ -96,7 +110,7 @@ def test_equals_its_definition_in_loops(loss: RelationalLoss, batch: int, studen
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-6), (torch.float32, 1e-4)])
 def test_agrees_with_the_authors_code(loss: RelationalLoss, size: str, dtype: torch.dtype, tolerance: float):
-    reference = np.load(REFERENCE / f"{loss.__name__}_{size}.npz")
+    reference = np.load(REFERENCE / f"{'rkd_angle' if loss in ANGLES else 'rkd_distance'}_{size}.npz")
     student, teacher, expected, expected_gradient = (
         torch.from_numpy(reference[name]) for name in ("student", "teacher", "loss", "student_grad")
     )
@@ -121,10 +135,10 @@ def test_agrees_with_all_differences_at_once_in_512_dimensions(
 @pytest.mark.parametrize("batch", [2, 3, 5, 33, 128])
 @pytest.mark.parametrize("vertices", [1, 4, 7, 128])
 def test_angle_is_the_same_in_slabs_of_any_size(batch: int, vertices: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(relational._SLAB_ANGLES, "cpu", vertices * batch**2)
+    monkeypatch.setitem(angle_eager._SLAB_ANGLES, "cpu", vertices * batch**2)
     student, teacher = random_batch(batch, 6, 9)
     expected, expected_gradient = value_and_gradient(naive_angle, student, teacher)
-    value, gradient = value_and_gradient(rkd_angle, student, teacher)
+    value, gradient = value_and_gradient(eager_angle, student, teacher)
     torch.testing.assert_close(value, expected, rtol=1e-10, atol=1e-15)
     torch.testing.assert_close(gradient, expected_gradient, rtol=1e-8, atol=1e-12)
 
@@ -215,10 +229,11 @@ def test_degenerate_batches_stay_finite_and_bounded(loss: RelationalLoss, rows: 
         assert gradient.isfinite().all()
 
 
-def test_equal_rows_pull_on_nothing_they_have_no_direction_to():
+@of_angles
+def test_equal_rows_pull_on_nothing_they_have_no_direction_to(angle: RelationalLoss):
     student, teacher = random_batch(6, 3, 4)
     student[1] = student[0]
-    _, gradient = value_and_gradient(rkd_angle, student, teacher)
+    _, gradient = value_and_gradient(angle, student, teacher)
     assert gradient.abs().max() < 1  # where the authors' form has 1e9 and more
 
 
@@ -231,15 +246,16 @@ def test_rkd_distance_counts_equal_rows_as_the_authors_do():
     assert float(rkd_distance(student, teacher)) == pytest.approx(expected, rel=1e-5)
 
 
+@of_angles
 @pytest.mark.parametrize("nearness", [1.0, 1e-1, 1e-2, 1e-3, 1e-4])
-def test_float32_gradient_of_nearly_equal_rows_errs_as_documented(nearness: float):
+def test_float32_gradient_of_nearly_equal_rows_errs_as_documented(angle: RelationalLoss, nearness: float):
     far, noise = random_batch(6, 512, 512)
     student = torch.cat([far, far + nearness * noise]).float()
     teacher = random_batch(12, 1, 32, seed=5)[1]
     distances = torch.pdist(student.double())
     ratio = float(distances.max() / distances.min())
-    value, gradient = value_and_gradient(rkd_angle, student, teacher.float())
-    expected, expected_gradient = value_and_gradient(rkd_angle, student.double(), teacher)
+    value, gradient = value_and_gradient(angle, student, teacher.float())
+    expected, expected_gradient = value_and_gradient(angle, student.double(), teacher)
     assert relative_error(gradient, expected_gradient) < 4 * torch.finfo(torch.float32).eps * ratio
     assert relative_error(value, expected) < 4 * torch.finfo(torch.float32).eps * ratio
 
@@ -262,29 +278,32 @@ def test_single_precision_is_accurate_at_any_scale_of_either_side(loss: Relation
         assert (gradient.double() - expected_gradient).norm() <= tolerance * expected_gradient.norm()
 
 
+@of_angles
 @pytest.mark.parametrize("scale", SCALES)
-def test_double_precision_angles_do_not_depend_on_the_scale(scale: float):
+def test_double_precision_angles_do_not_depend_on_the_scale(angle: RelationalLoss, scale: float):
     student, teacher = random_batch(12, 6, 7)
     power = 2.0 ** round(np.log2(scale))
-    value, gradient = value_and_gradient(rkd_angle, student, teacher)
-    scaled, scaled_gradient = value_and_gradient(rkd_angle, power * student, teacher / power)
+    value, gradient = value_and_gradient(angle, student, teacher)
+    scaled, scaled_gradient = value_and_gradient(angle, power * student, teacher / power)
     torch.testing.assert_close(scaled, value, rtol=1e-12, atol=0)
     torch.testing.assert_close(scaled_gradient * power, gradient, rtol=1e-9, atol=1e-15)
 
 
+@of_angles
 @pytest.mark.parametrize("scale", [1e-45, 1e-42, 1e-39, 1e-37])
-def test_a_student_as_small_as_single_precision_has_a_finite_gradient(scale: float):
+def test_a_student_as_small_as_single_precision_has_a_finite_gradient(angle: RelationalLoss, scale: float):
     student, teacher = random_batch(12, 6, 7)
-    value, gradient = value_and_gradient(rkd_angle, (scale * student).float(), teacher.float())
+    value, gradient = value_and_gradient(angle, (scale * student).float(), teacher.float())
     assert 0 < value < 1.5
     assert gradient.isfinite().all()
 
 
-def test_rows_that_differ_by_little_in_few_columns_have_a_finite_gradient():
+@of_angles
+def test_rows_that_differ_by_little_in_few_columns_have_a_finite_gradient(angle: RelationalLoss):
     student, teacher = random_batch(12, 6, 7)
     for scale in (1e-17, 1e-19, 3e-20, 1e-21, 1e-23, 1e-30):
         rows = torch.cat([torch.ones(12, 1), (scale * student).float()], dim=1)
-        value, gradient = value_and_gradient(rkd_angle, rows, teacher.float())
+        value, gradient = value_and_gradient(angle, rows, teacher.float())
         assert value.isfinite()
         assert gradient.isfinite().all()
 
