@@ -82,8 +82,8 @@ def retrieval_metrics(
         ks: The K of Recall@K, without repetition.
         query: (n,) boolean mask of the queries; None: all rows.
         gallery: (n,) boolean mask of the gallery; None: all rows. A row may be in both.
-        backend: "faiss", "torch", or "auto": torch on a GPU, else faiss, else torch. A tensor stays on its device; an
-            array goes to a GPU if the machine has any. The result is the same.
+        backend: "faiss", "torch", or "auto": torch on a GPU or a processor with AVX-512, else faiss, else torch. A
+            tensor stays on its device; an array goes to a GPU if the machine has any. The result is the same.
         progress: Called with the number of queries done since the last call.
 
     Returns:

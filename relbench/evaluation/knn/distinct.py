@@ -5,8 +5,8 @@ from functools import cached_property
 
 import numpy as np
 
-from relbench.evaluation.knn.approximate import Centred, mask_own
-from relbench.evaluation.knn.order import key_limit, resolve, select
+from relbench.evaluation.knn.approximate import Block, Centred, mask_own
+from relbench.evaluation.knn.order import fold, resolve, select
 from relbench.evaluation.knn.points import Booleans, Floats, Integers
 
 _NUMBERS_AT_ONCE = 1 << 19
@@ -64,13 +64,13 @@ class Distinct:
     def _chosen(self, queries: Integers, wanted: int) -> tuple[Integers, Booleans]:
         """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next."""
         points = self.centred.points
-        slack = self._slack(queries)
         keys = self._rows(points.query[queries]) @ self._gallery.T
         keys *= -2
         keys += self._squares
         if self._all_differ:
             mask_own(keys, points.own_column[queries])
-        found, _ = select(queries, keys, slack, key_limit(keys, slack, wanted), stable=self.whole)
+        block, folded = Block(queries, keys, self._slack(queries)), fold(keys, wanted)
+        found, _ = select(block, folded, folded.limit(block.slack, wanted), stable=self.whole)
         return found.columns, found.near_next
 
     def _sorted(self, queries: Integers) -> tuple[Integers, Booleans]:
@@ -97,7 +97,7 @@ class Distinct:
         return groups, np.diff(keys, axis=1) <= unsure[:, None]
 
     def _slack(self, queries: Integers) -> Floats:
-        return np.zeros(len(queries)) if self.whole else self.centred.slack(queries, np.float64)
+        return np.zeros(len(queries)) if self.whole else self.centred.slack(queries, "float64")
 
     def _scale(self, queries: Integers, digits: int) -> Floats:
         """(queries,) factors that make distances whole numbers with room for a row's number."""

@@ -1,11 +1,11 @@
 """Exact nearest neighbours in Euclidean distance, the same on every backend.
 
-Method: all distances approximately, by a float32 matrix product (`approximate`); a threshold that
-keeps the few items that can be among the nearest; float64 only where the error bound leaves their
-order undecided (`order`).
+Method: all distances approximately, by a matrix product in float32 or bfloat16 (`approximate`); a
+threshold that keeps the few items that can be among the nearest; float64 only where the error bound
+leaves their order undecided (`order`).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -17,21 +17,23 @@ from numpy.typing import ArrayLike
 
 from relbench.evaluation.knn.approximate import (
     Backend,
+    Block,
     Centred,
-    Keys,
     Multiply,
     Working,
     choose_backend,
+    fast_factors,
     key_blocks,
     multiplier,
 )
 from relbench.evaluation.knn.distinct import Distinct
-from relbench.evaluation.knn.order import exact_columns, key_limit, select
-from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, check_points
+from relbench.evaluation.knn.order import exact_columns, fold, select
+from relbench.evaluation.knn.points import Embeddings, Integers, Points, check_points
 
 Result = TypeVar("Result")
+Part = TypeVar("Part")
 
-_CHUNK_NUMBERS = 1 << 27  # keys of a matrix product, 512 MB: enough queries for its full speed
+_CHUNK_NUMBERS = 1 << 25  # keys of a matrix product, 128 MB: enough queries for its full speed
 _WIDE_CHUNK_NUMBERS = 1 << 23
 _BLOCK_NUMBERS = 1 << 21  # keys processed at once: they stay in the processor's cache
 _FEWEST_CROWDED = 1024
@@ -44,7 +46,7 @@ class Search:
     Attributes:
         points: The checked rows.
         backend: As `choose_backend` returns it.
-        chunk: Queries per matrix product; None: as many as have 512 MB of keys.
+        chunk: Queries per matrix product; None: as many as have 128 MB of keys.
     """
 
     points: Points
@@ -61,14 +63,16 @@ class Search:
         """The gallery without repeated rows."""
         return Distinct(self.centred)
 
-    def slack(self, queries: Integers, keys: Keys) -> Floats:
-        """(queries,) keys further apart than this are in true order."""
-        return self.centred.slack(queries, keys.dtype.type)
+    @property
+    def types(self) -> tuple[Working, ...]:
+        """Types that products may be computed in, the fastest and least precise first."""
+        rounded = self.backend == ("torch", torch.device("cpu")) and fast_factors() == "bfloat16"
+        return ("bfloat16", "float32", "float64") if rounded else ("float32", "float64")
 
     def map_blocks(
-        self, function: Callable[[Integers, Keys], Result], queries: Integers, working: Working = np.float32
+        self, function: Callable[[Block], Result], queries: Integers, working: Working = "float32"
     ) -> Iterator[Result]:
-        """Call a function with query positions and their (rows, columns) keys, block by block.
+        """Call a function with blocks of queries and their keys.
 
         A block of keys fits the cache. Blocks of a matrix product are processed by as many threads as
         torch may use: array operations release the interpreter's lock.
@@ -76,37 +80,48 @@ class Search:
         Args:
             function: To call for each block.
             queries: Positions in `points.query`.
-            working: Type of the keys.
+            working: Type of the products' factors.
         """
         columns = len(self.points.gallery)
-        numbers = _CHUNK_NUMBERS if working is np.float32 else _WIDE_CHUNK_NUMBERS
+        numbers = _WIDE_CHUNK_NUMBERS if working == "float64" else _CHUNK_NUMBERS
         chunk, step = self.chunk or numbers // columns, max(1, _BLOCK_NUMBERS // columns)
-        multiply = self._wide if working is np.float64 else self._single
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            for part, keys in key_blocks(multiply, self.points, queries, max(1, chunk), working):
-                cuts = np.arange(step, len(keys), step)
-                yield from pool.map(function, np.split(part, cuts), np.split(keys, cuts))
+        for whole in key_blocks(self._multiply(working), self.centred, queries, max(1, chunk), working):
+            cuts = np.arange(step, len(whole.queries), step)
+            parts = (np.split(array, cuts) for array in (whole.queries, whole.keys, whole.slack))
+            yield from mapped(function, [Block(*part) for part in zip(*parts, strict=True)])
+
+    def _multiply(self, working: Working) -> Multiply:
+        """The product of a type; what it needs of the gallery is made once."""
+        if working not in self._multipliers:
+            self._multipliers[working] = multiplier(self.centred, self.backend, working)
+        return self._multipliers[working]
 
     @cached_property
-    def _single(self) -> Multiply:
-        return multiplier(self.centred, self.backend, np.float32)
-
-    @cached_property
-    def _wide(self) -> Multiply:
-        return multiplier(self.centred, self.backend, np.float64)
+    def _multipliers(self) -> dict[Working, Multiply]:
+        return {}
 
     def most(self, k: int) -> int:
         """Largest number of candidates for k neighbours that are compared one by one; beyond it, `distinct` is used."""
         return 4 * k + _FEWEST_CROWDED
 
-    def nearest_columns(self, queries: Integers, keys: Keys, k: int) -> Integers:
+    def nearest_columns(self, block: Block, k: int) -> Integers:
         """(rows, k) gallery columns of the k nearest, in exact order."""
-        slack = self.slack(queries, keys)
-        found, crowded = select(queries, keys, slack, key_limit(keys, slack, k), self.most(k))
-        out = np.empty((len(queries), k), np.int64)
+        folded = fold(block.keys, k)
+        found, crowded = select(block, folded, folded.limit(block.slack, k), most=self.most(k))
+        out = np.empty((len(block.queries), k), np.int64)
         out[found.places] = exact_columns(self.points, found)[:, :k]
-        out[crowded] = self.distinct.nearest_columns(queries[crowded], k)
+        out[crowded] = self.distinct.nearest_columns(block.queries[crowded], k)
         return out
+
+
+def mapped(function: Callable[[Part], Result], parts: Sequence[Part]) -> Iterator[Result]:
+    """Results for all parts, in order, by as many threads as torch may use."""
+    threads = min(torch.get_num_threads(), len(parts))
+    if threads < 2:  # a thread that waits for another would only cost time
+        yield from map(function, parts)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield from pool.map(function, parts)
 
 
 def nearest(
@@ -129,9 +144,9 @@ def nearest(
         k: Neighbours per query, from 1 to the gallery's size (minus one if a query is in it).
         query: (n,) boolean mask of the queries; None: all rows.
         gallery: (n,) boolean mask of the gallery; None: all rows.
-        backend: "faiss", "torch", or "auto": torch on a GPU, else faiss, else torch. A tensor stays on its device; an
-            array goes to a GPU if the machine has any.
-        chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 512 MB.
+        backend: "faiss", "torch", or "auto": torch on a GPU or a processor with AVX-512, else faiss, else torch. A
+            tensor stays on its device; an array goes to a GPU if the machine has any.
+        chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 128 MB.
 
     Returns:
         (queries, k) row indices of `embeddings`, in the order of the queries' rows.

@@ -1,18 +1,16 @@
 """The pass over blocks of keys: places of each query's class among its neighbours."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from relbench.evaluation.knn.approximate import Keys
-from relbench.evaluation.knn.neighbours import Search
-from relbench.evaluation.knn.order import Candidates, count_per_row, exact_columns, key_limit, select
+from relbench.evaluation.knn.approximate import Block, Keys, Working
+from relbench.evaluation.knn.neighbours import Search, mapped
+from relbench.evaluation.knn.order import Candidates, Folded, count_per_row, exact_columns, fold, select
 from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
 
 QueriesDone = Callable[[int], None]
@@ -21,7 +19,8 @@ _WHOLE_GALLERY = 8  # where more than 1 item in 8 is of the class, the whole gal
 _FEWEST_TO_SAMPLE = 256  # queries: fewer are not worth a sample
 _SAMPLE = 32
 _FEWEST_REPEATS = 2  # of each gallery row: with more, distinct rows are worth finding
-_SHARE_UNSURE = 128  # where more than 1 item in 128 is undecided, float64 keys are cheaper
+_SHARE_UNSURE = 128  # where more than 1 item in 128 is undecided, more precise keys are cheaper
+_FIRST_OCTAVE = 4  # up to 15 positives, finding the nearest costs the same
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ class Evaluation:
     def _outcomes(self) -> Iterator[Outcome]:
         """Results by size of the class, so that queries of a block need similar numbers of neighbours."""
         large = self.positives * _WHOLE_GALLERY > len(self.search.points.gallery)
-        octaves = np.where(large, -1, np.frexp(self.positives)[1])
+        octaves = np.where(large, -1, np.maximum(np.frexp(self.positives)[1], _FIRST_OCTAVE))
         for octave in np.unique(octaves):
             queries = np.flatnonzero(octaves == octave)
             if octave < 0:
@@ -140,26 +139,31 @@ class Evaluation:
 
     def _nearest_in_order(self, queries: Integers) -> Iterator[Outcome]:
         """Evaluate queries by sorting their R nearest, in the way that a sample of them shows to be cheapest."""
-        if not self._many_unsure(queries):
-            return self.search.map_blocks(self._block, queries)
+        *cheaper, widest = self.search.types
+        for working in cheaper:
+            if not self._many_unsure(queries, working):
+                return self.search.map_blocks(self._block, queries, working)
         if self.search.distinct.repeats > _FEWEST_REPEATS or self.search.distinct.whole:
             return self._all_in_order(queries)
-        return self.search.map_blocks(self._block, queries, np.float64)
+        return self.search.map_blocks(self._block, queries, widest)
 
-    def _many_unsure(self, queries: Integers) -> bool:
-        """Whether float32 keys leave so many items undecided that float64 keys or distinct rows are cheaper."""
+    def _many_unsure(self, queries: Integers, working: Working) -> bool:
+        """Whether keys leave so many items undecided that more precise keys or distinct rows are cheaper."""
         if len(queries) < _FEWEST_TO_SAMPLE:
             return False
         sample = queries[:: len(queries) // _SAMPLE]
-        unsure = sum(self.search.map_blocks(self._unsure, sample))
+        unsure = sum(self.search.map_blocks(self._unsure, sample, working))
         return unsure * _SHARE_UNSURE > len(sample) * len(self.search.points.gallery)
 
-    def _unsure(self, queries: Integers, keys: Keys) -> int:
+    def _unsure(self, block: Block) -> int:
         """Number of items that would have to be compared one by one."""
-        slack, most = self.search.slack(queries, keys), self._most(queries)
-        found, crowded = select(queries, keys, slack, key_limit(keys, slack, most), self.search.most(most))
+        folded, first, limit = self._folded(block)
+        most = self.search.most(self._most(block.queries))
+        found, crowded = select(block, folded, limit, np.flatnonzero(first <= limit), most)
         unsure = found.near_next & self._matters(found)[:, 1:]
-        return int(np.count_nonzero(unsure) + len(crowded) * keys.shape[1])
+        deep = np.flatnonzero((first > limit) & (first < np.inf))
+        _, _, near = self._counts(block, folded, deep, first)
+        return int(np.count_nonzero(unsure) + near[near > 1].sum() + len(crowded) * block.keys.shape[1])
 
     def _most(self, queries: Integers) -> int:
         return max(int(self.positives[queries].max(initial=0)), 1)
@@ -168,42 +172,43 @@ class Evaluation:
         """Evaluate queries by the distinct rows of the gallery."""
         step = self.search.distinct.step(max(self.depth, self._most(queries)))
         parts = np.split(queries, np.arange(step, len(queries), step))
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            yield from pool.map(self._ordered, parts)
+        yield from mapped(self._ordered, parts)
 
     def _ordered(self, queries: Integers) -> Outcome:
         out = _nothing(queries)
         self._order_all(out, np.arange(len(queries)))
         return out
 
-    def _block(self, queries: Integers, keys: Keys) -> Outcome:
+    def _block(self, block: Block) -> Outcome:
         """Evaluate the queries of a block; ranks may exceed the depth, shares are 0 without positives."""
-        out = _nothing(queries)
-        first = self._first_key(queries, keys)
-        slack = self.search.slack(queries, keys)
-        limit = key_limit(keys, slack, self._most(queries))
+        out = _nothing(block.queries)
+        folded, first, limit = self._folded(block)
         shallow = np.flatnonzero(first <= limit)
-        crowded = self._order_nearest(out, shallow, _rows(keys, shallow), limit[shallow])
+        crowded = self._order_nearest(out, block, folded, shallow, limit)
         deep = np.setdiff1d(np.flatnonzero((out.rank == 0) & (first < np.inf)), crowded)
-        uncounted = self._count_nearer(out, deep, _rows(keys, deep), first[deep])
+        uncounted = self._count_nearer(out, block, folded, deep, first)
         self._order_all(out, np.concatenate([crowded, uncounted]))
         return out
 
-    def _first_key(self, queries: Integers, keys: Keys) -> Floats:
+    def _folded(self, block: Block) -> tuple[Folded, Keys, Keys]:
+        """Folded keys, the smallest key of the class, and a limit of the keys of the R nearest."""
+        most = self._most(block.queries)
+        folded = fold(block.keys, most)
+        return folded, self._first_key(block), folded.limit(block.slack, most)
+
+    def _first_key(self, block: Block) -> Keys:
         """(rows,) the smallest key of the class; infinite without positives."""
-        row, column = self.classes.members(queries)
-        first = np.full(len(queries), np.inf)
-        np.minimum.at(first, row, keys[row, column])
+        row, column = self.classes.members(block.queries)
+        first = np.full(len(block.queries), np.inf, block.keys.dtype)
+        np.minimum.at(first, row, block.keys[row, column])
         return first
 
-    def _order_nearest(self, out: Outcome, rows: Integers, keys: Keys, limit: Keys) -> Integers:
+    def _order_nearest(self, out: Outcome, block: Block, folded: Folded, rows: Integers, limit: Keys) -> Integers:
         """Fill in rows with a hit among the R nearest; returns the rows that are too crowded."""
-        queries = out.queries[rows]
-        slack = self.search.slack(queries, keys)
-        found, crowded = select(queries, keys, slack, limit, self.search.most(self._most(out.queries)))
+        found, crowded = select(block, folded, limit, rows, self.search.most(self._most(block.queries)))
         columns = exact_columns(self.search.points, found, self._matters(found))
-        self._fill(out, rows[found.places], self.classes.hits(found.queries, columns))
-        return rows[crowded]
+        self._fill(out, found.places, self.classes.hits(found.queries, columns))
+        return crowded
 
     def _matters(self, found: Candidates) -> Booleans:
         """Items whose order can change which of the places up to R are hits."""
@@ -226,27 +231,39 @@ class Evaluation:
         precision *= hits
         # in sequence, so that the width of the padding can't change the rounding
         summed = np.cumsum(precision, axis=1, out=precision)[:, -1:].sum(axis=1)
-        out.shares[:, rows] = np.stack([count_per_row(hits), summed]) / wanted
+        out.shares[:, rows] = np.stack([count_per_row(hits), summed]) / np.maximum(wanted, 1)
 
-    def _count_nearer(self, out: Outcome, rows: Integers, keys: Keys, first: Floats) -> Integers:
+    def _count_nearer(self, out: Outcome, block: Block, folded: Folded, rows: Integers, first: Keys) -> Integers:
         """Fill in ranks up to the depth by counting; returns the rows that are too crowded."""
-        queries = out.queries[rows]
-        slack = self.search.slack(queries, keys)
-        low, high = ((first + shift).astype(keys.dtype) for shift in (-slack, slack))
-        nearer = count_per_row(keys < low[:, None])
-        within = np.flatnonzero(nearer < self.depth)
-        near = _rows(keys, within) <= high[within, None]
-        unsure = count_per_row(near) - nearer[within]
-        out.rank[rows[within]] = nearer[within] + 1
-        several = (unsure > 1) & (unsure <= self.search.most(0))
-        chosen = within[several]
-        near = near[several] & (keys[chosen] >= low[chosen, None])
-        out.rank[rows[chosen]] += self._places(queries[chosen], near)
-        return rows[within[unsure > self.search.most(0)]]
+        rows, nearer, near = self._counts(block, folded, rows, first)
+        out.rank[rows] = nearer + 1
+        several = rows[(near > 1) & (near <= self.search.most(0))]
+        if len(several):
+            out.rank[several] += self._places(block, several, first)
+        return rows[near > self.search.most(0)]
 
-    def _places(self, queries: Integers, near: Booleans) -> Integers:
-        """Place, from 0, of the first hit among items that keys can't tell apart."""
-        row, column = np.divmod(np.flatnonzero(near), near.shape[1])
+    def _counts(self, block: Block, folded: Folded, rows: Integers, first: Keys) -> tuple[Integers, Integers, Integers]:
+        """Rows whose rank can be within the depth, how many items are nearer, and how many keys can't tell apart.
+
+        Items are counted row by row: a row's flags then stay in the processor's nearest cache.
+
+        Args:
+            block: The queries, and their keys.
+            folded: The same keys: as many groups as have a nearer item, as many items are nearer, at least.
+            rows: Which rows to look at.
+            first: Smallest key of the class, of all rows of the block.
+        """
+        low, high = _reach(block, first)
+        rows = rows[count_per_row(folded.smallest[rows] < low[rows, None]) < self.depth]
+        nearer = np.array([np.count_nonzero(block.keys[row] < low[row]) for row in rows], np.int64)
+        rows, nearer = rows[nearer < self.depth], nearer[nearer < self.depth]
+        within = np.array([np.count_nonzero(block.keys[row] <= high[row]) for row in rows], np.int64)
+        return rows, nearer, within - nearer
+
+    def _places(self, block: Block, rows: Integers, first: Keys) -> Integers:
+        """Place, from 0, of the first hit among items that keys can't tell apart from the class's smallest key."""
+        (low, high), keys, queries = _reach(block, first), block.keys[rows], block.queries[rows]
+        row, column = np.nonzero((keys >= low[rows, None]) & (keys <= high[rows, None]))
         distances = squared_distances(self.search.points, queries[row], column)
         order = np.lexsort((column, distances, row))
         hit = self.classes.of_column[column[order]] == self.classes.of_query[queries[row]]
@@ -268,6 +285,7 @@ def _nothing(queries: Integers) -> Outcome:
     return Outcome(queries, np.zeros(len(queries), np.int64), np.zeros((2, len(queries))))
 
 
-def _rows(keys: Keys, rows: Integers) -> Keys:
-    """Some rows; no copy where all are selected."""
-    return keys if len(rows) == len(keys) else keys[rows]
+def _reach(block: Block, keys: Keys) -> tuple[Keys, Keys]:
+    """Limits between which the keys of each row can't be told apart from a given key of it."""
+    low, high = (keys + shift for shift in (-block.slack, block.slack))
+    return low.astype(keys.dtype), high.astype(keys.dtype)

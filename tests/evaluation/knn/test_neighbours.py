@@ -12,14 +12,14 @@ from hypothesis.extra.numpy import arrays
 from relbench.evaluation import nearest
 from relbench.evaluation.knn.approximate import (
     Centred,
+    _at_precision,
     _faiss_fault,
-    _full_precision,
     choose_backend,
     key_blocks,
     multiplier,
 )
 from relbench.evaluation.knn.neighbours import Search
-from relbench.evaluation.knn.order import kth_key_bound
+from relbench.evaluation.knn.order import fold
 from relbench.evaluation.knn.points import check_points, squared_distances
 
 BACKENDS = ("faiss", "torch")
@@ -97,7 +97,7 @@ def test_any_matrix(expected, matrix):
         assert nearest(matrix, 2, backend=backend).tolist() == wanted
 
 
-@pytest.mark.parametrize("working", [np.float32, np.float64])
+@pytest.mark.parametrize("working", ["float32", "float64"])
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_keys_err_by_less_than_the_bound(embeddings, backend, working):
     centred = Centred(check_points(embeddings, None, None))
@@ -106,11 +106,11 @@ def test_keys_err_by_less_than_the_bound(embeddings, backend, working):
     rows = np.ldexp(centred.points.rows.astype(np.float64), -centred.points.exponent)
     truth = np.square(rows[row] - rows[column]).sum(axis=1).reshape(count, -1)
     multiply = multiplier(centred, (backend, torch.device("cpu")), working)
-    _, keys = next(key_blocks(multiply, centred.points, np.arange(count), count, working))
-    found = keys[row, column].reshape(count, -1).astype(np.float64)
+    block = next(key_blocks(multiply, centred, np.arange(count), count, working))
+    found = block.keys[row, column].reshape(count, -1).astype(np.float64)
     shift = found - truth
     # a key is a distance up to one number per query, so two errors differ by at most the slack
-    assert (np.ptp(shift, axis=1) <= centred.slack(slice(None), working)).all()
+    assert (np.ptp(shift, axis=1) <= block.slack).all()
 
 
 @pytest.mark.parametrize("power", [-1020, -700, 700, 1020])
@@ -125,14 +125,14 @@ def test_a_shift_of_all_rows_costs_no_precision(ordinary):
     scale = 2.0 ** (far.points.exponent - here.points.exponent)
     np.testing.assert_allclose(far.norms * scale, here.norms, rtol=1e-4)
     np.testing.assert_allclose(
-        far.slack(slice(None), np.float32) * scale**2, here.slack(slice(None), np.float32), rtol=1e-3
+        far.slack(slice(None), "float32") * scale**2, here.slack(slice(None), "float32"), rtol=1e-3
     )
 
 
 @pytest.mark.parametrize("k", [1, 3, 40, 500])
 def test_the_bound_on_the_kth_key_holds_and_is_close(k):
     keys = np.random.default_rng(4).standard_normal((20, 9001)).astype(np.float32)
-    bound = kth_key_bound(keys, k)
+    bound = fold(keys, k).kth_bound(k)
     within = (keys <= bound[:, None]).sum(axis=1)
     assert (within >= k).all()
     assert within.mean() < 1.2 * k + 1
@@ -153,7 +153,7 @@ def test_reduced_precision_is_kept_out_and_put_back():
     try:
         with torch.autocast("cpu", dtype=torch.bfloat16):
             assert (ones @ ones).dtype == torch.bfloat16
-            with _full_precision(torch.device("cpu")):
+            with _at_precision("highest", torch.device("cpu")):
                 assert (ones @ ones).dtype == torch.float32
                 assert torch.get_float32_matmul_precision() == "highest"
             assert torch.get_float32_matmul_precision() == "medium"
@@ -189,6 +189,11 @@ def faiss_is(module):
     _faiss_fault.cache_clear()
 
 
+def processor(factors):
+    """Of this kind of fast products, in this block."""
+    return patch("relbench.evaluation.knn.approximate.fast_factors", lambda: factors)
+
+
 class WrongFaiss:
     """Computes nothing."""
 
@@ -205,18 +210,20 @@ class WrongFaiss:
 def test_a_faiss_that_is_there_but_broken_is_not_taken(broken, fault):
     """As built for another numpy, say: torch finds the same neighbours."""
     rows = np.array([[0.0], [1.0], [3.0]])
-    with patch("torch.cuda.is_available", return_value=False), faiss_is(broken):
+    with patch("torch.cuda.is_available", return_value=False), processor(None), faiss_is(broken):
         assert nearest(rows, 1).tolist() == [[1], [0], [1]]
         with pytest.raises(ValueError, match=rf"needs faiss \(.*{fault}.*\): install"):
             nearest(rows, 1, backend="faiss")
 
 
-def test_auto_takes_faiss_on_the_cpu_and_torch_where_faiss_is_missing():
+def test_auto_takes_torch_where_it_is_fast_else_faiss_and_torch_where_faiss_is_missing():
     with patch("torch.cuda.is_available", return_value=False):
-        assert choose_backend("auto", np.zeros((2, 2)))[0] == "faiss"
-        with faiss_is(None):
+        for factors, wanted in ((None, "faiss"), ("float32", "torch"), ("bfloat16", "torch")):
+            with processor(factors):
+                assert choose_backend("auto", np.zeros((2, 2))) == (wanted, torch.device("cpu"))
+        with faiss_is(None), processor(None):
             assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cpu"))
-    with patch("torch.cuda.is_available", return_value=True):
+    with patch("torch.cuda.is_available", return_value=True), processor(None):
         assert choose_backend("auto", np.zeros((2, 2))) == ("torch", torch.device("cuda"))
         assert choose_backend("auto", torch.zeros(2, 2)) == ("faiss", torch.device("cpu"))  # whoever has it there
         assert choose_backend("torch", torch.zeros(2, 2)) == ("torch", torch.device("cpu"))
