@@ -1,5 +1,6 @@
 """Counts of trials and of those that came out right, by group: all that a paired test of two models needs."""
 
+from operator import le
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -28,7 +29,7 @@ class Counts(Settings):
     def _validate(self) -> Self:
         if not len(self.groups) == len(self.trials) == len(self.correct) > 0:
             raise ValueError("groups, trials and correct must be of one length, above 0")
-        if not all(0 <= correct <= trials > 0 for correct, trials in zip(self.correct, self.trials, strict=True)):
+        if min(self.correct) < 0 or min(self.trials) < 1 or not all(map(le, self.correct, self.trials)):
             raise ValueError("a group has more correct trials than trials, or none at all")
         return self
 

@@ -52,13 +52,33 @@ def is_self_distilled(student: Experiment) -> bool:
 
 def unequal_settings(students: Iterable[Experiment]) -> list[str]:
     """Names of the settings that students differ in, their losses and teachers aside."""
-    every = [settings(student) for student in students]
+    every = [settings(student) for student in _unlike(students)]
     compared = [
         name
         for name in (every[0] if every else {})
         if name.partition(".")[0] not in ("terms", "teacher", "initialized_from")
     ]
     return [name for name in compared if len({given[name] for given in every}) > 1]
+
+
+def _unlike(experiments: Iterable[Experiment]) -> list[Experiment]:
+    """The first of each kind, teachers and losses aside: a table has thousands of runs, but few kinds."""
+    kinds: list[tuple[object, ...]] = []
+    first = []
+    for run in experiments:
+        kind = (run.task, run.data, run.net, run.training, run.total_steps, run.code_version)
+        if kind not in kinds:
+            kinds.append(kind)
+            first.append(run)
+    return first
+
+
+def _alike(one: Experiment | None, other: Experiment | None) -> bool:
+    """Whether all settings are equal, seeds aside: a look that is quick beside `settings`."""
+    if one is None or other is None:
+        return one is other
+    own, others = ({**dict(run), "seed": 0, "teacher": None, "initialized_from": None} for run in (one, other))
+    return own == others and _alike(one.teacher, other.teacher) and _alike(one.initialized_from, other.initialized_from)
 
 
 def refuse_unfair(entries: Sequence[Entry], rows: Mapping[str, Row]) -> None:
@@ -85,7 +105,11 @@ def _problems(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str
 
 
 def _other_images(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:
-    for entry in entries:
+    shown = [
+        (row.experiment.task, row.experiment.data, row.data_hash)
+        for row in (rows[entry.fingerprint] for entry in entries)
+    ]
+    for entry in (entry for entry, own in zip(entries, shown, strict=True) if own != shown[0]):
         first, own = (_images(rows[compared.fingerprint]) for compared in (entries[0], entry))
         for name in [name for name in first if first[name] != own[name]]:
             values = f"{name} is {first[name]} for {_called(entries[0])}, {own[name]} for {_called(entry)}"
@@ -99,11 +123,12 @@ def _images(row: Row) -> dict[str, str]:
 
 def _other_settings(entries: Sequence[Entry], rows: Mapping[str, Row]) -> Iterator[str]:
     """What is wrong among the rows of one method."""
-    first = settings(rows[entries[0].fingerprint].experiment)
+    kind = rows[entries[0].fingerprint].experiment
+    first = settings(kind)
     seen: set[int] = set()
     for entry in entries:
         experiment = rows[entry.fingerprint].experiment
-        own = settings(experiment)
+        own = first if _alike(experiment, kind) else settings(experiment)
         for name in [name for name in first | own if first.get(name) != own.get(name)]:
             values = f"{first.get(name)} for {_called(entries[0])}, {own.get(name)} for {_called(entry)}"
             yield f"rows of a method may differ only in their seed, but {name} is {values}"

@@ -1,17 +1,18 @@
 """Finished results of a study, found in its folder by the names of its runs, so that no other row can get in."""
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
 from relbench.analysis.floors import FloorSettings, MeasuredFloor, finished_floor, floors_of
 from relbench.counts import Counts
-from relbench.experiment import Experiment
 from relbench.grid.plan import names_of, planned_transfers
 from relbench.grid.tuning import Choice, TuningPlan
 from relbench.results.records import Row, Selection, refuse_other_dependencies
-from relbench.results.run_folder import RunFolder
+from relbench.results.run_folder import Rows
 from relbench.studies.record import StudyRecord
 from relbench.studies.study import Cell
 from relbench.transfer import Transfer, finished_transfer
@@ -57,11 +58,7 @@ class Results:
 
 def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:
     """The tuning plan of a study, from the finished runs in a folder."""
-
-    def finished(run: Experiment) -> Row | None:
-        return RunFolder(runs, run).finished()
-
-    return TuningPlan(record.pinned, finished, record.diverged)
+    return TuningPlan(record.pinned, Rows(runs).finished, record.diverged)
 
 
 def read_results(record: StudyRecord, folder: Path) -> Results:
@@ -72,17 +69,31 @@ def read_results(record: StudyRecord, folder: Path) -> Results:
     """
     runs, tuning, paths = folder / "runs", tuning_plan(record, folder / "runs"), record.paths
     asked = {(path, seed): tuning.run(path, seed) for seed in record.seeds for path in paths}
-    found = {place: RunFolder(runs, run).finished() for place, run in asked.items() if run}
+    known = Rows(runs)
+    with _uncollected():
+        found = {place: known.finished(run) for place, run in asked.items() if run}
     rows = {place: row for place, row in found.items() if row}
     refuse_other_dependencies({row.fingerprint: row for row in rows.values()})
     measured = planned_transfers(tuning, record.contents, record.other_contents, record.seeds).items()
     transfers = {place: transfer for place, spec in measured if (transfer := finished_transfer(spec, folder))}
-    chose = [row for run in tuning.tuning_runs(paths) if (row := RunFolder(runs, run).finished())]
+    chose = [row for run in tuning.tuning_runs(paths) if (row := known.finished(run))]
     floors = _finished_floors(record, folder)
     _refuse_other_images([*rows.values(), *chose], list(transfers.values()), list(chain(*floors.values())))
     own = names_of(tuning, paths, record.seeds)
     unrelated = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
     return Results(rows, transfers, tuning.choices, len(unrelated), floors)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without Python's search for cycles, which would walk through all rows read so far again and again."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def floors_asked(record: StudyRecord) -> dict[str, tuple[FloorSettings, ...]]:

@@ -1,5 +1,6 @@
 """The work of `relbench reproduce`, `compare` and `report`, for every study."""
 
+import gc
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -207,7 +208,9 @@ def _measure_floors(job: Job) -> None:
 
 
 def _report(record: StudyRecord, folder: Path, data: Path, shown: Sequence[Selection]) -> None:
-    summary = summarise(record, read_results(record, folder), shown)
+    results = read_results(record, folder)
+    gc.freeze()  # rows stay to the end: Python need not walk through them whenever it looks for cycles
+    summary = summarise(record, results, shown)
     if summary.methods:
         summary = with_examples(summary, folder, data, preparing)
     paths = write_report(summary, folder)

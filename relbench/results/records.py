@@ -247,7 +247,8 @@ def _contradictions(row: Row) -> Iterator[str]:
     task = find_task(row.experiment.task)
     yield from task.contradictions(row.metrics, row.counts)
     yield from task.contradictions(row.validation, None)
-    for entry in row.history:
+    is_watched = any(name.startswith(WATCHED) for name in set().union(*row.history))
+    for entry in row.history if is_watched else ():
         watched = {name.removeprefix(WATCHED): value for name, value in entry.items() if name.startswith(WATCHED)}
         yield from (f"{WATCHED}{what}" for what in task.contradictions(watched, None))
         if entry.get("step") == row.selected_step and any(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from torch import nn
@@ -32,7 +33,7 @@ class RunFolder:
     runs: Path
     experiment: Experiment
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """The folder, named by the fingerprint alone."""
         return self.runs / self.experiment.fingerprint
@@ -69,10 +70,7 @@ class RunFolder:
             ValueError: the row is damaged, another experiment's, or of a run whose teacher or first stage has been
                 trained again since.
         """
-        row = self.read()
-        if row:
-            refuse_other_dependencies({row.fingerprint: row} | self.dependencies())
-        return row
+        return Rows(self.runs).finished(self.experiment)
 
     def dependencies(self) -> dict[str, Row]:
         """Rows of the finished runs that this run builds on, by fingerprint.
@@ -89,7 +87,7 @@ class RunFolder:
         Raises:
             ValueError: the row is damaged or another experiment's.
         """
-        return read_row(self.row, self.experiment.fingerprint) if self.row.exists() else None
+        return read_row(self.row, self.path.name) if self.row.exists() else None
 
     def state(self) -> State:
         """The training's last state; if the run is finished, its weights are checked against the row.
@@ -116,6 +114,34 @@ class RunFolder:
         if row and row.embeddings_hash and row.embeddings_hash != stored.hash:
             raise ValueError(f"{self.embeddings} {_OTHERS.format('embeddings', self.row)}: restore the right file")
         return stored
+
+
+class Rows:
+    """Rows of a folder's finished runs, each read once: many runs share a teacher.
+
+    Args:
+        runs: holds a folder for each run.
+    """
+
+    def __init__(self, runs: Path) -> None:
+        self._runs = runs
+        self._known: dict[str, Row] = {}
+
+    def finished(self, run: Experiment) -> Row | None:
+        """The row, if the run is finished; raises as `RunFolder.finished`."""
+        row = self._read(run)
+        if row:
+            needed = [self._read(base) for base in run.dependencies.values()]
+            refuse_other_dependencies({known.fingerprint: known for known in (row, *needed) if known})
+        return row
+
+    def _read(self, run: Experiment) -> Row | None:
+        folder = RunFolder(self._runs, run)
+        name = folder.path.name
+        found = self._known.get(name) or folder.read()
+        if found:  # else it may be finished the next time
+            self._known[name] = found
+        return found
 
 
 def unverified(experiments: Iterable[Experiment], runs: Path) -> str:

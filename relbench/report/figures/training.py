@@ -1,13 +1,15 @@
 """Figure of training: the primary metric on validation classes, and every loss term, over steps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
-import pandas as pd
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
@@ -30,28 +32,57 @@ def training_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bo
         kind: The file format.
         narrow: Shaped for a telephone: the legend below the large panel, and two small panels in a line, not four.
     """
-    frames = {method.label: _history(method) for method in summary.methods}
-    names = dict.fromkeys(str(name) for frame in frames.values() for name in frame)
-    terms = [name for name in names if name not in ("step", summary.primary) and not name.startswith(WATCHED)]
+    curves = {method.label: _curves(method) for method in summary.methods}
+    names = dict.fromkeys(name for own in curves.values() for name in own)
+    terms = [name for name in names if name != summary.primary and not name.startswith(WATCHED)]
     looks, legend = looks_of(summary), legend_of(summary.methods, narrow=narrow)
     lines, columns = _lines_and_columns(len(terms), at_most=2 if narrow else 4)
     heights = [2.8 + legend.height if narrow else max(3.4, legend.height), *([0.3 + 1.6 * lines] if terms else [])]
     with drawn((4.2 if narrow else 9.0, sum(heights)), kind) as (figure, content):
         above, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
         axes = above.add_subplot()
-        _draw_history(axes, frames, summary.primary, looks, scale=100)
+        _draw_history(axes, curves, summary.primary, looks, scale=100)
         axes.set(title=f"{metric_name(summary.primary)} on validation classes, %", xlabel="Training step")
         add_title(above, summary, "Training", "bands", "least to greatest seed")
         add_legend(above, legend, looks)
         for part in below:
-            _draw_terms(part.subplots(lines, columns, squeeze=False), frames, terms, looks)
+            _draw_terms(part.subplots(lines, columns, squeeze=False), curves, terms, looks)
             part.suptitle("Loss terms", fontsize="medium", x=0.01, ha="left")
     return content.getvalue()
 
 
-def _history(method: Method) -> pd.DataFrame:
-    """Training histories of all seeds, one entry per line."""
-    return pd.DataFrame([entry for row in method.rows for entry in row.history])
+@dataclass(frozen=True)
+class _Curve:
+    """A number of the history over steps, of all seeds that have it there."""
+
+    steps: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    least: NDArray[np.float64]
+    greatest: NDArray[np.float64]
+
+
+Curves = Mapping[str, Mapping[str, _Curve]]  # by method, by what was recorded
+
+
+def _curves(method: Method) -> dict[str, _Curve]:
+    """By what was recorded."""
+    entries = [entry for row in method.rows for entry in row.history]
+    names = dict.fromkeys(name for names in {tuple(entry): None for entry in entries} for name in names)
+    return {
+        name: _curve([(entry["step"], entry[name]) for entry in entries if name in entry])
+        for name in names
+        if name != "step"
+    }
+
+
+def _curve(points: Sequence[tuple[float, float]]) -> _Curve:
+    """From (step, value) in any order."""
+    step, value = np.array(points, dtype=np.float64).T
+    order = np.argsort(step, kind="stable")
+    steps, first = np.unique(step[order], return_index=True)
+    parts = value[order]
+    mean = np.add.reduceat(parts, first) / np.diff([*first, len(parts)])
+    return _Curve(steps, mean, np.minimum.reduceat(parts, first), np.maximum.reduceat(parts, first))
 
 
 def _lines_and_columns(panels: int, *, at_most: int) -> tuple[int, int]:
@@ -60,12 +91,10 @@ def _lines_and_columns(panels: int, *, at_most: int) -> tuple[int, int]:
     return lines, math.ceil(panels / max(lines, 1))
 
 
-def _draw_terms(
-    grid: Sequence[Sequence[Axes]], frames: dict[str, pd.DataFrame], terms: Sequence[str], looks: Looks
-) -> None:
+def _draw_terms(grid: Sequence[Sequence[Axes]], curves: Curves, terms: Sequence[str], looks: Looks) -> None:
     panels = [axes for line in grid for axes in line]
     for axes, term in zip(panels, terms, strict=False):
-        _draw_history(axes, frames, term, looks)
+        _draw_history(axes, curves, term, looks)
         axes.set_title(wrapped(shortened(term, 3 * TERM), TERM), fontsize="small")
         axes.tick_params(labelsize="small")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))  # the default's depend on a height that is not yet known
@@ -73,14 +102,15 @@ def _draw_terms(
         axes.remove()
 
 
-def _draw_history(axes: Axes, frames: dict[str, pd.DataFrame], name: str, looks: Looks, scale: float = 1) -> None:
-    for label, frame in frames.items():
-        if name not in frame:
+def _draw_history(axes: Axes, curves: Curves, name: str, looks: Looks, scale: float = 1) -> None:
+    for label, own in curves.items():
+        if name not in own:
             continue
-        spread = (scale * frame.set_index("step")[name].dropna()).groupby(level="step").agg(["mean", "min", "max"])
-        every = max(1, math.ceil(len(spread) / 6))  # as many markers as tell the lines apart, and no more
-        axes.plot(spread.index, spread["mean"], **{**looks[label], "markevery": every})
-        axes.fill_between(spread.index, spread["min"], spread["max"], color=looks[label]["color"], alpha=0.15, lw=0)
+        curve = own[name]
+        every = max(1, math.ceil(len(curve.steps) / 6))  # as many markers as tell the lines apart, and no more
+        axes.plot(curve.steps, scale * curve.mean, **{**looks[label], "markevery": every})
+        band = scale * curve.least, scale * curve.greatest
+        axes.fill_between(curve.steps, *band, color=looks[label]["color"], alpha=0.15, lw=0)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10], integer=True))
     if not axes.lines:
