@@ -7,10 +7,10 @@ READY := $(VENV)/.installed
 TORCH_INDEX ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check lint format types bench reference clean
+.PHONY: help install quickstart test check lint format types bench gpu-check reference clean
 
 help:  ## list the verbs
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 install: $(READY)  ## make .venv and install relbench with the versions of constraints.txt (6.4 GB)
 
@@ -49,6 +49,9 @@ types: $(READY)
 
 bench: $(READY)  ## measure speed and memory beside the plain forms
 	$(BIN)/relbench bench
+
+gpu-check: $(READY)  ## check a machine with a GPU, in about five minutes: right numbers, speed, memory; writes gpu.json
+	$(BIN)/relbench bench gpu
 
 reference: $(READY)  ## make a study's committed result anew: make reference STUDY=quickstart
 	$(BIN)/python scripts/make_reference.py $(or $(STUDY),quickstart)

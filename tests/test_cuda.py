@@ -15,15 +15,15 @@ from planned import plan_runs
 from test_run import QUICKSTART, WITH_CLASSIFIER, Stop, ignore, switches
 from tiny import TINY, tiny_folder
 from told import Steps
-from torch import nn
 
 from relbench.analysis.results import read_results
+from relbench.benchmarks import agreement
 from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import nearest, retrieval_metrics
-from relbench.experiment import EMBEDDING, Experiment, Net, Term, Training
+from relbench.experiment import Net
 from relbench.grid.executors import Failure, Job, attempt
-from relbench.losses import LOSSES, Batch
+from relbench.losses import LOSSES
 from relbench.memory import ADVICE
 from relbench.models import build_embedder, embed
 from relbench.resolve import resolve_device
@@ -34,75 +34,22 @@ from relbench.settings import changed
 from relbench.studies.record import read_study
 from relbench.tasks import Model
 from relbench.tasks.retrieval import RetrievalTask
-from relbench.training import Objective, Teacher
-from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICE = "cuda"
 CPU = torch.device("cpu")
 
-OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_classifier": {"weighted": True}}
-CLASSES, EACH = 8, 5
-TAUGHT_BY = Experiment(
-    net=Net(width=6, dim=12), terms=(Term(loss="triplet"), Term(loss="probe")), training=Training(device=DEVICE)
-)
-
-
-class Given(nn.Module):
-    """A teacher that shows the same whatever it looks at."""
-
-    def __init__(self, seen):
-        super().__init__()
-        self._seen = seen
-
-    def forward(self, images):
-        return self._seen
-
-
-def loss_and_gradients(name, device, *, autocast=False):
-    """A loss of `LOSSES` on made-up embeddings and maps; gradients of these and of what is trained along."""
-    term = Term(loss=name, options=OPTIONS.get(name, {}), layers=LOSSES[name].layers)
-    experiment = Experiment(net=Net(width=4, dim=8), terms=(term,), teacher=TAUGHT_BY)
-    shapes = shapes_of(experiment, 1, CLASSES)
-    generator = torch.Generator().manual_seed(0)
-
-    def made_up(shape, *, leaf=False):
-        return torch.randn(CLASSES * EACH, *shape, generator=generator).to(device).requires_grad_(leaf)
-
-    own = {layer: made_up(shape, leaf=True) for layer, shape in shapes.student.items()}
-    theirs = {layer: made_up(shape) for layer, shape in shapes.teacher.items()}
-    centres = torch.randn(CLASSES, 12, generator=generator).to(device)
-    classifier = classifier_of(TAUGHT_BY, CLASSES).to(device)
-    teacher = Teacher(Given((theirs[EMBEDDING], theirs)), classifier, {"centres": centres})
-    objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
-    labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
-    with computing(1, "32-true"), torch.autocast(device, torch.bfloat16, enabled=autocast):
-        taught, draws = teacher.outputs(labels), torch.Generator().manual_seed(1)
-        (value,) = objective(Batch(labels, labels, draws, own[EMBEDDING], own, taught)).values()
-        value.backward()
-    leaves = own | dict(objective.named_parameters())
-    return value.item(), {leaf: one.grad.cpu() for leaf, one in leaves.items() if one.grad is not None}
-
-
-def assert_near(found, expected, relative):
-    """Value, and each gradient by its length."""
-    assert found[0] == pytest.approx(expected[0], rel=relative)
-    assert found[1].keys() == expected[1].keys() != set()
-    for leaf, gradient in found[1].items():
-        wanted = expected[1][leaf]
-        assert torch.isfinite(gradient).all(), leaf
-        assert (gradient - wanted).norm() <= relative * wanted.norm(), leaf
-
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_and_its_gradients_are_those_of_the_cpu(name):
-    assert_near(loss_and_gradients(name, DEVICE), loss_and_gradients(name, "cpu"), 1e-4)
+    assert agreement.departure(agreement.found(name, DEVICE), agreement.found(name, "cpu")) < agreement.TOLERANCE
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_under_autocast(name):
     """What computes in higher precision stays the same; the linear classifier's logits are bfloat16's."""
-    assert_near(loss_and_gradients(name, DEVICE, autocast=True), loss_and_gradients(name, DEVICE), 0.03)
+    mixed, plain = agreement.found(name, DEVICE, autocast=True), agreement.found(name, DEVICE)
+    assert agreement.departure(mixed, plain) < agreement.AUTOCAST_TOLERANCE
 
 
 def test_embedding():

@@ -25,19 +25,22 @@ class Section(Settings):
     seconds: float
 
 
-def measure(name: str, part: Part, tell: Callable[[Figure], None]) -> Section:
+def measure(name: str, part: Part, tell: Callable[[str], None]) -> Section:
     """Go through a part; an error ends it alone, and what was measured before stays.
 
     Args:
         name: of the part.
         part: measures.
-        tell: is told of each figure at once.
+        tell: is told of the part, of each figure at once, and of how it ended.
     """
-    start, figures, error = time.perf_counter(), [], ""
+    tell(f"{name} ...")
+    start, figures, error = time.perf_counter(), list[Figure](), ""
     try:
         for figure in part():
             figures.append(figure)
-            tell(figure)
+            tell(f"  {figure.name}: {figure.shown} {figure.verdict}".rstrip())
     except Exception as problem:  # noqa: BLE001 - whatever it is, the other parts are to be measured
         error = f"{type(problem).__name__}: {' '.join(str(problem).split())}"
-    return Section(name=name, figures=tuple(figures), error=error, seconds=time.perf_counter() - start)
+    took = time.perf_counter() - start
+    tell(f"  {error or 'done'} ({took:.0f} s)")
+    return Section(name=name, figures=tuple(figures), error=error, seconds=took)

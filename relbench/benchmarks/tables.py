@@ -1,14 +1,14 @@
 """The table of all benchmarks' figures beside their targets."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from rich.table import Table
 from rich.text import Text
 
-from relbench.benchmarks import angle, evaluation, evaluation_kinds, images
+from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, images, step
 from relbench.benchmarks.figure import Figure
-from relbench.benchmarks.section import Part, Section
+from relbench.benchmarks.section import Part, Section, measure
 from relbench.machine import describe_machine
 
 PARTS: dict[str, Part] = {
@@ -16,24 +16,25 @@ PARTS: dict[str, Part] = {
     "evaluation": evaluation.figures,
     "kinds": evaluation_kinds.figures,
     "images": images.figures,
+    "step": step.figures,
+    "cohort": cohort.quick_start,
 }
 """By the name that the command takes: a function that measures, and yields each figure as soon as it is known."""
 
 
-def parts(what: str) -> dict[str, Part]:
-    """Parts by name.
+def measured(what: str, tell: Callable[[str], None]) -> tuple[Section, ...]:
+    """What the parts have found, each on its own.
 
     Args:
         what: the name of a part, or "all".
+        tell: is told of each part and figure at once.
 
     Raises:
         ValueError: there is no such part.
     """
-    if what == "all":
-        return PARTS
-    if what not in PARTS:
-        raise ValueError(f"unknown benchmark {what!r}: known are {', '.join(PARTS)} and all")
-    return {what: PARTS[what]}
+    if what not in (*PARTS, "all"):
+        raise ValueError(f"unknown benchmark {what!r}: known are {', '.join(PARTS)}, all and gpu")
+    return tuple(measure(name, part, tell) for name, part in PARTS.items() if what in (name, "all"))
 
 
 def machine_line(device: str = "cpu") -> str:

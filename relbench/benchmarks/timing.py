@@ -10,6 +10,7 @@ as a neighbour in its caches, meets all of them.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from statistics import median, quantiles
 
 import torch
@@ -42,8 +43,18 @@ def timed(forms: Mapping[str, Form], rounds: int = 15, device: str = "cpu", warm
         device: "cpu" or "cuda", where the work is done.
         warm: untimed calls right before each timing: another form's arrays have evicted everything from the caches.
     """
+    return in_turns({name: partial(_seconds, form, device, warm) for name, form in forms.items()}, rounds)
+
+
+def in_turns(forms: Mapping[str, Callable[[], float]], rounds: int) -> Times:
+    """Times of several forms, each of which returns its own, by `now`.
+
+    Args:
+        forms: by name.
+        rounds: timings of each form.
+    """
     with one_thread():
-        taken = [{name: _seconds(form, device, warm) for name, form in forms.items()} for _ in range(rounds)]
+        taken = [{name: form() for name, form in forms.items()} for _ in range(rounds)]
     return {name: [times[name] for times in taken] for name in forms}
 
 

@@ -138,21 +138,31 @@ def settings(study: StudyName) -> None:
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="angle, evaluation, kinds, images or all.")] = "all",
+    what: Annotated[
+        str, typer.Argument(help="angle, cohort, evaluation, images, kinds, step; all, which are these; or gpu.")
+    ] = "all",
+    device: Annotated[str, typer.Option(help="Of gpu: cuda, or cpu to see at toy size that all runs.")] = "cuda",
+    file: Annotated[Path, typer.Option("--json", help="Of gpu: the file that its figures are written to.")] = Path(
+        "gpu.json"
+    ),
 ) -> None:
     """Measure speed and memory against the plain forms, in one run, and print the ratios beside their targets.
 
-    Times are processor time of one thread, and the forms take turns, so that the ratios hold on a busy machine.
+    On the CPU, times are processor time of one thread, and the forms take turns, so that ratios hold on a busy machine.
+    gpu checks a machine with a GPU, in about five minutes: whether all numbers are right there, and how fast it is.
     """
     with errors_as_one_line():
-        from relbench.benchmarks import tables
-        from relbench.benchmarks.section import measure
+        from relbench.benchmarks import gpu, tables
+        from relbench.resolve import resolve_device
 
-        sections = []
-        for name, part in tables.parts(what).items():
-            errors.print(f"{name} ...")
-            sections.append(measure(name, part, lambda figure: errors.print(f"  {figure.name}: {figure.shown}")))
-        out.print(tables.machine_line())
+        def tell(line: str) -> None:
+            errors.print(line)
+
+        if what == "gpu":
+            sections = gpu.check(resolve_device(device), file, tell).sections
+        else:
+            sections = tables.measured(what, tell)
+        out.print(tables.machine_line(device if what == "gpu" else "cpu"))
         out.print(tables.table(sections))
         for note in tables.notes(sections):
             out.print(note)

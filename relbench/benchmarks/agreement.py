@@ -1,0 +1,113 @@
+"""Losses and their gradients on a GPU beside those on the CPU.
+
+Sums are taken in another order there: float32 agrees to a few units of rounding, bfloat16 to its 7 bits.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from pydantic import JsonValue
+from torch import Tensor, nn
+
+from relbench.benchmarks.figure import Figure
+from relbench.experiment import EMBEDDING, Experiment, Net, Term
+from relbench.losses import LOSSES, Batch, Shapes
+from relbench.run import computing
+from relbench.training import Objective, Teacher
+from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
+from relbench.training.objective import Outputs
+
+OPTIONS: dict[str, dict[str, JsonValue]] = {
+    "hinton_kd": {"temperature": 4.0},
+    "refilled_classifier": {"weighted": True},
+}
+CLASSES, EACH = 8, 5
+TOLERANCE, AUTOCAST_TOLERANCE = 1e-4, 0.03  # relative: of the value, and of each gradient by its length
+TEACHER = Experiment(net=Net(width=6, dim=12), terms=(Term(loss="triplet"), Term(loss="probe")))
+
+
+class Found(NamedTuple):
+    """A loss of made-up embeddings and maps, and its gradients by what they belong to."""
+
+    value: float
+    gradients: dict[str, Tensor]
+
+
+def figures(device: str) -> Iterator[Figure]:
+    """The largest departures of any loss: in float32 from the CPU, under autocast from float32 on the device."""
+    exact, mixed = {}, {}
+    for name in LOSSES:
+        there = found(name, device)
+        exact[name] = departure(there, found(name, "cpu"))
+        mixed[name] = departure(found(name, device, autocast=True), there)
+    yield _worst(f"{len(exact)} losses and gradients, {device} against CPU: departure", exact, TOLERANCE)
+    yield _worst("the same, bf16 autocast against float32", mixed, AUTOCAST_TOLERANCE)
+
+
+def _worst(name: str, departures: dict[str, float], tolerance: float) -> Figure:
+    worst = max(departures, key=departures.__getitem__)
+    beyond = [f"{loss} {off:.1e}" for loss, off in departures.items() if off > tolerance]
+    why = f"beyond it: {', '.join(beyond)}" if beyond else f"the largest, that of {worst}; relative"
+    return Figure(name=name, value=departures[worst], unit="", target=tolerance, why=why)
+
+
+def departure(one: Found, other: Found) -> float:
+    """The largest relative departure of value and gradients; infinite where something is missing or not finite."""
+    if one.gradients.keys() != other.gradients.keys() or not one.gradients:
+        return 1e30
+    pairs = [(one.gradients[name], other.gradients[name]) for name in one.gradients]
+    offs = [float((found - wanted).norm() / wanted.norm().clamp(min=1e-12)) for found, wanted in pairs]
+    offs.append(abs(one.value - other.value) / max(abs(other.value), 1e-12))
+    return max(off if off == off else 1e30 for off in offs)  # noqa: PLR0124 - NaN
+
+
+def found(name: str, device: str, *, autocast: bool = False) -> Found:
+    """A loss of `LOSSES` on made-up embeddings and maps; gradients of these and of what is trained along.
+
+    Args:
+        name: of the loss.
+        device: "cpu" or "cuda".
+        autocast: compute under bfloat16 autocast.
+    """
+    term = Term(loss=name, options=OPTIONS.get(name, {}), layers=LOSSES[name].layers)
+    experiment = Experiment(net=Net(width=4, dim=8), terms=(term,), teacher=TEACHER)
+    shapes = shapes_of(experiment, 1, CLASSES)
+    batch, objective = _made_up(experiment, shapes, device)
+    leaves = dict(batch.maps) | dict(objective.named_parameters())
+    with computing(1, "32-true"), torch.autocast(device, torch.bfloat16, enabled=autocast):
+        (value,) = objective(batch).values()
+        value.backward()
+    grads = {leaf: tensor.grad.cpu() for leaf, tensor in leaves.items() if tensor.grad is not None}
+    return Found(value.item(), grads)
+
+
+def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch, Objective]:
+    """Numbers from a fixed seed, drawn on the CPU whatever the device."""
+    generator = torch.Generator().manual_seed(0)
+
+    def drawn(*shape: int) -> Tensor:
+        return torch.randn(CLASSES * EACH, *shape, generator=generator).to(device)
+
+    own = {layer: drawn(*shape).requires_grad_() for layer, shape in shapes.student.items()}
+    theirs = {layer: drawn(*shape) for layer, shape in shapes.teacher.items()}
+    centres = torch.randn(CLASSES, TEACHER.net.dim, generator=generator).to(device)
+    objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
+    classifier = classifier_of(TEACHER, CLASSES)
+    assert classifier is not None
+    teacher = Teacher(_Given((theirs[EMBEDDING], theirs)), classifier.to(device), {"centres": centres})
+    labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
+    draws = torch.Generator().manual_seed(1)
+    return Batch(labels, labels, draws, own[EMBEDDING], own, teacher.outputs(labels)), objective
+
+
+class _Given(nn.Module):
+    """A teacher that shows the same whatever it looks at."""
+
+    def __init__(self, seen: Outputs) -> None:
+        super().__init__()
+        self._seen = seen
+
+    def forward(self, images: Tensor) -> Outputs:
+        del images
+        return self._seen
