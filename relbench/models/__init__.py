@@ -2,6 +2,7 @@
 
 from relbench.models.embedder import Embedder, build_embedder, build_features, embed, evaluating
 from relbench.models.features import FeatureExtractor, layers_of
+from relbench.models.folding import folded
 from relbench.models.heads import Classifier, build_classifier
 from relbench.models.outlines import outline, shapes_of_maps
 from relbench.models.trunks import TRUNKS, check_weights, weights_of
@@ -17,6 +18,7 @@ __all__ = [
     "check_weights",
     "embed",
     "evaluating",
+    "folded",
     "layers_of",
     "outline",
     "shapes_of_maps",
