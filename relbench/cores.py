@@ -19,26 +19,34 @@ def usable_cores() -> int:
 
 
 def _quotas() -> Iterator[float]:
-    """Quotas, in cores, of the control groups (version 1 or 2) of the process, and of the groups above them."""
-    for line in _read(MEMBERSHIP).splitlines():
+    return (quota for group in control_groups("cpu") if (quota := _quota(group)))
+
+
+def control_groups(controller: str) -> Iterator[Path]:
+    """Folders of the control groups (version 1 or 2) that limit this process, and of the groups above them.
+
+    Args:
+        controller: of what is limited, such as "cpu" or "memory".
+    """
+    for line in read_system_file(MEMBERSHIP).splitlines():
         number, _, controllers_and_path = line.partition(":")
         controllers, _, path = controllers_and_path.partition(":")
         if number == "0":
             roots = [MOUNTED, MOUNTED / "unified"]
-        elif "cpu" in controllers.split(","):
-            roots = [MOUNTED / controllers, MOUNTED / "cpu"]
+        elif controller in controllers.split(","):
+            roots = [MOUNTED / controllers, MOUNTED / controller]
         else:
             continue
         for root in roots:
             group = root / path.strip("/")  # missing where a container sees its own group as the root
-            yield from (
-                quota for each in (group, *group.parents) if each.is_relative_to(root) and (quota := _quota(each))
-            )
+            yield from (each for each in (group, *group.parents) if each.is_relative_to(root))
 
 
 def _quota(group: Path) -> float | None:
     """CPU time per wall-clock time; None without a limit."""
-    given = _read(group / "cpu.max") or f"{_read(group / 'cpu.cfs_quota_us')} {_read(group / 'cpu.cfs_period_us')}"
+    given = read_system_file(group / "cpu.max") or " ".join(
+        read_system_file(group / f"cpu.cfs_{what}_us") for what in ("quota", "period")
+    )
     try:
         quota, period = (float(number) for number in given.split())
     except ValueError:  # "max", or nothing at all
@@ -46,7 +54,7 @@ def _quota(group: Path) -> float | None:
     return quota / period if quota > 0 and period > 0 else None  # without a limit, version 1 says -1
 
 
-def _read(path: Path) -> str:
+def read_system_file(path: Path) -> str:
     """The text of a system file; empty where it is missing or unreadable."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")

@@ -29,7 +29,7 @@ from relbench.models import build_embedder, embed
 from relbench.resolve import resolve_device
 from relbench.results.records import Row, read_record
 from relbench.results.run_folder import RunFolder, load_trained
-from relbench.run import computing, run
+from relbench.run import computing, run, run_cohort
 from relbench.settings import changed
 from relbench.studies.record import read_study
 from relbench.tasks import Model
@@ -258,11 +258,11 @@ def test_runs_on_the_cpu_leave_the_gpu_alone(tmp_path, data_folder):
 
 def test_lack_of_memory_is_one_line_with_advice_and_ends_with_the_run(tmp_path, data_folder):
     experiment = planned(DEVICE)["teacher"]
-    job = Job(run, experiment, tmp_path / "runs", data_folder)
+    job = Job(run_cohort, (experiment,), tmp_path / "runs", data_folder)
     torch.cuda.empty_cache()
     torch.cuda.set_per_process_memory_fraction(1e-6)
     try:
-        end = attempt(job)
+        (end,) = attempt(job).values()
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0)
     assert isinstance(end, Failure)
@@ -270,7 +270,8 @@ def test_lack_of_memory_is_one_line_with_advice_and_ends_with_the_run(tmp_path, 
     assert "CUDA out of memory" in end.words
     assert ADVICE in end.words
     assert "\n" not in end.words
-    assert isinstance(attempt(job), Row)
+    (end,) = attempt(job).values()
+    assert isinstance(end, Row)
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ def test_from_images_to_the_report(uninterrupted):
 
 
 @pytest.mark.slow
-def test_one_process_gives_the_same_as_two(uninterrupted, tmp_path, data_folder):
-    assert finish(tmp_path, data_folder, "--jobs", "1") == uninterrupted[0]
+def test_one_process_gives_the_same_as_two_and_runs_alone_the_same_as_together(uninterrupted, tmp_path, data_folder):
+    assert finish(tmp_path, data_folder, "--jobs", "1", "--cohort", "1") == uninterrupted[0]
 
 
 @pytest.mark.slow

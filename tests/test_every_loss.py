@@ -39,7 +39,7 @@ WIDE = {"student.width": 3, "student.dim": 5}  # no shape of the student's is on
 class Log:
     """Nothing may fail."""
 
-    def started(self, fingerprint, folder):
+    def started(self, folders):
         pass
 
     def finished(self, fingerprint, row):

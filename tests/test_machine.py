@@ -6,11 +6,12 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from relbench import machine
+from relbench import cores, machine
 from relbench.cores import usable_cores
 
 CPU = torch.device("cpu")
@@ -119,3 +120,41 @@ def test_peak_memory_where_proc_can_not_be_used(tmp_path, monkeypatch, there):
     machine.forget_peak_memory(CPU)
     assert machine.peak_memory(CPU) >= measured // 2  # bytes too, but since the start
     assert machine.peak_memory(CPU) > 50 * MEBIBYTE
+
+
+GIB = 2**30
+
+
+@pytest.mark.parametrize(
+    ("files", "free"),
+    [
+        ({}, 16 * GIB),
+        ({"memory.max": "max", "memory.current": "5"}, 16 * GIB),
+        ({"memory.max": str(4 * GIB), "memory.current": str(3 * GIB), "memory.stat": f"anon 7\nfile {GIB}"}, 2 * GIB),
+        ({"memory.max": str(64 * GIB), "memory.current": str(GIB)}, 16 * GIB),  # the machine has less
+        ({"memory.max": "10", "memory.current": "20"}, 0),
+        (
+            {
+                "memory/memory.limit_in_bytes": str(4 * GIB),
+                "memory/memory.usage_in_bytes": str(GIB),
+                "memory/memory.stat": "cache 5\ntotal_cache 0",
+            },
+            3 * GIB,
+        ),
+        ({"memory/memory.limit_in_bytes": str(2**63 - 4096), "memory/memory.usage_in_bytes": "0"}, 16 * GIB),
+    ],
+)
+def test_memory_that_is_free_in_a_container(tmp_path, monkeypatch, files, free):
+    for name, content in files.items():
+        path = tmp_path / "mounted" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content + "\n")
+    (tmp_path / "membership").write_text("0::/\n4:memory:/\n")
+    monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "membership")
+    monkeypatch.setattr(cores, "MOUNTED", tmp_path / "mounted")
+    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: SimpleNamespace(available=16 * GIB))
+    assert machine.free_memory(CPU) == free
+
+
+def test_memory_that_is_free_here():
+    assert 2**26 < machine.free_memory(CPU) < 2**46

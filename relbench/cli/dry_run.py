@@ -1,5 +1,6 @@
 """Dry runs: the number of runs that a command would make, their states, time and disk; each of them, if asked for."""
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,22 @@ from relbench.cli.console import out
 from relbench.cli.options import RunOptions, measuring, tell
 from relbench.data import find_data_set
 from relbench.data.datasets.photos import check_photo_settings
-from relbench.experiment import Experiment
-from relbench.grid.estimate import LONGEST, Estimate, estimated, image_counts, is_there, measured_rates, total
+from relbench.experiment import Data, Experiment
+from relbench.grid.estimate import (
+    LONGEST,
+    Estimate,
+    ImageCounts,
+    estimated,
+    image_counts,
+    is_there,
+    measured_rates,
+    total,
+)
+from relbench.grid.longer import gone_on_with, shorter_runs
+from relbench.grid.order import Cohort, Limits
 from relbench.grid.plan import PendingRun
+from relbench.grid.rehearsal import rehearsed
+from relbench.grid.room import Room
 from relbench.grid.scheduler import jobs_for
 from relbench.plain_text import counted, duration_in_words
 from relbench.preflight import check_plan
@@ -23,6 +37,7 @@ from relbench.results.records import Row
 from relbench.results.reuse import to_be_linked
 from relbench.results.run_folder import RunFolder
 from relbench.studies.study import PlannedRun
+from relbench.training.cohorts import executes_users_code
 
 FINISHED = "finished"
 UNDECIDED = "waits for a learning rate to be chosen"
@@ -65,9 +80,13 @@ def show_plan(planned: Sequence[PlannedRun | PendingRun], folder: Path, options:
     states = _states(planned, folder / "runs", options.results)
     waiting = {run.name: run.experiment for run in planned if states[run.name].row is None}
     _check(list(waiting.values()), options.data)
-    estimates = _estimates(waiting, states, options)
+    images = {data: image_counts(data, options.data) for data in dict.fromkeys(run.data for run in waiting.values())}
+    shorter = shorter_runs({run.fingerprint: run for run in waiting.values()}, folder / "runs", options.results)
+    estimates = _estimates(waiting, states, shorter, images, options)
     out.print(_listed(planned, states, estimates) if options.list_runs else _summary(planned, states))
-    _print_total(list(waiting.values()), list(estimates.values()), options)
+    _print_total(waiting, estimates, images, options)
+    if shorter:
+        tell(gone_on_with(shorter.values()))
 
 
 def _check(waiting: Sequence[Experiment], folder: Path) -> None:
@@ -97,14 +116,18 @@ def _state(run: Experiment, runs: Path, elsewhere: Path | None) -> RunState:
 
 
 def _estimates(
-    waiting: Mapping[str, Experiment], states: Mapping[str, RunState], options: RunOptions
+    waiting: Mapping[str, Experiment],
+    states: Mapping[str, RunState],
+    shorter: Mapping[str, RunFolder],
+    images: Mapping[Data, ImageCounts],
+    options: RunOptions,
 ) -> dict[str, Estimate]:
     """By name. Runs whose settings are not known yet are taken for others that look alike."""
     runs = list(waiting.values())
-    images = {data: image_counts(data, options.data) for data in dict.fromkeys(run.data for run in runs)}
     rows = [state.row for state in states.values() if state.row]
     rates = measured_rates(runs, images, rows, measuring) if options.estimate else {}
     done = {run.fingerprint: states[name].steps for name, run in waiting.items()}
+    done |= {name: folder.experiment.training.steps for name, folder in shorter.items()}
     found = estimated(runs, images, rows, rates, done=done)
     return {name: found[run.fingerprint] for name, run in waiting.items()}
 
@@ -121,9 +144,7 @@ def _summary(planned: Sequence[PlannedRun | PendingRun], states: Mapping[str, Ru
 
 
 def _steps(runs: Sequence[PlannedRun | PendingRun]) -> str:
-    """500, or 500 to 8,000."""
-    steps = {run.experiment.training.steps for run in runs}
-    return " to ".join(f"{end:,}" for end in sorted({min(steps), max(steps)}))
+    return _from_to([run.experiment.training.steps for run in runs])
 
 
 def _kind(run: PlannedRun | PendingRun) -> str:
@@ -158,16 +179,57 @@ def _time(estimate: Estimate) -> str:
     return "?" if estimate.seconds is None else duration_in_words(estimate.seconds)
 
 
-def _print_total(waiting: Sequence[Experiment], estimates: Sequence[Estimate], options: RunOptions) -> None:
+def _print_total(
+    waiting: Mapping[str, Experiment],
+    estimates: Mapping[str, Estimate],
+    images: Mapping[Data, ImageCounts],
+    options: RunOptions,
+) -> None:
     if not waiting:
         tell("nothing is left to run")
         return
-    jobs = options.jobs or jobs_for(waiting)
-    whole = total(estimates, jobs)
-    tell(f"{counted(len(waiting), 'run')} to make, {jobs} at once; disk: {decimal(whole.disk)}")
-    tell(_time_of_all(whole, sum(estimate.seconds is None for estimate in estimates), waiting, options))
+    runs = list(waiting.values())
+    jobs = options.jobs or jobs_for(runs)
+    room = Room(images, jobs)
+    cohorts = rehearsed(waiting, Limits(jobs, options.cohort, room.fits), _steps_of).cohorts
+    whole = total([[estimates[name] for name in cohort] for cohort in cohorts], jobs)
+    tell(f"{counted(len(waiting), 'run')} to make, {_together(cohorts)}{jobs} at once; disk: {decimal(whole.disk)}")
+    tell(_memory_of_all(cohorts, room))
+    tell(_time_of_all(whole, sum(estimate.seconds is None for estimate in estimates.values()), runs, options))
     if not options.list_runs:
         tell("--runs lists each run, with what it builds on")
+
+
+def _steps_of(cohort: Cohort) -> float:
+    """Stands for the time of a cohort, which may not be known."""
+    return float(sum(run.training.steps for run in cohort.values()))
+
+
+def _together(cohorts: Sequence[Cohort]) -> str:
+    """How many runs are trained together; "" if none are."""
+    sizes = sorted({len(cohort) for cohort in cohorts})
+    if sizes == [1]:
+        return ""
+    return f"in {counted(len(cohorts), 'cohort')} of {_from_to(sizes)} that are trained together, "
+
+
+def _memory_of_all(cohorts: Sequence[Cohort], room: Room) -> str:
+    """The most that a cohort takes, beside what there is."""
+    known = [runs for cohort in cohorts if not any(map(executes_users_code, runs := list(cohort.values())))]
+    if not known:
+        return "memory: not known, as losses from your files are not executed to find out"
+    most = max(known, key=room.taken)
+    device, taken = most[0].training.device, room.taken(most)
+    share, where = room.share(device), "on the GPU" if device == "cuda" else "here"
+    each = f" for each of {room.slots}" if room.slots > 1 else ""
+    free = "" if math.isinf(share) else f", of {decimal(int(share))} that are free {where}"
+    short = "" if taken <= share else "; that may not be enough: fewer --jobs or a smaller batch_size need less"
+    return f"memory: about {decimal(taken)} at most{each}{free}{short}"
+
+
+def _from_to(numbers: Collection[int]) -> str:
+    """500, or 500 to 8,000."""
+    return " to ".join(f"{end:,}" for end in sorted({min(numbers), max(numbers)}))
 
 
 def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], options: RunOptions) -> str:

@@ -18,8 +18,11 @@ from relbench.cli.dry_run import show_plan
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.files import refuse_links
+from relbench.grid.estimate import image_counts
 from relbench.grid.executors import executor_for
+from relbench.grid.order import Limits
 from relbench.grid.plan import PendingRun
+from relbench.grid.room import Room
 from relbench.grid.scheduler import Schedule, jobs_for, locked, prepare, run_grid
 from relbench.lookup import lookup
 from relbench.plain_text import counted
@@ -146,14 +149,16 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     runs, experiments = job.folder / "runs", [run.experiment for run in planned]
     for other, count in link_finished(experiments, runs, job.options.results).items():
         out.print(f"{count} finished runs are taken over from {other}")
-    schedule = prepare(experiments, runs, job.options.data, preparing, tell)
+    schedule = prepare(experiments, runs, job.options.data, preparing, tell, job.options.results)
     finished, waiting = list(schedule.rows), list(schedule.waiting.values())
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(job.record, job.folder / FILE)
     if waiting:
         jobs = job.options.jobs or jobs_for(waiting)
+        images = {run.data: image_counts(run.data, job.options.data) for run in waiting}
+        limits = Limits(jobs, job.options.cohort, Room(images, jobs).fits)
         with Bars(planned, finished, jobs, out) as bars, executor_for(waiting, jobs) as executor:
-            run_grid(executor, schedule, runs, job.options.data, bars)
+            run_grid(executor, schedule, runs, job.options.data, bars, limits)
     return schedule
 
 

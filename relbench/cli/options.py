@@ -20,7 +20,7 @@ class RunOptions:
         device: "auto", "cpu" or "cuda".
         results: holds the folders of all studies.
         data: holds the data sets.
-        jobs: how many runs at once; None: as many as the cores allow.
+        jobs: how many runs or cohorts at once; None: as many as the cores allow.
         changes: settings that are not the study's, by key.
         dry_run: show what would be made, and make nothing.
         estimate: in a dry run, measure how long runs take.
@@ -29,6 +29,7 @@ class RunOptions:
         only: patterns of the paths of runs; none: all.
         builder: what the study is built with, such as protocol and scale, where it is not the usual.
         selection: by which rule the steps of a table's cells are chosen; None: the last.
+        cohort: how many runs at most are trained together; None: as many as share batches and teacher, and fit memory.
     """
 
     seeds: tuple[int, ...] | None
@@ -44,6 +45,7 @@ class RunOptions:
     only: tuple[str, ...] = ()
     builder: Mapping[str, str] = field(default_factory=dict)
     selection: str | None = None
+    cohort: int | None = None
 
 
 def tell(words: str) -> None:

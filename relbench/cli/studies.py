@@ -34,7 +34,25 @@ Results = Annotated[
 Data = Annotated[
     Path, typer.Option(callback=expanded, help="The folder that holds all data sets.", envvar="RELBENCH_DATA")
 ]
-Jobs = Annotated[int | None, typer.Option(help="Runs at once; default: as many as the cores allow.", min=1, max=256)]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        help="Runs at once, or groups of runs that are trained together; default: as many as the cores allow.",
+        min=1,
+        max=256,
+    ),
+]
+Cohort = Annotated[
+    int | None,
+    typer.Option(
+        "--cohort",
+        metavar="N",
+        help="The most runs to train together; runs that share batches and teacher are, which saves time. "
+        "1: each is trained alone, with the same results. Default: as many as share them and fit the memory.",
+        min=1,
+        max=10_000,
+    ),
+]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
@@ -83,6 +101,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     results: Results = Path("results"),
     data: Data = Path("datasets"),
     jobs: Jobs = None,
+    cohort: Cohort = None,
     settings: Changes = None,
     dataset: DataSets = None,
     only: Only = None,
@@ -111,6 +130,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         only=tuple(only or ()),
         builder={name: value for name, value in builder.items() if value is not None},
         selection=selection,
+        cohort=cohort,
     )
 
 

@@ -1,17 +1,18 @@
 """Executors of a grid's runs: this process, one after another, or several processes.
 
-An executor knows nothing of what runs build on: it takes those that may start, and returns how each ended. Whatever
-happens to a run is that run's failure: an exception of any kind, or the end of its process.
+An executor knows nothing of what runs build on: it takes those that may start, several together if they are trained
+together, and returns how each ended. Whatever happens to a run is that run's failure: an exception of any kind, or the
+end of its process.
 """
 
 import gc
 import multiprocessing
 import threading
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ import torch
 
 from relbench.experiment import Experiment
 from relbench.files import atomic_write
+from relbench.grid.longer import begin_with
 from relbench.losses.worker import work_here
 from relbench.memory import ADVICE, is_out_of_memory
 from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended
@@ -30,7 +32,8 @@ from relbench.trackers import FolderTracker, Tracker, clear
 from relbench.training import DivergedError
 from relbench.training.cohorts import executes_users_code
 
-Run = Callable[[Experiment, Path, Path, Tracker], Row]  # as `relbench.run.run`
+# As `relbench.run.run_cohort`: rows or errors, by fingerprint.
+Run = Callable[[Sequence[Experiment], Path, Path, Sequence[Tracker]], Mapping[str, Row | Exception]]
 
 EXPECTED = (DivergedError, ValueError, OSError)  # their words are enough; of any other error its kind is told, too
 LONGEST = 300  # characters of an error in a line; the file has all of it
@@ -38,17 +41,26 @@ LONGEST = 300  # characters of an error in a line; the file has all of it
 
 @dataclass(frozen=True)
 class Job:
-    """A run, and all that another process must know to make it."""
+    """Runs that are trained together, or a single run, and all that another process must know to make them.
+
+    Attributes:
+        run: makes them.
+        experiments: the runs.
+        runs: holds a folder for each.
+        data: holds the data sets.
+        shorter: finished runs that some of them go on from, by the fingerprint of the longer run.
+    """
 
     run: Run
-    experiment: Experiment
+    experiments: tuple[Experiment, ...]
     runs: Path
     data: Path
+    shorter: Mapping[str, RunFolder] = field(default_factory=dict)
 
     @property
-    def name(self) -> str:
-        """The run's fingerprint."""
-        return self.experiment.fingerprint
+    def folders(self) -> dict[str, RunFolder]:
+        """The runs' folders, by fingerprint."""
+        return {run.fingerprint: RunFolder(self.runs, run) for run in self.experiments}
 
 
 @dataclass(frozen=True)
@@ -58,26 +70,32 @@ class Failure:
     Attributes:
         words: one line, with advice.
         diverged: whether its training did; it would again.
+        crowded: whether the runs beside it may be the cause: memory ran out, or the process of several runs died.
     """
 
     words: str
     diverged: bool = False
+    crowded: bool = False
+
+
+Ends = Mapping[str, Row | Failure]
+"""How the runs of a job ended, by fingerprint."""
 
 
 class Executor(Protocol):
     """Makes runs.
 
     Attributes:
-        slots: how many runs to hand over at once: no more are under way.
+        slots: how many jobs to hand over at once: no more are under way.
     """
 
     @property
     def slots(self) -> int:
-        """The number of runs to hand over at once."""
+        """The number of jobs to hand over at once."""
         ...
 
-    def submit(self, job: Job) -> Future[Row | Failure]:
-        """Take on a run; the future says how it ended."""
+    def submit(self, job: Job) -> Future[Ends]:
+        """Take on a job; the future says how each of its runs ended."""
         ...
 
     def __enter__(self) -> Self:
@@ -90,7 +108,7 @@ class Executor(Protocol):
 
 
 def executor_for(experiments: Sequence[Experiment], jobs: int) -> Executor:
-    """This process, where it makes one run at a time and none of them executes a user's code; else processes.
+    """This process, where it makes one job at a time and no run executes a user's code; else processes.
 
     Args:
         experiments: that are to be made.
@@ -99,33 +117,69 @@ def executor_for(experiments: Sequence[Experiment], jobs: int) -> Executor:
     return Inline() if jobs == 1 and not any(map(executes_users_code, experiments)) else Processes(jobs)
 
 
-def attempt(job: Job) -> Row | Failure:
-    """Make a run; whatever it raises is its failure, and the traceback goes to its folder.
+def attempt(job: Job) -> Ends:
+    """Make the runs of a job; whatever a run raises is its failure, and the traceback goes to its folder.
 
-    Its progress stands in its folder for as long as it is under way.
+    The progress of each stands in its folder for as long as they are under way.
 
     Ctrl-C is no failure. A loss that ends the process by itself is.
     """
-    folder = RunFolder(job.runs, job.experiment)
-    error_file = folder.error
+    folders = job.folders
+    ends = {name: _noted(end, folders[name].error, len(folders)) for name, end in _tried(job, folders).items()}
+    if any(isinstance(end, Failure) for end in ends.values()):
+        _free_memory()  # not before: the errors hold on to all that was in use
+    return ends
+
+
+def _tried(job: Job, folders: Mapping[str, RunFolder]) -> dict[str, Row | BaseException]:
     try:
-        error_file.unlink(missing_ok=True)  # of an earlier attempt
-        return _tracked(job, folder.path)
+        for folder in folders.values():
+            folder.error.unlink(missing_ok=True)  # of an earlier attempt
+        return dict(_tracked(job, folders))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001 - a user's loss may raise anything, and extensions in Rust do
-        where = _noted(error_file)
-        failure = Failure(_explained(error) + where, isinstance(error, DivergedError))
-    _free_memory()  # outside the handler: the error holds on to all that was in use
-    return failure
+        return dict.fromkeys(folders, error)
 
 
-def _tracked(job: Job, folder: Path) -> Row:
-    tracker = FolderTracker(folder)
+def _tracked(job: Job, folders: Mapping[str, RunFolder]) -> Mapping[str, Row | Exception]:
+    trackers = dict[str, FolderTracker]()
     try:
-        return job.run(job.experiment, job.runs, job.data, tracker)
+        trackers |= {name: FolderTracker(folder.path) for name, folder in folders.items()}
+        refused = _gone_on_with(job.shorter, folders)
+        ready = {name: folder.experiment for name, folder in folders.items() if name not in refused}
+        told = [trackers[name] for name in ready]
+        return {**refused, **(job.run([*ready.values()], job.runs, job.data, told) if ready else {})}
     finally:
-        tracker.clear()
+        for tracker in trackers.values():
+            tracker.clear()
+
+
+def _gone_on_with(shorter: Mapping[str, RunFolder], folders: Mapping[str, RunFolder]) -> dict[str, Exception]:
+    """Let runs begin where shorter ones end; returns why some of them can't."""
+    refused: dict[str, Exception] = {}
+    for name, folder in shorter.items():
+        try:
+            if not folders[name].checkpoint.exists():  # of an earlier attempt
+                begin_with(folder, folders[name])
+        except (ValueError, OSError) as error:
+            refused[name] = error
+    return refused
+
+
+def _noted(end: Row | BaseException, error_file: Path, company: int) -> Row | Failure:
+    """The row; or what went wrong in one line, with a traceback in a file.
+
+    Args:
+        end: of the run.
+        error_file: gets the traceback.
+        company: how many runs were made together.
+    """
+    if not isinstance(end, BaseException):
+        return end
+    where = _written(end, error_file)
+    crowded = company > 1 and is_out_of_memory(end)
+    return Failure(_explained(end) + where, isinstance(end, DivergedError), crowded)
 
 
 def _explained(error: BaseException) -> str:
@@ -136,11 +190,12 @@ def _explained(error: BaseException) -> str:
     return f"out of memory ({told}); {ADVICE}" if is_out_of_memory(error) else told
 
 
-def _noted(path: Path) -> str:
-    """Write the traceback of the error that is being handled; returns words on where it is."""
+def _written(error: BaseException, path: Path) -> str:
+    """Write the traceback of an error; returns words on where it is."""
     try:
         with atomic_write(path) as temporary:
-            temporary.write_text(traceback.format_exc(), encoding="utf-8", errors="backslashreplace")
+            text = "".join(traceback.format_exception(error))
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError:  # a full disk, say: what went wrong is told without it
         return ""
     return f" (traceback: {path})"
@@ -153,13 +208,13 @@ def _free_memory() -> None:
 
 
 class Inline:
-    """Makes runs in this process: each when it is handed over."""
+    """Makes runs in this process: each job when it is handed over."""
 
     slots = 1
 
-    def submit(self, job: Job) -> Future[Row | Failure]:
-        """Make the run."""
-        future: Future[Row | Failure] = Future()
+    def submit(self, job: Job) -> Future[Ends]:
+        """Make the runs."""
+        future: Future[Ends] = Future()
         future.set_result(attempt(job))
         return future
 
@@ -172,12 +227,12 @@ class Inline:
 
 
 class Processes:
-    """Makes runs in processes of their own, each for one run at a time: one that is killed takes no other with it.
+    """Makes runs in processes of their own, each for one job at a time: one that is killed takes no other with it.
 
     A process that has executed a user's code makes no second run: what that code has done to torch ends with it.
 
     Args:
-        slots: how many runs at once; processes start when they are needed.
+        slots: how many jobs at once; processes start when they are needed.
     """
 
     def __init__(self, slots: int) -> None:
@@ -189,11 +244,11 @@ class Processes:
 
     @property
     def slots(self) -> int:
-        """The number of runs at once."""
+        """The number of jobs at once."""
         return self._slots
 
-    def submit(self, job: Job) -> Future[Row | Failure]:
-        """Hand the run to an idle process, or to a new process."""
+    def submit(self, job: Job) -> Future[Ends]:
+        """Hand the job to an idle process, or to a new process."""
         return self._threads.submit(self._make, job)
 
     def __enter__(self) -> Self:
@@ -210,17 +265,17 @@ class Processes:
         for process in self._idle:
             process.stop()
 
-    def _make(self, job: Job) -> Row | Failure:
+    def _make(self, job: Job) -> Ends:
         process = self._taken()
-        end = process.make(job)
+        ends = process.make(job)
         with self._lock:
             self._busy.remove(process)
-            keep = process.is_alive() and not executes_users_code(job.experiment)
+            keep = process.is_alive() and not any(map(executes_users_code, job.experiments))
             if keep:
                 self._idle.append(process)
         if not keep:
             process.stop()
-        return end
+        return ends
 
     def _taken(self) -> "_Process":
         with self._lock:
@@ -233,7 +288,7 @@ class Processes:
 
 
 class _Process:
-    """A process that makes the runs that it is sent, one after another."""
+    """A process that makes the runs that it is sent, one job after another."""
 
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
@@ -246,17 +301,23 @@ class _Process:
     def is_alive(self) -> bool:
         return self._process.is_alive()
 
-    def make(self, job: Job) -> Row | Failure:
-        """How the run ended, where the process itself ended in the middle of it included."""
+    def make(self, job: Job) -> Ends:
+        """How the runs ended, where the process itself ended in the middle of them included."""
         with suppress(OSError):  # it has just ended: that no answer can come tells so
             self._connection.send(job)
         try:
-            end: Row | Failure = self._connection.recv()
+            ends: Ends = self._connection.recv()
         except (EOFError, OSError):
             self._process.join()
-            clear(RunFolder(job.runs, job.experiment).path)
-            return Failure(how_ended(self._process.exitcode))
-        return end
+            return self._left(job)
+        return ends
+
+    def _left(self, job: Job) -> Ends:
+        """What a process has left that has ended: the rows that it had written; any run may be why it ended."""
+        failure = Failure(how_ended(self._process.exitcode), crowded=len(job.experiments) > 1)
+        for folder in job.folders.values():
+            clear(folder.path)
+        return {name: folder.read() or failure for name, folder in job.folders.items()}
 
     def terminate(self) -> None:
         self._process.terminate()

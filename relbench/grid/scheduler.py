@@ -1,9 +1,8 @@
-"""A study's runs in dependency order, several at once where cores allow.
+"""A study's runs in dependency order, several at once where cores allow, and several together where they share much.
 
 A run is found again by its fingerprint: what is finished is skipped, what was interrupted goes on from its checkpoint.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
@@ -15,19 +14,22 @@ from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
-from relbench.grid.executors import Executor, Failure, Job
+from relbench.grid.executors import Ends, Executor, Failure, Job
+from relbench.grid.longer import gone_on_with, shorter_runs
+from relbench.grid.order import Cohort, Limits, Order
 from relbench.locks import HeldError, lock
 from relbench.preflight import check_evaluated_images, check_runs
 from relbench.results.records import Row, refuse_other_dependencies
 from relbench.results.run_folder import RunFolder, unverified
-from relbench.run import run
+from relbench.run import run_cohort
+from relbench.trackers import read
 
 
 class Watcher(Protocol):
     """Is told what happens, so that it can be shown."""
 
-    def started(self, fingerprint: str, folder: Path) -> None:
-        """A run is handed over; what it does is told in its folder (`relbench.trackers.read`)."""
+    def started(self, folders: Mapping[str, Path]) -> None:
+        """Runs are handed over together; what each does is told in its folder (`relbench.trackers.read`)."""
         ...
 
     def finished(self, fingerprint: str, row: Row) -> None:
@@ -38,62 +40,82 @@ class Watcher(Protocol):
         """A run can't be finished; what depends on it won't start."""
         ...
 
+    def tried_again(self, fingerprints: Sequence[str], why: str) -> None:
+        """Runs that failed together are each tried again alone."""
+        ...
+
 
 @dataclass
 class Schedule:
-    """Which run may start: a student waits for its teacher, a second stage for the first."""
+    """What is planned, and what has come of it.
 
-    waiting: dict[str, Experiment]
+    Attributes:
+        waiting: the runs that were not finished when it was planned, by fingerprint.
+        rows: of finished runs.
+        failures: why others have no row.
+        diverged: those of them whose training did; it would again.
+        shorter: runs that others go on from instead of repeating them, by the fingerprint of the longer run.
+    """
+
+    waiting: Mapping[str, Experiment]
     rows: dict[str, Row] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
-    diverged: set[str] = field(default_factory=set)  # of those that failed: their training did; they would again
-    # fingerprints of what each waiting run builds on, by what it is to it: found once, as there may be thousands
-    needed: dict[str, Mapping[str, str]] = field(init=False)
+    diverged: set[str] = field(default_factory=set)
+    shorter: Mapping[str, RunFolder] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Find what each run builds on."""
-        self.needed = {
-            name: {what: needed.fingerprint for what, needed in experiment.dependencies.items()}
-            for name, experiment in self.waiting.items()
+        """Find what each run builds on: once, as there may be thousands."""
+        self._grounds = {
+            name: {needed.fingerprint: what for what, needed in run.dependencies.items()}
+            for name, run in self.waiting.items()
         }
+        lacking = {name: grounds.keys() - self.rows.keys() for name, grounds in self._grounds.items()}
+        begun_by = {name: folder.experiment.fingerprint for name, folder in self.shorter.items()}
+        lacking |= {name: {*lacking[name], first} for name, first in begun_by.items() if first in self.waiting}
+        self.order = Order(self.waiting, lacking)
 
     @classmethod
-    def of(cls, experiments: Sequence[Experiment], runs: Path) -> "Schedule":
+    def of(cls, experiments: Sequence[Experiment], runs: Path, results: Path | None = None) -> "Schedule":
         """All that is not finished waits; equal experiments are one run.
+
+        Args:
+            experiments: with all that they build on among them.
+            runs: holds a folder for each run.
+            results: holds the folders of all studies, for longer runs to go on from; None: none does.
 
         Raises:
             ValueError: a finished run's row is damaged, or runs were built on other weights than those that are there.
         """
-        found = {experiment.fingerprint: RunFolder(runs, experiment).read() for experiment in experiments}
+        unique = {experiment.fingerprint: experiment for experiment in experiments}
+        found = {name: RunFolder(runs, experiment).read() for name, experiment in unique.items()}
         rows = {name: row for name, row in found.items() if row}
         refuse_other_dependencies(rows)
-        waiting = {
-            experiment.fingerprint: experiment for experiment in experiments if experiment.fingerprint not in rows
-        }
-        return cls(waiting, rows)
+        waiting = {name: experiment for name, experiment in unique.items() if name not in rows}
+        return cls(waiting, rows, shorter=shorter_runs(waiting, runs, results) if results else {})
 
-    def take_ready(self) -> list[Experiment]:
-        """Runs that have what they build on; they no longer wait."""
-        ready = [name for name in self.waiting if self.rows.keys() >= set(self.needed[name].values())]
-        return [self.waiting.pop(name) for name in ready]
+    def finish(self, fingerprint: str, row: Row) -> None:
+        """Note a finished run; those that waited for it may begin."""
+        self.rows[fingerprint] = row
+        self.order.finish(fingerprint)
 
     def fail(self, fingerprint: str, why: str) -> list[str]:
-        """Note a failed run; returns the runs that can now never start, as they build on it."""
-        self.waiting.pop(fingerprint, None)
+        """Note a failed run; returns it and the runs that can now never begin, as they build on it."""
         self.failures[fingerprint] = why
-        lost = {
-            name: f"its {what} failed"
-            for name in self.waiting
-            for what, needed in self.needed[name].items()
-            if needed == fingerprint
-        }
-        for name in lost:
-            del self.waiting[name]  # a second stage is lost once, though its teacher and its first stage both are
-        return [*lost, *(name for follower, reason in lost.items() for name in self.fail(follower, reason))]
+        lost = [name for name in self.order.followers(fingerprint) if fingerprint in self._grounds[name]]
+        for follower in lost:
+            self.order.drop(follower)  # a second stage is lost once, though its teacher and its first stage both are
+        self.order.finish(fingerprint)  # a longer run begins at its first step
+        reasons = {follower: f"its {self._grounds[follower][fingerprint]} failed" for follower in lost}
+        return [fingerprint, *(name for follower, reason in reasons.items() for name in self.fail(follower, reason))]
 
 
 def prepare(
-    experiments: Sequence[Experiment], runs: Path, data: Path, progress: Progress, hear: Callable[[str], None]
+    experiments: Sequence[Experiment],
+    runs: Path,
+    data: Path,
+    progress: Progress,
+    hear: Callable[[str], None],
+    results: Path | None = None,
 ) -> Schedule:
     """Find what is finished, make the data ready, and refuse what could not be run: all before any work.
 
@@ -102,13 +124,16 @@ def prepare(
         runs: holds a folder for each run.
         data: holds the data sets.
         progress: wraps what is made ready, for a progress bar.
-        hear: is told what would make the runs faster, and what can't be verified.
+        hear: is told what would make the runs faster, what can't be verified, and which runs go on from shorter ones.
+        results: holds the folders of all studies, for longer runs to go on from; None: none does.
 
     Raises:
         ValueError: a row or checkpoint is damaged, a data set is too small for its run, or pretrained weights can't be
             had.
     """
-    schedule = Schedule.of(experiments, runs)
+    schedule = Schedule.of(experiments, runs, results)
+    if schedule.shorter:
+        hear(gone_on_with(schedule.shorter.values()))
     if doubt := unverified(schedule.waiting.values(), runs):
         hear(doubt)
     for settings in dict.fromkeys(experiment.data for experiment in schedule.waiting.values()):
@@ -128,8 +153,10 @@ def prepare(
     return schedule
 
 
-def run_grid(executor: Executor, schedule: Schedule, runs: Path, data: Path, watcher: Watcher) -> None:
-    """Hand each run that waits to an executor as soon as it has what it builds on, until nothing waits.
+def run_grid(
+    executor: Executor, schedule: Schedule, runs: Path, data: Path, watcher: Watcher, limits: Limits | None = None
+) -> None:
+    """Hand runs to an executor as soon as they have what they build on, until none is left.
 
     Args:
         executor: makes the runs.
@@ -137,30 +164,58 @@ def run_grid(executor: Executor, schedule: Schedule, runs: Path, data: Path, wat
         runs: holds a folder for each run.
         data: holds the data sets.
         watcher: is told of starts and ends.
+        limits: of what is trained together; None: as many as can be.
     """
-    ready: deque[Experiment] = deque()
-    under_way: dict[Future[Row | Failure], str] = {}
-    while schedule.waiting or ready or under_way:
-        ready += schedule.take_ready()
-        while ready and len(under_way) < executor.slots:
-            job = Job(run, ready.popleft(), runs, data)
-            watcher.started(job.name, RunFolder(runs, job.experiment).path)
-            under_way[executor.submit(job)] = job.name
+    under_way: dict[Future[Ends], Job] = {}
+    limits = limits or Limits(executor.slots)
+    while schedule.order or under_way:
+        while len(under_way) < executor.slots:
+            cohort = schedule.order.take(limits, [*map(_left, under_way.values())])
+            if not cohort:
+                break
+            job = Job(run_cohort, tuple(cohort.values()), runs, data, _begun_by(schedule, cohort))
+            watcher.started({name: folder.path for name, folder in job.folders.items()})
+            under_way[executor.submit(job)] = job
         if not under_way:
-            raise ValueError(f"what {', '.join(schedule.waiting)} build on is neither finished nor planned")
+            raise ValueError(f"what {', '.join(schedule.order.waiting)} build on is neither finished nor planned")
         ended = wait(under_way, return_when=FIRST_COMPLETED).done
         for future in [future for future in under_way if future in ended]:
             _settle(schedule, under_way.pop(future), future.result(), watcher)
 
 
-def _settle(schedule: Schedule, fingerprint: str, end: Row | Failure, watcher: Watcher) -> None:
-    if not isinstance(end, Failure):
-        schedule.rows[fingerprint] = end
-        watcher.finished(fingerprint, end)
-        return
+def _begun_by(schedule: Schedule, cohort: Cohort) -> dict[str, RunFolder]:
+    """Those of the shorter runs that are finished: others failed."""
+    named = {name: schedule.shorter[name] for name in cohort if name in schedule.shorter}
+    return {name: folder for name, folder in named.items() if folder.row.exists()}
+
+
+def _left(job: Job) -> float:
+    """The work that is left of a job, in runs."""
+    told = {name: read(folder.path) for name, folder in job.folders.items()}
+    runs = {run.fingerprint: run.training.steps for run in job.experiments}
+    return sum(1 - (status.done / runs[name] if status else 0) for name, status in told.items())
+
+
+def _settle(schedule: Schedule, job: Job, ends: Ends, watcher: Watcher) -> None:
+    """Note how the runs of a job ended; those that may have failed for want of room are each tried again alone."""
+    again: dict[str, Failure] = {}
+    for name, end in ends.items():
+        if not isinstance(end, Failure):
+            schedule.finish(name, end)
+            watcher.finished(name, end)
+        elif end.crowded:
+            again[name] = end
+        else:
+            _fail(schedule, name, end, watcher)
+    if again:
+        schedule.order.again_apart({run.fingerprint: run for run in job.experiments if run.fingerprint in again})
+        watcher.tried_again(list(again), next(iter(again.values())).words)
+
+
+def _fail(schedule: Schedule, fingerprint: str, end: Failure, watcher: Watcher) -> None:
     if end.diverged:
         schedule.diverged.add(fingerprint)
-    for failed in (fingerprint, *schedule.fail(fingerprint, end.words)):
+    for failed in schedule.fail(fingerprint, end.words):
         watcher.failed(failed, schedule.failures[failed])
 
 

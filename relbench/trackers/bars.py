@@ -6,7 +6,7 @@ They read from the runs' folders, whichever process makes a run.
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,24 +27,39 @@ FORECAST_EVERY = 0.25  # seconds: the remaining time is found by looking at all 
 
 @dataclass
 class Pace:
-    """The progress of a run, and how long it took."""
+    """The progress of a run, and how long it took.
+
+    Attributes:
+        label: what it is called; others with the same are as fast.
+        steps: of the whole run.
+        done: of them.
+        company: how many runs it shares its time with, itself among them.
+        resumed_at: steps of an earlier process: they tell nothing about this one's speed.
+        heard: the time of its last news; None before the first.
+        seconds: its share of the time from its first news to its last.
+    """
 
     label: str
     steps: int
     done: int = 0
-    resumed_at: int = 0  # steps of an earlier process: they tell nothing about this one's speed
-    started: float | None = None
-    seconds: float = 0.0  # since it started, until its last news
+    company: int = 1
+    resumed_at: int = 0
+    heard: float | None = None
+    seconds: float = 0.0
+
+    def begin(self, company: int) -> None:
+        """It is handed over, together with others or alone; perhaps once more."""
+        self.company, self.heard, self.seconds = company, None, 0.0
 
     def advance(self, done: int, now: float) -> None:
         """Note the number of steps done."""
-        if self.started is None:
-            self.started, self.resumed_at = now, done
-        self.done, self.seconds = done, now - self.started
+        if self.heard is None:
+            self.heard, self.resumed_at = now, done
+        self.done, self.heard, self.seconds = done, now, self.seconds + (now - self.heard) / self.company
 
     @property
     def seconds_per_step(self) -> float | None:
-        """Measured, or None while nothing is."""
+        """Measured, or None while nothing is: in a cohort its share, so that those of all runs add up."""
         measured = self.done - self.resumed_at
         return self.seconds / measured if measured else None
 
@@ -53,7 +68,7 @@ def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
     """The seconds that the grid will go on, from the speeds seen so far.
 
     A run that has not begun goes at the speed of those with its label, or else of all; None while none is known.
-    Several runs share the cores, but a single run is never split.
+    Several runs share the cores, but a single run is never split, nor are runs that are trained together.
     """
     speeds: dict[str, list[float]] = {}
     for pace in paces:
@@ -64,7 +79,7 @@ def remaining_seconds(paces: Sequence[Pace], jobs: int) -> float | None:
     by_label = {label: mean(same) for label, same in speeds.items()}
     overall = mean(speed for same in speeds.values() for speed in same)
     left = [(pace.steps - pace.done) * (pace.seconds_per_step or by_label.get(pace.label, overall)) for pace in paces]
-    return max(sum(left) / jobs, *left)
+    return max(sum(left) / jobs, *(seconds * pace.company for seconds, pace in zip(left, paces, strict=True)))
 
 
 class Bars:
@@ -73,7 +88,7 @@ class Bars:
     Args:
         cells: the runs, finished ones included.
         finished: fingerprints of runs that need no work.
-        jobs: how many run at once.
+        jobs: how many are under way at once, where those that are trained together count once.
         console: where to show it.
     """
 
@@ -114,9 +129,12 @@ class Bars:
         self._looking.join()
         self._progress.stop()
 
-    def started(self, fingerprint: str, folder: Path) -> None:
-        """Look into the folder of a run from now on."""
-        self._under_way[fingerprint] = folder, time.time()
+    def started(self, folders: Mapping[str, Path]) -> None:
+        """Look into the folders of these runs from now on; they are trained together."""
+        now = time.time()
+        for fingerprint in folders:
+            self._paces[fingerprint].begin(len(folders))
+        self._under_way |= {fingerprint: (folder, now) for fingerprint, folder in folders.items()}
 
     def _look_on(self) -> None:
         while not self._closed.wait(LOOK_EVERY):
@@ -166,6 +184,13 @@ class Bars:
     def failed(self, fingerprint: str, error: str) -> None:
         """A run can't be finished."""
         self._end(fingerprint, Text.assemble(("failed", "bold red"), f": {error}"), done=self._paces[fingerprint].done)
+
+    def tried_again(self, fingerprints: Sequence[str], why: str) -> None:
+        """Runs that failed together are each tried again alone."""
+        for fingerprint in fingerprints:
+            self._under_way.pop(fingerprint, None)
+        names = ", ".join(self._names[fingerprint] for fingerprint in fingerprints)
+        self._progress.console.print(Text(f"each tried again alone: {names}: {why}"))
 
     def _end(self, fingerprint: str, how: Text, done: int) -> None:
         """The steps that were done; no more will be."""

@@ -13,10 +13,8 @@ from relbench.seeding import step_generator, step_seed
 from relbench.trackers import Tracker
 from relbench.training.fabric import fabric_on
 from relbench.training.objective import DivergedError
-from relbench.training.schedule import milestones
+from relbench.training.schedule import is_logged, milestones
 from relbench.training.setup import Shown, TrainingSetup
-
-LOG_ENTRIES = 100  # about the number of points of a curve over the whole training
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class Learner:
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._step += 1
         validates = self._is_due(self.training.validate_every)
-        if validates or self._is_due(max(1, self.training.steps // LOG_ENTRIES)):
+        if validates or is_logged(self._step):
             self._log_means()
         if validates:
             self._validate()

@@ -79,11 +79,17 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
     code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", *options)
     assert code == 0
     assert re.search(r"students +12 +1,000 +0 +0", text)
-    assert re.search(r"18 runs to make, 1 at once; disk: .* MB\ntime: not known yet; --estimate measures it", text)
+    assert re.search(
+        r"18 runs to make, in \d+ cohorts of 1 to \d that are trained together, 1 at once; disk: .* MB\n", text
+    )
+    assert re.search(r"\nmemory: about .* [MG]B.*\ntime: not known yet; --estimate measures it", text)
     assert text.count("\n") < 10
     code, text, _ = relbench_command("reproduce", "quickstart", "--runs", *options)
     assert code == 0
     assert text.count("to do") == 18
+    code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", "--cohort", "1", *options)
+    assert code == 0
+    assert re.search(r"18 runs to make, 1 at once; disk: .* MB\nmemory: about ", text)
     assert not (tmp_path / "results").exists()
 
 
@@ -422,6 +428,15 @@ def test_an_absurd_number_of_jobs_is_refused(relbench_command):
     code, _, error = relbench_command("reproduce", "quickstart", "--jobs", "3000000000")
     assert code == 2
     assert "less than or equal to 256" in error
+
+
+@pytest.mark.parametrize(("given", "why"), [("0", "greater than or equal to 1"), ("all", "valid integer")])
+@pytest.mark.parametrize("command", [["reproduce", "quickstart"], ["compare", "pkt"]])
+def test_a_cohort_of_no_runs_is_refused(relbench_command, command, given, why):
+    code, _, error = relbench_command(*command, "--cohort", given)
+    assert code == 2
+    assert "--cohort" in error
+    assert why in error
 
 
 @pytest.fixture

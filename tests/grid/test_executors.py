@@ -20,8 +20,18 @@ def experiment(seed):
     return Experiment(terms=(Term(loss="triplet"),), seed=seed)
 
 
-def job(tmp_path, run, seed=0):
-    return Job(run, experiment(seed), tmp_path / "runs", tmp_path / "data")
+def job(tmp_path, run, *seeds):
+    return Job(run, tuple(experiment(seed) for seed in seeds or (0,)), tmp_path / "runs", tmp_path / "data")
+
+
+def end_of(ends):
+    """That of the only run."""
+    (end,) = ends.values()
+    return end
+
+
+def rows_of(experiments, *_):
+    return {one.fingerprint: "a row" for one in experiments}
 
 
 class UnsendableError(Exception):
@@ -49,7 +59,7 @@ OUT_OF_MEMORY = [
 
 @pytest.mark.parametrize("error", OUT_OF_MEMORY, ids=lambda error: type(error).__name__)
 def test_out_of_memory_comes_with_advice(tmp_path, error):
-    end = attempt(job(tmp_path, raising(error)))
+    end = end_of(attempt(job(tmp_path, raising(error))))
     assert end.words.startswith("out of memory (")
     assert ADVICE in end.words
     assert not end.diverged
@@ -63,7 +73,7 @@ def test_out_of_memory_behind_another_error(tmp_path):
             raise ValueError("training with mine failed") from error
 
     words = f"out of memory (training with mine failed); {ADVICE}"
-    assert attempt(job(tmp_path, run)).words.startswith(words)
+    assert end_of(attempt(job(tmp_path, run))).words.startswith(words)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), ValueError("out of memory"), OSError(28, "full")])
@@ -88,8 +98,9 @@ def test_other_errors_are_no_want_of_memory(error):
 )
 def test_any_error_is_one_line_and_its_traceback_is_in_the_folder(tmp_path, error, words):
     one = job(tmp_path, raising(error))
-    path = tmp_path / "runs" / one.name / "error.txt"
-    assert attempt(one) == Failure(f"{words} (traceback: {path})")
+    (folder,) = one.folders.values()
+    path = folder.path / "error.txt"
+    assert end_of(attempt(one)) == Failure(f"{words} (traceback: {path})")
     assert "in run\n    raise error\n" in path.read_text()
 
 
@@ -99,15 +110,15 @@ def test_ctrl_c_is_no_failure(tmp_path):
 
 
 def test_a_run_that_succeeds_leaves_no_traceback_of_an_earlier_attempt(tmp_path):
-    assert attempt(job(tmp_path, raising(DivergedError("step 3")))).diverged
+    assert end_of(attempt(job(tmp_path, raising(DivergedError("step 3"))))).diverged
     assert [path.name for path in tmp_path.glob("runs/*/*")] == ["error.txt"]
-    assert attempt(job(tmp_path, lambda *_: "a row")) == "a row"
+    assert end_of(attempt(job(tmp_path, rows_of))) == "a row"
     assert not list(tmp_path.glob("runs/*/*"))
 
 
 def test_a_traceback_that_can_not_be_written_hides_nothing(tmp_path):
     (tmp_path / "runs").write_text("a file where a folder should be")
-    assert attempt(job(tmp_path, raising(ZeroDivisionError("a / b")))).words.startswith("[Errno 20]")
+    assert end_of(attempt(job(tmp_path, raising(ZeroDivisionError("a / b"))))).words.startswith("[Errno 20]")
 
 
 def test_what_a_failed_run_has_used_is_free_afterwards(tmp_path):
@@ -135,21 +146,21 @@ def test_a_run_in_this_process_ends_before_the_next_begins(tmp_path):
     order = []
 
     class Log:
-        def started(self, fingerprint, folder):
+        def started(self, folders):
             order.append("start")
 
         def finished(self, fingerprint, row):
             order.append("end")
 
-    def run(*_):
+    def run(experiments, *_):
         order.append("begin")
-        return "a row"
+        return rows_of(experiments)
 
     assert Inline().slots == 1
-    assert Inline().submit(job(tmp_path, lambda *_: "a row")).result() == "a row"
+    assert end_of(Inline().submit(job(tmp_path, rows_of)).result()) == "a row"
     schedule = Schedule.of([experiment(0), experiment(1)], tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("relbench.grid.scheduler.run", run)
+        patch.setattr("relbench.grid.scheduler.run_cohort", run)
         run_grid(Inline(), schedule, tmp_path, tmp_path, Log())
     assert order == ["start", "begin", "end"] * 2
 
@@ -167,19 +178,21 @@ def test_runs_with_a_users_code_are_made_in_processes():
             assert executor.slots == 1
 
 
-def tell_process(one, runs, data, tracker):
-    return str(os.getpid())
+def tell_process(experiments, runs, data, trackers):
+    return {one.fingerprint: str(os.getpid()) for one in experiments}
 
 
 def test_a_process_that_has_executed_a_users_code_makes_no_second_run(tmp_path):
-    jobs = [Job(tell_process, one, tmp_path, tmp_path) for one in (experiment(0), experiment(1), OWN, experiment(2))]
+    runs = (experiment(0), experiment(1), OWN, experiment(2))
     with Processes(1) as executor:
-        first, second, own, after = [executor.submit(one).result() for one in jobs]
+        jobs = [Job(tell_process, (one,), tmp_path, tmp_path) for one in runs]
+        first, second, own, after = [end_of(executor.submit(one).result()) for one in jobs]
     assert first == second == own != after
 
 
-def wait_long(one, runs, data, tracker):
-    tracker.step(3)
+def wait_long(experiments, runs, data, trackers):
+    for tracker in trackers:
+        tracker.step(3)
     time.sleep(600)
 
 
@@ -187,11 +200,12 @@ def test_runs_that_are_given_up_end_at_once(tmp_path):
     """They go on from their last checkpoints, and nobody is told that they are still under way."""
     begun, futures = time.monotonic(), []
     waiting = [job(tmp_path, wait_long, seed) for seed in range(3)]
+    folders = [folder.path for one in waiting for folder in one.folders.values()]
 
     def interrupt():
         with Processes(2) as executor:
             futures.extend(executor.submit(one) for one in waiting)
-            while sum(bool(read(one.runs / one.name)) for one in waiting) < 2 and time.monotonic() - begun < 100:
+            while sum(bool(read(folder)) for folder in folders) < 2 and time.monotonic() - begun < 100:
                 time.sleep(0.05)
             raise KeyboardInterrupt
 
@@ -199,11 +213,12 @@ def test_runs_that_are_given_up_end_at_once(tmp_path):
         interrupt()
     assert time.monotonic() - begun < 120
     assert all(future.done() for future in futures)
-    assert not any(read(one.runs / one.name) for one in waiting)
+    assert not any(map(read, folders))
 
 
-def misbehave(one, runs, data, tracker):
+def misbehave(experiments, runs, data, trackers):
     """By seed: out of memory, killed for want of memory, an error that can't be sent; else a row."""
+    ((one, tracker),) = zip(experiments, trackers, strict=True)
     tracker.step(1)
     if one.seed == 0:
         raise torch.OutOfMemoryError("CUDA out of memory")
@@ -212,7 +227,7 @@ def misbehave(one, runs, data, tracker):
     if one.seed == 2:
         raise UnsendableError("this", "that")
     threading.Thread(target=time.sleep, args=(60,)).start()  # outlives the run
-    return one.fingerprint
+    return {one.fingerprint: one.fingerprint}
 
 
 def test_in_other_processes_a_failure_of_any_kind_is_of_one_run(tmp_path):
@@ -220,7 +235,7 @@ def test_in_other_processes_a_failure_of_any_kind_is_of_one_run(tmp_path):
     with Processes(2) as executor:
         for seeds in ((0, 1), (2,), (3,)):
             futures = {seed: executor.submit(job(tmp_path, misbehave, seed)) for seed in seeds}
-            ends |= {seed: future.result() for seed, future in futures.items()}
+            ends |= {seed: end_of(future.result()) for seed, future in futures.items()}
         finished = time.monotonic()
     assert time.monotonic() - finished < 30  # threads that a run leaves behind are not waited for
     assert ends[0].words.startswith("out of memory (OutOfMemoryError: CUDA out of memory)")

@@ -1,19 +1,26 @@
 """Dependency order, failures, locks; with runs that take no time, in this process and in others."""
 
 import multiprocessing
+import os
 import platform
 import re
+import signal
 import subprocess
+from collections import Counter
 
 import pytest
 from analysis.test_summarise import make_row
 
 import relbench.grid.scheduler
-from relbench.experiment import Experiment, Term, Training
-from relbench.grid.executors import executor_for
+from relbench.experiment import Experiment, Net, Term, Training
+from relbench.grid.executors import Job, Processes, executor_for
+from relbench.grid.order import Limits
 from relbench.grid.scheduler import Schedule, jobs_for, locked, run_grid
+from relbench.memory import ADVICE
 from relbench.results.records import write_record
+from relbench.results.run_folder import RunFolder
 from relbench.settings import changed
+from relbench.trackers import FolderTracker
 from relbench.training import DivergedError
 
 TEACHER = Experiment(terms=(Term(loss="triplet"),))
@@ -26,11 +33,11 @@ ALONE = changed(TEACHER, {"seed": 1})
 
 class Log:
     def __init__(self):
-        self.begun, self.ended, self.failures = [], [], {}
+        self.begun, self.ended, self.failures, self.again = [], [], {}, []
 
-    def started(self, fingerprint, folder):
-        assert folder.name == fingerprint
-        self.begun.append(fingerprint)
+    def started(self, folders):
+        assert all(folder.name == fingerprint for fingerprint, folder in folders.items())
+        self.begun.append(list(folders))
 
     def finished(self, fingerprint, row):
         self.ended.append(fingerprint)
@@ -38,26 +45,35 @@ class Log:
     def failed(self, fingerprint, error):
         self.failures[fingerprint] = error
 
+    def tried_again(self, fingerprints, why):
+        self.again.append((list(fingerprints), why))
+
 
 @pytest.fixture
 def fake_run(monkeypatch):
     """Replace the work by what the test wants to happen."""
 
     def replace(happens):
-        def fake(experiment, runs, data, tracker):
+        def ended(experiment, tracker):
             tracker.step(1)
-            return happens(experiment)
+            try:
+                return happens(experiment)
+            except (RuntimeError, ValueError, OSError, MemoryError) as error:
+                return error
 
-        monkeypatch.setattr(relbench.grid.scheduler, "run", fake)
+        def fake(experiments, runs, data, trackers):
+            return {one.fingerprint: ended(one, told) for one, told in zip(experiments, trackers, strict=True)}
+
+        monkeypatch.setattr(relbench.grid.scheduler, "run_cohort", fake)
 
     return replace
 
 
-def made(experiments, folder, jobs, log):
+def made(experiments, folder, jobs, log, limits=None):
     """The schedule of a whole grid."""
     schedule = Schedule.of(experiments, folder)
     with executor_for(experiments, jobs) as executor:
-        run_grid(executor, schedule, folder, folder / "data", log)
+        run_grid(executor, schedule, folder, folder / "data", log, limits)
     return schedule
 
 
@@ -72,18 +88,7 @@ def test_a_teacher_comes_before_its_students(tmp_path, fake_run):
     order = [one.fingerprint for one in (TEACHER, STUDENT, GRANDCHILD)]
     assert [name for name in log.ended if name in order] == order
     assert set(schedule.rows) == {*order, ALONE.fingerprint}
-    assert log.begun == [one.fingerprint for one in (ALONE, TEACHER, STUDENT, GRANDCHILD)]
-
-
-def test_a_second_stage_waits_for_the_teacher_and_the_first_stage(tmp_path):
-    schedule = Schedule.of([SECOND, FIRST, TEACHER, ALONE], tmp_path)
-    assert schedule.take_ready() == [TEACHER, ALONE]
-    assert schedule.take_ready() == []
-    schedule.rows[TEACHER.fingerprint] = "a row"
-    assert schedule.take_ready() == [FIRST]
-    schedule.rows[FIRST.fingerprint] = "a row"
-    assert schedule.take_ready() == [SECOND]
-    assert not schedule.waiting
+    assert log.begun == [[one.fingerprint] for one in (ALONE, TEACHER, STUDENT, GRANDCHILD)]
 
 
 def test_a_second_stage_comes_last(tmp_path, fake_run):
@@ -271,3 +276,103 @@ def test_trainings_that_diverged_are_told_from_other_failures(tmp_path, fake_run
     schedule = made([TEACHER, STUDENT], tmp_path, 1, Log())
     assert schedule.failures.keys() == {TEACHER.fingerprint, STUDENT.fingerprint}
     assert schedule.diverged == ({TEACHER.fingerprint} if diverged else set())
+
+
+COMPANY = [changed(TEACHER, {"net": Net(dim=dim)}) for dim in (2, 3, 4, 5)]
+NAMES = [one.fingerprint for one in COMPANY]
+
+
+def test_runs_that_share_batches_are_handed_over_together(tmp_path, fake_run):
+    fake_run(lambda experiment: experiment.fingerprint)
+    log = Log()
+    schedule = made([*COMPANY, ALONE], tmp_path, 1, log)
+    assert log.begun == [NAMES, [ALONE.fingerprint]]
+    assert schedule.rows.keys() == {*NAMES, ALONE.fingerprint}
+
+
+def test_no_more_together_than_asked_for(tmp_path, fake_run):
+    fake_run(lambda experiment: experiment.fingerprint)
+    log = Log()
+    made(COMPANY, tmp_path, 1, log, Limits(1, most=1))
+    assert log.begun == [[name] for name in NAMES]
+
+
+def test_a_run_that_fails_leaves_the_others_their_rows(tmp_path, fake_run):
+    def happens(experiment):
+        if experiment == COMPANY[1]:
+            raise DivergedError("step 3: bad")
+        return experiment.fingerprint
+
+    fake_run(happens)
+    log = Log()
+    schedule = made([*COMPANY, changed(STUDENT, {"teacher": COMPANY[1]})], tmp_path, 1, log)
+    assert log.begun == [NAMES]
+    assert list(schedule.rows) == [NAMES[0], *NAMES[2:]]
+    assert schedule.failures[NAMES[1]] == told("step 3: bad", tmp_path, COMPANY[1])
+    assert list(schedule.failures.values())[1:] == ["its teacher failed"]
+    assert schedule.diverged == {NAMES[1]}
+
+
+def test_runs_without_room_side_by_side_are_tried_again_apart(tmp_path, fake_run):
+    """The last has no room alone either, and only that is a failure."""
+    tries = Counter()
+
+    def happens(experiment):
+        tries[experiment.net.dim] += 1
+        if experiment.net.dim == 5 or (experiment.net.dim == 3 and tries[3] == 1):
+            raise MemoryError(f"try {tries[experiment.net.dim]}")
+        return experiment.fingerprint
+
+    fake_run(happens)
+    log = Log()
+    schedule = made(COMPANY, tmp_path, 1, log)
+    assert log.begun == [NAMES, [NAMES[1]], [NAMES[3]]]
+    ((again, why),) = log.again
+    assert again == [NAMES[1], NAMES[3]]
+    assert why.startswith("out of memory (MemoryError: try 1); ")
+    assert list(schedule.rows) == [NAMES[0], NAMES[2], NAMES[1]]
+    assert [*schedule.failures] == [NAMES[3]]
+    assert schedule.failures[NAMES[3]].startswith("out of memory (MemoryError: try 2); ")
+
+
+def die_among_others(experiments, runs, data, trackers):
+    """The first ends, and then the process is killed, where there are others; that of five dimensions always dies."""
+    first = experiments[0]
+    for tracker in trackers:
+        tracker.step(7)
+    if first.net.dim == 5:
+        os.kill(os.getpid(), signal.SIGKILL)
+    row = finished_row(first)
+    write_record(row, RunFolder(runs, first).row)
+    if len(experiments) > 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {first.fingerprint: row}
+
+
+def finished_row(experiment):
+    row = make_row(experiment, (1, 2, 3))
+    return row.model_copy(update={"history": ({"step": float(row.selected_step)},)})
+
+
+def test_a_process_that_dies_takes_no_run_with_it_but_the_one_that_dies_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(relbench.grid.scheduler, "run_cohort", die_among_others)
+    log, schedule = Log(), Schedule.of(COMPANY, tmp_path)
+    with Processes(1) as executor:
+        run_grid(executor, schedule, tmp_path, tmp_path, log)
+    killed = f"its process was killed, perhaps for lack of memory: {ADVICE}"
+    assert log.begun == [NAMES, *([name] for name in NAMES[1:])]
+    assert log.again == [(NAMES[1:], killed)]
+    assert log.ended == NAMES[:3]  # the first row was written before the process died
+    assert schedule.failures == {NAMES[3]: killed}
+    assert not list(tmp_path.rglob("progress.json"))
+
+
+def test_what_is_left_of_runs_under_way_is_read_from_their_folders(tmp_path):
+    job = Job(None, tuple(COMPANY), tmp_path, tmp_path)
+    assert relbench.grid.scheduler._left(job) == 4.0
+    steps = TEACHER.training.steps
+    for name, done in zip(NAMES, (steps, steps // 2, 0), strict=False):
+        tracker = FolderTracker(tmp_path / name)
+        tracker.step(done)
+        tracker.begin("training")
+    assert relbench.grid.scheduler._left(job) == 2.5

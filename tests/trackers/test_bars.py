@@ -185,8 +185,8 @@ def test_progress_is_read_from_the_folders(console, tmp_path):
     """Of those that are under way; what was written before a run was handed over is of a process that was killed."""
     FolderTracker(tmp_path / TWO).step(7)
     bars = Bars(CELLS, [], jobs=2, console=console)
-    bars.started(ONE, tmp_path / ONE)
-    bars.started(TWO, tmp_path / TWO)
+    bars.started({ONE: tmp_path / ONE})
+    bars.started({TWO: tmp_path / TWO})
     tracker = FolderTracker(tmp_path / ONE)
     tracker.step(4)
     tracker.begin("validating")
@@ -202,7 +202,7 @@ def test_progress_is_read_from_the_folders(console, tmp_path):
 def test_bars_move_while_the_work_goes_on(console, tmp_path):
     tracker = FolderTracker(tmp_path / ONE)
     with Bars(CELLS, [], jobs=1, console=console) as bars:
-        bars.started(ONE, tmp_path / ONE)
+        bars.started({ONE: tmp_path / ONE})
         tracker.step(4)
         tracker.begin("training")
         until = time.monotonic() + 30

@@ -56,11 +56,14 @@ class Estimate:
         seconds: from now on; None where no such run was measured.
         disk: bytes that the results will take, those of a run that has begun included.
         measured: what the time is taken from, in a few words.
+        shared: seconds of them that runs which are trained together take once; 0 where the time is that of finished
+            runs, whose rows hold their share of it already.
     """
 
     seconds: float | None
     disk: int
     measured: str
+    shared: float = 0.0
 
 
 def measured_rates(
@@ -186,9 +189,21 @@ def _plain(experiment: Experiment) -> Experiment:
     return changed(experiment, {"seed": 0, "initialized_from": None, "training": Training(), "teacher": None})
 
 
-def total(estimates: Sequence[Estimate], jobs: int) -> Estimate:
-    """All runs whose time is known, a number of jobs at once; a single run is never split."""
-    times = [estimate.seconds for estimate in estimates if estimate.seconds is not None]
+def total(cohorts: Sequence[Sequence[Estimate]], jobs: int) -> Estimate:
+    """All runs whose time is known, a number of cohorts at once; neither run nor cohort is ever split.
+
+    Args:
+        cohorts: of each, the runs that are trained together.
+        jobs: how many cohorts are made at once.
+    """
+    estimates = [estimate for cohort in cohorts for estimate in cohort]
+    times = [time for cohort in cohorts if (time := _together(cohort)) is not None]
     measured = dict.fromkeys(estimate.measured for estimate in estimates if estimate.measured)
     seconds = max([sum(times) / jobs, *times]) if times else None
     return Estimate(seconds, sum(estimate.disk for estimate in estimates), " and ".join(measured))
+
+
+def _together(cohort: Sequence[Estimate]) -> float | None:
+    """Seconds of a cohort: what its runs share takes its time once."""
+    known = [(estimate.seconds, estimate.shared) for estimate in cohort if estimate.seconds is not None]
+    return sum(seconds - shared for seconds, shared in known) + max(shared for _, shared in known) if known else None

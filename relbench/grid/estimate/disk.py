@@ -10,7 +10,7 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import outline
 from relbench.training import Objective
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses, where_losses_may_be_built
-from relbench.training.learner import LOG_ENTRIES
+from relbench.training.schedule import logged_until
 
 NUMBER = 4  # bytes
 MOMENTS = 2  # of each parameter, that Adam keeps
@@ -22,7 +22,7 @@ REST = 4000  # bytes of the row: settings, machine
 
 def folder_size(experiment: Experiment, counts: ImageCounts) -> int:
     """Bytes of checkpoint, embeddings and row."""
-    history = min(experiment.training.steps, LOG_ENTRIES) * ENTRY * (2 + len(experiment.terms))
+    history = logged_until(experiment.training.steps) * ENTRY * (2 + len(experiment.terms))
     row = REST + history + CLASS * counts.test_classes
     checkpoint = where_losses_may_be_built(experiment, _checkpoint, experiment, counts)
     return checkpoint + history + _embeddings(experiment, counts) + row

@@ -164,7 +164,7 @@ def test_when_time_is_up_a_kind_is_taken_for_one_of_other_losses():
     found = estimated(EXPERIMENTS, images, [], rates)
     unknown = {cell.label for cell in CELLS if found[cell.experiment.fingerprint].seconds is None}
     assert unknown == {"teacher", "teacher, student's steps"}  # no network of their width was measured
-    whole = total([found[one.fingerprint] for one in EXPERIMENTS], 1)
+    whole = total([[found[one.fingerprint]] for one in EXPERIMENTS], 1)
     assert whole.seconds == pytest.approx(sum(one.seconds for one in found.values() if one.seconds))
 
 
@@ -179,4 +179,19 @@ def test_no_time_is_measured_for_a_gpu_that_is_not_here(monkeypatch):
 @pytest.mark.parametrize(("jobs", "seconds"), [(1, 60), (2, 30), (3, 30)])
 def test_a_single_run_is_never_split(jobs, seconds):
     parts = [Estimate(30, 5, WHOLE), Estimate(20, 6, WHOLE), Estimate(10, 7, PART), Estimate(None, 2, "")]
-    assert total(parts, jobs) == Estimate(seconds, 20, f"{WHOLE} and {PART}")
+    assert total([[part] for part in parts], jobs) == Estimate(seconds, 20, f"{WHOLE} and {PART}")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shared", "whole"),
+    [
+        ([10.0, 20.0], [0.0, 0.0], 30.0),
+        ([10.0, 20.0], [4.0, 6.0], 6.0 + 6.0 + 14.0),  # the second is validated more often, say
+        ([10.0, None], [4.0, 0.0], 10.0),
+        ([None, None], [0.0, 0.0], None),
+    ],
+)
+def test_what_is_shared_is_counted_once(seconds, shared, whole):
+    """And a cohort is never split, however many jobs there are."""
+    cohort = [Estimate(time, 5, WHOLE if time else "", part) for time, part in zip(seconds, shared, strict=True)]
+    assert total([cohort], 4).seconds == whole
