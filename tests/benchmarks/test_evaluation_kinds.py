@@ -20,8 +20,8 @@ def test_the_plain_form_measures_the_same():
 
 def test_kinds_are_timed_the_worst_first():
     found = measure(300, 8, generator=np.random.default_rng(0))
-    assert len({speed.kind for speed in found}) == len(found) == 23
-    assert all(speed.plain_seconds > 0 and speed.ours_seconds > 0 for speed in found)
+    assert len({speed.kind for speed in found}) == len(found) == 24
+    assert all(min(*speed.plain_seconds, *speed.ours_seconds) > 0 for speed in found)
     ratios = [speed.ratio for speed in found]
     assert ratios == sorted(ratios, reverse=True)
 
