@@ -17,7 +17,7 @@ from relbench.results.records import Machine
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 GIT_TIMEOUT = 20  # seconds
-PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "lightning-fabric", "pillow")
+PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "pillow")
 
 
 def describe_machine(device: torch.device) -> Machine:

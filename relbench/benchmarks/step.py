@@ -26,7 +26,7 @@ from relbench.studies.study import Scale
 from relbench.trackers import Silent
 from relbench.training import Learner, Teacher, TrainingData, TrainingSetup
 from relbench.training.assemble import UntrainedNetworks, assemble
-from relbench.training.fabric import fabric_on
+from relbench.training.trainer import prepared
 
 WHOLE = 1.05
 """Largest ratio of the step to a step by the triplet loss and the teacher's pass."""
@@ -126,7 +126,7 @@ def together(
     setups = [assemble(experiment, networks, data, teacher) for experiment in cohort]
     learners = [_learner(*pair) for pair in zip(cohort, setups, strict=True)]
     device = torch.device(cohort[0].training.device)
-    shows = replace(setups[0], teacher=on_the_device(cohort[0], teacher) if teacher else None)
+    shows = replace(setups[0], teacher=prepared(teacher, cohort[0].training))
 
     def step() -> None:
         indices = data.batch(0)
@@ -140,12 +140,6 @@ def together(
 def _learner(experiment: Experiment, setup: TrainingSetup) -> Learner:
     unwritten = Path("unwritten")  # no step is so late that a checkpoint is due
     return Learner(setup, experiment.training, experiment.seed, experiment.fingerprint, unwritten, Silent())
-
-
-def on_the_device(student: Experiment, teacher: Teacher) -> Teacher:
-    """The teacher where the student is trained, and in the precision of its training."""
-    fabric = fabric_on(student.training.device, student.training.precision)
-    return replace(teacher, network=fabric.setup_module(teacher.network))
 
 
 def made_up(experiment: Experiment) -> TrainingData:
@@ -166,7 +160,8 @@ def made_up(experiment: Experiment) -> TrainingData:
 
 def _teachers_pass(plan: Plan, student: Experiment) -> Callable[[], float]:
     """Seconds of the teacher's pass, as the training loop has it."""
-    teacher = on_the_device(student, UntrainedNetworks(3, CLASSES).teacher([student]))
+    teacher = prepared(UntrainedNetworks(3, CLASSES).teacher([student]), student.training)
+    assert teacher
     return partial(repeated, partial(teacher.outputs, _images(student)), plan.device, plan.steps)
 
 

@@ -11,8 +11,9 @@ from relbench.experiment import Training
 from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
 from relbench.seeding import step_generator, step_seed
 from relbench.trackers import Tracker
-from relbench.training.fabric import fabric_on
+from relbench.training.adam import Adam
 from relbench.training.objective import DivergedError
+from relbench.training.precision import InPrecision
 from relbench.training.schedule import is_logged, milestones
 from relbench.training.setup import Shown, TrainingSetup
 
@@ -67,16 +68,16 @@ class Learner:
         self.training, self.seed, self.fingerprint = training, seed, fingerprint
         self.earlier = earlier.steps if earlier else 0
         self._checkpoint, self._tracker = checkpoint, tracker
-        self._fabric = fabric_on(training.device, training.precision)
-        self._network, self._objective = setup.network, setup.objective().to(self._fabric.device)
-        optimizer = torch.optim.Adam(
+        self._device = torch.device(training.device)
+        module = InPrecision(setup.features, self._device, training.precision)
+        self._network, self._objective = setup.network, setup.objective().to(self._device)
+        self._optimizer = Adam(
             [*setup.network.parameters(), *self._objective.parameters()],
             lr=training.learning_rate,
             weight_decay=training.weight_decay,
             fused=True,
         )
-        self._scheduler = MultiStepLR(optimizer, milestones(training), gamma=training.decay)
-        module, self._optimizer = self._fabric.setup(setup.features, optimizer)
+        self._scheduler = MultiStepLR(self._optimizer, milestones(training), gamma=training.decay)
         self.setup = replace(setup, features=module)
         self.seconds, self._since = 0.0, time.perf_counter()
         self._step, self._logged, self._sums = 0, 0, dict[str, torch.Tensor]()
@@ -131,7 +132,7 @@ class Learner:
         batch = self.setup.see(shown, step_generator(self.seed, "losses", self.place))
         values: dict[str, torch.Tensor] = self._objective(batch)
         self._optimizer.zero_grad()
-        self._fabric.backward(self._total(values))
+        torch.autograd.backward(self._total(values))
         self._optimizer.step()
         self._scheduler.step()
         return {name: value.detach() for name, value in values.items()}
@@ -140,7 +141,7 @@ class Learner:
         """Set those of torch that layers and losses on this device draw from."""
         seed = step_seed(self.seed, "global", self.place)
         torch.default_generator.manual_seed(seed)
-        if self._fabric.device.type == "cuda":
+        if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
     def _total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -5,20 +5,17 @@ import traceback
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 
+from relbench.experiment import Training
 from relbench.results.checkpoint import State
-from relbench.training.fabric import fabric_on
 from relbench.training.learner import Learner
 from relbench.training.objective import Teacher
+from relbench.training.precision import InPrecision
 from relbench.training.prefetching import Step
 from relbench.training.setup import Shown
 from relbench.training.stream import stream
-
-if TYPE_CHECKING:  # it takes seconds to load
-    from lightning_fabric import Fabric
 
 
 class Trainer:
@@ -35,9 +32,8 @@ class Trainer:
         first = learners[0]
         self._learners = learners
         self._seed, self._stop = first.seed, first.earlier + first.training.steps
-        fabric = fabric_on(first.training.device, first.training.precision)
-        self._device = fabric.device
-        self._setup = replace(first.setup, teacher=_prepared(first.setup.teacher, fabric))
+        self._device = torch.device(first.training.device)
+        self._setup = replace(first.setup, teacher=prepared(first.setup.teacher, first.training))
         self._failed: dict[str, Exception] = {}
 
     def run(self) -> dict[str, State | Exception]:
@@ -86,15 +82,16 @@ class Trainer:
             self._failed[learner.fingerprint] = error
 
 
-def _prepared(teacher: Teacher | None, fabric: "Fabric") -> Teacher | None:
-    """On the device, and in the precision of the training."""
+def prepared(teacher: Teacher | None, training: Training) -> Teacher | None:
+    """A teacher on the device, and in the precision, of its students' training."""
     if teacher is None:
         return None
+    device = torch.device(training.device)
     return replace(
         teacher,
-        network=fabric.setup_module(teacher.network),
-        classifier=teacher.classifier.to(fabric.device) if teacher.classifier else None,
-        constants={name: value.to(fabric.device) for name, value in teacher.constants.items()},
+        network=InPrecision(teacher.network, device, training.precision),
+        classifier=teacher.classifier.to(device) if teacher.classifier else None,
+        constants={name: value.to(device) for name, value in teacher.constants.items()},
     )
 
 

@@ -1,0 +1,30 @@
+"""Networks in the precision of their training."""
+
+import torch
+from torch import nn
+
+from relbench.experiment import Precision
+from relbench.models.features import Outputs
+
+
+class InPrecision(nn.Module):
+    """A network on a device that computes under autocast where the precision is mixed, and always shows float32.
+
+    TF32 is no matter of it: torch's switches for that are set for the whole process, by who trains.
+
+    Args:
+        network: from images to embeddings and maps; is moved to the device.
+        device: of the training.
+        precision: of the training.
+    """
+
+    def __init__(self, network: nn.Module, device: torch.device, precision: Precision) -> None:
+        super().__init__()
+        self.network = network.to(device)
+        self._device, self._is_mixed = device.type, precision == "bf16-mixed"
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """As the network, in its precision; losses get float32."""
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._is_mixed):
+            embeddings, maps = self.network(images)
+        return embeddings.float(), {name: shown.float() for name, shown in maps.items()}
