@@ -16,7 +16,8 @@ import torch
 
 from relbench.data import Progress
 from relbench.experiment import Data, Experiment, Training
-from relbench.grid.estimate.calibration import Kind, Rates, calibrated, kind_of
+from relbench.grid.estimate.apart import Calibration
+from relbench.grid.estimate.calibration import Kind, Rates, kind_of
 from relbench.grid.estimate.disk import folder_size
 from relbench.grid.estimate.image_counts import ImageCounts, image_counts, is_there
 from relbench.grid.estimate.in_time import in_time
@@ -45,7 +46,7 @@ LONGEST = 60.0  # seconds that a calibration may take
 
 
 def _calibrations(runs: Sequence[Run]) -> Iterator[Rates | None]:
-    return in_time(calibrated, runs, LONGEST)
+    return in_time(Calibration(), runs, LONGEST)
 
 
 @dataclass(frozen=True)
