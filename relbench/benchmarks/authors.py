@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from relbench.benchmarks.angle import naive_angle
+from relbench.training.prefetching import worker_context
 
 FLOOR = 1e-12
 RATE, WEIGHT_DECAY = 1e-4, 1e-5
@@ -99,5 +100,12 @@ def loaded(files: list[Path], batches: list[list[int]], workers: int) -> Iterato
         batches: places of files, for each batch.
         workers: processes; 0: in this process.
     """
-    pinned = torch.cuda.is_available()
-    return iter(DataLoader(_Files(files), batch_sampler=batches, num_workers=workers, pin_memory=pinned))
+    return iter(
+        DataLoader(
+            _Files(files),
+            batch_sampler=batches,
+            num_workers=workers,
+            pin_memory=torch.cuda.is_available(),
+            multiprocessing_context=worker_context() if workers else None,
+        )
+    )

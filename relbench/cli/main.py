@@ -158,11 +158,11 @@ def bench(
         def tell(line: str) -> None:
             errors.print(line)
 
-        if what == "gpu":
-            sections = gpu.check(resolve_device(device), file, tell).sections
-        else:
-            sections = tables.measured(what, tell)
-        out.print(tables.machine_line(device if what == "gpu" else "cpu"))
+        measured_on = resolve_device(device) if what == "gpu" else "cpu"
+        sections = gpu.check(measured_on, file, tell).sections if what == "gpu" else tables.measured(what, tell)
+        if what == "gpu" and measured_on == "cpu":
+            out.print("toy size: shows that all runs, and nothing else")
+        out.print(tables.machine_line(measured_on))
         out.print(tables.table(sections))
         for note in tables.notes(sections):
             out.print(note)

@@ -79,13 +79,14 @@ def _from_workers(steps: Steps, numbers: Sequence[int], workers: int) -> Iterato
         prefetch_factor=AHEAD,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_begin,
-        multiprocessing_context=_context(),
+        multiprocessing_context=worker_context(),
         generator=torch.Generator(),  # else a number is drawn from the global one
     )
     return _raised(iter(loader))
 
 
-def _context() -> BaseContext:
+def worker_context() -> BaseContext:
+    """How worker processes are started: by a fork server that has loaded what they need, where the system has one."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

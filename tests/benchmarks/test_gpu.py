@@ -50,7 +50,7 @@ def test_a_part_that_breaks_is_told_and_the_others_go_on(monkeypatch, call, tmp_
     monkeypatch.setattr(gpu, "parts", lambda _: {"one": broken, "two": whole})
     done = call("bench", "gpu", "--device", "cpu", "--json", tmp_path / "gpu.json")
     assert done.code == 1
-    for words in ("before", "after", "FAILED", "CUDA error: an illegal memory access"):
+    for words in ("toy size", "before", "after", "FAILED", "CUDA error: an illegal memory access"):
         assert words in done.out
     report = gpu.Report.model_validate_json((tmp_path / "gpu.json").read_text())
     assert [(section.name, section.error != "") for section in report.sections] == [("one", True), ("two", False)]

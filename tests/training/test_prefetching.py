@@ -183,7 +183,7 @@ def test_the_number_of_workers(monkeypatch):
 
 def test_without_a_fork_server(monkeypatch):
     monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
-    assert prefetching._context().get_start_method() == "spawn"
+    assert prefetching.worker_context().get_start_method() == "spawn"
     found = list(stream(Breaks(-1).data(1), 0, 0, 3))
     assert [int(indices) for indices, _ in found] == [0, 1, 2]
 
