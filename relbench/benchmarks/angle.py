@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize, smooth_l1_loss
 
 from relbench.benchmarks.figure import Figure
-from relbench.benchmarks.timing import ratio, timed
+from relbench.benchmarks.timing import ratio, seconds, timed
 from relbench.geometry import pairwise_distances, safe_scale
 from relbench.losses import rkd_angle
 from relbench.losses.angle import EAGER, DeviceKernel, angle_loss, kernel_on
@@ -24,6 +24,9 @@ TARGETS = {
     None: {(128, 512): 33.0, (128, 128): 8.0, (128, 32): 2.8},
 }
 """By the package that compiles the kernel and (batch, dim): required speed-up over the plain form, on one thread."""
+
+DEPARTURE = 1e-5
+"""Of loss and gradient in float32 from those in float64: the most that is allowed."""
 
 WARM = 3
 """Untimed calls before each timing: the plain form's arrays have evicted all code from the processor's caches."""
@@ -63,27 +66,69 @@ def figures(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = 15) -> Itera
         sizes: pairs of batch and dim.
         rounds: timings of each form and size.
     """
-    kernels = dict.fromkeys((kernel_on("cpu"), EAGER))
     for batch, dim in sizes:
-        inputs = _inputs(batch, dim)
-        forms = {kernel: partial(_gradient, partial(_angle_by, kernel), *inputs) for kernel in kernels}
-        times = timed(
-            {"plain": partial(_gradient, naive_angle, *inputs)} | {_name(k): forms[k] for k in forms}, rounds, warm=WARM
-        )
-        for kernel in kernels:
-            yield ratio(
-                f"rkd_angle by {_name(kernel)}, with gradient, {batch} x {dim}: times as fast as broadcast and bmm",
-                times["plain"],
-                times[_name(kernel)],
-                target=TARGETS.get(kernel.package, {}).get((batch, dim)),
-                bound="at least",
-            )
+        yield from speeds("cpu", batch, dim, rounds)
     yield Figure(
         name="rkd_angle, 1,024 x 512: memory above the inputs",
         value=peak_memory() / MEGA,
         unit="MB",
         target=MEMORY_TARGET / MEGA,
     )
+
+
+def speeds(device: str, batch: int, dim: int, rounds: int = 15) -> Iterator[Figure]:
+    """Speed-ups of `rkd_angle` over the plain form, by each kernel that a device has.
+
+    Args:
+        device: "cpu" or "cuda".
+        batch: rows.
+        dim: columns.
+        rounds: timings of each form.
+    """
+    inputs, kernels = _inputs(batch, dim, device), _kernels(device)
+    forms = {"plain form": naive_angle} | {name: partial(_angle_by, kernel) for name, kernel in kernels.items()}
+    times = timed({name: partial(_gradient, form, *inputs) for name, form in forms.items()}, rounds, device, WARM)
+    for name, kernel in kernels.items():
+        said = f"rkd_angle by {name}, with gradient, {batch} x {dim}"
+        target = TARGETS.get(kernel.package, {}).get((batch, dim)) if device == "cpu" else None
+        yield ratio(
+            f"{said}: times as fast as broadcast and bmm",
+            times["plain form"],
+            times[name],
+            target=target,
+            bound="at least",
+        )
+        if device != "cpu":
+            yield seconds(f"{said}: time", times[name])
+
+
+def departures(device: str, batch: int, dim: int) -> Iterator[Figure]:
+    """Relative departures of `rkd_angle` from the plain form in float64, by each kernel that a device has.
+
+    Args:
+        device: "cpu" or "cuda".
+        batch: rows.
+        dim: columns.
+    """
+    inputs = _inputs(batch, dim, device)
+    exact = _value_and_gradient(naive_angle, *(rows.detach().double() for rows in inputs))
+    for name, kernel in _kernels(device).items():
+        found = _value_and_gradient(partial(_angle_by, kernel), *inputs)
+        for what, one, other in zip(("loss", "gradient"), found, exact, strict=True):
+            off = float((one - other).norm() / other.norm())
+            said = f"rkd_angle by {name}, {batch} x {dim}: departure of the {what} from float64"
+            yield Figure(name=said, value=off, unit="", target=DEPARTURE)
+
+
+def _kernels(device: str) -> dict[str, DeviceKernel]:
+    """Those that a device has, by what computes."""
+    return {_name(kernel): kernel for kernel in (kernel_on(device), EAGER)}
+
+
+def _value_and_gradient(form: AngleLoss, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+    rows = student.detach().requires_grad_()
+    value = form(rows, teacher)
+    return value.detach(), torch.autograd.grad(value, rows)[0]
 
 
 def _name(kernel: DeviceKernel) -> str:
@@ -108,10 +153,9 @@ def peak_memory(batch: int = 1024, dim: int = 512) -> int:
         return pool.submit(_peak_of_this_process, batch, dim).result()
 
 
-def _inputs(batch: int, dim: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    student = torch.randn(batch, dim, generator=generator).requires_grad_()
-    return student, torch.randn(batch, dim, generator=generator)
+def _inputs(batch: int, dim: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    student, teacher = torch.randn(2, batch, dim, generator=torch.Generator().manual_seed(0)).to(device)
+    return student.requires_grad_(), teacher
 
 
 def _gradient(form: AngleLoss, student: Tensor, teacher: Tensor) -> None:

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 
 from relbench.benchmarks import agreement, cell, cohort, evaluation, exactness, loading, resume, step
-from relbench.benchmarks.angle import naive_angle
+from relbench.benchmarks import angle as angle_loss
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.section import Part, Section, measure
-from relbench.benchmarks.timing import now, ratio, seconds, timed
+from relbench.benchmarks.timing import now
 from relbench.evaluation import retrieval_metrics
 from relbench.files import atomic_write
-from relbench.losses import rkd_angle
 from relbench.machine import describe_machine
 from relbench.results.records import Machine
 from relbench.settings import Settings
@@ -129,29 +128,15 @@ def _cell(device: str, name: str) -> Iterator[Figure]:
 
 
 def angle(device: str, sizes: tuple[tuple[int, int], ...] = ANGLE_SIZES) -> Iterator[Figure]:
-    """RKD-A beside the plain form, forward and backward: the same loss and gradient, and how much faster.
+    """RKD-A by each kernel beside the plain form: the same loss and gradient, and how much faster with its gradient.
 
     Args:
         device: "cpu" or "cuda".
         sizes: pairs of batch and dim.
     """
-    generator = torch.Generator().manual_seed(0)
     for batch, dim in sizes:
-        student, teacher = torch.randn(2, batch, dim, generator=generator).to(device)
-        student.requires_grad_()
-
-        def gradient(form: Callable[..., torch.Tensor], student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
-            return torch.autograd.grad(form(student, teacher), student)[0]
-
-        forms = {form.__name__: partial(gradient, form, student, teacher) for form in (naive_angle, rkd_angle)}
-        times = timed(forms, rounds=15, device=device, warm=2)
-        plain, ours = (times[form.__name__] for form in (naive_angle, rkd_angle))
-        exact = gradient(naive_angle, student.detach().double().requires_grad_(), teacher.double())
-        off = (gradient(rkd_angle, student, teacher) - exact).norm() / exact.norm()
-        said = f"rkd_angle, {batch} x {dim}"
-        yield Figure(name=f"{said}: departure of the gradient from float64", value=float(off), unit="", target=1e-4)
-        yield ratio(f"{said}: times as fast as broadcast and bmm", plain, ours)
-        yield seconds(f"{said}: time", ours)
+        yield from angle_loss.departures(device, batch, dim)
+        yield from angle_loss.speeds(device, batch, dim)
 
 
 def evaluated(device: str, count: int = 60_502, dim: int = 512) -> Iterator[Figure]:

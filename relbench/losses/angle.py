@@ -1,7 +1,7 @@
 """The angle loss of two distance matrices, and the kernel that computes it on a device.
 
-On the CPU that is numba's (the extra `fast`) where it is installed, else the eager one, in plain torch operations. They
-differ in speed, and in rounding.
+On the CPU that is numba's (the extra `fast`) where it is installed, on CUDA Triton's (which comes with torch there),
+else the eager one, in plain torch operations. They differ in speed, and in rounding.
 """
 
 import warnings
@@ -19,7 +19,7 @@ from relbench.losses import angle_eager
 Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """From the student's and the teacher's distances: the loss, and its gradient with respect to the student's."""
 
-_PACKAGES = {"cpu": "numba"}
+_PACKAGES = {"cpu": "numba", "cuda": "triton"}
 """By type of device: the package whose kernel is faster than the eager one."""
 
 _UNUSABLE: set[str] = set()

@@ -28,6 +28,12 @@ def test_figures_of_each_size():
     assert memory.met is True
 
 
+def test_departures_of_loss_and_gradient_by_each_kernel():
+    figures = list(angle.departures("cpu", 33, 8))
+    assert [figure.name.split()[2] for figure in figures] == ["numba,"] * 2 + ["plain"] * 2
+    assert all(0 < figure.value < 1e-5 and figure.met for figure in figures)
+
+
 @linux
 def test_1024_rows_of_512_take_less_than_a_gigabyte():
     assert 3 * 4 * 1024**2 < angle.peak_memory(1024, 512) < angle.MEMORY_TARGET
