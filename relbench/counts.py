@@ -13,7 +13,8 @@ from relbench.settings import Settings, renamed
 class Counts(Settings):
     """Trials by group, where the trials of a group come out right or wrong together.
 
-    The groups of retrieval are its test classes, and its trials the queries; those of few-shot learning are episodes.
+    The groups of retrieval are its test classes, and its trials the queries; those of few-shot learning are episodes,
+    drawn once for all seeds: tests take seeds and groups for crossed.
 
     Attributes:
         groups: their names, each once, always in the same order.

@@ -6,6 +6,7 @@ import pytest
 
 from relbench.analysis.results import Results
 from relbench.analysis.summarise import check_rule, summarise
+from relbench.counts import Counts
 from relbench.experiment import Data, Net, Term, Training
 from relbench.grid.tuning import Choice
 from relbench.studies.changes import with_values
@@ -21,12 +22,13 @@ class MadeUp:
     """A row that says for each rule what it is told to."""
 
     by_rule: dict
+    counts: Counts | None = None
 
     def metrics_at(self, rule):
         return self.by_rule.get(rule)
 
     def counts_at(self, rule):
-        return None
+        return self.counts
 
 
 def run(**given):
@@ -105,6 +107,19 @@ A_LITTLE_WORSE = [0.55, 0.571, 0.594]  # than BETTER: p of 0.03 alone
 )
 def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
     assert answer(values, *pairs).answer == expected
+
+
+def test_a_claim_is_about_new_classes_too_where_they_are_known():
+    """Every seed gains, but all of it in one of twenty classes; without the counts, the seeds alone decide."""
+    same, gains = (10,) * 20, [(18, *(10,) * 19), (19, *(10,) * 19), (20, *(10,) * 19)]
+    found = results({"a": [sum(gain) / 400 for gain in gains], "b": [0.5] * 3})
+    (without,) = summarise(record(table(("a", "b"))), found, ("last",)).claims
+    for seed, gain in enumerate(gains):
+        for name, correct in (("a", gain), ("b", same)):
+            groups = tuple(f"c{at:02}" for at in range(20))
+            found.rows[f"cub200/{name}/8", seed].counts = Counts(groups=groups, trials=(20,) * 20, correct=correct)
+    (known,) = summarise(record(table(("a", "b"))), found, ("last",)).claims
+    assert (without.answer, known.answer) == ("holds", "not enough runs")
 
 
 def test_an_answer_says_what_it_rests_on():

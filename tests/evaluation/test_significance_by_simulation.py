@@ -8,8 +8,10 @@ worse on all classes by a factor around 1 (normal, of deviation `by_run`). Skill
 difference: equal expected recall of every class. Students of a seed are compared with the same teacher, as in a study.
 """
 
+import runpy
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ import pytest
 from relbench.evaluation import Counts, compare, holm
 from relbench.evaluation.comparison import Comparison
 
+SCRIPT = Path(__file__).parents[2] / "scripts" / "simulate_comparisons.py"
 HARDEST, EASIEST = 0.001, 0.8
 PRECISION = 5
 TABLES = 400
@@ -108,6 +111,15 @@ def test_intervals_hold_the_truth(world, kind):
     assert np.mean([found.low <= truth <= found.high for found in intervals]) == pytest.approx(0.95, abs=0.02)
 
 
+@pytest.mark.parametrize("world", ["runs differ most", "both, five seeds", "few classes"])
+def test_what_is_detectable_is_shown_in_four_of_five(world):
+    """A true difference of the root of the mean of its squares, as the variance is estimated in each table anew."""
+    found = [one for table in equal_tables(WORLDS[world]) for one in table]
+    true = np.sqrt(np.mean([one.detectable**2 for one in found]))
+    shown = [one.interval.low + true > 0 for one in found]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.05)
+
+
 @pytest.mark.parametrize(("skill", "word"), [(1.2, "beats"), (0.8, "loses")])
 def test_a_real_difference_is_found(skill, word):
     """One student of four, by eight points of recall, where runs differ by 0.8; after the correction too."""
@@ -115,3 +127,8 @@ def test_a_real_difference_is_found(skill, word):
     world = World(seeds=5, by_run=0.02, classes=200)
     tables = [holm(draw_table(rng, world, (1.0, 1.0, skill, 1.0, 1.0))) for _ in range(100)]
     assert np.mean([table[1].verdict == word for table in tables]) > 0.9
+
+
+def test_the_large_simulation_is_of_what_compare_computes():
+    """Its tests are vectorised, and written anew for that."""
+    runpy.run_path(str(SCRIPT))["check_against_compare"](np.random.default_rng(1))
