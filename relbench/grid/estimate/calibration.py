@@ -23,6 +23,7 @@ from relbench.tasks import Task, find_task
 from relbench.trackers import Silent
 from relbench.training import DivergedError, Learner, TrainingData, TrainingSetup, train
 from relbench.training.assemble import UntrainedNetworks, assemble
+from relbench.training.prefetching import workers_beside
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
 LEAST_ROWS = 8  # images: enough for every loss
@@ -155,7 +156,8 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
     """Measure what a run takes, with its own training loop, in seconds rather than hours.
 
     On a GPU with whole batches. On the CPU from a batch of two classes on, no more images than take `ENOUGH` seconds;
-    what a whole batch takes is then in proportion. Nothing is loaded, downloaded or written.
+    what a whole batch takes is then in proportion. Where worker processes make the views, a step takes as long as it
+    does with views that are there, or as the workers take. Nothing is loaded, downloaded or written.
 
     Args:
         run: and the counts of its images; its teacher need not be there.
@@ -166,13 +168,15 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
     with computing(sample.training.threads, sample.training.precision):
         images = _Images(sample, counts.channels)
         step = _stopwatch(device, max(2 * sample.training.images_per_class, LEAST_ROWS), batch)
+        workers, view = workers_beside(device), _viewing(images)
+        views = images.ready() if workers else images.train_batch
         networks = UntrainedNetworks(counts.channels, counts.classes)
-        setup = assemble(sample, networks, _made_up_data(sample, counts, images, step))
+        setup = assemble(sample, networks, _made_up_data(sample, counts, views, step))
         _train(setup, sample)
         return Rates(
-            step=step.rate * batch,
+            step=batch * (max(step.rate, view / workers) if workers else step.rate),
             image=_embedding(setup.network, images, device),
-            view=_viewing(images),
+            view=view,
             scoring=_scoring(find_task(sample.task), sample.net.dim, device),
             measured=WHOLE if step.images == batch else PART,
         )
@@ -211,6 +215,11 @@ class _Images:
         pictures = self._pictures[indices]
         return self._views.fixed(pictures, indices) if self._views else pictures
 
+    def ready(self) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
+        """Views for training that were made before, as those of worker processes are."""
+        views = self.train_batch(torch.arange(self.most), torch.Generator().manual_seed(0))
+        return lambda indices, _: views[indices]
+
     @property
     def are_read(self) -> bool:
         return self._views is None
@@ -223,7 +232,12 @@ def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
     return Stopwatch(first, most, lambda: None)
 
 
-def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stopwatch: Stopwatch) -> TrainingData:
+def _made_up_data(
+    sample: Experiment,
+    counts: ImageCounts,
+    views: Callable[[torch.Tensor, torch.Generator], torch.Tensor],
+    stopwatch: Stopwatch,
+) -> TrainingData:
     """As many batches as the stopwatch asks for."""
     counts_of_images = iter(stopwatch)
 
@@ -236,9 +250,9 @@ def _made_up_data(sample: Experiment, counts: ImageCounts, images: _Images, stop
     return TrainingData(
         channels=counts.channels,
         classes=counts.classes,
-        labels=torch.arange(images.most) // sample.training.images_per_class % counts.classes,
+        labels=torch.arange(sample.training.batch_size) // sample.training.images_per_class % counts.classes,
         batch=batch,
-        views=images.train_batch,
+        views=views,
         validate=lambda *_: {},
     )
 

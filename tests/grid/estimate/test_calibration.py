@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from relbench.data.glyphs.views import Distortion
 from relbench.experiment import Data, Experiment, Net, Term, Training
+from relbench.grid.estimate import calibration
 from relbench.grid.estimate.calibration import (
     ENOUGH,
     PART,
@@ -247,3 +249,17 @@ def test_a_training_that_diverges_at_once_is_one_line(monkeypatch):
     monkeypatch.setattr(Learner, "advance", run)
     with pytest.raises(ValueError, match="can't be measured: step 2: a weight is not finite"):
         calibrated((STUDENT, COUNTS))
+
+
+def test_views_of_worker_processes_are_not_waited_for(monkeypatch):
+    """Each step then takes its own time, or that of the workers, if they are slower."""
+    made, views = [], Distortion.random
+    monkeypatch.setattr(Distortion, "random", lambda *given: made.append(len(given[1])) or views(*given))
+    monkeypatch.setattr(calibration, "_viewing", lambda _: 1000.0)
+    alone = calibrated((STUDENT, COUNTS))
+    assert len(made) > 4
+    assert alone.step < 1000
+    made.clear()
+    monkeypatch.setattr(calibration, "workers_beside", lambda _: 8)
+    assert calibrated((STUDENT, COUNTS)).step == 24 * 1000 / 8
+    assert len(made) == 2  # those that all steps see; and those that are embedded
