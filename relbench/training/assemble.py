@@ -17,7 +17,7 @@ from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Batch, Shapes, find_loss, guarded, made_up_batch
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
 from relbench.losses.worker import execute
-from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, folded, shapes_of_maps
+from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, folded, layers_of, shapes_of_maps
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
 from relbench.training.objective import Outputs, Teacher, WeightedLoss
@@ -87,7 +87,8 @@ class TrainedNetworks:
         """From its checkpoint."""
         experiment = _teacher_of(students)
         trained = load_trained(experiment, self.runs, self.source.shape.channels, "teacher")
-        network = folded(laid_out(trained.network, students[0].training), experiment.net, layers_in(*students))
+        # as if all layers were compared, so that a student's numbers do not depend on what others compare
+        network = folded(laid_out(trained.network, students[0].training), experiment.net, layers_of(experiment.net))
         required = requirements(*students) & FROM_TEACHER.keys()
         constants = self._constants(required, network, students[0].training.device) if required else {}
         return Teacher(FeatureExtractor(network, experiment.net, layers_in(*students)), trained.classifier, constants)

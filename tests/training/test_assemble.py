@@ -1,18 +1,24 @@
 """From terms to the objective: each loss is built with what the run knows, and tried before any work."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 import torch
 from planned import plan_runs
 from torch import nn
 
+import relbench.training.assemble
 from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.losses import LOSSES, FitNet, pml_names
 from relbench.losses.entry import Loss, options_of
 from relbench.losses.inputs import FROM_TEACHER, INPUTS, NEEDS, Input
-from relbench.models import TRUNKS, FeatureExtractor, build_embedder
+from relbench.models import TRUNKS, FeatureExtractor, build_embedder, layers_of
+from relbench.results.run_folder import Trained
 from relbench.settings import changed
 from relbench.studies.distillation import Arm, distillation
 from relbench.training.assemble import (
+    TrainedNetworks,
     UntrainedNetworks,
     classifier_of,
     layers_in,
@@ -236,6 +242,19 @@ def test_a_constant_of_the_teacher_is_an_entry_of_the_inputs_and_nothing_else(mo
     teacher = UntrainedNetworks(1, CLASSES).teacher([experiment])
     assert teacher.constants.keys() == {"means"}
     assert not UntrainedNetworks(1, CLASSES).teacher([run_of(Term(loss="rkd_angle"))]).constants
+
+
+def test_a_teacher_is_folded_alike_whatever_its_students_compare(monkeypatch):
+    """Else the numbers of one would depend on the others of its cohort, by rounding."""
+    seen, source = [], SimpleNamespace(shape=SimpleNamespace(channels=1))
+    trained = Trained(build_embedder(TEACHER.net, 1, 0), None, {})
+    monkeypatch.setattr(relbench.training.assemble, "load_trained", lambda *_: trained)
+    monkeypatch.setattr(relbench.training.assemble, "folded", lambda network, _, layers: seen.append(layers) or network)
+    students = run_of(Term(loss="rkd_angle")), run_of(Term(loss="fitnet", layers=("stage2",)))
+    for cohort in (students[:1], students[1:], students):
+        features = TrainedNetworks(Path(), source).teacher(cohort).network
+        assert ("stage2" in features(torch.zeros(2, 1, 28, 28))[1]) == (students[1] in cohort)
+    assert seen == [layers_of(TEACHER.net)] * 3
 
 
 def test_weights_by_the_teachers_classifier_need_one():
