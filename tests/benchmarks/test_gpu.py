@@ -2,11 +2,13 @@
 
 import json
 import sys
+from itertools import count
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from relbench.benchmarks import agreement, busy, exactness, gpu
+from relbench.benchmarks import agreement, busy, cell, exactness, gpu
 from relbench.benchmarks.figure import Figure
 
 
@@ -109,3 +111,29 @@ def test_tf32_would_be_seen(monkeypatch):
 def test_work_that_overlaps_counts_once():
     assert busy.covered([(0, 2), (5, 6), (1, 3), (5.5, 5.75)]) == 4
     assert busy.covered([]) == 0
+
+
+def event(start, end, device="CUDA", **more):
+    return SimpleNamespace(
+        time_range=SimpleNamespace(start=start, end=end), device_type=SimpleNamespace(name=device), **more
+    )
+
+
+def test_a_gpu_is_busy_while_kernels_run():
+    """Neither the CPU's events count nor what torch annotates, such as an optimiser's step."""
+    seen = [event(0, 3e6), event(2e6, 4e6), event(9e6, 10e6)]
+    others = [event(0, 20e6, "CPU"), event(0, 20e6, is_user_annotation=True)]
+    assert busy.busy_seconds(SimpleNamespace(events=lambda: [*others, *seen])) == 5
+    with pytest.raises(RuntimeError, match="saw no work on the GPU"):
+        busy.busy_seconds(SimpleNamespace(events=lambda: others))
+
+
+def test_what_a_gpu_waits(monkeypatch):
+    """Steps of 0.1 s by the clock, in which it works for 0.095 s."""
+    marks = cell.Marks("cpu")
+    marks._busy, clock = 0.095, count(0, 0.1)
+    monkeypatch.setattr(cell.time, "perf_counter", lambda: next(clock))
+    for done in range(cell.PREPARATION + cell.COUNTED + cell.PROFILED):
+        marks.step(done)
+    step, images, waiting = marks.figures("cell", 128)
+    assert (step.value, images.value, waiting.value) == pytest.approx((0.1, 1280, 5))
