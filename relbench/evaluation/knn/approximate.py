@@ -10,18 +10,18 @@ whatever order and with or without fused multiply-add. A sum of d products errs 
 gamma(d) sum |x_i y_i| <= gamma(d) |x| |y|, gamma(n) = n u / (1 - n u) (Higham, Accuracy and
 Stability of Numerical Algorithms, 2nd ed., section 3.1). faiss sums the two squared norms and twice
 the product: gamma(d) (|x|^2 + |y|^2 + 2 |x| |y|) <= gamma(d) m^2, and three more roundings of
-quantities up to m^2. torch multiplies (-2 x, 1) with (y, |y|^2), d + 1 products, or d + 3 where |y|^2
-is split in three: gamma(d + 3) m^2.
+quantities up to m^2. torch multiplies (-2 x, 1, 1, 1) with (y, |y|^2), the latter in three parts, d + 3 products: at
+most 1.01 gamma(d + 3) m^2, as the parts are together less than a hundredth larger than the whole.
 Rounding the centred rows to the working precision moves a distance by at most 2 u m^2 + O(u^2).
 Adding the bound to a key rounds once more.
-Together below gamma(d + 16) m^2 in float32. The float64 part, centring and the canonical distance
+Together below 1.01 gamma(d + 16) m^2 in float32. The float64 part, centring and the canonical distance
 itself, stays below the same expression with the float64 roundoff. Numbers below the
 smallest normal number may be flushed to zero: 4 d times that number.
 
 Units for products of bfloat16 (AMX) multiply several times as fast. They round both factors to 8 binary digits, that is
 by 2^-8 of their size at most, and multiply and sum in float32 as above. 2 <x, y> then moves by another
 2 |x| |y| ((1 + 2^-8)^2 - 1) < 2 |x| max |y| (2^-7 + 2^-15), where what lies between 2^-16 and 2^-15 covers the rounding
-to float32 before, and that of the sums of the moved products. |y|^2 is split into three parts of 8 digits, so that it
+to float32 before, and that of the sums of the moved products. The parts of |y|^2 have 8 digits each, so that it
 loses nothing. Factors below the smallest normal number may be flushed, too: another 4 d times that number.
 """
 
@@ -98,6 +98,11 @@ class Centred:
     @property
     def single(self) -> NDArray[np.float32]:
         """(n, dim) all centred rows, rounded to float32."""
+        return self.widened[:, : self.points.dim]
+
+    @property
+    def widened(self) -> NDArray[np.float32]:
+        """(n, dim + 3) the same, and three bfloat16 numbers that add up to the squared length."""
         return self._rounded[0]
 
     @property
@@ -107,13 +112,15 @@ class Centred:
 
     @cached_property
     def _rounded(self) -> tuple[NDArray[np.float32], Floats]:
-        """All centred rows in float32, and their lengths in float64."""
-        single, norms = np.empty(self.points.rows.shape, np.float32), np.empty(len(self.points.rows))
-        for start in range(0, len(single), _ROWS_AT_ONCE):
+        """All widened rows in float32, and their lengths in float64."""
+        count, dim = self.points.rows.shape
+        widened, norms = np.empty((count, dim + _BFLOAT16_PARTS), np.float32), np.empty(count)
+        for start in range(0, count, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            single[part] = exact = self.exact(part)
-            norms[part] = np.sqrt(np.einsum("ij,ij->i", exact, exact))
-        return single, norms
+            widened[part, :dim] = exact = self.exact(part)
+            squares = np.einsum("ij,ij->i", exact, exact)
+            widened[part, dim:], norms[part] = _split(squares.astype(np.float32)), np.sqrt(squares)
+        return widened, norms
 
     @cached_property
     def longest(self) -> float:
@@ -124,7 +131,7 @@ class Centred:
         """(queries,) twice the error bound: keys further apart than this are in true order."""
         lengths, dim = self.norms[self.points.query[queries]], self.points.dim
         sums = np.float64 if working == "float64" else np.float32
-        relative = _gamma(dim + 16, sums) + _gamma(dim + 16, np.float64)
+        relative = 1.01 * (_gamma(dim + 16, sums) + _gamma(dim + 16, np.float64))
         error = relative * (lengths + self.longest) ** 2 + 4.0 * dim * float(np.finfo(sums).tiny)
         if working == "bfloat16":
             error += 2 * _BFLOAT16_ROUNDING * lengths * self.longest + 4.0 * dim * float(np.finfo(sums).tiny)
@@ -218,11 +225,6 @@ def mask_own(keys: Keys, own_column: Integers) -> None:
     keys[present, own_column[present]] = np.inf
 
 
-def _gallery(centred: Centred) -> NDArray[np.float32]:
-    whole = len(centred.points.gallery) == len(centred.points.rows)
-    return centred.single if whole else centred.single[centred.points.gallery]
-
-
 @cache
 def _faiss_fault() -> str:
     """Why faiss can't be used here, or "": it may be installed, and yet not fit this numpy or processor."""
@@ -271,7 +273,7 @@ def multiplier(centred: Centred, backend: tuple[str, torch.device], working: Wor
 
 def _faiss_multiply(centred: Centred) -> Multiply:
     faiss = _faiss()
-    gallery = _gallery(centred)
+    gallery = centred.single[centred.points.gallery]
     pointer = faiss.swig_ptr
 
     def multiply(queries: Integers, keys: Keys) -> None:
@@ -284,9 +286,9 @@ def _faiss_multiply(centred: Centred) -> Multiply:
 
 def _torch_multiply(centred: Centred, device: torch.device, working: Working) -> Multiply:
     fast = device.type == "cpu" and working == fast_factors()
-    squares = np.square(centred.norms[centred.points.gallery]).astype(np.float32)
-    parts = _split(squares) if working == "bfloat16" else squares[:, None]
-    transposed = torch.from_numpy(np.concatenate([_gallery(centred), parts], axis=1)).to(device).T
+    whole = len(centred.points.gallery) == len(centred.points.rows)
+    gallery = centred.widened if whole else centred.widened[centred.points.gallery]
+    transposed = torch.from_numpy(gallery).to(device).T
 
     def multiply(queries: Integers, keys: Keys) -> None:
         left = np.ones((len(queries), transposed.shape[0]), np.float32)

@@ -33,7 +33,7 @@ from relbench.evaluation.knn.points import Embeddings, Integers, Points, check_p
 Result = TypeVar("Result")
 Part = TypeVar("Part")
 
-_CHUNK_NUMBERS = 1 << 25  # keys of a matrix product, 128 MB: enough queries for its full speed
+_CHUNK_NUMBERS = 1 << 24  # keys of a matrix product, 64 MB: enough queries for its full speed
 _WIDE_CHUNK_NUMBERS = 1 << 23
 _BLOCK_NUMBERS = 1 << 21  # keys processed at once: they stay in the processor's cache
 _FEWEST_CROWDED = 1024
@@ -46,7 +46,7 @@ class Search:
     Attributes:
         points: The checked rows.
         backend: As `choose_backend` returns it.
-        chunk: Queries per matrix product; None: as many as have 128 MB of keys.
+        chunk: Queries per matrix product; None: as many as have 64 MB of keys.
     """
 
     points: Points
@@ -146,7 +146,7 @@ def nearest(
         gallery: (n,) boolean mask of the gallery; None: all rows.
         backend: "faiss", "torch", or "auto": torch on a GPU or a processor with AVX-512, else faiss, else torch. A
             tensor stays on its device; an array goes to a GPU if the machine has any.
-        chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 128 MB.
+        chunk: Queries per matrix product, which takes `4 * chunk * gallery` bytes; None: 64 MB.
 
     Returns:
         (queries, k) row indices of `embeddings`, in the order of the queries' rows.
