@@ -135,5 +135,9 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _peak_since_start() -> int:
-    unit = 1 if platform.system() == "Darwin" else 1024  # getrusage counts bytes there, kilobytes elsewhere
-    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return bytes_at_peak(resource.getrusage(resource.RUSAGE_SELF))
+
+
+def bytes_at_peak(usage: resource.struct_rusage) -> int:
+    """Peak memory in bytes, of what the system says a process has used: bytes on macOS, kilobytes elsewhere."""
+    return usage.ru_maxrss * (1 if platform.system() == "Darwin" else 1024)

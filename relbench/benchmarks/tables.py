@@ -6,7 +6,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, images, step
+from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, images, start, step
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.section import Part, Section, measure
 from relbench.machine import describe_machine
@@ -18,6 +18,7 @@ PARTS: dict[str, Part] = {
     "images": images.figures,
     "step": step.figures,
     "cohort": cohort.quick_start,
+    "start": start.figures,
 }
 """By the name that the command takes: a function that measures, and yields each figure as soon as it is known."""
 
