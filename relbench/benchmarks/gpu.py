@@ -30,7 +30,7 @@ PRECISIONS: Mapping[str, Mapping[str, Any]] = {
     "tf32": {"training.precision": "tf32"},
     "bf16-mixed, channels last": {"training.precision": "bf16-mixed", "training.channels_last": True},
 }
-ANGLE_SIZES = ((128, 512), (128, 128), (128, 32), (256, 512))
+ANGLE_SIZES = ((128, 512), (128, 128), (128, 32), (256, 512), (37, 12))  # the last is no multiple of any tile's side
 CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 FIXED_ORDER = ":4096:8"  # what cuBLAS must be told before its first product, or it takes sums in any order
 

@@ -9,7 +9,6 @@ import torch
 
 from relbench.benchmarks.cell import experiments
 from relbench.benchmarks.figure import Figure
-from relbench.experiment import Experiment
 from relbench.results.records import Row
 from relbench.run import run
 from relbench.trackers import Silent
@@ -17,6 +16,7 @@ from relbench.trackers import Silent
 SAME = ("metrics", "history", "validation", "selected_step", "weights_hash", "embeddings_hash")
 STEPS = {"steps": 9, "validate_every": 3}
 STOPPED = 5  # after this step, which is no checkpoint's
+ROUNDING = 0.01  # relative, of a loss a few steps later: differences grow from step to step
 
 
 class _Stop(Exception):  # noqa: N818 - nothing is wrong
@@ -32,21 +32,27 @@ class _StopsAt(Silent):
             raise _Stop
 
 
+class _Notes(Silent):
+    """Notes the steps that are done, the one that a run begins with first."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def step(self, done: int) -> None:
+        self.steps.append(done)
+
+
 def figures(device: str) -> Iterator[Figure]:
-    """Whether a run that was stopped between checkpoints ends as one that was not, bit by bit in a fixed order.
+    """Whether a run that was stopped between checkpoints ends as one that was not.
+
+    Bit by bit in a fixed order of sums; in any order to rounding, at the first entry of the history after it.
 
     Args:
         device: "cpu" or "cuda".
     """
-    values = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in STEPS.items()}
-    teacher, student = experiments("toy", device, values)
-    with TemporaryDirectory(prefix="relbench-resume-") as folder, _fixed_order():
-        data = Path(folder) / "data"
-        rows = [
-            _row(teacher, student, Path(folder) / name, data, stop)
-            for name, stop in (("whole", 0), ("stopped", STOPPED))
-        ]
-    different = [name for name in SAME if getattr(rows[0], name) != getattr(rows[1], name)]
+    with _fixed_order():
+        whole, stopped = _both(device)
+    different = [name for name in SAME if getattr(whole, name) != getattr(stopped, name)]
     yield Figure(
         name=f"{device}: parts of a row that differ after an interruption, in a fixed order of sums",
         value=len(different),
@@ -54,14 +60,38 @@ def figures(device: str) -> Iterator[Figure]:
         target=0,
         why=", ".join(different),
     )
+    whole, stopped = _both(device)
+    yield Figure(
+        name=f"{device}: relative difference of a loss after an interruption, in any order of sums",
+        value=_difference(whole, stopped),
+        unit="",
+        target=ROUNDING,
+    )
 
 
-def _row(teacher: Experiment, student: Experiment, runs: Path, data: Path, stop: int) -> Row:
-    run(teacher, runs, data, Silent())
-    if stop:
+def _difference(whole: Row, stopped: Row) -> float:
+    """The largest of the loss terms of the first entry after the interruption."""
+    entries = [next(entry for entry in row.history if entry["step"] > STOPPED) for row in (whole, stopped)]
+    terms = [name for name in entries[0] if name.startswith("rkd")]
+    return max(abs(entries[1][name] / entries[0][name] - 1) for name in terms)
+
+
+def _both(device: str) -> tuple[Row, Row]:
+    """Rows of the same run, made at a stretch and with an interruption."""
+    values = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in STEPS.items()}
+    teacher, student = experiments("toy", device, values)
+    with TemporaryDirectory(prefix="relbench-resume-") as name:
+        folder = Path(name)
+        for runs in ("whole", "stopped"):
+            run(teacher, folder / runs, folder, Silent())
+        whole = run(student, folder / "whole", folder, Silent())
         with suppress(_Stop):
-            run(student, runs, data, _StopsAt(stop))
-    return run(student, runs, data, Silent())
+            run(student, folder / "stopped", folder, _StopsAt(STOPPED))
+        resumed = _Notes()
+        stopped = run(student, folder / "stopped", folder, resumed)
+    if resumed.steps[0] == 0:
+        raise RuntimeError("the run that was stopped has begun anew")
+    return whole, stopped
 
 
 @contextmanager
