@@ -49,7 +49,7 @@ class Pace:
 
     def begin(self, company: int) -> None:
         """It is handed over, together with others or alone; perhaps once more."""
-        self.company, self.heard, self.seconds = company, None, 0.0
+        self.company, self.resumed_at, self.heard, self.seconds = company, self.done, None, 0.0
 
     def advance(self, done: int, now: float) -> None:
         """Note the number of steps done."""

@@ -61,6 +61,35 @@ def test_remaining_seconds(paces, jobs, seconds):
     assert remaining_seconds(paces, jobs) == seconds
 
 
+def together(company, *paces):
+    """Runs that share their time."""
+    for one in paces:
+        one.company = company
+    return list(paces)
+
+
+def test_runs_that_are_trained_together_share_the_time():
+    """Each made 50 steps in 10 s of three: a third of that is its own."""
+    one = Pace("a", 100)
+    one.begin(company=3)
+    one.advance(10, now=5.0)
+    one.advance(60, now=15.0)
+    assert one.seconds_per_step == pytest.approx(10 / 3 / 50)
+    one.begin(company=1)  # tried again alone, from its last checkpoint
+    assert one.seconds_per_step is None
+    one.advance(40, now=100.0)
+    one.advance(50, now=102.0)
+    assert one.seconds_per_step == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("jobs", "seconds"), [(1, 30.0 + 40.0), (2, 35.0), (4, 30.0)])
+def test_a_cohort_is_never_split(jobs, seconds):
+    """Three have 10 s left each, and so 30 s together; four that have not begun take 10 s each of their own."""
+    cohort = together(3, *[pace("a", 100, done=50, seconds=10.0) for _ in range(3)])
+    waiting = [pace("a", 50) for _ in range(4)]
+    assert remaining_seconds([*cohort, *waiting], jobs) == pytest.approx(seconds)
+
+
 def experiment(seed, steps=10):
     return Experiment(terms=(Term(loss="triplet"),), seed=seed, training=Training(steps=steps))
 
@@ -179,6 +208,29 @@ def test_the_time_left_is_not_found_anew_at_every_step(console, monkeypatch):
     monkeypatch.setattr(progress.time, "monotonic", lambda: 101.0)
     bars.show(TWO, 30, "training", 30)
     assert len(looked) == 2
+
+
+def test_each_run_of_a_cohort_has_a_bar(console, tmp_path):
+    bars = Bars(CELLS, [], jobs=1, console=console)
+    trackers = {name: FolderTracker(tmp_path / name) for name in (ONE, TWO)}
+    bars.started({name: tmp_path / name for name in trackers})
+    for name, done in ((ONE, 4), (TWO, 6)):
+        trackers[name].step(done)
+        trackers[name].begin("training")
+    bars.look()
+    assert shown(bars) == [("all steps", 10, 40), ("teacher, seed 0", 4, 10), ("rkd [d], seed 1", 6, 30)]
+
+
+def test_runs_that_are_tried_again_are_told(console, tmp_path):
+    """They go on from their last checkpoints, which may be behind what was shown."""
+    bars = Bars(CELLS, [], jobs=1, console=console)
+    bars.started({name: tmp_path / name for name in (ONE, TWO)})
+    bars.show(TWO, 12, "training", 1.0)
+    bars.tried_again([ONE, TWO], "its process was killed")
+    assert lines(console) == ["each tried again alone: teacher, seed 0, rkd [d], seed 1: its process was killed"]
+    bars.started({TWO: tmp_path / TWO})
+    bars.show(TWO, 10, "training", 2.0)
+    assert shown(bars) == [("all steps", 10, 40), ("rkd [d], seed 1", 10, 30)]
 
 
 def test_progress_is_read_from_the_folders(console, tmp_path):

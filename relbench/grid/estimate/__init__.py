@@ -116,12 +116,13 @@ def estimated(
     estimates = {}
     for run in experiments:
         counts, left = images[run.data], run.training.steps - done.get(run.fingerprint, 0)
-        kind, seconds, measured = kind_of(run, counts.channels), None, ""
+        kind, seconds, measured, shared = kind_of(run, counts.channels), None, "", 0.0
         if rows := known.get(_looks(run)):
             seconds, measured = _seconds_as_before(rows, left), "finished runs of the same kind"
         elif rate := rates.get(kind) or alike.get(kind.networks):
             seconds, measured = _seconds(run, counts, rate, left), rate.measured
-        estimates[run.fingerprint] = Estimate(seconds, disk[_form(run)], measured)
+            shared = left * min(rate.shared, rate.step) + counts.test * rate.view
+        estimates[run.fingerprint] = Estimate(seconds, disk[_form(run)], measured, shared)
     return estimates
 
 

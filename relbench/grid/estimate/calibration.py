@@ -24,6 +24,7 @@ from relbench.trackers import Silent
 from relbench.training import DivergedError, Learner, TrainingData, TrainingSetup, train
 from relbench.training.assemble import UntrainedNetworks, assemble
 from relbench.training.prefetching import workers_beside
+from relbench.training.trainer import prepared
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
 LEAST_ROWS = 8  # images: enough for every loss
@@ -43,6 +44,7 @@ class Rates:
         view: making one to be tested with; 0 where images are read, which is not measured.
         scoring: scoring embeddings: how long some take, divided by the power of their number that it grows with.
         measured: on what, in a few words.
+        shared: the part of a step that runs which are trained together take once: views, and what the teacher shows.
     """
 
     step: float
@@ -50,6 +52,7 @@ class Rates:
     view: float
     scoring: float
     measured: str
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -179,6 +182,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
             view=view,
             scoring=_scoring(find_task(sample.task), sample.net.dim, device),
             measured=WHOLE if step.images == batch else PART,
+            shared=batch * _showing(setup, sample, step.images),
         )
 
 
@@ -266,6 +270,16 @@ def _train(setup: TrainingSetup, sample: Experiment) -> None:
             train(learner)
         except DivergedError as error:
             raise ValueError(f"how long runs take can't be measured: {error}") from None
+
+
+def _showing(setup: TrainingSetup, sample: Experiment, count: int) -> float:
+    """Seconds an image of what a cohort does once a step, from batches of so many images."""
+    device, indices = torch.device(sample.training.device), torch.arange(count)
+    shared, generator = replace(setup, teacher=prepared(setup.teacher, sample.training)), torch.Generator()
+    stopwatch = _stopwatch(device, count, count)
+    for _ in stopwatch:
+        shared.show(indices, setup.data.views(indices, generator), device)
+    return stopwatch.rate
 
 
 def _embedding(network: nn.Module, images: _Images, device: torch.device) -> float:

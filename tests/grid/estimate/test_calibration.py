@@ -163,7 +163,7 @@ def test_every_loss_can_be_measured(name, monkeypatch, tmp_path):
     monkeypatch.setattr("relbench.grid.estimate.calibration.EVALUATION_BATCH", 20)
     monkeypatch.chdir(tmp_path)
     rates = calibrated((with_term(name), COUNTS))
-    assert min(rates.step, rates.image, rates.view, rates.scoring) > 0
+    assert min(rates.step, rates.image, rates.view, rates.scoring, rates.shared) > 0
     assert rates.measured == WHOLE
     assert not list(Path().iterdir())
 

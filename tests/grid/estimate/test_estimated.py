@@ -1,5 +1,6 @@
 """From planned runs to time and disk, with a measurer whose numbers are known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from planned import plan_runs
 
 from relbench.grid.estimate import Estimate, ImageCounts, Rates, estimated, measured_rates, total
-from relbench.grid.estimate.calibration import PART, WHOLE
+from relbench.grid.estimate.calibration import PART, WHOLE, kind_of
 from relbench.machine import describe_machine
 from relbench.settings import changed
 from relbench.studies import build_study
@@ -99,6 +100,18 @@ def test_seconds(values, done, seconds):
     (found,) = Measurer().estimates([one], done={one.fingerprint: done}).values()
     assert found.seconds == pytest.approx(seconds)
     assert found.measured == PART
+
+
+def test_what_runs_share_that_are_trained_together():
+    """Views and teacher in each step that is left, and the views to be tested with; no more than the whole."""
+    one, counts = with_protocol(steps=100), {TEACHER.data: COUNTS}
+    kind = kind_of(one, COUNTS.channels)
+    for shared, of_a_step in ((0.2, 0.2), (0.7, 0.5)):  # the latter by an odd measurement
+        rates = {kind: replace(RATES, shared=shared)}
+        (found,) = estimated([one], counts, [], rates, done={one.fingerprint: 40}).values()
+        assert found.shared == pytest.approx(60 * of_a_step + VIEWS)
+    (known,) = estimated([one], counts, [row(one)], rates).values()
+    assert known.shared == 0.0  # the row has its share of the time already
 
 
 @pytest.mark.parametrize(("steps", "every"), [(1, 1), (12, 5), (12, 4), (7, 9)])
