@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not installed")
 
 
-def planned(*variables):
+def planned(*variables, target="install"):
     """The commands that make would run."""
-    command = ["make", "--dry-run", "--no-print-directory", "install", *variables]
+    command = ["make", "--dry-run", "--no-print-directory", target, *variables]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
 
@@ -34,3 +34,9 @@ def test_without_libraries_for_gpus(tmp_path):
     assert len(left) == len(set(left))
     assert all(line.startswith("    --hash=sha256:") for line in left if line[0] == " ")
     assert "--index-url some-index" in text
+
+
+@pytest.mark.parametrize(("given", "option"), [([], ""), (["SEEDS=0,1,2"], " --seeds 0,1,2")])
+def test_the_quick_start_takes_seeds(given, option):
+    command = planned(*given, target="quickstart").splitlines()[-1].strip()
+    assert command == f".venv/bin/relbench reproduce quickstart{option}"

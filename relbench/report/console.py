@@ -26,7 +26,7 @@ from relbench.report.grids import (
 from relbench.report.headline import outcome
 from relbench.report.notes import notes, pair_note
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
-from relbench.report.tables import difference_cells, pair_table
+from relbench.report.tables import detectable_cell, difference_cells, pair_table
 from relbench.report.wording import (
     BRIEF,
     NOTHING,
@@ -40,7 +40,7 @@ from relbench.report.wording import (
 )
 
 FLOOR_COLUMNS = 4  # that fit
-COMPARED = ("Diff.,\npoints", "95 % over\nqueries", "95 % over\nseeds")
+COMPARED = ("Diff.,\npoints", "95 %,\npoints", "Detec-\ntable")
 
 
 def console_report(summary: Summary) -> Group:
@@ -86,7 +86,8 @@ def _method_cells(method: Method, primary: str) -> list[Text]:
     budget = f"{net_name(method)}\n{counted(method.row.experiment.total_steps, 'step')}"
     return [
         Text.assemble(f"{one_line(method.label)}\n", (budget, "dim")),
-        *map(Text, (mean_cell(method.metrics[primary]), *difference_cells(method))),
+        *map(Text, (mean_cell(method.metrics[primary]), *difference_cells(method.against_teacher))),
+        Text(detectable_cell(method.against_teacher)),
         _verdict(method.against_teacher),
     ]
 

@@ -102,11 +102,15 @@ def _on_no_winner(summary: Summary, best: Method) -> str:
 
 
 def _on_no_distillation(summary: Summary, best: Method) -> list[str]:
-    """How far the best distilled student stands from the best that never saw a teacher."""
+    """How far the best distilled student stands from the best of its network that never saw a teacher."""
     alone = [student for student in summary.students if student.row.experiment.last_teacher is None]
     if not alone or best in alone:
         return []
     other = max(alone, key=summary.score)
+    taught = [student for student in summary.students if student not in alone and net_name(student) == net_name(other)]
+    if not taught:
+        return []
+    best = max(taught, key=summary.score)
     distance = gap(summary.score(best) - summary.score(other))
     best_of = "the best student" if len(alone) > 1 else "the student"
     named = f"{other.label} ({_score(summary, other)})"

@@ -83,27 +83,26 @@ def has_one_class(summary: Summary) -> bool:
 
 
 def _intervals(summary: Summary) -> list[str]:
+    """How values and differences are to be read."""
     seeds = f"{seeds_in_words(summary)} ({', '.join(map(str, summary.seeds))})"
-    metric = metric_name(summary.primary)
-    groups = _groups_of_trials(summary)
-    difference = (
-        f"Difference: {metric} minus the teacher's. Over queries: its 95 % interval over new {groups}; "
-        "the trained networks are held fixed."
-    )
-    if has_one_class(summary):
-        difference = (
-            f"Difference: {metric} minus the teacher's. All queries are of one class: no interval over queries, "
-            "and no verdict; other classes may give other values."
-        )
     if len(summary.seeds) == 1:
-        return [
-            f"{seeds}: no interval over seeds, and no verdict; new training runs may give other values.",
-            difference,
-        ]
+        means = f"{seeds}: no intervals over new training runs, which may give other values, and no verdict."
+    else:
+        means = f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t)."
+    return [means, *_differences(summary)]
+
+
+def _differences(summary: Summary) -> list[str]:
+    difference = f"Difference: {metric_name(summary.primary)} minus the teacher's"
+    if len(summary.seeds) == 1:
+        return [f"{difference}."]
+    if has_one_class(summary):
+        one = "All queries are of one class: no interval over new classes, which may give other values, and no verdict."
+        return [f"{difference}. {one}"]
+    over = f"over new training runs and new {_groups_of_trials(summary)} at once"
     return [
-        f"{seeds}: values are means, with 95 % intervals over the seeds (Student's t).",
-        difference,
-        "Over seeds: the difference's 95 % interval when networks are trained again (Student's t over the seeds).",
+        f"{difference}, with its 95 % interval {over}; table.csv has those over either alone.",
+        "Detectable: the smallest true difference that would be shown with probability 0.8, at the spread found here.",
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from relbench.analysis.methods import Floor, Method, Pair
 from relbench.analysis.summary import Summary
+from relbench.evaluation.comparison import Comparison
 from relbench.report.wording import (
     NOTHING,
     bounds_cell,
@@ -16,6 +17,7 @@ from relbench.report.wording import (
     metric_name,
     net_name,
     pair_verdict,
+    percent,
     signed,
     verdict,
 )
@@ -60,7 +62,7 @@ def filled(columns: tuple[Column[Line], ...], lines: Sequence[Line]) -> Table:
 def method_table(summary: Summary) -> Table:
     """Table of one line per method, and below them the floors."""
     main, *further = sorted(summary.methods[0].metrics, key=lambda metric: metric != summary.primary)
-    compared = (_metric_column(main, in_brief=True), *_comparison_columns())
+    compared = (_metric_column(main, in_brief=True), *_comparison_columns(), *_columns_of_pairs(summary))
     table = filled((*_settings_columns(), *compared, *(_metric_column(metric) for metric in further)), summary.methods)
     floors = [_floor_cells(floor) for floor in summary.all_floors]
     lines = (tuple(cells.get(title, NOTHING) for title in table.header) for cells in floors)
@@ -75,12 +77,15 @@ def _floor_cells(floor: Floor) -> dict[str, str]:
     return cells | parameters | metrics
 
 
+DIFFERENCE = "Difference, points"
+BOUNDS = "95 %, points"
+DETECTABLE = "Detectable, points"
 PAIRS = (
     Column[Pair]("Method", lambda pair: pair.label, is_number=False),
     Column[Pair]("Against", lambda pair: pair.other, is_number=False),
-    Column[Pair]("Difference, points", lambda pair: signed(pair.comparison.difference)),
-    Column[Pair]("95 % over queries", lambda pair: bounds_cell(pair.comparison.over_queries, "one class")),
-    Column[Pair]("95 % over seeds", lambda pair: bounds_cell(pair.comparison.over_seeds)),
+    Column[Pair](DIFFERENCE, lambda pair: difference_cells(pair.comparison)[0]),
+    Column[Pair](BOUNDS, lambda pair: difference_cells(pair.comparison)[1]),
+    Column[Pair](DETECTABLE, lambda pair: detectable_cell(pair.comparison)),
     Column[Pair]("Verdict", pair_verdict, is_number=False),
 )
 
@@ -110,17 +115,43 @@ def _metric_title(metric: str) -> str:
 
 def _comparison_columns() -> list[Column[Method]]:
     return [
-        Column("Difference, points", lambda method: difference_cells(method)[0], in_brief=True),
-        Column("95 % over queries", lambda method: difference_cells(method)[1], in_brief=True),
-        Column("95 % over seeds", lambda method: difference_cells(method)[2], in_brief=True),
+        Column(DIFFERENCE, lambda method: difference_cells(method.against_teacher)[0], in_brief=True),
+        Column(BOUNDS, lambda method: difference_cells(method.against_teacher)[1], in_brief=True),
+        Column(DETECTABLE, lambda method: detectable_cell(method.against_teacher), in_brief=True),
         Column("Verdict", verdict, is_number=False, in_brief=True),
     ]
 
 
-def difference_cells(method: Method) -> tuple[str, str, str]:
-    """The difference to the teacher, its interval over queries, and that over seeds."""
-    comparison = method.against_teacher
+def _columns_of_pairs(summary: Summary) -> list[Column[Method]]:
+    """The comparison with the method that all pairs are against, if there is one; else the table of pairs tells."""
+    others = {pair.other for pair in summary.pairs}
+    if len(others) != 1:
+        return []
+    (other,), pairs = others, {pair.label: pair for pair in summary.pairs}
+
+    def compared(method: Method) -> Comparison | None:
+        return pairs[method.label].comparison if method.label in pairs else None
+
+    def judged(method: Method) -> str:
+        return pair_verdict(pairs[method.label]) if method.label in pairs else NOTHING
+
+    return [
+        Column(f"Difference to {other}, points", lambda method: difference_cells(compared(method))[0]),
+        Column(f"Verdict against {other}", judged, is_number=False),
+    ]
+
+
+def difference_cells(comparison: Comparison | None) -> tuple[str, str]:
+    """The difference to the other, and its 95 % interval over seeds and queries."""
     if comparison is None:
-        return NOTHING, NOTHING, NOTHING
-    bounds = bounds_cell(comparison.over_queries, "one class"), bounds_cell(comparison.over_seeds)
-    return signed(comparison.difference), *bounds
+        return NOTHING, NOTHING
+    return signed(comparison.difference), bounds_cell(
+        comparison.interval, "one seed" if comparison.seeds == 1 else "one class"
+    )
+
+
+def detectable_cell(comparison: Comparison | None) -> str:
+    """The smallest true difference that would be shown with probability 0.8."""
+    if comparison is None or comparison.detectable is None:
+        return NOTHING
+    return percent(comparison.detectable)

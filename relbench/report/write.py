@@ -7,6 +7,7 @@ from relbench.analysis.summary import Summary
 from relbench.files import atomic_write
 from relbench.report.documents import latex_text, markdown_text
 from relbench.report.figures.cells import cells_figure
+from relbench.report.figures.forest import forest_figure
 from relbench.report.figures.recall import has_recall_curves, recall_figure
 from relbench.report.figures.sizes import size_figure
 from relbench.report.figures.training import training_figure
@@ -21,6 +22,10 @@ METHODS: dict[str, Render] = {
     "pairs.csv": lambda summary: csv_text(pair_numbers(summary)),
     "rows.csv": lambda summary: csv_text(as_frame(summary.entries, {row.fingerprint: row for row in summary.rows})),
     "training.png": lambda summary: training_figure(summary, "png"),
+}
+FOREST: dict[str, Render] = {
+    "forest.png": lambda summary: forest_figure(summary, "png"),
+    "forest.svg": lambda summary: forest_figure(summary, "svg"),
 }
 RECALL_CURVES: dict[str, Render] = {
     "recall_at_k.png": lambda summary: recall_figure(summary, "png"),
@@ -40,6 +45,8 @@ def files_of(summary: Summary) -> dict[str, Render]:
     if summary.methods:
         sizes = f"{summary.primary.replace('@', '_at_')}.png"
         files |= METHODS | {sizes: lambda summary: size_figure(summary, "png")}
+    if any(method.against_teacher for method in summary.methods):
+        files |= FOREST
     if has_recall_curves(summary):
         files |= RECALL_CURVES
     if summary.cells:

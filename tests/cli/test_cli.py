@@ -78,18 +78,21 @@ def test_dry_run_writes_nothing(relbench_command, tmp_path):
     options = ("--results", tmp_path / "results", "--device", "cuda")  # a GPU that need not be there
     code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", *options)
     assert code == 0
-    assert re.search(r"students +12 +1,000 +0 +0", text)
+    assert re.search(r"students +35 +1,200 +0 +0", text)
     assert re.search(
-        r"18 runs to make, in \d+ cohorts of 1 to \d that are trained together, 1 at once; disk: .* MB\n", text
+        r"42 runs to make, in 14 cohorts of 2 to 4 that are trained together, 1 at once; disk: .* MB\n", text
     )
     assert re.search(r"\nmemory: about .* [MG]B.*\ntime: not known yet; --estimate measures it", text)
     assert text.count("\n") < 10
     code, text, _ = relbench_command("reproduce", "quickstart", "--runs", *options)
     assert code == 0
-    assert text.count("to do") == 18
+    assert text.count("to do") == 42
+    code, text, _ = relbench_command("reproduce", "quickstart", "--runs", "--seeds", "0,1", *options)
+    assert code == 0
+    assert text.count("to do") == 12
     code, text, _ = relbench_command("reproduce", "quickstart", "--dry-run", "--cohort", "1", *options)
     assert code == 0
-    assert re.search(r"18 runs to make, 1 at once; disk: .* MB\nmemory: about ", text)
+    assert re.search(r"42 runs to make, 1 at once; disk: .* MB\nmemory: about ", text)
     assert not (tmp_path / "results").exists()
 
 
@@ -200,6 +203,8 @@ def tiny_options(tmp_path, data_folder, *more):
 
 FILES = {
     "table.md",
+    "forest.png",
+    "forest.svg",
     "table.csv",
     "pairs.csv",
     "table.tex",
@@ -273,13 +278,13 @@ def lose_embeddings(relbench_command, folder, data_folder):
 
 def damage_and_mend(relbench_command, folder, options, table):
     """A truncated row is refused by name, nothing else is touched, and without it the study goes on."""
-    row = sorted(folder.glob("runs/*/row.json"))[0]
+    runs = read_results(read_study(folder), folder).rows  # of these two no other study here has a copy
+    row, other = (folder / "runs" / runs[path, 0].fingerprint / "row.json" for path in ("triplet", "rkd-d"))
     content = row.read_bytes()
     row.write_bytes(content[: len(content) // 2])
     refused(relbench_command(*options), str(row), "delete it")
     refused(relbench_command("report", folder), str(row), "delete it")
     assert (folder / "table.md").read_bytes() == table
-    other = sorted(folder.glob("runs/*/row.json"))[1]
     row.write_bytes(other.read_bytes())
     refused(relbench_command(*options), str(row), "another experiment")
     row.unlink()
@@ -289,9 +294,10 @@ def damage_and_mend(relbench_command, folder, options, table):
 
 
 def a_student_and_its_teacher(folder):
-    """Path of a student's row, fingerprint of its teacher."""
+    """Path of the row of a student with a network of its own, fingerprint of its teacher."""
     rows = {path: read_record(Row, path) for path in folder.glob("runs/*/row.json")}
-    return next((path, row.experiment.teacher.fingerprint) for path, row in rows.items() if row.experiment.teacher)
+    taught = {path: row.experiment for path, row in rows.items() if row.experiment.teacher}
+    return next((path, run.teacher.fingerprint) for path, run in taught.items() if run.net != run.teacher.net)
 
 
 def damage_checkpoints(relbench_command, folder, options, row):

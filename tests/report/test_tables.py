@@ -61,9 +61,29 @@ def test_cells_are_the_summary_s_numbers(study: Summary) -> None:
     assert line["Recall@1, %"] == f"{100 * recall.mean:.1f} ± {100 * (recall.high - recall.mean):.1f}"
     assert line["MAP@R, %"].startswith(f"{100 * method.metrics['map@r'].mean:.1f} ±")
     assert line["Difference, points"] == f"{100 * comparison.difference:+.1f}"
-    assert line["95 % over queries"] == bounds(comparison.over_queries)
-    assert line["95 % over seeds"] == bounds(comparison.over_seeds)
+    assert line["95 %, points"] == bounds(comparison.interval)
+    assert comparison.detectable is not None
+    assert line["Detectable, points"] == f"{100 * comparison.detectable:.1f}"
     assert line["Verdict"] == "beats the teacher (Holm p = 0.002)"
+
+
+def test_the_comparison_with_the_one_method_that_all_pairs_are_against_stands_in_the_line(study: Summary) -> None:
+    table = method_table(study)
+    lines = {row[0]: dict(zip(table.header, row, strict=True)) for row in table.rows}
+    columns = ("Difference to triplet, points", "Verdict against triplet")
+    for pair in study.pairs:
+        expected = dict(zip(pair_table(study).header, pair_table(study).rows[study.pairs.index(pair)], strict=True))
+        found = [lines[pair.label][column] for column in columns]
+        assert found == [expected["Difference, points"], expected["Verdict"]]
+    others = {method.label for method in study.methods} - {pair.label for pair in study.pairs}
+    assert {lines[label][column] for label in others for column in columns} == {NOTHING}
+
+
+def test_without_such_a_method_pairs_stand_in_their_own_table_alone(study: Summary) -> None:
+    first, *others = study.pairs
+    mixed = study.replaced(pairs=(dataclasses.replace(first, other="rkd-da"), *others))
+    for summary in (mixed, study.replaced(pairs=())):
+        assert not any("triplet" in title for title in method_table(summary).header)
 
 
 def bounds(interval: Interval) -> str:
@@ -191,15 +211,15 @@ def test_pairs_are_the_summary_s_numbers(study: Summary) -> None:
     comparison = study.pairs[2].comparison
     assert (line["Method"], line["Against"]) == ("rkd-da", "triplet")
     assert line["Difference, points"] == f"{100 * comparison.difference:+.1f}"
-    assert line["95 % over queries"] == bounds(comparison.over_queries)
-    assert line["95 % over seeds"] == bounds(comparison.over_seeds)
+    assert line["95 %, points"] == bounds(comparison.interval)
+    assert comparison.detectable is not None
+    assert line["Detectable, points"] == f"{100 * comparison.detectable:.1f}"
     assert line["Verdict"] == "beats (Holm p = 0.002)"
 
 
-def test_a_pair_at_one_seed_has_no_interval_over_seeds(make_summary: MakeSummary) -> None:
+def test_a_pair_at_one_seed_has_no_interval(make_summary: MakeSummary) -> None:
     for line in pair_table(make_summary(seeds=(7,))).rows:
-        assert line[-2] == "one seed"
-        assert line[-1] == "no verdict (1 seed)"
+        assert line[-3:] == ("one seed", NOTHING, "no verdict (1 seed)")
 
 
 def test_csv_of_pairs_reads_back_to_the_same_floats(any_summary: Summary) -> None:
@@ -302,7 +322,9 @@ def test_floors_stand_below_the_methods_without_a_verdict(floored: Summary, stud
     assert (network["Method"], network["Net"], network["Parameters"]) == ("untrained network", "conv4-8/32", "56,000")
     assert (pixels["Recall@1, %"], network["Recall@1, %"], network["MAP@R, %"]) == ("20.0", "10.0 ± 2.0", "10.0 ± 2.0")
     for line in (pixels, network):
-        assert {line[title] for title in ("Difference, points", "95 % over seeds", "Verdict")} == {NOTHING}
+        assert {line[title] for title in ("Difference, points", "95 %, points", "Detectable, points", "Verdict")} == {
+            NOTHING
+        }
 
 
 def test_floors_are_in_every_form(floored: Summary) -> None:
@@ -329,8 +351,8 @@ def test_what_a_single_class_of_queries_lacks_is_not_put_down_to_the_seeds(one_c
         for line in (dict(zip(table.header, row, strict=True)) for row in table.rows):
             if line["Difference, points"] in {NOTHING, ""}:
                 continue
-            assert (line["95 % over queries"], line["Verdict"]) == ("one class", "no verdict (1 class)")
-            assert line["95 % over seeds"].startswith("[")
+            assert (line["95 %, points"], line["Verdict"]) == ("one class", "no verdict (1 class)")
+            assert line["Detectable, points"] == NOTHING
     assert "one seed" not in latex_text(one_class) + markdown_text(one_class)
     assert "(1 class, no verdict)" in headline(one_class)
     assert "corrected for" not in pair_note(one_class)

@@ -134,8 +134,11 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
     text = "\n".join(notes(study))
     assert "Checkpoint that counts: last step." in text
     assert "3 seeds (0, 1, 2)" in text
-    assert "Over queries: its 95 % interval over new test classes" in text
-    assert text.count("Student's t") == 2
+    assert (
+        "Difference: Recall@1 minus the teacher's, with its 95 % interval over new training runs and new test" in text
+    )
+    assert "Detectable: the smallest true difference that would be shown with probability 0.8" in text
+    assert text.count("Student's t") == 1
     assert (
         "Verdict: beats or loses where a test over new training runs and new test classes at once, as crossed random "
         "factors, finds p < 0.05 (Cochran's critical value). Not shown to differ is no proof of equality." in text
@@ -147,7 +150,8 @@ def test_notes_say_how_to_read_the_table(study: Summary) -> None:
 
 def test_one_seed_is_said(make_summary: Callable[..., Summary]) -> None:
     text = "\n".join(notes(make_summary(seeds=(7,))))
-    assert "1 seed (7): no interval over seeds, and no verdict; new training runs may give other values." in text
+    assert "1 seed (7): no intervals over new training runs, which may give other values, and no verdict." in text
+    assert "Detectable" not in text
     assert "Holm" not in text
     assert "erdict: " not in text
     assert "Student's t" not in text

@@ -14,7 +14,7 @@ from relbench.report.write import files_of
 
 OF_METHODS = [
     *("table.md", "table.csv", "pairs.csv", "table.tex", "recall_at_k.png", "recall_at_k.svg"),
-    *("recall_at_1.png", "training.png", "rows.csv", "report.html"),
+    *("recall_at_1.png", "training.png", "forest.png", "forest.svg", "rows.csv", "report.html"),
 ]
 OF_CELLS = ["table.md", "cells.csv", "floors.csv", "claims.csv", "table.tex", "cells.png", "report.html"]
 

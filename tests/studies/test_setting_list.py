@@ -51,10 +51,11 @@ def test_choices_and_values():
     assert told["data.hold_out"].choices == "true or false"
     assert told["terms.triplet.margin"].values == {"terms.triplet.margin": ("0.2",)}
     assert told["training.steps"].values == {
-        "training.steps": ("500", "1000"),
-        "teacher.steps": ("500",),
-        "student.steps": ("1000",),
+        "training.steps": ("1200",),
+        "teacher.steps": ("1200",),
+        "student.steps": ("1200",),
     }
+    assert told["teacher.dim"].values == {"teacher.dim": ("128",), "student.dim": ("32",)}
     of_table = {key: value for setting in settings_of("rkd-table1") for key, value in setting.values.items()}
     assert of_table["student.dim"] == ("16", "32", "64", "128")
     assert of_table["training.steps"] == ("4000", "8000")

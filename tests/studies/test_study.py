@@ -68,8 +68,26 @@ def test_runs_of_a_study_differ(name):
     assert len({(run.label, run.experiment.seed) for run in runs}) == len(runs)
 
 
-def test_quickstart_is_of_the_size_that_it_says():
-    assert len(plan_runs(build_study("quickstart"), (0, 1, 2))) == 18
+def test_the_quick_start_gives_every_network_the_same_training():
+    study = build_study("quickstart")
+    assert len(plan_runs(study, study.seeds)) == 42
+    assert len({run.training for run in study.runs.values()}) == 1
+    assert [path for path, run in study.items if run.net == study.runs["teacher"].net] == [
+        "teacher",
+        "self-distillation",
+    ]
+    judged = [claim.better[0] for claim in study.claims if claim.family == "students"]
+    assert judged == [(path, "teacher") for path in study.runs if path != "teacher"]
+
+
+def test_every_method_has_the_quick_starts_networks_and_training():
+    quick, methods = build_study("quickstart"), build_study("glyphs-methods")
+    assert len(methods.seeds) == 10
+    trainings = {run.training for run in (*quick.runs.values(), *methods.runs.values())}
+    assert len(trainings) == 1
+    assert {run.net for run in methods.runs.values()} == {run.net for run in quick.runs.values()}
+    pairs = [claim.better[0] for claim in methods.claims if claim.family == "pairs"]
+    assert pairs == [(path, "triplet") for path in methods.runs if path not in {"teacher", "triplet"}]
 
 
 def test_runs():

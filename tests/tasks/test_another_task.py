@@ -264,7 +264,7 @@ def test_a_report_speaks_of_the_task_and_not_of_retrieval(reported, tmp_path, ca
     folder, told = reported
     table = (folder / "table.md").read_text(encoding="utf-8")
     assert "| Accuracy, % | Difference, points |" in table
-    assert "Over queries: its 95 % interval over new classes" in table
+    assert "its 95 % interval over new training runs and new classes at once" in table
     assert "24 test images of 4 classes" in table
     page = re.sub(r'"data:[^"]*"', "", (folder / "report.html").read_text(encoding="utf-8"))
     assert "Queries and their neighbours are not shown" in page

@@ -1,6 +1,7 @@
-"""Forest plot that a page begins with: for each method how far it stands from the teacher, and how surely."""
+"""Forest plot that a page and the README begin with: how far each method stands from the teacher, and how surely."""
 
 import textwrap
+from collections import Counter
 from typing import Any, Literal
 
 from matplotlib.axes import Axes
@@ -8,10 +9,10 @@ from matplotlib.lines import Line2D
 
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
-from relbench.evaluation.comparison import Comparison, Interval, Verdict
+from relbench.evaluation.comparison import Comparison, Verdict
 from relbench.plain_text import counted, listed
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, metric_name, seeds_in_words, signed
+from relbench.report.wording import VERDICTS, metric_name, net_name, seeds_in_words, signed
 
 LINE = 0.205  # inches of a line of letters
 LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour
@@ -20,12 +21,12 @@ LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as col
     "loses": {"marker": "<", "color": COLOURS[1], "markerfacecolor": COLOURS[1]},
     "no verdict": {"marker": "D", "color": FAINT, "markerfacecolor": PAPER},
 }
-SEEDS: dict[str, Any] = {"linewidth": 1.2, "zorder": 2}
-QUERIES: dict[str, Any] = {"linewidth": 4.5, "alpha": 0.4, "zorder": 1}
+INTERVAL: dict[str, Any] = {"linewidth": 1.8, "zorder": 2}
+OVER = "95 % over seeds and queries"
 
 
 def forest_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """A line for each method, from greatest to least difference to the teacher, with both 95 % intervals.
+    """A line for each method, from greatest to least difference to the teacher, with its 95 % interval.
 
     Args:
         summary: The study; at least one method is compared with the teacher.
@@ -33,7 +34,7 @@ def forest_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool
         narrow: Shaped for a telephone.
     """
     methods = ranked(summary)
-    names = [plain("\n".join(textwrap.wrap(named(method), 19 if narrow else 44))) for method in methods]
+    names = [plain("\n".join(textwrap.wrap(label, 19 if narrow else 44))) for label in _with_nets(methods)]
     lines = sum(name.count("\n") + 1 for name in names)
     legend = _legend(methods)
     below = 1 if narrow else 3
@@ -73,6 +74,14 @@ def named(method: Method) -> str:
     return f"{method.label} (control)" if method.role == "control" else method.label
 
 
+def _with_nets(methods: list[Method]) -> list[str]:
+    """With the network of those that don't have that of most: it may be what makes the difference."""
+    usual = Counter(map(net_name, methods)).most_common(1)[0][0]
+    return [
+        named(method) if net_name(method) == usual else f"{named(method)}, {net_name(method)}" for method in methods
+    ]
+
+
 def _places(names: list[str]) -> list[float]:
     """From above, one below the other, with room for a name of several lines."""
     places, at = [], 0.0
@@ -87,18 +96,14 @@ def _draw(axes: Axes, place: float, comparison: Comparison | None) -> None:
     if comparison is None:
         return
     look = LOOKS[comparison.verdict]
-    for interval, line in ((comparison.over_queries, QUERIES), (comparison.over_seeds, SEEDS)):
-        _draw_interval(axes, place, interval, {**line, "color": look["color"]})
+    low, high = comparison.interval.low, comparison.interval.high
+    if low is not None and high is not None:
+        axes.hlines(place, 100 * low, 100 * high, **INTERVAL, color=look["color"])
     axes.plot(100 * comparison.difference, place, **look, markersize=6, linestyle="none", zorder=3)
     axes.annotate(
         signed(comparison.difference), (1, place), (4, 0), va="center", xycoords=("axes fraction", "data"),
         textcoords="offset points", annotation_clip=False,
     )  # fmt: skip
-
-
-def _draw_interval(axes: Axes, place: float, interval: Interval, look: dict[str, Any]) -> None:
-    if interval.low is not None and interval.high is not None:
-        axes.hlines(place, 100 * interval.low, 100 * interval.high, **look)
 
 
 def _legend(methods: list[Method]) -> dict[str, Line2D]:
@@ -114,25 +119,19 @@ def _legend(methods: list[Method]) -> dict[str, Line2D]:
         for verdict in LOOKS
         if verdict in verdicts
     }
-    looks = {"queries": QUERIES, "seeds": SEEDS}
-    return entries | {f"95 % over {over}": Line2D([], [], color=FAINT, **looks[over]) for over in _drawn(methods)}
+    return entries | ({OVER: Line2D([], [], color=FAINT, **INTERVAL)} if _has_intervals(methods) else {})
 
 
-def _drawn(methods: list[Method]) -> list[str]:
-    """Over what there are intervals: a single class has none over queries, a single seed none over seeds."""
-    intervals = {
-        "queries": [_compared(method).over_queries for method in methods],
-        "seeds": [_compared(method).over_seeds for method in methods],
-    }
-    return [over for over, drawn in intervals.items() if any(interval.low is not None for interval in drawn)]
+def _has_intervals(methods: list[Method]) -> bool:
+    """A single class of queries has none, and neither has a single seed."""
+    return any(_compared(method).interval.low is not None for method in methods)
 
 
 def forest_in_words(summary: Summary) -> str:
     """For those who do not see the plot."""
     methods = ranked(summary)
     values = [f"{named(method)} {signed(_compared(method).difference)}" for method in methods]
-    over = " and ".join(f"over {over}" for over in _drawn(methods))
-    intervals = f", with 95 % intervals {over}" if over else ""
+    intervals = f", with 95 % intervals{OVER.removeprefix('95 %')}" if _has_intervals(methods) else ""
     return (
         f"A line for each of {counted(len(values), 'method')}: its {metric_name(summary.primary)} minus the teacher's "
         f"in points, over {seeds_in_words(summary)}{intervals}. From greatest to least: "

@@ -61,10 +61,11 @@ def test_every_kind_is_measured_once():
         "conv4-8: triplet",
         "conv4-8 taught by conv4-16: triplet, rkd_distance",
         "conv4-16: triplet",  # each kind of network before other losses
+        "conv4-16 taught by conv4-16: triplet, rkd_distance, rkd_angle",
         "conv4-8 taught by conv4-16: triplet, rkd_angle",
         "conv4-8 taught by conv4-16: triplet, rkd_distance, rkd_angle",
     ]
-    assert len(measurer.asked) == 5  # teachers, their longer controls, and two seeds of each are alike
+    assert len(measurer.asked) == 6  # two seeds of each are alike
 
 
 def test_the_most_dimensions_are_measured():
@@ -132,7 +133,8 @@ def test_a_finished_run_of_the_same_kind_is_believed():
     """Another seed, other steps: so long a step, and as long a test."""
     measurer, finished = Measurer(), [row(changed(TEACHER, {"seed": 9})), row(with_protocol(steps=100), 30.0, 9.0)]
     found = measurer.estimates(finished=finished, done={TEACHER.fingerprint: 400})[TEACHER.fingerprint]
-    assert found.seconds == pytest.approx(100 * (100 / 500 + 30 / 100) / 2 + 8)
+    left = TEACHER.training.steps - 400
+    assert found.seconds == pytest.approx(left * (100 / TEACHER.training.steps + 30 / 100) / 2 + 8)
     assert found.measured == "finished runs of the same kind"
     assert TEACHER not in measurer.asked
 
@@ -176,7 +178,7 @@ def test_when_time_is_up_a_kind_is_taken_for_one_of_other_losses():
     assert [str(kind) for kind in rates] == ["conv4-8: triplet", "conv4-8 taught by conv4-16: triplet, rkd_distance"]
     found = estimated(EXPERIMENTS, images, [], rates)
     unknown = {cell.label for cell in CELLS if found[cell.experiment.fingerprint].seconds is None}
-    assert unknown == {"teacher", "teacher, student's steps"}  # no network of their width was measured
+    assert unknown == {"teacher", "self-distillation"}  # no network of their width was measured
     whole = total([[found[one.fingerprint]] for one in EXPERIMENTS], 1)
     assert whole.seconds == pytest.approx(sum(one.seconds for one in found.values() if one.seconds))
 
