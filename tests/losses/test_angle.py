@@ -154,8 +154,7 @@ def test_a_second_process_finds_the_kernel_on_disk(cache_folder: Path):
     assert equal(first, second)
 
 
-@pytest.mark.parametrize("damage", [b"", b"no index", b"\x80\x05N."], ids=["empty", "garbage", "of another kind"])
-@pytest.mark.parametrize("files", ["*.nbi", "*.nbc"])
+@pytest.mark.parametrize(("files", "damage"), [("*.nbi", b""), ("*.nbi", b"no index"), ("*.nbc", b"\x80\x05N.")])
 def test_a_damaged_cache_is_compiled_anew(cache_folder: Path, files: str, damage: bytes):
     first, _ = compiled_anew()
     paths = list(cache_folder.rglob(files))
