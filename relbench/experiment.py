@@ -216,8 +216,13 @@ TaskField = Annotated[SerializeAsAny[TaskSettings], BeforeValidator(_of_its_kind
 """A field that holds the settings of any task."""
 
 
+MEMO = "_fingerprint"
+
+
 class Experiment(Settings):
     """A run, from images to a row of results."""
+
+    __slots__ = (MEMO,)  # asked for again and again; neither a setting nor copied to an experiment that differs
 
     task: TaskField = Retrieval()
 
@@ -270,6 +275,13 @@ class Experiment(Settings):
         Settings that have their default value are left out, so that a setting added later leaves old runs their names.
         A default that changes must therefore count `CODE_VERSION` up.
         """
+        known: str | None = getattr(self, MEMO, None)
+        if known is None:
+            known = self._hashed()
+            object.__setattr__(self, MEMO, known)
+        return known
+
+    def _hashed(self) -> str:
         runs = {"teacher": self.teacher, "initialized_from": self.initialized_from}
         settings = self.model_dump(mode="json", exclude={*runs, "code_version", "task"}, exclude_defaults=True)
         settings |= {"code_version": self.code_version} | hashed_task(self.task)

@@ -1,7 +1,9 @@
 """Settings: what is refused, and that the fingerprint names everything that can change a result."""
 
+import copy
 import hashlib
 import json
+import pickle
 from itertools import pairwise
 from typing import Literal
 
@@ -444,3 +446,16 @@ def test_fingerprint_form():
     prints = [changed(STUDENT, {"seed": seed}).fingerprint for seed in range(20)]
     assert all(len(name) == 16 and set(name) <= set("0123456789abcdef") for name in prints)
     assert all(one != two for one, two in pairwise(sorted(prints)))
+
+
+def test_a_fingerprint_that_is_known_stays_with_its_experiment():
+    """It is computed once, and is part of nothing that a copy, a file or a comparison sees."""
+    asked, fresh = changed(STUDENT, {"seed": 5}), changed(STUDENT, {"seed": 5})
+    name = asked.fingerprint
+    assert asked == fresh
+    assert asked.model_dump_json() == fresh.model_dump_json()
+    assert dict(asked) == dict(fresh)
+    others = [changed(asked, {"seed": 6}), asked.model_copy(update={"seed": 6})]
+    assert {other.fingerprint for other in others} == {changed(STUDENT, {"seed": 6}).fingerprint}
+    same = [copy.copy(asked), copy.deepcopy(asked), pickle.loads(pickle.dumps(asked)), asked]
+    assert {other.fingerprint for other in same} == {name} == {fresh.fingerprint}

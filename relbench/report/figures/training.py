@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from statistics import fmean
 from typing import Literal
 
@@ -66,18 +67,27 @@ Curves = Mapping[str, Mapping[str, _Curve]]  # by method, by what was recorded
 
 def _curves(method: Method) -> dict[str, _Curve]:
     """By what was recorded."""
-    entries = [entry for row in method.rows for entry in row.history]
-    names = dict.fromkeys(name for names in {tuple(entry): None for entry in entries} for name in names)
+    alike: dict[tuple[str, ...], list[Mapping[str, float]]] = {}
+    for row in method.rows:
+        for entry in row.history:
+            alike.setdefault(tuple(entry), []).append(entry)
+    tables = [(names, _table(entries)) for names, entries in alike.items()]
+    every = dict.fromkeys(name for names in alike for name in names if name != "step")
     return {
-        name: _curve([(entry["step"], entry[name]) for entry in entries if name in entry])
-        for name in names
-        if name != "step"
+        name: _curve([table[:, [names.index("step"), names.index(name)]] for names, table in tables if name in names])
+        for name in every
     }
 
 
-def _curve(points: Sequence[tuple[float, float]]) -> _Curve:
-    """From (step, value) in any order."""
-    step, value = np.array(points, dtype=np.float64).T
+def _table(entries: Sequence[Mapping[str, float]]) -> NDArray[np.float64]:
+    """(entries, names) of entries with the same names in the same order."""
+    numbers = np.fromiter(chain.from_iterable(entry.values() for entry in entries), dtype=np.float64)
+    return numbers.reshape(len(entries), -1)
+
+
+def _curve(points: Sequence[NDArray[np.float64]]) -> _Curve:
+    """From arrays (entries, step and value), in any order."""
+    step, value = np.concatenate(points).T
     order = np.argsort(step, kind="stable")
     steps, first = np.unique(step[order], return_index=True)
     parts = value[order]
