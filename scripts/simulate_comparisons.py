@@ -358,7 +358,7 @@ TEXT = """# Tests of a difference over seeds and classes, by simulation
 
 Made by `python scripts/simulate_comparisons.py`, which says what is simulated; seed {seed}. All numbers, and how many
 tables were drawn for each, are in `comparisons.csv`; false positives are of four comparisons in each table. Ranges are
-over the worlds, in percent.
+over the worlds, in percent. What follows from them is said in `relbench/evaluation/significance.py`.
 
 {summary}
 

@@ -10,11 +10,28 @@ hyper-parameters and of the training split. The intervals over seeds alone (for 
 classes alone (for the networks at hand) stand beside it, and decide nothing.
 
 As the variance has two parts, one of them of few degrees of freedom, the ratio of the difference to its standard error
-has no exact distribution. The critical value is Cochran's (`estimate`).
+has no exact distribution. The critical value is Cochran's (`estimate`). In 40 simulated worlds of 3 to 20 seeds and 50
+to 11,000 classes (scripts/simulate_comparisons.py, results/simulations/comparisons.md) it finds a difference where
+there is none in at most 5 % of comparisons and, after Holm's correction, in at most 5.5 % of tables of four; its
+intervals hold the truth in 95 to 99 %. It is cautious with few seeds where the chance of single queries outweighs that
+of seeds: with three seeds of a standard deviation below 1 point and 200 classes, it errs in 1 %. The alternatives:
+
+- Satterthwaite's degrees of freedom: more powerful (31 instead of 16 % of differences of 3.24 standard errors are
+  shown in tables of three seeds, 55 instead of 50 % of seven), but 10 % of tables of three seeds err. From five seeds
+  on, tables of four keep to 5.6 %.
+- Both intervals alone, over seeds and over classes, excluding zero: up to 11 % of comparisons and 13 % of tables err
+  where both kinds of chance are equally large and seeds are many.
+- Seeds alone: up to 27 % err, as new classes are left out.
+- A variance of seeds that is pooled over the methods of a table: by far the most powerful for three seeds, but a method
+  that varies three times as much as the others gets a false verdict in 13 %. That methods vary alike can't be shown
+  with few seeds: Bartlett's test of 19 methods of five seeds on Glyphs finds no difference (p = 0.38), and excludes no
+  scatter of their standard deviations below a factor of 1.5 (e^0.4, at 95 %).
+- Owen's pigeonhole bootstrap: up to 19 % of three seeds err, and as few as 0.5 % of more.
 
 Source:
     Cochran, Approximate Significance Levels of the Behrens-Fisher Test, Biometrics 20(1), 1964.
     Holm, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6(2), 1979.
+    Owen, The Pigeonhole Bootstrap, Annals of Applied Statistics 1(2), 2007.
     Berger, Multiparameter Hypothesis Testing and Acceptance Sampling, Technometrics 24(4), 1982: intersection-union.
 """
 
