@@ -1,12 +1,14 @@
 """A check for machines with a GPU: does everything hold there, and how fast is it? A file of figures, and a table.
 
-It needs neither network nor data. Each part is on its own: one that fails is told with its error, and the file is
-written after each, so that nothing is lost. On the CPU all is of toy size, which shows that it runs and nothing else.
+It needs neither network nor data. Each part is on its own: one that fails is told with its error, even if it takes its
+process or the GPU's state along, and the file is written after each, so that nothing is lost. On the CPU all is of toy
+size, which shows that it runs and nothing else.
 """
 
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import torch
 
 from relbench.benchmarks import agreement, cell, cohort, evaluation, exactness, loading, resume, step
 from relbench.benchmarks import angle as angle_loss
+from relbench.benchmarks.apart import Apart, tell_on_stderr
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.section import Part, Section, measure
 from relbench.benchmarks.timing import now
@@ -59,7 +62,7 @@ def check(device: str, file: Path, tell: Callable[[str], None]) -> Report:
     Args:
         device: "cuda"; or "cpu", at toy size.
         file: is written after each part.
-        tell: is told of each part and figure at once.
+        tell: is told of each part and figure at once; on a GPU they are written to stderr.
 
     Raises:
         ValueError: there is no GPU.
@@ -71,12 +74,24 @@ def check(device: str, file: Path, tell: Callable[[str], None]) -> Report:
     report = Report(
         machine=describe_machine(torch.device(device)), driver=_driver(device), device=device, toy=device == "cpu"
     )
-    for name, part in parts(device).items():
-        report = report.model_copy(update={"sections": (*report.sections, measure(name, part, tell))})
-        _write(report, file)
+    with ExitStack() as stack:
         if device == "cuda":
-            torch.cuda.empty_cache()
+            measured: Callable[[str], Section] = stack.enter_context(Apart(on_the_gpu))
+        else:
+            measured = partial(_here, tell)
+        for name in parts(device):
+            report = report.model_copy(update={"sections": (*report.sections, measured(name))})
+            _write(report, file)
     return report
+
+
+def on_the_gpu(name: str) -> Section:
+    """A part, measured in this process."""
+    return measure(name, parts("cuda")[name], tell_on_stderr)
+
+
+def _here(tell: Callable[[str], None], name: str) -> Section:
+    return measure(name, parts("cpu")[name], tell)
 
 
 def _write(report: Report, file: Path) -> None:

@@ -87,6 +87,12 @@ def test_the_parts_on_a_gpu_have_names_of_their_own():
     assert names[0] == "losses"
 
 
+def test_a_part_in_the_process_that_has_the_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(gpu, "parts", lambda device: {"one": lambda: iter([Figure(name=device, value=2, unit="s")])})
+    assert [figure.name for figure in gpu.on_the_gpu("one").figures] == ["cuda"]
+    assert capsys.readouterr().err.splitlines()[:2] == ["one ...", "  cuda: 2.00 s"]
+
+
 def test_a_departure_is_seen():
     found = agreement.Found(1.0, {"student": torch.ones(4)})
     assert agreement.departure(found, found) == 0
