@@ -146,7 +146,7 @@ def test_factors_are_taken_for_rounded_unless_nothing_speaks_for_it(asked_anew, 
     with (
         patch("torch.backends.cpu.get_cpu_capability", return_value=capability),
         patch("torch.backends.mkldnn.is_available", return_value=True),
-        patch("torch.cpu._is_amx_tile_supported", return_value=tiles),
+        patch("torch.cpu._is_amx_tile_supported", create=True, return_value=tiles),
         patch.object(approximate, "_rounds_factors", return_value=rounds),
     ):
         assert fast_factors() == wanted
