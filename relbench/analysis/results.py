@@ -11,7 +11,7 @@ from relbench.analysis.floors import FloorSettings, MeasuredFloor, finished_floo
 from relbench.counts import Counts
 from relbench.grid.plan import names_of, planned_transfers
 from relbench.grid.tuning import Choice, TuningPlan
-from relbench.results.records import Row, Selection, refuse_other_dependencies
+from relbench.results.records import Row, Selection
 from relbench.results.run_folder import Rows
 from relbench.studies.record import StudyRecord
 from relbench.studies.study import Cell
@@ -61,29 +61,6 @@ def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:
     return TuningPlan(record.pinned, Rows(runs).finished, record.diverged)
 
 
-def read_results(record: StudyRecord, folder: Path) -> Results:
-    """The finished results in a study's folder.
-
-    Raises:
-        ValueError: a row is damaged, was built on other weights than those that are there, or is of other images.
-    """
-    runs, tuning, paths = folder / "runs", tuning_plan(record, folder / "runs"), record.paths
-    asked = {(path, seed): tuning.run(path, seed) for seed in record.seeds for path in paths}
-    known = Rows(runs)
-    with _uncollected():
-        found = {place: known.finished(run) for place, run in asked.items() if run}
-    rows = {place: row for place, row in found.items() if row}
-    refuse_other_dependencies({row.fingerprint: row for row in rows.values()})
-    measured = planned_transfers(tuning, record.contents, record.other_contents, record.seeds).items()
-    transfers = {place: transfer for place, spec in measured if (transfer := finished_transfer(spec, folder))}
-    chose = [row for run in tuning.tuning_runs(paths) if (row := known.finished(run))]
-    floors = _finished_floors(record, folder)
-    _refuse_other_images([*rows.values(), *chose], list(transfers.values()), list(chain(*floors.values())))
-    own = names_of(tuning, paths, record.seeds)
-    unrelated = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
-    return Results(rows, transfers, tuning.choices, len(unrelated), floors)
-
-
 @contextmanager
 def _uncollected() -> Iterator[None]:
     """Without Python's search for cycles, which would walk through all rows read so far again and again."""
@@ -94,6 +71,28 @@ def _uncollected() -> Iterator[None]:
     finally:
         if before:
             gc.enable()
+
+
+@_uncollected()
+def read_results(record: StudyRecord, folder: Path) -> Results:
+    """The finished results in a study's folder.
+
+    Raises:
+        ValueError: a row is damaged, was built on other weights than those that are there, or is of other images.
+    """
+    runs, tuning, paths = folder / "runs", tuning_plan(record, folder / "runs"), record.paths
+    asked = {(path, seed): tuning.run(path, seed) for seed in record.seeds for path in paths}
+    known = Rows(runs)
+    found = {place: known.finished(run) for place, run in asked.items() if run}
+    rows = {place: row for place, row in found.items() if row}
+    measured = planned_transfers(tuning, record.contents, record.other_contents, record.seeds).items()
+    transfers = {place: transfer for place, spec in measured if (transfer := finished_transfer(spec, folder))}
+    chose = [row for run in tuning.tuning_runs(paths) if (row := known.finished(run))]
+    floors = _finished_floors(record, folder)
+    _refuse_other_images([*rows.values(), *chose], list(transfers.values()), list(chain(*floors.values())))
+    own = names_of(tuning, paths, record.seeds)
+    unrelated = [path for path in runs.glob("*/row.json") if path.parent.name not in own]
+    return Results(rows, transfers, tuning.choices, len(unrelated), floors)
 
 
 def floors_asked(record: StudyRecord) -> dict[str, tuple[FloorSettings, ...]]:
