@@ -121,6 +121,7 @@ def _room_in(group: Path) -> int | None:
 def forget_peak_memory(device: torch.device) -> None:
     """Reset the peak; outside Linux it stays that of the process since its start."""
     if device.type == "cuda":
+        torch.cuda.synchronize(device)  # begins with CUDA if nobody has: else there may be no count to be reset
         torch.cuda.reset_peak_memory_stats(device)
     with suppress(OSError):  # missing, or read-only as in some containers
         CLEAR_REFS.write_text("5", encoding="ascii")
