@@ -43,7 +43,7 @@ WITH_CLASSIFIER = quickstart_with(
 
 
 def planned(study, prefix="", **values):
-    cells = plan_runs(study, (0,), values=TINY | values)
+    cells = plan_runs(study, (0,), values=TINY | {"training.channels_last": False} | values)
     return {prefix + cell.label: cell.experiment for cell in cells}
 
 
