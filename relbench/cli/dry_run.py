@@ -84,7 +84,7 @@ def show_plan(planned: Sequence[PlannedRun | PendingRun], folder: Path, options:
     shorter = shorter_runs({run.fingerprint: run for run in waiting.values()}, folder / "runs", options.results)
     estimates = _estimates(waiting, states, shorter, images, options)
     out.print(_listed(planned, states, estimates) if options.list_runs else _summary(planned, states))
-    _print_total(waiting, estimates, images, options)
+    _print_total(waiting, estimates, shorter, images, options)
     if shorter:
         tell(gone_on_with(shorter.values()))
 
@@ -182,6 +182,7 @@ def _time(estimate: Estimate) -> str:
 def _print_total(
     waiting: Mapping[str, Experiment],
     estimates: Mapping[str, Estimate],
+    shorter: Mapping[str, RunFolder],
     images: Mapping[Data, ImageCounts],
     options: RunOptions,
 ) -> None:
@@ -191,7 +192,8 @@ def _print_total(
     runs = list(waiting.values())
     jobs = options.jobs or jobs_for(runs)
     room = Room(images, jobs)
-    cohorts = rehearsed(waiting, Limits(jobs, options.cohort, room.fits), _steps_of).cohorts
+    begun_by = {name: folder.experiment.fingerprint for name, folder in shorter.items()}
+    cohorts = rehearsed(waiting, Limits(jobs, options.cohort, room.fits), _steps_of, begun_by).cohorts
     whole = total([[estimates[name] for name in cohort] for cohort in cohorts], jobs)
     tell(f"{counted(len(waiting), 'run')} to make, {_together(cohorts)}{jobs} at once; disk: {decimal(whole.disk)}")
     tell(_memory_of_all(cohorts, room))

@@ -174,6 +174,16 @@ def test_what_is_finished_is_not_waited_for_in_a_rehearsal():
     assert sizes(rehearsed(runs, ONE, lambda _: 1.0)) == {1: 1, 4: 1}
 
 
+def test_a_longer_run_waits_for_the_one_that_it_goes_on_with():
+    longer = changed(arms(0)["teacher 0"], {"training": Training(steps=200)})
+    runs = {"longer": longer} | arms(0)
+    begun_by = {longer.fingerprint: runs["teacher 0"].fingerprint}
+    names = [[*cohort] for cohort in rehearsed(runs, ONE, lambda _: 1.0, begun_by).cohorts]
+    assert names[0] == ["teacher 0", "alone 0"]
+    assert ["longer"] in names[1:]
+    assert [*rehearsed(runs, ONE, lambda _: 1.0).cohorts[0]] == ["longer"]
+
+
 def test_a_run_that_looks_like_another_is_rehearsed_too():
     """Its learning rate is not known yet."""
     runs = arms(0) | {"a copy": arms(0)["teacher 0"]}
