@@ -32,8 +32,9 @@ class Log:
 
 
 def teacher(steps, **training):
-    """That of the tiny quick start."""
-    (planned,) = [run for run in plan_runs(build_study("quickstart"), (0,), values=TINY) if run.label == "teacher"]
+    """That of the tiny quick start, at a rate that stays."""
+    values = TINY | {"teacher.decay_at": ()}
+    (planned,) = [run for run in plan_runs(build_study("quickstart"), (0,), values=values) if run.label == "teacher"]
     return changed(planned.experiment, {"training": changed(planned.experiment.training, {"steps": steps, **training})})
 
 
