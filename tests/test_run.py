@@ -342,18 +342,18 @@ def test_a_run_computes_in_its_own_precision(tmp_path, data_folder):
 
 def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monkeypatch):
     """Student and teacher both; the row is another one, as its settings are."""
-    runs, rows = done
-    plain, given = CELLS["rkd-da"], []
-    other = changed(plain, {"training": changed(plain.training, {"channels_last": True})})
-    assert other.fingerprint != plain.fingerprint
-    (tmp_path / plain.teacher.fingerprint).symlink_to(RunFolder(runs, plain.teacher).path)
-    turned = Embedder.with_channels_last
+    student, given, turned = CELLS["rkd-da"], [], Embedder.with_channels_last
+    (tmp_path / student.teacher.fingerprint).symlink_to(RunFolder(done[0], student.teacher).path)
     monkeypatch.setattr(Embedder, "with_channels_last", lambda network: given.append(network) or turned(network))
-    row = run(other, tmp_path, data_folder, ignore)
-    assert sorted(network.linear.out_features for network in given) == [8, 16]
-    embeddings = [np.load(RunFolder(*one).embeddings)["embeddings"] for one in ((runs, plain), (tmp_path, other))]
+    layouts = [
+        changed(student, {"training": changed(student.training, {"channels_last": last})}) for last in (False, True)
+    ]
+    rows = [run(one, tmp_path, data_folder, ignore) for one in layouts]
+    assert rows[0].fingerprint != rows[1].fingerprint
+    assert sorted(network.linear.out_features for network in given) == [8, 16]  # of the second alone
+    embeddings = [np.load(RunFolder(tmp_path, one).embeddings)["embeddings"] for one in layouts]
     np.testing.assert_allclose(*embeddings, atol=1e-3)
-    assert row.history[0]["triplet"] == pytest.approx(rows["rkd-da"].history[0]["triplet"], rel=1e-4)
+    assert rows[1].history[0]["triplet"] == pytest.approx(rows[0].history[0]["triplet"], rel=1e-4)
 
 
 def watched(experiment, **training):
