@@ -15,13 +15,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 from torch import nn
 
 from relbench.data import find_data_set
 from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource, indices_of, roles_of
-from relbench.experiment import Experiment, Precision, Training
+from relbench.experiment import Experiment, Training
 from relbench.files import atomic_write
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.models import weights_of
@@ -34,15 +33,8 @@ from relbench.tensors import content_hash
 from relbench.trackers import Tracker
 from relbench.training import DivergedError, Earlier, Learner, Trainer, TrainingSetup
 from relbench.training.assemble import TrainedNetworks, assemble, table_data
+from relbench.training.computing import computing
 from relbench.training.prefetching import workers_beside
-
-# By precision: that of products in torch's words, and whether cuDNN's convolutions may use TF32. For bf16-mixed, what
-# autocast leaves in float32 goes as torch has it by default.
-TF32: Mapping[Precision, tuple[str, bool]] = {
-    "32-true": ("highest", False),
-    "tf32": ("high", True),
-    "bf16-mixed": ("highest", True),
-}
 
 
 def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker) -> Row:
@@ -134,46 +126,6 @@ def _leaving(member: _Member, ends: dict[str, Row | Exception]) -> Iterator[None
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is
         ends[member.name] = error
-
-
-@contextmanager
-def computing(threads: int, precision: Precision) -> Iterator[None]:
-    """Set the process's number of threads and precision inside a `with`, and restore them after it.
-
-    Args:
-        threads: on the CPU.
-        precision: of float32 products and convolutions on a GPU.
-    """
-    with _threads(threads), _precision(precision):
-        yield
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    """Compute on `count` threads, in torch and in the libraries below numpy and faiss."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        with threadpool_limits(limits=count):
-            yield
-    finally:
-        torch.set_num_threads(before)
-
-
-@contextmanager
-def _precision(precision: Precision) -> Iterator[None]:
-    """Allow or forbid TF32 in products and convolutions; torch's default allows it in convolutions alone."""
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    _allow_tf32(*TF32[precision])
-    try:
-        yield
-    finally:
-        _allow_tf32(*before)
-
-
-def _allow_tf32(products: str, convolutions: bool) -> None:  # noqa: FBT001 - as torch's switches are
-    torch.set_float32_matmul_precision(products)
-    torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def _trained(

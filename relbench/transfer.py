@@ -23,9 +23,9 @@ from relbench.preflight import check_device
 from relbench.resolve import check_net
 from relbench.results.records import Machine, Result, read_result, write_record
 from relbench.results.run_folder import RunFolder, load_trained
-from relbench.run import computing
 from relbench.settings import Settings, renamed, short_hash, under_former_names
 from relbench.tasks import Model, find_task
+from relbench.training.computing import computing
 
 
 class TransferSpec(Settings):

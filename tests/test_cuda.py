@@ -29,11 +29,12 @@ from relbench.models import build_embedder, embed
 from relbench.resolve import resolve_device
 from relbench.results.records import Row, read_record
 from relbench.results.run_folder import RunFolder, load_trained
-from relbench.run import computing, run, run_cohort
+from relbench.run import run, run_cohort
 from relbench.settings import changed
 from relbench.studies.record import read_study
 from relbench.tasks import Model
 from relbench.tasks.retrieval import RetrievalTask
+from relbench.training.computing import computing
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 DEVICE = "cuda"

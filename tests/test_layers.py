@@ -29,7 +29,6 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("run", "preflight"),
     ("transfer", "preflight"),
     ("transfer", "resolve"),
-    ("transfer", "run"),
     ("analysis", "grid"),  # learning rates that were chosen stand in the notes
     ("report", "analysis"),  # a summary is drawn
     ("processes", "memory"),  # a process that was killed was perhaps short of it

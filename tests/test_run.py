@@ -26,6 +26,7 @@ from relbench.studies.quickstart import TRIPLET
 from relbench.tasks.retrieval import RetrievalTask
 from relbench.trackers import Silent
 from relbench.training import DivergedError
+from relbench.training.computing import TF32
 
 QUICKSTART = build_study("quickstart")
 WITH_WEIGHTS = (  # losses with weights of their own, from maps and from a classifier
@@ -289,55 +290,11 @@ def switches():
     return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
 
 
-@pytest.mark.parametrize(
-    ("precision", "expected"),
-    [("32-true", ("highest", False)), ("tf32", ("high", True)), ("bf16-mixed", ("highest", True))],
-)
-@pytest.mark.parametrize("before", [("highest", True), ("medium", False)])
-def test_switches_for_tf32_are_set_and_put_back(precision, expected, before):
-    ours = switches()
-    try:
-        torch.set_float32_matmul_precision(before[0])
-        torch.backends.cudnn.allow_tf32 = before[1]
-        with relbench.run.computing(1, precision):
-            assert switches() == expected
-        assert switches() == before
-        with pytest.raises(Stop), relbench.run.computing(1, precision):
-            raise Stop
-        assert switches() == before
-    finally:
-        torch.set_float32_matmul_precision(ours[0])
-        torch.backends.cudnn.allow_tf32 = ours[1]
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("what", ["product", "convolution"])
-def test_float32_on_a_gpu_is_float32(what):
-    """Numbers of either sign, so that errors don't average out: TF32 has 10 bits for the fraction, float32 has 23."""
-    generator = torch.Generator().manual_seed(0)
-    images, weights = (torch.randn(count, 64, 16, 16, generator=generator) for count in (32, 48))
-
-    def computed(of, weight):
-        if what == "product":
-            return of[:, :, 0].flatten(1) @ weight[:, :, 0].flatten(1).T
-        return torch.nn.functional.conv2d(of, weight[:, :, :3, :3], padding=1)
-
-    exact = computed(images.double(), weights.double())
-    errors = {}
-    for precision in ("32-true", "tf32"):
-        with relbench.run.computing(1, precision):
-            found = computed(images.cuda(), weights.cuda()).cpu().double()
-        errors[precision] = ((found - exact).square().mean() / exact.square().mean()).sqrt().item()
-    assert errors["32-true"] < 1e-5
-    if torch.cuda.get_device_capability() >= (8, 0):  # older ones have no TF32
-        assert errors["tf32"] > 1e-4
-
-
 def test_a_run_computes_in_its_own_precision(tmp_path, data_folder):
     seen = []
-    assert switches() != relbench.run.TF32["32-true"]  # torch's own default
+    assert switches() != TF32["32-true"]  # torch's own default
     run(CELLS["teacher"], tmp_path, data_folder, Steps(lambda _: seen.append(switches())))
-    assert set(seen) == {relbench.run.TF32["32-true"]}
+    assert set(seen) == {TF32["32-true"]}
 
 
 def test_channels_last_changes_rounding_alone(done, tmp_path, data_folder, monkeypatch):

@@ -20,9 +20,9 @@ from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
 from relbench.results.records import Result, read_result, write_record
-from relbench.run import computing
 from relbench.settings import Settings, renamed, short_hash, under_former_names
 from relbench.tasks import Model, Task, find_task
+from relbench.training.computing import computing
 
 FOLDER = "floors"
 RETRIEVAL = Retrieval()

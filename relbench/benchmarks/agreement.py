@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from relbench.benchmarks.figure import Figure
 from relbench.experiment import EMBEDDING, Experiment, Net, Term
 from relbench.losses import LOSSES, Batch, Shapes
-from relbench.run import computing
 from relbench.training import Objective, Teacher
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
+from relbench.training.computing import computing
 from relbench.training.objective import Outputs
 
 OPTIONS: dict[str, dict[str, JsonValue]] = {

@@ -14,13 +14,13 @@ from relbench.benchmarks.timing import in_turns, ratio, seconds
 from relbench.data import find_rendered
 from relbench.experiment import Experiment
 from relbench.resolve import resolve_device
-from relbench.run import computing
 from relbench.studies import build_study
 from relbench.studies.changes import with_values
 from relbench.studies.study import Scale, Study
 from relbench.training import TrainingData
 from relbench.training.assemble import UntrainedNetworks
 from relbench.training.cohorts import key
+from relbench.training.computing import computing
 
 STUDENTS = ("rkd-d/128", "rkd-a/128", "rkd-da/128", "rkd-da/64")
 

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 
 from relbench.benchmarks.figure import Figure
-from relbench.benchmarks.timing import now, one_thread, quartiles
+from relbench.benchmarks.timing import now, quartiles
 from relbench.evaluation import retrieval_metrics
 from relbench.evaluation.knn.approximate import Backend, fast_factors
+from relbench.training.computing import on_threads
 
 Rows = NDArray[np.float32]
 Product = Callable[[Rows], object]
@@ -162,7 +163,7 @@ def clustered(count: int, dim: int, generator: np.random.Generator) -> tuple[Row
 
 def _measure_here(count: int, dim: int, seed: int, backend: Backend) -> EvaluationSpeed:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    with one_thread():
+    with on_threads(1):
         rows, labels = clustered(count, dim, np.random.default_rng(seed))
         retrieval_metrics(rows[:100], np.arange(100) % 10, (1,), backend=backend)  # loads the libraries
         out = np.zeros((_QUERIES_AT_ONCE, count), np.float32)

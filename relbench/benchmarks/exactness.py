@@ -10,7 +10,7 @@ from relbench.benchmarks.figure import Figure
 from relbench.evaluation import nearest, retrieval_metrics
 from relbench.experiment import Net, Precision
 from relbench.models import build_embedder, embed
-from relbench.run import computing
+from relbench.training.computing import computing
 
 ROUNDING, TF32_ROUNDING = 1e-5, 1e-4  # float32 errs less than the first, TF32's 10 bits err more than the second
 LAYOUTS_DIFFER = 1e-5  # at most, in coordinates of embeddings of unit length

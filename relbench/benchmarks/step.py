@@ -20,12 +20,12 @@ from relbench.benchmarks.timing import Times, in_turns, now, ratio, seconds
 from relbench.experiment import Experiment
 from relbench.machine import forget_peak_memory, peak_memory
 from relbench.models import build_embedder
-from relbench.run import computing
 from relbench.settings import changed
 from relbench.studies.study import Scale
 from relbench.trackers import Silent
 from relbench.training import Learner, Teacher, TrainingData, TrainingSetup
 from relbench.training.assemble import UntrainedNetworks, assemble
+from relbench.training.computing import computing
 from relbench.training.trainer import prepared
 
 WHOLE = 1.05

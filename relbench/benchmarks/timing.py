@@ -8,30 +8,17 @@ as a neighbour in its caches, meets all of them.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import median, quantiles
 
 import torch
-from threadpoolctl import threadpool_limits
 
 from relbench.benchmarks.figure import Bound, Figure
+from relbench.training.computing import on_threads
 
 Form = Callable[[], object]
 Times = dict[str, list[float]]  # seconds of each form in each round
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """A single thread for torch, BLAS and OpenMP."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def timed(forms: Mapping[str, Form], rounds: int = 15, device: str = "cpu", warm: int = 1) -> Times:
@@ -53,7 +40,7 @@ def in_turns(forms: Mapping[str, Callable[[], float]], rounds: int) -> Times:
         forms: by name.
         rounds: timings of each form.
     """
-    with one_thread():
+    with on_threads(1):
         taken = [{name: form() for name, form in forms.items()} for _ in range(rounds)]
     return {name: [times[name] for times in taken] for name in forms}
 

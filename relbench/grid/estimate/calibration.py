@@ -17,12 +17,13 @@ from relbench.data.cached_views import EVALUATION_BATCH
 from relbench.experiment import Experiment
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import embed
-from relbench.run import computing, own_losses_named
+from relbench.run import own_losses_named
 from relbench.settings import changed
 from relbench.tasks import Task, find_task
 from relbench.trackers import Silent
 from relbench.training import DivergedError, Learner, TrainingData, TrainingSetup, train
 from relbench.training.assemble import UntrainedNetworks, assemble
+from relbench.training.computing import computing
 from relbench.training.prefetching import workers_beside
 from relbench.training.trainer import prepared
 
