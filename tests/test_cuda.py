@@ -22,7 +22,7 @@ from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import nearest, retrieval_metrics
 from relbench.experiment import Net
-from relbench.grid.executors import Failure, Job, attempt
+from relbench.grid.jobs import Failure, Job, attempt
 from relbench.losses import LOSSES
 from relbench.memory import ADVICE
 from relbench.models import build_embedder, embed

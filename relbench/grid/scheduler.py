@@ -14,7 +14,8 @@ from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
-from relbench.grid.executors import Ends, Executor, Failure, Job
+from relbench.grid.executors import Executor
+from relbench.grid.jobs import Ends, Failure, Job
 from relbench.grid.longer import gone_on_with, shorter_runs
 from relbench.grid.order import Cohort, Limits, Order
 from relbench.locks import HeldError, lock

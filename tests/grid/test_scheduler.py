@@ -13,7 +13,8 @@ from analysis.test_summarise import make_row
 
 import relbench.grid.scheduler
 from relbench.experiment import Experiment, Net, Term, Training
-from relbench.grid.executors import Job, Processes, executor_for
+from relbench.grid.executors import Processes, executor_for
+from relbench.grid.jobs import Job
 from relbench.grid.order import Limits
 from relbench.grid.scheduler import Schedule, jobs_for, locked, run_grid
 from relbench.memory import ADVICE
