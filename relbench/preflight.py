@@ -15,7 +15,7 @@ from relbench.models import check_weights
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks import find_task
-from relbench.training.assemble import try_terms, where_losses_may_be_built
+from relbench.training.trial import try_terms, where_losses_may_be_built
 
 
 def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, data_set: DataSet) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from pydantic import JsonValue
-from torch import Tensor, nn
+from torch import Tensor
 
 from relbench.benchmarks.figure import Figure
 from relbench.experiment import EMBEDDING, Experiment, Net, Term
@@ -16,7 +16,7 @@ from relbench.losses import LOSSES, Batch, Shapes
 from relbench.training import Objective, Teacher
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.computing import computing
-from relbench.training.objective import Outputs
+from relbench.training.trial import Fixed
 
 OPTIONS: dict[str, dict[str, JsonValue]] = {
     "hinton_kd": {"temperature": 4.0},
@@ -95,19 +95,7 @@ def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch
     objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
     classifier = classifier_of(TEACHER, CLASSES)
     assert classifier is not None
-    teacher = Teacher(_Given((theirs[EMBEDDING], theirs)), classifier.to(device), {"centres": centres})
+    teacher = Teacher(Fixed((theirs[EMBEDDING], theirs)), classifier.to(device), {"centres": centres})
     labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
     draws = torch.Generator().manual_seed(1)
     return Batch(labels, labels, draws, own[EMBEDDING], own, teacher.outputs(labels)), objective
-
-
-class _Given(nn.Module):
-    """A teacher that shows the same whatever it looks at."""
-
-    def __init__(self, seen: Outputs) -> None:
-        super().__init__()
-        self._seen = seen
-
-    def forward(self, images: Tensor) -> Outputs:
-        del images
-        return self._seen

@@ -1,12 +1,12 @@
 """From an experiment to the objects that train: for the run, for the trial before it, and for the estimate of its time.
 
-What differs between these is passed in: `networks` (trained, untrained, or made-up outputs), and images.
+What differs between these is passed in: `networks` (trained, untrained, or made-up outputs, see `trial`), and images.
 """
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -14,18 +14,14 @@ from torch import nn
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment, Term, Training
-from relbench.losses import Batch, Shapes, find_loss, guarded, made_up_batch
+from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
-from relbench.losses.worker import execute
 from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, folded, layers_of, shapes_of_maps
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
-from relbench.training.objective import Outputs, Teacher, WeightedLoss
+from relbench.training.objective import Teacher, WeightedLoss
 from relbench.training.setup import TrainingSetup
-from relbench.training.stream import TrainingData, stream
-
-Result = TypeVar("Result")
-TRIAL_ROWS = 8  # of maps, which are large: with all that is computed of them, 20 MB a row of ResNet-50 at 224 px
+from relbench.training.stream import TrainingData
 
 
 class Networks(Protocol):
@@ -47,7 +43,7 @@ def assemble(
 
     Args:
         experiment: what to train; resolved.
-        networks: `TrainedNetworks`, `UntrainedNetworks` or `MadeUpOutputs`.
+        networks: `TrainedNetworks`, `UntrainedNetworks` or `trial.MadeUpOutputs`.
         data: images, real or made up.
         teacher: that of a cohort, from `networks`; None for one of the experiment's own, if it has any.
 
@@ -85,7 +81,7 @@ class TrainedNetworks:
 
     def teacher(self, students: Sequence[Experiment]) -> Teacher:
         """From its checkpoint."""
-        experiment = _teacher_of(students)
+        experiment = teacher_of(students)
         trained = load_trained(experiment, self.runs, self.source.shape.channels, "teacher")
         # as if all layers were compared, so that a student's numbers do not depend on what others compare
         network = folded(laid_out(trained.network, students[0].training), experiment.net, layers_of(experiment.net))
@@ -122,48 +118,11 @@ class UntrainedNetworks:
 
     def teacher(self, students: Sequence[Experiment]) -> Teacher:
         """At its beginning, with constants of random embeddings."""
-        experiment = _teacher_of(students)
+        experiment = teacher_of(students)
         network = laid_out(build_embedder(experiment.net, self.channels, experiment.seed), students[0].training)
-        constants = _random_constants(students, self.classes, torch.Generator().manual_seed(0))
+        constants = random_constants(students, self.classes, torch.Generator().manual_seed(0))
         features = FeatureExtractor(network, experiment.net, layers_in(*students))
         return Teacher(features, classifier_of(experiment, self.classes), constants)
-
-
-@dataclass(frozen=True)
-class MadeUpOutputs:
-    """No networks: what they would show of a batch is made up, which takes no time.
-
-    Attributes:
-        batch: what student and teacher show.
-        classes: of the training images.
-    """
-
-    batch: Batch
-    classes: int
-
-    def student(self, experiment: Experiment) -> tuple[nn.Module, nn.Module]:
-        """Shows the batch."""
-        del experiment
-        shown = _Shown((self.batch.embeddings, self.batch.maps))
-        return shown, shown
-
-    def teacher(self, students: Sequence[Experiment]) -> Teacher:
-        """Shows the batch, with constants of random embeddings."""
-        experiment, seen = _teacher_of(students), self.batch.teacher
-        constants = _random_constants(students, self.classes, self.batch.generator)
-        return Teacher(_Shown((seen.embeddings, seen.maps)), classifier_of(experiment, self.classes), constants)
-
-
-class _Shown(nn.Module):
-    """Shows the same whatever it looks at."""
-
-    def __init__(self, outputs: Outputs) -> None:
-        super().__init__()
-        self._outputs = outputs
-
-    def forward(self, images: torch.Tensor) -> Outputs:
-        del images
-        return self._outputs
 
 
 def _student(experiment: Experiment, channels: int) -> tuple[Embedder, FeatureExtractor]:
@@ -171,18 +130,29 @@ def _student(experiment: Experiment, channels: int) -> tuple[Embedder, FeatureEx
     return network, FeatureExtractor(network, experiment.net, layers_in(experiment))
 
 
-def _teacher_of(students: Sequence[Experiment]) -> Experiment:
+def teacher_of(students: Sequence[Experiment]) -> Experiment:
+    """The teacher that students have in common.
+
+    Raises:
+        ValueError: they have none.
+    """
     teacher = students[0].teacher
     if teacher is None:
         raise ValueError("the run has no teacher")
     return teacher
 
 
-def _random_constants(
+def random_constants(
     students: Sequence[Experiment], classes: int, generator: torch.Generator
 ) -> dict[Requirement, torch.Tensor]:
-    """Of random embeddings, one for each class."""
-    embeddings = torch.rand(classes, _teacher_of(students).net.dim, generator=generator)
+    """Constants of a teacher that shows random embeddings, one for each class.
+
+    Args:
+        students: of the teacher.
+        classes: of the training images.
+        generator: draws the embeddings.
+    """
+    embeddings = torch.rand(classes, teacher_of(students).net.dim, generator=generator)
     return constants_of(requirements(*students), embeddings, torch.arange(classes), classes)
 
 
@@ -230,24 +200,6 @@ class _Batches:
         return self.indices[self.places(step)]
 
 
-def where_losses_may_be_built(experiment: Experiment, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call a function that builds a run's losses: in a worker process where one of them is a user's, else here.
-
-    Args:
-        experiment: the run.
-        function: is found by its name in the worker. Returns what JSON can say.
-        arguments: for the function.
-
-    Raises:
-        ValueError: as the function, or the user's code ends its process or does not return.
-    """
-    users = [repr(term.loss) for term in experiment.terms if term.source]
-    if not users:
-        return function(*arguments)
-    result: Result = execute(", ".join(users), function, *arguments)
-    return result
-
-
 def requirements(*experiments: Experiment) -> frozenset[Requirement]:
     """Requirements of the losses of runs, to be met before the training."""
     terms = (term for experiment in experiments for term in experiment.terms)
@@ -289,68 +241,3 @@ def classifier_of(experiment: Experiment, classes: int) -> nn.Module | None:
     if not has_classifier(experiment):
         return None
     return find_task(experiment.task).head(experiment.net, classes, experiment.seed)
-
-
-def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
-    """Compute loss and gradient of a made-up batch, twice, so that what can't be is refused before any work.
-
-    Twice, as some losses keep something from one batch for the next.
-
-    Args:
-        experiment: resolved.
-        channels: of its images.
-        classes: of its training images.
-
-    Raises:
-        ValueError: a loss refuses what it would be given, in whatever way; one line.
-    """
-    step = rehearsal(experiment, channels, classes, rows_to_try(experiment))
-    try:
-        step()
-        step()
-    except Exception as error:
-        said = " ".join(str(error).split()) or type(error).__name__
-        raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error
-
-
-def rows_to_try(experiment: Experiment) -> int:
-    """The images of a batch that losses are tried on: all of it, or as few as there can be where they compare maps."""
-    training = experiment.training
-    enough = max(TRIAL_ROWS, 2 * training.images_per_class) if layers_in(experiment) else training.batch_size
-    return min(training.batch_size, enough)
-
-
-def rehearsal(experiment: Experiment, channels: int, classes: int, rows: int) -> Callable[[], None]:
-    """A step of a run's losses on a made-up batch, forward and backward, without networks; always the same batch.
-
-    Args:
-        experiment: resolved.
-        channels: of its images.
-        classes: of its training images.
-        rows: images of the batch.
-    """
-    generator = torch.Generator().manual_seed(0)
-    shapes = shapes_of(experiment, channels, classes)
-    batch = made_up_batch(shapes, rows, experiment.training.images_per_class, generator)
-    for map_ in batch.maps.values():
-        map_.requires_grad_()
-    setup = assemble(experiment, MadeUpOutputs(batch, classes), _showing(batch, channels, classes))
-    objective = setup.objective()
-
-    def step() -> None:
-        for indices, images in stream(setup.data, experiment.seed, 0, 1):
-            torch.autograd.backward(list(objective(setup.see(setup.show(indices, images), generator)).values()))
-
-    return step
-
-
-def _showing(batch: Batch, channels: int, classes: int) -> TrainingData:
-    """The same batch at every step, without images."""
-    return TrainingData(
-        channels=channels,
-        classes=classes,
-        labels=batch.labels,
-        batch=lambda _: batch.indices,
-        views=lambda indices, _: torch.zeros(len(indices), 0),
-        validate=lambda *_: {},
-    )

@@ -15,7 +15,7 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.losses import find_loss, own_loss, try_loss, validate_term, worker
 from relbench.losses.user import DescribedLoss
 from relbench.losses.worker import execute, is_worker
-from relbench.training.assemble import try_terms, where_losses_may_be_built
+from relbench.training.trial import try_terms, where_losses_may_be_built
 
 RUN = {"student_dim": 6, "teacher_dim": 9, "batch_size": 12, "images_per_class": 4, "unit_length": True}
 PROJECTED = """\

@@ -6,8 +6,8 @@ from relbench.experiment import Experiment
 from relbench.grid.estimate.calibration import Kind, Rates, Stopwatch, calibrated, kind_of, untrained
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.run import own_losses_named
-from relbench.training.assemble import rehearsal, rows_to_try
 from relbench.training.computing import computing
+from relbench.training.trial import rehearsal, rows_to_try
 
 
 class Calibration:

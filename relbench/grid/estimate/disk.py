@@ -9,8 +9,9 @@ from relbench.grid.estimate.calibration import untrained
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import outline
 from relbench.training import Objective
-from relbench.training.assemble import classifier_of, shapes_of, weighted_losses, where_losses_may_be_built
+from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.schedule import logged_until
+from relbench.training.trial import where_losses_may_be_built
 
 NUMBER = 4  # bytes
 MOMENTS = 2  # of each parameter, that Adam keeps
