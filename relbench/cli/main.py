@@ -139,7 +139,7 @@ def settings(study: StudyName) -> None:
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="angle, cohort, evaluation, images, kinds, step; all, which are these; or gpu.")
+        str, typer.Argument(help="angle, cohort, evaluation, images, kinds, start, step; all, which are these; or gpu.")
     ] = "all",
     device: Annotated[str, typer.Option(help="Of gpu: cuda, or cpu to see at toy size that all runs.")] = "cuda",
     file: Annotated[Path, typer.Option("--json", help="Of gpu: the file that its figures are written to.")] = Path(

@@ -1,5 +1,7 @@
 """The table of all figures, and the command that prints it."""
 
+import re
+
 import pytest
 
 from relbench.benchmarks import tables
@@ -59,3 +61,8 @@ def test_figures_before_an_error_stay():
     assert section.error == "RuntimeError: two lines"
     assert 0 <= section.seconds < 1
     assert told == ["broken ...", "  memory: 12.00 MB", "  RuntimeError: two lines (0 s)"]
+
+
+def test_the_help_names_every_part(call):
+    said = call("bench", "--help").out
+    assert [part for part in tables.PARTS if not re.search(rf"\b{part}\b", said)] == []
