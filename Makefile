@@ -31,7 +31,7 @@ endif
 	@touch $@
 
 quickstart: $(READY)  ## teacher and students on Glyphs: table, plots and report; SEEDS=0,1,2 is quicker than its seven
-	$(BIN)/relbench reproduce quickstart $(if $(SEEDS),--seeds $(SEEDS))
+	$(BIN)/relbench reproduce quickstart $(if $(SEEDS),--seeds '$(SEEDS)')
 
 test: $(READY)  ## run the tests
 	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder

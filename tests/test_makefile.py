@@ -36,7 +36,14 @@ def test_without_libraries_for_gpus(tmp_path):
     assert "--index-url some-index" in text
 
 
-@pytest.mark.parametrize(("given", "option"), [([], ""), (["SEEDS=0,1,2"], " --seeds 0,1,2")])
+@pytest.mark.parametrize(
+    ("given", "option"),
+    [
+        ([], ""),
+        (["SEEDS=0,1,2"], " --seeds '0,1,2'"),
+        (["SEEDS=0 1 2"], " --seeds '0 1 2'"),  # which the command refuses in one line
+    ],
+)
 def test_the_quick_start_takes_seeds(given, option):
     command = planned(*given, target="quickstart").splitlines()[-1].strip()
     assert command == f".venv/bin/relbench reproduce quickstart{option}"

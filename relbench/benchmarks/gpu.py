@@ -61,7 +61,7 @@ def check(device: str, file: Path, tell: Callable[[str], None]) -> Report:
 
     Args:
         device: "cuda"; or "cpu", at toy size.
-        file: is written after each part.
+        file: is written before the first part, so that one that can't be is told at once, and after each.
         tell: is told of each part and figure at once; on a GPU they are written to stderr.
 
     Raises:
@@ -74,6 +74,7 @@ def check(device: str, file: Path, tell: Callable[[str], None]) -> Report:
     report = Report(
         machine=describe_machine(torch.device(device)), driver=_driver(device), device=device, toy=device == "cpu"
     )
+    _write(report, file)
     with ExitStack() as stack:
         if device == "cuda":
             measured: Callable[[str], Section] = stack.enter_context(Apart(on_the_gpu))

@@ -141,10 +141,15 @@ def bench(
     what: Annotated[
         str, typer.Argument(help="angle, cohort, evaluation, images, kinds, start, step; all, which are these; or gpu.")
     ] = "all",
-    device: Annotated[str, typer.Option(help="Of gpu: cuda, or cpu to see at toy size that all runs.")] = "cuda",
-    file: Annotated[Path, typer.Option("--json", help="Of gpu: the file that its figures are written to.")] = Path(
-        "gpu.json"
-    ),
+    device: Annotated[
+        str | None, typer.Option(help="Of gpu: cuda (the default), or cpu to see at toy size that all runs.")
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", callback=expanded, help="Of gpu: the file that its figures are written to; default: gpu.json."
+        ),
+    ] = None,
 ) -> None:
     """Measure speed and memory against the plain forms, in one run, and print the ratios beside their targets.
 
@@ -158,8 +163,13 @@ def bench(
         def tell(line: str) -> None:
             errors.print(line)
 
-        measured_on = resolve_device(device) if what == "gpu" else "cpu"
-        sections = gpu.check(measured_on, file, tell).sections if what == "gpu" else tables.measured(what, tell)
+        if what != "gpu" and (device or file):
+            raise ValueError("--device and --json are for relbench bench gpu alone: leave them out, or write gpu")
+        measured_on = resolve_device(device or "cuda") if what == "gpu" else "cpu"
+        if what == "gpu":
+            sections = gpu.check(measured_on, file or Path("gpu.json"), tell).sections
+        else:
+            sections = tables.measured(what, tell)
         if what == "gpu" and measured_on == "cpu":
             out.print("toy size: shows that all runs, and nothing else")
         out.print(tables.machine_line(measured_on))

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from relbench.benchmarks import agreement, busy, cell, exactness, gpu
+from relbench.benchmarks import agreement, busy, cell, exactness, gpu, tables
 from relbench.benchmarks.figure import Figure
 
 
@@ -72,6 +72,31 @@ def test_the_file_is_written_after_each_part(monkeypatch, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         gpu.check("cpu", file, lambda _: None)
     assert [section.name for section in gpu.Report.model_validate_json(file.read_text()).sections] == ["first"]
+
+
+def test_a_file_that_can_not_be_written_is_told_before_any_part(monkeypatch, call, tmp_path):
+    measured = []
+    monkeypatch.setattr(gpu, "parts", lambda _: {"one": lambda: measured.append("one") or ()})
+    (tmp_path / "taken").touch()
+    done = call("bench", "gpu", "--device", "cpu", "--json", tmp_path / "taken" / "gpu.json")
+    assert done.code == 2
+    assert len(done.error.splitlines()) == 1
+    assert str(tmp_path / "taken") in done.error
+    assert measured == []
+
+
+@pytest.mark.parametrize("option", [("--device", "cuda"), ("--json", "figures.json")])
+def test_options_of_the_check_alone(call, option):
+    done = call("bench", "step", *option)
+    assert done.code == 2
+    assert done.error == (
+        "relbench: --device and --json are for relbench bench gpu alone: leave them out, or write gpu\n"
+    )
+
+
+def test_help_names_the_parts(call):
+    said = " ".join(call("bench", "--help").out.split())
+    assert f"{', '.join(sorted(tables.PARTS))}; all" in said.replace(" │ │ ", " ")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
