@@ -73,12 +73,13 @@ def _unlike(experiments: Iterable[Experiment]) -> list[Experiment]:
     return first
 
 
-def _alike(one: Experiment | None, other: Experiment | None) -> bool:
+def _alike(first: Experiment | None, second: Experiment | None) -> bool:
     """Whether all settings are equal, seeds aside: a look that is quick beside `settings`."""
-    if one is None or other is None:
-        return one is other
-    own, others = ({**dict(run), "seed": 0, "teacher": None, "initialized_from": None} for run in (one, other))
-    return own == others and _alike(one.teacher, other.teacher) and _alike(one.initialized_from, other.initialized_from)
+    if first is None or second is None:
+        return first is second
+    own, others = ({**dict(run), "seed": 0, "teacher": None, "initialized_from": None} for run in (first, second))
+    grounds = (first.teacher, second.teacher), (first.initialized_from, second.initialized_from)
+    return own == others and all(_alike(*pair) for pair in grounds)
 
 
 def refuse_unfair(entries: Sequence[Entry], rows: Mapping[str, Row]) -> None:

@@ -260,7 +260,7 @@ def _estimate(better: Mapping[int, _Seed], worse: Mapping[int, _Seed]) -> Estima
     pairs = [(better[seed], worse[seed]) for seed in better if seed in worse]
     alone = over_seeds([own.value - other.value for own, other in pairs]) if len(pairs) > 1 else None
     own, other = (
-        ([one.counts for one in side if one.counts] for side in zip(*pairs, strict=True)) if pairs else ([], [])
+        ([seed.counts for seed in side if seed.counts] for side in zip(*pairs, strict=True)) if pairs else ([], [])
     )
     if alone is None or alone.error == 0 or not len(own) == len(other) == len(pairs):
         return alone

@@ -52,13 +52,13 @@ def _worst(name: str, departures: dict[str, float], tolerance: float) -> Figure:
     return Figure(name=name, value=departures[worst], unit="", target=tolerance, why=why)
 
 
-def departure(one: Found, other: Found) -> float:
+def departure(measured: Found, wanted: Found) -> float:
     """The largest relative departure of value and gradients; infinite where something is missing or not finite."""
-    if one.gradients.keys() != other.gradients.keys() or not one.gradients:
+    if measured.gradients.keys() != wanted.gradients.keys() or not measured.gradients:
         return 1e30
-    pairs = [(one.gradients[name], other.gradients[name]) for name in one.gradients]
-    offs = [float((found - wanted).norm() / wanted.norm().clamp(min=1e-12)) for found, wanted in pairs]
-    offs.append(abs(one.value - other.value) / max(abs(other.value), 1e-12))
+    pairs = [(measured.gradients[name], wanted.gradients[name]) for name in measured.gradients]
+    offs = [float((own - its).norm() / its.norm().clamp(min=1e-12)) for own, its in pairs]
+    offs.append(abs(measured.value - wanted.value) / max(abs(wanted.value), 1e-12))
     return max(off if off == off else 1e30 for off in offs)  # noqa: PLR0124 - NaN
 
 

@@ -114,8 +114,8 @@ def departures(device: str, batch: int, dim: int) -> Iterator[Figure]:
     exact = _value_and_gradient(naive_angle, *(rows.detach().double() for rows in inputs))
     for name, kernel in _kernels(device).items():
         found = _value_and_gradient(partial(_angle_by, kernel), *inputs)
-        for what, one, other in zip(("loss", "gradient"), found, exact, strict=True):
-            off = float((one - other).norm() / other.norm())
+        for what, value, wanted in zip(("loss", "gradient"), found, exact, strict=True):
+            off = float((value - wanted).norm() / wanted.norm())
             said = f"rkd_angle by {name}, {batch} x {dim}: departure of the {what} from float64"
             yield Figure(name=said, value=off, unit="", target=DEPARTURE)
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.timing import now, quartiles
 from relbench.evaluation import retrieval_metrics
 from relbench.evaluation.knn.approximate import Backend, fast_factors
+from relbench.machine import peak_memory
 from relbench.training.computing import on_threads
 
 Rows = NDArray[np.float32]
@@ -140,7 +140,6 @@ def measure(count: int, dim: int, *, generator: np.random.Generator, backend: Ba
 
     Raises:
         ValueError: too few rows.
-        FileNotFoundError: not on Linux.
     """
     if count <= max(KS):
         raise ValueError(f"count = {count} rows can't give Recall@{max(KS)}: use {max(KS) + 1} or more")
@@ -169,7 +168,7 @@ def _measure_here(count: int, dim: int, seed: int, backend: Backend) -> Evaluati
         out = np.zeros((_QUERIES_AT_ONCE, count), np.float32)
         turns = Turns(faster_product(rows, out), rows, max(1, count // _TURNS))
         metrics = retrieval_metrics(rows, labels, KS, backend=backend, progress=turns)
-    peak = _peak_bytes() - out.nbytes
+    peak = peak_memory(torch.device("cpu")) - out.nbytes
     return EvaluationSpeed(count, dim, tuple(turns.theirs), tuple(turns.ours), peak, metrics)
 
 
@@ -197,8 +196,3 @@ def _seconds(product: Product, part: Rows) -> float:
     start = now()
     product(part)
     return now() - start
-
-
-def _peak_bytes() -> int:
-    lines = Path("/proc/self/status").read_text(encoding="ascii", errors="replace").splitlines()
-    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM:")))

@@ -2,7 +2,7 @@
 
 On the CPU, what counts is the processor time of this process (`time.process_time`), which other processes do not
 lengthen as they do the time on the clock; torch and BLAS use a single thread meanwhile, so that no time is counted
-twice. (`time.thread_time` would miss what a library gives to a thread of its own.) On a GPU it is the time on the
+twice. (`time.thread_time` would miss what a library hands to a thread of its own.) On a GPU it is the time on the
 clock, from an idle GPU to an idle GPU. Forms that are compared take turns, so that what slows the machine down, such
 as a neighbour in its caches, meets all of them.
 """
@@ -85,7 +85,7 @@ def ratio(
         bound: see `Figure`.
         why: see `Figure`.
     """
-    ratios = [one / other for one, other in zip(above, below, strict=True)]
+    ratios = [upper / lower for upper, lower in zip(above, below, strict=True)]
     return Figure(name=name, value=median(ratios), spread=quartiles(ratios), target=target, bound=bound, why=why)
 
 

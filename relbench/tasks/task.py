@@ -81,6 +81,7 @@ class Task(Protocol):
         A batch follows from the seed and the number of its step alone, which counts from 0 at the beginning of the
         first stage, so that a training that goes on later sees what would have come next. Random numbers come from
         `relbench.seeding.step_generator`; what spans batches, such as the order of an epoch, from that of the epoch.
+        What is returned can be pickled, as worker processes draw batches, too.
 
         Args:
             labels: class numbers of the training images.

@@ -26,6 +26,20 @@ class NearestMean(TaskSettings):
 
 
 @dataclass(frozen=True)
+class Epochs:
+    """Every image once, then all of them in another order, which follows from the number of the epoch."""
+
+    images: int
+    batch_size: int
+    seed: int
+
+    def __call__(self, step):
+        epoch, batch = divmod(step, self.images // self.batch_size)
+        order = torch.randperm(self.images, generator=step_generator(self.seed, "batches", epoch))
+        return order.split(self.batch_size)[batch]
+
+
+@dataclass(frozen=True)
 class NearestMeanTask:
     """Accuracy on images that training never showed, of classes that it did."""
 
@@ -41,14 +55,7 @@ class NearestMeanTask:
         check_classes(table, "shared")
 
     def sampler(self, labels, seed, training):
-        """Epochs: every image once, then all of them in another order, which follows from the number of the epoch."""
-        batches = len(labels) // training.batch_size
-
-        def batch(step):
-            order = torch.randperm(len(labels), generator=step_generator(seed, "batches", step // batches))
-            return order.split(training.batch_size)[step % batches]
-
-        return batch
+        return Epochs(len(labels), training.batch_size, seed)
 
     def head(self, net, classes, seed):
         with torch.random.fork_rng(devices=[]):
