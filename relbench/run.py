@@ -23,6 +23,7 @@ from relbench.data.table import ImageSource, indices_of, roles_of
 from relbench.experiment import Experiment, Training
 from relbench.files import atomic_write
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
+from relbench.memory import let_go
 from relbench.models import weights_of
 from relbench.preflight import check_runs
 from relbench.results.checkpoint import State, selected_classifier, selected_weights, weights_hash
@@ -102,14 +103,13 @@ class _Member:
 def _run_members(members: Sequence[_Member], data_folder: Path, ends: dict[str, Row | Exception]) -> None:
     """Run them; `ends` gets each row or failure as soon as it is known."""
     first = members[0].experiment
-    for member in members:
-        member.tracker.begin("preparing")
     forget_peak_memory(torch.device(first.training.device))
     data_set = find_data_set(first.data.name, data_folder)
     source = CachedViews(data_set.load(first.data, data_folder, iter))
     task = find_task(first.task, data_set)
     for member in members:
         with _leaving(member, ends):
+            member.tracker.begin("preparing")
             check_runs([member.experiment], member.folder.runs, source, data_set)
     for member, state, model in _trained([each for each in members if each.name not in ends], source, task, ends):
         with _leaving(member, ends):
@@ -125,6 +125,7 @@ def _leaving(member: _Member, ends: dict[str, Row | Exception]) -> Iterator[None
     try:
         yield
     except Exception as error:  # noqa: BLE001 - whatever it is
+        let_go(error)
         ends[member.name] = error
 
 

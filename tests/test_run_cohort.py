@@ -107,6 +107,22 @@ def test_one_whose_row_cannot_be_written_fails_alone(apart, runs, data_folder):
     assert RunFolder(runs, STUDENTS["fast"]).finished()
 
 
+class Unwritable(Silent):
+    def __init__(self, phase):
+        self.phase = phase
+
+    def begin(self, phase):
+        if phase == self.phase:
+            raise OSError("no such folder")
+
+
+@pytest.mark.parametrize("phase", ["preparing", "training", "evaluating"])
+def test_one_whose_progress_cannot_be_written_fails_alone(apart, runs, data_folder, phase):
+    rows = together(runs, data_folder, ("rkd", "wide"), [Silent(), Unwritable(phase)])
+    assert isinstance(rows["wide"], OSError)
+    assert_as_apart(rows, apart, ("rkd",))
+
+
 def test_what_stops_all_is_the_failure_of_all(runs, data_folder, monkeypatch):
     def broken(*_):
         raise ValueError("no image")

@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numba
 import numpy as np
@@ -99,14 +99,17 @@ def _compile(function: Compiled, signature: Any) -> Compiled:
     """Machine code, kept on disk for other processes.
 
     It lies beside this file, or in the user's folder of caches where that is read-only. Where it can be kept nowhere,
-    each process compiles it anew (two seconds).
+    each process compiles it anew (two seconds). So it does where the file has code for another type: processes that
+    compile for two types at the same time may choose the same name for both files.
     """
     compiler = partial(numba.njit, signature, fastmath=_FAST_MATH, nogil=True)
     try:
-        compiled: Compiled = compiler(cache=True)(function)
+        kept: Any = compiler(cache=True)(function)
     except (*_UNUSABLE_CACHE, pickle.PickleError):
-        compiled = compiler()(function)
-    return compiled
+        kept = None
+    if kept is not None and signature.args in kept.signatures:
+        return cast("Compiled", kept)
+    return cast("Compiled", compiler()(function))
 
 
 def _prepare(distances: Numbers, no_direction: float) -> Sides:

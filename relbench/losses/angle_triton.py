@@ -9,6 +9,7 @@ import triton.language as tl
 from torch import Tensor
 
 from relbench.geometry import no_direction
+from relbench.losses import angle_eager
 
 _ROWS = 32
 """Vertices that a program takes at once."""
@@ -19,6 +20,9 @@ _WIDE = 256
 _FINISHED = 1024
 """Entries of the gradient that a program finishes."""
 
+_PLACES = 2**31
+"""Partial sums that the kernels can number: they count in 32 bits. They are fewer up to 6,500 rows."""
+
 _OPTIONS = {"enable_fp_fusion": True}
 """Products and sums in one rounding: said, as some versions of Triton warn that their default will change."""
 
@@ -28,7 +32,8 @@ def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]
 
     A program sums over the angles with one side from a row i and the other end k in a tile of columns, for all vertices
     j. What it sums goes to a place of its own, and a second kernel adds up the tiles in order. The cosines stay in
-    registers: what is read is ``batch^2`` distances in each program, from the cache.
+    registers: what is read is ``batch^2`` distances in each program, from the cache. Batches of more than 6,500 rows
+    go to the eager kernel.
 
     Args:
         student: distances, ``(count, count)``, symmetric, on CUDA.
@@ -41,6 +46,14 @@ def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]
     count = len(student)
     columns = 32 if count <= _WIDE else 128
     tiles = triton.cdiv(count, columns)
+    if tiles * count**2 > _PLACES:
+        return angle_eager.loss_and_gradient(student, teacher)
+    with torch.cuda.device_of(student):  # Triton starts kernels on the current GPU, wherever the distances are
+        return _swept(student, teacher, columns, tiles)
+
+
+def _swept(student: Tensor, teacher: Tensor, columns: int, tiles: int) -> tuple[Tensor, Tensor]:
+    count = len(student)
     direct, gradient = student.new_empty(tiles, count, count), torch.empty_like(student)
     losses = student.new_empty(count, tiles, dtype=torch.float64)
     least = no_direction(student), no_direction(teacher)

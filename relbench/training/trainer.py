@@ -1,20 +1,20 @@
 """The training loop, of one network or of several that see the same images: resumable as if it had never stopped."""
 
 import time
-import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from relbench.experiment import Training
+from relbench.memory import let_go
 from relbench.results.checkpoint import State
 from relbench.training.learner import Learner
 from relbench.training.objective import Teacher
 from relbench.training.precision import InPrecision
 from relbench.training.prefetching import Step
-from relbench.training.setup import Shown
 from relbench.training.stream import stream
 
 
@@ -48,7 +48,7 @@ class Trainer:
         # layers such as dropout draw from torch's global generators; those of other devices are left alone
         with torch.random.fork_rng(devices=[self._device] if self._device.type == "cuda" else []):
             for learner in self._learners:
-                learner.begin()
+                self._attempt(learner, learner.begin)
             while under_way := self._under_way():
                 self._train_from(min(learner.place for learner in under_way))
         return {each.fingerprint: self._failed.get(each.fingerprint) or each.state() for each in self._learners}
@@ -71,14 +71,14 @@ class Trainer:
             for learner in present:
                 learner.seconds += (time.perf_counter() - since) / len(present)
             for learner in present:
-                self._advance(learner, shown)
+                self._attempt(learner, partial(learner.advance, shown))
             since = time.perf_counter()
 
-    def _advance(self, learner: Learner, shown: Shown) -> None:
+    def _attempt(self, learner: Learner, what: Callable[[], None]) -> None:
         try:
-            learner.advance(shown)
+            what()
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this network's failure
-            traceback.clear_frames(error.__traceback__)  # which hold what the step has computed
+            let_go(error)
             self._failed[learner.fingerprint] = error
 
 

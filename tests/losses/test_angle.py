@@ -165,6 +165,21 @@ def test_a_damaged_cache_is_compiled_anew(cache_folder: Path, files: str, damage
     assert equal(first, second)
 
 
+def doubled(number: float) -> float:
+    return number + number
+
+
+def test_code_for_another_type_is_not_taken(cache_folder: Path):
+    """Two processes that compile at the same time for two types may choose the same name for their files."""
+    narrow, wide = angle_numba.numba.f4, angle_numba.numba.f8
+    for number in (narrow, wide):
+        assert angle_numba._compile(doubled, number(number)).signatures == [(number,)]
+    first, second = sorted(cache_folder.rglob("*.nbc"))
+    first.write_bytes(second.read_bytes())
+    assert angle_numba._compile(doubled, narrow(narrow)).signatures == [(narrow,)]
+    assert angle_numba._compile(doubled, wide(wide)).stats.cache_hits
+
+
 def test_where_nothing_can_be_written_it_is_compiled_in_each_process(cache_folder: Path):
     cache_folder.write_text("a file in the folder's place", encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:

@@ -43,6 +43,13 @@ angle_triton._WIDE = 0  # wide tiles
 wide = angle_triton.loss_and_gradient(*distances_of(5, torch.float64))
 assert torch.allclose(wide[1], expected[1], rtol=0, atol=1e-13)
 
+distances = distances_of(5, torch.float64)
+for places, exact in ((25, False), (24, True)):  # of 25 partial sums
+    angle_triton._PLACES = places
+    found = angle_triton.loss_and_gradient(*distances)
+    assert torch.equal(found[1], angle_eager.loss_and_gradient(*distances)[1]) == exact
+angle_triton._PLACES = 2**31
+
 warnings.simplefilter("ignore")  # of numpy, about the NaN
 for value in (torch.nan, torch.inf):
     for side in (0, 1):

@@ -113,15 +113,27 @@ def test_where_all_diverge_nothing_is_left_to_do(tmp_path):
     assert len(seen) == 2
 
 
-def test_what_a_failed_step_has_computed_is_let_go(tmp_path):
+def frames_of(error):
+    """Of its traceback, but for the one that has caught it, and of those of errors before it."""
+    while error:
+        trace = error.__traceback__.tb_next
+        while trace:
+            yield trace.tb_frame
+            trace = trace.tb_next
+        error = error.__context__
+
+
+@pytest.mark.parametrize("what", ["a loss", "a weight"])
+def test_what_a_failed_step_has_computed_is_let_go(tmp_path, what):
     """On a GPU those who stay would lack the memory."""
-    (end,) = Trainer([poisoned(tmp_path, 2)]).run().values()
-    frames, trace = [], end.__traceback__
-    while trace:
-        frames.append(trace.tb_frame)
-        trace = trace.tb_next
+    failing = poisoned(tmp_path, 2 if what == "a loss" else None)
+    with torch.no_grad():
+        failing.setup.network[0].weight[0] *= torch.nan if what == "a weight" else 1
+    (end,) = Trainer([failing]).run().values()
+    assert isinstance(end, DivergedError)
+    frames = list(frames_of(end))
     assert len(frames) > 3
-    held = [value for frame in frames[1:] for value in frame.f_locals.values()]
+    held = [value for frame in frames for value in frame.f_locals.values()]
     assert not any(isinstance(value, torch.Tensor | dict) for value in held)
 
 
