@@ -9,7 +9,7 @@ from relbench.resolve import resolve_device
 from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.changes import with_values
-from relbench.studies.distillation import Arm, distillation
+from relbench.studies.distillation import TEACHER, Arm, against_teacher, distillation
 
 
 def plan_runs(study, seeds, device="cpu", values=None, data=Path("nowhere"), only=()):
@@ -18,11 +18,19 @@ def plan_runs(study, seeds, device="cpu", values=None, data=Path("nowhere"), onl
     return tuple(planned_runs(TuningPlan(pinned, lambda _: None), selected(pinned, pinned.data_sets, only), seeds))
 
 
+def with_control(study, label):
+    """The study with the teacher's own training for as many steps as a student's, judged alone, as studies once had."""
+    student = next(path for path, run in study.items if run.role == "student")
+    control = changed(study.runs[TEACHER], {"role": "control", "steps_as": student})
+    runs, claims = {**study.runs, label: control}, (*study.claims, against_teacher(label, label))
+    return changed(study, {"runs": runs, "claims": claims})
+
+
 def quickstart_with(methods, teacher_terms=None, first_stages=None, control="teacher, student's steps"):
     """The quick start's networks and trainings with other methods."""
     given = build_study("quickstart").runs
     teacher, student = (Arm(net=given[path].net, training=given[path].training) for path in ("teacher", "triplet"))
-    return distillation(
+    study = distillation(
         name="quickstart",
         title="Other methods",
         data=given["teacher"].data,
@@ -31,8 +39,8 @@ def quickstart_with(methods, teacher_terms=None, first_stages=None, control="tea
         student=student,
         methods=methods,
         first_stages=first_stages,
-        control=control,
     )
+    return with_control(study, control) if control else study
 
 
 def pinned(spec, data):

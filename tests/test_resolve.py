@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from planned import plan_runs
+from planned import plan_runs, with_control
 
 import relbench.data
 from relbench.data import find_data_set
@@ -25,7 +25,7 @@ TRIPLET = Term(loss="triplet", options={"margin": 0.2})
 
 
 def study_of(methods=None, teacher_terms=(TRIPLET,), first_stages=None):
-    return distillation(
+    study = distillation(
         name="small",
         title="A small study",
         settings_notes=("a note",),
@@ -35,8 +35,8 @@ def study_of(methods=None, teacher_terms=(TRIPLET,), first_stages=None):
         student=Arm(net=Net(dim=8), training=Training(steps=30)),
         methods=methods or {"triplet": (TRIPLET,), "rkd-d": (TRIPLET, Term(loss="rkd_distance"))},
         first_stages=first_stages,
-        control="longer",
     )
+    return with_control(study, "longer")
 
 
 STUDY = study_of()

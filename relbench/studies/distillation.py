@@ -33,7 +33,6 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
     first_stages: Mapping[str, tuple[Term, ...]] | None = None,
     pairs: Sequence[tuple[str, str]] = (),
     self_distilled: Mapping[str, tuple[Term, ...]] | None = None,
-    control: str | None = None,
     **told: object,
 ) -> Study:
     """A study of students that differ in their loss alone, each compared with the teacher of its seed.
@@ -48,8 +47,6 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
         pairs: methods, and other methods that each of them is compared with as well.
         self_distilled: by its path, the loss of a student that is the teacher's own network, trained anew as the
             teacher was, and taught by it; what `--set` changes of the teacher changes it too.
-        control: path of a control that is the teacher's own training for as many steps as a student's; it is judged
-            alone, as it makes no claim for a method. None: no control.
         told: name, title, notes: what else the study says.
 
     Raises:
@@ -65,9 +62,6 @@ def distillation(  # noqa: PLR0913 - one argument per part of the study
     for label, terms in (self_distilled or {}).items():
         runs[label] = changed(_run(data, teacher, (Stage(terms=terms),), teacher=TEACHER), {"arm": "teacher"})
     claims = [against_teacher(label, STUDENTS) for label in runs if label != TEACHER]
-    if control:
-        runs[control] = changed(runs[TEACHER], {"role": "control", "steps_as": next(iter(methods))})
-        claims.append(against_teacher(control, control))
     claims += [compared(*pair) for pair in pairs]
     return Study.model_validate({"runs": runs, "claims": tuple(claims), **told})
 

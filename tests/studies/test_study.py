@@ -4,7 +4,7 @@ import json
 import math
 
 import pytest
-from planned import plan_runs
+from planned import plan_runs, with_control
 from pydantic import ValidationError
 
 from relbench.experiment import Data, Net, Term, Training, flattened
@@ -22,7 +22,7 @@ OURS = ("quickstart", "glyphs-methods")
 
 
 def study_of(methods=None, first_stages=None, control="longer", name="small", **given):
-    return distillation(
+    study = distillation(
         name=name,
         title="A small study",
         data=Data(size=28),
@@ -31,9 +31,9 @@ def study_of(methods=None, first_stages=None, control="longer", name="small", **
         student=Arm(net=Net(dim=8), training=Training(steps=30)),
         methods=methods or {"triplet": (TRIPLET,), "rkd-d": (TRIPLET, DISTANCE)},
         first_stages=first_stages,
-        control=control,
         **given,
     )
+    return with_control(study, control) if control else study
 
 
 STUDY = study_of()

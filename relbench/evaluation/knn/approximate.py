@@ -181,9 +181,8 @@ def fast_factors() -> Working | None:
     has_onednn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not (has_onednn and torch.backends.cpu.get_cpu_capability().startswith("AVX512")):
         return None
-    has_tiles = getattr(
-        torch.cpu, "_is_amx_tile_supported", lambda: True
-    )  # private: where it is gone, they may be there
+    # torch's own and private: where it is gone, units may be there, and a bound that is too wide harms nothing
+    has_tiles = getattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     return "bfloat16" if has_tiles() or _rounds_factors() else "float32"
 
 
