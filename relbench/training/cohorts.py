@@ -9,6 +9,7 @@ from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from relbench.experiment import Experiment, Net
 from relbench.models import build_embedder
@@ -84,18 +85,28 @@ def _activations(experiment: Experiment, channels: int) -> int:
 @cache
 def _kept_of_an_image(net: Net, channels: int, size: int) -> int:
     """Bytes that autograd keeps of an image, weights aside: counted with two images."""
-    network, kept = build_embedder(net, channels, seed=0), dict[int, int]()
-    with torch.autograd.graph.saved_tensors_hooks(partial(_keep, kept), lambda tensor: tensor):
+    network, kept = build_embedder(net, channels, seed=0), dict[StorageWeakRef, int]()
+    with torch.autograd.graph.saved_tensors_hooks(partial(_count, kept), _nothing_is_kept):
         network(torch.zeros(2, channels, size, size))
-    weights = {weight.untyped_storage().data_ptr() for weight in network.state_dict().values()}
-    return sum(count for place, count in kept.items() if place not in weights) // 2
+    weights = set(map(_memory_behind, network.state_dict().values()))
+    return sum(count for memory, count in kept.items() if memory not in weights) // 2
 
 
-def _keep(kept: dict[int, int], tensor: Tensor) -> Tensor:
-    """Note the memory behind a tensor, which may have several views of it."""
-    memory = tensor.untyped_storage()
-    kept[memory.data_ptr()] = memory.nbytes()
-    return tensor
+def _count(kept: dict[StorageWeakRef, int], tensor: Tensor) -> None:
+    """Note the memory behind a tensor, which may have several views of it, and keep nothing.
+
+    A tensor that was kept itself would never be freed: as an operation's output, it holds the operation that holds it.
+    """
+    kept[_memory_behind(tensor)] = tensor.untyped_storage().nbytes()
+
+
+def _memory_behind(tensor: Tensor) -> StorageWeakRef:
+    """A weak reference: the memory can be freed, and no other is taken for it that has its address later."""
+    return StorageWeakRef(tensor.untyped_storage())  # type: ignore[no-untyped-call]
+
+
+def _nothing_is_kept(_: None) -> Tensor:
+    raise RuntimeError("nothing was kept for a backward pass: memory was only counted")
 
 
 def _image_bytes(experiment: Experiment, channels: int) -> int:

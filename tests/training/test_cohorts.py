@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from relbench.experiment import CODE_VERSION, Data, Experiment, Net, Term, Training
 from relbench.models import build_embedder
 from relbench.settings import changed
+from relbench.training import cohorts
 from relbench.training.cohorts import executes_users_code, key, memory
 
 TRIPLET = Term(loss="triplet")
@@ -101,3 +103,18 @@ def test_memory_grows_by_weights_alone():
     before = torch.get_rng_state()
     memory([changed(small, {"data": Data(size=36)})], 1, 10)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_memory_is_counted_without_being_kept(monkeypatch):
+    shown = []
+
+    def watched(net, channels, seed):
+        network = build_embedder(net, channels, seed)
+        for block in network.trunk.blocks:
+            block.register_forward_hook(lambda _, __, output: shown.append(StorageWeakRef(output.untyped_storage())))
+        return network
+
+    monkeypatch.setattr(cohorts, "build_embedder", watched)
+    memory([changed(STUDENT, {"net": Net(width=3, dim=8), "data": Data(size=20)})], 1, 10)
+    assert len(shown) == 4
+    assert all(activations.expired() for activations in shown)
