@@ -33,7 +33,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from relbench.evaluation.comparison import VariancePart
-from relbench.evaluation.estimate import Estimate
+from relbench.evaluation.estimate import Estimate, variance_of_mean
 from relbench.evaluation.knn.points import Floats, Integers
 
 
@@ -65,8 +65,8 @@ def crossed_estimates(gain: Floats, size: Integers) -> CrossedEstimates:
     seeds, classes = gain.shape
     difference = float(gain.sum() / (seeds * size.sum()))
     cells = (gain - difference * size) * (classes - 1) / np.maximum(size.sum() - size, 1)
-    seed_part = _variance_of_mean(gain.sum(axis=1) / size.sum())
-    class_part = _variance_of_mean(cells.mean(axis=0))
+    seed_part = variance_of_mean(gain.sum(axis=1) / size.sum())
+    class_part = variance_of_mean(cells.mean(axis=0))
     both: tuple[VariancePart, ...] = ()
     if seed_part and class_part:
         below = min(_rest(cells), seed_part.variance)
@@ -83,9 +83,3 @@ def _rest(cells: Floats) -> float:
     seeds, classes = cells.shape
     rest = cells - cells.mean(axis=0) - cells.mean(axis=1, keepdims=True) + cells.mean()
     return float(np.square(rest).sum() / ((seeds - 1) * (classes - 1) * seeds * classes))
-
-
-def _variance_of_mean(values: Floats) -> VariancePart | None:
-    """s^2 / n of n values; None of a single one."""
-    count = len(values)
-    return VariancePart(float(values.var(ddof=1)) / count, count - 1) if count > 1 else None

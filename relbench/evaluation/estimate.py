@@ -8,12 +8,23 @@ Source:
 from dataclasses import dataclass
 from math import exp, log
 
+import numpy as np
 from scipy.special import nctdtrinc, stdtr, stdtrit
 
 from relbench.evaluation.comparison import Interval, VariancePart
+from relbench.evaluation.knn.points import Floats
 
 POWER = 0.8
 _LEAST = 1e-300  # p-values below are none that a double holds to full precision
+
+
+def variance_of_mean(values: Floats) -> VariancePart | None:
+    """s^2 / n of n values, exactly zero where all are equal, as their computed mean may not be; None of one value."""
+    count = len(values)
+    if count == 1:
+        return None
+    spread = 0.0 if np.ptp(values) == 0 else float(values.var(ddof=1))
+    return VariancePart(spread / count, count - 1)
 
 
 @dataclass(frozen=True)

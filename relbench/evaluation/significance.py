@@ -42,9 +42,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from relbench.counts import Counts
-from relbench.evaluation.comparison import Comparison, Interval, VariancePart, Verdict
+from relbench.evaluation.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.crossed import CrossedEstimates, crossed_estimates
-from relbench.evaluation.estimate import Estimate
+from relbench.evaluation.estimate import Estimate, variance_of_mean
 
 
 def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -82,9 +82,8 @@ def over_seeds(values: ArrayLike) -> Estimate:
         raise ValueError(
             f"values of shape {numbers.shape} must be a list of finite numbers, one per seed: leave out failed runs"
         )
-    count = len(numbers)
-    parts = (VariancePart(float(numbers.var(ddof=1)) / count, count - 1),) if count > 1 else ()
-    return Estimate(float(numbers.mean()), parts)
+    part = variance_of_mean(numbers)
+    return Estimate(float(numbers.mean()), (part,) if part else ())
 
 
 def over_seeds_and_classes(student: Sequence[Counts], teacher: Sequence[Counts]) -> CrossedEstimates:

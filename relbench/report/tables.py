@@ -142,7 +142,7 @@ def _columns_of_pairs(summary: Summary) -> list[Column[Method]]:
 
 
 def difference_cells(comparison: Comparison | None) -> tuple[str, str]:
-    """The difference to the other, and its 95 % interval over seeds and queries."""
+    """The difference to the other, and its 95 % interval over new training runs and new classes at once."""
     if comparison is None:
         return NOTHING, NOTHING
     return signed(comparison.difference), bounds_cell(

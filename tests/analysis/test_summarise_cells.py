@@ -103,6 +103,7 @@ A_LITTLE_WORSE = [0.55, 0.571, 0.594]  # than BETTER: p of 0.03 alone
         ({"a": BETTER, "b": A_LITTLE_WORSE}, [("b", "a")], "does not"),
         ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, [("b", "a"), ("a", "c")], "not enough runs"),  # Holm
         ({"a": [0.6, 0.7], "b": [0.5, 0.6]}, [("a", "b")], "not enough runs"),  # equal gains by chance: no spread
+        ({"a": [0.1] * 3, "b": [0.0] * 3}, [("a", "b")], "not enough runs"),  # likewise, though their mean is rounded
     ],
 )
 def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
