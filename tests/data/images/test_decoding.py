@@ -256,7 +256,7 @@ def test_a_colour_profile_is_named_unless_it_is_srgb(tmp_path):
     np.testing.assert_array_equal(decoded(path, SIDE, USUAL), square(plain()))
 
 
-@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+@pytest.mark.skipif("avif" not in features.get_supported_modules(), reason="this Pillow reads no AVIF")
 def test_avif(tmp_path):
     path = saved(tmp_path / "a.avif", plain(), quality=100, subsampling="4:4:4", exif=noted(6))
     assert kinds(path) == {"rotated"}
