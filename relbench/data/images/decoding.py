@@ -23,8 +23,10 @@ from relbench.files import open_regular
 from relbench.lookup import lookup
 from relbench.settings import Settings
 
-# Not all that PIL knows: EPS would start a program. Pillow before 11.2 warns if it is asked for AVIF, which it never reads.
+# Pillow before 11.2 warns if it is asked for AVIF, which it never reads.
 _READS_AVIF = "avif" in features.modules and features.check("avif")
+
+# Not all that PIL knows: EPS would start a program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", *(("AVIF",) if _READS_AVIF else ()))
 TURNED = range(2, 9)  # EXIF orientations that differ from upright
 DIM = 1 << 12  # of 16-bit levels: below it 8 bits keep 16 levels at most

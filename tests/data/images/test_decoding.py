@@ -189,12 +189,15 @@ def test_twelve_bits_in_sixteen_are_named(tmp_path):
     assert kinds(path) == {"deep", "dim"}
 
 
-def png_of_16_bits(levels, colour):
-    """A PNG as PIL writes none, of levels (height, width, channels); colour 2: RGB, 4: grey and alpha, 6: RGBA."""
+def png_of_16_bits(levels, colour, *notes):
+    """A PNG that not every PIL writes, of levels (height, width, channels), with chunks between header and levels.
+
+    Colour 0: grey, 2: RGB, 4: grey and alpha, 6: RGBA.
+    """
     height, width, _ = levels.shape
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in levels)
     header = struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0)
-    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    chunks = [(b"IHDR", header), *notes, (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
     whole = (
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
     )
@@ -274,11 +277,12 @@ def as_bytes(image, **options):
 
 
 DEEP = Image.fromarray(deep_levels())
+KEYED = png_of_16_bits(deep_levels()[..., None], 0, (b"tRNS", b"\0\0"))
 REFUSED = {
     "float.tif": (as_bytes(DEEP.convert("F"), format="TIFF"), "its levels are floating-point numbers"),
     "32.tif": (as_bytes(DEEP.convert("I"), format="TIFF"), "its grey levels have neither 8 nor 16 bits"),
     "white.tif": (as_bytes(DEEP, format="TIFF", tiffinfo={262: 0}), "its 16 bits count from white to black"),
-    "key.png": (as_bytes(DEEP, format="PNG", transparency=0), "it has 16 bits and a transparent colour"),
+    "key.png": (KEYED, "it has 16 bits and a transparent colour"),
     "cmyk.jpg": (without_adobe(as_bytes(plain().convert("CMYK"), format="JPEG")), "it is CMYK without Adobe's note"),
     "exif.png": (as_bytes(plain(), format="PNG", exif=b"Exif\0\0nothing of the sort"), "its EXIF can't be read"),
 }
