@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from typing import NoReturn
 
 from relbench.memory import ADVICE
@@ -15,6 +16,7 @@ from relbench.memory import ADVICE
 @contextmanager
 def children_deaf_to_ctrl_c() -> Iterator[None]:
     """Processes that start meanwhile inherit that SIGINT is blocked: Ctrl-C is their parent's business."""
+    resource_tracker.ensure_running()  # else the first process starts it, and in Python 3.11 that unblocks SIGINT
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -7,6 +7,7 @@ from multiprocessing.connection import Connection
 from typing import TypeVar
 
 from relbench.losses.worker import silence, work_here
+from relbench.processes import children_deaf_to_ctrl_c, die_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -28,7 +29,8 @@ def in_time(work: Callable[[Item], Result], items: Sequence[Item], seconds: floa
     ends, context = time.monotonic() + seconds, get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_send_results, args=(work, items, sender), daemon=True)
-    process.start()
+    with children_deaf_to_ctrl_c():
+        process.start()
     sender.close()
     try:
         for _ in items:
@@ -41,6 +43,7 @@ def in_time(work: Callable[[Item], Result], items: Sequence[Item], seconds: floa
 
 
 def _send_results(work: Callable[[Item], Result], items: Sequence[Item], sender: Connection) -> None:
+    die_with_parent()
     silence()
     work_here()
     for item in items:

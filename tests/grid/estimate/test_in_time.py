@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import time
 
 import pytest
@@ -26,3 +27,11 @@ def test_a_refusal_is_told():
 
 def test_a_killed_process_gives_nothing():
     assert list(in_time(os._exit, [1], 60)) == [None]
+
+
+def test_ctrl_c_is_the_business_of_the_process_that_waits():
+    assert list(in_time(signals_that_wait, [()], 60)) == [{signal.SIGINT}]
+
+
+def signals_that_wait(none):
+    return signal.pthread_sigmask(signal.SIG_BLOCK, none)
