@@ -15,6 +15,7 @@ from relbench.benchmarks.timing import ratio, seconds, timed
 from relbench.geometry import pairwise_distances, safe_scale
 from relbench.losses import rkd_angle
 from relbench.losses.angle import EAGER, DeviceKernel, angle_loss, kernel_on
+from relbench.processes import die_with_parent
 
 AngleLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -149,7 +150,7 @@ def peak_memory(batch: int = 1024, dim: int = 512) -> int:
     Raises:
         FileNotFoundError: not on Linux.
     """
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
         return pool.submit(_peak_of_this_process, batch, dim).result()
 
 

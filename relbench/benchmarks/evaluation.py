@@ -20,6 +20,7 @@ from relbench.benchmarks.timing import now, quartiles
 from relbench.evaluation import retrieval_metrics
 from relbench.evaluation.knn.approximate import Backend, fast_factors
 from relbench.machine import peak_memory
+from relbench.processes import die_with_parent
 from relbench.training.computing import on_threads
 
 Rows = NDArray[np.float32]
@@ -144,7 +145,7 @@ def measure(count: int, dim: int, *, generator: np.random.Generator, backend: Ba
     if count <= max(KS):
         raise ValueError(f"count = {count} rows can't give Recall@{max(KS)}: use {max(KS) + 1} or more")
     seed = int(generator.integers(2**63))
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn"), initializer=die_with_parent) as pool:
         return pool.submit(_measure_here, count, dim, seed, backend).result()
 
 

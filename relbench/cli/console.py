@@ -57,8 +57,12 @@ def bar(items: Iterable[Item], what: str) -> Iterable[Item]:
 
 
 @contextmanager
-def errors_as_one_line() -> Iterator[None]:
-    """Turn bad input into one line and an exit code; RELBENCH_TRACEBACK=1 shows where it came from."""
+def errors_as_one_line(after_ctrl_c: str = "interrupted; the same command goes on from here") -> Iterator[None]:
+    """Turn bad input into one line and an exit code; RELBENCH_TRACEBACK=1 shows where it came from.
+
+    Args:
+        after_ctrl_c: what an interrupted command says.
+    """
     try:
         yield
         sys.stdout.flush()
@@ -73,7 +77,7 @@ def errors_as_one_line() -> Iterator[None]:
         _complain(f"out of memory ({error}): {ADVICE_ON_MEMORY}")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        _complain("interrupted; the same command goes on from here")
+        _complain(after_ctrl_c)
         raise typer.Exit(INTERRUPTED) from None
 
 

@@ -156,7 +156,7 @@ def bench(
     On the CPU, times are processor time of one thread, and the forms take turns, so that ratios hold on a busy machine.
     gpu checks a machine with a GPU, in about five minutes: whether all numbers are right there, and how fast it is.
     """
-    with errors_as_one_line():
+    with errors_as_one_line(after_ctrl_c="interrupted"):
         from relbench.benchmarks import gpu, tables
         from relbench.resolve import resolve_device
 

@@ -121,7 +121,7 @@ def _kin_of_row(path: Path) -> Kin | None:
     """Found without a look at what is not asked for: there may be thousands."""
     try:
         return _common(from_json(read_regular(path))["experiment"])
-    except (ValueError, LookupError, TypeError, OSError):  # not a row that could be asked for
+    except (ValueError, LookupError, TypeError, AttributeError, OSError):  # not a row that could be asked for
         return None
 
 

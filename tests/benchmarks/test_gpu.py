@@ -58,7 +58,7 @@ def test_a_part_that_breaks_is_told_and_the_others_go_on(monkeypatch, call, tmp_
     assert [(section.name, section.error != "") for section in report.sections] == [("one", True), ("two", False)]
 
 
-def test_the_file_is_written_after_each_part(monkeypatch, tmp_path):
+def test_the_file_is_written_after_each_part(monkeypatch, call, tmp_path):
     file = tmp_path / "gpu.json"
 
     def first():
@@ -69,8 +69,9 @@ def test_the_file_is_written_after_each_part(monkeypatch, tmp_path):
         yield
 
     monkeypatch.setattr(gpu, "parts", lambda _: {"first": first, "killed": killed})
-    with pytest.raises(KeyboardInterrupt):
-        gpu.check("cpu", file, lambda _: None)
+    done = call("bench", "gpu", "--device", "cpu", "--json", file)
+    assert done.code == 130
+    assert done.error.endswith("\nrelbench: interrupted\n")
     assert [section.name for section in gpu.Report.model_validate_json(file.read_text()).sections] == ["first"]
 
 

@@ -141,6 +141,17 @@ def test_a_damaged_checkpoint_fails_the_longer_run_alone(tmp_path, data_folder):
     assert f"(to run it again, delete {checkpoint.parent})" in log.failures[LONG.fingerprint]
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", '{"experiment": 3}', '{"experiment": {"training": []}}', '{"experiment": {"training": {}}', "[" * 9999],
+)
+def test_what_is_no_row_does_not_serve(tmp_path, content):
+    row = tmp_path / "other" / "runs" / "0" / "row.json"
+    row.parent.mkdir(parents=True)
+    row.write_text(content)
+    assert shorter_runs({run().fingerprint: run()}, tmp_path / "study" / "runs", tmp_path) == {}
+
+
 def run(steps=100, **training):
     return Experiment(terms=(Term(loss="triplet"),), training=Training(steps=steps, validate_every=20, **training))
 
