@@ -14,7 +14,12 @@ has no exact distribution. The critical value is Cochran's (`estimate`). In 40 s
 to 11,000 classes (scripts/simulate_comparisons.py, results/simulations/comparisons.md) it finds a difference where
 there is none in at most 5 % of comparisons and, after Holm's correction, in at most 5.5 % of tables of four; its
 intervals hold the truth in 95 to 99 %. It is cautious with few seeds where the chance of single queries outweighs that
-of seeds: with three seeds of a standard deviation below 1 point and 200 classes, it errs in 1 %. The alternatives:
+of seeds: with three seeds of a standard deviation below 1 point and 200 classes, it errs in 1 %.
+
+Larger tables need more seeds, as their correction asks for levels at which it weighs more that the part over seeds
+comes out small by chance. Of tables of 18 students, up to 7.9 % err with three seeds, and 5.2 % with five or more,
+half a percent more or less (scripts/simulate_families.py, results/simulations/families.md). Two seeds don't keep the
+size: 6 % of comparisons err, 10 % of tables of four and 15 % of tables of 18. The alternatives:
 
 - Satterthwaite's degrees of freedom: more powerful (31 instead of 16 % of differences of 3.24 standard errors are
   shown in tables of three seeds, 55 instead of 50 % of seven), but 10 % of tables of three seeds err. From five seeds

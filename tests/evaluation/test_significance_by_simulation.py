@@ -132,3 +132,8 @@ def test_a_real_difference_is_found(skill, word):
 def test_the_large_simulation_is_of_what_compare_computes():
     """Its tests are vectorised, and written anew for that."""
     runpy.run_path(str(SCRIPT))["check_against_compare"](np.random.default_rng(1))
+
+
+def test_the_simulation_of_families_is_of_what_estimates_compute():
+    """Likewise."""
+    runpy.run_path(str(SCRIPT.with_name("simulate_families.py")))["check_against_estimate"](np.random.default_rng(1))
