@@ -6,8 +6,9 @@ from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Experiment
-from relbench.plain_text import counted
+from relbench.plain_text import counted, many
 from relbench.results.records import Machine, Selection
+from relbench.tasks import find_task
 
 RECALL = "recall@"
 VERDICTS = {
@@ -111,6 +112,11 @@ def seeds_in_words(summary: Summary) -> str:
     """How many seeds stand behind the values: 3 seeds, or 1 to 3 seeds where some runs are missing."""
     fewest, most = min(counts := [len(method.rows) for method in summary.methods]), max(counts)
     return counted(most, "seed") if fewest == most else f"{fewest} to {counted(most, 'seed')}"
+
+
+def groups_of_trials(summary: Summary) -> str:
+    """What a test takes for a sample, beside training runs: test classes."""
+    return many(find_task(summary.methods[0].row.experiment.task).group)
 
 
 def commit_of(machine: Machine) -> str:

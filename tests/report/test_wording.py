@@ -215,6 +215,13 @@ def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
     assert said in notes(less)
 
 
+def test_that_few_seeds_mislead_more_often_is_said(study: Summary, make_summary: Callable[..., Summary]) -> None:
+    said = "With fewer than four seeds, more than 5 % of such tables have a false verdict"
+    assert said in "\n".join(notes(study))
+    assert said not in "\n".join(notes(make_summary(seeds=(0, 1, 2, 3))))
+    assert said not in "\n".join(notes(make_summary(seeds=(0,))))
+
+
 def test_one_student_needs_no_correction(study: Summary) -> None:
     text = "\n".join(notes(with_outcomes(study, {"rkd-d": (0.02, "beats"), CONTROL: (0.05, "beats")})))
     assert "orrect" not in text

@@ -12,7 +12,7 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Verdict
 from relbench.plain_text import counted, listed
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, metric_name, net_name, seeds_in_words, signed
+from relbench.report.wording import VERDICTS, groups_of_trials, metric_name, net_name, seeds_in_words, signed
 
 LINE = 0.205  # inches of a line of letters
 LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour
@@ -22,7 +22,6 @@ LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as col
     "no verdict": {"marker": "D", "color": FAINT, "markerfacecolor": PAPER},
 }
 INTERVAL: dict[str, Any] = {"linewidth": 1.8, "zorder": 2}
-OVER = "95 % over seeds and queries"
 
 
 def forest_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
@@ -36,7 +35,7 @@ def forest_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool
     methods = ranked(summary)
     names = [plain("\n".join(textwrap.wrap(label, 19 if narrow else 44))) for label in _with_nets(methods)]
     lines = sum(name.count("\n") + 1 for name in names)
-    legend = _legend(methods)
+    legend = _legend(methods, _over(summary))
     below = 1 if narrow else 3
     height = LINE * (lines + 0.15 * len(methods)) + 0.8 + LINE * -(-len(legend) // below)
     with drawn((4.2 if narrow else 9.0, height), kind) as (figure, content):
@@ -106,7 +105,7 @@ def _draw(axes: Axes, place: float, comparison: Comparison | None) -> None:
     )  # fmt: skip
 
 
-def _legend(methods: list[Method]) -> dict[str, Line2D]:
+def _legend(methods: list[Method], over: str) -> dict[str, Line2D]:
     """What stands for what, of that which is drawn."""
     verdicts = dict.fromkeys(_compared(method).verdict for method in methods)
     judged = map(_compared, methods)
@@ -119,7 +118,12 @@ def _legend(methods: list[Method]) -> dict[str, Line2D]:
         for verdict in LOOKS
         if verdict in verdicts
     }
-    return entries | ({OVER: Line2D([], [], color=FAINT, **INTERVAL)} if _has_intervals(methods) else {})
+    return entries | ({f"95 % {over}": Line2D([], [], color=FAINT, **INTERVAL)} if _has_intervals(methods) else {})
+
+
+def _over(summary: Summary) -> str:
+    """What the intervals are over."""
+    return f"over seeds and {groups_of_trials(summary)}"
 
 
 def _has_intervals(methods: list[Method]) -> bool:
@@ -131,7 +135,7 @@ def forest_in_words(summary: Summary) -> str:
     """For those who do not see the plot."""
     methods = ranked(summary)
     values = [f"{named(method)} {signed(_compared(method).difference)}" for method in methods]
-    intervals = f", with 95 % intervals{OVER.removeprefix('95 %')}" if _has_intervals(methods) else ""
+    intervals = f", with 95 % intervals {_over(summary)}" if _has_intervals(methods) else ""
     return (
         f"A line for each of {counted(len(values), 'method')}: its {metric_name(summary.primary)} minus the teacher's "
         f"in points, over {seeds_in_words(summary)}{intervals}. From greatest to least: "
