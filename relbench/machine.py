@@ -17,6 +17,7 @@ from relbench.results.records import Machine
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
 GIT_TIMEOUT = 20  # seconds
+PEAK_UNIT = 1 if platform.system() == "Darwin" else 1024  # bytes: what `ru_maxrss` counts
 PACKAGES = ("torch", "torchvision", "numpy", "faiss-cpu", "pytorch-metric-learning", "pillow")
 
 
@@ -136,9 +137,4 @@ def peak_memory(device: torch.device) -> int:
 
 
 def _peak_since_start() -> int:
-    return bytes_at_peak(resource.getrusage(resource.RUSAGE_SELF))
-
-
-def bytes_at_peak(usage: resource.struct_rusage) -> int:
-    """Peak memory in bytes, of what the system says a process has used: bytes on macOS, kilobytes elsewhere."""
-    return usage.ru_maxrss * (1 if platform.system() == "Darwin" else 1024)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * PEAK_UNIT
