@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
-# An index of CPU-only wheels of torch: the libraries for GPUs, most of the 6.4 GB, are then left out.
+# An index of CPU-only wheels of torch: the libraries for GPUs, most of the 7 GB, are then left out.
 TORCH_INDEX ?=
 # Of the quick start, with commas between; its own seven where none are named.
 SEEDS ?=
@@ -14,7 +14,7 @@ SEEDS ?=
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-install: $(READY)  ## make .venv and install relbench with the versions of constraints.txt (6.4 GB)
+install: $(READY)  ## make .venv and install relbench with the versions of constraints.txt (7 GB)
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -13,7 +13,8 @@ FORMER_CONSTANTS = {"MAIN", "PRIMARY"}  # of the metric that all others compared
 EXCEPTIONS = {  # with their reasons; none of these decides anything
     "benchmarks/evaluation.py": "times the evaluation of retrieval, and says so",
     "benchmarks/evaluation_kinds.py": "the same metrics written once more, plainly, to compare the evaluation with",
-    "benchmarks/tables.py": "what was timed, for readers",
+    "benchmarks/gpu.py": "times the evaluation of retrieval, and says so",
+    "benchmarks/start.py": "rows as a study of retrieval leaves them, to time their report",
     "report/figures/recall.py": "curves over K, drawn where Recall@K was measured at several K",
     "report/page.py": "the section with these curves",
     "report/wording.py": "names for readers, and the prefix by which the curves find their points",

@@ -9,11 +9,13 @@ import multiprocessing
 import os
 import shutil
 import signal
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 from pathlib import Path
+from types import TracebackType
 from typing import Protocol
 
 import torch
@@ -97,10 +99,17 @@ def worker_context() -> BaseContext:
 def _begin(_worker: int) -> None:
     """Leave Ctrl-C to the process that trains, which ends its workers; and leave it the cores that it needs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.excepthook = _said
     die_with_parent()  # torch looks after the fork server, which stays
     threadpool_limits(1)
     with suppress(AttributeError, OSError):  # not on Windows; not allowed
         os.nice(NICE)
+
+
+def _said(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show an error of a thread, but for one that says that the training has left in the middle of taking a step."""
+    if not issubclass(kind, ConnectionError):
+        sys.__excepthook__(kind, error, trace)
 
 
 @dataclass(frozen=True)

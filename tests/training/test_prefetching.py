@@ -99,9 +99,9 @@ def test_a_run_is_the_same_to_the_last_bit(monkeypatch, tmp_path):
 
 
 def children():
-    """Worker processes; the fork server, which stays for the next training, and what watches shared memory are none."""
+    """Worker processes; the fork server, which stays for the next training, and processes of other tests are none."""
     gc.collect()
-    return multiprocessing.active_children()
+    return [each for each in multiprocessing.active_children() if each.name.startswith("ForkServerProcess")]
 
 
 def test_the_global_generator_is_left_alone(textured):
