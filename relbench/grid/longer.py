@@ -1,8 +1,8 @@
 """Longer runs that go on from the checkpoint of a shorter one, which differs from them in its number of steps alone.
 
-A training goes through the same states however far it goes, as long as its learning rates are the same. So a control of
-more steps need not repeat those of the run that it controls. The weights are the same to the last bit as without, and
-so is all of the row but the times: `train_seconds` includes those of the shorter run.
+A training goes through the same states however far it goes, as long as its learning rates are the same. So a run of
+more steps need not repeat those of a run of fewer. The weights are the same to the last bit as without, and so is all
+of the row but the times: `train_seconds` includes those of the shorter run.
 """
 
 import json

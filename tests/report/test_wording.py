@@ -186,6 +186,23 @@ def test_a_verdict_on_one_seed_among_others_is_said(study: Summary, make_summary
     assert verdict(mixed.methods[2]) == "no verdict (1 seed)"
 
 
+def lost_by_correction(interval: Interval, *, p: float, adjusted: float, family: int) -> Comparison:
+    """A comparison that would have a verdict if it were judged alone."""
+    return Comparison(
+        difference=interval.mean,
+        interval=interval,
+        over_queries=interval,
+        over_seeds=interval,
+        seeds=3,
+        verdict="not shown to differ",
+        p_value=p,
+        p_over_queries=p,
+        p_over_seeds=p,
+        p_adjusted=adjusted,
+        family=family,
+    )
+
+
 def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
     corrected = (
         "Verdicts are corrected for 4 students (Holm, p < 0.05); controls are judged alone. "
@@ -193,23 +210,8 @@ def test_the_correction_is_said_with_what_it_takes_back(study: Summary) -> None:
     )
     assert corrected in notes(study)
     assert "not after the correction" not in "\n".join(notes(study))
-    clear = Interval(0.03, 0.01, 0.05)
-    lost = dataclasses.replace(
-        study.methods[3],
-        against_teacher=Comparison(
-            difference=0.03,
-            interval=clear,
-            over_queries=clear,
-            over_seeds=clear,
-            seeds=3,
-            verdict="not shown to differ",
-            p_value=0.031,
-            p_over_queries=0.031,
-            p_over_seeds=0.031,
-            p_adjusted=0.062,
-            family=4,
-        ),
-    )
+    judged = lost_by_correction(Interval(0.03, 0.01, 0.05), p=0.031, adjusted=0.062, family=4)
+    lost = dataclasses.replace(study.methods[3], against_teacher=judged)
     less = study.replaced(entries=(), methods=(*study.methods[:3], lost, *study.methods[4:]))
     said = "With a verdict if judged alone, but not after the correction: rkd-a (p = 0.031, Holm p = 0.062)."
     assert said in notes(less)
@@ -391,20 +393,7 @@ def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary)
     assert "paired by seed, over the same queries" in note
     assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
     assert "corrected" not in pair_note(study.replaced(pairs=study.pairs[:1]))
-    sides = Interval(0.01, 0.001, 0.019)
-    back = Comparison(
-        difference=0.01,
-        interval=sides,
-        over_queries=sides,
-        over_seeds=sides,
-        seeds=3,
-        verdict="not shown to differ",
-        p_value=0.03,
-        p_over_queries=0.03,
-        p_over_seeds=0.03,
-        p_adjusted=0.06,
-        family=3,
-    )
+    back = lost_by_correction(Interval(0.01, 0.001, 0.019), p=0.03, adjusted=0.06, family=3)
     taken = (dataclasses.replace(study.pairs[0], comparison=back), *study.pairs[1:])
     assert "not after the correction: rkd-d against triplet (p = 0.030, Holm p = 0.060)." in pair_note(
         study.replaced(pairs=taken)
