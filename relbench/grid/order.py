@@ -6,6 +6,7 @@ idle while another has several.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -23,7 +24,7 @@ class Limits:
     Attributes:
         slots: how many cohorts are under way at once.
         most: runs in a cohort; None: as many as can be trained together.
-        fits: whether runs have room side by side in a slot's share of the memory.
+        fits: whether runs have room side by side in a slot's share of the memory; where they have, fewer have too.
     """
 
     slots: int
@@ -38,7 +39,7 @@ class Limits:
             share: the number of runs that falls to a slot.
         """
         allowed = min(len(alike), self.most or len(alike))
-        room = next(size for size in range(allowed, 0, -1) if size == 1 or self.fits(alike[:size]))
+        room = 1 + bisect_left(range(2, allowed + 1), 1, key=lambda size: not self.fits(alike[:size]))
         even = math.ceil(len(alike) / math.ceil(len(alike) / room))
         return min(even, max(1, math.ceil(share)))
 

@@ -189,3 +189,15 @@ def test_a_run_that_looks_like_another_is_rehearsed_too():
     runs = arms(0) | {"a copy": arms(0)["teacher 0"]}
     rehearsal = rehearsed(runs, ONE, lambda _: 1.0)
     assert sorted(name for cohort in rehearsal.cohorts for name in cohort) == sorted(runs)
+
+
+def test_the_room_of_many_runs_is_found_in_few_looks():
+    """Each look builds the losses of all these runs."""
+    looks = []
+
+    def fits(runs):
+        looks.append(len(runs))
+        return len(runs) <= 5
+
+    assert Limits(slots=1, fits=fits).size(range(80), share=80) == 5
+    assert len(looks) <= 7
