@@ -60,8 +60,13 @@ class Data(Settings, use_attribute_docstrings=True):
     """Train on some classes of the split only: the number of the first, or their names; null for all."""
     test_classes: ClassSelection | None = None
     """Test on some classes of the split only: the number of the first, or their names; null for all."""
+    split: Literal["classes", "images"] = "classes"
+    """What training never sees of the test: its classes, as retrieval needs it; or other images of the same classes."""
+    partition: Annotated[int, Field(ge=1, le=100)] = 1
+    """The partition of the images, where a data set has several, as DTD has ten."""
     hold_out: bool = True
-    """Hold the validation classes out of training; false trains on all, as papers do, and validates on none."""
+    """Hold what is validated on out of training: classes, or a part of each class's images where `split` is images;
+    false trains on all, as papers do, and validates on none."""
     transform: Annotated[Transform, Field(discriminator="kind")] | None = None
     """Views of the images; the data set's usual ones are filled in when a run is planned."""
     content: str = ""  # hash of the data set's manifest: filled in when a run is planned
@@ -102,6 +107,10 @@ SETTINGS_OF_DATA: Mapping[str, type[Settings]] = {
 """The settings of data that `--set` takes, and what holds each."""
 
 
+Normalization = Literal["imagenet", "cifar100", "cifar10", "cifar10-at", "cinic10", "tiny-imagenet"]
+"""Names of the means and deviations that published codes normalise images by (`relbench.models.normalization`)."""
+
+
 class Net(Settings, use_attribute_docstrings=True):
     """An embedding network: trunk, linear layer, optional unit length."""
 
@@ -111,15 +120,18 @@ class Net(Settings, use_attribute_docstrings=True):
     """Channels of the first block, where the trunk can be scaled; null elsewhere."""
     weights: Literal["random", "imagenet"] = "random"
     """The weights that training starts from."""
-    dim: Annotated[int, Field(ge=1, le=8192)] = 128
-    """Dimensions of the embedding."""
+    dim: Annotated[int, Field(ge=1, le=8192)] | None = 128
+    """Dimensions of the embedding; null for the trunk's features as they are, without a linear layer."""
     unit_length: bool = True
     """Scale embeddings to unit length."""
+    normalization: Normalization | None = None
+    """Mean and deviation by which images are normalised before the trunk; null for the trunk's usual ones."""
 
     @property
     def short_name(self) -> str:
-        """The network's name in tables: trunk, width where it has one, and dimensions: conv4-16/128."""
-        return f"{self.trunk}{'' if self.width is None else f'-{self.width}'}/{self.dim}"
+        """The network's name in tables: trunk, width where it has one, dimensions where it has them: conv4-16/128."""
+        width, dim = ("" if self.width is None else f"-{self.width}"), ("" if self.dim is None else f"/{self.dim}")
+        return f"{self.trunk}{width}{dim}"
 
 
 class Term(Settings, use_attribute_docstrings=True):
@@ -141,14 +153,28 @@ class Training(Settings, use_attribute_docstrings=True):
 
     steps: Annotated[int, Field(ge=1, le=10**8)] = 1000
     """Training steps, one batch each."""
+    optimizer: Literal["adam", "sgd"] = "adam"
+    """Adam, or stochastic gradient descent."""
+    momentum: Annotated[FiniteFloat, Field(ge=0, lt=1)] = 0.0
+    """Momentum of sgd."""
+    nesterov: bool = False
+    """Nesterov's momentum, for sgd."""
     learning_rate: PositiveFloat = 1e-3
-    """Adam's learning rate."""
+    """The learning rate at the beginning."""
+    schedule: Literal["steps", "cosine"] = "steps"
+    """The learning rate falls by `decay` at each of `decay_at`, or along half a cosine to `final_rate`."""
+    final_rate: Fraction = 0.0
+    """Cosine: the learning rate at the end, as a share of that at the beginning."""
+    rate_every: PositiveInt = 1
+    """Cosine: steps between two changes of the learning rate; an epoch, where it changes after epochs."""
     decay_at: tuple[Fraction, ...] = ()
     """Shares of the steps after which the learning rate is multiplied by `decay`, such as [0.5, 0.75]."""
     decay: Annotated[FiniteFloat, Field(gt=0, le=1)] = 0.1
     """Factor of the learning rate at each of `decay_at`."""
     weight_decay: Annotated[FiniteFloat, Field(ge=0, le=LARGEST)] = 0.0
-    """Adam's weight decay, on all parameters."""
+    """Factor of the weights that is added to their gradients (L2), on all parameters."""
+    frozen: bool = False
+    """Train the head alone: the network stays as it begins, and in evaluation mode."""
     batch_size: Annotated[int, Field(ge=2, le=2**16)] = 128
     """Images in a batch."""
     images_per_class: Annotated[int, Field(ge=2)] = 5
@@ -174,7 +200,18 @@ class Training(Settings, use_attribute_docstrings=True):
             raise ValueError("batch_size must exceed images_per_class, or a batch holds one class")
         if list(self.decay_at) != sorted(set(self.decay_at)):
             raise ValueError("decay_at must increase")
+        self._check_optimizer()
         return self
+
+    def _check_optimizer(self) -> None:
+        if self.optimizer == "adam" and (self.momentum or self.nesterov):
+            raise ValueError("momentum and nesterov are settings of sgd: choose optimizer = sgd, or leave them out")
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov = true needs a momentum above 0")
+        if self.schedule == "cosine" and self.decay_at:
+            raise ValueError("schedule = cosine has no steps: leave decay_at empty")
+        if self.schedule == "steps" and (self.final_rate or self.rate_every != 1):
+            raise ValueError("final_rate and rate_every are for schedule = cosine: leave them out")
 
 
 class TaskSettings(Settings):
@@ -194,7 +231,17 @@ class Retrieval(TaskSettings):
     kind: Literal["retrieval"] = "retrieval"
 
 
-TASK_SETTINGS: dict[str, type[TaskSettings]] = {"retrieval": Retrieval}
+class Classification(TaskSettings):
+    """Classification of new images of the classes that were trained on."""
+
+    kind: Literal["classification"] = "classification"
+    last_batch: Literal["keep", "drop"] = "keep"
+    """What becomes of an epoch's last batch where it is smaller than the others."""
+    class_means: bool = False
+    """Measure the accuracy by the nearest class mean of embeddings, too, which needs no head."""
+
+
+TASK_SETTINGS: dict[str, type[TaskSettings]] = {"retrieval": Retrieval, "classification": Classification}
 """Settings of all tasks, by kind."""
 
 

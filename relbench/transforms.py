@@ -29,6 +29,8 @@ class PhotoTransform(Settings, use_attribute_docstrings=True):
     """Photos: side in pixels before the crop; null for 8/7 of `size`."""
     mirror: bool = True
     """Photos: mirror half of the training views; false where left and right differ, as in arrows."""
+    resized_crop: bool = False
+    """Photos: training crops of a random area and aspect, resized to `size`, as torchvision's RandomResizedCrop."""
 
     def side(self, size: int) -> int:
         """Of the square that views of a size are cut from, in pixels."""
@@ -39,7 +41,39 @@ class PhotoTransform(Settings, use_attribute_docstrings=True):
         return f"centre crop of {self.side(size)} px{'' if self.mirror else '; never mirrored in training'}"
 
 
-Transform = GlyphTransform | PhotoTransform
+class SmallTransform(Settings, use_attribute_docstrings=True):
+    """The views of small images, such as CIFAR's, which are kept at the size that networks see."""
+
+    kind: Literal["small"] = "small"
+    crop: Literal["pad", "resized", "none"] = "pad"
+    """Small images: training views are crops of the padded image, or of a random area that is resized, or whole."""
+    pad: Annotated[int, Field(ge=0, le=64)] = 4
+    """Small images: pixels on each side that an image is padded by before the crop."""
+    padding: Literal["zero", "reflect"] = "zero"
+    """Small images: what they are padded with: black, or the image reflected at its edge."""
+    flip: bool = True
+    """Small images: mirror half of the training views."""
+    rotation: Annotated[FiniteFloat, Field(ge=0, le=180)] = 0.0
+    """Small images: the largest angle, in degrees, by which training views are rotated."""
+    jitter: Annotated[FiniteFloat, Field(ge=0, le=1)] = 0.0
+    """Small images: the largest change of brightness, contrast and saturation in training views, as a share."""
+
+    def in_words(self, size: int) -> str:
+        """What the views of a size are, for readers."""
+        del size
+        crops = {"pad": f"padded by {self.pad} px ({self.padding})", "resized": "of random areas", "none": ""}
+        crop = "whole in training" if self.crop == "none" else f"whole; training crops {crops[self.crop]}"
+        return "".join(
+            (
+                crop,
+                ", mirrored" if self.flip else "",
+                f", rotated by up to {self.rotation:g} degrees" if self.rotation else "",
+                f", colours changed by up to {100 * self.jitter:g} %" if self.jitter else "",
+            )
+        )
+
+
+Transform = GlyphTransform | PhotoTransform | SmallTransform
 
 # The transform that has a setting, in the order of the columns of tables: `--set`, tables, fingerprints and files of
 # earlier versions have these settings beside those of the data set, as `data.distortion`.
@@ -47,6 +81,8 @@ TRANSFORM_OF: Mapping[str, type[Transform]] = {
     "resize": PhotoTransform,
     "distortion": GlyphTransform,
     "mirror": PhotoTransform,
+    "resized_crop": PhotoTransform,
+    **dict.fromkeys(("crop", "pad", "padding", "flip", "rotation", "jitter"), SmallTransform),
 }
 
 
