@@ -83,6 +83,7 @@ def check_experiment(experiment: Experiment) -> None:
     check_net(experiment.net, experiment.data.size)
     if experiment.training.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
+    _check_frozen(experiment)
     for needed in experiment.dependencies.values():
         check_experiment(needed)
     for term in experiment.terms:
@@ -102,6 +103,11 @@ def check_net(net: Net, size: int) -> None:
         raise ValueError(f"weights = imagenet, but there are none for the trunk {net.trunk}: choose random")
     if size < trunk.smallest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
+
+
+def _check_frozen(experiment: Experiment) -> None:
+    if experiment.training.frozen and not any("classifier" in _entry(term).requires for term in experiment.terms):
+        raise ValueError("frozen = true trains the head alone, but no loss takes its logits: add cross_entropy")
 
 
 def _check_term(term: Term, experiment: Experiment) -> None:

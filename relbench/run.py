@@ -255,7 +255,7 @@ def _evaluate(
         fingerprint=experiment.fingerprint,
         experiment=experiment,
         data_hash=source.data_hash,
-        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+        parameters=_parameters(model, task),
         selected_step=selected,
         metrics=measured.metrics,
         validation=_validated(state["history"], selected, task.primary),
@@ -271,6 +271,12 @@ def _evaluate(
         embeddings_hash=embeddings_hash,
         dependencies=_dependencies(experiment, folder.runs),
     )
+
+
+def _parameters(model: Model, task: Task) -> int:
+    """Number of the network's parameters, and of its head's where the task is done with it."""
+    modules = [model.network, *([model.head] if model.head and task.has_head else [])]
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
 def _dependencies(experiment: Experiment, runs: Path) -> dict[str, str]:

@@ -9,7 +9,8 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 LONGEST_SHOWN = 80  # characters of a refused value
-KINDS = ("transform", "glyphs", "photos", "small", "number of classes", "class names")  # parts of a place that nobody writes
+# Parts of a place that nobody writes.
+KINDS = ("transform", "glyphs", "photos", "small", "number of classes", "class names")
 
 # Renamed settings, with their names in files of earlier versions. Fingerprints hash the former names, so that finished
 # runs keep theirs.

@@ -13,6 +13,7 @@ from torch import Tensor
 from relbench.benchmarks.figure import Figure
 from relbench.experiment import EMBEDDING, Experiment, Net, Term
 from relbench.losses import LOSSES, Batch, Shapes
+from relbench.models import embedding_size
 from relbench.training import Objective, Teacher
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.computing import computing
@@ -91,7 +92,7 @@ def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch
 
     own = {layer: drawn(*shape).requires_grad_() for layer, shape in shapes.student.items()}
     theirs = {layer: drawn(*shape) for layer, shape in shapes.teacher.items()}
-    centres = torch.randn(CLASSES, TEACHER.net.dim, generator=generator).to(device)
+    centres = torch.randn(CLASSES, embedding_size(TEACHER.net), generator=generator).to(device)
     objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
     classifier = classifier_of(TEACHER, CLASSES)
     assert classifier is not None

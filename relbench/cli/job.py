@@ -10,6 +10,7 @@ from relbench.cli.options import RunOptions, tell
 from relbench.data import find_data_set
 from relbench.data.download.card import card_names
 from relbench.experiment import Experiment
+from relbench.grid.estimate import image_counts
 from relbench.grid.plan import PendingRun, planned_runs, planned_transfers, selected
 from relbench.lookup import lookup
 from relbench.plain_text import listed
@@ -60,6 +61,7 @@ def data_sets_of(study: Study, given: str | None) -> tuple[str, ...]:
 def record_of(built: Study, data_sets: Sequence[str], options: RunOptions) -> tuple[StudyRecord, tuple[str, ...]]:
     """The record of what is asked for, and the paths of its runs; with the images that are there now."""
     study = with_values(built.with_device(resolve_device(options.device)), options.changes)
+    study = study.with_images(lambda data: image_counts(data, options.data).train)
     renamed = {run.data.name: study.runs[path].data.name for path, run in built.items}
     paths = selected(study, [renamed[name] for name in data_sets], options.only)
     names = dict.fromkeys(study.runs[path].data.name for path in paths)

@@ -1,4 +1,4 @@
-"""Batches of several images of several classes, each drawn from the generator of its step."""
+"""Batches of training images, each a function of its step: several images of several classes, or shuffled epochs."""
 
 import math
 
@@ -49,3 +49,54 @@ class ClassBalancedSampler:
         rounds = math.ceil(wanted / len(members))
         orders = [torch.randperm(len(members), generator=generator) for _ in range(rounds)]
         return members[torch.cat(orders)[:wanted]]
+
+
+class EpochSampler:
+    """The batch of each step: all images once in random order, then all of them in another order.
+
+    The order of an epoch is drawn from the generator of the epoch's number, which follows from the step.
+
+    Args:
+        images: number of them.
+        batch_size: images per batch.
+        seed: of the run.
+        drop_last: whether an epoch leaves out the images that do not fill its last batch; else that batch is smaller.
+
+    Raises:
+        ValueError: there are too few images for a batch, or the last batch would be a single image.
+    """
+
+    def __init__(self, images: int, batch_size: int, seed: int, *, drop_last: bool) -> None:
+        self.batches = batches_of_epoch(images, batch_size, drop_last=drop_last)
+        self._images, self._batch_size, self._seed = images, batch_size, seed
+        self._shuffled: tuple[int, torch.Tensor] | None = None  # the epoch that was asked for last
+
+    def __call__(self, step: int) -> torch.Tensor:
+        """Indices of images, shape (batch,)."""
+        epoch, batch = divmod(step, self.batches)
+        return self._order(epoch)[batch * self._batch_size : (batch + 1) * self._batch_size]
+
+    def _order(self, epoch: int) -> torch.Tensor:
+        if not self._shuffled or self._shuffled[0] != epoch:
+            generator = step_generator(self._seed, "batches", epoch)
+            self._shuffled = epoch, torch.randperm(self._images, generator=generator)
+        return self._shuffled[1]
+
+
+def batches_of_epoch(images: int, batch_size: int, *, drop_last: bool) -> int:
+    """The number of batches in an epoch.
+
+    Raises:
+        ValueError: there are too few images for a batch, or the last batch would be a single image, which batch
+            normalisation can't be trained on.
+    """
+    if images < batch_size:
+        raise ValueError(f"there are {images} training images, which fill no batch of {batch_size}: lower batch_size")
+    if drop_last:
+        return images // batch_size
+    if images % batch_size == 1:
+        raise ValueError(
+            f"the last batch of an epoch would be a single image ({images} images, {batch_size} a batch): "
+            "choose another batch_size, or last_batch = drop"
+        )
+    return math.ceil(images / batch_size)

@@ -4,7 +4,7 @@ from relbench.models.embedder import Embedder, build_embedder, build_features, e
 from relbench.models.features import FeatureExtractor, layers_of
 from relbench.models.folding import folded
 from relbench.models.heads import Classifier, build_classifier
-from relbench.models.outlines import outline, shapes_of_maps
+from relbench.models.outlines import embedding_size, outline, shapes_of_maps
 from relbench.models.trunks import TRUNKS, check_weights, weights_of
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "build_features",
     "check_weights",
     "embed",
+    "embedding_size",
     "evaluating",
     "folded",
     "layers_of",

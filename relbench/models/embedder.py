@@ -20,14 +20,14 @@ class Embedder(nn.Module):
 
     Args:
         trunk: returns `trunk.features` numbers per image.
-        dim: length of an embedding.
+        dim: length of an embedding; None for the trunk's features, without a linear layer.
         unit_length: whether embeddings are scaled to Euclidean length 1.
     """
 
-    def __init__(self, trunk: Trunk, dim: int, *, unit_length: bool) -> None:
+    def __init__(self, trunk: Trunk, dim: int | None, *, unit_length: bool) -> None:
         super().__init__()
         self.trunk = trunk
-        self.linear: nn.Module = nn.Linear(trunk.features, dim)
+        self.linear: nn.Module = nn.Identity() if dim is None else nn.Linear(trunk.features, dim)
         self.unit_length = unit_length
         self._layout = torch.contiguous_format
 

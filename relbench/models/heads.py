@@ -4,6 +4,7 @@ import torch
 from torch import nn
 
 from relbench.experiment import Net
+from relbench.models.outlines import embedding_size
 from relbench.seeding import seeded
 
 
@@ -31,6 +32,7 @@ class Classifier(nn.Linear):
 
 def build_classifier(net: Net, classes: int, seed: int) -> Classifier:
     """A new classifier for the embeddings of a network; its initial values follow from the seed."""
-    scale = net.dim**0.5 if net.unit_length else 1.0
+    dim = embedding_size(net)
+    scale = dim**0.5 if net.unit_length else 1.0
     with seeded(seed):
-        return Classifier(net.dim, classes, scale)
+        return Classifier(dim, classes, scale)

@@ -33,7 +33,12 @@ def shapes_of_maps(net: Net, layers: tuple[str, ...], channels: int, size: int) 
     """
     inner = tuple(layer for layer in layers if layer != EMBEDDING)
     maps = _shapes_inside(_of_one_dimension(net), inner, channels, size) if inner else {}
-    return {**maps, EMBEDDING: torch.Size([net.dim])}
+    return {**maps, EMBEDDING: torch.Size([embedding_size(net)])}
+
+
+def embedding_size(net: Net) -> int:
+    """Dimensions of the embedding: of the linear layer's output, or of the trunk's features where there is none."""
+    return net.dim or _outlined(_of_one_dimension(net), channels=3).trunk.features  # the same for any channels
 
 
 def _of_one_dimension(net: Net) -> Net:

@@ -4,6 +4,7 @@ from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.experiment import Experiment, Term, flattened, task_columns
+from relbench.models import embedding_size
 from relbench.report.grids import decimals, parts
 from relbench.report.markup import Grid
 from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_name, percent, stage_steps
@@ -64,7 +65,7 @@ def _term_name(term: Term) -> str:
 
 
 def _teacher_name(teacher: Experiment | None) -> str:
-    return "none" if teacher is None else f"{teacher.net.trunk}, {teacher.net.dim}-d"
+    return "none" if teacher is None else f"{teacher.net.trunk}, {embedding_size(teacher.net)}-d"
 
 
 def _shown(value: object) -> str:

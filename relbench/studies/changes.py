@@ -12,11 +12,12 @@ from typing import Any
 from relbench.experiment import SETTINGS_OF_DATA, Net, Term, Training
 from relbench.settings import SettingsType, changed
 from relbench.studies.keys import known_key
-from relbench.studies.study import RunSpec, Stage, Study
+from relbench.studies.study import Epochs, RunSpec, Stage, Study
 
 TERMS = "terms"  # begins the keys of settings that belong to a loss
 OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
 OF_THE_COMMAND = ("device", "selection")  # in a study with cells, options of the command
+OF_STEPS = ("steps", "validate_every", "rate_every")  # what follows from the number of epochs, in a study that has it
 ARMS = {"teacher": "teacher", "control": "teacher", "student": "student"}  # role -> beginning of its keys
 
 Groups = dict[str, dict[str, Any]]
@@ -24,7 +25,11 @@ Groups = dict[str, dict[str, Any]]
 
 def setting_keys(study: Study) -> list[str]:
     """The keys that `with_values` takes, those of losses aside."""
-    training = [key for key in Training.model_fields if not (study.cells and key in OF_THE_COMMAND)]
+    training = [
+        key
+        for key in (*Training.model_fields, *(["epochs"] if _counts_epochs(study) else []))
+        if not (study.cells and key in OF_THE_COMMAND) and not (_counts_epochs(study) and key in OF_STEPS)
+    ]
     data = [key for key in SETTINGS_OF_DATA if not (study.cells and key == "name")]
     arms = [arm for arm in ("teacher", "student") if any(arm_of(run) == arm for run in study.runs.values())]
     return [
@@ -37,6 +42,10 @@ def setting_keys(study: Study) -> list[str]:
 def arm_of(run: RunSpec) -> str:
     """The beginning of the keys that change a run's network and training."""
     return run.arm or ARMS[run.role]
+
+
+def _counts_epochs(study: Study) -> bool:
+    return any(run.epochs for run in study.runs.values())
 
 
 def parse_value(text: str) -> Any:
@@ -104,18 +113,36 @@ def _changed_run(run: RunSpec, groups: Groups) -> RunSpec:
     own = groups.get(arm, {})
     net = {name: value for name, value in own.items() if name in Net.model_fields}
     training = {name: value for name, value in own.items() if name in Training.model_fields}
+    shared = dict(groups.get("training", {}))
+    epochs = own.get("epochs", shared.pop("epochs", None))
     stages = tuple(_changed_stage(stage, groups) for stage in run.stages)
-    if "learning_rate" in groups.get("training", {}) | training:
+    if "learning_rate" in shared | training:
         stages = tuple(changed(stage, {"learning_rate": None}) for stage in stages)
+    stages = tuple(_without(stage, shared | training) for stage in stages)
     return changed(
         run,
         {
             "data": _changed(run.data, groups.get("data", {}), "data"),
             "net": _changed(run.net, net, arm),
-            "training": _changed(run.training, groups.get("training", {}), "training", training, arm),
+            "training": _changed(run.training, shared, "training", training, arm),
+            "epochs": _changed_epochs(run.epochs, epochs, arm),
             "stages": stages,
         },
     )
+
+
+def _changed_epochs(epochs: Epochs | None, count: Any, arm: str) -> Epochs | None:
+    if epochs is None or count is None:
+        return epochs
+    try:
+        return changed(epochs, {"count": count})
+    except ValueError as error:
+        raise ValueError(f"{arm}.{str(error).replace('count', 'epochs', 1)}") from None
+
+
+def _without(stage: Stage, values: Mapping[str, Any]) -> Stage:
+    """A stage without what it has of its own of settings that are changed for the whole run."""
+    return changed(stage, {"changes": {key: value for key, value in stage.changes.items() if key not in values}})
 
 
 def _changed(

@@ -10,6 +10,7 @@ import torch
 from relbench.experiment import Term
 from relbench.losses import find_loss, read_own, try_loss
 from relbench.losses.check_inputs import check_positive
+from relbench.models import embedding_size
 from relbench.settings import changed
 from relbench.studies.distillation import PAIRS, STUDENTS, against_teacher, compared
 from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
@@ -165,7 +166,7 @@ def try_own_losses(study: Study) -> None:
         if term.source
     }
     for (_, _, teacher), (term, run) in own.items():
-        _try(term, run, study.runs[teacher].net.dim if teacher else run.net.dim)
+        _try(term, run, embedding_size(study.runs[teacher].net if teacher else run.net))
 
 
 def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
@@ -173,7 +174,7 @@ def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
     try_loss(
         find_loss(term.loss, term.source),
         term.options,
-        student_dim=net.dim,
+        student_dim=embedding_size(net),
         teacher_dim=teacher_dim,
         batch_size=training.batch_size,
         images_per_class=training.images_per_class,

@@ -42,6 +42,12 @@ def settings_of(name: str) -> list[Setting]:
 
 
 def _settings(study: Study) -> Iterator[Setting]:
+    yield from _of_runs(study)
+    for loss in study.losses:
+        yield from _of_loss(loss, [term for term in study.terms if term.loss == loss])
+
+
+def _of_runs(study: Study) -> Iterator[Setting]:
     known = setting_keys(study)
     trained = [run for run in study.runs.values() if run.stages]
     arms = {arm: [run for run in trained if arm_of(run) == arm] for arm in ("teacher", "student")}
@@ -50,16 +56,16 @@ def _settings(study: Study) -> Iterator[Setting]:
             yield _setting(kind, key, {f"data.{key}": [run.data for run in trained]})
     for key in Net.model_fields:
         yield _setting(Net, key, {f"{arm}.{key}": [run.net for run in runs] for arm, runs in arms.items() if runs})
+    groups: Mapping[str, Sequence[RunSpec]] = {"training": trained} | arms
+    if "training.epochs" in known:
+        yield _epochs({f"{group}.epochs": runs for group, runs in groups.items() if runs})
     for key in Training.model_fields:
         if f"training.{key}" in known:
-            groups: Mapping[str, Sequence[RunSpec]] = {"training": trained} | arms
             yield _setting(
                 Training,
                 key,
                 {f"{group}.{key}": [run.training for run in runs] for group, runs in groups.items() if runs},
             )
-    for loss in study.losses:
-        yield from _of_loss(loss, [term for term in study.terms if term.loss == loss])
 
 
 def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:
@@ -77,6 +83,11 @@ def _setting(kind: type[Settings], key: str, holders: Mapping[str, Sequence[Sett
     values = {name: _distinct([flattened(given)[key] for given in settings]) for name, settings in holders.items()}
     schema = kind.model_json_schema()["properties"][key]
     return Setting(values, kind.model_fields[key].description or "", _choices(schema))
+
+
+def _epochs(holders: Mapping[str, Sequence[RunSpec]]) -> Setting:
+    values = {name: _distinct([run.epochs.count for run in runs if run.epochs]) for name, runs in holders.items()}
+    return Setting(values, "Passes over the training images.", "whole number above 0")
 
 
 def _distinct(values: Sequence[Any]) -> tuple[str, ...]:

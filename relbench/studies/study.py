@@ -4,8 +4,9 @@ Which steps, rates and crops a run has is decided by the function that builds th
 protocol, or at which scale, it is made.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isclose
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PositiveInt, ValidationError, ValidationInfo, field_validator, model_validator
@@ -24,10 +25,22 @@ from relbench.experiment import (
 from relbench.lookup import lookup
 from relbench.results.records import Role
 from relbench.settings import Settings, changed, one_line
+from relbench.tasks import find_task
 
 DATA = "{data}"  # stands for a data set in a title
 Scale = Literal["full", "toy"]
 SEEDS = (0, 1, 2)
+
+
+class Epochs(Settings):
+    """The length of a training in passes over its images; steps follow from it, from the images and the batch size.
+
+    Along a cosine, the learning rate of a run that counts epochs changes after each.
+    """
+
+    count: PositiveInt
+    images: PositiveInt  # for training: as published, until they are counted when a run is planned
+    validate_every: PositiveInt = 1  # epochs between two validations
 
 
 class Stage(Settings):
@@ -36,6 +49,7 @@ class Stage(Settings):
     terms: tuple[Term, ...]
     share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the run's steps
     learning_rate: PositiveFloat | None = None  # None: the run's
+    changes: Mapping[str, Any] = {}  # settings of its training that differ from the run's, such as the schedule
 
 
 class RunSpec(Settings):
@@ -45,6 +59,7 @@ class RunSpec(Settings):
     task: TaskField = Retrieval()
     net: Net
     training: Training = Training()
+    epochs: Epochs | None = None  # in place of the training's steps
     stages: tuple[Stage, ...] = ()  # empty: never trained, the features of its trunk are what is measured
     teacher: str = ""  # path
     role: Role = "student"
@@ -173,6 +188,20 @@ class Study(Settings):
         runs = {path: changed(run, {"training": changed(run.training, {"device": device})}) for path, run in self.items}
         return changed(self, {"runs": runs})
 
+    def with_images(self, count: Callable[[Data], int]) -> "Study":
+        """A copy where epochs are passes over as many training images as there are.
+
+        Args:
+            count: the number of training images that settings ask for.
+        """
+
+        def counted(run: RunSpec) -> RunSpec:
+            if not run.epochs:
+                return run
+            return changed(run, {"epochs": changed(run.epochs, {"images": count(run.data)})})
+
+        return changed(self, {"runs": {path: counted(run) for path, run in self.items}})
+
     @property
     def items(self) -> list[tuple[str, RunSpec]]:
         """Path and run, in order."""
@@ -224,13 +253,24 @@ class Study(Settings):
 
     def _training_of_stages(self, path: str, rate: float | None) -> Iterator[Training]:
         run = self.runs[path]
-        whole = self.runs[run.steps_as or path].training.steps
+        length = self.runs[run.steps_as or path]
+        whole, unit = (length.epochs.count, "epochs") if length.epochs else (length.training.steps, "steps")
         for stage in run.stages:
-            steps = round(whole * stage.share)
-            if steps != whole * stage.share:
-                raise ValueError(f"{run.role}.steps = {whole}: {_whole(stage.share)}")
+            part = round(whole * stage.share)
+            if not isclose(part, whole * stage.share, rel_tol=1e-12):
+                raise ValueError(f"{run.role}.{unit} = {whole}: {_whole(stage.share)}")
             learning_rate = rate or stage.learning_rate or run.training.learning_rate
-            yield changed(run.training, {"steps": steps, "learning_rate": learning_rate})
+            training = changed(run.training, {**stage.changes, "learning_rate": learning_rate})
+            yield _in_steps(part, run, training)
+
+
+def _in_steps(part: int, run: RunSpec, training: Training) -> Training:
+    """A stage's training, given its length in epochs where the run counts these, else in steps."""
+    if not run.epochs:
+        return changed(training, {"steps": part})
+    epoch = find_task(run.task).steps_of_epoch(run.epochs.images, training)
+    cosine = {"rate_every": epoch} if training.schedule == "cosine" else {}
+    return changed(training, {"steps": part * epoch, "validate_every": run.epochs.validate_every * epoch, **cosine})
 
 
 def _whole(share: float) -> str:

@@ -6,7 +6,7 @@ Nothing else asks which task a run has: whoever needs to know something of it as
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from relbench.experiment import TaskSettings
+from relbench.experiment import Classification, TaskSettings
 from relbench.tasks.task import Model, Task
 
 if TYPE_CHECKING:  # settings and rows are read without these
@@ -22,7 +22,14 @@ def _retrieval(settings: TaskSettings, data_set: "DataSet | None") -> Task:
     return RetrievalTask(ks=data_set.ks if data_set else ())
 
 
-TASKS: dict[str, Callable[[Any, "DataSet | None"], Task]] = {"retrieval": _retrieval}
+def _classification(settings: Classification, data_set: "DataSet | None") -> Task:
+    from relbench.tasks.classification import ClassificationTask  # noqa: PLC0415
+
+    del data_set  # nothing is usual there
+    return ClassificationTask(settings)
+
+
+TASKS: dict[str, Callable[[Any, "DataSet | None"], Task]] = {"retrieval": _retrieval, "classification": _classification}
 """Makers of the tasks, by the kind of their settings, which `relbench.experiment` lists."""
 
 

@@ -48,6 +48,11 @@ class RetrievalTask:
         """Batches of several images of several classes; each is drawn alone."""
         return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, seed)
 
+    def steps_of_epoch(self, images: int, training: Training) -> int:
+        """Refused: batches are drawn each alone."""
+        del images, training
+        raise ValueError("retrieval draws each batch alone, and has no epochs: say how many steps to train")
+
     def head(self, net: Net, classes: int, seed: int) -> Classifier:
         """A linear classifier, for losses that take logits: it answers no query."""
         return build_classifier(net, classes, seed)

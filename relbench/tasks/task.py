@@ -93,6 +93,18 @@ class Task(Protocol):
         """
         ...
 
+    def steps_of_epoch(self, images: int, training: Training) -> int:
+        """The steps in which training sees every image once.
+
+        Args:
+            images: number of training images.
+            training: the settings that a batch follows from.
+
+        Raises:
+            ValueError: the task has no epochs, or there are too few images for a batch.
+        """
+        ...
+
     def head(self, net: Net, classes: int, seed: int) -> "torch.nn.Module":
         """A new head, from embeddings to logits of the training classes; built where a loss or the task needs it."""
         ...

@@ -16,7 +16,8 @@ from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
-from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, folded, layers_of, shapes_of_maps
+from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, embedding_size, folded, layers_of
+from relbench.models.outlines import shapes_of_maps
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
 from relbench.training.objective import Teacher, WeightedLoss
@@ -152,7 +153,7 @@ def random_constants(
         classes: of the training images.
         generator: draws the embeddings.
     """
-    embeddings = torch.rand(classes, teacher_of(students).net.dim, generator=generator)
+    embeddings = torch.rand(classes, embedding_size(teacher_of(students).net), generator=generator)
     return constants_of(requirements(*students), embeddings, torch.arange(classes), classes)
 
 

@@ -18,7 +18,12 @@ from relbench.settings import changed, short_hash
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.objective import Objective
 
-OWN = frozenset({"learning_rate", "decay_at", "decay", "weight_decay", "selection"})
+OWN = frozenset(
+    {
+        *("optimizer", "momentum", "nesterov", "learning_rate", "schedule", "final_rate", "rate_every"),
+        *("decay_at", "decay", "weight_decay", "frozen", "selection"),
+    }
+)
 """Settings of a training in which the runs of a cohort may differ, as they may in network and terms."""
 
 

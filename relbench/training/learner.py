@@ -5,16 +5,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch.optim.lr_scheduler import MultiStepLR
 
 from relbench.experiment import Training
 from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
 from relbench.seeding import step_generator, step_seed
 from relbench.trackers import Tracker
-from relbench.training.adam import Adam
 from relbench.training.objective import DivergedError
+from relbench.training.optimizers import build_optimizer, build_scheduler
 from relbench.training.precision import InPrecision
-from relbench.training.schedule import is_logged, milestones
+from relbench.training.schedule import is_logged
 from relbench.training.setup import Shown, TrainingSetup
 
 
@@ -71,13 +70,10 @@ class Learner:
         self._device = torch.device(training.device)
         module = InPrecision(setup.features, self._device, training.precision)
         self._network, self._objective = setup.network, setup.objective().to(self._device)
-        self._optimizer = Adam(
-            [*setup.network.parameters(), *self._objective.parameters()],
-            lr=training.learning_rate,
-            weight_decay=training.weight_decay,
-            fused=True,
-        )
-        self._scheduler = MultiStepLR(self._optimizer, milestones(training), gamma=training.decay)
+        self._network.requires_grad_(not training.frozen)
+        trained = [each for each in self._network.parameters() if each.requires_grad]
+        self._optimizer = build_optimizer([*trained, *self._objective.parameters()], training)
+        self._scheduler = build_scheduler(self._optimizer, training)
         self.setup = replace(setup, features=module)
         self.seconds, self._since = 0.0, time.perf_counter()
         self._step, self._logged, self._sums = 0, 0, dict[str, torch.Tensor]()
@@ -88,7 +84,7 @@ class Learner:
                 self._restore(load_checkpoint(checkpoint, fingerprint, training.steps, setup.primary))
         elif earlier:
             self._network.load_state_dict(selected_weights(earlier.state))
-        module.train()
+        module.train(not training.frozen)
 
     @property
     def place(self) -> int:

@@ -53,6 +53,7 @@ def may_go_on_from(longer: Experiment, shorter: Experiment) -> bool:
     return (
         changed(longer, {"training": changed(own, as_long)}) == shorter
         and own.steps > its.steps
+        and own.schedule == "steps"  # along a cosine all rates follow from the last step
         and its.steps % own.validate_every == 0
         and _until(its.steps, own) == _until(its.steps, its)
     )

@@ -1,12 +1,13 @@
 """Batches: how many images of how many classes, and that each is a function of its step."""
 
+import pickle
 from collections import Counter
 from itertools import count, islice
 
 import pytest
 import torch
 
-from relbench.data.samplers import ClassBalancedSampler
+from relbench.data.samplers import ClassBalancedSampler, EpochSampler
 
 
 def labels_of(*sizes):
@@ -93,3 +94,34 @@ def test_the_batch_of_a_step_does_not_depend_on_those_before():
     inorder = list(islice(batches(labels, 12, 3, seed=5), 7))
     sampler = ClassBalancedSampler(labels, 12, 3, 5)
     assert all(torch.equal(sampler(step), inorder[step]) for step in (6, 2, 2, 0))
+
+
+@pytest.mark.parametrize(
+    ("images", "batch_size", "drop", "sizes"),
+    [(50, 16, False, [16, 16, 16, 2]), (50, 16, True, [16] * 3), (48, 16, False, [16] * 3)],
+)
+def test_an_epoch_shows_every_image_once(images, batch_size, drop, sizes):
+    sampler = EpochSampler(images, batch_size, 3, drop_last=drop)
+    assert sampler.batches == len(sizes)
+    epochs = [[sampler(step) for step in range(start, start + len(sizes))] for start in (0, len(sizes))]
+    for epoch in epochs:
+        assert [len(batch) for batch in epoch] == sizes
+        drawn = torch.cat(epoch).tolist()
+        assert len(set(drawn)) == len(drawn) == sum(sizes)
+    assert not torch.equal(torch.cat(epochs[0]), torch.cat(epochs[1]))
+
+
+def test_a_batch_of_an_epoch_follows_from_its_step_alone():
+    first, second = (EpochSampler(50, 16, 3, drop_last=False) for _ in range(2))
+    found = [first(step) for step in range(12)]
+    assert all(torch.equal(second(step), found[step]) for step in (11, 0, 7, 3))
+    assert torch.equal(pickle.loads(pickle.dumps(second))(5), found[5])
+    assert not torch.equal(EpochSampler(50, 16, 4, drop_last=False)(0), found[0])
+
+
+@pytest.mark.parametrize(
+    ("images", "message"), [(10, "10 training images, which fill no batch of 16"), (33, "would be a single image")]
+)
+def test_epochs_that_are_no_batches_are_refused(images, message):
+    with pytest.raises(ValueError, match=message):
+        EpochSampler(images, 16, 0, drop_last=False)

@@ -7,7 +7,7 @@ import pytest
 from planned import plan_runs, with_control
 from pydantic import ValidationError
 
-from relbench.experiment import Data, Net, Term, Training, flattened
+from relbench.experiment import Classification, Data, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.models import build_embedder
@@ -15,7 +15,8 @@ from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.changes import parse_value, setting_keys, with_values
 from relbench.studies.distillation import Arm, distillation
-from relbench.studies.study import Claim, RunSpec, Stage, Study
+from relbench.studies.study import Claim, Epochs, RunSpec, Stage, Study
+from relbench.transforms import default_of
 
 TRIPLET, DISTANCE = Term(loss="triplet", options={"margin": 0.2}), Term(loss="rkd_distance")
 OURS = ("quickstart", "glyphs-methods")
@@ -231,7 +232,15 @@ ARM = {
     "weights": "imagenet",
     "dim": 64,
     "unit_length": False,
+    "normalization": "cifar100",
     "steps": 7,
+    "optimizer": "sgd",
+    "momentum": 0.5,
+    "nesterov": True,
+    "schedule": "cosine",
+    "final_rate": 0.5,
+    "rate_every": 3,
+    "frozen": True,
     "learning_rate": 0.5,
     "decay_at": (0.5, 0.75),
     "decay": 0.5,
@@ -255,6 +264,22 @@ DATA = {
     "hold_out": False,
     "resize": 40,
     "mirror": False,
+    "resized_crop": True,
+    "split": "images",
+    "partition": 2,
+    "crop": "none",
+    "pad": 2,
+    "padding": "reflect",
+    "flip": False,
+    "rotation": 20.0,
+    "jitter": 0.5,
+}
+NEEDED = {  # by setting, others without which it can't be changed
+    "momentum": {"optimizer": "sgd"},
+    "nesterov": {"optimizer": "sgd", "momentum": 0.9},
+    "schedule": {"decay_at": ()},
+    "final_rate": {"decay_at": (), "schedule": "cosine"},
+    "rate_every": {"decay_at": (), "schedule": "cosine"},
 }
 VALUES = {f"{arm}.{key}": value for arm in ("teacher", "student") for key, value in ARM.items()}
 VALUES |= {f"data.{key}": value for key, value in DATA.items()}
@@ -280,8 +305,9 @@ def test_every_place_can_be_changed_but_the_hash_of_the_data():
 
 @pytest.mark.parametrize(("key", "value"), VALUES.items(), ids=list(VALUES))
 def test_one_value_is_changed_and_no_other(key, value):
-    before, after = leaves(STUDY), leaves(with_values(STUDY, {key: value}))
     arm, _, name = key.partition(".")
+    given = {f"{arm}.{other}": needed for other, needed in NEEDED.get(name, {}).items()}
+    before, after = leaves(with_values(STUDY, given)), leaves(with_values(STUDY, given | {key: value}))
     paths = {"teacher": {"teacher", "longer"}, "student": {"triplet", "rkd-d"}}.get(arm, set(STUDY.runs))
     found = {at for at in before if before[at] != after[at]}
     assert {path for path, _, _ in found} == paths
@@ -302,9 +328,20 @@ def test_what_all_runs_share_yields_to_what_is_said_of_a_role():
     assert trainings(with_values(STUDY, values))["longer"].training.steps == 70
 
 
-@pytest.mark.parametrize("others", [{"data.distortion": 1.0}, {"data.resize": None, "data.mirror": True}])
+GLYPHS = {"data.distortion": 1.0}
+PHOTOS = {"data.resize": None, "data.mirror": True, "data.resized_crop": False}
+SMALL = {f"data.{name}": default_of(name) for name in ("crop", "pad", "padding", "flip", "rotation", "jitter")}
+STEPS = {
+    f"{arm}.{name}": value
+    for arm in ("teacher", "student")
+    for name, value in {"schedule": "steps", "final_rate": 0.0, "rate_every": 1}.items()
+}
+
+
+@pytest.mark.parametrize("others", [GLYPHS | SMALL, PHOTOS | SMALL, GLYPHS | PHOTOS])
 def test_all_values_at_once(others):
-    """But for those of views of another kind."""
+    """But for those of views and schedules of another kind."""
+    others = others | STEPS
     after = leaves(with_values(STUDY, VALUES | others))
     found = {
         f"{'data' if group == 'data' else path}.{key}": value
@@ -436,3 +473,74 @@ def test_frozen():
         STUDY.name = "x"
     with pytest.raises(AttributeError):
         plan_runs(STUDY, (0,))[0].label = "x"
+
+
+def counting_epochs(**epochs):
+    """The study of these tests as one of classification that counts epochs of 50 images, its batches being of 16."""
+    whole = Stage(terms=(Term(loss="cross_entropy"),))
+    runs = {
+        path: changed(
+            run,
+            {
+                "task": Classification(),
+                "training": Training(batch_size=16),
+                "stages": (whole,),
+                "epochs": Epochs(count=6, images=50, **epochs),
+            },
+        )
+        for path, run in STUDY.items
+    }
+    return changed(STUDY, {"runs": runs})
+
+
+def first_training(study, path="triplet"):
+    return trainings(study, path=path)[0].training
+
+
+def test_epochs_become_steps():
+    """50 images are 4 batches of 16 with the last one of 2, 3 without it; 2 batches of 32."""
+    study = counting_epochs(validate_every=2)
+    assert (first_training(study).steps, first_training(study).validate_every) == (24, 8)
+    shorter = with_values(study, {"student.epochs": 3, "student.batch_size": 32})
+    assert (first_training(shorter).steps, first_training(shorter).validate_every) == (6, 4)
+    assert first_training(shorter, "teacher").steps == 24
+    assert first_training(with_values(study, {"training.epochs": 3})).steps == 12
+    assert first_training(study.with_images(lambda data: 170 if data == STUDY.runs["triplet"].data else 0)).steps == 66
+    dropping = {path: changed(run, {"task": Classification(last_batch="drop")}) for path, run in study.items}
+    assert first_training(changed(study, {"runs": dropping})).steps == 18
+
+
+def test_a_stage_has_a_schedule_of_its_own_until_it_is_changed():
+    """A cosine falls after each epoch."""
+    study = counting_epochs()
+    cosine = {"schedule": "cosine", "final_rate": 0.1}
+    first, second = (Stage(terms=(TRIPLET,), share=0.5, changes=changes) for changes in (cosine, {"decay_at": (0.5,)}))
+    study = changed(study, {"runs": {path: changed(run, {"stages": (first, second)}) for path, run in study.items}})
+    one, two = (run.training for run in trainings(study, path="triplet"))
+    assert (one.steps, one.schedule, one.final_rate, one.rate_every) == (12, "cosine", 0.1, 4)
+    assert (two.steps, two.schedule, two.decay_at, two.rate_every) == (12, "steps", (0.5,), 1)
+    changed_ = with_values(study, {"student.decay_at": (0.25,), "student.schedule": "steps", "student.final_rate": 0.0})
+    assert {run.training.decay_at for run in trainings(changed_, path="triplet")} == {(0.25,)}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"student.epochs": 1.5}, r"student\.epochs = 1\.5: Input should be a valid integer"),
+        ({"student.epochs": 0}, r"student\.epochs = 0: Input should be greater than 0"),
+        ({"student.steps": 10}, r"student\.steps.*student\.epochs"),
+        ({"student.batch_size": 64}, "there are 50 training images, which fill no batch of 64"),
+        ({"student.batch_size": 7}, "the last batch of an epoch would be a single image"),
+    ],
+)
+def test_epochs_that_are_no_whole_batches_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        trainings(with_values(counting_epochs(), values), path="triplet")
+
+
+def test_half_an_epoch_is_refused():
+    study = counting_epochs()
+    halves = tuple(Stage(terms=(TRIPLET,), share=0.5) for _ in range(2))
+    study = changed(study, {"runs": {path: changed(run, {"stages": halves}) for path, run in study.items}})
+    message = "student.epochs = 3: a method in two stages needs an even number"
+    assert refusal(lambda: trainings(with_values(study, {"student.epochs": 3}), path="triplet")) == message

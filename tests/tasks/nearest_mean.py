@@ -57,6 +57,9 @@ class NearestMeanTask:
     def sampler(self, labels, seed, training):
         return Epochs(len(labels), training.batch_size, seed)
 
+    def steps_of_epoch(self, images, training):
+        return images // training.batch_size
+
     def head(self, net, classes, seed):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

@@ -5,18 +5,16 @@ import json
 import re
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from planned import pinned
 from tasks.nearest_mean import NearestMean, NearestMeanTask
+from tasks.patterns import CLASSES, Patterns, pattern_set
 
 import relbench.data.datasets.rendered
 import relbench.experiment
 import relbench.studies
 import relbench.tasks
-from relbench.data import DataSet
-from relbench.data.table import Shape, checked, counts, table_hash
 from relbench.evaluation import compare
 from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.estimate import ImageCounts, Rates, estimated
@@ -29,10 +27,7 @@ from relbench.studies.study import Claim, RunSpec, Stage, Study
 from relbench.tasks import find_task
 from relbench.trackers import Silent
 from relbench.transfer import TransferSpec, transfer
-from relbench.transforms import GlyphTransform
 
-CLASSES = ("crosses", "dots", "stripes", "waves")
-IMAGES = {"train": 12, "validation": 4, "test": 6}  # of each class
 TRAINING = Training(
     steps=12, batch_size=8, images_per_class=2, validate_every=4, selection="validation", learning_rate=0.004
 )
@@ -53,48 +48,10 @@ STUDENT = changed(
 )
 
 
-class Patterns:
-    """Noisy pictures of four patterns, all of them in every split."""
-
-    shape = Shape(channels=1, size=28)
-    content = data_hash = "patterns"
-
-    def __init__(self, sharing="shared"):
-        lines = [
-            (f"{label}/{split}/{number}", label, split)
-            for split, count in IMAGES.items()
-            for label in CLASSES
-            for number in range(count)
-        ]
-        self.table = checked(pd.DataFrame(lines, columns=["name", "label", "split"]), classes=sharing)
-        self.data_hash = table_hash(self.table)
-        random = np.random.default_rng(0)
-        patterns = dict(zip(CLASSES, random.random((4, 1, 28, 28)), strict=True))
-        noisy = [patterns[label] + 0.5 * random.standard_normal((1, 28, 28)) for label in self.table["label"]]
-        self._pictures = torch.from_numpy(np.stack(noisy)).float()
-
-    def train_batch(self, indices, generator):
-        return self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
-
-    def test_batch(self, indices):
-        return self._pictures[indices]
-
-
 @pytest.fixture(autouse=True)
 def patterns(monkeypatch):
     """All that is registered: the data set, the settings of the task, and its code."""
-    source = Patterns()
-    entry = DataSet(
-        title="Patterns",
-        summary="",
-        transform=GlyphTransform,
-        channels=1,
-        ks=(1000,),  # of no interest to the task
-        content=lambda _: source.content,
-        table=lambda *_: source.table,
-        load=lambda *_: source,
-        counts=counts(source.table),
-    )
+    entry = pattern_set(Patterns())
     monkeypatch.setitem(relbench.data.datasets.rendered.RENDERED, "patterns", entry)
     monkeypatch.setitem(relbench.experiment.TASK_SETTINGS, "nearest_mean", NearestMean)
     monkeypatch.setitem(relbench.tasks.TASKS, "nearest_mean", lambda settings, _: NearestMeanTask(settings.images))

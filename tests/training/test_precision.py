@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from relbench.training.adam import Adam
+from relbench.training.optimizers import Adam
 from relbench.training.precision import InPrecision
 
 

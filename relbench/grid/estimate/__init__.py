@@ -22,6 +22,7 @@ from relbench.grid.estimate.disk import folder_size
 from relbench.grid.estimate.image_counts import ImageCounts, image_counts, is_there
 from relbench.grid.estimate.in_time import in_time
 from relbench.machine import describe_machine
+from relbench.models import embedding_size
 from relbench.results.records import Row
 from relbench.settings import changed
 from relbench.tasks import find_task
@@ -149,7 +150,7 @@ def _looks(experiment: Experiment) -> Looks:
 
 def _representatives(experiments: Sequence[Experiment], images: Mapping[Data, ImageCounts]) -> dict[Kind, Run]:
     """Of each kind the run with the most dimensions; kinds that differ in their losses alone one after another."""
-    by_size = sorted(experiments, key=lambda run: run.net.dim)
+    by_size = sorted(experiments, key=lambda run: embedding_size(run.net))
     runs = {kind_of(run, images[run.data].channels): (run, images[run.data]) for run in by_size}
     first = {kind.networks: kind for kind in reversed(runs)}.values()
     return {kind: runs[kind] for kind in (*reversed(first), *(kind for kind in runs if kind not in first))}

@@ -16,7 +16,7 @@ from relbench.data import find_rendered
 from relbench.data.cached_views import EVALUATION_BATCH
 from relbench.experiment import Experiment
 from relbench.grid.estimate.image_counts import ImageCounts
-from relbench.models import embed
+from relbench.models import embed, embedding_size
 from relbench.run import own_losses_named
 from relbench.settings import changed
 from relbench.tasks import Task, find_task
@@ -181,7 +181,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
             step=batch * (max(step.rate, view / workers) if workers else step.rate),
             image=_embedding(setup.network, images, device),
             view=view,
-            scoring=_scoring(find_task(sample.task), sample.net.dim, device),
+            scoring=_scoring(find_task(sample.task), embedding_size(sample.net), device),
             measured=WHOLE if step.images == batch else PART,
             shared=batch * _showing(setup, sample, step.images),
         )

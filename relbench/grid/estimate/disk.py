@@ -7,7 +7,7 @@ import torch
 from relbench.experiment import Experiment
 from relbench.grid.estimate.calibration import untrained
 from relbench.grid.estimate.image_counts import ImageCounts
-from relbench.models import outline
+from relbench.models import embedding_size, outline
 from relbench.training import Objective
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.schedule import logged_until
@@ -30,7 +30,7 @@ def folder_size(experiment: Experiment, counts: ImageCounts) -> int:
 
 
 def _embeddings(experiment: Experiment, counts: ImageCounts) -> int:
-    return counts.test * (NUMBER * experiment.net.dim + counts.text)
+    return counts.test * (NUMBER * embedding_size(experiment.net) + counts.text)
 
 
 def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator
 from relbench.analysis.methods import Floor, Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
+from relbench.models import embedding_size
 from relbench.report.figures.canvas import INK, STRIP, drawn
 from relbench.report.figures.looks import (
     FLOOR,
@@ -27,7 +28,7 @@ from relbench.report.figures.looks import (
 from relbench.report.wording import mean_cell, metric_name
 
 SIZES: dict[str, Callable[[Method], int]] = {
-    "Embedding dimensions (equal within a strip)": lambda method: method.row.experiment.net.dim,
+    "Embedding dimensions (equal within a strip)": lambda method: embedding_size(method.row.experiment.net),
     "Parameters (equal within a strip)": lambda method: method.row.parameters,
 }
 BOTH = "Parameters and dimensions (equal within a strip)"
@@ -109,7 +110,7 @@ def _sizes_shown(summary: Summary) -> dict[str, Callable[[Method], int]]:
 
 def _name_dimensions(axes: Axes, summary: Summary) -> None:
     """Below each number of parameters the dimensions that go with it."""
-    dimensions = {method.row.parameters: method.row.experiment.net.dim for method in summary.methods}
+    dimensions = {method.row.parameters: embedding_size(method.row.experiment.net) for method in summary.methods}
     sizes = [round(tick) for tick in axes.get_xticks()]
     axes.set_xticks(sizes, [f"{size:,}\n{dimensions[size]:,}-d" for size in sizes])
 
@@ -140,8 +141,8 @@ def _label_sizes(axes: Axes, sizes: Sequence[int]) -> None:
 def size_in_words(summary: Summary) -> str:
     """The figure for those who do not see it."""
     values = "; ".join(
-        f"{method.label}: {method.row.experiment.net.dim:,} dimensions, {method.row.parameters:,} parameters, "
-        f"{mean_cell(method.metrics[summary.primary])} %"
+        f"{method.label}: {embedding_size(method.row.experiment.net):,} dimensions, "
+        f"{method.row.parameters:,} parameters, {mean_cell(method.metrics[summary.primary])} %"
         for method in summary.methods
     )
     axes = "over embedding dimensions, and over parameters"

@@ -1,0 +1,113 @@
+"""Classification of new images of the classes that were trained on: which class has the largest logit?"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from relbench.counts import Counts
+from relbench.data.cached_views import evaluation_batches
+from relbench.data.samplers import EpochSampler, batches_of_epoch
+from relbench.data.table import ImageSource, check_classes, indices_of, labels_of
+from relbench.evaluation import class_means, classification_metrics, correct, nearest_class_mean
+from relbench.experiment import Classification, Net, Training
+from relbench.models import Classifier, build_classifier, embed, evaluating
+from relbench.tasks.task import Measured, Model, not_shares
+
+NEAREST_MEAN = "ncm_accuracy"  # the metric of class means
+
+
+@dataclass(frozen=True)
+class ClassificationTask:
+    """Accuracy of a linear head on the embeddings; of the nearest class mean for networks without a head.
+
+    Attributes:
+        settings: of the task.
+    """
+
+    settings: Classification
+    primary = "accuracy"
+    trial = "test image"
+    group = "test class"
+    has_head = True
+    by_neighbours = False
+    growth = 1
+
+    def check(self, table: pd.DataFrame) -> None:
+        """Refuse splits of different classes, or a single class.
+
+        Raises:
+            ValueError: one line that says what to do.
+        """
+        check_classes(table, "shared")
+        classes = labels_of(table, indices_of(table, "train"))[1]
+        if len(classes) < 2:
+            raise ValueError(f"classification needs at least 2 classes, but there is only {classes[0]!r}: use more")
+
+    def sampler(self, labels: Tensor, seed: int, training: Training) -> EpochSampler:
+        """Shuffled epochs."""
+        return EpochSampler(len(labels), training.batch_size, seed, drop_last=self._drops)
+
+    def steps_of_epoch(self, images: int, training: Training) -> int:
+        """Its batches."""
+        return batches_of_epoch(images, training.batch_size, drop_last=self._drops)
+
+    @property
+    def _drops(self) -> bool:
+        return self.settings.last_batch == "drop"
+
+    def head(self, net: Net, classes: int, seed: int) -> Classifier:
+        """A linear layer."""
+        return build_classifier(net, classes, seed)
+
+    def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
+        """Embed the images of a split in batches, and classify them.
+
+        Without a head, the logits are inner products with class means of the training images (`nearest_class_mean`).
+        """
+        indices = indices_of(source.table, split)
+        labels, names = labels_of(source.table, indices)
+        embeddings = _embeddings(model, source, indices)
+        if model.head is None:
+            logits = self._by_mean(model, source, embeddings)
+        else:
+            logits = _logits(model.head, embeddings, model.device)
+        metrics = classification_metrics(logits, labels)
+        if self.settings.class_means and split == "test":
+            metrics[NEAREST_MEAN] = float(correct(self._by_mean(model, source, embeddings), labels).mean())
+        counts = Counts.of([names[label] for label in labels], correct(logits, labels))
+        return Measured(embeddings, metrics, counts)
+
+    def _by_mean(self, model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Logits of embeddings by the class means of the training images."""
+        indices = indices_of(source.table, "train")
+        labels, names = labels_of(source.table, indices)
+        return nearest_class_mean(embeddings, class_means(_embeddings(model, source, indices), labels, len(names)))
+
+    def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
+        """What is no share, more often right at first than among five, or not what the counts say."""
+        yield from not_shares(metrics)
+        if metrics.get("top5", 1.0) < metrics.get(self.primary, 0.0):
+            yield "top5 is below accuracy"
+        if counts and abs(metrics.get(self.primary, -1) - counts.share) > 1e-9:
+            yield f"{self.primary} is not what its counts by class add up to, {counts.share}"
+
+    def rehearse(self, dim: int, images: int, device: torch.device) -> None:
+        """Score random embeddings by a random head of 100 classes."""
+        generator = torch.Generator().manual_seed(0)
+        rows, head = (torch.rand(count, dim, generator=generator).to(device) for count in (images, 100))
+        classification_metrics(rows @ head.T, torch.arange(images, device=device) % 100)
+
+
+def _embeddings(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> NDArray[np.float32]:
+    return embed(model.network, evaluation_batches(source, indices), model.device)
+
+
+def _logits(head: nn.Module, embeddings: NDArray[np.float32], device: torch.device) -> NDArray[np.float32]:
+    with evaluating(head):
+        logits: Tensor = head(torch.from_numpy(embeddings).to(device))
+    return logits.float().cpu().numpy()
