@@ -24,6 +24,7 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("transforms", "settings"),
     ("experiment", "settings"),
     ("experiment", "transforms"),
+    ("evaluation", "losses"),  # class means, which a loss compares with, are also what classifies
     ("results", "tasks"),  # a task says what can't be in a row of it
     ("studies", "tasks"),  # a task says how many steps an epoch has
     ("studies", "results"),  # a rule of selection is that of a row

@@ -1,6 +1,13 @@
 """Metrics of embeddings, and tests of whether a model beats another."""
 
 from relbench.counts import Counts
+from relbench.evaluation.classification import (
+    class_means,
+    classification_metrics,
+    correct,
+    nearest_class_mean,
+    negative_log_likelihood,
+)
 from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
@@ -24,10 +31,15 @@ __all__ = [
     "PairDistances",
     "Stored",
     "claimed_sides",
+    "class_means",
+    "classification_metrics",
     "compare",
+    "correct",
     "holm",
     "means",
     "nearest",
+    "nearest_class_mean",
+    "negative_log_likelihood",
     "over_seeds",
     "over_seeds_and_classes",
     "pair_distances",
