@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from relbench.counts import Counts
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.samplers import EpochSampler, batches_of_epoch
 from relbench.data.table import ImageSource, check_classes, indices_of, labels_of
 from relbench.evaluation import class_means, classification_metrics, correct, nearest_class_mean
+from relbench.evaluation.knn.points import Floats
 from relbench.experiment import Classification, Net, Training
 from relbench.models import Classifier, build_classifier, embed, evaluating
 from relbench.tasks.task import Measured, Model, not_shares
@@ -72,17 +73,21 @@ class ClassificationTask:
         indices = indices_of(source.table, split)
         labels, names = labels_of(source.table, indices)
         embeddings = _embeddings(model, source, indices)
-        if model.head is None:
-            logits = self._by_mean(model, source, embeddings)
-        else:
-            logits = _logits(model.head, embeddings, model.device)
+        logits = self._logits(model, source, embeddings)
         metrics = classification_metrics(logits, labels)
         if self.settings.class_means and split == "test":
             metrics[NEAREST_MEAN] = float(correct(self._by_mean(model, source, embeddings), labels).mean())
         counts = Counts.of([names[label] for label in labels], correct(logits, labels))
         return Measured(embeddings, metrics, counts)
 
-    def _by_mean(self, model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> NDArray[np.float64]:
+    def _logits(self, model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> Floats:
+        if model.head is None:
+            return self._by_mean(model, source, embeddings)
+        with evaluating(model.head):
+            logits: Tensor = model.head(torch.from_numpy(embeddings).to(model.device))
+        return logits.double().cpu().numpy()
+
+    def _by_mean(self, model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> Floats:
         """Logits of embeddings by the class means of the training images."""
         indices = indices_of(source.table, "train")
         labels, names = labels_of(source.table, indices)
@@ -105,9 +110,3 @@ class ClassificationTask:
 
 def _embeddings(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> NDArray[np.float32]:
     return embed(model.network, evaluation_batches(source, indices), model.device)
-
-
-def _logits(head: nn.Module, embeddings: NDArray[np.float32], device: torch.device) -> NDArray[np.float32]:
-    with evaluating(head):
-        logits: Tensor = head(torch.from_numpy(embeddings).to(device))
-    return logits.float().cpu().numpy()
