@@ -11,7 +11,7 @@ from typing import Any
 from relbench.lookup import lookup
 from relbench.losses.classification import cross_entropy, probe
 from relbench.losses.entry import Loss, inputs_of, options_of, pure_loss
-from relbench.losses.feature_map import FitNet, attention_transfer, fitnet, neuron_selectivity
+from relbench.losses.feature_map import FitNet, FitNetRegressor, attention_transfer, fitnet, neuron_selectivity
 from relbench.losses.inputs import INPUTS, NEEDS, Batch, Shapes, made_up_batch
 from relbench.losses.logits import hinton_kd
 from relbench.losses.pml import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
@@ -44,6 +44,7 @@ __all__ = [
     "CorrelationCongruence",
     "DistanceWeightedTriplet",
     "FitNet",
+    "FitNetRegressor",
     "Loss",
     "MetricLearningLoss",
     "Shapes",
@@ -147,6 +148,15 @@ LOSSES: dict[str, Loss] = _entries(
         options=options_of(FitNet),
         make=FitNet,
         layers=("stage2", "stage3", "stage4", "embedding"),
+    ),
+    Loss(
+        name="fitnet_regressor",
+        summary="FitNet as in RepDistiller: match a map after a convolution, batch normalisation and ReLU",
+        source="arXiv:1412.6550; HobbitLong/RepDistiller@b84f547",
+        takes=inputs_of(FitNetRegressor.forward),
+        options=options_of(FitNetRegressor),
+        make=FitNetRegressor,
+        layers=("stage2",),
     ),
     pure_loss(
         attention_transfer,

@@ -6,10 +6,12 @@ needs equal sizes, the larger map is averaged down to the smaller.
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn.functional import adaptive_avg_pool2d, mse_loss
 
 from relbench.geometry import safe_scale
 from relbench.losses.check_inputs import MAPS, ROWS_OR_MAPS, check_equal, check_inputs, unit_rows
+from relbench.seeding import seeded
 
 FITNET_RANGE = 0.005
 """First values of the authors' projection are uniform in plus or minus this."""
@@ -103,6 +105,98 @@ class FitNet(nn.Module):
         return fitnet(projected, teacher)
 
 
+class FitNetRegressor(nn.Module):
+    """FitNet's hint as in RepDistiller: the student's map after a convolution, batch normalisation and ReLU.
+
+    ``mean((relu(normalised(convolution(student_map))) - teacher_map)^2)``, over images, channels and pixels. The
+    convolution brings the student's map to the teacher's channels and size: 1x1 where the sizes are equal; 3x3 with
+    stride 2 and padding 1 where the student's side is twice the teacher's; transposed, 4x4 with stride 2 and padding 1,
+    where it is half. Normalisation is over the batch at hand; no running statistics are kept, as the regressor is of
+    no use after the training. The convolution, which has a bias, and the normalisation are trained along. The result is
+    never negative, even where the teacher's map is, as maps before a ReLU are.
+
+    Args:
+        student_channels: of the student's map.
+        teacher_channels: of the teacher's.
+        student_map_size: side of the student's map, in pixels.
+        teacher_map_size: side of the teacher's: equal, half or twice.
+        seed: of the convolution's first values, which are drawn as torch does by default; gain starts at 1, shift at 0.
+
+    Raises:
+        ValueError: a number of channels or a side is not positive, or the sides are in another ratio.
+
+    Source:
+        arXiv:1412.6550; HobbitLong/RepDistiller@b84f547 `ConvReg`, `HintLoss`, with weight 100 on the second stage.
+        Departure: where the student's side is larger in another ratio, the code takes a kernel as large as the
+        difference; here such maps are refused.
+    """
+
+    def __init__(
+        self,
+        *,
+        student_channels: int,
+        teacher_channels: int,
+        student_map_size: int,
+        teacher_map_size: int,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(student_channels, teacher_channels, student_map_size, teacher_map_size) < 1:
+            raise ValueError(
+                f"channels and sides must be positive numbers, not {student_channels} and {teacher_channels}, "
+                f"{student_map_size} and {teacher_map_size}"
+            )
+        self.shapes = (student_channels, student_map_size), (teacher_channels, teacher_map_size)
+        with seeded(seed):
+            convolution = _convolution(student_channels, teacher_channels, student_map_size, teacher_map_size)
+        normalisation = nn.BatchNorm2d(teacher_channels, track_running_stats=False)
+        self.regressor = nn.Sequential(convolution, normalisation, nn.ReLU())
+
+    def forward(self, student_map: Tensor, teacher_map: Tensor) -> Tensor:
+        """The loss of a batch.
+
+        Args:
+            student_map: ``(batch, student_channels, side, side)``, floating, two images or more. Gets the gradient,
+                and so does the regressor.
+            teacher_map: ``(batch, teacher_channels, side, side)``. A constant.
+
+        Returns:
+            Scalar, at least 0, in squared units of a feature; float64 if either input is, else float32 (half precision
+            is widened first, under autocast too).
+
+        Raises:
+            TypeError: an input is not a torch tensor.
+            ValueError: an input is not a floating map of the channels and the size that the module was made for, the
+                batch sizes differ, or there is a single image.
+        """
+        student, teacher = check_inputs(student_map, teacher_map, dimensions=MAPS, least=2)
+        for features, (channels, side) in zip((student, teacher), self.shapes, strict=True):
+            if features.shape[1:] != (channels, side, side):
+                raise ValueError(
+                    f"FitNetRegressor was made for maps of the shape {(channels, side, side)}, but got "
+                    f"{tuple(features.shape[1:])}"
+                )
+        parameters = {name: parameter.to(student.dtype) for name, parameter in self.regressor.named_parameters()}
+        with torch.autocast(student.device.type, enabled=False):
+            return mse_loss(functional_call(self.regressor, parameters, (student,)), teacher)
+
+
+def _convolution(
+    student_channels: int, teacher_channels: int, side: int, target: int
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    """From the student's side to the target, the teacher's."""
+    if side == target:
+        return nn.Conv2d(student_channels, teacher_channels, 1)
+    if side == 2 * target:
+        return nn.Conv2d(student_channels, teacher_channels, 3, stride=2, padding=1)
+    if 2 * side == target:
+        return nn.ConvTranspose2d(student_channels, teacher_channels, 4, stride=2, padding=1)
+    raise ValueError(
+        f"the student's map has {side} pixels a side and the teacher's {target}, but must have as many, twice or half: "
+        "choose another layer, or the loss fitnet, which averages the larger map"
+    )
+
+
 def attention_transfer(student_map: Tensor, teacher_map: Tensor, *, pool: bool = True) -> Tensor:
     """Attention transfer: match where in the image the features are strong.
 
@@ -127,6 +221,8 @@ def attention_transfer(student_map: Tensor, teacher_map: Tensor, *, pool: bool =
     Source:
         S. Zagoruyko, N. Komodakis, ICLR 2017, arXiv:1612.03928; lenscloth/RKD@0a6c3c0 `AttentionTransfer` (`pool`
         false), HobbitLong/RepDistiller@b84f547 `Attention` with p = 2 (`pool` true); the two agree where the sizes do.
+        Both sum over the layers, as a term here does: weight 50 on stages 2 to 4 in the RKD paper, 1000 on all stages
+        in RepDistiller and in the authors' code of attention transfer.
         The mean follows both. Departures: each axis is pooled by itself, where RepDistiller assumes square maps; an
         image of zeros has exactly no gradient, whatever the type.
     """

@@ -189,11 +189,15 @@ class Shapes:
         facts = {"num_classes": self.classes, "embedding_size": dim, "descriptors_dim": dim, "seed": seed}
         if self.teacher:
             facts["teacher_size"] = self.teacher[EMBEDDING][0]
-        if layer:
-            facts["student_channels"] = self.student[layer][0]
-        if layer and self.teacher:
-            facts["teacher_channels"] = self.teacher[layer][0]
+        for side, shapes in (("student", self.student), ("teacher", self.teacher)):
+            if layer and shapes:
+                facts |= _facts_of_map(side, shapes[layer])
         return facts
+
+
+def _facts_of_map(side: str, shape: torch.Size) -> dict[str, int]:
+    """Of a layer's map of one image: square, as images are; embeddings are maps of one pixel."""
+    return {f"{side}_channels": shape[0], f"{side}_map_size": shape[1] if len(shape) > 1 else 1}
 
 
 NEEDS = (
@@ -203,6 +207,8 @@ NEEDS = (
     "teacher_size",
     "student_channels",
     "teacher_channels",
+    "student_map_size",
+    "teacher_map_size",
     "seed",
 )
 """Options that follow from the run: whoever builds a loss fills them in (`Shapes.facts`), nobody needs to write them

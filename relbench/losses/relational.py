@@ -1,7 +1,7 @@
 """Losses that compare the relations among a student's rows with those among a teacher's.
 
 Relational knowledge distillation: W. Park, D. Kim, Y. Lu, M. Cho, CVPR 2019, arXiv:1904.05068.
-Compared with the authors' code, lenscloth/RKD@0a6c3c0.
+Compared with the authors' code, lenscloth/RKD@0a6c3c0 for metric learning, lenscloth/RKD@1927142 for classification.
 
 The rows of student and teacher need not have the same dimension: only distances and angles among
 the rows of each are compared, never a student's row with a teacher's.
@@ -13,7 +13,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from relbench.geometry import pairwise_distances, safe_scale
 from relbench.losses.angle import angle_loss, kernel_on
-from relbench.losses.check_inputs import check_inputs
+from relbench.losses.check_inputs import check_inputs, unit_rows
 
 SMALLEST_DISTANCE = 1e-6
 """The authors' floor of a distance (of its square: 1e-12)."""
@@ -24,11 +24,12 @@ RKD_PRESETS = {
 }
 """Weights of the two losses by their usual names. Both have the ratio 1:2, but differ beside a further term.
 "rkd-da": on the final embedding, alone, as the RKD paper and lenscloth/RKD@0a6c3c0 for metric learning.
-"rkd-crd-zoo": on the last pooled features, beside cross-entropy, as HobbitLong/RepDistiller@b84f547, whose tables many
-papers copied."""
+"rkd-crd-zoo": on the last pooled features, beside cross-entropy, as the RKD paper (table 4) and lenscloth/RKD@1927142
+for classification, which scale each row to unit length first (`unit_length`), and as HobbitLong/RepDistiller@b84f547,
+whose tables many papers copied, which does not."""
 
 
-def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
+def rkd_distance(student: Tensor, teacher: Tensor, *, unit_length: bool = False) -> Tensor:
     """Distance-wise relational distillation (RKD-D): match the distances up to a common scale.
 
     Each side's distances are divided by their mean over the pairs of different rows; the loss is
@@ -41,6 +42,8 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
             through the mean distance, so the gradient along the student's scale is 0. A second
             derivative is refused with a RuntimeError.
         teacher: ``(batch, teacher_dim)``, floating. A constant: gets no gradient.
+        unit_length: scale each row of either side to Euclidean length 1 first, as the authors do with pooled
+            features for classification. The gradient flows through the scaling; a row of zeros stays, and gets none.
 
     Returns:
         Scalar without unit, at least 0; float64 if either input is, else float32 (half precision
@@ -60,10 +63,20 @@ def rkd_distance(student: Tensor, teacher: Tensor) -> Tensor:
 
     Source:
         arXiv:1904.05068, equations 5 to 7; lenscloth/RKD@0a6c3c0 `RkdDistance`. The paper sums over
-        pairs; mean, Huber threshold, the zero pairs and the floor follow the code.
+        pairs; mean, Huber threshold, the zero pairs and the floor follow the code. `unit_length`:
+        lenscloth/RKD@1927142 `run_distill_classification.py`, on the pooled features, with weight 25 beside
+        cross-entropy.
     """
-    student, teacher = check_inputs(student, teacher, least=2)
+    student, teacher = _rows(student, teacher, unit_length=unit_length)
     return smooth_l1_loss(_relative_distances(student), _relative_distances(teacher))
+
+
+def _rows(student: Tensor, teacher: Tensor, *, unit_length: bool) -> tuple[Tensor, Tensor]:
+    """Both sides as they are compared; lengths are taken in float64, where squares stay within the type."""
+    student, teacher = check_inputs(student, teacher, least=2)
+    if not unit_length:
+        return student, teacher
+    return tuple(unit_rows(rows.double()).to(rows.dtype) for rows in (student, teacher))  # type: ignore[return-value]
 
 
 def _relative_distances(rows: Tensor) -> Tensor:
@@ -75,7 +88,7 @@ def _relative_distances(rows: Tensor) -> Tensor:
     return distances * (count * (count - 1) / distances.sum())
 
 
-def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
+def rkd_angle(student: Tensor, teacher: Tensor, *, unit_length: bool = False) -> Tensor:
     """Angle-wise relational distillation (RKD-A): match the angles of all triangles of rows.
 
     The loss is the Huber loss (threshold 1) of the difference between the student's and the
@@ -86,6 +99,8 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
         student: ``(batch, student_dim)``, floating, at least two rows. Gets the gradient. A second
             derivative is refused with a RuntimeError.
         teacher: ``(batch, teacher_dim)``, floating. A constant: gets no gradient.
+        unit_length: scale each row of either side to Euclidean length 1 first, as the authors do with pooled
+            features for classification. The gradient flows through the scaling; a row of zeros stays, and gets none.
 
     Returns:
         Scalar without unit, between 0 and 1.5; float64 if either input is, else float32 (half
@@ -114,11 +129,13 @@ def rkd_angle(student: Tensor, teacher: Tensor) -> Tensor:
 
     Source:
         arXiv:1904.05068, equations 8 and 9; lenscloth/RKD@0a6c3c0 `RKdAngle`. The paper sums over
-        triples of different rows; mean, Huber threshold and degenerate triples follow the code.
+        triples of different rows; mean, Huber threshold and degenerate triples follow the code. `unit_length`:
+        lenscloth/RKD@1927142 `run_distill_classification.py`, on the pooled features, with weight 50 beside
+        cross-entropy.
         Departure: the code sends a gradient of order 1e12 through the direction between two equal
         rows, which has none; here it is 0.
     """
-    student, teacher = check_inputs(student, teacher, least=2)
+    student, teacher = _rows(student, teacher, unit_length=unit_length)
     # scaling changes no angle, and keeps squares within the type
     distances, target = (pairwise_distances(rows * safe_scale(rows)) for rows in (student, teacher))
     return angle_loss(distances, target, kernel_on(student.device.type).loss_and_gradient)

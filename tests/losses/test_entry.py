@@ -12,6 +12,7 @@ from relbench.losses import (
     CorrelationCongruence,
     DistanceWeightedTriplet,
     FitNet,
+    FitNetRegressor,
     attention_transfer,
     cross_entropy,
     find_loss,
@@ -66,6 +67,11 @@ TAKES: dict[Any, tuple[str, ...]] = {
 MODULES: dict[str, tuple[Any, tuple[str, ...], dict[str, Any]]] = {
     "correlation_congruence": (CorrelationCongruence, ROWS, {"embedding_size": 3, "teacher_size": 5}),
     "fitnet": (FitNet, MAPS, {"student_channels": 3, "teacher_channels": 5}),
+    "fitnet_regressor": (
+        FitNetRegressor,
+        MAPS,
+        {"student_channels": 3, "teacher_channels": 5, "student_map_size": 2, "teacher_map_size": 2},
+    ),
     "triplet": (DistanceWeightedTriplet, ("embeddings", "labels", "generator"), {}),
 }
 
@@ -153,7 +159,7 @@ def test_the_triplet_loss_is_built_with_its_options():
     assert entry.build(margin=1) == DistanceWeightedTriplet(margin=1)
 
 
-@pytest.mark.parametrize("name", ["fitnet", "correlation_congruence"])
+@pytest.mark.parametrize("name", ["fitnet", "fitnet_regressor", "correlation_congruence"])
 def test_what_the_run_knows_may_be_left_to_it(name: str):
     validate_term(name, {})
     with pytest.raises(ValueError, match=f"loss '{name}' needs a value for "):
@@ -198,7 +204,9 @@ def test_wrong_options_are_refused_in_one_line(options: dict[str, object], messa
         ("hard_darkrank", {"alpha": 0.0}, "alpha must be a finite number above 0, not 0.0"),
         ("hard_darkrank", {"list_length": 1}, "list_length must be 2 or more, not 1"),
         ("hard_darkrank", {"list_length": 4.0}, "option 'list_length' is 4.0, but must be int"),
-        ("rkd_angle", {"margin": 1.0}, "loss 'rkd_angle' has no option 'margin': there are none"),
+        ("pkt", {"margin": 1.0}, "loss 'pkt' has no option 'margin': there are none"),
+        ("rkd_angle", {"margin": 1.0}, "loss 'rkd_angle' has no option 'margin': known are unit_length"),
+        ("rkd_distance", {"unit_length": 1}, "loss 'rkd_distance': option 'unit_length' is 1, but must be bool"),
         ("triplet", {"sampling": "hard"}, r"loss 'triplet' has no option 'sampling'"),
         ("hinton_kd", {}, "loss 'hinton_kd' needs a value for temperature"),
         ("fitnet", {"trained": 1}, "loss 'fitnet': option 'trained' is 1, but must be bool"),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from relbench.losses import FitNet, attention_transfer, fitnet, neuron_selectivity
+from relbench.losses import FitNet, FitNetRegressor, attention_transfer, fitnet, neuron_selectivity
 
 Rows = list[list[float]]
 maps = given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3), st.integers(0, 2**31))
@@ -134,10 +134,92 @@ def test_the_projection_starts_small_and_from_its_seed():
     assert not torch.equal(weight, FitNet(student_channels=100, teacher_channels=50, seed=2).weight)
 
 
-def test_drawing_the_projection_leaves_the_global_generator_alone():
+def test_drawing_first_values_leaves_the_global_generator_alone():
     before = torch.random.get_rng_state()
     FitNet(student_channels=3, teacher_channels=5)
+    regressor(2, 4)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def regressor(side: int, target: int, seed: int = 0) -> FitNetRegressor:
+    sizes = {"student_map_size": side, "teacher_map_size": target}
+    return FitNetRegressor(student_channels=2, teacher_channels=3, seed=seed, **sizes)
+
+
+def convolved_in_loops(module: FitNetRegressor, maps: Tensor, target: int) -> Tensor:
+    """Each pixel of the result: over the pixels that its window covers, or, transposed, the windows that cover it."""
+    weight, bias = (parameter.detach().double() for parameter in module.regressor[0].parameters())
+    side, result = maps.shape[2], torch.zeros(len(maps), 3, target, target, dtype=torch.float64)
+    width = weight.shape[2]
+    for y, x, v, u in torch.cartesian_prod(*(torch.arange(n) for n in (target, target, side, side))).tolist():
+        if side == target:
+            dy, dx = v - y, u - x
+        elif side > target:
+            dy, dx = v - 2 * y + 1, u - 2 * x + 1
+        else:
+            dy, dx = y - 2 * v + 1, x - 2 * u + 1
+        if 0 <= dy < width and 0 <= dx < width:
+            kernel = weight[:, :, dy, dx].T if side < target else weight[:, :, dy, dx]
+            result[:, :, y, x] += maps[:, :, v, u] @ kernel.T
+    return result + bias[:, None, None]
+
+
+@pytest.mark.parametrize(("side", "target"), [(3, 3), (6, 3), (4, 2), (2, 4), (1, 2), (1, 1)])
+def test_the_regressor_equals_its_definition_in_loops(side: int, target: int):
+    student, teacher = random(4, 2, side, side), random(4, 3, target, target, seed=1)
+    module = regressor(side, target)
+    torch.nn.init.uniform_(module.regressor[1].weight, 0.5, 2)
+    torch.nn.init.uniform_(module.regressor[1].bias, -1, 1)
+    gain, shift = (parameter.detach().double().tolist() for parameter in module.regressor[1].parameters())
+    convolved = convolved_in_loops(module, student, target)
+    total = 0.0
+    for c in range(3):
+        values, targets = convolved[:, c].flatten().tolist(), teacher[:, c].flatten().tolist()
+        mean = sum(values) / len(values)
+        deviation = math.sqrt(sum((value - mean) ** 2 for value in values) / len(values) + 1e-5)
+        found = [max(0.0, gain[c] * (value - mean) / deviation + shift[c]) for value in values]
+        total += sum((own - wanted) ** 2 for own, wanted in zip(found, targets, strict=True))
+    assert module(student, teacher).item() == pytest.approx(total / teacher.numel(), rel=1e-9)
+
+
+def test_the_regressor_does_not_see_level_and_scale_of_a_student():
+    """They are normalised away, but for the small number that keeps variances above 0."""
+    student, teacher = random(4, 2, 4, 4), random(4, 3, 4, 4, seed=1)
+    module = regressor(4, 4)
+    torch.testing.assert_close(module(50 * student - 7, teacher), module(student, teacher), rtol=1e-3, atol=0)
+    assert not torch.isclose(module(student, 2 * teacher), module(student, teacher), rtol=1e-2)
+
+
+@pytest.mark.parametrize(("side", "target"), [(4, 4), (4, 2), (2, 4)])
+def test_a_regressor_learns_the_teacher(side: int, target: int):
+    student = random(16, 2, side, side).float()
+    with torch.no_grad():
+        teacher = regressor(side, target, seed=5).regressor(student)
+    module = regressor(side, target)
+    optimizer = torch.optim.Adam(module.parameters(), lr=0.05)
+    before = module(student, teacher).item()
+    for _ in range(300):
+        optimizer.zero_grad()
+        module(student, teacher).backward()
+        optimizer.step()
+    assert module(student, teacher).item() < before / 2  # a ReLU can end in a local minimum
+
+
+def test_the_regressor_starts_as_torchs_layers_do_and_from_its_seed():
+    module = regressor(2, 4, seed=6)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        expected = torch.nn.ConvTranspose2d(2, 3, 4, stride=2, padding=1)
+    assert torch.equal(module.regressor[0].weight, expected.weight)
+    assert torch.equal(module.regressor[0].bias, expected.bias)
+    assert not torch.equal(module.regressor[0].weight, regressor(2, 4, seed=7).regressor[0].weight)
+    assert module.state_dict().keys() == dict(module.named_parameters()).keys()  # nothing is kept of past batches
+
+
+def test_the_regressor_is_the_same_in_evaluation():
+    student, teacher = random(4, 2, 4, 4), random(4, 3, 4, 4, seed=1)
+    module = regressor(4, 4)
+    assert torch.equal(module.eval()(student, teacher), module.train()(student, teacher))
 
 
 @pytest.mark.parametrize(
@@ -150,6 +232,20 @@ def test_drawing_the_projection_leaves_the_global_generator_alone():
             "made for 3 and 4 channels, but got 4 and 4",
         ),
         (lambda: FitNet(student_channels=0, teacher_channels=4), "channels must be positive numbers, not 0 and 4"),
+        (
+            lambda: regressor(5, 4),
+            "has 5 pixels a side and the teacher's 4, but must have as many, twice or half: choose",
+        ),
+        (lambda: regressor(2, 8), "has 2 pixels a side and the teacher's 8"),
+        (lambda: regressor(7, 4), "has 7 pixels a side and the teacher's 4"),
+        (lambda: regressor(0, 0), "channels and sides must be positive numbers, not 2 and 3, 0 and 0"),
+        (
+            lambda: regressor(2, 2)(random(2, 2, 2, 2), random(2, 3, 2, 1)),
+            r"made for maps of the shape \(3, 2, 2\), but got \(3, 2, 1\)",
+        ),
+        (lambda: regressor(2, 2)(random(2, 3, 2, 2), random(2, 3, 2, 2)), r"\(2, 2, 2\), but got \(3, 2, 2\)"),
+        (lambda: regressor(1, 1)(random(2, 2), random(2, 3)), r"student must be a floating map \(batch, channels"),
+        (lambda: regressor(2, 2)(random(1, 2, 2, 2), random(1, 3, 2, 2)), "at least 2 rows in the batch"),
         (lambda: attention_transfer(random(2, 3), random(2, 3)), r"student must be a floating map \(batch, channels"),
         (lambda: neuron_selectivity(random(2, 3, 1, 1), random(2, 3)), "teacher must be a floating map"),
     ],

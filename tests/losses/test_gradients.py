@@ -26,6 +26,8 @@ FACTS = {
     "teacher_size": DIM + 1,
     "student_channels": CHANNELS,
     "teacher_channels": CHANNELS + 1,
+    "student_map_size": SIDE,
+    "teacher_map_size": SIDE,
     "seed": 0,
 }
 OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_embedding": {"negatives": "nearest"}}

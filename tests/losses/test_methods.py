@@ -18,6 +18,7 @@ from relbench.losses import (
     RKD_PRESETS,
     CorrelationCongruence,
     FitNet,
+    FitNetRegressor,
     attention_transfer,
     class_centres,
     correlation_congruence,
@@ -29,6 +30,8 @@ from relbench.losses import (
     pkt,
     refilled_classifier,
     refilled_embedding,
+    rkd_angle,
+    rkd_distance,
     similarity_preserving,
 )
 
@@ -72,6 +75,14 @@ class Case:
 
 
 MAP, LARGER_MAP = (8, 3, 2, 4), (8, 5, 4, 3)
+
+
+def regressor(side: int, target: int) -> Case:
+    sizes = {"student_map_size": side, "teacher_map_size": target}
+    module = FitNetRegressor(student_channels=3, teacher_channels=5, seed=1, **sizes)
+    return Case(module, (8, 3, side, side), (8, 5, target, target))
+
+
 CASES = {
     "hard_darkrank": Case(hard_darkrank, (8, 3), (8, 5)),
     "hard_darkrank, whole list": Case(partial(hard_darkrank, alpha=0.3, beta=1.5, list_length=7), (8, 3), (8, 5)),
@@ -87,6 +98,11 @@ CASES = {
     "fitnet, rows": Case(fitnet, (8, 5), (8, 5)),
     "FitNet": Case(FitNet(student_channels=3, teacher_channels=5, seed=1), MAP, LARGER_MAP),
     "FitNet, untrained, rows": Case(FitNet(student_channels=3, teacher_channels=5, trained=False), (8, 3), (8, 5)),
+    "FitNetRegressor, as large": regressor(3, 3),
+    "FitNetRegressor, half": regressor(4, 2),
+    "FitNetRegressor, twice": regressor(2, 4),
+    "rkd_distance, unit length": Case(partial(rkd_distance, unit_length=True), (8, 3), (8, 5)),
+    "rkd_angle, unit length": Case(partial(rkd_angle, unit_length=True), (8, 3), (8, 5)),
     "attention_transfer": Case(attention_transfer, MAP, LARGER_MAP),
     "attention_transfer, one size": Case(partial(attention_transfer, pool=False), MAP, (8, 5, 2, 4)),
     "neuron_selectivity": Case(neuron_selectivity, MAP, LARGER_MAP),

@@ -159,6 +159,44 @@ def test_shift_rotation_and_scale_of_either_side_do_not_matter(loss: RelationalL
     torch.testing.assert_close(loss(moved, 0.1 * teacher - 5), loss(student, teacher), rtol=1e-10, atol=0)
 
 
+def unit_rows_in_loops(rows: Tensor) -> Tensor:
+    return torch.stack([row / float(row.square().sum()) ** 0.5 if row.any() else row for row in rows])
+
+
+of_unit_length = pytest.mark.parametrize("loss", [rkd_distance, rkd_angle], ids=lambda loss: loss.__name__)
+
+
+@of_unit_length
+@given(st.integers(2, 6), st.integers(1, 4), st.integers(1, 4), st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_at_unit_length_it_equals_its_definition_in_loops(loss, batch: int, student_dim: int, dim: int, seed: int):
+    student, teacher = random_batch(batch, student_dim, dim, seed)
+    student[-1] = 0.0  # a row without a direction stays where it is
+    scaled = unit_rows_in_loops(student), unit_rows_in_loops(teacher)
+    expected = DEFINITIONS[loss](*scaled)
+    assert float(loss(student, teacher, unit_length=True)) == pytest.approx(expected, rel=1e-9, abs=1e-14)
+
+
+@of_unit_length
+def test_at_unit_length_the_size_of_a_row_does_not_matter(loss):
+    """Of any row of either side, in float32 far beyond where squares are; and no gradient goes along it."""
+    student, teacher = random_batch(6, 3, 4)
+    sizes = torch.tensor([1.0, 5.0, 1e-30, 1e30, 0.1, 2.0], dtype=torch.float64)[:, None]
+    expected, _ = value_and_gradient(lambda *rows: loss(*rows, unit_length=True), student, teacher)
+    found = loss((sizes * student).float(), (sizes.flip(0) * teacher).float(), unit_length=True)
+    torch.testing.assert_close(found, expected.float(), rtol=1e-5, atol=0)
+    _, gradient = value_and_gradient(lambda *rows: loss(*rows, unit_length=True), student, teacher)
+    assert (gradient * student).sum(dim=1).abs().max() < 1e-12
+    assert gradient.abs().max() > 1e-3
+    assert not torch.isclose(loss(sizes[[0, 1, 4, 5]] * student[:4], teacher[:4]), loss(student[:4], teacher[:4]))
+
+
+@of_unit_length
+def test_rows_of_unit_length_are_left_alone(loss):
+    student, teacher = (unit_rows_in_loops(rows) for rows in random_batch(6, 3, 4))
+    torch.testing.assert_close(loss(student, teacher, unit_length=True), loss(student, teacher))
+
+
 @both
 def test_order_of_the_batch_does_not_matter(loss: RelationalLoss):
     student, teacher = random_batch(12, 5, 7)

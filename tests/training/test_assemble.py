@@ -95,7 +95,14 @@ def needing(*, num_classes: int, embedding_size: int, teacher_size: int, student
     pass
 
 
-def also_needing(*, teacher_channels: int, descriptors_dim: int, scale: float = 1.0):
+def also_needing(
+    *,
+    teacher_channels: int,
+    student_map_size: int,
+    teacher_map_size: int,
+    descriptors_dim: int,
+    scale: float = 1.0,
+):
     pass
 
 
@@ -113,6 +120,8 @@ def test_each_loss_is_told_what_it_needs_to_know(monkeypatch):
         "teacher_size": 16,
         "student_channels": 4,
         "teacher_channels": 8,
+        "student_map_size": 7,
+        "teacher_map_size": 7,
         "seed": 3,
     }
     assert seen == [told | {"scale": 2.0, "num_classes": 5}]  # what the term says goes first
