@@ -217,10 +217,7 @@ def hold_out(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
         ValueError: the share is not between 0 and 1, there are validation classes already, or no training class would
             be left.
     """
-    if not 0 < share < 1:
-        raise ValueError(f"a share of {share} of the training classes cannot be held out: choose one between 0 and 1")
-    if len(indices_of(table, "validation")):
-        raise ValueError("the table has validation classes already: hold out none")
+    _check_hold_out(table, share, "classes")
     _, classes = labels_of(table, indices_of(table, "train"))
     count = max(1, round(share * len(classes)))
     if count >= len(classes):
@@ -230,6 +227,39 @@ def hold_out(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
     order = np.random.default_rng(seed).permutation(len(classes))
     held = table["label"].isin([classes[at] for at in order[:count]])
     return table.assign(split=table["split"].mask(held, "validation"))
+
+
+def hold_out_images(table: pd.DataFrame, share: float, seed: int) -> pd.DataFrame:
+    """Move a random share of each training class's images to validation, so that both have the same classes.
+
+    `numpy.random.default_rng(seed)` permutes the images of one class after the other, in the order of the sorted class
+    names, each class's images in the order of their sorted names; the first `round(share * images)` of a class are held
+    out, at least one, and at least one stays. The indices keep their order.
+
+    Args:
+        table: a checked table without validation images.
+        share: of each class's training images, between 0 and 1.
+        seed: of the permutations.
+
+    Raises:
+        ValueError: the share is not between 0 and 1, there are validation images already, or a class has a single
+            training image.
+    """
+    _check_hold_out(table, share, "images")
+    generator, split = np.random.default_rng(seed), table["split"].copy()
+    for label, images in table[split == "train"].sort_values("name").groupby("label", sort=True).groups.items():
+        if len(images) < 2:
+            raise ValueError(f"class {label!r} has 1 training image, so none can be held out: hold out none")
+        held = min(max(1, round(share * len(images))), len(images) - 1)
+        split[generator.permutation(images)[:held]] = "validation"
+    return table.assign(split=split)
+
+
+def _check_hold_out(table: pd.DataFrame, share: float, what: str) -> None:
+    if not 0 < share < 1:
+        raise ValueError(f"a share of {share} of the training {what} cannot be held out: choose one between 0 and 1")
+    if len(indices_of(table, "validation")):
+        raise ValueError(f"the table has validation {what} already: hold out none")
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:

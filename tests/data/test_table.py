@@ -12,6 +12,7 @@ from relbench.data.table import (
     checked,
     counts,
     hold_out,
+    hold_out_images,
     indices_of,
     labels_of,
     selected_classes,
@@ -375,3 +376,57 @@ def test_named_classes():
 def test_impossible_names_of_classes(names, message):
     with pytest.raises(ValueError, match=rf"^{message}$"):
         selected_classes(["b", "a", "c"], names, "test")
+
+
+def images_of_classes(counts):
+    rows = [(f"{label}/{number}", label, "train") for label, count in counts.items() for number in range(count)]
+    rows += [(f"test/{label}", label, "test") for label in counts]
+    return pd.DataFrame(rows, columns=["name", "label", "split"]).sample(frac=1, random_state=0, ignore_index=True)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.1, [10, 1, 1, 1]), (0.5, [50, 6, 2, 1]), (0.99, [99, 10, 2, 1])])
+def test_hold_out_images_takes_a_share_of_each_class(share, expected):
+    frame = images_of_classes({"a": 100, "b": 11, "c": 3, "d": 2})
+    held = checked(hold_out_images(frame, share, seed=3), classes="shared")
+    moved = held["split"] == "validation"
+    assert held["label"][moved].value_counts().reindex(list("abcd")).tolist() == expected
+    assert set(frame["split"][moved]) == {"train"}
+    pd.testing.assert_frame_equal(held[~moved], frame[~moved])
+    pd.testing.assert_frame_equal(held[["name", "label"]], frame[["name", "label"]])
+
+
+def test_hold_out_images_permutes_the_sorted_names_of_each_class():
+    frame = images_of_classes({"b": 12, "a": 7})
+    held, generator = hold_out_images(frame, 0.3, seed=5), np.random.default_rng(5)
+    expected = set()
+    for label, count in (("a", 7), ("b", 12)):
+        names = sorted(f"{label}/{number}" for number in range(count))
+        expected |= {names[at] for at in generator.permutation(count)[: round(0.3 * count)]}
+    assert set(held["name"][held["split"] == "validation"]) == expected
+
+
+def test_hold_out_images_depends_on_the_seed_and_not_on_the_order_of_lines():
+    frame = images_of_classes({"a": 20, "b": 30})
+    held = hold_out_images(frame, 0.2, seed=5)
+    backwards = hold_out_images(frame.iloc[::-1].reset_index(drop=True), 0.2, seed=5)
+    assert table_hash(held) == table_hash(hold_out_images(frame, 0.2, seed=5)) == table_hash(backwards.iloc[::-1])
+    assert len({table_hash(hold_out_images(frame, 0.2, seed)) for seed in range(10)}) == 10
+
+
+def test_hold_out_images_never_changes():
+    """Rows of earlier runs rest on it: the very images, written down once."""
+    held = hold_out_images(images_of_classes({"a": 10, "b": 10}), 0.2, seed=0)
+    assert sorted(held["name"][held["split"] == "validation"]) == ["a/4", "a/6", "b/2", "b/9"]
+
+
+@pytest.mark.parametrize(
+    ("frame", "share", "message"),
+    [
+        (images_of_classes({"a": 5}), 0.0, "a share of 0.0 of the training images cannot be held out: choose one"),
+        (images_of_classes({"a": 5, "b": 1}), 0.1, "class 'b' has 1 training image, so none can be held out"),
+        (table(), 0.5, "the table has validation images already: hold out none"),
+    ],
+)
+def test_hold_out_images_refuses(frame, share, message):
+    with pytest.raises(ValueError, match=rf"\A{re.escape(message)}"):
+        hold_out_images(frame, share, seed=0)

@@ -56,16 +56,16 @@ class DecodedImages:
         self.side, self.decoding = side, decoding
         self._place = {name: place for place, name in enumerate(sorted(names))}
         self._path = path
-        self._images, self._hashes = _opened(path, len(self._place), side)
+        self.images, self._hashes = _opened(path, len(self._place), side)  # shape (images, 3, side, side)
         self._checked = np.zeros(len(self._place), bool)
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the images: another process maps the same file, and checks what it reads of it."""
-        return {name: value for name, value in vars(self).items() if name not in ("_images", "_hashes", "_checked")}
+        return {name: value for name, value in vars(self).items() if name not in ("images", "_hashes", "_checked")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._images, self._hashes = _opened(self._path, len(self._place), self.side)
+        self.images, self._hashes = _opened(self._path, len(self._place), self.side)
         self._checked = np.zeros(len(self._place), bool)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
@@ -75,6 +75,18 @@ class DecodedImages:
             ValueError: an image is not what was written.
         """
         return map(self._image, names)
+
+    def places(self, names: Iterable[str]) -> NDArray[np.int64]:
+        """The places of these images in the array of all."""
+        return np.array([self._place[name] for name in names], dtype=np.int64)
+
+    def hashes(self, names: Iterable[str]) -> list[bytes]:
+        """The hash of each of these images, all of which are read and checked.
+
+        Raises:
+            ValueError: an image is not what was written.
+        """
+        return [self._checked_hash(name) for name in names]
 
     def check(self, progress: Progress = iter) -> None:
         """Read all images once.
@@ -88,11 +100,18 @@ class DecodedImages:
         for name in progress(sorted(self._place)):
             self._image(name)
 
+    def _checked_hash(self, name: str) -> bytes:
+        self._image(name)
+        return self._hash_at(self._place[name])
+
+    def _hash_at(self, place: int) -> bytes:
+        return self._hashes[place * HASH : (place + 1) * HASH]
+
     def _image(self, name: str) -> NDArray[np.uint8]:
         place = self._place[name]
-        image: NDArray[np.uint8] = self._images[place]
+        image: NDArray[np.uint8] = self.images[place]
         if not self._checked[place]:
-            if _hash(image) != self._hashes[place * HASH : (place + 1) * HASH]:
+            if _hash(image) != self._hash_at(place):
                 raise ValueError(
                     f"{self._path} is damaged: its picture of {name} has another hash than when it was decoded; "
                     "delete the file, and the images are decoded again"

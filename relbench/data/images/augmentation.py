@@ -1,0 +1,235 @@
+"""Random views of small images, made for a whole batch at once.
+
+A view is a function of the image and of the numbers drawn for it; the functions that draw come first, each takes all
+numbers of a batch together. Images are bytes, RGB, shape (images, 3, side, side), and so are views. What a view is
+follows torchvision's transforms of PIL's images, which published codes use: for the same numbers padded crops, flips
+and rotations are equal to theirs to the last bit, crops resized to 32 or 64 px too (to others within two levels), and
+changed colours within one level of 255.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from relbench.transforms import SmallTransform
+
+ATTEMPTS = 10  # at a crop that fits into the image, before the image is taken whole
+AREAS = 0.08, 1.0  # of a random crop, as shares of the image
+ASPECTS = 3 / 4, 4 / 3  # of a random crop: width to height
+GREY = 19595, 38470, 7471  # of 65,536: red, green and blue in a grey level, as PIL has them
+FIXED = 16  # bits after the point of PIL's coordinates in a rotated image
+
+
+def random_views(images: Tensor, transform: SmallTransform, generator: torch.Generator) -> Tensor:
+    """Views for training: cropped, mirrored, rotated, then changed in colour, as far as the settings ask for it.
+
+    Args:
+        images: uint8, shape (images, 3, side, side).
+        transform: the settings.
+        generator: all numbers are drawn from it, those of a batch together: of the crops, then of the flips, then of
+            the rotations, then of the colours. What isn't asked for draws none.
+
+    Returns:
+        uint8, of the same shape; it may share memory with the images.
+    """
+    count, side = len(images), images.shape[-1]
+    if transform.crop == "pad" and transform.pad:
+        places = torch.randint(2 * transform.pad + 1, (2, count), generator=generator)
+        images = padded_crops(images, places, transform.pad, transform.padding)
+    elif transform.crop == "resized":
+        images = resized_crops(images, random_boxes(count, side, generator))
+    if transform.flip:
+        images = flipped(images, torch.rand(count, generator=generator) < 0.5)
+    if transform.rotation:
+        images = rotated(images, transform.rotation * (2 * torch.rand(count, generator=generator) - 1))
+    if transform.jitter:
+        images = recoloured(images, *random_colours(count, transform.jitter, generator))
+    return images
+
+
+def random_boxes(count: int, side: int, generator: torch.Generator) -> Tensor:
+    """Crops of a random area and aspect.
+
+    The area is uniform between 8 % and 100 % of the image's, the logarithm of the aspect between those of 3:4 and 4:3;
+    of ten such crops the first that fits into the image is taken, or the whole image if none does. Its place is
+    uniform.
+
+    Args:
+        count: of crops.
+        side: of the images in pixels.
+        generator: draws areas and aspects, (2, 10, count) numbers, then places, (2, count).
+
+    Returns:
+        Top, left, height and width in pixels, shape (4, count), int64.
+
+    Source:
+        torchvision's RandomResizedCrop, `get_params`.
+    """
+    areas, aspects = torch.rand(2, ATTEMPTS, count, generator=generator, dtype=torch.float64)
+    places = torch.rand(2, count, generator=generator, dtype=torch.float64)
+    areas = side**2 * (AREAS[0] + (AREAS[1] - AREAS[0]) * areas)
+    low, high = map(math.log, ASPECTS)
+    aspects = torch.exp(low + (high - low) * aspects)
+    sizes = torch.stack([(areas / aspects).sqrt(), (areas * aspects).sqrt()]).round().long()  # heights, widths
+    fits = ((sizes >= 1) & (sizes <= side)).all(dim=0)
+    first = fits.to(torch.uint8).argmax(dim=0)
+    chosen = torch.where(fits.any(dim=0), sizes[:, first, torch.arange(count)], side)
+    return torch.cat([(places * (side - chosen + 1)).long(), chosen])
+
+
+def random_colours(count: int, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Changes of brightness, contrast and saturation.
+
+    Args:
+        count: of images.
+        share: the largest change.
+        generator: draws the factors, (3, count) numbers, then the orders, (count, 3).
+
+    Returns:
+        Factors, uniform between 1 - share and 1 + share, shape (3, count), float32; and the orders in which the three
+        are changed, each of the six as likely as any other, shape (count, 3).
+
+    Source:
+        torchvision's ColorJitter.
+    """
+    factors = 1 + share * (2 * torch.rand(3, count, generator=generator) - 1)
+    return factors, torch.rand(count, 3, generator=generator).argsort(dim=1)
+
+
+def padded_crops(images: Tensor, places: Tensor, pad: int, padding: str) -> Tensor:
+    """Crops, as large as the images, of images with a margin.
+
+    Args:
+        images: uint8, shape (images, 3, side, side).
+        places: top and left of each crop in the padded image, 0 to 2 pad, shape (2, images).
+        pad: pixels on each side.
+        padding: "zero" for black, "reflect" for the image reflected at its edge, which is not repeated.
+
+    Source:
+        torchvision's RandomCrop(side, padding=pad, padding_mode="constant" or "reflect").
+    """
+    side, margins = images.shape[-1], ((0, 0), (0, 0), (pad, pad), (pad, pad))
+    padded = np.pad(images.numpy(), margins, "constant" if padding == "zero" else "reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (side, side), axis=(2, 3))
+    tops, lefts = places.numpy()
+    return torch.from_numpy(windows[np.arange(len(images)), :, tops, lefts])
+
+
+def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
+    """Crops, each resized to the image's size: bilinear, along rows and then along columns.
+
+    A crop is never larger than the view, so that nothing shrinks and there is nothing for an antialiasing filter to do.
+
+    Args:
+        images: uint8, shape (images, 3, side, side).
+        boxes: top, left, height and width, shape (4, images).
+
+    Source:
+        torchvision's `resized_crop` of PIL's images. Weights are multiples of 1 / (2 side), so that sums in float32 are
+        exact where the side is a power of two.
+    """
+    side = images.shape[-1]
+    tops, lefts, heights, widths = boxes
+    along_rows = _bilinear(lefts, widths, side).transpose(1, 2)
+    rows = _to_nearest(torch.bmm(images.to(torch.float32).view(-1, 3 * side, side), along_rows))
+    views = torch.matmul(_bilinear(tops, heights, side)[:, None], rows.view(-1, 3, side, side))
+    return _to_nearest(views).to(torch.uint8)
+
+
+def _bilinear(starts: Tensor, lengths: Tensor, side: int) -> Tensor:
+    """Weights by which pixels become those of the resized part of a line, shape (lines, side, side), rows sum to 1."""
+    centres = (torch.arange(side) + 0.5) * lengths[:, None] / side - 0.5
+    below = centres.floor()
+    share = centres - below
+    last = lengths[:, None] - 1
+    near, far = (starts[:, None] + (below.long() + step).clamp(min=0).minimum(last) for step in (0, 1))
+    weights = torch.zeros(len(starts), side, side)
+    weights.scatter_add_(2, near[..., None], (1 - share)[..., None])
+    return weights.scatter_add_(2, far[..., None], share[..., None])
+
+
+def _to_nearest(levels: Tensor) -> Tensor:
+    """Whole levels; a half counts up, as in PIL."""
+    return levels.add_(0.5).floor_()
+
+
+def flipped(images: Tensor, chosen: Tensor) -> Tensor:
+    """Images of which those that are chosen, shape (images,), are mirrored: left is right."""
+    views = images.clone()
+    views[chosen] = images[chosen].flip(-1)
+    return views
+
+
+def rotated(images: Tensor, angles: Tensor) -> Tensor:
+    """Images rotated about their centres; the nearest pixel counts, and what comes from outside is black.
+
+    Args:
+        images: uint8, shape (images, 3, side, side).
+        angles: in degrees, counter-clockwise, shape (images,).
+
+    Source:
+        torchvision's RandomRotation, PIL's `Image.rotate`: coordinates are rounded to 16 bits after the point.
+    """
+    side = images.shape[-1]
+    radians = -torch.deg2rad(angles.double())
+    cos, sin = radians.cos()[:, None, None], radians.sin()[:, None, None]
+    across, down = torch.arange(side)[None, None, :], torch.arange(side)[None, :, None]
+    centre = side / 2
+    first_column = centre + (cos + sin) * (0.5 - centre)
+    first_row = centre + (cos - sin) * (0.5 - centre)
+    columns = (_fixed(first_column) + across * _fixed(cos) + down * _fixed(sin)) >> FIXED
+    rows = (_fixed(first_row) - across * _fixed(sin) + down * _fixed(cos)) >> FIXED
+    inside = (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
+    sources = torch.where(inside, rows * side + columns, 0).view(-1, 1, side**2).expand(-1, 3, -1)
+    views = images.reshape(-1, 3, side**2).gather(2, sources).view_as(images)
+    return views * inside[:, None]
+
+
+def _fixed(numbers: Tensor) -> Tensor:
+    return torch.floor(numbers * 2**FIXED + 0.5).long()
+
+
+def recoloured(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
+    """Images with another brightness, contrast and saturation.
+
+    Each is a step away from a plain image (1 is the image itself): from black, from the image's mean grey level, from
+    the image in grey.
+
+    Args:
+        images: uint8, shape (images, 3, side, side).
+        factors: of brightness, contrast and saturation, shape (3, images).
+        orders: of the three, by number, shape (images, 3).
+
+    Source:
+        torchvision's ColorJitter, PIL's `ImageEnhance`: levels are cut off to whole ones after each change.
+    """
+    views = images.to(torch.float32)
+    for turn in orders.T:
+        for number, plain_of in enumerate(PLAIN_IMAGES):
+            chosen = turn == number
+            kept = views[chosen]
+            plain = plain_of(kept)
+            changed = plain + factors[number, chosen][:, None, None, None] * (kept - plain)
+            views[chosen] = changed.clamp_(0, 255).floor_()
+    return views.to(torch.uint8)
+
+
+def _black(images: Tensor) -> Tensor:
+    return torch.zeros(len(images), 1, 1, 1)
+
+
+def _mean_grey(images: Tensor) -> Tensor:
+    return (_grey(images).double().mean(dim=(2, 3), keepdim=True) + 0.5).floor().float()
+
+
+def _grey(images: Tensor) -> Tensor:
+    red, green, blue = images.long().unbind(dim=1)
+    levels = (red * GREY[0] + green * GREY[1] + blue * GREY[2] + 2**15) >> 16
+    return levels[:, None].to(torch.float32)
+
+
+PLAIN_IMAGES: tuple[Callable[[Tensor], Tensor], ...] = (_black, _mean_grey, _grey)
+"""What brightness, contrast and saturation 0 make of images."""
