@@ -4,7 +4,8 @@ A maker writes the unpacked files into a folder and returns the truth: the table
 lists the makers by layout; each takes `classes` (on each side of the split, next to the border) and `images` (a class).
 `pack` turns such a folder into the files that are published, with their names.
 
-Every image is a small JPEG of its class's colour with noise, so a small network can learn to tell classes apart.
+Every image is small, of its class's colour with noise, so a small network can learn to tell classes apart; a JPEG, but
+for CINIC-10's.
 """
 
 import colorsys
@@ -40,13 +41,17 @@ BOX = (5, 3, 30, 25)
 CAR_NAMES = {98: "Eagle Talon Hatchback 1998", 99: "FIAT 500 Abarth 2012", 100: "Ram C/V Cargo Van Minivan 2012"}
 
 
-def write_image(path: Path, label: int, number: int) -> None:
-    """One image of a class, always the same for the same label and number. Image 0 of a class of odd label is grey."""
-    noise = np.random.default_rng([label, number]).integers(-40, 40, size=(30, 40, 3))
+def write_image(path: Path, label: int, number: int, size: tuple[int, int] = (40, 30)) -> None:
+    """One image of a class, always the same for the same label and number.
+
+    Image 0 of a class of odd label is grey, and so is each fiftieth.
+    """
+    noise = np.random.default_rng([label, number]).integers(-40, 40, size=(size[1], size[0], 3))
     colour = 255 * np.array(colorsys.hsv_to_rgb(label * GOLDEN % 1, 0.8, 0.7))
     picture = Image.fromarray(np.clip(colour + noise, 0, 255).astype(np.uint8))
     path.parent.mkdir(parents=True, exist_ok=True)
-    (picture.convert("L") if number == 0 and label % 2 else picture).save(path, "JPEG", quality=90)
+    form = "PNG" if path.suffix == ".png" else "JPEG"
+    (picture.convert("L") if number % 50 == 0 and label % 2 else picture).save(path, form, quality=90)
 
 
 def write_text(path: Path, lines: list[str]) -> None:
@@ -243,6 +248,100 @@ def _padded(name: str, item: str, status: str) -> str:
     return f"{name:<72}{item:<14}{status:<10}"
 
 
+# ------------------------------------------------------------------------------------------------------ Tiny ImageNet
+
+
+def make_tiny_imagenet(folder: Path, classes: int = 2, images: int = 3, val: str = "images") -> pd.DataFrame:
+    """Ids that are not sorted in `wnids.txt`, words of other classes, a part without labels.
+
+    Images are numbered in training by class, in val among all of them. `val` is where those of val lie: in "images" as
+    published; in "folders" a class, without annotations; or "nested" in a folder of these, with them.
+    """
+    root, ids = folder / "tiny-imagenet-200", [f"n{10_000_000 - 77 * label:08d}" for label in range(classes)]
+    write_text(root / "wnids.txt", ids)
+    write_text(
+        root / "words.txt", ["n00001740\tentity", *(f"{wnid}\tfish {wnid[-2:]}, animal" for wnid in reversed(ids))]
+    )
+    rows, annotations = [], []
+    for label, wnid in sorted(enumerate(ids), key=lambda pair: pair[1]):
+        paths = [f"train/{wnid}/images/{wnid}_{number}.JPEG" for number in range(images)]
+        write_text(
+            root / "train" / wnid / f"{wnid}_boxes.txt", [f"{path.split('/')[-1]}\t0\t10\t63\t58" for path in paths]
+        )
+        rows += [(path, wnid, label, number) for number, path in enumerate(paths)]
+    for number in range(classes * images):
+        label, name = number % classes, f"val_{number}.JPEG"
+        annotations.append(f"{name}\t{ids[label]}\t0\t32\t44\t62")
+        place = {"images": "images", "folders": ids[label], "nested": f"{ids[label]}/images"}[val]
+        rows.append((f"val/{place}/{name}", ids[label], label, 50 + number // classes))
+        write_image(root / f"test/images/test_{number}.JPEG", label, 100 + number, (64, 64))
+    if val != "folders":
+        write_text(root / "val/val_annotations.txt", annotations)
+    for path, _, label, number in rows:
+        write_image(root / path, label, number, (64, 64))
+    sides = {"train": "train", "val": "test"}
+    return truth(
+        [
+            (f"tiny-imagenet-200/{path}", wnid, sides[path.split("/")[0]], f"fish {wnid[-2:]}")
+            for path, wnid, _, _ in rows
+        ],
+        "class_name",
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ CINIC-10
+
+
+def make_cinic10(folder: Path, classes: int = 2, images: int = 3) -> pd.DataFrame:
+    """Three parts side by side; PNGs of 32 px named as ImageNet's or as CIFAR's, the latter in two ways."""
+    write_text(folder / "README.md", ["# CINIC-10"])
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"][:classes]
+    splits, rows = {"train": "train", "valid": "validation", "test": "test"}, []
+    for at, (part, split) in enumerate(splits.items()):
+        for label, name in enumerate(names):
+            kinds = [("cifar-10-train-{}", "cifar"), ("cifar10-test-{}", "cifar"), ("n0200000{}_1", "imagenet")]
+            files = [(kinds[number % 3][0].format(number), kinds[number % 3][1], number) for number in range(images)]
+            for file, origin, number in sorted(files):
+                rows.append((f"{part}/{name}/{file}.png", name, split, origin))
+                write_image(folder / rows[-1][0], label, 50 * at + number, (32, 32))
+    (folder / "train" / names[0] / ".DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    return truth(rows, "origin")
+
+
+# ----------------------------------------------------------------------------------------------------------------- DTD
+
+
+def make_dtd(folder: Path, classes: int = 2, images: int = 3) -> pd.DataFrame:
+    """Ten partitions; a file that is no image; lists of attributes. `images` are those of a class in each part."""
+    root = folder / "dtd"
+    names = ["banded", "polka-dotted", *(f"texture{at}" for at in range(classes))][:classes]
+    files = {
+        (label, number): f"{name}/{name}_{number + 1:04d}.jpg"
+        for label, name in enumerate(names)
+        for number in range(3 * images)
+    }
+    for (label, number), path in files.items():
+        write_image(root / "images" / path, label, number)
+    (root / "images/banded/.directory").write_text("[Dolphin]\nTimestamp=2013,7,1,12,0,0\n")
+    for partition in range(1, 11):
+        order = np.random.default_rng(partition).permuted(np.tile(np.arange(3 * images), (classes, 1)), axis=1)
+        for at, part in enumerate(("train", "val", "test")):
+            chosen = np.sort(order[:, at * images : (at + 1) * images], axis=1)
+            lines = [files[label, number] for label in range(classes) for number in chosen[label].tolist()]
+            write_text(root / f"labels/{part}{partition}.txt", lines)
+    write_text(root / "labels/labels_joint_anno.txt", [f"{path} {path.split('/')[0]} lined" for path in files.values()])
+    return dtd_truth(folder, 1)
+
+
+def dtd_truth(folder: Path, partition: int) -> pd.DataFrame:
+    """What the lists of a partition say."""
+    splits = {"train": "train", "val": "validation", "test": "test"}
+    lists = {part: (folder / f"dtd/labels/{part}{partition}.txt").read_text().split() for part in splits}
+    return truth(
+        [(f"dtd/images/{path}", path.split("/")[0], splits[part]) for part, paths in lists.items() for path in paths]
+    )
+
+
 # -------------------------------------------------------------------------------------------------------------- packed
 
 MAKERS = {
@@ -254,7 +353,18 @@ MAKERS = {
     "sop": make_sop,
     "inshop": make_inshop,
     "inshop-beside": partial(make_inshop, root=""),
+    "tiny-imagenet": make_tiny_imagenet,
+    "tiny-imagenet-folders": partial(make_tiny_imagenet, val="folders"),
+    "tiny-imagenet-nested": partial(make_tiny_imagenet, val="nested"),
+    "cinic10": make_cinic10,
+    "dtd": make_dtd,
 }
+
+
+def name_of(layout: str) -> str:
+    """The data set's name: a layout is named by it, and by what is its own."""
+    return "tiny-imagenet" if layout.startswith("tiny-imagenet") else layout.partition("-")[0]
+
 
 PUBLISHED: dict[
     str, dict[str, tuple[str, ...]]
@@ -278,20 +388,24 @@ PUBLISHED: dict[
     "sop": {"Stanford_Online_Products.zip": ("Stanford_Online_Products",)},
     "inshop": {"Img/img.zip": ("img",), "Eval/list_eval_partition.txt": ()},
     "inshop-beside": {"img.zip": ("img",), "Eval/list_eval_partition.txt": ()},
+    **{f"tiny-imagenet{val}": {"tiny-imagenet-200.zip": ("tiny-imagenet-200",)} for val in ("", "-folders", "-nested")},
+    "cinic10": {"CINIC-10.tar.gz": ("README.md", "train", "valid", "test")},
+    "dtd": {"dtd-r1.0.1.tar.gz": ("dtd",)},
 }
+PLAIN_TARS = ("dtd-r1.0.1.tar.gz",)  # whatever their names say
 
 
 def pack(layout: str, folder: Path, into: Path) -> list[Path]:
     """Make the published files of a layout from its unpacked folder; they lie at their published places in `into`."""
     for name, members in PUBLISHED[layout].items():
         (into / name).parent.mkdir(parents=True, exist_ok=True)
-        packers = {".tgz": _tar, ".zip": _zip, ".mat": _copy, ".txt": _copy}
+        packers = {".tgz": _tar, ".gz": _tar, ".zip": _zip, ".mat": _copy, ".txt": _copy}
         packers[Path(name).suffix]((folder / name), into / name, members)
     return [into / name for name in PUBLISHED[layout]]
 
 
 def _tar(source: Path, target: Path, members: tuple[str, ...]) -> None:
-    with tarfile.open(target, "w:gz") as archive:
+    with tarfile.open(target, "w" if target.name in PLAIN_TARS else "w:gz") as archive:
         for member in members:
             archive.add(source.with_name(member), arcname=member)
 

@@ -1,7 +1,8 @@
-"""CUB-200-2011 (Wah et al. 2011): birds; 100 classes to train on, 100 to test on.
+"""CUB-200-2011 (Wah et al. 2011): birds of 200 classes.
 
-Split as in zero-shot retrieval: class ids 1 to 100 train, 101 to 200 test; the authors' own split is within classes and
-not used. Only listed images count, so stray files such as `._x.jpg` never enter.
+Split by classes as in zero-shot retrieval: class ids 1 to 100 train, 101 to 200 test. Split by images as its authors
+have it: 5,994 images of all classes train, 5,794 test. Only listed images count, so stray files such as `._x.jpg` never
+enter.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,6 +21,7 @@ from relbench.data.parsing.annotations import (
 )
 
 ROOT = "CUB_200_2011"
+OFFICIAL = "train_test_split.txt"  # 1 for images to train on, 0 for others
 LAST_TRAIN_CLASS = 100
 
 
@@ -47,6 +49,36 @@ def scan(folder: Path) -> Scan:
             yield Image(f"{ROOT}/images/{image.path(1)}", image, *(found or ()))
 
 
+def lists_of_images(folder: Path) -> list[Path]:
+    """The files that list the images, and the authors' split of them."""
+    return [*lists(folder), folder / ROOT / OFFICIAL]
+
+
+def scan_images(folder: Path) -> Scan:
+    """The same images, split as their authors have it.
+
+    Args:
+        folder: holds `CUB_200_2011`.
+    """
+    file, last = folder / ROOT / OFFICIAL, 0
+    sides = yield from _numbered(file, _side)
+    for found in scan(folder):
+        if isinstance(found, Image):
+            last = found.line.number  # the image's id, too
+            line = sides[last - 1] if last <= len(sides) else None
+            yield found._replace(split=_side(line) if line else None)
+        else:
+            yield found
+    yield from try_list(_check_lengths, folder / ROOT, last, len(sides), OFFICIAL)
+
+
+def _side(line: Line) -> str:
+    number = line.whole(1)
+    if number > 1:
+        raise line.refused(f"has {number} where 1 stands for training and 0 for test")
+    return "train" if number else "test"
+
+
 def _numbered(file: Path, check: Callable[[Line], object]) -> Found[list[Line | None]]:
     """Lines of id and one value, which is checked; ids count up from 1."""
 
@@ -61,11 +93,10 @@ def _numbered(file: Path, check: Callable[[Line], object]) -> Found[list[Line | 
     return sound
 
 
-def _check_lengths(root: Path, images: int, labels: int) -> None:
-    if images != labels:
+def _check_lengths(root: Path, images: int, lines: int, name: str = "image_class_labels.txt") -> None:
+    if images != lines:
         raise ValueError(
-            f"{root / 'images.txt'} has {images} lines, {root / 'image_class_labels.txt'} has {labels}: "
-            "replace them with good copies"
+            f"{root / 'images.txt'} has {images} lines, {root / name} has {lines}: replace them with good copies"
         )
 
 

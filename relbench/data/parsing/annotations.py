@@ -5,7 +5,7 @@ the first one, `relbench data verify` names all. Each fault is one line that nam
 """
 
 import re
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import NamedTuple, ParamSpec, Self, TypeVar
 import pandas as pd
 
 from relbench.data.parsing.missing import Place, refuse_missing
-from relbench.data.table import COLUMNS, ROLES, checked
+from relbench.data.table import COLUMNS, ROLES, Sharing, checked
 from relbench.files import read_regular
 
 Item = TypeVar("Item")
@@ -113,8 +113,9 @@ class Image(NamedTuple):
         name: its path.
         line: where it is named.
         label: its class; None where damage elsewhere keeps it from being known.
-        split: "train" or "test"; None likewise.
+        split: "train", "validation" or "test"; None likewise.
         roles: whether it is a query, and whether it is in the gallery; empty where the data set does not tell.
+        more: what else a data set says of it, by the name of the table's column; the same columns for all its images.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Image(NamedTuple):
     label: str | None = None
     split: str | None = None
     roles: tuple[bool, ...] = ()
+    more: Mapping[str, str] = {}
 
 
 class Fault(NamedTuple):
@@ -213,17 +215,18 @@ def read_images(scan: Scan) -> list[Image]:
     return images
 
 
-def read_lists(scan: Callable[[Path], Scan], folder: Path) -> pd.DataFrame:
+def read_lists(scan: Callable[[Path], Scan], folder: Path, classes: Sharing = "disjoint") -> pd.DataFrame:
     """The checked table of a data set.
 
     Args:
         scan: that of its lists.
         folder: it lies there.
+        classes: what its splits promise.
 
     Raises:
         ValueError: a list or an image is missing, or a list is damaged; names file and line.
     """
-    table, place = table_of(folder, read_images(scan(folder)))
+    table, place = table_of(folder, read_images(scan(folder)), classes)
     refuse_missing(folder, list(table["name"]), place)
     return table
 
@@ -256,23 +259,25 @@ def check_numbering(lines: Iterable[Line | None], first: int) -> None:
             raise line.refused(f"has id {line.whole(0)} instead of {expected} (a line is missing or occurs twice)")
 
 
-def table_of(folder: Path, images: Sequence[Image]) -> tuple[pd.DataFrame, Place]:
+def table_of(folder: Path, images: Sequence[Image], classes: Sharing = "disjoint") -> tuple[pd.DataFrame, Place]:
     """The checked table of annotated images, and the places of its rows.
 
     Args:
         folder: what the names are relative to.
         images: those of sound lists.
+        classes: what the splits promise.
 
     Raises:
         ValueError: as `checked`; the message names the line.
     """
     files = map(str, dict.fromkeys(image.line.file for image in images))
     roles = ROLES if any(image.roles for image in images) else ()
-    rows = [(image.name, image.label, image.split, *image.roles) for image in images]
+    more = list(images[0].more) if images else []
+    rows = [(image.name, image.label, image.split, *image.roles, *image.more.values()) for image in images]
     where = " and ".join(files) or str(folder)
 
     def place(row: int) -> str:
         return images[row].line.place
 
-    table = pd.DataFrame(rows, columns=[*COLUMNS, *roles])
-    return checked(table, needs_validation=False, where=where, place=place), place
+    table = pd.DataFrame(rows, columns=[*COLUMNS, *roles, *more])
+    return checked(table, needs_validation=False, classes=classes, where=where, place=place), place

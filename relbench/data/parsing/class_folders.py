@@ -128,7 +128,7 @@ def _halves(classes: list[str], seed: int) -> dict[str, str]:
 
 def _class_rows(folder: Path, class_folder: str, split: str) -> Rows:
     """Name, label and split of the images in a class folder."""
-    entries = _visible(folder / class_folder)
+    entries = visible(folder / class_folder)
     if any(entry.is_dir() for entry in entries):
         raise ValueError(f"{folder / class_folder} has folders inside: images must lie in the class folder itself")
     odd = [entry.name for entry in entries if entry.name.lower().endswith(IMAGES) and not entry.is_file()]
@@ -141,16 +141,16 @@ def _class_rows(folder: Path, class_folder: str, split: str) -> Rows:
 
 
 def _folders(folder: Path) -> list[str]:
-    return [entry.name for entry in _visible(folder) if entry.is_dir()]
+    return [entry.name for entry in visible(folder) if entry.is_dir()]
 
 
-def _visible(folder: Path) -> list[os.DirEntry[str]]:
+def visible(folder: Path) -> list[os.DirEntry[str]]:
     """What a folder holds, sorted by name, without hidden files."""
-    visible = [entry for entry in _entries(folder) if not entry.name.startswith(".")]
-    odd = [entry.name for entry in visible if not entry.name.isprintable()]
+    found = [entry for entry in _entries(folder) if not entry.name.startswith(".")]
+    odd = [entry.name for entry in found if not entry.name.isprintable()]
     if odd:
         raise ValueError(f"{folder} holds {odd[0]!r}, a name with characters that cannot be printed: rename it")
-    return visible
+    return found
 
 
 def _entries(folder: Path) -> list[os.DirEntry[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from relbench.data.parsing.annotations import Image, Scan, table_of
+from relbench.data.table import Sharing
 
 
 @dataclass(frozen=True)
@@ -24,12 +25,13 @@ class Survey:
     table: pd.DataFrame | None = None
 
 
-def survey(folder: Path, scan: Scan, *, complete: bool = True) -> Survey:
+def survey(folder: Path, scan: Scan, classes: Sharing = "disjoint", *, complete: bool = True) -> Survey:
     """All that is wrong with lists, and all images that they name.
 
     Args:
         folder: what the names are relative to.
         scan: of the lists.
+        classes: what the splits promise.
         complete: all lists are there. Otherwise contradictions between them say nothing.
     """
     images: list[Image] = []
@@ -42,7 +44,7 @@ def survey(folder: Path, scan: Scan, *, complete: bool = True) -> Survey:
     named = [(image.name, image.line.place) for image in images]
     if faults or not complete:
         return Survey(faults, named)
-    return checked_survey(named, lambda: table_of(folder, images)[0])
+    return checked_survey(named, lambda: table_of(folder, images, classes)[0])
 
 
 def checked_survey(images: list[tuple[str, str]], table: Callable[[], pd.DataFrame]) -> Survey:

@@ -20,11 +20,13 @@ from data.damage import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.cub200 import scan
+from relbench.data.datasets.cub200 import scan, scan_images
 from relbench.data.parsing.annotations import read_lists
 from relbench.data.table import counts
 
 read = partial(read_lists, scan)
+
+read_within = partial(read_lists, scan_images, classes="shared")  # split as the authors have it
 
 FILES = ("images.txt", "image_class_labels.txt", "classes.txt")
 
@@ -159,3 +161,45 @@ def test_damage_gives_a_refusal_or_the_right_answer(made, name, data):
     content = data.draw(damaged(file.read_bytes()))
     table = with_content(file, content, lambda: table_or_refusal(lambda: read(folder), *FILES))
     assert table is None or rows_of(table) == rows_of(truth)
+
+
+def test_the_authors_split(made):
+    """The same images, classes and order; which of them are for training, the authors' list says."""
+    folder, truth = made
+    table = read_within(folder)
+    said = [text.split() for text in (folder / "CUB_200_2011/train_test_split.txt").read_text().splitlines()]
+    assert table["split"].tolist() == ["train" if side == "1" else "test" for _, side in said]
+    pd.testing.assert_frame_equal(table.drop(columns="split"), truth.drop(columns="split"))
+    assert table.groupby("split")["label"].nunique().to_dict() == {"train": 4, "test": 4}
+
+
+OFFICIAL_FAULTS = [
+    (without(3), "train_test_split.txt, line 3: has id 4 instead of 3"),
+    (without(12), "images.txt has 12 lines, "),
+    (lambda text: f"{text}13 1\n", "train_test_split.txt has 13: replace them with good copies"),
+    (line(3, "3 2"), "train_test_split.txt, line 3: has 2 where 1 stands for training and 0 for test"),
+    (line(3, "3 x"), "train_test_split.txt, line 3: 'x' is not a whole number"),
+    (line(3, "3"), "train_test_split.txt, line 3: has 1 columns instead of 2"),
+    (lambda text: text.replace(" 0", " 1"), "images.txt has no image in the split 'test'"),
+    (
+        lambda text: text.replace("1 1\n", "1 0\n", 1).replace("3 1\n", "3 0\n", 1),
+        "class '099.Bird_99' lies in 'test'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("edit", "message"), OFFICIAL_FAULTS, ids=range(len(OFFICIAL_FAULTS)))
+def test_a_damaged_split_of_the_authors(made, edit, message):
+    folder, truth = made
+    file = folder / "CUB_200_2011/train_test_split.txt"
+    assert message in refusal_after(edit, file, lambda: read_within(folder))
+    table = with_content(file, edit(file.read_text()).encode(), lambda: read(folder))
+    pd.testing.assert_frame_equal(table, truth)  # retrieval does not look at it
+
+
+def test_the_authors_split_is_gone(tmp_path):
+    make_cub200(tmp_path)
+    file = tmp_path / "CUB_200_2011/train_test_split.txt"
+    file.unlink()
+    assert refusal(lambda: read_within(tmp_path)).startswith(f"{file} cannot be read (No such file or directory)")
+    assert len(read(tmp_path)) == 12

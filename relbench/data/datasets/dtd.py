@@ -1,0 +1,54 @@
+"""Describable Textures (Cimpoi et al. 2014): 47 classes of 120 images, split in ten ways.
+
+A partition gives each of its three parts a third of every class's images; results are means or medians over all ten.
+"""
+
+import re
+from functools import partial
+from pathlib import Path
+
+from relbench.data.parsing.annotations import Image, Line, Scan, scan_each, scan_lines, try_list
+
+ROOT = "dtd"
+PARTITIONS = 10
+SPLITS = {"train": "train", "val": "validation", "test": "test"}  # by the lists' names
+IMAGE = re.compile(r"([^/]+)/\1_[0-9]+\.jpg")
+
+
+def lists(folder: Path, partition: int = 1) -> list[Path]:
+    """The files that list the images of a partition."""
+    return [folder / ROOT / "labels" / f"{part}{partition}.txt" for part in SPLITS]
+
+
+def scan(folder: Path, partition: int = 1) -> Scan:
+    """The listed images of a partition, and what is wrong with its lists.
+
+    Images stand as in the lists; labels are the classes' names ("banded"). Only listed images count, so stray files
+    such as `.directory` never enter.
+
+    Args:
+        folder: holds `dtd`.
+        partition: from 1 to 10.
+    """
+    yield from try_list(_check_there, folder, partition)
+    for split, file in zip(SPLITS.values(), lists(folder, partition), strict=True):
+        lines = yield from scan_lines(file)
+        yield from filter(None, (yield from scan_each(lines, partial(_image, split))))
+
+
+def _check_there(folder: Path, partition: int) -> None:
+    missing = [file.name for file in lists(folder, partition) if not file.exists()]
+    if missing:
+        raise ValueError(
+            f"{folder / ROOT / 'labels'} lacks {', '.join(missing)} of partition {partition}: complete it, or take "
+            "another partition (data.partition)"
+        )
+
+
+def _image(split: str, line: Line) -> Image:
+    """An image; its file is named as its folder, which is its class."""
+    path = line.expect(1).path(0)
+    found = IMAGE.fullmatch(path)
+    if not found:
+        raise line.refused(f"{path!r} is not an image such as 'banded/banded_0002.jpg'")
+    return Image(f"{ROOT}/images/{path}", line, found[1], split)
