@@ -4,6 +4,10 @@ As the authors of RKD do it (lenscloth/RKD@0a6c3c0, with torchvision's transform
 resized to 256 x 256 whatever the aspect (PIL's bilinear resampling, which averages where it shrinks), a random crop of
 224 x 224 mirrored half of the time in training, the centre crop for evaluation. How files become RGB: see `decoding`.
 
+If asked for, training crops are of a random area and aspect, and resized, as by torchvision's RandomResizedCrop. But
+they are taken from the same square, where torchvision's are taken from the file as it is: the square has lost the
+picture's own aspect, and all that is finer than its pixels.
+
 Batches are bytes: converting and normalising happen on the device, once per batch.
 """
 
@@ -13,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -21,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from relbench.data.images.augmentation import random_boxes
 from relbench.data.images.decoding import FORMATS, Decoding, UnsuitableError, rgb
 from relbench.data.table import Shape, table_hash
 
@@ -43,6 +48,16 @@ class Pixels(Protocol):
             ValueError: an image can't be decoded.
         """
         ...
+
+
+class Crop(NamedTuple):
+    """A part of an image, in pixels, and whether it is mirrored."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    mirrored: bool
 
 
 class ImageFiles:
@@ -87,13 +102,22 @@ class Photos:
         pixels: the decoded images of (at least) the table's names; their side is what crops are taken from.
         content: hash of what defines the data set.
         mirror: mirror half of the training views.
+        resized_crop: crop training views as `augmentation.random_boxes` says, and resize them to `size`.
 
     Raises:
         ValueError: the crop is larger than the images, or a file is missing.
     """
 
     def __init__(
-        self, table: pd.DataFrame, folder: Path, size: int, pixels: Pixels, content: str, *, mirror: bool = True
+        self,
+        table: pd.DataFrame,
+        folder: Path,
+        size: int,
+        pixels: Pixels,
+        content: str,
+        *,
+        mirror: bool = True,
+        resized_crop: bool = False,
     ) -> None:
         if size > pixels.side:
             raise ValueError(f"can't crop {size} px from images of {pixels.side} px: set data.size to less")
@@ -106,35 +130,51 @@ class Photos:
         self._pixels = pixels
         self._margin = pixels.side - size
         self._mirrored_share = 0.5 if mirror else 0.0
+        self._resized_crop = resized_crop
 
     def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Random crops, half of them mirrored (or none), uint8, shape (len(indices), 3, size, size).
 
-        All numbers of a batch are drawn together: all tops, all lefts, then all numbers that decide on
-        mirroring. So the views do not depend on who decodes the images, or on how many threads; and without mirroring
-        the crops are the same.
+        All numbers of a batch are drawn together: all tops, all lefts (or all boxes, where crops are resized), then all
+        numbers that decide on mirroring. So the views do not depend on who decodes the images, or on how many threads;
+        and without mirroring the crops are the same.
 
         Raises:
             ValueError: an image can't be decoded.
         """
-        tops, lefts = torch.randint(self._margin + 1, (2, len(indices)), generator=generator).tolist()
+        boxes = self._boxes(len(indices), generator).tolist()
         mirrored = (torch.rand(len(indices), generator=generator) < self._mirrored_share).tolist()
-        return self._views(indices, list(zip(tops, lefts, mirrored, strict=True)))
+        return self._views(indices, [Crop(*crop) for crop in zip(*boxes, mirrored, strict=True)])
+
+    def _boxes(self, count: int, generator: torch.Generator) -> torch.Tensor:
+        """Top, left, height and width of random crops, shape (4, count)."""
+        if self._resized_crop:
+            return random_boxes(count, self._pixels.side, generator)
+        places = torch.randint(self._margin + 1, (2, count), generator=generator)
+        return torch.cat([places, torch.full((2, count), self.shape.size)])
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Centre crops (half a pixel rounded to even, as torchvision's CenterCrop), otherwise as in training."""
-        centre = round(self._margin / 2)
-        return self._views(indices, [(centre, centre, False)] * len(indices))
+        centre, size = round(self._margin / 2), self.shape.size
+        return self._views(indices, [Crop(centre, centre, size, size, mirrored=False)] * len(indices))
 
-    def _views(self, indices: torch.Tensor, crops: Sequence[tuple[int, int, bool]]) -> torch.Tensor:
+    def _views(self, indices: torch.Tensor, crops: Sequence[Crop]) -> torch.Tensor:
         """Copies each view's pixels once, from where they were decoded to their place in the batch."""
         size = self.shape.size
         batch = torch.empty(len(indices), 3, size, size, dtype=torch.uint8)
         images = self._pixels.read([self._names[line] for line in indices.tolist()])
-        for view, image, (top, left, mirrored) in zip(batch.numpy(), images, crops, strict=True):
-            crop = image[:, top : top + size, left : left + size]
-            view[:] = crop[:, :, ::-1] if mirrored else crop
+        for view, image, crop in zip(batch.numpy(), images, crops, strict=True):
+            part = image[:, crop.top : crop.top + crop.height, crop.left : crop.left + crop.width]
+            if part.shape != view.shape:
+                part = resized(part, size)
+            view[:] = part[:, :, ::-1] if crop.mirrored else part
         return batch
+
+
+def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
+    """An image resized to a square, shape (3, size, size), as `decoded` does it: each colour by itself, as PIL does."""
+    planes = [Image.fromarray(np.ascontiguousarray(plane)).resize((size, size), RESAMPLING) for plane in image]
+    return np.stack([np.asarray(plane) for plane in planes])
 
 
 def decoded(path: Path, side: int, decoding: Decoding | None = None) -> NDArray[np.uint8]:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from PIL import Image
 from tiny_photos import noise, write_photos
 from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
-from torchvision.transforms.functional import crop, hflip
+from torchvision.transforms.functional import crop, hflip, resized_crop
 
 from relbench.data.images import photos
+from relbench.data.images.augmentation import random_boxes
 from relbench.data.images.photos import ImageFiles, Photos, decoded, undecodable
 from relbench.data.table import checked
 
@@ -76,6 +77,29 @@ def test_train_batch_is_torchvisions_for_the_documented_numbers(table, folder):
         square = Resize((SIDE, SIDE))(opened(folder, table["name"][int(line)]))
         expected = crop(PILToTensor()(square), int(top), int(left), SIZE, SIZE)
         assert torch.equal(view, hflip(expected) if flip else expected)
+
+
+@pytest.mark.parametrize("size", [SIZE, 24, 40])
+def test_resized_crops_are_torchvisions_of_the_same_square(table, folder, size):
+    """Larger and smaller than the view."""
+    pixels, lines = ImageFiles(folder, SIDE, 2), torch.arange(len(table)).repeat(4)
+    cropped = Photos(table, folder, size, pixels, "", resized_crop=True)
+    views = cropped.train_batch(lines, torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    boxes = random_boxes(len(lines), SIDE, generator)
+    mirrored = torch.rand(len(lines), generator=generator) < 0.5
+    assert boxes[2:].min() < 24 < boxes[2:].max()
+    for view, line, box, flip in zip(views, lines, boxes.T.tolist(), mirrored, strict=True):
+        square = Resize((SIDE, SIDE))(opened(folder, table["name"][int(line)]))
+        expected = PILToTensor()(resized_crop(square, *box, [size, size]))
+        assert torch.equal(view, hflip(expected) if flip else expected)
+
+
+def test_resized_crops_change_nothing_in_evaluation(table, folder):
+    pixels = ImageFiles(folder, SIDE, 2)
+    plain, cropped = (Photos(table, folder, SIZE, pixels, "", resized_crop=asked) for asked in (False, True))
+    assert torch.equal(plain.test_batch(every_line(table)), cropped.test_batch(every_line(table)))
+    assert plain.data_hash == cropped.data_hash
 
 
 def test_crops_and_mirroring_are_uniform(tmp_path):
