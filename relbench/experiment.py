@@ -48,6 +48,9 @@ ClassSelection = Annotated[
 ]
 """Classes of a split: the first of them, or those of these names."""
 
+Splitting = Literal["classes", "images"]
+"""What the sides of a split do not share: classes, or images of the same classes."""
+
 
 class Data(Settings, use_attribute_docstrings=True):
     """The images, and how they are shown."""
@@ -60,7 +63,7 @@ class Data(Settings, use_attribute_docstrings=True):
     """Train on some classes of the split only: the number of the first, or their names; null for all."""
     test_classes: ClassSelection | None = None
     """Test on some classes of the split only: the number of the first, or their names; null for all."""
-    split: Literal["classes", "images"] = "classes"
+    split: Splitting = "classes"
     """What training never sees of the test: its classes, as retrieval needs it; or other images of the same classes."""
     partition: Annotated[int, Field(ge=1, le=100)] = 1
     """The partition of the images, where a data set has several, as DTD has ten."""

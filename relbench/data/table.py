@@ -328,6 +328,28 @@ def selected_classes(classes: Sequence[str], selection: int | Sequence[str] | No
     return list(selection)
 
 
+def label_space(
+    classes: Sequence[str], train_classes: int | Sequence[str] | None, test_classes: int | Sequence[str] | None
+) -> list[str]:
+    """The classes in use where training and test have the same.
+
+    Args:
+        classes: all of them, in their order.
+        train_classes: what is asked for in training, as in `selected_classes`.
+        test_classes: likewise in the test.
+
+    Raises:
+        ValueError: as `selected_classes`; or the two ask for different classes.
+    """
+    trained = selected_classes(classes, train_classes, "train")
+    if set(trained) != set(selected_classes(classes, test_classes, "test")):
+        raise ValueError(
+            "data.train_classes and data.test_classes choose different classes, but with data.split = images training "
+            "and test have the same: set both alike"
+        )
+    return trained
+
+
 def roles_of(table: pd.DataFrame, indices: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which images are queries, and which are in the gallery: all, where the table or this split doesn't tell."""
     masks = [table[role].to_numpy(dtype=bool)[indices] if role in table else None for role in ROLES]

@@ -18,12 +18,12 @@ def _data_set(title: str, summary: str, content: Callable[[], str], source: type
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
         distortion = transform_of(data, GlyphTransform).distortion
-        classes = data.train_classes, data.test_classes
-        return source(data.size, *classes, distortion, root / "glyphs", progress, hold_out=data.hold_out)
+        asked, folder = (data.train_classes, data.test_classes), root / "glyphs"
+        return source(data.size, *asked, distortion, folder, progress, hold_out=data.hold_out, split=data.split)
 
     def table(data: Data, _: Path) -> pd.DataFrame:
         transform_of(data, GlyphTransform)
-        return glyph_table(data.train_classes, data.test_classes, data.hold_out)
+        return glyph_table(data.train_classes, data.test_classes, data.hold_out, data.split)
 
     return DataSet(
         title=title,

@@ -457,3 +457,88 @@ def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
     assert not left.exists()
     assert running.exists()
     assert (tmp_path / "32px-abc.raw").exists()
+
+
+def by_images(folder, name="glyphs", **asked):
+    return find_data_set(name, folder).load(Data(name=name, split="images", **asked), folder.parent, iter)
+
+
+def letters_and_numbers(manifest):
+    labels = [label for split in COUNTS for label in manifest["classes"][split]]
+    return [label for label in labels if unicodedata.category(chr(int(label, 16)))[0] in "LN"]
+
+
+def families(table, split):
+    """The families of faces on a side, without their styles."""
+    faces = table["name"][table["split"] == split].str.partition("/")[2]
+    return set(faces.str.removesuffix(".ttf").str.partition("-")[0])
+
+
+@pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
+def test_the_same_classes_in_other_families_of_faces(folder, few_classes, name):
+    table, classes = by_images(folder, name).table, letters_and_numbers(few_classes)
+    assert 0 < len(classes) < 16
+    assert table["name"].is_unique
+    for split, family in (("train", "DejaVuSans"), ("validation", "DejaVuSansMono"), ("test", "DejaVuSerif")):
+        assert families(table, split) == {family}
+        assert table["label"][table["split"] == split].tolist() == [label for label in classes for _ in range(4)]
+
+
+def test_training_on_all_faces_but_those_of_the_test(folder, few_classes):
+    held, whole = by_images(folder), by_images(folder, hold_out=False)
+    assert families(whole.table, "train") == {"DejaVuSans", "DejaVuSansMono"}
+    assert families(whole.table, "test") == {"DejaVuSerif"}
+    assert set(whole.table["split"]) == {"train", "test"}
+    assert whole.table["name"].equals(held.table["name"])
+    assert torch.equal(whole.test_batch(all_lines(whole)), held.test_batch(all_lines(held)))
+
+
+def test_the_split_is_part_of_the_hash_of_the_data(folder):
+    hashes = [by_images(folder, hold_out=out).data_hash for out in (True, False)]
+    assert len({*hashes, source(folder).data_hash}) == 3
+    assert hashes[0] == "1944abbc0928db3f7919c3d06092e57206b3f34c68e0d82453cab95cde150df5"
+
+
+def test_pictures_are_the_same_however_they_are_split(folder):
+    whole, part = source(folder), by_images(folder)
+    views = dict(zip(whole.table["name"], whole.test_batch(all_lines(whole)), strict=True))
+    for line, view in zip(part.table["name"], part.test_batch(all_lines(part)), strict=True):
+        assert torch.equal(view, views[line])
+
+
+def test_a_label_space_by_number_or_by_names(folder, few_classes):
+    classes = letters_and_numbers(few_classes)
+    first = by_images(folder, train_classes=3, test_classes=3).table
+    assert first["label"].unique().tolist() == classes[:3]
+    for split in COUNTS:
+        assert set(first["label"][first["split"] == split]) == set(classes[:3])
+    named = by_images(folder, train_classes=(classes[4], classes[1]), test_classes=(classes[1], classes[4])).table
+    assert named["label"].unique().tolist() == [classes[4], classes[1]]
+    assert (
+        first["label"].unique().tolist()
+        == by_images(folder, train_classes=3, test_classes=tuple(classes[:3])).table["label"].unique().tolist()
+    )
+
+
+@pytest.mark.parametrize("asked", [{"train_classes": 3}, {"test_classes": 3}, {"train_classes": 3, "test_classes": 4}])
+def test_training_and_test_with_other_classes_are_refused(folder, asked):
+    assert refusal(lambda: by_images(folder, **asked)) == (
+        "data.train_classes and data.test_classes choose different classes, but with data.split = images training and "
+        "test have the same: set both alike"
+    )
+
+
+def test_a_sign_is_no_class_where_families_are_split(folder, few_classes):
+    sign = next(label for label in all_classes(few_classes) if label not in letters_and_numbers(few_classes))
+    message = refusal(lambda: by_images(folder, train_classes=(sign,), test_classes=(sign,)))
+    assert message.startswith(f"data.train_classes: no class is named {sign!r}: ")
+
+
+def test_signs_are_left_out_because_families_share_them():
+    """Pictures of Serif faces that a Sans face has, too, as the module says."""
+    faces, labels = [Face(path) for path in glyphs._font_files()], all_classes(COMMITTED)
+    kinds = {label: unicodedata.category(chr(int(label, 16)))[0] for label in labels}
+    for kind, share in (("S", 0.54), ("L", 0.00)):
+        drawn = draw(faces, [label for label in labels if kinds[label] == kind][::5], 56).reshape(-1, 12, 56 * 56)
+        same = (drawn[:, 8:, None] == drawn[:, None, :4]).all(axis=3).any(axis=2)
+        assert same.mean() == pytest.approx(share, abs=0.05)
