@@ -75,8 +75,8 @@ def check_experiment(experiment: Experiment) -> None:
     """Refuse what the settings alone can't know to be impossible.
 
     Raises:
-        ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small
-            for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none.
+        ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small or
+            too large for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none.
     """
     if (experiment.training.precision, experiment.training.device) == ("tf32", "cpu"):
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
@@ -94,7 +94,7 @@ def check_net(net: Net, size: int) -> None:
     """Refuse a network that can't be built, or not for images of that size.
 
     Raises:
-        ValueError: an unknown trunk; a width or weights that it doesn't have; an image too small for it.
+        ValueError: an unknown trunk; a width or weights that it doesn't have; an image too small or too large for it.
     """
     trunk = TRUNKS[lookup(net.trunk, TRUNKS, "trunk")]
     if net.width is not None and not trunk.scalable:
@@ -103,6 +103,8 @@ def check_net(net: Net, size: int) -> None:
         raise ValueError(f"weights = imagenet, but there are none for the trunk {net.trunk}: choose random")
     if size < trunk.smallest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
+    if trunk.largest is not None and size > trunk.largest:
+        raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} takes {trunk.largest} or fewer")
 
 
 def _check_frozen(experiment: Experiment) -> None:

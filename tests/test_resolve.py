@@ -117,8 +117,8 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
             {"data.name": "mnist"},
             "unknown data set 'mnist': known are cars196, cub200, glyphs, glyphs-textured, inshop, sop",
         ),
-        ({"student.trunk": "resnet81"}, "triplet: unknown trunk 'resnet81': did you mean resnet18"),
-        ({"teacher.trunk": "vgg"}, "teacher: unknown trunk 'vgg': known are conv4, googlenet, resnet18, resnet50"),
+        ({"student.trunk": "googlnet"}, "triplet: unknown trunk 'googlnet': did you mean googlenet"),
+        ({"teacher.trunk": "inception"}, "teacher: unknown trunk 'inception': known are conv4, googlenet, mobilenet"),
         (
             {"teacher.trunk": "resnet18", "teacher.width": 8, "data.size": 32},
             "teacher: width = 8, but the width of the trunk resnet18 is fixed: set it to null",

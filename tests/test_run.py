@@ -11,6 +11,7 @@ from planned import plan_runs, quickstart_with
 from tiny import TINY
 from told import Steps
 
+import relbench.models.pretrained
 import relbench.models.trunks
 import relbench.run
 import relbench.training.trainer
@@ -274,7 +275,7 @@ def test_a_pretrained_trunk_of_torchvision(tmp_path, data_folder, monkeypatch):
     """The row says where its weights come from; those of this test are random ones that lie in that place."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     monkeypatch.setattr(relbench.models.trunks, "_had", relbench.models.trunks._had.__wrapped__)
-    monkeypatch.setattr(relbench.models.trunks, "_sha256", lambda _: "f37072fd" + "0" * 56)
+    monkeypatch.setattr(relbench.models.pretrained, "_digest", lambda *_: "f37072fd" + "0" * 56)
     file = tmp_path / "hub" / "checkpoints" / "resnet18-f37072fd.pth"
     file.parent.mkdir(parents=True)
     torch.save(torchvision.models.get_model("resnet18", weights=None).state_dict(), file)

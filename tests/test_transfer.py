@@ -172,7 +172,7 @@ def test_the_fingerprint_names_all_that_can_change_the_result():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"net": Net(trunk="resnet81")}, "unknown trunk 'resnet81': did you mean resnet18"),
+        ({"net": Net(trunk="googlnet")}, "unknown trunk 'googlnet': did you mean googlenet"),
         ({"net": Net(trunk="resnet18")}, "data.size = 28 pixels, but the trunk resnet18 needs 32 or more"),
         ({"data": Data(name="glyph")}, "unknown data set 'glyph': did you mean glyphs?"),
     ],

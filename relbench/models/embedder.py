@@ -11,7 +11,8 @@ from torch import nn
 from torch.nn.functional import normalize
 
 from relbench.experiment import Net
-from relbench.models.trunks import TRUNKS, Trunk
+from relbench.models.trunk import Trunk
+from relbench.models.trunks import build_trunk
 from relbench.seeding import seeded
 
 
@@ -54,8 +55,7 @@ def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
         ValueError: pretrained weights are not on disk and can't be downloaded.
     """
     with seeded(seed):
-        trunk = TRUNKS[net.trunk].build(net.width, channels, net.weights == "imagenet")
-        return Embedder(trunk, net.dim, unit_length=net.unit_length)
+        return Embedder(build_trunk(net, channels), net.dim, unit_length=net.unit_length)
 
 
 def build_features(net: Net, channels: int, seed: int) -> Embedder:

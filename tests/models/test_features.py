@@ -41,7 +41,7 @@ def test_maps_of_a_resnet_are_those_of_a_forward_by_hand():
     with torch.inference_mode():
         embeddings, maps = FeatureExtractor(network, net, STAGES)(images(32, 2))
         trunk = network.trunk.network
-        values = (images(32, 2).expand(-1, 3, -1, -1) - network.trunk.mean) / network.trunk.deviation
+        values = network.trunk.normalize(images(32, 2).expand(-1, 3, -1, -1))
         values = trunk.maxpool(trunk.relu(trunk.bn1(trunk.conv1(values))))
         for stage, part in zip(STAGES, (trunk.layer1, trunk.layer2, trunk.layer3, trunk.layer4), strict=True):
             values = part(values)
@@ -50,8 +50,8 @@ def test_maps_of_a_resnet_are_those_of_a_forward_by_hand():
     torch.testing.assert_close(embeddings, expected)
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
-def test_every_trunk_has_four_stages_each_half_as_large(trunk):
+@pytest.mark.parametrize("trunk", [name for name, entry in TRUNKS.items() if [*entry.layers] == STAGES])
+def test_trunks_of_four_stages_have_each_half_as_large(trunk):
     net = Net(trunk=trunk, dim=6)
     assert layers_of(net) == [*STAGES, EMBEDDING]
     network = built(net)

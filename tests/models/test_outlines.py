@@ -5,13 +5,15 @@ import sys
 
 import pytest
 import torch
+from models.families import FAMILIES
 
+import relbench.models.imagenet
 import relbench.models.outlines
 from relbench.experiment import EMBEDDING, Net
-from relbench.models import TRUNKS, FeatureExtractor, build_embedder, layers_of, outline, shapes_of_maps
+from relbench.models import FeatureExtractor, build_embedder, layers_of, outline, shapes_of_maps
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("trunk", FAMILIES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_outline_has_the_parameters_of_the_network_and_no_numbers(trunk, channels):
     net = Net(trunk=trunk, dim=6, unit_length=False)
@@ -23,7 +25,7 @@ def test_an_outline_has_the_parameters_of_the_network_and_no_numbers(trunk, chan
     assert not own.unit_length
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("trunk", FAMILIES)
 def test_shapes_of_maps_are_those_that_the_network_shows(trunk):
     net = Net(trunk=trunk, dim=6)
     for layers in [tuple(layers_of(net)), (EMBEDDING,), ()]:
@@ -41,7 +43,7 @@ def test_networks_that_differ_in_dimension_or_origin_are_built_once(monkeypatch)
         return build_embedder(net, channels, seed)
 
     monkeypatch.setattr(relbench.models.outlines, "build_embedder", spied)
-    monkeypatch.setattr(relbench.models.trunks, "_pretrained", None)  # not to be called
+    monkeypatch.setattr(relbench.models.imagenet, "load_weights", None)  # not to be called
     for cached in (outline, relbench.models.outlines._outlined, relbench.models.outlines._shapes_inside):
         cached.cache_clear()
     before = torch.get_rng_state()

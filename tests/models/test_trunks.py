@@ -14,10 +14,13 @@ from hostile import Hostile
 from torch import nn
 
 from relbench.experiment import Net
-from relbench.models import TRUNKS, check_weights, trunks, weights_of
-from relbench.models.trunks import IMAGENET_DEVIATION, IMAGENET_MEAN, Conv4, TorchvisionTrunk
+from relbench.models import TRUNKS, check_weights, imagenet, pretrained, trunks, weights_of
+from relbench.models.conv4 import Conv4
+from relbench.models.normalization import NORMALIZATIONS
+from relbench.models.trunks import build_trunk
 
 TORCHVISION = ("resnet18", "resnet50", "googlenet")
+MEAN, DEVIATION = NORMALIZATIONS["imagenet"]
 
 
 def parameters(network):
@@ -29,7 +32,7 @@ def built():
     """Returns each trunk of torchvision, built once."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return {name: TRUNKS[name].build(None, 3, False).eval() for name in TORCHVISION}  # noqa: FBT003
+        return {name: build_trunk(Net(trunk=name), 3).eval() for name in TORCHVISION}
 
 
 def noise(*shape):
@@ -107,31 +110,9 @@ def test_grey_is_a_colour(built, name):
         torch.testing.assert_close(built[name](grey), built[name](grey.repeat(1, 3, 1, 1)))
 
 
-def test_colours_are_normalised():
-    class Through(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.fc = nn.Linear(7, 2)
-
-        def forward(self, images):
-            return self.fc(images)
-
-    images = noise(2, 3, 4, 4)
-    seen = TorchvisionTrunk(Through())(images)
-    for channel, (mean, deviation) in enumerate(zip(IMAGENET_MEAN, IMAGENET_DEVIATION, strict=True)):
-        torch.testing.assert_close(seen[:, channel], (images[:, channel] - mean) / deviation)
-
-
 def test_normalisation_is_not_in_the_weights(built):
     """So checkpoints hold what was learnt, and nothing else."""
-    assert not {"mean", "deviation"} & set(built["resnet18"].state_dict())
-
-
-@pytest.mark.parametrize(("name", "entry"), TRUNKS.items(), ids=list(TRUNKS))
-def test_entries(name, entry):
-    assert entry.summary
-    assert entry.scalable == (name == "conv4")
-    assert bool(entry.weights) == (name in TORCHVISION)
+    assert not [name for name in built["resnet18"].state_dict() if "normalize" in name]
 
 
 @pytest.mark.parametrize("name", TORCHVISION)
@@ -155,7 +136,7 @@ def weights_folder(tmp_path, monkeypatch):
 @pytest.fixture
 def any_content(monkeypatch):
     """Whatever lies there has the hash that its name says: the real weights are too large for a test."""
-    monkeypatch.setattr(trunks, "_sha256", lambda path: path.stem.rpartition("-")[2] + "0" * 56)
+    monkeypatch.setattr(pretrained, "_digest", lambda path, _algorithm: path.stem.rpartition("-")[2] + "0" * 56)
 
 
 def no_network(*_, **__):
@@ -231,7 +212,7 @@ def test_pretrained_networks_are_torchvisions(weights_folder, monkeypatch, name)
     monkeypatch.setattr(type(entry), "get_state_dict", lambda *_, **__: state)
     found = []
     with torch.random.fork_rng():
-        for make in (lambda: torchvision.models.get_model(name, weights=entry), lambda: trunks._pretrained(name)):
+        for make in (lambda: torchvision.models.get_model(name, weights=entry), lambda: imagenet._pretrained(name)):
             torch.manual_seed(0)
             found.append((make().state_dict(), torch.get_rng_state()))
     (expected, drawn), (ours, also_drawn) = found
@@ -262,10 +243,10 @@ def test_weights_from_disk(weights_folder, name, options):
     """A file that lies there is taken, GoogLeNet's auxiliary heads in it notwithstanding."""
     original = torchvision.models.get_model(name, weights=None, **options).eval()
     torch.save(original.state_dict(), weights_folder / file_of(name))
-    trunk = TRUNKS[name].build(None, 3, True).eval()  # noqa: FBT003
+    trunk = build_trunk(Net(trunk=name, weights="imagenet"), 3).eval()
     assert not [key for key in trunk.state_dict() if "aux" in key]
     original.fc = nn.Identity()
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (MEAN, DEVIATION))
     if name == "googlenet":  # its weights were trained on another normalisation
         original.transform_input = True
     with torch.inference_mode():

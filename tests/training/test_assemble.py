@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from models.families import FAMILIES
 from torch import nn
 from training.small_runs import CLASSES, TEACHER, TRIPLET, run_of
 
@@ -54,10 +55,10 @@ def test_shapes_without_teacher_and_layers():
     assert shapes(run_of(TRIPLET)).student == {"embedding": (8,)}
 
 
-@pytest.mark.parametrize("trunk", TRUNKS)
+@pytest.mark.parametrize("trunk", FAMILIES)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_shapes_are_those_of_a_network_with_weights(trunk, channels):
-    layers = ("stage2", "stage4", "embedding")
+    layers = (*list(TRUNKS[trunk].layers)[1::2], "embedding")
     net = Net(trunk=trunk, dim=6)
     experiment = run_of(Term(loss="pkt", layers=layers), net=net, data=Data(size=40), teacher=None)
     expected = FeatureExtractor(build_embedder(net, channels, 0), net, layers).shapes(channels, 40)

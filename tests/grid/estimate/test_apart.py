@@ -61,7 +61,7 @@ def test_runs_on_a_gpu_are_measured_whole(calibrated):
 def test_losses_are_timed_without_networks(name, monkeypatch):
     run = with_term(name)
     shapes_of(run, COUNTS.channels, COUNTS.classes)  # found once, by showing an image to the network
-    monkeypatch.setattr("relbench.models.trunks.Conv4.forward", None)
+    monkeypatch.setattr("relbench.models.conv4.Conv4.forward", None)
     assert losses_alone((run, COUNTS)) > 0
 
 

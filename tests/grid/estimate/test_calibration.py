@@ -21,7 +21,7 @@ from relbench.grid.estimate.calibration import (
 )
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.losses import LOSSES, find_loss
-from relbench.models import Embedder, trunks
+from relbench.models import Embedder, imagenet
 from relbench.settings import changed
 from relbench.training import DivergedError, Learner
 from relbench.training.assemble import shapes_of
@@ -136,12 +136,12 @@ def test_the_kind_tells_what_matters(changes):
     assert kind_of(STUDENT, 3) != kind_of(STUDENT, 1)
 
 
-def no_weights(name):
+def no_weights(_network, _weights, name):
     raise AssertionError(f"the weights of {name} would be loaded")
 
 
 def test_no_weights_are_loaded(monkeypatch):
-    monkeypatch.setattr(trunks, "_pretrained", no_weights)
+    monkeypatch.setattr(imagenet, "load_weights", no_weights)
     pretrained = Net(trunk="resnet18", weights="imagenet", dim=4)
     photos = changed(STUDENT, {"data": Data(size=32), "net": pretrained})
     experiment = changed(photos, {"teacher": changed(TEACHER, {"net": pretrained}), "initialized_from": photos})

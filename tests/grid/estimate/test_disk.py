@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from models.families import FAMILIES
 from planned import plan_runs, quickstart_with
 from tiny import TINY
 
@@ -9,7 +10,7 @@ from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.estimate import image_counts
 from relbench.grid.estimate.disk import folder_size, trained_parts
 from relbench.grid.estimate.image_counts import ImageCounts
-from relbench.models import build_embedder, trunks
+from relbench.models import TRUNKS, build_embedder, imagenet
 from relbench.results.run_folder import RunFolder
 from relbench.run import run
 from relbench.settings import changed
@@ -49,12 +50,12 @@ def test_parts_have_the_weights_of_a_real_run(tmp_path, data_folder):
         }
 
 
-@pytest.mark.parametrize("trunk", sorted(trunks.TRUNKS))
+@pytest.mark.parametrize("trunk", FAMILIES)
 def test_counts_of_a_network_that_is_not_made(monkeypatch, trunk):
     """Also of one whose weights would have to be loaded."""
-    monkeypatch.setattr(trunks, "_pretrained", None)
-    weights = "imagenet" if trunks.TRUNKS[trunk].weights else "random"
-    experiment = Experiment(data=Data(size=64), net=Net(trunk=trunk, dim=8, weights=weights), terms=(TRIPLET,))
+    monkeypatch.setattr(imagenet, "load_weights", None)
+    weights = "imagenet" if TRUNKS[trunk].weights else "random"
+    experiment = Experiment(data=Data(size=48), net=Net(trunk=trunk, dim=8, weights=weights), terms=(TRIPLET,))
     network, _ = trained_parts(experiment, COUNTS)
     real = build_embedder(Net(trunk=trunk, dim=8), channels=3, seed=0)
     assert all(parameter.device.type == "meta" for parameter in network.parameters())
