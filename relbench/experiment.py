@@ -74,6 +74,21 @@ class Data(Settings, use_attribute_docstrings=True):
     """Views of the images; the data set's usual ones are filled in when a run is planned."""
     content: str = ""  # hash of the data set's manifest: filled in when a run is planned
 
+    @property
+    def label_space(self) -> Mapping[str, object]:
+        """The settings that decide which classes are trained on, and so what a class's number means.
+
+        Numbers follow the sorted names of the classes, whatever the order in which they were named.
+        """
+        names = self.train_classes
+        return {
+            "name": self.name,
+            "split": self.split,
+            "train_classes": tuple(sorted(names)) if isinstance(names, tuple) else names,
+            "hold_out": self.split == "classes" and self.hold_out,
+            "content": self.content,
+        }
+
     @model_validator(mode="before")
     @classmethod
     def _with_transform(cls, given: Any) -> Any:

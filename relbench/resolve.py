@@ -76,7 +76,8 @@ def check_experiment(experiment: Experiment) -> None:
 
     Raises:
         ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small or
-            too large for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none.
+            too large for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none, or that compares
+            logits with a teacher of other classes.
     """
     if (experiment.training.precision, experiment.training.device) == ("tf32", "cpu"):
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
@@ -123,6 +124,20 @@ def _check_term(term: Term, experiment: Experiment) -> None:
             f"the loss {term.loss} compares with the output of the teacher's classifier, but the teacher has none: "
             "add the loss probe (which leaves the embeddings unchanged) or cross_entropy to the teacher's terms"
         )
+    if teacher and "teacher_logits" in set(entry.takes) - set(entry.optional):
+        _check_label_spaces(term, experiment, teacher)
     for net in (experiment.net, *([teacher.net] if teacher else [])):
         for layer in term.layers:
             lookup(layer, layers_of(net), f"layer of {net.trunk} for the loss {term.loss}")
+
+
+def _check_label_spaces(term: Term, experiment: Experiment, teacher: Experiment) -> None:
+    """Refuse other classes on the teacher's side: equal numbers of logits would be compared, and mean nothing."""
+    own, its = experiment.data.label_space, teacher.data.label_space
+    differing = next((name for name in own if own[name] != its[name]), None)
+    if differing:
+        raise ValueError(
+            f"the loss {term.loss} compares logits class by class, but the teacher was trained on other classes (its "
+            f"data.{differing} differs): train both on the same, or choose a loss of embeddings or maps, or "
+            "refilled_classifier"
+        )

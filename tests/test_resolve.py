@@ -294,6 +294,53 @@ def test_a_teacher_with_a_classifier_says_what_it_thinks(terms):
     assert method(Term(loss=loss, options=options)).teacher.terms[1].loss == "probe"
 
 
+def with_teachers_data(experiment, **values):
+    """The run, its teacher trained on other images."""
+    teacher = changed(experiment.teacher, {"data": changed(experiment.teacher.data, values)})
+    return changed(experiment, {"teacher": teacher})
+
+
+HKD = Term(loss="hinton_kd", options={"temperature": 4.0})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"name": "glyphs-textured"},
+        {"split": "images"},
+        {"train_classes": 100},
+        {"train_classes": ("a", "b")},
+        {"hold_out": False},
+        {"content": "other"},
+    ],
+    ids=lambda values: next(iter(values)),
+)
+def test_soft_labels_are_those_of_the_same_classes(values):
+    """As many logits would be compared without complaint where the numbers of classes are equal."""
+    (name,) = values
+    message = refusal(lambda: check_experiment(with_teachers_data(method(HKD), **values)))
+    assert message.startswith("the loss hinton_kd compares logits class by class, but the teacher was trained on other")
+    assert f"(its data.{name} differs)" in message
+
+
+def test_soft_labels_of_the_same_classes_of_other_images():
+    both = {"split": "images", "train_classes": ("b", "a"), "hold_out": False}
+    student = method(HKD)
+    student = changed(student, {"data": changed(student.data, both)})
+    teacher = {"split": "images", "train_classes": ("a", "b"), "hold_out": True, "test_classes": 5, "partition": 3}
+    check_experiment(with_teachers_data(student, **teacher))
+    with pytest.raises(ValueError, match=r"its data\.train_classes differs"):
+        check_experiment(with_teachers_data(student, **teacher | {"train_classes": ("a", "c")}))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, entry in LOSSES.items() if entry.needs_teacher and name != "hinton_kd"]
+)
+def test_all_other_losses_take_a_teacher_of_other_classes(name):
+    options = {"weighted": True} if name == "refilled_classifier" else {}
+    check_experiment(with_teachers_data(method(Term(loss=name, options=options)), train_classes=100))
+
+
 def test_a_second_stage_follows_the_first():
     values = {"student.decay_at": (0.5,)}
     second = method(Term(loss="refilled_classifier"), values=values, first=(Term(loss="refilled_embedding"),))

@@ -50,6 +50,28 @@ def check_inputs(
     return student.to(dtype), teacher.detach().to(dtype)
 
 
+def check_rows(student: Tensor, teacher: Tensor, *, unit_length: bool, least: int = 1) -> tuple[Tensor, Tensor]:
+    """Rows as `check_inputs` returns them, at Euclidean length 1 where that is asked for.
+
+    Lengths are taken in float64, which holds the squares of what fits into float32. A row of zeros stays, and gets no
+    gradient.
+
+    Args:
+        student: as for `check_inputs`.
+        teacher: likewise.
+        unit_length: whether the rows of both are scaled; the gradient flows through the scaling.
+        least: the smallest batch that the loss is defined for.
+
+    Raises:
+        TypeError: as `check_inputs`.
+        ValueError: as `check_inputs`.
+    """
+    student, teacher = check_inputs(student, teacher, least=least)
+    if not unit_length:
+        return student, teacher
+    return unit_rows(student.double()).to(student.dtype), unit_rows(teacher.double()).to(teacher.dtype)
+
+
 def _checked(name: str, given: Tensor, dimensions: Sequence[int]) -> Tensor:
     if not isinstance(given, Tensor):
         raise TypeError(f"{name} must be a torch tensor, but is a {type(given).__name__}")

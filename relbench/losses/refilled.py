@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div
 
 from relbench.geometry import pairwise_distances
-from relbench.losses.check_inputs import as_floats, check_inputs, check_positive, class_numbers, unit_rows
+from relbench.losses.check_inputs import as_floats, check_inputs, check_positive, check_rows, class_numbers, unit_rows
 from relbench.losses.triplet import positive_pairs
 
 Negatives = Literal["all", "each", "fewest", "nearest"]
@@ -43,17 +43,17 @@ class RefilledPreset:
     note: str
 
 
-_GKD_EMBEDDING = {"temperature": 4.0, "margin": 0.2, "negatives": "fewest", "scale": 1000.0}
+_GKD_EMBEDDING = {"temperature": 4.0, "margin": 0.2, "negatives": "fewest", "scale": 1000.0, "unit_length": True}
 
 REFILLED_PRESETS: dict[str, RefilledPreset] = {
     "cvpr2020": RefilledPreset(
-        embedding={"temperature": 4.0, "negatives": "nearest", "scale": 500.0},
+        embedding={"temperature": 4.0, "negatives": "nearest", "scale": 500.0, "unit_length": True},
         classifier={"divergence_weight": 1000.0, "temperature": 2.0, "student_temperature": 2.0, "average": "entry"},
         centres="batch",
         note="njulus/ReFilled, June 2020: the code multiplies the second stage's weight by exp(-0.05) every epoch",
     ),
     "refilled2021": RefilledPreset(
-        embedding={"temperature": 4.0, "margin": 0.2, "negatives": "each", "scale": 500.0},
+        embedding={"temperature": 4.0, "margin": 0.2, "negatives": "each", "scale": 500.0, "unit_length": True},
         classifier={"divergence_weight": 100.0, "temperature": 2.0, "student_temperature": 2.0},
         centres="training set",
         note="njulus/ReFilled@be649aa, without its option flag_merge",
@@ -74,7 +74,7 @@ REFILLED_PRESETS: dict[str, RefilledPreset] = {
 """The versions of the authors' code by name. Optimiser, schedule and selection are not part of them."""
 
 
-def refilled_embedding(
+def refilled_embedding(  # noqa: PLR0913 (a batch, and the options)
     student: Tensor,
     teacher: Tensor,
     labels: Tensor,
@@ -83,6 +83,7 @@ def refilled_embedding(
     margin: float = 0.2,
     negatives: Negatives = "all",
     scale: float = 1000.0,
+    unit_length: bool = False,
 ) -> Tensor:
     """REFILLED, first stage: match the relation of a positive's distance to the distances of hard negatives.
 
@@ -95,8 +96,7 @@ def refilled_embedding(
     ``KL(P_teacher || P_student)``.
 
     Args:
-        student: ``(batch, student_dim)``, floating. Used as given; the authors' rows have unit length, which margin
-            and temperature assume. Gets the gradient; none flows through the choice of negatives.
+        student: ``(batch, student_dim)``, floating. Gets the gradient; none flows through the choice of negatives.
         teacher: ``(batch, teacher_dim)``, floating, likewise. A constant.
         labels: ``(batch,)``, class numbers.
         temperature: above 0, in units of distance.
@@ -108,6 +108,9 @@ def refilled_embedding(
             triplet for each pair, with the nearest negative that is farther than the positive, or else the farthest
             negative.
         scale: factor of the loss, above 0: the divergence itself is of the order of 1e-3.
+        unit_length: scale each row of either side to Euclidean length 1 first, as the authors do, and as margin,
+            temperature and scale assume: needed where networks are free in the length of their embeddings, as for
+            classification. The gradient flows through the scaling; a row of zeros stays, and gets none.
 
     Returns:
         Scalar in nats times `scale`, never below 0 by more than rounding (1e-12 of `scale`); 0, with gradient 0, where
@@ -134,7 +137,7 @@ def refilled_embedding(
     """
     _check_options(temperature=temperature, margin=margin, scale=scale)
     _check_choice("negatives", negatives, Negatives)
-    student, teacher = check_inputs(student, teacher)
+    student, teacher = check_rows(student, teacher, unit_length=unit_length)
     labels = _checked_labels(labels, len(student))
     distances, target = pairwise_distances(student).double(), pairwise_distances(teacher).double()
     anchors, members, real = _tuples(distances.detach(), labels, margin, negatives)
@@ -206,6 +209,8 @@ def class_centres(embeddings: Tensor, labels: Tensor, classes: int) -> Tensor:
 
     Source:
         njulus/GKD@a37fc79. The code divides by another count than the class's; at unit length it makes no difference.
+        Departure: the code takes randomly cropped and mirrored views of the training images, and keeps the means in a
+        file; a run here takes their test views, each time anew.
     """
     _, rows = check_inputs(embeddings, embeddings)
     labels = _checked_labels(labels, len(rows), classes)
@@ -245,7 +250,8 @@ def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
         labels: ``(batch,)``, class numbers.
         centres: ``(classes, dim)``, floating, see `class_centres`. A constant.
         teacher_logits: ``(batch, teacher_classes)``, floating: of the teacher's own classifier, over the
-            classes that it was trained on. A constant; needed where `weighted`, ignored elsewhere.
+            classes that it was trained on, which need not be the student's. A constant; needed where `weighted`,
+            ignored elsewhere.
         divergence_weight: above 0.
         temperature: of the teacher, above 0.
         student_temperature: of the student, above 0.

@@ -13,7 +13,7 @@ from torch.nn.functional import smooth_l1_loss
 
 from relbench.geometry import pairwise_distances, safe_scale
 from relbench.losses.angle import angle_loss, kernel_on
-from relbench.losses.check_inputs import check_inputs, unit_rows
+from relbench.losses.check_inputs import check_rows
 
 SMALLEST_DISTANCE = 1e-6
 """The authors' floor of a distance (of its square: 1e-12)."""
@@ -67,16 +67,8 @@ def rkd_distance(student: Tensor, teacher: Tensor, *, unit_length: bool = False)
         lenscloth/RKD@1927142 `run_distill_classification.py`, on the pooled features, with weight 25 beside
         cross-entropy.
     """
-    student, teacher = _rows(student, teacher, unit_length=unit_length)
+    student, teacher = check_rows(student, teacher, least=2, unit_length=unit_length)
     return smooth_l1_loss(_relative_distances(student), _relative_distances(teacher))
-
-
-def _rows(student: Tensor, teacher: Tensor, *, unit_length: bool) -> tuple[Tensor, Tensor]:
-    """Both sides as they are compared; lengths are taken in float64, where squares stay within the type."""
-    student, teacher = check_inputs(student, teacher, least=2)
-    if not unit_length:
-        return student, teacher
-    return tuple(unit_rows(rows.double()).to(rows.dtype) for rows in (student, teacher))  # type: ignore[return-value]
 
 
 def _relative_distances(rows: Tensor) -> Tensor:
@@ -135,7 +127,7 @@ def rkd_angle(student: Tensor, teacher: Tensor, *, unit_length: bool = False) ->
         Departure: the code sends a gradient of order 1e12 through the direction between two equal
         rows, which has none; here it is 0.
     """
-    student, teacher = _rows(student, teacher, unit_length=unit_length)
+    student, teacher = check_rows(student, teacher, least=2, unit_length=unit_length)
     # scaling changes no angle, and keeps squares within the type
     distances, target = (pairwise_distances(rows * safe_scale(rows)) for rows in (student, teacher))
     return angle_loss(distances, target, kernel_on(student.device.type).loss_and_gradient)

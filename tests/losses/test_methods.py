@@ -55,6 +55,10 @@ def stage_one(negatives: str) -> Method:
     return method
 
 
+def stage_one_of_directions(student: Tensor, teacher: Tensor) -> Tensor:
+    return refilled_embedding(student, teacher, LABELS, margin=1.0, unit_length=True)
+
+
 def stage_two(student: Tensor, teacher: Tensor) -> Tensor:
     centres = class_centres(random(8, 7, seed=3), LABELS, 4)
     return refilled_classifier(student, teacher, LABELS, centres, teacher[:, :5], weighted=True, temperature=2.0)
@@ -112,6 +116,7 @@ CASES = {
     "refilled_embedding, each": Case(stage_one("each"), (8, 3), (8, 5), reads_labels=True),
     "refilled_embedding, fewest": Case(stage_one("fewest"), (8, 3), (8, 5), reads_labels=True),
     "refilled_embedding, nearest": Case(stage_one("nearest"), (8, 3), (8, 5), reads_labels=True),
+    "refilled_embedding, unit length": Case(stage_one_of_directions, (8, 3), (8, 5), reads_labels=True),
     "refilled_classifier": Case(stage_two, (8, 4), (8, 7), reads_labels=True),
 }
 every = pytest.mark.parametrize("case", CASES.values(), ids=CASES)

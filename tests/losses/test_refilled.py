@@ -88,6 +88,19 @@ def test_each_is_what_the_authors_miner_finds():
     torch.testing.assert_close(refilled_embedding(student, teacher, labels, negatives="each"), expected)
 
 
+@pytest.mark.parametrize("negatives", ["all", "each", "fewest", "nearest"])
+def test_at_unit_length_rows_of_any_length_count_as_their_directions(negatives: Any):
+    student, teacher = random(9, 3), random(9, 5, seed=1)
+    options = {"negatives": negatives, "margin": MARGIN, "temperature": 2.0}
+    expected = embedding_in_loops(normalize(student), normalize(teacher), LABELS, negatives)
+    found = refilled_embedding(student.requires_grad_(), teacher, LABELS, unit_length=True, **options)
+    assert found.item() == pytest.approx(expected, rel=1e-9)
+    assert refilled_embedding(student, teacher, LABELS, **options).item() != pytest.approx(expected, rel=1e-2)
+    (gradient,) = torch.autograd.grad(found, student)
+    assert (gradient * student).sum(dim=1).abs().max() < 1e-9 * gradient.abs().max()
+    assert gradient.any()
+
+
 def test_the_versions_differ():
     student, teacher = unit(9, 3), unit(9, 5, seed=1)
     values = {
@@ -200,7 +213,11 @@ def test_presets_are_options_that_work(name: str):
     preset = REFILLED_PRESETS[name]
     logits, teacher, said = random(9, 6), random(9, 4, seed=1), random(9, 3, seed=2)
     assert preset.embedding.keys() <= inspect.signature(refilled_embedding).parameters.keys()
-    assert refilled_embedding(unit(9, 3), unit(9, 5, seed=1), LABELS, **preset.embedding) > 0
+    student, own_teacher = unit(9, 3), unit(9, 5, seed=1)
+    value = refilled_embedding(student, own_teacher, LABELS, **preset.embedding)
+    assert value > 0
+    free = refilled_embedding(7 * student, own_teacher / 5, LABELS, **preset.embedding)  # rows of the authors' lengths
+    torch.testing.assert_close(free, value)
     centres = class_centres(teacher, LABELS, 6)
     assert refilled_classifier(logits, teacher, LABELS, centres, said, **preset.classifier) > 0
 

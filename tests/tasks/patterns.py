@@ -1,5 +1,7 @@
 """A data set of noisy pictures of four patterns, all of them in every split: made in memory, learnt in seconds."""
 
+from copy import copy
+
 import numpy as np
 import pandas as pd
 import torch
@@ -32,6 +34,13 @@ class Patterns:
         noisy = [patterns[label] + 0.5 * random.standard_normal((1, 28, 28)) for label in self.table["label"]]
         self._pictures = torch.from_numpy(np.stack(noisy)).float()
 
+    def of(self, classes):
+        """The images of some classes."""
+        part, kept = copy(self), np.flatnonzero(self.table["label"].isin(classes or CLASSES))
+        part.table = self.table.iloc[kept].reset_index(drop=True)
+        part.data_hash, part._pictures = table_hash(part.table), self._pictures[torch.from_numpy(kept)]
+        return part
+
     def train_batch(self, indices, generator):
         return self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
 
@@ -48,7 +57,7 @@ def pattern_set(source):
         channels=1,
         ks=(1000,),  # of no interest to classification
         content=lambda _: source.content,
-        table=lambda *_: source.table,
-        load=lambda *_: source,
+        table=lambda data, _: source.of(data.train_classes).table,
+        load=lambda data, *_: source.of(data.train_classes),
         counts=counts(source.table),
     )

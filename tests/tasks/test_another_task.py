@@ -150,15 +150,15 @@ def test_an_estimate_scales_with_the_images_as_the_task_does(kind, growth):
 
 def test_retrieval_refuses_what_another_task_needs(tmp_path, patterns):
     """Classes in several splits; in the words that a reader of tables has for them."""
-    check_runs([TEACHER], tmp_path, patterns.load(), patterns)
+    check_runs([TEACHER], tmp_path, patterns.load(TEACHER.data), patterns)
     retrieval = changed(TEACHER, {"task": {"kind": "retrieval"}, "terms": (Term(loss="triplet"),)})
     message = r"class 'crosses' lies in 'train' and, by image 'crosses/validation/0' \(line 48 of the table\), in 'val"
     with pytest.raises(ValueError, match=message):
-        check_runs([retrieval], tmp_path, patterns.load(), patterns)
+        check_runs([retrieval], tmp_path, patterns.load(TEACHER.data), patterns)
 
 
 def test_another_task_refuses_what_retrieval_needs(tmp_path, patterns):
-    source = patterns.load()
+    source = patterns.load(TEACHER.data)
     source.table = source.table.assign(label=source.table["label"] + " " + source.table["split"])
     message = (
         r"class 'crosses train' lies in 'train', by image 'crosses/train/0' \(line 0 of the table\), but not in 'val"
