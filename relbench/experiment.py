@@ -161,7 +161,7 @@ class Term(Settings, use_attribute_docstrings=True):
     """Factor of the loss in the objective."""
     options: dict[str, JsonValue] = {}  # noqa: RUF012 - pydantic copies it
     layers: tuple[str, ...] = ()  # the loss's usual ones are filled in when a run is planned
-    """Layers whose maps are compared; empty for the loss's usual ones."""
+    """Layers whose maps are compared, each with the teacher's of that name; empty for the loss's usual ones."""
     source: str = ""  # Python text of a loss that is not relbench's
     revision: PositiveInt = 1  # of the loss's code, where it changed the run's numbers; filled in when a run is planned
 

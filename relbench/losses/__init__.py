@@ -172,7 +172,7 @@ LOSSES: dict[str, Loss] = _entries(
     ),
     pure_loss(
         hinton_kd,
-        summary="KD: match the teacher's softened class probabilities; needs cross_entropy and a teacher's classifier",
+        summary="KD: match the teacher's softened class probabilities; needs its classifier, of the same classes",
         source="arXiv:1503.02531; HobbitLong/RepDistiller@b84f547",
     ),
     pure_loss(

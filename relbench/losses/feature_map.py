@@ -63,7 +63,8 @@ class FitNet(nn.Module):
 
     Source:
         arXiv:1412.6550; lenscloth/RKD@0a6c3c0 `FitNet`, `run_distill_fitnet.py`. Range of first values and absence of
-        a bias follow the code.
+        a bias follow the code. For classification the RKD paper compares stages 2 to 4 (table 4; no code of it is
+        known), RepDistiller stage 2 by a regressor of its own: `FitNetRegressor`.
     """
 
     weight: Tensor
@@ -270,9 +271,9 @@ def neuron_selectivity(student_map: Tensor, teacher_map: Tensor) -> Tensor:
 
     Source:
         Z. Huang, N. Wang, arXiv:1707.01219, equation 6 with the polynomial kernel (d = 2, c = 0);
-        HobbitLong/RepDistiller@b84f547 `NSTLoss`. The teacher's own term, a constant, is part of the value, as in the
-        code. Departures: each axis is pooled by itself, where the code assumes square maps; a channel of zeros has no
-        gradient, where the code divides it by 1e-12.
+        HobbitLong/RepDistiller@b84f547 `NSTLoss`, over all stages with weight 50 next to cross-entropy. The teacher's
+        own term, a constant, is part of the value, as in the code. Departures: each axis is pooled by itself, where the
+        code assumes square maps; a channel of zeros has no gradient, where the code divides it by 1e-12.
     """
     student, teacher = check_inputs(student_map, teacher_map, dimensions=MAPS)
     own, target = (unit_rows(features.flatten(2).double()) for features in _same_size(student, teacher))

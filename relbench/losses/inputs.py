@@ -139,7 +139,7 @@ INPUTS: dict[str, Input] = {
         frozenset({"classifier"}),
     ),
     "teacher_logits": Input(
-        "output of the classifier that was trained with the teacher; None without one",
+        "output of the classifier that was trained with the teacher, over its own classes; None without one",
         lambda batch, _: batch.teacher.logits,
         frozenset({"teacher", "teacher_classifier"}),
     ),

@@ -12,9 +12,13 @@ def hinton_kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: fl
     ``temperature^2 KL(softmax(teacher / temperature) || softmax(student / temperature))``, the mean over images. The
     square keeps gradients about as large at any temperature.
 
+    The square is part of this loss, so weights of codes without it must be divided by it. RKD's code for classification
+    adds ``16 KL`` at temperature 4: that is this loss with weight 1, not 16.
+
     Args:
         student_logits: ``(batch, classes)``, floating. Get the gradient.
-        teacher_logits: ``(batch, classes)``, floating, of the same classes in the same order. A constant.
+        teacher_logits: ``(batch, classes)``, floating, of the same classes in the same order, which a run makes sure
+            of: a teacher that was trained on other classes is refused before any work. A constant.
         temperature: above 0. 4 is usual.
 
     Returns:
@@ -29,7 +33,9 @@ def hinton_kd(student_logits: Tensor, teacher_logits: Tensor, *, temperature: fl
 
     Source:
         G. Hinton, O. Vinyals, J. Dean, arXiv:1503.02531, section 2; HobbitLong/RepDistiller@b84f547 `DistillKL`. The
-        mean over images, not over entries, and the factor ``temperature^2`` follow the code.
+        mean over images, not over entries, and the factor ``temperature^2`` follow the code. Usual weights: 1 beside
+        cross-entropy (RKD, arXiv:1904.05068, table 4); 0.9 beside 0.1 of it (RepDistiller, and
+        szagoruyko/attention-transfer@893df54).
     """
     check_positive("temperature", temperature)
     student, teacher = check_inputs(student_logits, teacher_logits)

@@ -6,7 +6,8 @@ authors' code, njulus/ReFilled and njulus/GKD@a37fc79, which changed over time: 
 
 The first stage trains the embedding, with labels only to choose the tuples: an anchor's distances to a positive and to
 hard negatives should stand in the same relation as the teacher's. The second trains a classifier on top with
-cross-entropy, and with the teacher's nearest class means as soft labels; the teacher may have other classes.
+cross-entropy, and with the teacher's nearest class means as soft labels. The teacher may have other classes: the class
+means are those of the student's, and only instance weights (`weighted`) ask the teacher's own classifier.
 """
 
 from collections.abc import Mapping
