@@ -131,6 +131,10 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
             {"student.trunk": "resnet18"},
             "triplet: data.size = 28 pixels, but the trunk resnet18 needs 32 or more",
         ),
+        (
+            {"teacher.trunk": "vgg8", "teacher.width": None, "data.size": 64},
+            "teacher: data.size = 64 pixels, but the trunk vgg8 takes 63 or fewer",
+        ),
         ({"student.dim": 0}, "student.dim = 0: Input should be greater than or equal to 1"),
         ({"student.dimm": 3}, "unknown setting 'student.dimm': did you mean student.dim"),
         ({"student.device": "tpu"}, "student.device = 'tpu': Input should be 'cpu' or 'cuda'"),

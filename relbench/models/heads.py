@@ -5,6 +5,7 @@ from torch import nn
 
 from relbench.experiment import Net
 from relbench.models.outlines import embedding_size
+from relbench.models.trunks import TRUNKS
 from relbench.seeding import seeded
 
 
@@ -31,8 +32,15 @@ class Classifier(nn.Linear):
 
 
 def build_classifier(net: Net, classes: int, seed: int) -> Classifier:
-    """A new classifier for the embeddings of a network; its initial values follow from the seed."""
+    """A new classifier for the embeddings of a network; its initial values follow from the seed.
+
+    Right above a trunk, they are drawn as the code does that the trunk reproduces.
+    """
     dim = embedding_size(net)
     scale = dim**0.5 if net.unit_length else 1.0
+    initialize = TRUNKS[net.trunk].initialize_head if net.dim is None else None
     with seeded(seed):
-        return Classifier(dim, classes, scale)
+        head = Classifier(dim, classes, scale)
+        if initialize:
+            initialize(head)
+    return head

@@ -1,6 +1,8 @@
 """Every trunk, at full size: parameters, multiply-adds, compared maps, initial weights, folding.
 
-`reference/networks.csv` holds what was counted in the code of the papers, or in the library where a paper has none.
+`reference/networks.csv` holds what was counted in the code of the papers, or in the library where a paper has none;
+`reference/networks_made_up_weights.npz`, what the authors' own networks return for the weights of `made_up_weights`, in
+double precision: features, and of each map the means over its pixels and the roots of its mean squares.
 """
 
 import csv
@@ -9,6 +11,7 @@ from collections import defaultdict
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -16,10 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from relbench.experiment import EMBEDDING, Net
 from relbench.models import TRUNKS, Embedder, FeatureExtractor, folded, layers_of
+from relbench.models.heads import build_classifier
 from relbench.models.trunks import build_trunk
 
+REFERENCE = Path(__file__).parents[1] / "reference"
 ROWS = defaultdict(list)
-with (Path(__file__).parents[1] / "reference" / "networks.csv").open(encoding="utf-8") as file:
+with (REFERENCE / "networks.csv").open(encoding="utf-8") as file:
     for line in csv.DictReader(file):
         ROWS[line["trunk"]].append(line)
 
@@ -128,6 +133,45 @@ def test_folded(net, network):
     assert left == 0 or (net.trunk.startswith("wrn") and left == before // 2 + 1)  # the first of each block stays
 
 
+MADE_UP = ("wrn-16-2", "mobilenetv2-0.5-repdistiller", "shufflenetv1-repdistiller")
+MADE_UP += ("wrn-16-2-refilled", "resnet110-refilled")
+
+
+def test_it_is_the_authors_network(net, network):
+    """The same features and maps for the same weights: those that no library has, and the maps before BN and ReLU."""
+    if net.trunk not in MADE_UP:
+        return
+    copy = deepcopy(network).double()
+    made_up_weights(copy.trunk)
+    copy.linear, copy.trunk.normalize = nn.Identity(), nn.Identity()
+    images = np.random.RandomState(1).uniform(size=(2, 3, 32, 32))
+    with torch.inference_mode():
+        embeddings, maps = FeatureExtractor(copy, net, TRUNKS[net.trunk].layers)(torch.from_numpy(images))
+    with np.load(REFERENCE / "networks_made_up_weights.npz") as values:
+        np.testing.assert_allclose(embeddings, values[f"{net.trunk}/pooled"], rtol=1e-9)
+        for number, layer in enumerate(TRUNKS[net.trunk].layers):
+            found = torch.stack([maps[layer].mean((2, 3)), maps[layer].square().mean((2, 3)).sqrt()])
+            expected = values[f"{net.trunk}/{number}"]
+            np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-10 * np.abs(expected).max())
+
+
+def made_up_weights(trunk):
+    """Layers are filled in the order in which they are defined, which is that of the authors."""
+    random = np.random.RandomState(0)
+    for name, value in trunk.state_dict().items():
+        if value.ndim == 4:
+            value.copy_(torch.from_numpy(random.standard_normal(value.shape) * (2 / value[0].numel()) ** 0.5))
+        elif name.endswith("running_var") or (name.endswith("weight") and value.ndim == 1):
+            value.copy_(torch.from_numpy(random.uniform(0.3, 1.0, value.shape)))
+        elif value.ndim == 1:
+            value.copy_(torch.from_numpy(0.2 * random.standard_normal(value.shape)))
+
+
+def test_made_up_weights_are_those_of_the_values():
+    with np.load(REFERENCE / "networks_made_up_weights.npz") as values:
+        assert {name.partition("/")[0] for name in values} == set(MADE_UP)
+
+
 FAN_OUT = ("resnet", "wrn", "vgg8", "vgg13", "mobilenetv2")
 OF_TORCH = ("vgg11-rkd", "resnet50-rkd", "mobilenet-", "shufflenet", "conv4")
 
@@ -156,12 +200,14 @@ def test_initial_weights(net, network):
     ],
 )
 def test_initial_heads(names, deviation, biased):
+    """Right above the trunk; above a linear layer of an embedding it is torch's."""
     for name in names:
-        head, initialize = nn.Linear(512, 100).requires_grad_(requires_grad=False), TRUNKS[name].initialize_head
-        if initialize:
-            initialize(head)
-        assert float(head.weight.std()) == pytest.approx(deviation or (1 / (3 * 512)) ** 0.5, rel=0.05)
-        assert bool(head.bias.any()) == biased
+        for dim in (None, 512):
+            head = build_classifier(Net(trunk=name, dim=dim, unit_length=False), 200, 0).requires_grad_(False)  # noqa: FBT003
+            of_torch = (1 / (3 * head.in_features)) ** 0.5
+            expected = of_torch if dim else deviation or of_torch
+            assert float(head.weight.std()) == pytest.approx(expected, rel=0.05)
+            assert bool(head.bias.any()) == (biased or dim is not None)
 
 
 @pytest.mark.parametrize(("name", "entry"), TRUNKS.items(), ids=list(TRUNKS))
