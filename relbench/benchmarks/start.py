@@ -123,7 +123,7 @@ def reporting(folder: Path, rows: int) -> Iterator[Figure]:
 
 def write_cub(folder: Path) -> None:
     """CUB-200-2011's lists, with the published numbers of classes and images; the files of images are empty."""
-    there, root = packaged_card("cub200").expected, folder / "cub200" / "CUB_200_2011"
+    there, root = packaged_card("cub200").usual.expected, folder / "cub200" / "CUB_200_2011"
     labels = [
         *_spread(1, there.train_classes, there.train_images),
         *_spread(101, there.test_classes, there.test_images),

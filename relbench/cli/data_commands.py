@@ -34,7 +34,7 @@ Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` 
 
 
 def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
-    """A data set of photos, and its card if it is published."""
+    """A data set of images in files, and its card if it is published."""
     from relbench.data import find_photos, find_rendered
     from relbench.data.download.card import card_names, packaged_card
 
@@ -98,7 +98,9 @@ def fetch_one(
         Path | None,
         typer.Option(callback=expanded, help="Keep the decoded images in a folder in here, not with the data set."),
     ] = None,
-    side: Annotated[int, typer.Option(help="Side of the decoded images in pixels.", min=8, max=2048)] = 256,
+    side: Annotated[
+        int | None, typer.Option(help="Side of decoded photos in pixels, 256 by default.", min=8, max=2048)
+    ] = None,
     *,
     decode: Annotated[
         bool | None,
@@ -151,7 +153,7 @@ def show(
 
         photos, _ = _find(name, root)
         generator = torch.Generator().manual_seed(seed)
-        picture = gallery(photos.read(root), photos.files(root, 128), *SHOWN, generator)
+        picture = gallery(photos.all_images(root), photos.originals(root, 128), *SHOWN, generator)
         path = output or Path(f"{name}.png")
         with atomic_write(path) as temporary:
             temporary.write_bytes(picture)

@@ -16,6 +16,7 @@ from relbench.data.download.fetch import ManualStepsError, fetch
 from relbench.data.images.decoded import cache_bytes, decoded_images, decoded_path
 from relbench.data.images.decoded_folder import clear_stale, folder_to_fill, lead_to
 
+SIDE = 256  # pixels, of decoded photos, for crops of 224
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
 
 
@@ -28,7 +29,8 @@ def fetch_card(card: Card, root: Path) -> None:
         out.print(str(steps), soft_wrap=True)
         raise typer.Exit(FAILED) from None
     out.print(f"{card.name} is unpacked in {folder}")
-    facts = {"": f"{card.title}, {card.homepage}", "split: ": f"{card.split.rule} ({card.split.source})"}
+    facts = {"": f"{card.title}, {card.homepage}"}
+    facts |= {f"split by {kind}: ": f"{split.rule} ({split.source})" for kind, split in card.splits.items()}
     facts |= {"licence: ": card.licence, "terms: ": card.terms, "cite:": card.citation.rstrip()}
     for what, words in facts.items():
         out.print(f"{what}{words}", soft_wrap=True)
@@ -60,24 +62,33 @@ def _bytes_bar() -> Iterator[_BytesBar]:
         yield _BytesBar(progress)
 
 
-def keep_decoded(photos: PhotoSet, root: Path, side: int, cache: Path | None, *, wanted: bool | None) -> None:
+def keep_decoded(photos: PhotoSet, root: Path, side: int | None, cache: Path | None, *, wanted: bool | None) -> None:
     """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
-    names = photos.read(root)["name"].tolist()
-    files, usual = photos.files(root, side), photos.cache_folder(root)
+    names, side = photos.all_images(root)["name"].tolist(), _side(photos, side, wanted=wanted)
+    originals, usual = photos.originals(root, side), photos.cache_folder(root)
     elsewhere = cache / photos.name if cache and wanted is not False else None
-    path = decoded_path(files, names, usual)
+    path = decoded_path(originals, names, usual)
     if not path.exists() or elsewhere:
         folder = usual if wanted is False else folder_to_fill(usual, elsewhere)
-        path = decoded_path(files, names, folder)
+        path = decoded_path(originals, names, folder)
     if not path.exists() and not _is_wanted(len(names), side, path.parent, wanted=wanted):
         out.print("no decoded images are kept: training decodes the files")
         return
-    decoded_images(files, names, path.parent, lambda items: bar(items, "decoded images"))
+    decoded_images(originals, names, path.parent, lambda items: bar(items, "decoded images"))
     if elsewhere:
         lead_to(usual, path.parent)
     for old in [] if path.parent.is_symlink() else clear_stale(path):
         out.print(f"deleted, as the images have changed since: {old}", soft_wrap=True)
     out.print(f"decoded images: {path}", soft_wrap=True)
+
+
+def _side(photos: PhotoSet, asked: int | None, *, wanted: bool | None) -> int:
+    """Of the decoded images: what is asked for, or as wide as small images are, which are always kept."""
+    if photos.side and asked not in (None, photos.side):
+        raise ValueError(f"--side {asked}, but the images of {photos.name} have {photos.side} px: leave it out")
+    if photos.side and wanted is False:
+        raise ValueError(f"the images of {photos.name} are always kept as one array: leave --no-decode out")
+    return photos.side or asked or SIDE
 
 
 def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:

@@ -11,8 +11,7 @@ from rich.text import Text
 
 from relbench.cli.console import out
 from relbench.cli.options import RunOptions, measuring, tell
-from relbench.data import find_data_set
-from relbench.data.datasets.photos import check_photo_settings
+from relbench.data import find_data_set, find_photos
 from relbench.experiment import Data, Experiment
 from relbench.grid.estimate import (
     LONGEST,
@@ -38,6 +37,7 @@ from relbench.results.reuse import to_be_linked
 from relbench.results.run_folder import RunFolder
 from relbench.studies.study import PlannedRun
 from relbench.training.cohorts import executes_users_code
+from relbench.transforms import PhotoTransform
 
 FINISHED = "finished"
 UNDECIDED = "waits for a learning rate to be chosen"
@@ -97,7 +97,7 @@ def _check(waiting: Sequence[Experiment], folder: Path) -> None:
             runs = [run for run in waiting if run.data == data]
             check_plan(runs, data_set.table(data, folder), data_set)
         else:
-            check_photo_settings(data)
+            find_photos(data.name, folder).check(data)
 
 
 def _states(planned: Sequence[PlannedRun | PendingRun], runs: Path, results: Path) -> dict[str, RunState]:
@@ -239,7 +239,7 @@ def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], o
     if whole.seconds is None:
         return _why_unknown({run.training.device for run in waiting}, options)
     covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
-    files = any(find_data_set(run.data.name, options.data).views is None for run in waiting)
+    files = any(find_data_set(run.data.name, options.data).transform is PhotoTransform for run in waiting)
     more = "; reading and decoding image files comes on top" if files else ""
     return f"time: about {duration_in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
 

@@ -10,7 +10,7 @@ from relbench.data.download.card import card_names, packaged_card
 from relbench.data.table import Progress
 from relbench.experiment import Data
 from relbench.lookup import lookup
-from relbench.transforms import PhotoTransform, Transform
+from relbench.transforms import PhotoTransform, SmallTransform, Transform
 
 __all__ = [
     "DataSet",
@@ -50,7 +50,7 @@ def find_rendered(name: str) -> DataSet | None:
 
 
 def find_photos(name: str, root: Path) -> PhotoSet:
-    """A data set of photos by its name, published or added.
+    """A data set of images in files by its name, published or added.
 
     Raises:
         ValueError: there is none, or the record of an added data set is damaged.
@@ -73,7 +73,11 @@ def resolve_transform(data: Data) -> Transform:
         ValueError: they ask for views that the data set does not make; one line.
     """
     rendered = find_rendered(data.name)
-    return transform_of(data, rendered.transform if rendered else PhotoTransform)
+    return transform_of(data, rendered.transform if rendered else _transform_of_files(data.name))
+
+
+def _transform_of_files(name: str) -> type[PhotoTransform | SmallTransform]:
+    return published(packaged_card(name)).transform if name in card_names() else PhotoTransform
 
 
 def shown_at(data: Data) -> str:

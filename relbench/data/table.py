@@ -285,13 +285,13 @@ def check_counts(table: pd.DataFrame, expected: Mapping[str, int], where: str) -
 
     Args:
         table: a checked table.
-        expected: some or all of the keys of `counts`.
+        expected: some or all of the keys of `counts`, and of "validation_images".
         where: what the message calls the table.
 
     Raises:
         ValueError: counts differ (all of them are named), or a count is unknown.
     """
-    found = counts(table)
+    found = counts(table) | {"validation_images": len(indices_of(table, "validation"))}
     unknown = sorted(set(expected) - set(found))
     if unknown:
         raise ValueError(f"{where}: there is no count {unknown[0]!r}: take {', '.join(found)}")

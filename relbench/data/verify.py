@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from relbench.data.datasets.added import Added, read_added
-from relbench.data.datasets.photos import READERS, PhotoSet, check_published_counts
+from relbench.data.datasets.photos import READERS, PhotoSet, check_published_counts, promise
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
 from relbench.data.images.photos import undecodable
@@ -17,6 +17,7 @@ from relbench.data.parsing.class_folders import IMAGES, read_image_folder
 from relbench.data.parsing.image_table import survey_table
 from relbench.data.parsing.missing import missing_images
 from relbench.data.parsing.survey import Survey, survey
+from relbench.experiment import Data
 
 Paths = Callable[[Iterable[Path]], Iterable[Path]]
 
@@ -28,11 +29,11 @@ def faults(
 ) -> tuple[list[str], int]:
     """One line for each thing that is wrong, and their number; none if all is well.
 
-    Told are: archives and files with a wrong checksum, files that the layout lacks, each line of the lists that is
-    damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count), each
-    missing image (one line for each of the first 50), and each image that can't be decoded. A JPEG damaged in its
+    Told are: archives and files with a wrong checksum, files that the layout lacks, each line or record of the lists
+    that is damaged in itself, the first fault beyond that (a line that is gone or contradicts another, a wrong count),
+    each missing image (one line for each of the first 50), and each image that can't be decoded. A JPEG damaged in its
     pixels can decode all the same, and is not told. Where nothing else is wrong, the first damaged file of decoded
-    images is told.
+    images is told. Of a data set that can be split in several ways, the lists of all are looked at.
 
     Args:
         photos: the data set.
@@ -42,17 +43,24 @@ def faults(
         progress: wraps the images, for a progress bar.
     """
     folder = photos.images(root)
-    found = _published(card, folder) if card else _added(read_added(photos.name, root))
-    missing, there = _sought(found, folder)
-    if card and (found.faults or missing):  # then the lists may not name all that is there
-        there = sorted({*there, *_images_below(folder)})
-    broken = undecodable(there, threads, progress, photos.decoding)
-    damaged = [f"{path} can't be decoded ({reason})" for path, reason in broken]
+    found = _published(photos, card, folder) if card else _added(read_added(photos.name, root))
+    missing, damaged = ([], []) if photos.records else _looked_at(photos, card, found, threads, progress, folder)
     count = len(found.faults) + len(missing) + len(damaged)
     if not count:
         refused = _refusal(lambda: _check_table(photos, card, root, found.table))
         return refused, len(refused)
     return [*found.faults, *_shown(missing), *damaged], count
+
+
+def _looked_at(
+    photos: PhotoSet, card: Card | None, found: Survey, threads: int, progress: Paths, folder: Path
+) -> tuple[list[str], list[str]]:
+    """A line for each missing image file, and for each that can't be decoded."""
+    missing, there = _sought(found, folder)
+    if card and (found.faults or missing):  # then the lists may not name all that is there
+        there = sorted({*there, *_images_below(folder)})
+    broken = undecodable(there, threads, progress, photos.decoding)
+    return missing, [f"{path} can't be decoded ({reason})" for path, reason in broken]
 
 
 def _check_table(photos: PhotoSet, card: Card | None, root: Path, table: pd.DataFrame | None) -> None:
@@ -64,14 +72,21 @@ def _check_table(photos: PhotoSet, card: Card | None, root: Path, table: pd.Data
     photos.check_kept(root, table["name"].tolist())
 
 
-def _published(card: Card, folder: Path) -> Survey:
+def _published(photos: PhotoSet, card: Card, folder: Path) -> Survey:
     """Everything but the images themselves."""
     lacking = _lacking(card, folder)
-    found = survey(folder, READERS[card.name].scan(folder), complete=not lacking)
-    table = found.table
-    counts = [] if table is None else _refusal(lambda: check_published_counts(card, folder, table))
     outside = [*_wrong_archives(card, folder), *wrong_files(card, folder), *lacking]
-    return Survey([*outside, *found.faults, *counts], found.images, table)
+    surveys = [_surveyed(card, folder, data, complete=not lacking) for data in photos.ways]
+    of_lists = dict.fromkeys(fault for found in surveys for fault in found.faults)
+    return Survey([*outside, *of_lists], surveys[0].images, surveys[0].table)
+
+
+def _surveyed(card: Card, folder: Path, data: Data, *, complete: bool) -> Survey:
+    """The lists as the settings want them split, and the counts."""
+    found = survey(folder, READERS[card.name](data).scan(folder), promise(data), complete=complete)
+    table = found.table
+    counts = [] if table is None else _refusal(lambda: check_published_counts(card, folder, table, data))
+    return Survey([*found.faults, *counts], found.images, table)
 
 
 def _lacking(card: Card, folder: Path) -> list[str]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from relbench.data.datasets.photos import READERS
 from relbench.data.parsing.survey import survey
+from relbench.experiment import Data
 
 LAYOUTS = ["cub200", "sop", "inshop", "cars196-A", "cars196-C"]
 
@@ -16,7 +17,7 @@ LAYOUTS = ["cub200", "sop", "inshop", "cars196-A", "cars196-C"]
 @pytest.fixture(scope="module", params=LAYOUTS)
 def made(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
-    return READERS[request.param.split("-")[0]], folder, MAKERS[request.param](folder)
+    return READERS[request.param.split("-")[0]](Data()), folder, MAKERS[request.param](folder)
 
 
 def test_sound_lists_name_all_images(made):

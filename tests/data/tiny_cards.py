@@ -22,9 +22,11 @@ def tiny_card(name: str, truth, files: dict[str, Path], addresses=()) -> Card:
     """
     card = packaged_card(name)
     archives = tuple(_of_file(archive, files.get(archive.file), addresses) for archive in card.archives)
-    found = counts(truth)
-    expected = {key: found[key] for key in card.expected.model_dump(exclude_none=True)}
-    return changed(card, {"archives": archives, "expected": changed(card.expected, expected), "ks": KS, "files": {}})
+    usual, found = card.usual, counts(truth)
+    expected = {key: found[key] for key in usual.expected.model_dump(exclude_none=True)}
+    split = changed(usual, {"expected": changed(usual.expected, expected)})
+    splits = {**card.splits, card.usual_split: split}
+    return changed(card, {"archives": archives, "splits": splits, "ks": KS, "files": {}})
 
 
 def _of_file(archive: Archive, file: Path | None, addresses) -> Archive:

@@ -241,6 +241,6 @@ def added_set(added: Added) -> PhotoSet:
         counts=added.counts,
         folder=lambda root: root / added.name,
         images=lambda _: added.folder,
-        read=lambda _: added.table(),
+        read=lambda _root, _data: added.table(),
         decoding=added.decoding,
     )

@@ -1,4 +1,8 @@
-"""Data sets of photos, those published and those that users add: all read, split and fed alike."""
+"""Data sets of images in files, those published and those that users add: all read, split and fed alike.
+
+Photos are files of any size; small images, such as CIFAR's, are files or records that are shown whole, and kept as one
+array.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,16 +13,28 @@ import pandas as pd
 
 from relbench.cores import usable_cores
 from relbench.data.data_set import DataSet, transform_of
-from relbench.data.datasets import cars196, cub200, inshop, sop
-from relbench.data.download.card import Card
+from relbench.data.datasets import cars196, cifar, cub200, inshop, sop
+from relbench.data.download.card import Card, SplitKind
 from relbench.data.download.fetch import state
-from relbench.data.images.decoded import DecodedImages, decoded_path, kept_sides
+from relbench.data.images.decoded import DecodedImages, decoded_images, decoded_path, kept_sides
 from relbench.data.images.decoding import Decoding
-from relbench.data.images.photos import ImageFiles, Photos
+from relbench.data.images.photos import ImageFiles, Originals, Photos
+from relbench.data.images.small import SmallImages
 from relbench.data.parsing.annotations import Scan, read_lists
-from relbench.data.table import check_counts, hold_out, indices_of, labels_of, selected_classes, table_hash
+from relbench.data.table import (
+    ImageSource,
+    Progress,
+    Sharing,
+    check_counts,
+    hold_out,
+    hold_out_images,
+    indices_of,
+    labels_of,
+    selected_classes,
+    table_hash,
+)
 from relbench.experiment import Data
-from relbench.transforms import PhotoTransform
+from relbench.transforms import PhotoTransform, SmallTransform
 
 
 class Reader(Protocol):
@@ -33,12 +49,31 @@ class Reader(Protocol):
         ...
 
 
-READERS: dict[str, Reader] = {"cub200": cub200, "cars196": cars196, "sop": sop, "inshop": inshop}
+def always(reader: Reader) -> Callable[[Data], Reader]:
+    """The reader of a data set that is split in a single way."""
+    return lambda _: reader
+
+
+READERS: dict[str, Callable[[Data], Reader]] = {
+    "cub200": always(cub200),
+    "cars196": always(cars196),
+    "sop": always(sop),
+    "inshop": always(inshop),
+    "cifar10": always(cifar.CIFAR10),
+    "cifar100": always(cifar.CIFAR100),
+}
+"""By data set: what reads its lists, as the settings want them split."""
+
+RECORDS: dict[str, Callable[[Path], Originals]] = {
+    "cifar10": cifar.CIFAR10.records,
+    "cifar100": cifar.CIFAR100.records,
+}
+"""By data set whose images are records of its lists rather than files that these name: what reads them in a folder."""
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """Photos in a folder.
+    """Images in a folder: photos, or small images.
 
     Attributes:
         name: how an experiment calls it.
@@ -48,9 +83,13 @@ class PhotoSet:
         counts: classes and images on the two sides, as published or when it was added.
         folder: where it lies, given the folder of all data sets; names in the table are relative to `images`.
         images: what names in the table are relative to.
-        read: the reader of the checked table of all images, validation classes held out.
+        read: the reader of the checked table of all images, split as settings ask, what is validated on held out.
+        splits: what it can be split by, the usual way first.
+        partitions: the number of ways in which its images are split.
         licence: that of its images; "" for those that a user added.
         decoding: what is done with images that hold more than colours; None: as the authors of published data sets did.
+        side: of small images in pixels; None for photos.
+        records: the reader of images that are no files of their own, in the data set's folder; None for files.
     """
 
     name: str
@@ -60,30 +99,69 @@ class PhotoSet:
     counts: Mapping[str, int]
     folder: Callable[[Path], Path]
     images: Callable[[Path], Path]
-    read: Callable[[Path], pd.DataFrame]
+    read: Callable[[Path, Data], pd.DataFrame]
+    splits: tuple[SplitKind, ...] = ("classes",)
+    partitions: int = 1
     licence: str = ""
     decoding: Decoding | None = None
+    side: int | None = None
+    records: Callable[[Path], Originals] | None = None
+
+    @property
+    def transform(self) -> type[PhotoTransform | SmallTransform]:
+        """The kind of views that it makes."""
+        return PhotoTransform if self.side is None else SmallTransform
+
+    @property
+    def ways(self) -> list[Data]:
+        """Settings for each way in which the images are split, the usual one first."""
+        partitions = range(1, self.partitions + 1)
+        return [Data(name=self.name, split=split, partition=number) for split in self.splits for number in partitions]
+
+    def all_images(self, root: Path) -> pd.DataFrame:
+        """The checked table of all images, split in the usual way."""
+        return self.read(root, self.ways[0])
 
     def content(self, root: Path) -> str:
-        """Hash of which images, which classes, which split, and of how they are decoded where that had to be chosen."""
-        return self._hash(self.read(root))
+        """Hash of which images, which classes, which split, and of how they are decoded where that had to be chosen.
 
-    def _hash(self, table: pd.DataFrame) -> str:
-        return table_hash(table, self.decoding.parts if self.decoding else [])
+        The split is the usual one: others are settings, and part of the hash of a run's data.
+        """
+        return table_hash(self.all_images(root), self._choices)
 
-    def load(self, data: Data, root: Path) -> Photos:
-        """The source of images; decoded ones are used where they are kept.
+    @property
+    def _choices(self) -> list[bytes]:
+        return self.decoding.parts if self.decoding else []
+
+    def load(self, data: Data, root: Path, progress: Progress = iter) -> ImageSource:
+        """The source of images. Decoded photos are used where they are kept; the array of small images is kept first.
 
         Raises:
             ValueError: the data set is not there or damaged, or a setting does not go with it.
         """
-        check_photo_settings(data)
-        mirror = transform_of(data, PhotoTransform).mirror
-        table = self.read(root)
-        files = self.files(root, side_of(data))
-        pixels = self._kept(root, files, table["name"].tolist()) or files
-        content = self._hash(table)
-        return Photos(in_use(table, data), self.images(root), data.size, pixels, content, mirror=mirror)
+        self.check(data)
+        table = self.read(root, data)
+        return self._small(table, data, root, progress) if self.side else self._photos(table, data, root)
+
+    def _photos(self, table: pd.DataFrame, data: Data, root: Path) -> Photos:
+        views = transform_of(data, PhotoTransform)
+        originals = self.originals(root, side_of(data))
+        pixels = self._kept(root, originals, table["name"].tolist()) or originals
+        return Photos(
+            in_use(table, data),
+            self.images(root),
+            data.size,
+            pixels,
+            self.content(root),
+            mirror=views.mirror,
+            resized_crop=views.resized_crop,
+        )
+
+    def _small(self, table: pd.DataFrame, data: Data, root: Path, progress: Progress) -> SmallImages:
+        originals, names = self.originals(root, data.size), table["name"].tolist()
+        pixels = decoded_images(originals, names, self.cache_folder(root), progress)
+        transform = transform_of(data, SmallTransform)
+        return SmallImages(in_use(table, data), pixels, data.size, transform, self.content(root), self._choices)
 
     def table(self, data: Data, root: Path) -> pd.DataFrame:
         """The images in use.
@@ -91,22 +169,52 @@ class PhotoSet:
         Raises:
             ValueError: as `load`.
         """
-        check_photo_settings(data)
-        return in_use(self.read(root), data)
+        self.check(data)
+        return in_use(self.read(root, data), data)
+
+    def check(self, data: Data) -> None:
+        """Refuse settings that the data set can't have; it need not be there.
+
+        Raises:
+            ValueError: views of another kind, crops larger than the images that they are taken from, another size than
+                that of small images, or a split that it does not have.
+        """
+        transform_of(data, self.transform)
+        if self.side is None and data.size > side_of(data):
+            raise ValueError(f"can't crop {data.size} px from images of {side_of(data)} px: set data.size to less")
+        if self.side not in (None, data.size):
+            raise ValueError(
+                f"data.size = {data.size}, but the images of {self.name} have {self.side} px and are shown as they "
+                f"are: set data.size={self.side}"
+            )
+        if data.split not in self.splits:
+            what = {"classes": "no classes that training never sees", "images": "no split within its classes"}
+            raise ValueError(
+                f"data.split = {data.split}, but {self.name} has {what[data.split]}: set data.split={self.splits[0]}"
+            )
+        if data.partition > self.partitions:
+            partitions = f"1 to {self.partitions}" if self.partitions > 1 else "1 alone"
+            raise ValueError(
+                f"data.partition = {data.partition}, but {self.name} has {partitions}: choose one of these"
+            )
 
     def hint(self, data: Data, root: Path) -> str:
         """Advice where training has to decode the files again and again; "" elsewhere."""
-        side, names = side_of(data), self.read(root)["name"].tolist()
-        if decoded_path(self.files(root, side), names, self.cache_folder(root)).exists():
+        if self.side:
+            return ""
+        side, names = side_of(data), self.all_images(root)["name"].tolist()
+        if decoded_path(self.originals(root, side), names, self.cache_folder(root)).exists():
             return ""
         return (
             f"no decoded images of {side} px are kept for {self.name} as it is now, so training decodes the files: "
             f"relbench data fetch {self.name} --side {side} --data {root}"
         )
 
-    def files(self, root: Path, side: int) -> ImageFiles:
-        """The image files, decoded on all cores that this process may use."""
-        return ImageFiles(self.images(root), side, usable_cores(), self.decoding)
+    def originals(self, root: Path, side: int) -> Originals:
+        """The images as they were published: files decoded on all cores that this process may use, or records."""
+        if self.records:
+            return self.records(self.folder(root))
+        return ImageFiles(self.images(root), self.side or side, usable_cores(), self.decoding)
 
     def cache_folder(self, root: Path) -> Path:
         """The folder of decoded images, or a link to a folder elsewhere."""
@@ -123,26 +231,26 @@ class PhotoSet:
             ValueError: a file of them is damaged.
         """
         for side in kept_sides(self.cache_folder(root)):
-            kept = self._kept(root, self.files(root, side), names)
+            kept = self._kept(root, self.originals(root, side), names)
             if kept:
                 kept.check()
 
-    def _kept(self, root: Path, files: ImageFiles, names: list[str]) -> DecodedImages | None:
-        path = decoded_path(files, names, self.cache_folder(root))
-        return DecodedImages(path, names, files.side, files.decoding) if path.exists() else None
+    def _kept(self, root: Path, originals: Originals, names: list[str]) -> DecodedImages | None:
+        path = decoded_path(originals, names, self.cache_folder(root))
+        return DecodedImages(path, names, originals.side, originals.decoding) if path.exists() else None
 
 
 def photo_entry(photos: PhotoSet) -> DataSet:
-    """The entry of a data set of photos."""
+    """The entry of a data set of images in files."""
     return DataSet(
         title=photos.title,
         summary=photos.summary,
-        transform=PhotoTransform,
+        transform=photos.transform,
         channels=3,
         ks=photos.ks,
         content=photos.content,
         table=photos.table,
-        load=lambda data, root, _: photos.load(data, root),
+        load=photos.load,
         counts=photos.counts,
         licence=photos.licence,
         hint=photos.hint,
@@ -154,30 +262,27 @@ def side_of(data: Data) -> int:
     return transform_of(data, PhotoTransform).side(data.size)
 
 
-def check_photo_settings(data: Data) -> None:
-    """Refuse settings that no data set of photos can have.
-
-    Raises:
-        ValueError: views of another kind, or crops larger than the images that they are taken from.
-    """
-    if data.size > side_of(data):
-        raise ValueError(f"can't crop {data.size} px from images of {side_of(data)} px: set data.size to less")
-
-
 def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     """The part of a table that the settings ask for; its images keep their order.
 
-    The first classes of a split are those of the first names.
+    The first classes of a split are those of the first names. Validation images are of other classes than training
+    images, all of which stay, or, where the data are split by images, of the same.
 
     Raises:
         ValueError: classes are asked for that are not there.
     """
     if not data.hold_out:
         table = table.assign(split=table["split"].replace("validation", "train"))
-    kept = table["split"] == "validation"
-    for split, selection in (("train", data.train_classes), ("test", data.test_classes)):
-        _, labels = labels_of(table, indices_of(table, split))
-        kept |= (table["split"] == split) & table["label"].isin(selected_classes(labels, selection, split))
+    selections = {"train": data.train_classes, "test": data.test_classes}
+    chosen = {
+        split: selected_classes(labels_of(table, indices_of(table, split))[1], selection, split)
+        for split, selection in selections.items()
+    }
+    if data.split == "images":
+        chosen["validation"] = chosen["train"]
+    kept = (table["split"] == "validation") & ("validation" not in chosen)
+    for split, classes in chosen.items():
+        kept |= (table["split"] == split) & table["label"].isin(classes)
     return table[kept].reset_index(drop=True)
 
 
@@ -188,37 +293,52 @@ def published(card: Card) -> PhotoSet:
         title=card.title,
         summary=card.summary,
         ks=card.ks,
-        counts=card.expected.model_dump(exclude_none=True),
+        counts=card.usual.expected.model_dump(exclude_none=True, exclude={"validation_images"}),
         licence=card.licence,
         folder=lambda root: root / card.name,
         images=lambda root: root / card.name,
-        read=lambda root: _published_table(card, root),
+        read=lambda root, data: _published_table(card, root, data),
+        splits=tuple(card.splits),
+        partitions=card.partitions,
+        side=card.side,
+        records=RECORDS.get(card.name),
     )
 
 
-def _published_table(card: Card, root: Path) -> pd.DataFrame:
+def _published_table(card: Card, root: Path, data: Data) -> pd.DataFrame:
     folder = root / card.name
     if state(card, root) != "ready":
         raise ValueError(f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {root}")
-    return hold_out(counted_table(card, folder), card.validation.share, card.validation.seed)
+    table, validation = counted_table(card, folder, data), card.splits[data.split].validation
+    if validation is None:
+        return table
+    held_out = hold_out if data.split == "classes" else hold_out_images
+    return held_out(table, validation.share, validation.seed)
 
 
-def counted_table(card: Card, folder: Path) -> pd.DataFrame:
+def counted_table(card: Card, folder: Path, data: Data) -> pd.DataFrame:
     """The table of a published data set, compared with the published counts.
 
     Raises:
         ValueError: the lists are damaged, incomplete, or name an image that is not there.
     """
-    table = read_lists(READERS[card.name].scan, folder)
-    check_published_counts(card, folder, table)
+    reader = READERS[card.name](data)
+    table = read_lists(reader.scan, folder, promise(data), of_files=card.name not in RECORDS)
+    check_published_counts(card, folder, table, data)
     return table
 
 
-def check_published_counts(card: Card, folder: Path, table: pd.DataFrame) -> None:
+def promise(data: Data) -> Sharing:
+    """What the splits of a table promise of their classes, as the settings want them split."""
+    return "disjoint" if data.split == "classes" else "shared"
+
+
+def check_published_counts(card: Card, folder: Path, table: pd.DataFrame, data: Data) -> None:
     """Compare a table with what is published about its data set.
 
     Raises:
         ValueError: a count differs; one line.
     """
-    lists = " and ".join(str(file.relative_to(folder)) for file in READERS[card.name].lists(folder))
-    check_counts(table, card.expected.model_dump(exclude_none=True), f"{folder} (by {lists})")
+    lists = " and ".join(str(file.relative_to(folder)) for file in READERS[card.name](data).lists(folder))
+    expected = card.splits[data.split].expected.model_dump(exclude_none=True)
+    check_counts(table, expected, f"{folder} (by {lists})")

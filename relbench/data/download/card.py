@@ -5,7 +5,7 @@ import tomllib
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, PositiveInt, StringConstraints, ValidationError, model_validator
 
@@ -13,6 +13,7 @@ from relbench.experiment import Fraction
 from relbench.settings import Settings, one_line
 
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+Md5OrSha1 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32}|[0-9a-f]{40})$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 NAME = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 FileName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$", max_length=120)]  # what any file system takes
@@ -57,27 +58,21 @@ class Layout(Settings):
     paths: Annotated[tuple[RelativePath, ...], Field(min_length=1)]
 
 
-class Split(Settings):
-    """The rule of which classes are for training and which for testing, and its source."""
-
-    rule: Line
-    source: Line
-
-
 class Validation(Settings):
-    """Classes held out of the training side."""
+    """What is held out of the training side: classes, or images of each class, as the data set is split."""
 
-    share: Annotated[Fraction, Field(gt=0, lt=1)]  # of the training classes
+    share: Annotated[Fraction, Field(gt=0, lt=1)]  # of the training classes, or of each class's training images
     seed: Annotated[int, Field(ge=0)]
 
 
 class Expected(Settings):
-    """Counts of the complete data set; the training side includes the validation classes."""
+    """Counts of the complete data set; the training side includes what is validated on."""
 
     train_classes: PositiveInt
     train_images: PositiveInt
     test_classes: PositiveInt
     test_images: PositiveInt
+    validation_images: PositiveInt | None = None  # where the data set's lists name them
     queries: PositiveInt | None = None  # where queries are searched in a gallery: both, else none
     gallery: PositiveInt | None = None
 
@@ -88,6 +83,25 @@ class Expected(Settings):
         if self.queries and self.gallery and self.queries + self.gallery != self.test_images:
             raise ValueError(f"{self.queries} queries and {self.gallery} in the gallery are not test_images")
         return self
+
+
+class Split(Settings):
+    """A rule of what is for training and what for testing, its source, and how much there then is on both sides."""
+
+    rule: Line
+    source: Line
+    expected: Expected
+    validation: Validation | None = None  # None: the data set's lists name the images
+
+    @model_validator(mode="after")
+    def _validate(self) -> Self:
+        if (self.validation is None) != bool(self.expected.validation_images):
+            raise ValueError("state either validation, or expected.validation_images, which the lists name")
+        return self
+
+
+SplitKind = Literal["classes", "images"]
+"""What training never sees of the test, as the setting `data.split` has it."""
 
 
 class Card(Settings):
@@ -104,10 +118,10 @@ class Card(Settings):
     manual: str = ""  # the steps by hand where no layout can be downloaded; {folder} stands for the data set's folder
     archives: Annotated[tuple[Archive, ...], Field(min_length=1)]
     layouts: tuple[Layout, ...] = ()  # in order of preference; none: everything that the archives unpack to
-    split: Split
-    validation: Validation
-    expected: Expected
-    files: dict[RelativePath, Md5] = Field(default={})  # of some files below the folder, for those that the layout has
+    splits: Annotated[dict[SplitKind, Split], Field(min_length=1)]  # the usual one first
+    partitions: PositiveInt = 1  # ways in which the images are split, where a data set has several
+    side: PositiveInt | None = None  # of small images, in pixels, which are kept as an array; None: photos of any size
+    files: dict[RelativePath, Md5OrSha1] = Field(default={})  # of some below the folder, for those that the layout has
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
@@ -126,6 +140,16 @@ class Card(Settings):
     def providers(self, path: str) -> list[Archive]:
         """The archives that a path comes out of."""
         return [archive for archive in self.archives if path in archive.unpacks_to]
+
+    @property
+    def usual_split(self) -> SplitKind:
+        """What the data set is split by if nothing else is asked for."""
+        return next(iter(self.splits))
+
+    @property
+    def usual(self) -> Split:
+        """The split that is taken if nothing else is asked for."""
+        return self.splits[self.usual_split]
 
     @property
     def accepted(self) -> tuple[Layout, ...]:

@@ -9,6 +9,7 @@ from relbench.files import open_regular
 
 BytesDone = Callable[[int, int | None], None]  # told: bytes done so far, of how many (None: not known)
 
+MD5 = 32  # hexadecimal digits
 CHUNK = 1 << 20  # bytes read at once
 
 
@@ -39,6 +40,12 @@ def _digests(path: Path, kinds: list[str], progress: BytesDone) -> dict[str, str
 
 def wrong_files(card: Card, folder: Path) -> list[str]:
     """One line for each file of the card's list that is in the data set's folder with another checksum."""
-    present = {folder / path: md5 for path, md5 in card.files.items() if (folder / path).is_file()}
-    found = {path: _digests(path, ["md5"], lambda _done, _total: None)["md5"] for path in present}
-    return [f"{path} has the md5 {found[path]}, not {md5}" for path, md5 in present.items() if found[path] != md5]
+    present = {folder / path: known for path, known in card.files.items() if (folder / path).is_file()}
+    return [f"{path} {wrong}" for path, known in present.items() if (wrong := wrong_sum(path, known))]
+
+
+def wrong_sum(path: Path, known: str) -> str:
+    """The difference of a file's md5 or sha1, which their lengths tell apart, to the known one; "" if there is none."""
+    kind = "md5" if len(known) == MD5 else "sha1"
+    found = _digests(path, [kind], lambda _done, _total: None)[kind]
+    return f"has the {kind} {found}, not {known}" if found != known else ""

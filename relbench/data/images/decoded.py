@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from relbench.data.images.decoding import Decoding
-from relbench.data.images.photos import RESAMPLING, ImageFiles, file_states
+from relbench.data.images.photos import RESAMPLING, Originals
 from relbench.data.table import Progress
 from relbench.files import atomic_write, clear_unfinished, free_space, open_regular
 from relbench.locks import lock
@@ -120,14 +120,16 @@ class DecodedImages:
         return image
 
 
-def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progress: Progress = iter) -> DecodedImages:
+def decoded_images(
+    originals: Originals, names: Sequence[str], folder: Path, progress: Progress = iter
+) -> DecodedImages:
     """Open the decoded images; build the file if it is not there, and check all of it if it is.
 
     A process that dies while building leaves nothing that is taken for whole; the next build clears it away. If
     another process is building in the folder, it is waited for.
 
     Args:
-        files: decodes, with as many threads as it has.
+        originals: the images, decoded with as many threads as they are given.
         names: of all images of the data set; to use only some of them needs no file of their own.
         folder: where the file is kept.
         progress: wraps the names being decoded or checked, for a progress bar.
@@ -136,15 +138,15 @@ def decoded_images(files: ImageFiles, names: Sequence[str], folder: Path, progre
         ValueError: an image is missing or can't be decoded, the disk has no room, the folder can't be written, or the
             file is damaged.
     """
-    path = decoded_path(files, names, folder)
+    path = decoded_path(originals, names, folder)
     was_there = path.exists()
     if not was_there:
         _clear(folder)  # it may be large
-        _check_space(folder, len(names), files.side)
+        _check_space(folder, len(names), originals.side)
         with _alone(folder):
             if not path.exists():
-                _build(path, files, sorted(names), progress)
-    images = DecodedImages(path, names, files.side, files.decoding)
+                _build(path, originals, sorted(names), progress)
+    images = DecodedImages(path, names, originals.side, originals.decoding)
     if was_there:
         images.check(progress)
     return images
@@ -156,27 +158,27 @@ def kept_sides(folder: Path) -> list[int]:
     return sorted({int(name[1]) for name in names if name})
 
 
-def decoded_path(files: ImageFiles, names: Iterable[str], folder: Path) -> Path:
+def decoded_path(originals: Originals, names: Iterable[str], folder: Path) -> Path:
     """The path of the decoded images, there or not.
 
     Raises:
         ValueError: an image is missing.
     """
     ordered = sorted(names)
-    digest = hashlib.sha256(repr((VERSION, PIL.__version__, RESAMPLING.name, files.side, ordered)).encode())
-    digest.update(file_states(files.folder, ordered).tobytes())
-    if files.decoding is not None:  # also where nothing is set: earlier versions decoded by another rule
-        digest.update(files.decoding.model_dump_json().encode())
-    return folder / f"decoded-{files.side}px-{digest.hexdigest()[:16]}.npy"
+    digest = hashlib.sha256(repr((VERSION, PIL.__version__, RESAMPLING.name, originals.side, ordered)).encode())
+    digest.update(originals.state(ordered))
+    if originals.decoding is not None:  # also where nothing is set: earlier versions decoded by another rule
+        digest.update(originals.decoding.model_dump_json().encode())
+    return folder / f"decoded-{originals.side}px-{digest.hexdigest()[:16]}.npy"
 
 
-def _build(path: Path, files: ImageFiles, ordered: Sequence[str], progress: Progress) -> None:
+def _build(path: Path, originals: Originals, ordered: Sequence[str], progress: Progress) -> None:
     """Written from start to end, not through a map: on a full disk that would kill the process."""
     try:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
-            file.write(_header(len(ordered), files.side))
+            file.write(_header(len(ordered), originals.side))
             hashes = []
-            for _, image in zip(progress(ordered), files.read(ordered), strict=True):
+            for _, image in zip(progress(ordered), originals.read(ordered), strict=True):
                 hashes.append(_hash(image))
                 file.write(image.data)
             file.write(b"".join(hashes))

@@ -50,6 +50,18 @@ class Pixels(Protocol):
         ...
 
 
+class Originals(Pixels, Protocol):
+    """Images as they were published, in files or records: what is slow, or not an array, to read again and again."""
+
+    def state(self, names: Iterable[str]) -> bytes:
+        """What differs once one of these images may have changed.
+
+        Raises:
+            ValueError: an image is missing.
+        """
+        ...
+
+
 class Crop(NamedTuple):
     """A part of an image, in pixels, and whether it is mirrored."""
 
@@ -90,6 +102,10 @@ class ImageFiles:
             return decoded(self.folder / name, self.side, self.decoding)
 
         return in_order(self._pool, 2 * self._threads, square, names)
+
+    def state(self, names: Iterable[str]) -> bytes:
+        """The sizes of the files, and the times of their last changes."""
+        return file_states(self.folder, names).tobytes()
 
 
 class Photos:

@@ -215,19 +215,23 @@ def read_images(scan: Scan) -> list[Image]:
     return images
 
 
-def read_lists(scan: Callable[[Path], Scan], folder: Path, classes: Sharing = "disjoint") -> pd.DataFrame:
+def read_lists(
+    scan: Callable[[Path], Scan], folder: Path, classes: Sharing = "disjoint", *, of_files: bool = True
+) -> pd.DataFrame:
     """The checked table of a data set.
 
     Args:
         scan: that of its lists.
         folder: it lies there.
         classes: what its splits promise.
+        of_files: the images are files that the lists name, not records of the lists.
 
     Raises:
         ValueError: a list or an image is missing, or a list is damaged; names file and line.
     """
     table, place = table_of(folder, read_images(scan(folder)), classes)
-    refuse_missing(folder, list(table["name"]), place)
+    if of_files:
+        refuse_missing(folder, list(table["name"]), place)
     return table
 
 

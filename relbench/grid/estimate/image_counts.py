@@ -62,19 +62,39 @@ def is_there(data: Data, folder: Path) -> bool:
 
 
 def _of_card(card: Card, data: Data, channels: int) -> ImageCounts:
-    there = card.expected
-    held_out = max(1, round(card.validation.share * there.train_classes)) if data.hold_out else 0
-    train = _first(data.train_classes, there.train_classes - held_out)
+    there = card.splits[data.split].expected
+    classes, train, validation = (_by_classes if data.split == "classes" else _by_images)(card, data)
     test = _first(data.test_classes, there.test_classes)
     return ImageCounts(
-        classes=train,
-        train=round(there.train_images * train / there.train_classes),
-        validation=round(there.train_images * held_out / there.train_classes),
+        classes=classes,
+        train=train,
+        validation=validation,
         test=round(there.test_images * test / there.test_classes),
         test_classes=test,
         channels=channels,
         text=TEXT,
     )
+
+
+def _by_classes(card: Card, data: Data) -> tuple[int, int, int]:
+    """Training classes, their images, and those of the classes that are held out."""
+    there, validation = card.splits["classes"].expected, card.splits["classes"].validation
+    held_out = max(1, round(validation.share * there.train_classes)) if data.hold_out and validation else 0
+    classes, of_class = (
+        _first(data.train_classes, there.train_classes - held_out),
+        there.train_images / there.train_classes,
+    )
+    return classes, round(of_class * classes), round(of_class * held_out)
+
+
+def _by_images(card: Card, data: Data) -> tuple[int, int, int]:
+    """Training classes, the images of theirs that are trained on, and those that are held out."""
+    there, validation = card.splits["images"].expected, card.splits["images"].validation
+    classes = _first(data.train_classes, there.train_classes)
+    images = round(there.train_images * classes / there.train_classes)
+    share = validation.share if validation else (there.validation_images or 0) / there.train_images
+    held_out = round(share * images) if data.hold_out else 0
+    return classes, images - held_out, held_out
 
 
 def _of_table(table: pd.DataFrame, channels: int) -> ImageCounts:

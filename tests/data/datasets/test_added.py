@@ -136,10 +136,10 @@ def test_a_set_added_by_an_earlier_version_is_refused_where_its_pixels_would_cha
     add("mine", source, tmp_path)
     as_of_old(tmp_path)
     photos = find_photos("mine", tmp_path)
-    names, kept = photos.read(tmp_path)["name"].tolist(), photos.cache_folder(tmp_path)
+    names, kept = photos.all_images(tmp_path)["name"].tolist(), photos.cache_folder(tmp_path)
     earlier = ImageFiles(source, 9, 1)
     decoded_images(earlier, names, kept)
-    assert decoded_path(photos.files(tmp_path, 9), names, kept) != decoded_path(earlier, names, kept)
+    assert decoded_path(photos.originals(tmp_path, 9), names, kept) != decoded_path(earlier, names, kept)
     images = photos.load(DATA, tmp_path)
     lines = np.arange(len(images.table))
     assert "add it again under another name" in refusal(lambda: images.test_batch(lines))
@@ -148,7 +148,7 @@ def test_a_set_added_by_an_earlier_version_is_refused_where_its_pixels_would_cha
 def test_decoded_images_are_those_of_the_setting(tmp_path):
     add("mine", write_mixed(tmp_path / "source"), tmp_path)
     photos = find_photos("mine", tmp_path)
-    files, names = photos.files(tmp_path, 9), photos.read(tmp_path)["name"].tolist()
+    files, names = photos.originals(tmp_path, 9), photos.all_images(tmp_path)["name"].tolist()
     before = photos.load(DATA, tmp_path)
     decoded_images(files, names, photos.cache_folder(tmp_path))
     after = photos.load(DATA, tmp_path)
@@ -204,7 +204,7 @@ def test_a_folder_of_which_an_earlier_version_took_less_is_refused_with_advice(t
     source = write_plain(tmp_path / "source")
     add("mine", source, tmp_path)
     noise(1, 12, 9).save(source / "test/cat/new.gif")
-    message = refusal(lambda: find_photos("mine", tmp_path).read(tmp_path))
+    message = refusal(lambda: find_photos("mine", tmp_path).all_images(tmp_path))
     assert (
         message
         == "mine was added without images that are included now (test/cat/new.gif): add it again under another name"
@@ -233,7 +233,7 @@ def test_to_mirror_is_the_default_and_outside_of_fingerprints():
 def test_images_of_named_classes_keep_their_order(tmp_path, names):
     add("mine", write_plain(tmp_path / "source"), tmp_path)
     photos = find_photos("mine", tmp_path)
-    whole = photos.read(tmp_path)
+    whole = photos.all_images(tmp_path)
     assert set(whole["label"][whole["split"] == "test"]) == {"cat", "dog"}
     part = photos.table(changed(DATA, {"test_classes": names}), tmp_path)
     kept = (whole["split"] != "test") | whole["label"].isin(names)

@@ -17,9 +17,11 @@ from relbench.data.download.card import card_names, packaged_card, read_card
 from relbench.data.download.checksum import wrong_files
 from relbench.data.download.fetch import state
 
-NAMES = ["cars196", "cub200", "inshop", "sop"]
+NAMES = ["cars196", "cifar10", "cifar100", "cub200", "inshop", "sop"]
+WITHIN_CLASSES = ["cifar10", "cifar100"]  # split by images
 
-# file: bytes, md5, sha256; from lenscloth/RKD@0a6c3c0, tensorflow-datasets 4.9.10 and torchvision before 2023
+# file: bytes, md5, sha256; from lenscloth/RKD@0a6c3c0, tensorflow-datasets 4.9.10 and torchvision before 2023; CIFAR's
+# also from its home page
 KNOWN = {
     ("cub200", "CUB_200_2011.tgz"): (
         1150585339,
@@ -55,6 +57,26 @@ KNOWN = {
         "b04fa78210e69fab050ce73939550e1cd0f96890bdd98ec9fee732c3b756ef48",
     ),
     ("inshop", "img.zip"): (None, None, None),
+    ("cifar10", "cifar-10-binary.tar.gz"): (
+        170052171,
+        "c32a1d4ab5d03f1284b67883e8d87530",
+        "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    ),
+    ("cifar10", "cifar-10-python.tar.gz"): (
+        170498071,
+        "c58f30108f718f92721af3b95e74349a",
+        "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+    ),
+    ("cifar100", "cifar-100-binary.tar.gz"): (
+        168513733,
+        "03b5dce01913d631647c71ecec9e9cb8",
+        "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+    ),
+    ("cifar100", "cifar-100-python.tar.gz"): (
+        169001437,
+        "eb9058c3a382ffc7106e4002c42a8d85",
+        "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
+    ),
 }
 # classes and images for training, classes and images for testing
 COUNTS = {
@@ -62,6 +84,8 @@ COUNTS = {
     "cars196": (98, 8054, 98, 8131),
     "sop": (11318, 59551, 11316, 60502),
     "inshop": (3997, 25882, 3985, 14218 + 12612),
+    "cifar10": (10, 50000, 10, 10000),
+    "cifar100": (100, 50000, 100, 10000),
 }
 CARD = """
 name = "toy"
@@ -79,15 +103,15 @@ md5 = "00000000000000000000000000000000"
 addresses = ["https://example.org/toy.zip"]
 unpacks_to = ["toy"]
 
-[split]
+[splits.classes]
 rule = "by name"
 source = "here"
 
-[validation]
+[splits.classes.validation]
 share = 0.2
 seed = 1
 
-[expected]
+[splits.classes.expected]
 train_classes = 2
 train_images = 4
 test_classes = 2
@@ -112,9 +136,10 @@ def test_names():
 def test_packaged_cards_are_valid(name):
     card = packaged_card(name)
     assert card.name == name
-    assert (card.expected.train_classes, card.expected.train_images) == COUNTS[name][:2]
-    assert (card.expected.test_classes, card.expected.test_images) == COUNTS[name][2:]
-    assert card.validation.share == 0.2
+    assert (card.usual.expected.train_classes, card.usual.expected.train_images) == COUNTS[name][:2]
+    assert (card.usual.expected.test_classes, card.usual.expected.test_images) == COUNTS[name][2:]
+    assert card.usual.validation.share == (0.1 if name in WITHIN_CLASSES else 0.2)
+    assert (card.usual_split == "images", card.side) == ((True, 32) if name in WITHIN_CLASSES else (False, None))
     assert "{folder}" in card.manual or not card.manual
 
 
@@ -129,16 +154,21 @@ def test_usual_ks():
         "cars196": (1, 2, 4, 8),
         "sop": (1, 10, 100, 1000),
         "inshop": (1, 10, 20, 30),
+        "cifar10": (1, 2, 4, 8),
+        "cifar100": (1, 2, 4, 8),
     }
 
 
 def test_inshop_has_queries_and_a_gallery():
-    assert (packaged_card("inshop").expected.queries, packaged_card("inshop").expected.gallery) == (14218, 12612)
-    assert packaged_card("cub200").expected.queries is None
+    assert (packaged_card("inshop").usual.expected.queries, packaged_card("inshop").usual.expected.gallery) == (
+        14218,
+        12612,
+    )
+    assert packaged_card("cub200").usual.expected.queries is None
 
 
 def test_sizes():
-    sizes = {"cub200": 1150585339, "sop": 3083860082, "inshop": None}
+    sizes = {"cub200": 1150585339, "sop": 3083860082, "inshop": None, "cifar10": 170052171, "cifar100": 168513733}
     sizes["cars196"] = 979269282 + 977350468 + 330960 + 185758
     assert {name: packaged_card(name).size for name in NAMES} == sizes
 
@@ -149,6 +179,8 @@ def test_what_can_be_downloaded():
         "cars196": False,
         "sop": True,
         "inshop": False,
+        "cifar10": True,
+        "cifar100": True,
     }
 
 
@@ -191,9 +223,12 @@ def test_a_card_read_from_anywhere(tmp_path):
         ("ks = [1, 2]", f"ks = [1, {'9' * 5000}]", "is not TOML"),
         ("ks = [1, 2]", f"ks = {'[' * 3000}", "is not TOML"),
         ("share = 0.2", "share = nan", "validation"),
+        ("test_images = 4", "test_images = 4\nvalidation_images = 1", "state either validation, or expected"),
+        ("[splits.classes]", "[splits.faces]", r"splits\.faces"),
+        ('"toy/a.jpg" = "0', '"toy/a.jpg" = "00', r"files\.toy/a\.jpg"),
         ('unpacks_to = ["toy"]', f'unpacks_to = ["{"toy/" * 2000}toy"]', r"archives\.0\.unpacks_to\.0"),
         ('file = "toy.zip"', f'file = "{"x" * 251}.zip"', r"archives\.0\.file"),
-        ("[split]", '[[archives]]\nfile = "toy.zip"\nunpacks_to = ["x"]\n[split]', "same file name"),
+        ("[splits.classes]", '[[archives]]\nfile = "toy.zip"\nunpacks_to = ["x"]\n[splits.classes]', "same file name"),
     ],
 )
 def test_a_mistake_is_told_with_file_and_key(tmp_path, old, new, message):
@@ -270,6 +305,6 @@ def test_cards_are_in_the_wheel(tmp_path):
 
 def test_in_shop_total():
     text = (files("relbench.data") / "cards" / "inshop.toml").read_text(encoding="utf-8")
-    expected = tomllib.loads(text)["expected"]
+    expected = tomllib.loads(text)["splits"]["classes"]["expected"]
     assert expected["train_images"] + expected["queries"] + expected["gallery"] == 52712
     assert expected["train_classes"] + expected["test_classes"] == 7982

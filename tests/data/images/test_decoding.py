@@ -347,10 +347,10 @@ def test_published_data_sets_keep_pixels_and_hashes(tmp_path, cards, layout):
         (tmp_path / name / image).write_bytes(b"P6 9 %d 255\n" % (7 + number) + levels.tobytes())
     photos = find_photos(name, tmp_path)
     source = photos.load(Data(name=name, size=8, resize=8), tmp_path)
-    pixels = b"".join(image.tobytes() for image in photos.files(tmp_path, 8).read(sorted(truth["name"])))
+    pixels = b"".join(image.tobytes() for image in photos.originals(tmp_path, 8).read(sorted(truth["name"])))
     found = photos.content(tmp_path), source.data_hash, hashlib.sha256(pixels).hexdigest()
     assert tuple(each[:16] for each in found) == PINNED[layout]
 
 
 def test_every_published_data_set_is_decoded_as_its_authors_did(tmp_path):
-    assert [find_photos(name, tmp_path).decoding for name in card_names()] == [None] * 4
+    assert [find_photos(name, tmp_path).decoding for name in card_names()] == [None] * len(card_names())

@@ -57,7 +57,7 @@ def test_of_glyphs_before_they_are_rendered(data_folder, tmp_path, settings):
 
 @pytest.mark.parametrize("name", ["cub200", "cars196", "sop", "inshop"])
 def test_of_a_card_where_the_data_set_is_missing(tmp_path, name):
-    expected = packaged_card(name).expected
+    expected = packaged_card(name).usual.expected
     counts = image_counts(Data(name=name, size=224, hold_out=False), tmp_path)
     assert (counts.classes, counts.train, counts.validation) == (expected.train_classes, expected.train_images, 0)
     assert (counts.test_classes, counts.test) == (expected.test_classes, expected.test_images)
