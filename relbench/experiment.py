@@ -89,6 +89,11 @@ class Data(Settings, use_attribute_docstrings=True):
             "content": self.content,
         }
 
+    @property
+    def images_in_use(self) -> tuple[object, ...]:
+        """What decides which images of which classes lie in which split; the rest is how they are shown."""
+        return self.name, self.split, self.partition, self.train_classes, self.test_classes, self.hold_out
+
     @model_validator(mode="before")
     @classmethod
     def _with_transform(cls, given: Any) -> Any:
@@ -297,7 +302,7 @@ class Experiment(Settings):
     training: Annotated[Training, renamed("training")] = Training()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     teacher: "Experiment | None" = None
-    # an earlier stage: its weights, and its place in the batches
+    # an earlier stage: its weights and, on the same images, its place in the batches; or a run of other images
     initialized_from: Annotated["Experiment | None", renamed("initialized_from")] = None
     scale: Literal["full", "toy"] = "full"  # toy: tiny networks and few steps, to see that everything runs
     code_version: Annotated[PositiveInt, renamed("code_version")] = CODE_VERSION  # that of the code which ran it
@@ -327,6 +332,12 @@ class Experiment(Settings):
     def total_steps(self) -> int:
         """Steps of training behind the result, those of earlier stages included."""
         return sum(stage.training.steps for stage in self.stages)
+
+    @property
+    def begins_at(self) -> int:
+        """The place of its first step in the batches: after those of earlier stages, which saw the same images."""
+        first = self.initialized_from
+        return first.begins_at + first.training.steps if first and first.data == self.data else 0
 
     @property
     def last_teacher(self) -> "Experiment | None":

@@ -170,7 +170,7 @@ def _learner(member: _Member, setup: TrainingSetup, channels: int) -> Learner:
 
 def _earlier(experiment: Experiment, runs: Path, channels: int) -> Earlier | None:
     first = experiment.initialized_from
-    return Earlier(load_trained(first, runs, channels, "first stage").state, first.total_steps) if first else None
+    return Earlier(load_trained(first, runs, channels, "first stage").state, experiment.begins_at) if first else None
 
 
 def _state(experiment: Experiment, end: State | Exception) -> State:

@@ -35,6 +35,7 @@ class FilledCell:
     published: float | None  # in [0, 1]; None: no such number was published
     ours: Mapping[Selection, Ours]  # without a rule where nothing is finished, or the rule can't be applied
     note: str = ""  # in what our network cannot be what the paper had
+    doubt: str = ""  # why nobody may rely on the published number
 
     def difference(self, rule: Selection) -> float | None:
         """Ours minus the published number, where there are both."""
@@ -56,6 +57,8 @@ def cell_problems(cell: FilledCell) -> Iterator[str]:
     """Holes and impossible numbers in a cell."""
     if cell.published is not None and not 0 <= cell.published <= 1:
         yield f"is published as {cell.published}, which must be in [0, 1]"
+    if cell.doubt and cell.published is None:
+        yield "has a doubtful published number, but no such number"
     if (cell.ours or cell.note) and not cell.path:
         yield "has no network to train, but has runs or a note"
     for rule, ours in cell.ours.items():

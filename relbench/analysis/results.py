@@ -113,14 +113,14 @@ def _finished_floors(record: StudyRecord, folder: Path) -> dict[str, tuple[Measu
 
 
 def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer], floors: Sequence[MeasuredFloor]) -> None:
-    """What is of one data set must be of the same images; fingerprints know the lists, not the files."""
-    first: dict[str, tuple[str, str]] = {}
-    told = [(f"the run {row.fingerprint}", row.experiment.data.name, row.data_hash) for row in rows]
+    """What is of one selection of a data set must be of the same images; fingerprints know the lists, not the files."""
+    first: dict[object, tuple[str, str]] = {}
+    told = [(f"the run {row.fingerprint}", row.experiment.data, row.data_hash) for row in rows]
     told += [
-        (f"the transfer {transfer.fingerprint}", transfer.asked.data.name, transfer.data_hash) for transfer in transfers
+        (f"the transfer {transfer.fingerprint}", transfer.asked.data, transfer.data_hash) for transfer in transfers
     ]
-    told += [(f"the floor {floor.fingerprint}", floor.settings.data.name, floor.data_hash) for floor in floors]
+    told += [(f"the floor {floor.fingerprint}", floor.settings.data, floor.data_hash) for floor in floors]
     for here, data, images in told:
-        there, expected = first.setdefault(data, (here, images))
+        there, expected = first.setdefault(data.images_in_use, (here, images))
         if images != expected:
-            raise ValueError(f"{here} was made with other images of {data} than {there}: delete the wrong one")
+            raise ValueError(f"{here} was made with other images of {data.name} than {there}: delete the wrong one")

@@ -204,6 +204,7 @@ def _filled(cell: Cell, record: StudyRecord, results: Results, shown: Sequence[S
         published=cell.published,
         ours=ours,
         note=record.study.runs[cell.run].note if cell.run else "",
+        doubt=cell.doubt,
     )
 
 

@@ -89,8 +89,7 @@ def _needed(tuning: TuningPlan, path: str, seed: int) -> Iterator[PlannedRun | P
     if not spec.stages:
         return
     yield from _tuning(tuning, tuning.study.rates_of(path)[0])
-    if spec.teacher:
-        yield from _needed(tuning, spec.teacher, seed)
+    yield from _grounds(tuning, path, seed)
     run = tuning.run(path, seed)
     if run:
         yield from _stages(path, spec.role, run)
@@ -98,13 +97,19 @@ def _needed(tuning: TuningPlan, path: str, seed: int) -> Iterator[PlannedRun | P
         yield PendingRun(path, tuning.likely(path, seed))
 
 
+def _grounds(tuning: TuningPlan, path: str, seed: int) -> Iterator[PlannedRun | PendingRun]:
+    """A run's teacher, and what it starts from, with what these need."""
+    for ground in dict.fromkeys(tuning.grounds(path)):
+        if ground:
+            yield from _needed(tuning, ground, seed)
+
+
 def _tuning(tuning: TuningPlan, tuned: str) -> Iterator[PlannedRun | PendingRun]:
     """The runs that a learning rate is still to be chosen by, with what they need."""
     if tuning.is_decided(tuned):
         return
     spec = tuning.study.runs[tuned]
-    if spec.teacher:
-        yield from _needed(tuning, spec.teacher, TUNING_SEED)
+    yield from _grounds(tuning, tuned, TUNING_SEED)
     known = tuning.candidates(tuned)
     for rate in spec.rates:
         label = f"{tuned} at {rate:g}"

@@ -91,24 +91,29 @@ class TuningPlan:
         run = self.run(path, seed)
         if run:
             return run
-        teacher = self.study.runs[path].teacher
         first = next(iter(self.study.rates_of(path)[1]), None)
-        return self._resolved(path, seed, rate or first, self.likely(teacher, seed) if teacher else None)
+        grounds = [self.likely(ground, seed) if ground else None for ground in self.grounds(path)]
+        return self._resolved(path, seed, rate or first, *grounds)
 
     def trained(self, path: str, seed: int, rate: float | None) -> Experiment | None:
-        """A run with a learning rate; None while its teacher's is not chosen."""
+        """A run with a learning rate; None while that of its teacher, or of what it starts from, is not chosen."""
         name = (path, seed, rate)
         if name not in self._known:
-            above = self.study.runs[path].teacher
-            teacher = self.run(above, seed) if above else None
-            if above and not teacher:
+            grounds = [self.run(ground, seed) if ground else None for ground in self.grounds(path)]
+            if any(ground and not run for ground, run in zip(self.grounds(path), grounds, strict=True)):
                 return None
-            self._known[name] = self._resolved(path, seed, rate, teacher)
+            self._known[name] = self._resolved(path, seed, rate, *grounds)
         return self._known[name]
 
-    def _resolved(self, path: str, seed: int, rate: float | None, teacher: Experiment | None) -> Experiment:
+    def grounds(self, path: str) -> tuple[str, str]:
+        """Paths of a run's teacher and of what it starts from; "" for none."""
+        return self.study.runs[path].teacher, self.study.runs[path].starts_from
+
+    def _resolved(
+        self, path: str, seed: int, rate: float | None, teacher: Experiment | None, start: Experiment | None
+    ) -> Experiment:
         """As it is run: checked, and with what its losses look at filled in."""
-        *earlier, last = self.study.trainings(path, seed, rate, teacher)
+        *earlier, last = self.study.trainings(path, seed, rate, teacher, start)
         for stage in earlier:
             resolve(stage, stage_label(path))
         return resolve(last, path)

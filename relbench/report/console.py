@@ -129,11 +129,12 @@ def _part(title: str, cells: Sequence[FilledCell], summary: Summary) -> ConsoleT
 
 def _numbers(cell: FilledCell, summary: Summary, places: int) -> list[Text]:
     name = Text(f"  {cell.column}")
-    paper = [Text(paper_text(cell, places))] if summary.has_published else []
+    marked = marks(summary)
+    paper = [Text(paper_text(cell, places) + marked.get(cell.doubt, ""))] if summary.has_published else []
     if not cell.path:
         return [name, *paper]
     first, *others = (ours_text(cell, rule, places) for rule in summary.shown)
-    ours = [Text(first + marks(summary).get(cell.note, "")), *map(Text, others)]
+    ours = [Text(first + marked.get(cell.note, "")), *map(Text, others)]
     difference = [Text(difference_text(cell, summary.shown[0], places))] if summary.has_published else []
     return [name, *paper, *ours, *difference]
 

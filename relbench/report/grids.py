@@ -127,7 +127,7 @@ def _part(title: str, cells: Sequence[FilledCell], summary: Summary, marked: Map
 
 def _texts(cell: FilledCell, summary: Summary, places: int, marked: Mapping[str, str]) -> dict[str, str]:
     """What a number has on each of its row's lines; another paper's has the first alone."""
-    texts, first = {PAPER: paper_text(cell, places)}, summary.shown[0]
+    texts, first = {PAPER: paper_text(cell, places) + marked.get(cell.doubt, "")}, summary.shown[0]
     if cell.path:
         texts |= {OURS[rule]: ours_text(cell, rule, places) for rule in summary.shown}
         texts[OURS[first]] += marked.get(cell.note, "")

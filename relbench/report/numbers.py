@@ -92,7 +92,7 @@ def _cell_numbers(cell: FilledCell, summary: Summary) -> dict[str, object]:
     for rule in summary.shown:
         numbers = _ours(cell.ours.get(rule)) | {"difference": cell.difference(rule)}
         columns |= {f"{PREFIXES[rule]}_{name}": value for name, value in numbers.items()}
-    return columns | {"note": cell.note}
+    return columns | {"note": "; ".join(filter(None, (cell.note, cell.doubt)))}
 
 
 def _ours(ours: Ours | None) -> dict[str, object]:

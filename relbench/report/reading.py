@@ -64,12 +64,12 @@ PEEKING_CLAIMS = "These answers come from peeking: each network's step is the be
 
 
 def marks(summary: Summary) -> dict[str, str]:
-    """A raised letter for each distinct note of a network, in the table's order."""
+    """A raised letter for each distinct note, of a network or of a published number, in the table's order."""
     letters = list(RAISED.values())
-    texts = dict.fromkeys(cell.note for cell in summary.cells if cell.note)
+    texts = dict.fromkeys(text for cell in summary.cells for text in (cell.doubt, cell.note) if text)
     return {text: letters[index % len(letters)] * (index // len(letters) + 1) for index, text in enumerate(texts)}
 
 
 def footnotes(summary: Summary) -> list[str]:
-    """The networks' notes, each once, behind its letter."""
+    """The notes of networks and of published numbers, each once, behind its letter."""
     return [f"{mark} {text}" for text, mark in marks(summary).items()]

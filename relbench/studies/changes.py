@@ -123,6 +123,7 @@ def _changed_run(run: RunSpec, groups: Groups) -> RunSpec:
         run,
         {
             "data": _changed(run.data, groups.get("data", {}), "data"),
+            "partitions": 1 if "partition" in groups.get("data", {}) else run.partitions,
             "net": _changed(run.net, net, arm),
             "training": _changed(run.training, shared, "training", training, arm),
             "epochs": _changed_epochs(run.epochs, epochs, arm),

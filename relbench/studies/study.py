@@ -62,12 +62,18 @@ class RunSpec(Settings):
     epochs: Epochs | None = None  # in place of the training's steps
     stages: tuple[Stage, ...] = ()  # empty: never trained, the features of its trunk are what is measured
     teacher: str = ""  # path
+    starts_from: str = ""  # path of the run whose trained network it begins with, under a new head
+    partitions: PositiveInt = 1  # of its images: seed 0 has the first, seed 1 the next, and so on around
     role: Role = "student"
     arm: Literal["", "teacher", "student"] = ""  # begins the keys of `--set` for its net and training; "": by its role
     steps_as: str = ""  # path of the run whose number of steps it takes: a control of equal budget
     rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation classes; empty: the training's
     tuned_with: str = ""  # path of the run whose chosen learning rate it shares; "": its own
     note: str = ""  # in what it cannot be what the paper had
+
+    def data_of(self, seed: int) -> Data:
+        """The images that a seed is trained and measured on."""
+        return changed(self.data, {"partition": seed % self.partitions + 1}) if self.partitions > 1 else self.data
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,7 @@ class Cell(Settings):
     metric: str = "recall@1"
     on: str = ""  # the data set that it is measured on, if it is not the one that the network is trained on
     published: float | None = None  # in [0, 1]; None where no paper has such a number
+    doubt: str = ""  # why nobody may rely on the published number, such as that it was not seen in print
     source: str = ""
 
     @property
@@ -156,12 +163,19 @@ class Study(Settings):
             1,
         ):
             raise ValueError("without cells, a study compares its runs on one data set with one teacher")
-        for at, (path, run) in enumerate(self.runs.items()):
-            if run.teacher:
-                lookup(run.teacher, paths[:at], f"teacher, before its student {path},")
-            lookup(run.tuned_with or path, paths, f"run to share the rate of {path}")
-            lookup(run.steps_as or path, paths, f"run to share the steps of {path}")
+        for at, path in enumerate(paths):
+            self._check_paths(path, before=paths[:at])
         return self
+
+    def _check_paths(self, path: str, before: list[str]) -> None:
+        """Refuse a run that names others which are not there, or not before it where it builds on them."""
+        run = self.runs[path]
+        if run.teacher:
+            lookup(run.teacher, before, f"teacher, before its student {path},")
+        if run.starts_from:
+            lookup(run.starts_from, before, f"run to start from, before {path},")
+        lookup(run.tuned_with or path, self.runs, f"run to share the rate of {path}")
+        lookup(run.steps_as or path, self.runs, f"run to share the steps of {path}")
 
     @property
     def data_sets(self) -> tuple[str, ...]:
@@ -218,7 +232,9 @@ class Study(Settings):
             self, {"runs": runs, "other_data": {name: pinned(data) for name, data in self.other_data.items()}}
         )
 
-    def trainings(self, path: str, seed: int, rate: float | None, teacher: Experiment | None) -> list[Experiment]:
+    def trainings(
+        self, path: str, seed: int, rate: float | None, teacher: Experiment | None, start: Experiment | None = None
+    ) -> list[Experiment]:
         """The trainings of a run, stage by stage, each going on from the one before.
 
         Args:
@@ -226,23 +242,25 @@ class Study(Settings):
             seed: of its random numbers.
             rate: learning rate of all stages, where it was chosen; None: the run's own.
             teacher: its teacher's run of the same seed.
+            start: likewise, the run that it starts from.
 
         Raises:
             ValueError: the seed or a setting is impossible; one line.
         """
         run, made = self.runs[path], list[Experiment]()
+        data = run.data_of(seed)
         for stage, training in zip(run.stages, self._training_of_stages(path, rate), strict=True):
             try:
                 made.append(
                     Experiment(
-                        data=run.data,
+                        data=data,
                         task=run.task,
                         net=run.net,
                         terms=stage.terms,
                         training=training,
                         seed=seed,
                         teacher=teacher,
-                        initialized_from=made[-1] if made else None,
+                        initialized_from=made[-1] if made else start,
                         scale=self.scale,
                         code_version=self.code_version,
                     )

@@ -40,7 +40,7 @@ def key(experiment: Experiment) -> str:
         common
         | {
             "training": training.model_dump(mode="json", exclude=set(OWN)),
-            "earlier": experiment.total_steps - training.steps,
+            "earlier": experiment.begins_at,
             "teacher": experiment.teacher.fingerprint if experiment.teacher else None,
         }
     )

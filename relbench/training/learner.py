@@ -23,7 +23,7 @@ class Earlier:
 
     Attributes:
         state: the last one's last state.
-        steps: of all of them: batches and views are those that would have come next.
+        steps: of those on the same images: batches and views are those that would have come next.
     """
 
     state: State

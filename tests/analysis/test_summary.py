@@ -203,6 +203,7 @@ BAD_CELLS = {
     ),
     "no network": (with_cell(path="", ours={"last": GOOD}), "has no network to train"),
     "a note without network": (with_cell(path="", note="?"), "has no network to train"),
+    "a doubt of no number": (with_cell(published=None, doubt="?"), "has a doubtful published number, but no such"),
     "a place twice": (
         lambda summary: {"cells": (*summary.cells, summary.cells[1])},
         f"there are 2 numbers at {PLACE}",

@@ -19,6 +19,8 @@ from printed_tables import (
 from relbench.analysis.cells import FilledCell
 from relbench.analysis.summary import Summary
 from relbench.report.grids import Block, decimals, formatted_parts
+from relbench.report.numbers import cell_numbers
+from relbench.report.reading import footnotes
 from relbench.report.wording import MINUS, NOTHING
 
 EMPTY = table1_cells()
@@ -113,6 +115,16 @@ def test_each_note_has_one_letter_at_all_its_numbers() -> None:
         f"{NOTHING}ᵃ",
     )
     assert EMPTY[0].note == WEIGHTS
+
+
+def test_a_published_number_in_doubt_has_the_letter_of_why() -> None:
+    doubtful, note = replace(EMPTY[1], doubt="Not seen in print."), replace(EMPTY[2], note="Of other weights.")
+    made = summary([doubtful, note])
+    got = block(made, 0, "ResNet18-16")
+    assert got["paper"] == ("37.71ᵃ", "42.74")
+    assert got["ours, last step"] == (NOTHING, f"{NOTHING}ᵇ")
+    assert footnotes(made) == ["ᵃ Not seen in print.", "ᵇ Of other weights."]
+    assert list(cell_numbers(made)["note"]) == ["Not seen in print.", "Of other weights."]
 
 
 @pytest.mark.parametrize(
