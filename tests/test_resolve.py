@@ -345,6 +345,27 @@ def test_all_other_losses_take_a_teacher_of_other_classes(name):
     check_experiment(with_teachers_data(method(Term(loss=name, options=options)), train_classes=100))
 
 
+OWN_SOFT_LABELS = """\
+def soft(student_logits, teacher_logits):
+    return (student_logits - teacher_logits.detach()).square().mean()
+
+def free(student_logits, teacher, teacher_logits=None):
+    return student_logits.square().mean() + 0 * teacher.detach().sum()
+"""
+
+
+def test_a_users_loss_of_logits_is_held_to_the_same():
+    soft, free = (Term(loss=f"my_loss:{name}", source=OWN_SOFT_LABELS) for name in ("soft", "free"))
+    check_experiment(method(soft))
+    message = refusal(lambda: check_experiment(with_teachers_data(method(soft), train_classes=100)))
+    assert message.startswith("the loss my_loss:soft compares logits class by class, but the teacher was trained on")
+    check_experiment(with_teachers_data(method(free), train_classes=100))  # it can do without them
+    without = study_of({"method": (TRIPLET, soft)})
+    assert refusal(lambda: planned(study=without)).startswith(
+        "method: the loss my_loss:soft compares with the output of the teacher's classifier, but the teacher has none"
+    )
+
+
 def test_a_second_stage_follows_the_first():
     values = {"student.decay_at": (0.5,)}
     second = method(Term(loss="refilled_classifier"), values=values, first=(Term(loss="refilled_embedding"),))

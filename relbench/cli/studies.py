@@ -170,8 +170,9 @@ def compare(
         list[str],
         typer.Argument(
             metavar="LOSS...",
-            help="my_loss.py:MyLoss, a function or nn.Module of (student, teacher), (student, teacher, labels) or "
-            "(embeddings, labels): THE FILE IS EXECUTED, so name only files that you trust. Or the name of a loss.",
+            help="my_loss.py:MyLoss, a function or nn.Module of (student, teacher), (student, teacher, labels), "
+            "(embeddings, labels) or (student_logits, teacher_logits): THE FILE IS EXECUTED, so name only files that "
+            "you trust. Or the name of a loss.",
         ),
     ],
     options: "RunOptions",

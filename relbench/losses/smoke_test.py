@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -44,8 +45,9 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     It is built, called and differentiated afresh on each of five batches: random embeddings; every image twice; all
     images of a class alike; all images alike; and the student's images alike while the teacher's differ. On each, the
     value is a finite scalar, the gradient finite, none of it the teacher's, and no input changed; on random
-    embeddings some gradient reaches the student. Which lengths embeddings have without `unit_length` nobody knows
-    beforehand: then they are of standard normal coordinates. Draws nothing from torch's global generators.
+    embeddings some gradient reaches the student. Logits are those of a random classifier on either side. Which lengths
+    embeddings have without `unit_length` nobody knows beforehand: then they are of standard normal coordinates. Draws
+    nothing from torch's global generators.
 
     Args:
         entry: of a user's loss; its code is executed, in a worker process where only its description is known here.
@@ -72,8 +74,10 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     batch = made_up_batch(shapes, batch_size, images_per_class, torch.Generator().manual_seed(0))
     rows = [torch.randn(batch_size, dim, generator=generator) for dim in (student_dim, teacher_dim)]
     student, teacher = [normalize(matrix) for matrix in rows] if unit_length else rows
+    own, its = (torch.randn(dim, num_classes, generator=generator) for dim in (student_dim, teacher_dim))
     for case, ours, theirs in _cases(student, teacher, images_per_class):
-        seen = replace(batch, embeddings=ours, taught=TeacherOutputs(theirs, {}))
+        taught = TeacherOutputs(theirs, {}, theirs @ its)
+        seen = replace(batch, embeddings=ours, taught=taught, classifier=partial(torch.matmul, other=own))
         loss = entry.build(**given)
         with seeded(0), torch_unchanged(entry.name, entry.source):
             _Trial(entry, case, loss.to(device) if isinstance(loss, nn.Module) else loss).run(seen, device)
@@ -126,14 +130,18 @@ class _Trial:
             raise ValueError(f"loss {self.entry.name!r} fails the check {check!r} on {self.case}: {what}")
 
     def _wrong_gradients(self, inputs: Mapping[str, Tensor]) -> Iterator[tuple[str, str]]:
-        name = "student" if "student" in inputs else "embeddings"
-        if self.case == _RANDOM and not _gradient(inputs[name]).any():
-            yield _REACHES, f"{name} gets none: do not detach, round or compare it on the way to the result"
+        students = {name: rows for name, rows in inputs.items() if INPUTS[name].trains}
+        if self.case == _RANDOM and not any(_gradient(rows).any() for rows in students.values()):
+            yield (
+                _REACHES,
+                f"{' and '.join(students)} gets none: do not detach, round or compare it on the way to the result",
+            )
         parameters = self.loss.parameters() if isinstance(self.loss, nn.Module) else ()
-        if not all(_gradient(trained).isfinite().all() for trained in (inputs[name], *parameters)):
+        if not all(_gradient(trained).isfinite().all() for trained in (*students.values(), *parameters)):
             yield "finite gradient", f"it is infinite or NaN; {_KEEP_FINITE}"
-        if "teacher" in inputs and _gradient(inputs["teacher"]).any():
-            yield "no gradient to the teacher", "the teacher is a constant: write teacher.detach()"
+        for name in ("teacher", "teacher_logits"):
+            if name in inputs and _gradient(inputs[name]).any():
+                yield "no gradient to the teacher", f"the teacher is a constant: write {name}.detach()"
 
 
 def _leaf(rows: Tensor, device: str) -> Tensor:

@@ -25,11 +25,16 @@ from relbench.losses.user_file import checked_name, file_of
 from relbench.losses.worker import execute, is_worker
 from relbench.seeding import seeded
 
-OWN_INPUTS = tuple(name for name, entry in INPUTS.items() if entry.requires <= {"teacher"})
-"""Which of `INPUTS` the parameters of an own loss can be: what needs neither layers nor a classifier."""
+OWN_INPUTS = tuple(
+    name for name, entry in INPUTS.items() if entry.requires <= {"teacher", "classifier", "teacher_classifier"}
+)
+"""Which of `INPUTS` the parameters of an own loss can be: all but maps of layers and class centres."""
 
 
-_FORMS = "(student, teacher), (student, teacher, labels) or (embeddings, labels), and then generator, for random draws"
+_FORMS = (
+    "(student, teacher), (student, teacher, labels), (embeddings, labels) or (student_logits, teacher_logits), and "
+    "then generator, for random draws"
+)
 _SEED = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 
 
@@ -67,6 +72,7 @@ def _described(name: str, source: str) -> DescribedLoss:
         summary=told["summary"],
         source=told["source"],
         takes=tuple(told["takes"]),
+        optional=tuple(told["optional"]),
         options={option: defaults[optional].replace(name=option) for option, optional in told["options"].items()},
         make=partial(_refuse_to_build, name),
         verify=partial(_check_there, name, source),
@@ -77,12 +83,13 @@ def _described(name: str, source: str) -> DescribedLoss:
 def _description(name: str, source: str) -> dict[str, Any]:
     """What a command learns of a loss; executes the text."""
     entry = own_loss(name, source)
-    optional = {name: option.default is not option.empty for name, option in entry.options.items()}
+    options = {name: option.default is not option.empty for name, option in entry.options.items()}
     return {
         "summary": entry.summary[:LONGEST_MESSAGE],
         "source": entry.source,
         "takes": entry.takes,
-        "options": optional,
+        "optional": entry.optional,
+        "options": options,
     }
 
 
@@ -135,6 +142,7 @@ def own_loss(name: str, source: str) -> Loss:
         summary=first_line(_inner(thing).__doc__) or f"loss of {label_of(file)}",
         source=file,
         takes=takes,
+        optional=tuple(each.name for each in parameters if each.name in takes and each.default is not each.empty),
         options={"seed": _SEED} | options,
         make=partial(_make, name, source, {"seed"} - options.keys()),
     )
@@ -211,7 +219,8 @@ def _takes(name: str, parameters: Sequence[inspect.Parameter]) -> tuple[str, ...
     names = [parameter.name for parameter in parameters]
     takes = tuple(takewhile(OWN_INPUTS.__contains__, names))
     needed = [rest.name for rest in parameters if rest.default is rest.empty and rest.kind is not rest.VAR_KEYWORD]
-    if {*needed, *set(OWN_INPUTS).intersection(names)} - set(takes) or len({"student", "embeddings"} & set(takes)) != 1:
+    unknown = {*needed, *set(OWN_INPUTS).intersection(names)} - set(takes)
+    if unknown or not any(INPUTS[each].trains for each in takes) or {"student", "embeddings"} <= set(takes):
         raise ValueError(
             f"loss {name!r} is called with ({', '.join(map(str, parameters))}): name its parameters {_FORMS}; options "
             "have a default or follow a *"

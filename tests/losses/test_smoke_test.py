@@ -63,6 +63,11 @@ def function(body: str, parameters: str = "student, teacher") -> str:
     return f"{IMPORTS}def f({parameters}):\n    {lines}\n"
 
 
+SOFT_LABELS = """\
+own, target = ((x / temperature).log_softmax(dim=1) for x in (student_logits, teacher_logits.detach()))
+return F.kl_div(own, target, log_target=True, reduction="batchmean")"""
+
+
 def tried(source: str, options: dict[str, Any] | None = None, **shapes: Any) -> None:
     try_loss(own_loss("my_loss:f", source), options or {}, **(SHAPES | shapes))
 
@@ -87,6 +92,9 @@ def refusal(source: str, **given: Any) -> str:
         function(
             "return F.triplet_margin_loss(embeddings[:-2], embeddings[1:-1], embeddings[2:])", "embeddings, labels"
         ),
+        function("return F.cross_entropy(student_logits, labels)", "student_logits, labels"),
+        function(SOFT_LABELS, "student_logits, teacher_logits, *, temperature=4.0"),
+        function("return student.sum() + teacher_logits.detach().sum()", "student, teacher_logits=None"),
         function("student, rest = student.clone(), labels\nstudent[0] = 0\nreturn student.sum()", "student, labels"),
         function("return F.dropout(student, 0.5).sum() + torch.rand((), generator=generator)", "student, generator"),
     ],
@@ -159,6 +167,24 @@ def test_a_gradient_of_zero_on_random_embeddings_is_refused(body: str):
 def test_a_module_that_trains_only_itself_is_refused():
     source = PROXIES.replace("embeddings @", "embeddings.detach() @")
     assert "'gradient to the student' on random embeddings: embeddings gets none" in refusal(source)
+
+
+def test_gradients_of_logits_are_looked_at_too():
+    body = "return F.cross_entropy(student_logits.detach(), labels)"
+    source = function(f"{body} + 0 * student_logits.sum()", "student_logits, labels")
+    assert "'gradient to the student' on random embeddings: student_logits gets none" in refusal(source)
+    pulling = function(SOFT_LABELS.replace(".detach()", ""), "student_logits, teacher_logits, *, temperature=4.0")
+    assert "the teacher is a constant: write teacher_logits.detach()" in refusal(pulling)
+    tried(function(f"{body} + student.sum()", "student, student_logits, labels"))  # one of them is enough
+
+
+def test_logits_are_those_of_a_classifier_on_the_embeddings():
+    body = """\
+assert student_logits.shape == teacher_logits.shape == (13, 20)
+spread = student.std(0).sum(), student_logits.std(0).sum()
+assert (spread[0] < 1e-5) == (spread[1] < 1e-4), spread
+return student_logits.square().sum() + student.sum()"""
+    tried(function(body, "student, student_logits, teacher_logits"))
 
 
 def test_a_parameter_whose_gradient_is_not_finite_is_refused():

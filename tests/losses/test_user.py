@@ -436,7 +436,8 @@ PARAMETERS = {
     "student, embeddings": "student, embeddings",
     "teacher, labels": "teacher, labels",
     "": "",
-    "student_logits, labels": "student_logits, labels",
+    "detached_logits, labels": "detached_logits, labels",
+    "teacher_logits, labels": "teacher_logits, labels",
     "student_map, teacher_map": "student_map, teacher_map",
     "student, centres": "student, centres",
     "student, teacher, *, power=2, **rest": None,
@@ -454,8 +455,8 @@ def test_parameters_that_are_no_inputs_are_refused(form: str, written_as: str, s
         return
     assert refused(own_loss, "my_loss:f", source) == (
         f"loss 'my_loss:f' is called with ({shown}): name its parameters (student, teacher), "
-        "(student, teacher, labels) or (embeddings, labels), and then generator, for random draws; options have a "
-        "default or follow a *"
+        "(student, teacher, labels), (embeddings, labels) or (student_logits, teacher_logits), and then generator, for "
+        "random draws; options have a default or follow a *"
     )
 
 
