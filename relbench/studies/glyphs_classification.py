@@ -5,6 +5,8 @@
 The weights are those of the papers, and not tuned yet.
 """
 
+from pydantic import JsonValue
+
 from relbench.experiment import Classification, Data, Net, Term, Training
 from relbench.studies.distillation import Arm, distillation
 from relbench.studies.study import Epochs, Study
@@ -24,7 +26,7 @@ TRAINING = Training(
 TEACHER = Arm(net=Net(trunk="conv4", width=16, dim=None, unit_length=False), training=TRAINING, epochs=EPOCHS)
 STUDENT = Arm(net=Net(trunk="conv4", width=8, dim=None, unit_length=False), training=TRAINING, epochs=EPOCHS)
 CROSS_ENTROPY = Term(loss="cross_entropy")
-UNIT_LENGTH = {"unit_length": True}  # RKD's authors scale the features to it where they classify
+UNIT_LENGTH: dict[str, JsonValue] = {"unit_length": True}  # RKD's authors scale the features to it where they classify
 METHODS = {
     "cross-entropy": (),
     "hkd": (Term(loss="hinton_kd", weight=1.0, options={"temperature": 4.0}),),
