@@ -205,13 +205,13 @@ class Training(Settings, use_attribute_docstrings=True):
     validate_every: PositiveInt = 250
     """Steps between two validations; a checkpoint is written at each."""
     selection: Literal["last", "validation"] = "last"
-    """The step that counts: the last, or the best on validation classes, by the task's primary metric."""
+    """The step that counts: the last, or the best on validation images, by the task's primary metric."""
     precision: Precision = "32-true"
     """Precision of the computation; 32-true uses no TF32 in products or convolutions."""
     channels_last: bool = False
     """Memory layout of images and weights; true is faster with some GPUs and precisions."""
     log_test_metrics: Annotated[bool, renamed("log_test_metrics")] = False
-    """Measure test classes at each validation too, to show the effect of choosing by them."""
+    """Measure the test images at each validation, too, to show the effect of choosing by them."""
     device: Literal["cpu", "cuda"] = "cpu"
     """Where the run computes; `--device` sets it for all runs."""
     threads: Annotated[int, Field(ge=1, le=256)] = 1

@@ -83,7 +83,7 @@ def check_experiment(experiment: Experiment) -> None:
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
     check_net(experiment.net, experiment.data.size)
     if experiment.training.selection == "validation" and not experiment.data.hold_out:
-        raise ValueError("selection = validation needs validation classes: set data.hold_out to true")
+        raise ValueError("selection = validation needs validation images: set data.hold_out to true")
     _check_frozen(experiment)
     for needed in experiment.dependencies.values():
         check_experiment(needed)

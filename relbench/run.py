@@ -39,7 +39,7 @@ from relbench.training.prefetching import workers_beside
 
 
 def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker) -> Row:
-    """Train, evaluate on test classes, write the row.
+    """Train, evaluate on the test images, write the row.
 
     Args:
         experiment: what to run; its teacher must be finished.

@@ -137,7 +137,7 @@ def check_transfers(
 
 
 def transfer(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
-    """Measure a network on the test classes of a data set, or read what was measured before.
+    """Measure a network on the test images of a data set, or read what was measured before.
 
     Args:
         asked: with the data set's content filled in; its run must be finished.

@@ -161,7 +161,7 @@ def test_training_on_all_classes_as_the_papers_do(call, cards, tmp_path):
         *("--set", "data.hold_out=false", "--set", "student.selection=validation"),
     )
     assert refused.code == 2
-    assert "selection = validation needs validation classes" in refused.error
+    assert "selection = validation needs validation images" in refused.error
 
 
 def test_three_planted_faults_are_named(call, cards, tmp_path):

@@ -135,7 +135,7 @@ def lines_of_floors(found: Sequence[MeasuredFloor]) -> tuple[Floor, Floor]:
 def _pixels(found: MeasuredFloor) -> Floor:
     metrics = {name: seed_interval([value]) for name, value in found.metrics.items()}
     how = pixels_in_words(found.channels, found.settings.data.size)
-    return Floor("raw pixels", "", 0, 1, metrics, f"Raw pixels: {how}.")
+    return Floor("raw pixels", "", 0, 1, metrics, f"Raw pixels: {how}{_without_head(found)}.")
 
 
 def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
@@ -145,9 +145,14 @@ def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
     weights = "random weights" if net.weights == "random" else "ImageNet weights and a random last layer"
     named = "seed" if len(seeds) == 1 else "seeds"
     how = f"{net.short_name} with {weights}, as built from {named} {listed(seeds)}, before the first step"
-    return Floor(
-        "untrained network", net.short_name, found[0].parameters, len(found), metrics, f"Untrained network: {how}."
-    )
+    how = f"Untrained network: {how}{_without_head(found[0])}."
+    return Floor("untrained network", net.short_name, found[0].parameters, len(found), metrics, how)
+
+
+def _without_head(found: MeasuredFloor) -> str:
+    """How it is measured, where those that are trained have a head."""
+    words = find_task(found.settings.task).without_head
+    return f"; {words}" if words else ""
 
 
 def _contradictions(found: MeasuredFloor) -> Iterator[str]:

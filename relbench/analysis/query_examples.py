@@ -36,11 +36,12 @@ from relbench.tasks import find_task
 
 EXAMPLES = 6  # of each kind
 NETWORKS = 6  # whose distances are shown at most
-NO_QUERIES = "Queries and their neighbours are not shown: the task does not judge an image by its nearest neighbour."
 
 
 def with_examples(summary: Summary, results: Path, data_folder: Path, progress: Progress = iter) -> Summary:
     """Add examples of queries and distances of pairs, or the reasons why they can't be shown.
+
+    Nothing is added, and nothing missed, where the task does not judge an image by its nearest neighbour.
 
     Args:
         summary: of the rows in the results folder.
@@ -53,7 +54,7 @@ def with_examples(summary: Summary, results: Path, data_folder: Path, progress: 
     """
     teacher = summary.methods[0]
     if not find_task(teacher.row.experiment.task).by_neighbours:
-        return summary.replaced(missing=(*summary.missing, NO_QUERIES))
+        return summary
     best = summary.best_student or teacher
     runs = _runs(_chosen(summary, best), _first_seed(teacher, best), results)
     networks = {run.label: network_of(run) for run in runs if run.path.exists()}

@@ -66,7 +66,7 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
     """Refuse to show what no row can tell.
 
     Raises:
-        ValueError: a rule needs validation classes, or that test classes are watched, and they are not there or not.
+        ValueError: a rule needs validation images, or that test images are watched, and they are not there or not.
     """
     runs = [record.study.runs[path] for path in record.paths if record.study.runs[path].stages]
     if shown[0] != "last" and not all(run.training.log_test_metrics for run in runs):
@@ -75,7 +75,7 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
         )
     if list(shown) == ["validation"] and not any(run.data.hold_out for run in runs):
         raise ValueError(
-            f"--selection val: {record.study.name} trains on all training classes, and leaves none to validate on: "
+            f"--selection val: {record.study.name} trains on all training images, and leaves none to validate on: "
             "set data.hold_out=true, or choose a protocol that holds them out"
         )
 
@@ -321,4 +321,4 @@ def _rate_note(path: str, choice: Choice, primary: str) -> str:
     tried = ", ".join(f"{100 * score:.1f} at {rate:g}" for rate, score in choice.scores.items())
     tried += "".join(f", training failed at {rate:g}" for rate in choice.diverged)
     end = ", at the end of the range tried" if choice.at_an_end else ""
-    return f"Learning rate of {path}: {choice.rate:g}{end} ({primary.capitalize()} on validation classes, %: {tried})."
+    return f"Learning rate of {path}: {choice.rate:g}{end} ({primary.capitalize()} on validation images, %: {tried})."

@@ -69,15 +69,15 @@ Only = Annotated[
 ]
 ProtocolOption = Annotated[
     str | None,
-    typer.Option("--protocol", help="RKD's tables: paper (the authors' code; default) or fair (equal budgets)."),
+    typer.Option("--protocol", help="Tables of papers: paper (the authors' code; default) or fair (equal budgets)."),
 ]
 ScaleOption = Annotated[
     str | None,
-    typer.Option("--scale", help="RKD's tables: full, or toy (tiny networks, to check that everything runs)."),
+    typer.Option("--scale", help="Tables of papers: full, or toy (tiny networks, to check that everything runs)."),
 ]
 SelectionOption = Annotated[
     str | None,
-    typer.Option(help="Tables of cells: last, val or test (best step on these classes; test is peeking), or all."),
+    typer.Option(help="Tables of cells: last, val or test (best step on these images; test is peeking), or all."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Learning rates that are chosen on validation classes, for any study whose runs have some to choose from.
+"""Learning rates that are chosen on validation images, for any study whose runs have some to choose from.
 
 A run's learning rate may not be known before others are finished, so a plan grows: `TuningPlan` knows the runs that can
 be told from what is finished.
@@ -19,11 +19,11 @@ Finished = Callable[[Experiment], Row | None]  # the row of a run, if it is fini
 
 @dataclass(frozen=True)
 class Choice:
-    """A learning rate that was chosen on validation classes.
+    """A learning rate that was chosen on validation images.
 
     Attributes:
         rate: the one that was chosen.
-        scores: by rate, the primary metric on validation classes after the last step.
+        scores: by rate, the primary metric on validation images after the last step.
         diverged: rates at which the training failed.
     """
 
@@ -125,6 +125,6 @@ def stage_label(label: str) -> str:
 
 
 def _chosen(rows: Mapping[float, Row], diverged: tuple[float, ...]) -> Choice:
-    """The rate with the best primary metric on validation classes after the last step; of equal ones, the lowest."""
+    """The rate with the best primary metric on validation images after the last step; of equal ones, the lowest."""
     scores = {rate: rows[rate].validation[rows[rate].primary] for rate in sorted(rows)}
     return Choice(max(scores, key=lambda rate: scores[rate]), scores, diverged)

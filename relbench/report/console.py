@@ -11,6 +11,7 @@ from relbench.analysis.cells import FilledCell
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
+from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import counted, one_line
 from relbench.report.grids import (
     FLOORS,
@@ -27,17 +28,7 @@ from relbench.report.headline import outcome
 from relbench.report.notes import notes, pair_note
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
 from relbench.report.tables import detectable_cell, difference_cells, pair_table
-from relbench.report.wording import (
-    BRIEF,
-    NOTHING,
-    PAIRS_TITLE,
-    TOY,
-    full_title,
-    mean_cell,
-    metric_name,
-    net_name,
-    rests_on,
-)
+from relbench.report.wording import BRIEF, NOTHING, PAIRS_TITLE, TOY, full_title, mean_cell, net_name, rests_on
 
 FLOOR_COLUMNS = 4  # that fit
 COMPARED = ("Diff.,\npoints", "95 %,\npoints", "Detec-\ntable")

@@ -9,9 +9,10 @@ from typing import Literal
 from relbench.analysis.cells import AnsweredClaim, FilledCell
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
+from relbench.evaluation.metric_names import metric_name
 from relbench.report.reading import marks
 from relbench.report.tables import Column, Table, filled
-from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, metric_name, percent, signed
+from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, percent, signed
 from relbench.results.records import Selection
 
 PAPER, DIFFERENCE = "paper", "difference"

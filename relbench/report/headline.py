@@ -7,8 +7,9 @@ from relbench.analysis.cells import AnsweredClaim
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
+from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import counted, listed
-from relbench.report.wording import RULES, VERDICTS, metric_name, net_name, percent, rests_on, signed
+from relbench.report.wording import RULES, VERDICTS, net_name, percent, rests_on, signed
 
 
 def headline(summary: Summary) -> str:

@@ -6,19 +6,21 @@ from relbench.analysis.comparable import is_self_distilled, settings, unequal_se
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.experiment import Training
-from relbench.plain_text import counted, listed
+from relbench.evaluation.metric_names import metric_name
+from relbench.experiment import Experiment
+from relbench.plain_text import counted, listed, many
 from relbench.report.wording import (
     commit_of,
     groups_of_trials,
-    metric_name,
+    meanings,
     p_value,
     rests_on,
     seeds_in_words,
     stage_steps,
+    task_of,
 )
 from relbench.results.records import Row
-from relbench.tasks import find_task
+from relbench.tasks import Task, find_task
 
 VERDICT = (
     "Verdict: beats or loses where a test over new training runs and new {} at once, as crossed random factors, finds "
@@ -41,6 +43,7 @@ def notes(summary: Summary) -> list[str]:
         *_staged(summary),
         *_intervals(summary),
         *_verdicts(summary),
+        *meanings(summary.methods[0].metrics),
         *_floors(summary),
         *_unequal_seeds(summary),
         _data(summary),
@@ -51,14 +54,14 @@ def notes(summary: Summary) -> list[str]:
 
 
 def _checkpoints(summary: Summary) -> str:
-    meanings = {"last": "last step", "validation": f"best {summary.primary} on validation classes"}
+    meanings = {"last": "last step", "validation": f"best {summary.primary} on validation images"}
     groups = _groups(summary.methods, lambda row: meanings[row.experiment.training.selection])
     return f"Checkpoint that counts: {_shares(groups)}."
 
 
 def _start(summary: Summary) -> str:
     weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
-    batches = _groups(summary.methods, lambda row: _batch(row.experiment.training))
+    batches = _groups(summary.methods, lambda row: _batch(row.experiment))
     return f"Initial weights: {_shares(weights)}. Batch: {_shares(batches)}."
 
 
@@ -86,12 +89,14 @@ def _staged(summary: Summary) -> list[str]:
     return [f"Trained in stages: {'; '.join(named)}. Their {said}."] if named else []
 
 
-def _batch(training: Training) -> str:
-    return f"{counted(training.batch_size, 'image')}, {training.images_per_class:,} per class"
+def _batch(experiment: Experiment) -> str:
+    training = experiment.training
+    of_a_class = f", {training.images_per_class:,} per class" if find_task(experiment.task).balanced else ""
+    return f"{counted(training.batch_size, 'image')}{of_a_class}"
 
 
 def has_one_class(summary: Summary) -> bool:
-    """Whether all queries are of one class, which says nothing about new classes."""
+    """Whether all trials are of one class, which says nothing about new classes."""
     return len(summary.methods[0].row.counts.groups) == 1
 
 
@@ -110,13 +115,17 @@ def _differences(summary: Summary) -> list[str]:
     if len(summary.seeds) == 1:
         return [f"{difference}."]
     if has_one_class(summary):
-        one = "All queries are of one class: no interval over new classes, which may give other values, and no verdict."
-        return [f"{difference}. {one}"]
+        return [f"{difference}. {_one_class(task_of(summary))}"]
     over = f"over new training runs and new {groups_of_trials(summary)} at once"
     return [
         f"{difference}, with its 95 % interval {over}; table.csv has those over either alone.",
         "Detectable: the smallest true difference that would be shown with probability 0.8, at the spread found here.",
     ]
+
+
+def _one_class(task: Task) -> str:
+    without = f"no interval over new {many(task.group)}, which may give other values, and no verdict"
+    return f"All {many(task.trial)} are of one {task.group}: {without}."
 
 
 def _verdicts(summary: Summary) -> list[str]:
@@ -173,7 +182,7 @@ def _part(labels: Sequence[str], everybody: Sequence[str]) -> str:
 
 def _data(summary: Summary) -> str:
     row = summary.methods[0].row
-    task = find_task(row.experiment.task)
+    task = task_of(summary)
     size = f"{counted(sum(row.counts.trials), task.trial)} of {counted(len(row.counts.groups), task.group)}"
     return f"Data: {row.experiment.data.name}, {summary.shown_at}, {size}, hash {row.data_hash}."
 
@@ -231,10 +240,10 @@ def _shares(groups: dict[str, list[str]]) -> str:
 def pair_note(summary: Summary) -> str:
     """How methods are compared with each other, and which verdicts the correction changed."""
     judged = any(pair.comparison.p_adjusted is not None for pair in summary.pairs)
-    many = judged and len(summary.pairs) > 1
-    count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if many else ""
+    several = judged and len(summary.pairs) > 1
+    count = f", corrected for these {len(summary.pairs)} comparisons (Holm, p < 0.05)" if several else ""
     comparisons = {f"{pair.label} against {pair.other}": pair.comparison for pair in summary.pairs}
-    pairing = "paired by seed, over the same queries"
+    pairing = f"paired by seed, over the same {many(task_of(summary).trial)}"
     difference = f"{metric_name(summary.primary)} of a method minus that of the other"
     words = f"{difference}: {pairing}, judged as against the teacher{count}."
     return " ".join([words, *_only_alone(comparisons)])

@@ -6,6 +6,7 @@ from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.methods import Floor, Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
+from relbench.report.wording import task_of
 from relbench.results.records import Selection
 
 COMPARED = {
@@ -22,10 +23,14 @@ PREFIXES: dict[Selection, str] = {"last": "last", "validation": "validation", "t
 
 def method_numbers(summary: Summary) -> pd.DataFrame:
     """Metrics and differences, one line per method and floor, as fractions."""
-    methods = [_numbers_of(method) for method in summary.methods]
+    methods = [_numbers_of(method, summary) for method in summary.methods]
     frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.all_floors)])
-    whole = ("width", "dim", "batch_size", "images_per_class")  # though some cells are empty
+    whole = ("width", "dim", *_settings_of_batches(summary))  # though some cells are empty
     return frame.astype(dict.fromkeys(whole, "Int64"))
+
+
+def _settings_of_batches(summary: Summary) -> list[str]:
+    return ["batch_size", *(["images_per_class"] if task_of(summary).balanced else [])]
 
 
 def _floor_numbers(floor: Floor) -> dict[str, object]:
@@ -36,13 +41,13 @@ def _floor_numbers(floor: Floor) -> dict[str, object]:
     return columns
 
 
-def _numbers_of(method: Method) -> dict[str, object]:
+def _numbers_of(method: Method, summary: Summary) -> dict[str, object]:
     experiment = method.row.experiment
     columns: dict[str, object] = {"method": method.label, "role": method.role}
     columns |= {name: getattr(experiment.net, name) for name in ("trunk", "width", "dim", "unit_length")}
     columns["parameters"] = method.row.parameters
     columns["steps"] = experiment.total_steps
-    training = ("batch_size", "images_per_class", "selection")
+    training = (*_settings_of_batches(summary), "selection")
     columns |= {name: getattr(experiment.training, name) for name in training}
     columns["seeds"] = len(method.rows)
     for metric, interval in method.metrics.items():

@@ -4,6 +4,7 @@ from typing import Any
 
 from relbench.analysis.images import Distances
 from relbench.analysis.summary import Summary
+from relbench.evaluation.metric_names import metric_name
 from relbench.report.examples import examples_shown
 from relbench.report.figures.cells import cells_figure, cells_in_words
 from relbench.report.figures.distances import distances_figure, distances_in_words, distances_measured
@@ -18,7 +19,7 @@ from relbench.report.notes import notes, pair_note
 from relbench.report.page_tables import cells_by_seed, machines, methods_by_seed, runs, settings
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, reading
 from relbench.report.tables import method_table, pair_table
-from relbench.report.wording import PAIRS_TITLE, TOY, full_title, metric_name
+from relbench.report.wording import PAIRS_TITLE, TOY, full_title
 
 
 def page_text(summary: Summary) -> str:
@@ -47,7 +48,7 @@ def _methods(summary: Summary) -> dict[str, Any]:
         "further_findings": others,
         "forest": picture_of(forest_figure, summary, forest_in_words) if compared else None,
         "notes": notes(summary),
-        "compared": grid_of("Results on test classes", table.part(in_brief=True)),
+        "compared": grid_of("Results on test images", table.part(in_brief=True)),
         "further": grid_of("Size, batch and further metrics", table.part(in_brief=False)),
         "pairs": grid_of(PAIRS_TITLE, pair_table(summary)) if summary.pairs else None,
         "pair_note": pair_note(summary),

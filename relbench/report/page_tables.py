@@ -3,11 +3,13 @@
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
-from relbench.experiment import Experiment, Term, flattened, task_columns
+from relbench.evaluation.metric_names import metric_name
+from relbench.experiment import Experiment, Term
 from relbench.models import embedding_size
 from relbench.report.grids import decimals, parts
 from relbench.report.markup import Grid
-from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_name, percent, stage_steps
+from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, percent, stage_steps
+from relbench.results.frame import setting_columns
 from relbench.results.records import Machine, Row, Selection
 
 MEBIBYTE = 2**20
@@ -45,10 +47,7 @@ def settings(summary: Summary) -> tuple[list[tuple[str, str]], Grid]:
 def _settings_of(experiment: Experiment) -> dict[str, str]:
     settings = {"code_version": str(experiment.code_version), "loss": _loss(experiment)}
     settings["teacher"] = _teacher_name(experiment.last_teacher)
-    for group in ("net", "training", "data"):
-        values = flattened(getattr(experiment, group))
-        settings |= {f"{group}.{name}": _shown(value) for name, value in values.items()}
-    settings |= {name: _shown(value) for name, value in task_columns(experiment.task).items()}
+    settings |= {name: _shown(value) for name, value in setting_columns(experiment).items()}
     return settings | {"training.steps": stage_steps(experiment)}
 
 

@@ -1,8 +1,9 @@
 """Sentences on how to read the cells of a table, and its claims."""
 
 from relbench.analysis.summary import Summary
+from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import counted, listed
-from relbench.report.wording import NOTHING, ONE_SEED, RAISED, RULES, metric_name
+from relbench.report.wording import NOTHING, ONE_SEED, RAISED, RULES, meanings
 
 
 def how_measured(summary: Summary) -> str:
@@ -40,12 +41,13 @@ def reading(summary: Summary) -> list[str]:
         *([difference] if summary.has_published else []),
         *([PEEKING] if "test" in summary.shown else []),
         f"{NOTHING}: {', '.join(missing[:-1])}, or {missing[-1]}. Blank: nothing to measure.",
+        *meanings(dict.fromkeys(cell.metric for cell in summary.cells)),
         *dict.fromkeys(floor.how for floors in summary.floors.values() for floor in floors),
     ]
 
 
 PEEKING = (
-    "Best on test classes: peeking, since the step is chosen on the very images it is then measured on; "
+    "Best on test images: peeking, since the step is chosen on the very images it is then measured on; "
     "such numbers are too high."
 )
 
@@ -60,7 +62,7 @@ def claims_caution(summary: Summary) -> list[str]:
     return [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
 
 
-PEEKING_CLAIMS = "These answers come from peeking: each network's step is the best on the test classes."
+PEEKING_CLAIMS = "These answers come from peeking: each network's step is the best on the test images."
 
 
 def marks(summary: Summary) -> dict[str, str]:

@@ -10,17 +10,8 @@ from typing import Any, Generic, TypeVar
 from relbench.analysis.methods import Floor, Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.report.wording import (
-    NOTHING,
-    bounds_cell,
-    mean_cell,
-    metric_name,
-    net_name,
-    pair_verdict,
-    percent,
-    signed,
-    verdict,
-)
+from relbench.evaluation.metric_names import metric_name
+from relbench.report.wording import NOTHING, bounds_cell, mean_cell, net_name, pair_verdict, percent, signed, verdict
 
 Line = TypeVar("Line")  # what a line of a table is about
 

@@ -1,14 +1,15 @@
 """Words and numbers as every format of a report writes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
+from relbench.evaluation.metric_names import MEANINGS, metric_name
 from relbench.experiment import Experiment
 from relbench.plain_text import counted, many
 from relbench.results.records import Machine, Selection
-from relbench.tasks import find_task
+from relbench.tasks import Task, find_task
 
 RECALL = "recall@"
 VERDICTS = {
@@ -17,11 +18,10 @@ VERDICTS = {
     "loses": "loses to the teacher",
     "no verdict": "no verdict",
 }
-NAMES = {"r_precision": "R-precision", "map@r": "MAP@R"}
 RULES: Mapping[Selection, str] = {
     "last": "last step",
-    "validation": "best on validation classes",
-    "test": "best on test classes: peeking",
+    "validation": "best on validation images",
+    "test": "best on test images: peeking",
 }
 BRIEF: Mapping[Selection, str] = {"last": "last", "validation": "validation", "test": "test: peeking"}
 TOY = "Toy scale: these numbers say only that everything runs."
@@ -30,11 +30,6 @@ MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 ONE_SEED = "\N{DAGGER}"
 RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))  # there is no raised q
-
-
-def metric_name(metric: str) -> str:
-    """As readers write it: recall@1 is Recall@1, and worst_class is Worst class."""
-    return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
 
 
 def recall_ranks(method: Method) -> list[int]:
@@ -116,7 +111,18 @@ def seeds_in_words(summary: Summary) -> str:
 
 def groups_of_trials(summary: Summary) -> str:
     """What a test takes for a sample, beside training runs: test classes."""
-    return many(find_task(summary.methods[0].row.experiment.task).group)
+    return many(task_of(summary).group)
+
+
+def task_of(summary: Summary) -> Task:
+    """The task of the methods."""
+    return find_task(summary.methods[0].row.experiment.task)
+
+
+def meanings(metrics: Iterable[str]) -> list[str]:
+    """A sentence on those metrics that not every reader knows."""
+    told = [f"{metric_name(metric)}: {MEANINGS[metric]}" for metric in metrics if metric in MEANINGS]
+    return [f"{'. '.join(told)}."] if told else []
 
 
 def commit_of(machine: Machine) -> str:

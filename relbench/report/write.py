@@ -14,7 +14,7 @@ from relbench.report.figures.training import training_figure
 from relbench.report.numbers import cell_numbers, claim_numbers, floor_numbers, method_numbers, pair_numbers
 from relbench.report.page import page_text
 from relbench.report.table_formats import csv_text
-from relbench.results.records import as_frame
+from relbench.results.frame import as_frame
 
 Render = Callable[[Summary], str | bytes]
 METHODS: dict[str, Render] = {

@@ -7,25 +7,22 @@ its content, and is refused where the two disagree.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import from_json, to_json
 
 from relbench.counts import Counts
-from relbench.experiment import Experiment, Term, flattened, task_columns
+from relbench.experiment import Experiment
 from relbench.files import atomic_write, read_regular
 from relbench.settings import reason, renamed
 from relbench.tasks import find_task
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 Role = Literal["teacher", "student", "control"]
 WATCHED_AGAIN = 1e-3  # tolerance of a second measurement: on a GPU sums need not be reproducible
-WATCHED = "test."  # prefix of metrics of test classes in a history; those of validation classes have none
+WATCHED = "test."  # prefix of metrics of test images in a history; those of validation images have none
 Selection = Literal["last", "validation", "test"]  # the selected step: the last, or the best on these classes
 
 
@@ -59,7 +56,7 @@ class Row(Result):
     parameters: int
     selected_step: int
     metrics: dict[str, float]  # on test images
-    validation: dict[str, float]  # on validation classes, at the selected step
+    validation: dict[str, float]  # on validation images, at the selected step
     counts: Annotated[Counts, renamed("counts")]
     # "step", mean loss terms since the last entry, the primary metric of validation, test metrics where watched
     history: tuple[dict[str, float], ...]
@@ -96,7 +93,7 @@ class Row(Result):
             selection: how the step is selected.
 
         Returns:
-            None where it is unknown: without validation classes, or without logged test metrics.
+            None where it is unknown: without validation images, or without logged test metrics.
 
         Source:
             The rule "test" is that of the code of Relational Knowledge Distillation, lenscloth/RKD@0a6c3c0, run.py and
@@ -257,53 +254,3 @@ def _contradictions(row: Row) -> Iterator[str]:
             yield f"its metrics differ from those in its history at step {row.selected_step}"
     if row.selected_step not in [entry.get("step") for entry in row.history]:
         yield f"the selected step {row.selected_step} is missing from its history"
-
-
-def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> "pd.DataFrame":
-    """Table of finished runs, one per line, with settings and metrics in columns of dotted names."""
-    import pandas as pd  # noqa: PLC0415 - the settings of a study are shown without it
-
-    frame = pd.DataFrame([_flat(entry, rows[entry.fingerprint]) for entry in entries])
-    return frame.astype({"total_steps": "Int64"}) if "total_steps" in frame else frame  # whole beside empty cells
-
-
-def _flat(entry: Entry, row: Row) -> dict[str, Any]:
-    columns: dict[str, Any] = {"study_label": entry.label, "role": entry.role, "seed": entry.seed}
-    columns["fingerprint"] = row.fingerprint
-    teacher = row.experiment.last_teacher
-    columns["teacher"] = teacher.fingerprint if teacher else ""
-    columns |= _earlier(row.experiment)
-    columns |= row.metrics
-    columns |= {f"validation.{name}": value for name, value in row.validation.items()}
-    for group in ("data", "net", "training"):
-        settings = flattened(getattr(row.experiment, group))
-        columns |= {f"{group}.{name}": value for name, value in settings.items()}
-    columns |= task_columns(row.experiment.task)
-    columns["terms"] = json.dumps([_written(term) for term in row.experiment.terms])
-    plain = (
-        "data_hash",
-        "weights",
-        "parameters",
-        "selected_step",
-        "train_seconds",
-        "evaluate_seconds",
-        "peak_memory",
-        "finished",
-    )
-    columns |= {name: getattr(row, name) for name in plain}
-    machine = row.machine
-    columns |= {"code_version": row.experiment.code_version, "device_name": machine.device, "cores": machine.cores}
-    columns |= {"system": machine.system, "git_commit": machine.git_commit}
-    return columns | {f"version.{name}": version for name, version in machine.versions.items()}
-
-
-def _earlier(experiment: Experiment) -> dict[str, Any]:
-    """Columns of a run that continues another: the other's name, and the steps of both."""
-    first = experiment.initialized_from
-    return {"initialized_from": first.fingerprint, "total_steps": experiment.total_steps} if first else {}
-
-
-def _written(term: Term) -> dict[str, Any]:
-    """A term's settings; layers and source only where present, a revision only from the second on."""
-    left_out = {name for name in ("layers", "source") if not getattr(term, name)}
-    return term.model_dump(exclude=left_out | ({"revision"} if term.revision == 1 else set()))

@@ -13,11 +13,13 @@ from relbench.experiment import SETTINGS_OF_DATA, Net, Term, Training
 from relbench.settings import SettingsType, changed
 from relbench.studies.keys import known_key
 from relbench.studies.study import Epochs, RunSpec, Stage, Study
+from relbench.tasks import find_task
 
 TERMS = "terms"  # begins the keys of settings that belong to a loss
 OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
 OF_THE_COMMAND = ("device", "selection")  # in a study with cells, options of the command
 OF_STEPS = ("steps", "validate_every", "rate_every")  # what follows from the number of epochs, in a study that has it
+OF_CLASSES = ("images_per_class",)  # what batches have where a task draws classes first
 ARMS = {"teacher": "teacher", "control": "teacher", "student": "student"}  # role -> beginning of its keys
 
 Groups = dict[str, dict[str, Any]]
@@ -25,11 +27,13 @@ Groups = dict[str, dict[str, Any]]
 
 def setting_keys(study: Study) -> list[str]:
     """The keys that `with_values` takes, those of losses aside."""
-    training = [
-        key
-        for key in (*Training.model_fields, *(["epochs"] if _counts_epochs(study) else []))
-        if not (study.cells and key in OF_THE_COMMAND) and not (_counts_epochs(study) and key in OF_STEPS)
-    ]
+    without = {
+        *(OF_THE_COMMAND if study.cells else ()),
+        *(OF_STEPS if _counts_epochs(study) else ()),
+        *(() if _draws_classes(study) else OF_CLASSES),
+    }
+    training = [key for key in Training.model_fields if key not in without]
+    training += ["epochs"] if _counts_epochs(study) else []
     data = [key for key in SETTINGS_OF_DATA if not (study.cells and key == "name")]
     arms = [arm for arm in ("teacher", "student") if any(arm_of(run) == arm for run in study.runs.values())]
     return [
@@ -46,6 +50,10 @@ def arm_of(run: RunSpec) -> str:
 
 def _counts_epochs(study: Study) -> bool:
     return any(run.epochs for run in study.runs.values())
+
+
+def _draws_classes(study: Study) -> bool:
+    return any(find_task(run.task).balanced for run in study.runs.values())
 
 
 def parse_value(text: str) -> Any:
@@ -67,7 +75,7 @@ def with_values(study: Study, values: Mapping[str, Any]) -> Study:
 
     Raises:
         ValueError: a key is unknown, its value of the wrong kind, or the values together impossible; or a learning rate
-            or the validation classes are set where learning rates are chosen on them. One line, with the nearest known
+            or the validation images are set where learning rates are chosen on them. One line, with the nearest known
             key.
     """
     groups: Groups = {}
@@ -93,15 +101,15 @@ def _place(study: Study, key: str) -> tuple[str, str]:
 
 
 def _refuse_without_tuning(study: Study, groups: Groups) -> None:
-    """Where learning rates are chosen, there are validation classes, and nobody sets the rates."""
+    """Where learning rates are chosen, there are validation images, and nobody sets the rates."""
     tuned = {arm_of(run) for path, run in study.items if study.rates_of(path)[1]}
     if not tuned:
         return
     if groups.get("data", {}).get("hold_out") is False:
-        raise ValueError(f"data.hold_out = false: {_called(study)} chooses rates on the classes that it holds out")
+        raise ValueError(f"data.hold_out = false: {_called(study)} chooses rates on what it holds out")
     for group in ("training", *sorted(tuned)):
         if "learning_rate" in groups.get(group, {}):
-            raise ValueError(f"{group}.learning_rate: {_called(study)} chooses it on validation classes: leave it out")
+            raise ValueError(f"{group}.learning_rate: {_called(study)} chooses it on validation images: leave it out")
 
 
 def _called(study: Study) -> str:

@@ -8,13 +8,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from relbench.experiment import SETTINGS_OF_DATA, Net, Term, Training, flattened
+from relbench.data import resolve_transform
+from relbench.experiment import SETTINGS_OF_DATA, Data, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.settings import Settings
 from relbench.studies import build_study
 from relbench.studies.changes import arm_of, setting_keys
 from relbench.studies.study import RunSpec, Study
+from relbench.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def _of_runs(study: Study) -> Iterator[Setting]:
     trained = [run for run in study.runs.values() if run.stages]
     arms = {arm: [run for run in trained if arm_of(run) == arm] for arm in ("teacher", "student")}
     for key, kind in SETTINGS_OF_DATA.items():
-        if f"data.{key}" in known:
+        if f"data.{key}" in known and kind in (Data, *_views(trained)):
             yield _setting(kind, key, {f"data.{key}": [run.data for run in trained]})
     for key in Net.model_fields:
         yield _setting(Net, key, {f"{arm}.{key}": [run.net for run in runs] for arm, runs in arms.items() if runs})
@@ -66,6 +68,11 @@ def _of_runs(study: Study) -> Iterator[Setting]:
                 key,
                 {f"{group}.{key}": [run.training for run in runs] for group, runs in groups.items() if runs},
             )
+
+
+def _views(runs: Sequence[RunSpec]) -> set[type[Transform]]:
+    """The kinds of views that the study's data sets make: the settings of others are for other data sets."""
+    return {type(resolve_transform(run.data)) for run in runs}
 
 
 def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:

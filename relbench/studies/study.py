@@ -67,7 +67,7 @@ class RunSpec(Settings):
     role: Role = "student"
     arm: Literal["", "teacher", "student"] = ""  # begins the keys of `--set` for its net and training; "": by its role
     steps_as: str = ""  # path of the run whose number of steps it takes: a control of equal budget
-    rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation classes; empty: the training's
+    rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation images; empty: the training's
     tuned_with: str = ""  # path of the run whose chosen learning rate it shares; "": its own
     note: str = ""  # in what it cannot be what the paper had
 

@@ -34,7 +34,9 @@ class ClassificationTask:
     primary = "accuracy"
     trial = "test image"
     group = "test class"
+    balanced = False
     has_head = True
+    without_head = "classified by the nearest class mean of the training images"
     by_neighbours = False
     growth = 1
 

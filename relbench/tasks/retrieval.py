@@ -30,7 +30,9 @@ class RetrievalTask:
     primary = "recall@1"
     trial = "query image"
     group = "test class"
+    balanced = True
     has_head = False
+    without_head = ""
     by_neighbours = True
     growth = 2  # every image is compared with every other
 

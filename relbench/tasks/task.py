@@ -54,7 +54,11 @@ class Task(Protocol):
             trials, the higher the better.
         trial: what is right or wrong, in the words of a report.
         group: what the trials of a group of `Counts` have in common, likewise.
+        balanced: whether a batch has `images_per_class` images of each of its classes: elsewhere that setting has no
+            say, and no list or table shows it.
         has_head: whether a head is trained along even where no loss takes its logits.
+        without_head: how a network that has no head is measured, in the words of a report, such as "by its neighbours";
+            "" where a head has no part in what is measured.
         by_neighbours: whether a trial is right if the nearest other test image is of its class, so that a report can
             show what was found.
         growth: the power of the number of images that the time of scoring grows with.
@@ -63,7 +67,9 @@ class Task(Protocol):
     primary: str
     trial: str
     group: str
+    balanced: bool
     has_head: bool
+    without_head: str
     by_neighbours: bool
     growth: int
 

@@ -17,6 +17,7 @@ from relbench.models.outlines import outline
 from relbench.settings import changed, short_hash
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
 from relbench.training.objective import Objective
+from relbench.training.optimizers import kept_numbers
 
 OWN = frozenset(
     {
@@ -56,8 +57,8 @@ def executes_users_code(experiment: Experiment) -> bool:
 def memory(experiments: Sequence[Experiment], channels: int, classes: int) -> int:
     """Bytes that training a cohort takes, estimated from its settings.
 
-    Weights, gradients and Adam's two moments of each network, its losses' and classifier's among them; the best step's
-    weights where it is sought; the teacher's weights; a batch; and what the largest student keeps of it for its
+    Weights, gradients and the optimiser's moments of each network, its losses' and classifier's among them; the best
+    step's weights where it is sought; the teacher's weights; a batch; and what the largest student keeps of it for its
     backward pass, in float32, as students are trained one after the other. Left out are the process itself, the views
     that are kept for validation, and what losses keep, which is little beside a network's activations.
 
@@ -76,10 +77,12 @@ def memory(experiments: Sequence[Experiment], channels: int, classes: int) -> in
 def _trained(experiment: Experiment, channels: int, classes: int) -> int:
     losses = weighted_losses(experiment, shapes_of(experiment, channels, classes))
     objective = Objective(losses, classifier_of(experiment, classes))
-    modules: tuple[nn.Module, ...] = (outline(experiment.net, channels), objective)
+    network, training = outline(experiment.net, channels), experiment.training
+    modules: tuple[nn.Module, ...] = (network, objective)
     weights = sum(_bytes(module.state_dict().values()) for module in modules)
-    copies = 2 if experiment.training.selection == "validation" else 1
-    return copies * weights + 3 * sum(_bytes(module.parameters()) for module in modules)
+    copies = 2 if training.selection == "validation" else 1
+    moved = _bytes(objective.parameters()) + (0 if training.frozen else _bytes(network.parameters()))
+    return copies * weights + (1 + kept_numbers(training)) * moved
 
 
 def _activations(experiment: Experiment, channels: int) -> int:

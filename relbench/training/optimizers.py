@@ -46,6 +46,13 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Training
     return SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=nesterov, fused=True)
 
 
+def kept_numbers(training: Training) -> int:
+    """How many numbers the optimiser keeps of each parameter: Adam two moments; sgd its momentum, if it has any."""
+    if training.optimizer == "adam":
+        return 2
+    return 1 if training.momentum else 0
+
+
 def build_scheduler(optimizer: torch.optim.Optimizer, training: Training) -> LRScheduler:
     """The schedule that the settings name; it is to be told of every step."""
     if training.schedule == "steps":

@@ -275,7 +275,7 @@ def test_a_seed_that_cannot_be_is_told():
     [
         (
             {"data.hold_out": False},
-            r"data.hold_out = false: rkd-table1 \(protocol fair\) chooses rates on the classes that it holds out",
+            r"data.hold_out = false: rkd-table1 \(protocol fair\) chooses rates on what it holds out",
         ),
         ({"training.learning_rate": 1e-3}, r"training.learning_rate: rkd-table1 \(protocol fair\) chooses it"),
         ({"student.learning_rate": 1e-3}, r"student.learning_rate: rkd-table1 \(protocol fair\) chooses it"),

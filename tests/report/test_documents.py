@@ -50,7 +50,7 @@ def in_one_line(text: str) -> str:
 
 def test_the_head_says_protocol_scale_rules_and_seeds(written: Written) -> None:
     text = in_one_line(written(table1()))
-    for words in ("paper protocol", "scale: full", "last step", "best on test classes: peeking", "seeds (0, 1, 2)"):
+    for words in ("paper protocol", "scale: full", "last step", "best on test images: peeking", "seeds (0, 1, 2)"):
         assert words in text
     assert "oy scale" not in text
 

@@ -27,7 +27,7 @@ def test_the_title_says_protocol_and_toy_scale() -> None:
 
 def test_how_it_was_measured() -> None:
     assert how_measured(SHAPES["table 1"]()) == (
-        "Protocol: paper; scale: full; step that counts: last step (further lines: best on test classes: peeking); "
+        "Protocol: paper; scale: full; step that counts: last step (further lines: best on test images: peeking); "
         "1 to 3 seeds (0, 1, 2); Recall@1 in percent."
     )
     assert how_measured(summary(EMPTY)).endswith(

@@ -245,7 +245,7 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
         return row.model_copy(update={"experiment": row.experiment.model_copy(update={"training": training})})
 
     first = notes(edited(study, "rkd-d", by_validation))[0]
-    assert first.endswith("; best recall@1 on validation classes (rkd-d).")
+    assert first.endswith("; best recall@1 on validation images (rkd-d).")
 
 
 def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:
@@ -390,7 +390,7 @@ def test_a_student_whose_first_stage_had_a_teacher_is_not_said_to_have_had_none(
 
 def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary) -> None:
     note = pair_note(study)
-    assert "paired by seed, over the same queries" in note
+    assert "paired by seed, over the same query images" in note
     assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
     assert "corrected" not in pair_note(study.replaced(pairs=study.pairs[:1]))
     back = lost_by_correction(Interval(0.01, 0.001, 0.019), p=0.03, adjusted=0.06, family=3)

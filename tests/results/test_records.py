@@ -9,18 +9,18 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from relbench.counts import Counts
-from relbench.experiment import Experiment, Term, flattened
+from relbench.experiment import Classification, Data, Experiment, Term, flattened
+from relbench.results.frame import as_frame, setting_columns
 from relbench.results.records import (
     Entry,
     Machine,
     Row,
-    as_frame,
     read_record,
     read_row,
     write_record,
 )
 from relbench.settings import changed
-from relbench.transforms import TRANSFORM_OF
+from relbench.transforms import TRANSFORM_OF, GlyphTransform, PhotoTransform
 
 TEACHER = Experiment(terms=(Term(loss="triplet", options={"margin": 0.2}),))
 STUDENT = Experiment(terms=(Term(loss="rkd_distance", weight=1 / 3),), seed=3, teacher=TEACHER)
@@ -237,9 +237,8 @@ ENTRIES = (
 def test_frame():
     rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
     frame = as_frame(ENTRIES, rows)
-    data = [f"data.{name}" for name in flattened(TEACHER.data)]
-    assert [key for key in data if key.removeprefix("data.") in TRANSFORM_OF] == [f"data.{key}" for key in TRANSFORM_OF]
-    net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length")]
+    data = [f"data.{name}" for name in flattened(TEACHER.data) if name == "distortion" or name not in TRANSFORM_OF]
+    net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length", "normalization")]
     training = [f"training.{name}" for name in type(TEACHER.training).model_fields]
     assert list(frame.columns) == [
         *("study_label", "role", "seed", "fingerprint", "teacher", "recall@1", "map@r", "validation.recall@1"),
@@ -253,6 +252,23 @@ def test_frame():
     assert frame["seed"].tolist() == [3, 0]
     assert frame["peak_memory"].tolist() == [2**34 + 1] * 2
     assert json.loads(frame["terms"][0]) == [{"loss": "rkd_distance", "weight": 1 / 3, "options": {}}]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("glyphs", GlyphTransform), ("cub200", PhotoTransform)])
+def test_columns_of_views_are_those_of_the_data_sets_kind(name, kind):
+    """At their defaults, whether the file says them or not; none of views that the data set does not make."""
+    columns = setting_columns(changed(TEACHER, {"data": Data(name=name)}))
+    found = {key.removeprefix("data."): value for key, value in columns.items()}
+    shown = {key: value for key, value in found.items() if key in TRANSFORM_OF}
+    assert shown == {key: value for key, value in kind().model_dump().items() if key != "kind"}
+    assert columns == setting_columns(changed(TEACHER, {"data": Data(name=name, transform=kind())}))
+
+
+def test_a_task_that_draws_no_classes_has_no_column_of_images_of_a_class():
+    columns = setting_columns(changed(TEACHER, {"task": Classification(last_batch="drop")}))
+    assert "training.images_per_class" in setting_columns(TEACHER)
+    assert "training.images_per_class" not in columns
+    assert (columns["task.kind"], columns["task.last_batch"]) == ("classification", "drop")
 
 
 def test_a_row_from_before_weights_were_noted(path):

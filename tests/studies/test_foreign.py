@@ -67,7 +67,7 @@ def test_its_options_are_those_of_every_study(make, foreign, call):
     assert "2 runs to make" in planned.out
     for options, told in (
         (("--protocol", "fair"), "foreign has no --protocol"),
-        (("--set", "student.learning_rate=0.1"), "foreign (patience short) chooses it on validation classes"),
+        (("--set", "student.learning_rate=0.1"), "foreign (patience short) chooses it on validation images"),
         (("--selection", "test"), "runs then record only the last step"),
         (("--only", "small/pk"), "did you mean small/pkt"),
     ):

@@ -2,23 +2,37 @@
 
 import pytest
 
+from relbench.data import resolve_transform
 from relbench.experiment import Data, Net, Training
+from relbench.settings import changed
 from relbench.studies import STUDIES, build_study
 from relbench.studies.changes import parse_value, setting_keys, with_values
 from relbench.studies.setting_list import settings_of
+from relbench.transforms import TRANSFORM_OF
 
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_what_is_listed_can_be_set_and_changes_nothing(name):
     study = build_study(name)
     listed = {key: value for setting in settings_of(name) for key, value in setting.values.items()}
-    assert listed.keys() >= set(setting_keys(study))
+    others = {f"data.{name}" for name, kind in TRANSFORM_OF.items() if kind not in views(study)}
+    assert listed.keys() >= set(setting_keys(study)) - others
+    assert listed.keys().isdisjoint(others)
     assert {f"terms.{loss}.weight" for loss in study.losses} <= listed.keys()
     own = {key: parse_value(value[0]) for key, value in listed.items() if len(value) == 1}
     options = {key for key in own if key.endswith(".loss")}  # another loss takes the options of this one away
     same = with_values(study, {key: value for key, value in own.items() if key not in options})
-    assert [run.data for run in same.runs.values()] == [run.data for run in study.runs.values()]
+    assert seen(same) == seen(study)
     assert leaves(with_values(study, {key: own[key] for key in setting_keys(study) if key in own})) == leaves(study)
+
+
+def seen(study):
+    """The images as runs have them: with views that are named, or else the data set's usual ones."""
+    return [changed(run.data, {"transform": resolve_transform(run.data)}) for run in study.runs.values()]
+
+
+def views(study):
+    return {type(resolve_transform(run.data)) for run in study.runs.values()}
 
 
 def leaves(study):
@@ -46,7 +60,6 @@ def test_choices_and_values():
     assert told["data.size"].choices == "whole number from 8 to 1,024"
     assert told["data.train_classes"].choices == "whole number above 0 or list or null"
     assert told["data.distortion"].values == {"data.distortion": ("1.0",)}
-    assert told["data.resize"].choices == "whole number from 8 to 2,048 or null"
     assert told["training.selection"].choices == "last, validation"
     assert told["data.hold_out"].choices == "true or false"
     assert told["terms.triplet.margin"].values == {"terms.triplet.margin": ("0.2",)}
@@ -56,6 +69,10 @@ def test_choices_and_values():
         "student.steps": ("1200",),
     }
     assert told["teacher.dim"].values == {"teacher.dim": ("128",), "student.dim": ("32",)}
+    assert {"data.resize", "data.mirror", "data.crop"}.isdisjoint(told)
+    of_photos = {next(iter(setting.values)): setting for setting in settings_of("rkd-table1")}
+    assert of_photos["data.resize"].choices == "whole number from 8 to 2,048 or null"
+    assert "data.distortion" not in of_photos
     of_table = {key: value for setting in settings_of("rkd-table1") for key, value in setting.values.items()}
     assert of_table["student.dim"] == ("16", "32", "64", "128")
     assert of_table["training.steps"] == ("4000", "8000")

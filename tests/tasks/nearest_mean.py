@@ -47,7 +47,9 @@ class NearestMeanTask:
     primary = "accuracy"
     trial = "test image"
     group = "class"
+    balanced = False
     has_head = True
+    without_head = "classified by the nearest mean"
     by_neighbours = False
     growth = 1
 

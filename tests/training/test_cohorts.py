@@ -1,5 +1,7 @@
 """Which runs may be trained side by side, and what that takes."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -100,6 +102,10 @@ def test_memory_grows_by_weights_alone():
     chosen = training(selection="validation")
     assert weights < memory([chosen], 1, 10) - memory([small], 1, 10) < 1.5 * weights
     assert memory([small], 1, 10) > memory([changed(small, {"teacher": None})], 1, 10)
+    without, with_momentum = (training(optimizer="sgd", momentum=momentum) for momentum in (0.0, 0.9))
+    frozen = training(optimizer="sgd", frozen=True)
+    taken = [memory([run], 1, 10) for run in (frozen, without, with_momentum, small)]
+    assert [0.9 * weights < more - less < 1.1 * weights for less, more in pairwise(taken)] == [True] * 3
     before = torch.get_rng_state()
     memory([changed(small, {"data": Data(size=36)})], 1, 10)
     assert torch.equal(torch.get_rng_state(), before)

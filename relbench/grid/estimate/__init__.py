@@ -43,6 +43,7 @@ Looks = tuple[Kind, Data, int, bool]
 Run = tuple[Experiment, ImageCounts]
 NONE_DONE: Mapping[str, int] = MappingProxyType({})
 NONE_MEASURED: Mapping[Kind, Rates] = MappingProxyType({})
+OF_DISK = ("steps", "selection", "optimizer", "momentum", "frozen")  # settings of a training that its room depends on
 LONGEST = 60.0  # seconds that a calibration may take
 
 
@@ -183,7 +184,7 @@ def _disk(experiments: Sequence[Experiment], images: Mapping[Data, ImageCounts])
 
 def _form(experiment: Experiment) -> str:
     """Names what the room that a run takes depends on, and little else."""
-    kept = Training(steps=experiment.training.steps, selection=experiment.training.selection)
+    kept = Training(**{name: getattr(experiment.training, name) for name in OF_DISK})
     teacher = _plain(experiment.teacher) if experiment.teacher else None
     return changed(_plain(experiment), {"training": kept, "teacher": teacher}).fingerprint
 

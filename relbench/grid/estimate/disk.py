@@ -10,11 +10,11 @@ from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import embedding_size, outline
 from relbench.training import Objective
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
+from relbench.training.optimizers import kept_numbers
 from relbench.training.schedule import logged_until
 from relbench.training.trial import where_losses_may_be_built
 
 NUMBER = 4  # bytes
-MOMENTS = 2  # of each parameter, that Adam keeps
 TENSOR = 300  # bytes of a tensor's name and place in a checkpoint
 ENTRY = 30  # bytes of a number of the history with its name, there as in the row
 CLASS = 25  # bytes of a test class in the row
@@ -34,12 +34,12 @@ def _embeddings(experiment: Experiment, counts: ImageCounts) -> int:
 
 
 def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:
-    """Weights, those of losses among them; Adam's moments; the weights of the best step, where it is sought."""
+    """Weights, those of losses too; the optimiser's moments; the weights of the best step, where it is sought."""
     network, objective = trained_parts(experiment, counts)
-    trained = [*network.parameters(), *objective.parameters()]
+    trained = [*([] if experiment.training.frozen else network.parameters()), *objective.parameters()]
     weights = _size([*network.state_dict().values(), *objective.state_dict().values()])
     best = weights if experiment.training.selection == "validation" else 0
-    return weights + best + MOMENTS * _size(trained) + (TENSOR + NUMBER) * len(trained)
+    return weights + best + kept_numbers(experiment.training) * _size(trained) + (TENSOR + NUMBER) * len(trained)
 
 
 def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn.Module, Objective]:

@@ -14,10 +14,11 @@ from matplotlib.patheffects import withStroke
 
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.summary import Summary
+from relbench.evaluation.metric_names import metric_name
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
 from relbench.report.figures.captions import title_in_lines, whiskers
 from relbench.report.grids import parts, rows
-from relbench.report.wording import RULES, metric_name
+from relbench.report.wording import RULES
 
 GROUP = 0.86  # share of a group's place that its pairs fill
 PAIR = 0.94  # share of a pair's place that its bars fill

@@ -15,12 +15,13 @@ from matplotlib.lines import Line2D
 
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.summary import Summary
+from relbench.evaluation.metric_names import metric_name
 from relbench.report.figures.bars import bars_figure
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, drawn, plain
 from relbench.report.figures.captions import title_in_lines, whiskers
 from relbench.report.grids import parts, rows
 from relbench.report.headline import outcome
-from relbench.report.wording import RULES, metric_name
+from relbench.report.wording import RULES
 from relbench.results.records import Selection
 
 LINE = 0.12  # inches of a line, and in addition of each rule on it

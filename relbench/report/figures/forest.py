@@ -10,9 +10,10 @@ from matplotlib.lines import Line2D
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Verdict
+from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import counted, listed
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, groups_of_trials, metric_name, net_name, seeds_in_words, signed
+from relbench.report.wording import VERDICTS, groups_of_trials, net_name, seeds_in_words, signed
 
 LINE = 0.205  # inches of a line of letters
 LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour

@@ -11,6 +11,7 @@ from matplotlib.ticker import NullLocator
 from relbench.analysis.methods import Floor, Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
+from relbench.evaluation.metric_names import metric_name
 from relbench.models import embedding_size
 from relbench.report.figures.canvas import INK, STRIP, drawn
 from relbench.report.figures.looks import (
@@ -25,7 +26,7 @@ from relbench.report.figures.looks import (
     name_floor,
     ranked,
 )
-from relbench.report.wording import mean_cell, metric_name
+from relbench.report.wording import mean_cell
 
 SIZES: dict[str, Callable[[Method], int]] = {
     "Embedding dimensions (equal within a strip)": lambda method: embedding_size(method.row.experiment.net),

@@ -1,4 +1,4 @@
-"""Figure of training: the primary metric on validation classes, and every loss term, over steps."""
+"""Figure of training: the primary metric on validation images, and every loss term, over steps."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
+from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import listed
 from relbench.report.figures.canvas import drawn, shortened
 from relbench.report.figures.looks import Looks, add_legend, add_title, legend_of, looks_of, wrapped
-from relbench.report.wording import metric_name, percent
+from relbench.report.wording import percent
 from relbench.results.records import WATCHED
 
 TERM = 26  # letters of a loss term's name in a line above its panel
 
 
 def training_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """The primary metric on validation classes, and below it every loss term, over steps.
+    """The primary metric on validation images, and below it every loss term, over steps.
 
     Bands reach from the least to the greatest seed.
 
@@ -43,7 +44,7 @@ def training_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bo
         above, *below = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False).flat
         axes = above.add_subplot()
         _draw_history(axes, curves, summary.primary, looks, scale=100)
-        axes.set(title=f"{metric_name(summary.primary)} on validation classes, %", xlabel="Training step")
+        axes.set(title=f"{metric_name(summary.primary)} on validation images, %", xlabel="Training step")
         add_title(above, summary, "Training", "bands", "least to greatest seed")
         add_legend(above, legend, looks)
         for part in below:
@@ -133,7 +134,7 @@ def training_in_words(summary: Summary) -> str:
     values = "; ".join(f"{method.label} {_last_validation(method, summary.primary)}" for method in summary.methods)
     return (
         f"Curves over training steps, one for each method: a panel for each loss term ({listed(list(terms))}), "
-        f"and one for {metric_name(summary.primary)} on validation classes. Its last values: {values}."
+        f"and one for {metric_name(summary.primary)} on validation images. Its last values: {values}."
     )
 
 

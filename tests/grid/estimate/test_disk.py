@@ -28,9 +28,13 @@ def planned(**values):
     return {cell.label: cell.experiment for cell in cells}
 
 
-@pytest.mark.parametrize(("selection", "steps"), [("last", 40), ("validation", 9)])
-def test_what_lies_in_the_folder(tmp_path, data_folder, selection, steps):
-    cells = planned(**{"student.selection": selection, "student.steps": steps, "student.validate_every": steps})
+@pytest.mark.parametrize(
+    ("selection", "steps", "optimizer", "momentum"),
+    [("last", 40, "adam", 0.0), ("validation", 9, "adam", 0.0), ("last", 9, "sgd", 0.9), ("last", 9, "sgd", 0.0)],
+)
+def test_what_lies_in_the_folder(tmp_path, data_folder, selection, steps, optimizer, momentum):
+    values = {"selection": selection, "steps": steps, "validate_every": steps, "optimizer": optimizer}
+    cells = planned(**{f"student.{name}": value for name, value in (values | {"momentum": momentum}).items()})
     for label in ("teacher", "rkd-d", "weights"):
         one, folder = cells[label], RunFolder(tmp_path, cells[label])
         run(one, tmp_path, data_folder, Silent())

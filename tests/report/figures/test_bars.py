@@ -141,12 +141,12 @@ def test_groups_are_named_by_rows(figures: Figures) -> None:
     assert axes.get_title("left") == "Trained on Cars 196"
 
 
-OTHERS = "Drawn: last step. Only in the table: best on validation classes; best on test classes: peeking."
+OTHERS = "Drawn: last step. Only in the table: best on validation images; best on test images: peeking."
 LEGENDS = {
     "all": (figure3(), [*COLUMNS, "paper", "ours, last step"], f"{OTHERS}\nWhiskers: 95 % interval over seeds"),
     "one rule": (
         figure3(("test",)),
-        [*COLUMNS, "paper", "ours, best on test classes: peeking"],
+        [*COLUMNS, "paper", "ours, best on test images: peeking"],
         "Whiskers: 95 % interval over seeds",
     ),
     "nothing finished": (unfinished(figure3(("last",))), [*COLUMNS, "paper"], ""),

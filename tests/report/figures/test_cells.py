@@ -55,7 +55,7 @@ ALL = table1(("last", "validation", "test"))
 LEGENDS = {
     "every rule": (
         ALL,
-        ["paper", "ours, last step", "ours, best on validation classes", "ours, best on test classes: peeking"],
+        ["paper", "ours, last step", "ours, best on validation images", "ours, best on test images: peeking"],
         WHISKERS,
     ),
     "rules that no number has": (table1(("last",)).replaced(shown=ALL.shown), ["paper", "ours, last step"], WHISKERS),

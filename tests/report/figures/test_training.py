@@ -14,7 +14,7 @@ def test_training_panels_are_means_over_seeds(study: Summary, figures: list[Figu
     training_figure(study, "svg")
     axes = {panel.get_title(loc="left"): panel for panel in figures[0].axes}
     assert list(axes) == [
-        "Recall@1 on validation classes, %",
+        "Recall@1 on validation images, %",
         "triplet",
         "rkd_distance",
         "rkd_angle",

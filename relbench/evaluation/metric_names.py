@@ -1,0 +1,28 @@
+"""Metrics as readers of a report know them."""
+
+from collections.abc import Mapping
+
+NAMES: Mapping[str, str] = {
+    "r_precision": "R-precision",
+    "map@r": "MAP@R",
+    "top5": "Top-5 accuracy",
+    "class_accuracy": "Mean class accuracy",
+    "ncm_accuracy": "NCM accuracy",
+}
+"""Of metrics whose names are more than their own word with a capital."""
+
+MEANINGS: Mapping[str, str] = {
+    "class_accuracy": "the mean of the accuracies of the classes",
+    "likelihood": (
+        "the geometric mean of the probability of the right class, exp(\N{MINUS SIGN}NLL) of the mean negative "
+        "log-likelihood NLL in nats"
+    ),
+    "calibration_error": "the expected calibration error over 15 bins of equal width; the lower, the better",
+    "ncm_accuracy": "the share of images that are nearest to the mean of their class's training images",
+}
+"""Of metrics that not every reader knows. All metrics are better if larger, but where this says otherwise."""
+
+
+def metric_name(metric: str) -> str:
+    """The name for readers: recall@1 is Recall@1, and worst_class is Worst class."""
+    return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
