@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -172,6 +173,9 @@ def add_one(
     ],
     root: Root = Path("datasets"),
     seed: Annotated[int, typer.Option(help="Seed of the split, where the source has none.", min=0)] = 0,
+    split: Annotated[
+        str, typer.Option(help="What the test has of its own: classes, for retrieval, or images, for classification.")
+    ] = "classes",
     background: Annotated[
         str, typer.Option(help="Background of transparent images: a colour, such as white or #ff0080; or refuse them.")
     ] = "white",
@@ -181,13 +185,12 @@ def add_one(
 ) -> None:
     """Make a data set of a table or a folder of images: `--set data.name=NAME` then trains on it."""
     with errors_as_one_line():
-        from relbench.data.datasets.added import add
+        from relbench.data.datasets.added import add, asked_split
         from relbench.data.images.decoding import asked_decoding
 
-        asked = asked_decoding(background, exif)
-        added, found = add(
-            name, source, root, seed=seed, decoding=asked, progress=lambda names: bar(names, "looking at images")
-        )
+        asked, kind = asked_decoding(background, exif), asked_split(split)
+        with_bar = partial(bar, what="looking at images")
+        added, found = add(name, source, root, seed=seed, split=kind, decoding=asked, progress=with_bar)
         train, test = _sides(added.counts)
         out.print(f"{name}: classes, images: {train} for training; {test} for testing")
         _tell(found)

@@ -123,9 +123,9 @@ def _refuse_shared_class(table: pd.DataFrame, place: Callable[[int], str]) -> No
 
 
 def _refuse_missing_class(table: pd.DataFrame, place: Callable[[int], str]) -> None:
-    splits = {label: set(found) for label, found in table.groupby("label")["split"]}
-    every = [split for split in SPLITS if split in set(table["split"])]
-    missing = table["label"].map(lambda label: len(splits[label]) < len(every))
+    splits = {label: set(found) for label, found in table.drop_duplicates(["label", "split"]).groupby("label")["split"]}
+    every = [split for split in SPLITS if (table["split"] == split).any()]
+    missing = table["label"].isin([label for label, found in splits.items() if len(found) < len(every)])
     if missing.any():
         line = int(np.flatnonzero(missing)[0])
         name, label, split = (str(table[column].iloc[line]) for column in COLUMNS)

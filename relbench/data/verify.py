@@ -83,7 +83,7 @@ def _published(photos: PhotoSet, card: Card, folder: Path) -> Survey:
 
 def _surveyed(card: Card, folder: Path, data: Data, *, complete: bool) -> Survey:
     """The lists as the settings want them split, and the counts."""
-    found = survey(folder, READERS[card.name](data).scan(folder), promise(data), complete=complete)
+    found = survey(folder, READERS[card.name](data).scan(folder), promise(data.split), complete=complete)
     table = found.table
     counts = [] if table is None else _refusal(lambda: check_published_counts(card, folder, table, data))
     return Survey([*found.faults, *counts], found.images, table)
@@ -106,9 +106,9 @@ def _added(added: Added) -> Survey:
     """An added table or image folder; of the images in the table's folder only the listed ones concern it."""
     source = Path(added.source)
     if not source.is_dir():
-        return survey_table(source)
+        return survey_table(source, promise(added.split))
     try:
-        table = read_image_folder(source, added.seed)
+        table = read_image_folder(source, added.seed, promise(added.split))
     except ValueError as error:
         below = [(str(path.relative_to(source)), str(path)) for path in _images_below(source)]
         return Survey([str(error)], below)

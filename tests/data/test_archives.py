@@ -19,9 +19,9 @@ READERS = {
     "inshop": inshop,
     "tiny-imagenet": tiny_imagenet,
     "cinic10": cinic10,
-    "dtd": dtd,
+    "dtd": dtd.Partition(),
 }
-SHARED = (tiny_imagenet, cinic10, dtd)  # their parts have the same classes
+SHARED = (tiny_imagenet, cinic10, dtd.Partition())  # their parts have the same classes
 SIZES = {"tiny-imagenet": (64, 64), "cinic10": (32, 32)}
 SAFELY = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # not in the first releases of Python 3.11
 

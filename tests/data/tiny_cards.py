@@ -4,7 +4,9 @@ import hashlib
 import json
 from pathlib import Path
 
-from relbench.data.download.card import Archive, Card, packaged_card
+from data.archives import by_images
+
+from relbench.data.download.card import Archive, Card, Split, packaged_card
 from relbench.data.table import counts
 from relbench.settings import changed
 
@@ -22,11 +24,15 @@ def tiny_card(name: str, truth, files: dict[str, Path], addresses=()) -> Card:
     """
     card = packaged_card(name)
     archives = tuple(_of_file(archive, files.get(archive.file), addresses) for archive in card.archives)
-    usual, found = card.usual, counts(truth)
-    expected = {key: found[key] for key in usual.expected.model_dump(exclude_none=True)}
-    split = changed(usual, {"expected": changed(usual.expected, expected)})
-    splits = {**card.splits, card.usual_split: split}
+    truths = {card.usual_split: truth} | ({"images": by_images(truth)} if name == "cub200" else {})
+    splits = {kind: _of_truth(split, truths[kind]) for kind, split in card.splits.items()}
     return changed(card, {"archives": archives, "splits": splits, "ks": KS, "files": {}})
+
+
+def _of_truth(split: Split, truth) -> Split:
+    found = counts(truth) | {"validation_images": int((truth["split"] == "validation").sum())}
+    expected = {key: found[key] for key in split.expected.model_dump(exclude_none=True)}
+    return changed(split, {"expected": changed(split.expected, expected)})
 
 
 def _of_file(archive: Archive, file: Path | None, addresses) -> Archive:

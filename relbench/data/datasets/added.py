@@ -8,9 +8,9 @@ from typing import Annotated
 import pandas as pd
 from pydantic import NonNegativeInt, PositiveInt, StringConstraints, ValidationError, field_validator
 
-from relbench.data.datasets.photos import PhotoSet
+from relbench.data.datasets.photos import PhotoSet, promise
 from relbench.data.datasets.rendered import RENDERED
-from relbench.data.download.card import card_names
+from relbench.data.download.card import SplitKind, card_names
 from relbench.data.images.decoding import Decoding
 from relbench.data.parsing.class_folders import FIRST_ENDINGS, endings, left_out_files, read_image_folder
 from relbench.data.parsing.findings import (
@@ -23,13 +23,15 @@ from relbench.data.parsing.findings import (
     needed,
 )
 from relbench.data.parsing.image_table import left_out_columns, read_table
-from relbench.data.table import Progress, counts, hold_out, indices_of, table_hash
+from relbench.data.table import Progress, counts, hold_out, hold_out_images, indices_of, table_hash
 from relbench.experiment import Fraction
 from relbench.files import atomic_write, clear_unfinished, read_regular
+from relbench.lookup import lookup
 from relbench.settings import Settings, changed, reason
 
 NOTE = "added.json"  # in the data set's folder
 LONGEST = 80  # letters of a name: folders and files are named by it, and file systems end at 255
+SHARE = 0.2  # held out for validation: see `Added`
 KS = (1, 2, 4, 8, 16, 32)
 USUAL = Decoding(background="#ffffff", exif="apply")
 
@@ -40,10 +42,11 @@ class Added(Settings):
     name: str
     source: Annotated[str, StringConstraints(pattern=r"^/[^\x00]+$")]  # absolute path of the table or folder of images
     seed: NonNegativeInt  # of the halves, where the folder names no splits, and of the validation classes
-    share: Fraction  # of the training classes held out for validation, where the source names none
+    share: Fraction  # held out for validation, where the source names none: of the classes, or of each class's images
     ks: tuple[PositiveInt, ...]
     counts: dict[str, int]
     content: str  # hash of the table: a source that changes is another data set
+    split: SplitKind = "classes"  # what the test has of its own
     decoding: Decoding = Decoding()  # what its images needed when it was added
 
     @field_validator("counts")
@@ -66,7 +69,7 @@ class Added(Settings):
         Raises:
             ValueError: the source is gone or damaged, or has changed since it was added.
         """
-        return self.unchanged(read_source(Path(self.source), self.seed))
+        return self.unchanged(read_source(Path(self.source), self.seed, self.split))
 
     def unchanged(self, table: pd.DataFrame) -> pd.DataFrame:
         """The table as the source has it now, with validation classes held out.
@@ -77,7 +80,7 @@ class Added(Settings):
         Raises:
             ValueError: it has changed since it was added.
         """
-        table = _with_validation(table, self.seed, self.share)
+        table = _with_validation(table, self.seed, self.share, self.split)
         if table_hash(table) != self.content:
             raise ValueError(self._changed(table))
         return table
@@ -101,7 +104,7 @@ def add(
     root: Path,
     *,
     seed: int = 0,
-    share: float = 0.2,
+    split: SplitKind = "classes",
     decoding: Decoding = USUAL,
     progress: Progress = iter,
 ) -> tuple[Added, list[str]]:
@@ -112,7 +115,7 @@ def add(
         source: a table (`own.read_table`) or a folder of images (`own.read_image_folder`).
         root: the folder of all data sets.
         seed: see `Added`.
-        share: see `Added`.
+        split: what the test has of its own: classes, as for retrieval, or images of the same classes.
         decoding: what may be done with images that hold more than colours; what is None is refused.
         progress: wraps the images, for a progress bar.
 
@@ -131,7 +134,7 @@ def add(
         raise ValueError(f"{folder} is there already: choose another name, or delete it")
     source = source.resolve()
     _refuse_inside(folder, source)
-    added = _noted(name, source, seed, share)
+    added = _noted(name, source, seed, split)
     table = added.table()
     found = find_kinds(added.folder, table["name"].tolist(), progress)
     added = changed(added, {"decoding": needed(found, decoding)})
@@ -143,6 +146,15 @@ def add(
             folder.rmdir()
         raise
     return added, _notes(added, table, found)
+
+
+def asked_split(word: str) -> SplitKind:
+    """What a user wants the test to have of its own.
+
+    Raises:
+        ValueError: there is no such word.
+    """
+    return "images" if lookup(word, ("classes", "images"), "--split") == "images" else "classes"
 
 
 def _refuse_inside(folder: Path, source: Path) -> None:
@@ -186,27 +198,32 @@ def _is_left_over(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
-def _noted(name: str, source: Path, seed: int, share: float) -> Added:
-    table = _with_validation(read_source(source, seed), seed, share)
+def _noted(name: str, source: Path, seed: int, split: SplitKind) -> Added:
+    table = _with_validation(read_source(source, seed, split), seed, SHARE, split)
     found = counts(table)
     ks = tuple(k for k in KS if k < found["gallery"])
     if not ks:
         raise ValueError(f"{source} has one test image to be found: retrieval needs two or more")
     content = table_hash(table)
-    return Added(name=name, source=str(source), seed=seed, share=share, ks=ks, counts=found, content=content)
+    return Added(
+        name=name, source=str(source), seed=seed, share=SHARE, ks=ks, counts=found, content=content, split=split
+    )
 
 
-def read_source(source: Path, seed: int) -> pd.DataFrame:
+def read_source(source: Path, seed: int, split: SplitKind) -> pd.DataFrame:
     """The checked table of an image folder or of a table of images.
 
     Raises:
         ValueError: it is refused; one line.
     """
-    return read_image_folder(source, seed) if source.is_dir() else read_table(source)
+    classes = promise(split)
+    return read_image_folder(source, seed, classes) if source.is_dir() else read_table(source, classes)
 
 
-def _with_validation(table: pd.DataFrame, seed: int, share: float) -> pd.DataFrame:
-    return table if len(indices_of(table, "validation")) else hold_out(table, share, seed)
+def _with_validation(table: pd.DataFrame, seed: int, share: float, split: SplitKind) -> pd.DataFrame:
+    if len(indices_of(table, "validation")):
+        return table
+    return hold_out(table, share, seed) if split == "classes" else hold_out_images(table, share, seed)
 
 
 def added_names(root: Path) -> list[str]:
@@ -242,5 +259,6 @@ def added_set(added: Added) -> PhotoSet:
         folder=lambda root: root / added.name,
         images=lambda _: added.folder,
         read=lambda _root, _data: added.table(),
+        splits=(added.split,),
         decoding=added.decoding,
     )

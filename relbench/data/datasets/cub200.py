@@ -49,27 +49,24 @@ def scan(folder: Path) -> Scan:
             yield Image(f"{ROOT}/images/{image.path(1)}", image, *(found or ()))
 
 
-def lists_of_images(folder: Path) -> list[Path]:
-    """The files that list the images, and the authors' split of them."""
-    return [*lists(folder), folder / ROOT / OFFICIAL]
+class ByImages:
+    """The reader of the same images, split as their authors have it."""
 
+    def lists(self, folder: Path) -> list[Path]:
+        """The files that list the images, and the authors' split of them."""
+        return [*lists(folder), folder / ROOT / OFFICIAL]
 
-def scan_images(folder: Path) -> Scan:
-    """The same images, split as their authors have it.
-
-    Args:
-        folder: holds `CUB_200_2011`.
-    """
-    file, last = folder / ROOT / OFFICIAL, 0
-    sides = yield from _numbered(file, _side)
-    for found in scan(folder):
-        if isinstance(found, Image):
-            last = found.line.number  # the image's id, too
-            line = sides[last - 1] if last <= len(sides) else None
-            yield found._replace(split=_side(line) if line else None)
-        else:
-            yield found
-    yield from try_list(_check_lengths, folder / ROOT, last, len(sides), OFFICIAL)
+    def scan(self, folder: Path) -> Scan:
+        """As `scan`, but for the split."""
+        last, sides = 0, (yield from _numbered(folder / ROOT / OFFICIAL, _side))
+        for found in scan(folder):
+            if isinstance(found, Image):
+                last = found.line.number  # the image's id, too
+                line = sides[last - 1] if last <= len(sides) else None
+                yield found._replace(split=_side(line) if line else None)
+            else:
+                yield found
+        yield from try_list(_check_lengths, folder / ROOT, last, len(sides), OFFICIAL)
 
 
 def _side(line: Line) -> str:

@@ -4,44 +4,50 @@ A partition gives each of its three parts a third of every class's images; resul
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from relbench.data.parsing.annotations import Image, Line, Scan, scan_each, scan_lines, try_list
 
 ROOT = "dtd"
-PARTITIONS = 10
 SPLITS = {"train": "train", "val": "validation", "test": "test"}  # by the lists' names
 IMAGE = re.compile(r"([^/]+)/\1_[0-9]+\.jpg")
 
 
-def lists(folder: Path, partition: int = 1) -> list[Path]:
-    """The files that list the images of a partition."""
-    return [folder / ROOT / "labels" / f"{part}{partition}.txt" for part in SPLITS]
+@dataclass(frozen=True)
+class Partition:
+    """The reader of a partition, from 1 to 10."""
+
+    number: int = 1
+
+    def lists(self, folder: Path) -> list[Path]:
+        """The files that list the images."""
+        return [folder / ROOT / "labels" / f"{part}{self.number}.txt" for part in SPLITS]
+
+    def scan(self, folder: Path) -> Scan:
+        """The listed images, and what is wrong with the lists.
+
+        Images stand as in the lists; labels are the classes' names ("banded"). Only listed images count, so stray files
+        such as `.directory` never enter.
+
+        Args:
+            folder: holds `dtd`.
+        """
+        files = self.lists(folder)
+        yield from try_list(_check_there, files, self.number)
+        for split, file in zip(SPLITS.values(), files, strict=True):
+            lines = yield from scan_lines(file)
+            yield from filter(None, (yield from scan_each(lines, partial(_image, split))))
 
 
-def scan(folder: Path, partition: int = 1) -> Scan:
-    """The listed images of a partition, and what is wrong with its lists.
-
-    Images stand as in the lists; labels are the classes' names ("banded"). Only listed images count, so stray files
-    such as `.directory` never enter.
-
-    Args:
-        folder: holds `dtd`.
-        partition: from 1 to 10.
-    """
-    yield from try_list(_check_there, folder, partition)
-    for split, file in zip(SPLITS.values(), lists(folder, partition), strict=True):
-        lines = yield from scan_lines(file)
-        yield from filter(None, (yield from scan_each(lines, partial(_image, split))))
-
-
-def _check_there(folder: Path, partition: int) -> None:
-    missing = [file.name for file in lists(folder, partition) if not file.exists()]
+def _check_there(files: Sequence[Path], partition: int) -> None:
+    missing = [file.name for file in files if not file.exists()]
     if missing:
         raise ValueError(
-            f"{folder / ROOT / 'labels'} lacks {', '.join(missing)} of partition {partition}: complete it, or take "
-            "another partition (data.partition)"
+            f"{files[0].parent} lacks {', '.join(missing)} of partition {partition}: complete it, or take another "
+            "partition (data.partition)"
         )
 
 

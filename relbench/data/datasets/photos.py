@@ -13,7 +13,7 @@ import pandas as pd
 
 from relbench.cores import usable_cores
 from relbench.data.data_set import DataSet, transform_of
-from relbench.data.datasets import cars196, cifar, cub200, inshop, sop
+from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop, sop, tiny_imagenet
 from relbench.data.download.card import Card, SplitKind
 from relbench.data.download.fetch import state
 from relbench.data.images.decoded import DecodedImages, decoded_images, decoded_path, kept_sides
@@ -55,12 +55,15 @@ def always(reader: Reader) -> Callable[[Data], Reader]:
 
 
 READERS: dict[str, Callable[[Data], Reader]] = {
-    "cub200": always(cub200),
+    "cub200": lambda data: cub200.ByImages() if data.split == "images" else cub200,
     "cars196": always(cars196),
     "sop": always(sop),
     "inshop": always(inshop),
     "cifar10": always(cifar.CIFAR10),
     "cifar100": always(cifar.CIFAR100),
+    "tiny-imagenet": always(tiny_imagenet),
+    "cinic10": always(cinic10),
+    "dtd": lambda data: dtd.Partition(data.partition),
 }
 """By data set: what reads its lists, as the settings want them split."""
 
@@ -129,6 +132,11 @@ class PhotoSet:
         """
         return table_hash(self.all_images(root), self._choices)
 
+    def _content_beside(self, table: pd.DataFrame, data: Data, root: Path) -> str:
+        """The same, where a table was read already: it is the one that is wanted if it is split in the usual way."""
+        usual = (data.split, data.partition) == (self.splits[0], 1)
+        return table_hash(table, self._choices) if usual else self.content(root)
+
     @property
     def _choices(self) -> list[bytes]:
         return self.decoding.parts if self.decoding else []
@@ -152,7 +160,7 @@ class PhotoSet:
             self.images(root),
             data.size,
             pixels,
-            self.content(root),
+            self._content_beside(table, data, root),
             mirror=views.mirror,
             resized_crop=views.resized_crop,
         )
@@ -160,8 +168,8 @@ class PhotoSet:
     def _small(self, table: pd.DataFrame, data: Data, root: Path, progress: Progress) -> SmallImages:
         originals, names = self.originals(root, data.size), table["name"].tolist()
         pixels = decoded_images(originals, names, self.cache_folder(root), progress)
-        transform = transform_of(data, SmallTransform)
-        return SmallImages(in_use(table, data), pixels, data.size, transform, self.content(root), self._choices)
+        transform, content = transform_of(data, SmallTransform), self._content_beside(table, data, root)
+        return SmallImages(in_use(table, data), pixels, data.size, transform, content, self._choices)
 
     def table(self, data: Data, root: Path) -> pd.DataFrame:
         """The images in use.
@@ -323,14 +331,14 @@ def counted_table(card: Card, folder: Path, data: Data) -> pd.DataFrame:
         ValueError: the lists are damaged, incomplete, or name an image that is not there.
     """
     reader = READERS[card.name](data)
-    table = read_lists(reader.scan, folder, promise(data), of_files=card.name not in RECORDS)
+    table = read_lists(reader.scan, folder, promise(data.split), of_files=card.name not in RECORDS)
     check_published_counts(card, folder, table, data)
     return table
 
 
-def promise(data: Data) -> Sharing:
-    """What the splits of a table promise of their classes, as the settings want them split."""
-    return "disjoint" if data.split == "classes" else "shared"
+def promise(split: SplitKind) -> Sharing:
+    """What the splits of a table promise of their classes."""
+    return "disjoint" if split == "classes" else "shared"
 
 
 def check_published_counts(card: Card, folder: Path, table: pd.DataFrame, data: Data) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from PIL import Image
 
 from relbench.data.images.decoding import FORMATS
-from relbench.data.table import COLUMNS, SPLITS, checked, meant_split
+from relbench.data.table import COLUMNS, SPLITS, Sharing, checked, meant_split
 from relbench.files import open_regular
 
 FIRST_ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # of version 0.1
@@ -20,7 +20,7 @@ IMAGES = (*FIRST_ENDINGS, ".jpe", ".jfif", ".apng", ".gif", ".avif", ".pbm", ".p
 Rows = list[tuple[str, str, str]]
 
 
-def read_image_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
+def read_image_folder(folder: Path, seed: int = 0, classes: Sharing = "disjoint") -> pd.DataFrame:
     """Read a folder of images in class folders.
 
     Either `train/<class>/` and `test/<class>/` (and `validation/<class>/`, if wanted), or `<class>/` alone: then half
@@ -31,6 +31,7 @@ def read_image_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
     Args:
         folder: holds the folders.
         seed: of the split into halves.
+        classes: what the splits promise.
 
     Returns:
         A checked table, sorted by split, class and name; it may have no validation classes.
@@ -43,10 +44,17 @@ def read_image_folder(folder: Path, seed: int = 0) -> pd.DataFrame:
         rows = _split_rows(folder, found)
     else:
         _refuse_misnamed_splits(folder, found)
+        _refuse_halves(folder, classes)
         halves = _halves(found, seed)
         rows = [row for name in found for row in _class_rows(folder, name, halves[name])]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return checked(table, needs_validation=False, where=str(folder), place=lambda row: str(folder / rows[row][0]))
+    return checked(
+        table,
+        needs_validation=False,
+        classes=classes,
+        where=str(folder),
+        place=lambda row: str(folder / rows[row][0]),
+    )
 
 
 def left_out_files(folder: Path) -> dict[str, list[str]]:
@@ -116,6 +124,14 @@ def _refuse_misnamed_splits(folder: Path, found: list[str]) -> None:
         raise ValueError(
             f"{folder} holds {', '.join(found)}: if these are splits, name them train, test and validation; "
             "if they are classes, put them into a table"
+        )
+
+
+def _refuse_halves(folder: Path, classes: Sharing) -> None:
+    """Halves are halves of the classes."""
+    if classes != "disjoint":
+        raise ValueError(
+            f"{folder} holds no folders train and test: to be split by images, it needs train/<class> and test/<class>"
         )
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 from relbench.data.parsing.annotations import text_lines
 from relbench.data.parsing.missing import Place, refuse_missing
 from relbench.data.parsing.survey import Survey, checked_survey
-from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, checked
+from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, Sharing, checked
 from relbench.files import check_memory, open_regular
 from relbench.lookup import meant
 
@@ -28,7 +28,7 @@ OTHER_WORDS = {  # that tables of images use, without case and signs, for the co
 }
 
 
-def read_table(path: Path) -> pd.DataFrame:
+def read_table(path: Path, classes: Sharing = "disjoint") -> pd.DataFrame:
     """Read a table of images: CSV (UTF-8, commas, a header) or Parquet.
 
     Columns are `path` (relative to the table's folder, or absolute), `label`, `split` ("train" or "test"; "validation"
@@ -38,6 +38,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
     Args:
         path: the table, named `*.csv` or `*.parquet`.
+        classes: what its splits promise.
 
     Returns:
         A checked table with `path` as `name`; it may have no validation classes.
@@ -47,14 +48,14 @@ def read_table(path: Path) -> pd.DataFrame:
             and line.
     """
     table, place = _parsed(path)
-    table = _checked(path, table, place)
+    table = _checked(path, table, place, classes)
     refuse_missing(path.parent, list(table["name"]), place)
     _refuse_same(path.parent, list(table["name"]), place)
     return table
 
 
-def _checked(path: Path, table: pd.DataFrame, place: Place) -> pd.DataFrame:
-    table = checked(table, needs_validation=False, where=str(path), place=place)
+def _checked(path: Path, table: pd.DataFrame, place: Place, classes: Sharing) -> pd.DataFrame:
+    table = checked(table, needs_validation=False, classes=classes, where=str(path), place=place)
     _check_class_names(table, place)
     return table
 
@@ -90,14 +91,14 @@ def _refuse_same(folder: Path, names: list[str], place: Place) -> None:
             raise ValueError(f"{place(row)}: {same}: drop one")
 
 
-def survey_table(path: Path) -> Survey:
+def survey_table(path: Path, classes: Sharing = "disjoint") -> Survey:
     """The images that a table names, whatever else is wrong with it; none where it can't be read."""
     try:
         table, place = _parsed(path)
     except ValueError as error:
         return Survey([str(error)], [])
     named = [(name, place(row)) for row, name in enumerate(table["name"]) if isinstance(name, str)]
-    return checked_survey(named, lambda: _checked(path, table, place))
+    return checked_survey(named, lambda: _checked(path, table, place, classes))
 
 
 def _parsed(path: Path) -> tuple[pd.DataFrame, Place]:

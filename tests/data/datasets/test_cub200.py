@@ -20,13 +20,13 @@ from data.damage import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.cub200 import scan, scan_images
+from relbench.data.datasets.cub200 import ByImages, scan
 from relbench.data.parsing.annotations import read_lists
 from relbench.data.table import counts
 
 read = partial(read_lists, scan)
 
-read_within = partial(read_lists, scan_images, classes="shared")  # split as the authors have it
+read_within = partial(read_lists, ByImages().scan, classes="shared")  # split as the authors have it
 
 FILES = ("images.txt", "image_class_labels.txt", "classes.txt")
 

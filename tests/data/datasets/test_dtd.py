@@ -1,7 +1,5 @@
 """Describable Textures: ten partitions of the same images, and what is refused."""
 
-from functools import partial
-
 import pandas as pd
 import pytest
 from data.archives import dtd_truth, make_dtd
@@ -9,12 +7,12 @@ from data.damage import damaged, doubled, line, refusal, refusal_after, rows_of,
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.dtd import PARTITIONS, scan
+from relbench.data.datasets.dtd import Partition
 from relbench.data.parsing.annotations import read_lists
 
 
 def read(folder, partition=1):
-    return read_lists(partial(scan, partition=partition), folder, "shared")
+    return read_lists(Partition(partition).scan, folder, "shared")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +24,7 @@ def made(tmp_path_factory):
 def test_each_partition_has_all_images_in_other_parts(made):
     folder, truth = made
     pd.testing.assert_frame_equal(read(folder), truth)
-    tables = [read(folder, partition) for partition in range(1, PARTITIONS + 1)]
+    tables = [read(folder, partition) for partition in range(1, 11)]
     for number, table in enumerate(tables, start=1):
         pd.testing.assert_frame_equal(table, dtd_truth(folder, number))
         assert table.groupby(["split", "label"]).size().eq(3).all()

@@ -17,8 +17,10 @@ from relbench.data.download.card import card_names, packaged_card, read_card
 from relbench.data.download.checksum import wrong_files
 from relbench.data.download.fetch import state
 
-NAMES = ["cars196", "cifar10", "cifar100", "cub200", "inshop", "sop"]
-WITHIN_CLASSES = ["cifar10", "cifar100"]  # split by images
+NAMES = ["cars196", "cifar10", "cifar100", "cinic10", "cub200", "dtd", "inshop", "sop", "tiny-imagenet"]
+WITHIN_CLASSES = ["cifar10", "cifar100", "cinic10", "dtd", "tiny-imagenet"]  # split by images
+SIDES = {"cifar10": 32, "cifar100": 32, "cinic10": 32, "tiny-imagenet": 64}
+NAMED = {"cinic10": 90000, "dtd": 1880}  # validation images, where the lists name them
 
 # file: bytes, md5, sha256; from lenscloth/RKD@0a6c3c0, tensorflow-datasets 4.9.10 and torchvision before 2023; CIFAR's
 # also from its home page
@@ -77,6 +79,13 @@ KNOWN = {
         "eb9058c3a382ffc7106e4002c42a8d85",
         "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
     ),
+    ("tiny-imagenet", "tiny-imagenet-200.zip"): (248100043, "90528d7ca1a48142e341f4ef8d21d0de", None),
+    ("cinic10", "CINIC-10.tar.gz"): (687544992, "6ee4d0c996905fe93221de577967a372", None),
+    ("dtd", "dtd-r1.0.1.tar.gz"): (
+        625239812,
+        "fff73e5086ae6bdbea199a49dfb8a4c1",
+        "e42855a52a4950a3b59612834602aa253914755c95b0cff9ead6d07395f8e205",
+    ),
 }
 # classes and images for training, classes and images for testing
 COUNTS = {
@@ -86,6 +95,9 @@ COUNTS = {
     "inshop": (3997, 25882, 3985, 14218 + 12612),
     "cifar10": (10, 50000, 10, 10000),
     "cifar100": (100, 50000, 100, 10000),
+    "tiny-imagenet": (200, 100000, 200, 10000),
+    "cinic10": (10, 180000, 10, 90000),
+    "dtd": (47, 3760, 47, 1880),
 }
 CARD = """
 name = "toy"
@@ -138,8 +150,10 @@ def test_packaged_cards_are_valid(name):
     assert card.name == name
     assert (card.usual.expected.train_classes, card.usual.expected.train_images) == COUNTS[name][:2]
     assert (card.usual.expected.test_classes, card.usual.expected.test_images) == COUNTS[name][2:]
-    assert card.usual.validation.share == (0.1 if name in WITHIN_CLASSES else 0.2)
-    assert (card.usual_split == "images", card.side) == ((True, 32) if name in WITHIN_CLASSES else (False, None))
+    assert card.usual.expected.validation_images == NAMED.get(name)
+    held_out = None if name in NAMED else 0.1 if name in WITHIN_CLASSES else 0.2
+    assert (card.usual.validation and card.usual.validation.share) == held_out
+    assert (card.usual_split == "images", card.side) == (name in WITHIN_CLASSES, SIDES.get(name))
     assert "{folder}" in card.manual or not card.manual
 
 
@@ -156,7 +170,23 @@ def test_usual_ks():
         "inshop": (1, 10, 20, 30),
         "cifar10": (1, 2, 4, 8),
         "cifar100": (1, 2, 4, 8),
+        "cinic10": (1, 2, 4, 8),
+        "dtd": (1, 2, 4, 8),
+        "tiny-imagenet": (1, 2, 4, 8),
     }
+
+
+def test_what_data_sets_can_be_split_by():
+    splits = {name: tuple(packaged_card(name).splits) for name in NAMES}
+    assert {name for name, kinds in splits.items() if "images" in kinds} == {*WITHIN_CLASSES, "cub200"}
+    assert splits["cub200"] == ("classes", "images")  # the usual one first
+    expected = packaged_card("cub200").splits["images"].expected
+    assert (expected.train_classes, expected.train_images, expected.test_classes, expected.test_images) == (
+        *(200, 5994),
+        *(200, 5794),
+    )
+    assert {name for name in NAMES if packaged_card(name).partitions > 1} == {"dtd"}
+    assert packaged_card("dtd").partitions == 10
 
 
 def test_inshop_has_queries_and_a_gallery():
@@ -169,6 +199,7 @@ def test_inshop_has_queries_and_a_gallery():
 
 def test_sizes():
     sizes = {"cub200": 1150585339, "sop": 3083860082, "inshop": None, "cifar10": 170052171, "cifar100": 168513733}
+    sizes |= {"tiny-imagenet": 248100043, "cinic10": 687544992, "dtd": 625239812}
     sizes["cars196"] = 979269282 + 977350468 + 330960 + 185758
     assert {name: packaged_card(name).size for name in NAMES} == sizes
 
@@ -181,6 +212,9 @@ def test_what_can_be_downloaded():
         "inshop": False,
         "cifar10": True,
         "cifar100": True,
+        "tiny-imagenet": True,
+        "cinic10": True,
+        "dtd": True,
     }
 
 
