@@ -29,7 +29,7 @@ PROTOCOLS, SCALES = ("paper", "fair"), ("full", "toy")
 TOY_CLASSES = 4  # the first of the data set
 TOY_SIDE = 64  # in pixels, at most; images that are kept at the size that networks see are no larger
 TOY_EPOCHS = 2
-TOY_TRAINING = {"batch_size": 64}
+TOY_TRAINING = {"batch_size": 16}
 TOY_WIDTHS = {"teacher": 6, "student": 4}  # of conv4, by role
 
 NOTES = {

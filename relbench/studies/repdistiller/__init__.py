@@ -1,0 +1,1 @@
+"""RepDistiller's benchmark of distillation."""
