@@ -281,16 +281,23 @@ def test_very_many_missing_images_are_counted(call, cards, tmp_path):
     assert told.strip().endswith("60 faults")
 
 
-@pytest.mark.parametrize("damage", [False, True])
-def test_each_list_is_parsed_once(call, cards, tmp_path, monkeypatch, damage):
-    truth = make("cub200", tmp_path / "cub200")
-    cards(tiny_card("cub200", truth, {}))
+CUB_LISTS = ["images.txt", "classes.txt", "image_class_labels.txt"]
+PARSED = {
+    "sop": [["Ebay_train.txt", "Ebay_test.txt"]],
+    "cub200": [CUB_LISTS, ["train_test_split.txt", *CUB_LISTS]],
+}
+
+
+@pytest.mark.parametrize("damage", [None, "2"])
+@pytest.mark.parametrize("name", PARSED)
+def test_each_list_is_parsed_once_for_each_way_to_split(call, cards, tmp_path, monkeypatch, name, damage):
+    cards(tiny_card(name, make(name, tmp_path / name), {}))
     if damage:
-        edit(tmp_path / "cub200" / "CUB_200_2011" / "images.txt", 2, "2")
+        edit(next(tmp_path.rglob(PARSED[name][0][0])), 2, damage)
     parsed, raw_lines = [], annotations._raw_lines
     monkeypatch.setattr(annotations, "_raw_lines", lambda file: (parsed.append(file.name), raw_lines(file))[1])
-    assert call("data", "verify", "cub200", "--data", tmp_path).code == damage
-    assert parsed == ["images.txt", "classes.txt", "image_class_labels.txt"]
+    assert call("data", "verify", name, "--data", tmp_path).code == bool(damage)
+    assert parsed == [file for lists in PARSED[name] for file in lists]
 
 
 def test_an_absent_data_set_is_one_fault(call, cards, tmp_path):

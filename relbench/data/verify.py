@@ -73,10 +73,15 @@ def _check_table(photos: PhotoSet, card: Card | None, root: Path, table: pd.Data
 
 
 def _published(photos: PhotoSet, card: Card, folder: Path) -> Survey:
-    """Everything but the images themselves."""
-    lacking = _lacking(card, folder)
+    """Everything but the images themselves.
+
+    Where lists contradict each other as they are split in the usual way, they would do so in others, too.
+    """
+    lacking, surveys = _lacking(card, folder), list[Survey]()
     outside = [*_wrong_archives(card, folder), *wrong_files(card, folder), *lacking]
-    surveys = [_surveyed(card, folder, data, complete=not lacking) for data in photos.ways]
+    for data in photos.ways:
+        sound = data.split == photos.splits[0] or not any(found.faults for found in surveys)
+        surveys.append(_surveyed(card, folder, data, complete=sound and not lacking))
     of_lists = dict.fromkeys(fault for found in surveys for fault in found.faults)
     return Survey([*outside, *of_lists], surveys[0].images, surveys[0].table)
 

@@ -74,9 +74,14 @@ CARD = Card(
     ks=(1, 2),
     manual="Place it in {folder}.",
     archives=(BIRDS,),
-    split=Split(rule="by name", source="here"),
-    validation=Validation(share=0.2, seed=1),
-    expected=Expected(train_classes=1, train_images=1, test_classes=1, test_images=1),
+    splits={
+        "classes": Split(
+            rule="by name",
+            source="here",
+            validation=Validation(share=0.2, seed=1),
+            expected=Expected(train_classes=1, train_images=1, test_classes=1, test_images=1),
+        )
+    },
 )
 
 
