@@ -115,7 +115,7 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
         ({"data.name": "glyph"}, "unknown data set 'glyph': did you mean glyphs?"),
         (
             {"data.name": "mnist"},
-            "unknown data set 'mnist': known are cars196, cifar10, cifar100, cub200, glyphs, glyphs-textured",
+            "unknown data set 'mnist': known are cars196, cifar10, cifar100, cinic10, cub200, dtd, glyphs",
         ),
         ({"student.trunk": "googlnet"}, "triplet: unknown trunk 'googlnet': did you mean googlenet"),
         ({"teacher.trunk": "inception"}, "teacher: unknown trunk 'inception': known are conv4, googlenet, mobilenet"),
