@@ -113,8 +113,8 @@ class FitNetRegressor(nn.Module):
     convolution brings the student's map to the teacher's channels and size: 1x1 where the sizes are equal; 3x3 with
     stride 2 and padding 1 where the student's side is twice the teacher's; transposed, 4x4 with stride 2 and padding 1,
     where it is half. Normalisation is over the batch at hand; no running statistics are kept, as the regressor is of
-    no use after the training. The convolution, which has a bias, and the normalisation are trained along. The result is
-    never negative, even where the teacher's map is, as maps before a ReLU are.
+    no use after the training. Convolution and normalisation are trained along. The result is never negative, even where
+    the teacher's map is, as maps before a ReLU are.
 
     Args:
         student_channels: of the student's map.
@@ -128,8 +128,9 @@ class FitNetRegressor(nn.Module):
 
     Source:
         arXiv:1412.6550; HobbitLong/RepDistiller@b84f547 `ConvReg`, `HintLoss`, with weight 100 on the second stage.
-        Departure: where the student's side is larger in another ratio, the code takes a kernel as large as the
-        difference; here such maps are refused.
+        Departures: the convolution has no bias, which the normalisation would take away again; where the student's
+        side is larger in another ratio, the code takes a kernel as large as the difference, and here such maps are
+        refused.
     """
 
     def __init__(
@@ -187,11 +188,11 @@ def _convolution(
 ) -> nn.Conv2d | nn.ConvTranspose2d:
     """From the student's side to the target, the teacher's."""
     if side == target:
-        return nn.Conv2d(student_channels, teacher_channels, 1)
+        return nn.Conv2d(student_channels, teacher_channels, 1, bias=False)
     if side == 2 * target:
-        return nn.Conv2d(student_channels, teacher_channels, 3, stride=2, padding=1)
+        return nn.Conv2d(student_channels, teacher_channels, 3, stride=2, padding=1, bias=False)
     if 2 * side == target:
-        return nn.ConvTranspose2d(student_channels, teacher_channels, 4, stride=2, padding=1)
+        return nn.ConvTranspose2d(student_channels, teacher_channels, 4, stride=2, padding=1, bias=False)
     raise ValueError(
         f"the student's map has {side} pixels a side and the teacher's {target}, but must have as many, twice or half: "
         "choose another layer, or the loss fitnet, which averages the larger map"

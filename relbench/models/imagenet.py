@@ -73,10 +73,10 @@ def _resnet(depth: int, file: str) -> TrunkEntry:
 
 
 def _mobilenet_v2(width: float) -> TrunkEntry:
-    """MobileNetV2 of torchvision, which has weights for the width 1 alone."""
+    """Torchvision's (Sandler et al. 2018), which has weights for the width 1 alone."""
     pretrainable = width == 1
     return TrunkEntry(
-        f"MobileNetV2 of width {width} of torchvision (Sandler et al. 2018)",
+        f"MobileNetV2 of torchvision, width {width}",
         _torchvision("mobilenet_v2", "classifier", width_mult=width),
         stem_and_stages("features.0", "features.3", "features.6", "features.13", "features.17"),
         weights=_source("mobilenet_v2", "(mobilenet_v2-b0353104.pth)") if pretrainable else "",
@@ -99,7 +99,7 @@ def pytorchcv_weights(name: str) -> Weights:
 
 
 def _mobilenet(name: str, width: float) -> TrunkEntry:
-    """pytorchcv's, which equals networks/mobile_net.py of njulus/GKD@a37fc79 and begins as that does."""
+    """Pytorchcv's (Howard et al. 2017), equal to networks/mobile_net.py of njulus/GKD@a37fc79, initial weights too."""
 
     def build(_width: int | None, _channels: int, pretrained: bool) -> ColourTrunk:  # noqa: FBT001 - as it is called
         from pytorchcv.models import mobilenet  # noqa: PLC0415 - few runs need it
@@ -113,7 +113,7 @@ def _mobilenet(name: str, width: float) -> TrunkEntry:
         return pooled(network)
 
     return TrunkEntry(
-        f"MobileNet of width {width} of pytorchcv (Howard et al. 2017)",
+        f"MobileNet of pytorchcv, width {width}",
         build,
         stem_and_stages("features.init_block", *(f"features.stage{stage}" for stage in range(2, 6))),
         weights=f"pytorchcv {pytorchcv_weights(name).file}",

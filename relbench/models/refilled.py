@@ -105,7 +105,7 @@ def _resnet110() -> ColourTrunk:
 
 
 def _entry(depth: int, factor: int) -> TrunkEntry:
-    words = f"wide ResNet {depth}-{factor} with biases and dropout, as REFILLED's; maps before BN and ReLU"
+    words = f"wide ResNet {depth}-{factor} with biases and dropout"
     return TrunkEntry(words, fresh(partial(_wide_resnet, depth, factor)), LAYERS, smallest=8)
 
 
@@ -117,7 +117,7 @@ REFILLED = {
         for depth, factor in ((16, 1), (16, 2), (40, 1), (40, 2))
     },
     "resnet110-refilled": TrunkEntry(
-        "CIFAR ResNet-110 whose shortcuts have no parameters (option A), as REFILLED's",
+        "ResNet-110 for CIFAR, shortcuts without parameters",
         fresh(_resnet110),
         LAYERS,
         smallest=8,

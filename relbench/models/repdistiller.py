@@ -51,7 +51,7 @@ LAST = 1280
 
 
 def _mobilenet_v2() -> ColourTrunk:
-    """models/mobilenetv2.py at width 0.5: channels are halved without rounding to multiples of 8."""
+    """models/mobilenetv2.py at width 0.5: channels are not rounded to multiples of 8 (Sandler et al. 2018)."""
     network = nn.Sequential(
         nn.Sequential(*_convolution(3, 16, 3, stride=2)),
         *_inverted_residuals(16),
@@ -112,7 +112,7 @@ STEM = 24
 
 
 def _shufflenet_v1() -> ColourTrunk:
-    """models/ShuffleNetv1.py, three groups; the weights stay as torch draws them."""
+    """models/ShuffleNetv1.py, three groups (Zhang et al. 2018); the weights stay as torch draws them."""
     stem = nn.Sequential(*_convolution(3, STEM, 1))
     widths, blocks = (STEM, 240, 480, 960), (4, 8, 4)
     stages = (_shuffle_stage(*sizes) for sizes in zip(widths, widths[1:], blocks, strict=False))
@@ -126,14 +126,14 @@ def _shuffle_stage(before: int, after: int, blocks: int) -> nn.Sequential:
 
 REPDISTILLER = {
     "mobilenetv2-0.5-repdistiller": TrunkEntry(
-        "MobileNetV2 of width 0.5 (Sandler et al. 2018), as RepDistiller's for CIFAR; maps of linear bottlenecks",
+        "MobileNetV2 for CIFAR, width 0.5 not rounded",
         fresh(_mobilenet_v2),
         stem_and_stages("0", "2", "3", "5", "7"),
         smallest=16,
         initialize_head=small_normal,
     ),
     "shufflenetv1-repdistiller": TrunkEntry(
-        "ShuffleNet of three groups (Zhang et al. 2018), as RepDistiller's for CIFAR",
+        "ShuffleNet for CIFAR, three groups",
         fresh(_shufflenet_v1),
         stem_and_stages("0", "1", "2", "3"),
         smallest=8,

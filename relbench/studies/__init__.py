@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from relbench.lookup import lookup
-from relbench.studies import glyphs_classification, glyphs_methods, glyphs_table1, quickstart
+from relbench.studies import glyphs_classification, glyphs_label_spaces, glyphs_methods, glyphs_table1, quickstart
 from relbench.studies.repdistiller import zoo_cifar100
 from relbench.studies.rkd import fig3, table1, table2, table3, table4
 from relbench.studies.study import Study
@@ -13,6 +13,7 @@ STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that build
     "quickstart": quickstart.build,
     "glyphs-methods": glyphs_methods.build,
     "glyphs-classification": glyphs_classification.build,
+    "glyphs-label-spaces": glyphs_label_spaces.build,
     "rkd-table1": table1.build,
     "rkd-table2": table2.build,
     "rkd-table3": table3.build,

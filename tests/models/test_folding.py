@@ -5,7 +5,6 @@ from itertools import chain
 
 import pytest
 import torch
-from models.families import FAMILIES
 from torch import Tensor, nn
 
 from relbench.experiment import EMBEDDING, Net
@@ -46,7 +45,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-@pytest.mark.parametrize("trunk", [name for name in FAMILIES if not name.startswith("wrn")])
+@pytest.mark.parametrize("trunk", ["conv4", "resnet18", "resnet50", "googlenet"])
 def test_embeddings_and_all_maps_stay_and_no_normalisation_is_left(trunk: str):
     network, net = network_of(trunk, unit_length=False)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}

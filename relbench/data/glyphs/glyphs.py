@@ -201,12 +201,12 @@ def _lines_by_family(
     """Likewise; a family of faces is on one side alone."""
     families = FAMILIES if hold_out else {**FAMILIES, VALIDATION_FAMILY: "train"}
     splits = {face: families[face.partition("-")[0].removesuffix(".ttf")] for face in FACES}
-    labels = label_space(_letters_and_numbers(), train_classes, test_classes)
+    labels = label_space(letters_and_numbers(), train_classes, test_classes)
     return [(f"{label}/{face}", label, split) for label in labels for face, split in splits.items()]
 
 
-def _letters_and_numbers() -> list[str]:
-    """Of the classes, in the order of the manifest."""
+def letters_and_numbers() -> list[str]:
+    """The classes that are letters or numbers, in the order of the manifest."""
     labels = [label for labels in manifest()["classes"].values() for label in labels]
     return [label for label in labels if unicodedata.category(chr(int(label, 16)))[0] in "LN"]
 
