@@ -20,7 +20,7 @@ class Arm(Settings):
 
 
 def in_halves(*stages: tuple[Term, ...]) -> tuple[Stage, ...]:
-    """Two trainings, one after the other, with half of the steps, or epochs, each."""
+    """Trainings, one after the other, with half of the steps, or epochs, each."""
     return tuple(Stage(terms=terms, share=1 / 2) for terms in stages)
 
 

@@ -51,7 +51,7 @@ def test_every_method_from_training_to_the_report(call, tmp_path, data_folder):
 
 def test_every_label_space_from_training_to_the_report(call, tmp_path, data_folder, spaces):
     folder = made(call, "glyphs-label-spaces", tmp_path, data_folder, "--scale", "toy")
-    assert len(rows_of(folder)) == 2 * (len(spaces.runs) + 3)
+    assert len(rows_of(folder)) == 2 * (len(spaces.runs) + 3)  # as many first stages
     assert all(method in (folder / "table.md").read_text() for method in ("hkd", "refilled", "other letters"))
 
 
@@ -93,7 +93,14 @@ def test_hkd_is_refused_where_the_letters_are_others(spaces):
 def test_methods_have_the_weights_that_were_chosen_for_equal_classes(spaces):
     given = build_study("glyphs-classification").runs
     for path, run in spaces.items:
-        assert [stage.terms for stage in run.stages] == [stage.terms for stage in given[path.split("/")[-1]].stages]
+        equal = given[path.split("/")[-1].removesuffix("-short")]
+        assert [stage.terms for stage in run.stages] == [stage.terms for stage in equal.stages]
+
+
+def test_cross_entropy_short_has_the_epochs_of_the_second_stage_of_refilled(spaces):
+    teacher = spaces.trainings("teacher", 0, None, None)[0]
+    ends = [spaces.trainings(f"other/{path}", 0, None, teacher)[-1] for path in ("cross-entropy-short", "refilled")]
+    assert ends[0].training == ends[1].training
 
 
 def test_stages_of_two_have_half_of_the_epochs_each():
