@@ -15,6 +15,7 @@ from pydantic import ValidationError, create_model
 from relbench.experiment import (
     CODE_VERSION,
     TASK_SETTINGS,
+    Classification,
     Data,
     Experiment,
     Net,
@@ -24,7 +25,7 @@ from relbench.experiment import (
     flattened,
 )
 from relbench.settings import LONGEST_SHOWN, Settings, changed, one_line
-from relbench.transforms import TRANSFORM_OF, GlyphTransform, PhotoTransform
+from relbench.transforms import TRANSFORM_OF, GlyphTransform, PhotoTransform, SmallTransform
 
 
 class Sorting(TaskSettings):
@@ -39,17 +40,26 @@ STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", we
 
 OTHER = {  # for every setting a second value
     Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": ("a", "b"), "content": "abc"}
-    | {"hold_out": False, "transform": GlyphTransform(distortion=0.5)},
+    | {"split": "images", "partition": 2, "hold_out": False, "transform": GlyphTransform(distortion=0.5)},
     GlyphTransform: {"distortion": 0.5},
-    PhotoTransform: {"resize": 40, "mirror": False},
-    Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False},
+    PhotoTransform: {"resize": 40, "mirror": False, "resized_crop": True},
+    SmallTransform: {"crop": "none", "pad": 2, "padding": "reflect", "flip": False, "rotation": 20.0, "jitter": 0.5},
+    Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False}
+    | {"normalization": "cifar100"},
     Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text", "revision": 2},
     Training: {
         "steps": 7,
+        "optimizer": "sgd",
+        "momentum": 0.5,
+        "nesterov": True,
         "learning_rate": 0.5,
+        "schedule": "cosine",
+        "final_rate": 0.5,
+        "rate_every": 3,
         "decay_at": (0.5, 0.75),
         "decay": 0.5,
         "weight_decay": 0.5,
+        "frozen": True,
         "batch_size": 64,
         "images_per_class": 2,
         "validate_every": 7,
@@ -68,6 +78,12 @@ OTHER = {  # for every setting a second value
         "scale": "toy",
         "code_version": 3,
     },
+}
+NEEDED = {  # by setting, others without which it can't have that value
+    "momentum": {"optimizer": "sgd"},
+    "nesterov": {"optimizer": "sgd", "momentum": 0.9},
+    "final_rate": {"schedule": "cosine"},
+    "rate_every": {"schedule": "cosine"},
 }
 
 
@@ -98,18 +114,19 @@ def refusal(settings, values):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("kind", [Data, GlyphTransform, PhotoTransform, Net, Term, Training])
+@pytest.mark.parametrize("kind", [Data, GlyphTransform, PhotoTransform, SmallTransform, Net, Term, Training])
 def test_every_setting_has_a_second_value_that_is_allowed(kind):
-    first = Term(loss="triplet") if kind is Term else kind()
+    usual = Term(loss="triplet") if kind is Term else kind()
     assert set(OTHER[kind]) == set(kind.model_fields) - {"kind"}
     for name, value in OTHER[kind].items():
+        first = changed(usual, NEEDED.get(name, {}))
         assert getattr(changed(first, {name: value}), name) == value != getattr(first, name)
 
 
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, training; terms; task, seed, scale, version; the student's first stage, the teacher's two
-    assert len(prints) == 2 * (9 + 5 + 14) + 3 * 6 + 2 * 4 + 3
+    assert len(prints) == 2 * (18 + 6 + 21) + 3 * 6 + 2 * 4 + 3
     assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -129,7 +146,8 @@ def test_a_task_is_read_by_its_kind(monkeypatch):
 
 def test_an_unknown_task():
     assert (
-        refusal(STUDENT, {"task": {"kind": "sorting"}}) == "task: unknown kind of task 'sorting': known are retrieval"
+        refusal(STUDENT, {"task": {"kind": "sorting"}})
+        == "task: unknown kind of task 'sorting': known are classification, retrieval"
     )
 
 
@@ -232,7 +250,7 @@ def test_fingerprints_hash_views_beside_the_other_settings_of_data(settings, has
     assert Experiment.model_validate_json(experiment.model_dump_json()) == experiment
 
 
-@pytest.mark.parametrize("transform", [None, GlyphTransform(), PhotoTransform()])
+@pytest.mark.parametrize("transform", [None, GlyphTransform(), PhotoTransform(), SmallTransform()])
 def test_usual_views_leave_a_run_its_name(transform):
     experiment = changed(TEACHER, {"data": Data(transform=transform)})
     assert experiment.fingerprint == TEACHER.fingerprint
@@ -256,7 +274,7 @@ def test_views_are_read_beside_the_other_settings_of_data(written, transform):
     data = Data.model_validate_json(json.dumps({"name": "x", **written}))
     assert data == Data(name="x", transform=transform) == changed(Data(name="x"), written)
     shown = flattened(data)
-    beside = ("size", "train_classes", "test_classes", "hold_out", *TRANSFORM_OF, "content")
+    beside = ("size", "train_classes", "test_classes", "split", "partition", "hold_out", *TRANSFORM_OF, "content")
     assert list(shown) == ["name", *beside]
     assert shown == shown | {"name": "x", "resize": None, "distortion": 1.0, "mirror": True, **written}
 
@@ -286,16 +304,26 @@ def test_views_of_two_kinds_are_refused(first, second, message):
 def test_defaults_are_pinned():
     """They are left out of the fingerprint: who changes one must count CODE_VERSION up, who adds one adds it here."""
     data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "content": ""}
-    data |= {"hold_out": True, "transform": None}
+    data |= {"split": "classes", "partition": 1, "hold_out": True, "transform": None}
     assert GlyphTransform().model_dump() == {"kind": "glyphs", "distortion": 1.0}
-    assert PhotoTransform().model_dump() == {"kind": "photos", "resize": None, "mirror": True}
+    assert PhotoTransform().model_dump() == {"kind": "photos", "resize": None, "mirror": True, "resized_crop": False}
+    small = {"kind": "small", "crop": "pad", "pad": 4, "padding": "zero", "flip": True, "rotation": 0.0, "jitter": 0.0}
+    assert SmallTransform().model_dump() == small
     net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
+    net |= {"normalization": None}
     training = {
         "steps": 1000,
+        "optimizer": "adam",
+        "momentum": 0.0,
+        "nesterov": False,
         "learning_rate": 0.001,
+        "schedule": "steps",
+        "final_rate": 0.0,
+        "rate_every": 1,
         "decay_at": (),
         "decay": 0.1,
         "weight_decay": 0.0,
+        "frozen": False,
         "batch_size": 128,
         "images_per_class": 5,
         "validate_every": 250,
@@ -311,6 +339,7 @@ def test_defaults_are_pinned():
     expected |= {"task": {"kind": "retrieval"}, "teacher": None, "initialized_from": None, "scale": "full"}
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "code_version": CODE_VERSION}
     assert CODE_VERSION == 2
+    assert Classification().model_dump() == {"kind": "classification", "last_batch": "keep", "class_means": False}
 
 
 def test_fingerprint_leaves_out_what_has_its_default():
