@@ -27,7 +27,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Pair:
-    """A method against another that is not the teacher: paired seeds, the same queries."""
+    """A method against another that is not the teacher: paired seeds, the same trials."""
 
     label: str
     other: str
@@ -79,7 +79,7 @@ def _run_problems(method: Method, expected: tuple[str, ...]) -> Iterator[str]:
 def comparison_problems(comparison: Comparison) -> Iterator[str]:
     """Numbers that no comparison has, and verdicts that its numbers contradict."""
     verdicts = get_args(Verdict)
-    intervals = comparison.interval, comparison.over_queries, comparison.over_seeds
+    intervals = comparison.interval, comparison.over_classes, comparison.over_seeds
     if not (math.isfinite(comparison.difference) and _finite(*intervals)):
         yield f"has a comparison that is not finite: {comparison}"
     if not _possible_p(comparison.p_value, comparison.p_adjusted):

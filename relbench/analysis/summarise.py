@@ -155,7 +155,7 @@ def _shared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> lis
 
 
 def _compared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> Comparison:
-    """A run against another of the same seed, over the same queries."""
+    """A run against another of the same seed, over the same trials."""
     own, other = ([rows[path][seed].counts for seed in _shared(rows, pair)] for path in pair)
     return compare(own, other)
 

@@ -43,19 +43,19 @@ class VariancePart:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Recall@1 of a student minus that of its teacher, on the same queries.
+    """The primary metric of a student minus that of its teacher, on the same trials.
 
     Attributes:
         difference: Mean over seeds, in [-1, 1].
         interval: Over new training runs and new test classes at once; without ends for a single seed or class.
-        over_queries: Interval over new test classes alone; without ends for a single class of queries.
+        over_classes: Interval over new test classes alone; without ends for a single class.
         over_seeds: Interval over new training runs alone; without ends for a single seed.
         seeds: Number of paired runs that the verdict rests on.
         verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero; "no verdict" for
-            a single seed, which says nothing about new training runs, and for a single class of queries.
+            a single seed, which says nothing about new training runs, and for a single class.
         p_value: Of no difference over new runs and classes; below 0.05 where the 95 % interval excludes zero; None for
             a single seed or class.
-        p_over_queries: Of no difference over new test classes; None for a single class.
+        p_over_classes: Of no difference over new test classes; None for a single class.
         p_over_seeds: Of no difference over new training runs; None for a single seed.
         p_adjusted: `p_value` corrected for the family of comparisons; unchanged for a family of 1, None where there is
             no verdict.
@@ -68,12 +68,12 @@ class Comparison:
 
     difference: float
     interval: Interval
-    over_queries: Interval
+    over_classes: Interval
     over_seeds: Interval
     seeds: int
     verdict: Verdict
     p_value: float | None
-    p_over_queries: float | None
+    p_over_classes: float | None
     p_over_seeds: float | None
     p_adjusted: float | None
     parts: tuple[VariancePart, ...] = ()

@@ -43,12 +43,12 @@ class CrossedEstimates:
 
     Attributes:
         over_seeds: V = MS_seed / (S C), with S - 1 degrees of freedom: Student's test of the seeds' differences.
-        over_queries: V = MS_class / (S C), with C - 1 degrees of freedom: new classes, for the networks at hand.
+        over_classes: V = MS_class / (S C), with C - 1 degrees of freedom: new classes, for the networks at hand.
         over_both: V as above, in two parts: MS_seed / (S C), and what classes add.
     """
 
     over_seeds: Estimate
-    over_queries: Estimate
+    over_classes: Estimate
     over_both: Estimate
 
 
@@ -73,7 +73,7 @@ def crossed_estimates(gain: Floats, size: Integers) -> CrossedEstimates:
         both = (seed_part, VariancePart(max(class_part.variance - below, 0.0), class_part.freedom))
     return CrossedEstimates(
         over_seeds=Estimate(difference, (seed_part,) if seed_part else ()),
-        over_queries=Estimate(difference, (class_part,) if class_part else ()),
+        over_classes=Estimate(difference, (class_part,) if class_part else ()),
         over_both=Estimate(difference, both),
     )
 

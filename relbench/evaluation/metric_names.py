@@ -14,8 +14,8 @@ NAMES: Mapping[str, str] = {
 MEANINGS: Mapping[str, str] = {
     "class_accuracy": "the mean of the accuracies of the classes",
     "likelihood": (
-        "the geometric mean of the probability of the right class, exp(\N{MINUS SIGN}NLL) of the mean negative "
-        "log-likelihood NLL in nats"
+        "the geometric mean of the right class's probability, which is exp(\N{MINUS SIGN}NLL), where NLL is the mean "
+        "negative log-likelihood in nats"
     ),
     "calibration_error": "the expected calibration error over 15 bins of equal width; the lower, the better",
     "ncm_accuracy": "the share of images that are nearest to the mean of their class's training images",
@@ -26,3 +26,9 @@ MEANINGS: Mapping[str, str] = {
 def metric_name(metric: str) -> str:
     """The name for readers: recall@1 is Recall@1, and worst_class is Worst class."""
     return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
+
+
+def in_sentence(metric: str) -> str:
+    """The same within a sentence, where a common word has no capital: accuracy, but Recall@1 and R-precision."""
+    name = metric_name(metric)
+    return name if "@" in name or name[1] == "-" or name[:2].isupper() else f"{name[0].lower()}{name[1:]}"

@@ -133,12 +133,12 @@ def compare(student: Sequence[Counts], teacher: Sequence[Counts], *, confidence:
     comparison = Comparison(
         difference=both.mean,
         interval=both.interval(confidence),
-        over_queries=found.over_queries.interval(confidence),
+        over_classes=found.over_classes.interval(confidence),
         over_seeds=found.over_seeds.interval(confidence),
         seeds=len(student),
         verdict="no verdict",
         p_value=both.p_value,
-        p_over_queries=found.over_queries.p_value,
+        p_over_classes=found.over_classes.p_value,
         p_over_seeds=found.over_seeds.p_value,
         p_adjusted=None,
         parts=both.parts,
@@ -246,10 +246,10 @@ def _check_pairs(student: Sequence[Counts], teacher: Sequence[Counts]) -> None:
         return
     if asked[: len(student)] == asked[len(student) :]:
         raise ValueError(
-            "not the same queries: those of one seed are not those of another; evaluate every seed on the "
+            "not the same trials: those of one seed are not those of another; evaluate every seed on the "
             "same test set (episodes too: draw them once, for all seeds)"
         )
     raise ValueError(
-        "not the same queries: classes or their numbers of queries differ; "
+        "not the same trials: classes or their numbers of trials differ; "
         "evaluate student and teacher on the same test set"
     )

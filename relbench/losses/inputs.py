@@ -215,16 +215,15 @@ NEEDS = (
 down. Two names mean the dimension of the student's embeddings, as pytorch-metric-learning has both."""
 
 
-def made_up_batch(shapes: Shapes, rows: int, images_per_class: int, generator: torch.Generator) -> Batch:
+def made_up_batch(shapes: Shapes, rows: int, images_per_class: int | None, generator: torch.Generator) -> Batch:
     """A batch of random numbers of the right shapes, for trying losses without a network.
 
-    Its labels are the last classes, as all must be allowed; images of a class stand together. The teacher has neither
-    classifier nor constants.
+    The last class is among its labels, as all must be allowed. The teacher has neither classifier nor constants.
 
     Args:
         shapes: of the run.
         rows: images.
-        images_per_class: of each class.
+        images_per_class: of each class, beside each other; None where batches are drawn without regard to classes.
         generator: of the numbers.
     """
     student, teacher = (
@@ -233,9 +232,17 @@ def made_up_batch(shapes: Shapes, rows: int, images_per_class: int, generator: t
     )
     return Batch(
         indices=torch.arange(rows),
-        labels=(-1 - torch.arange(rows) // images_per_class) % shapes.classes,
+        labels=_made_up_labels(shapes.classes, rows, images_per_class, generator),
         generator=generator,
         embeddings=student[EMBEDDING],
         maps=student,
         taught=TeacherOutputs(teacher[EMBEDDING], teacher) if teacher else None,
     )
+
+
+def _made_up_labels(classes: int, rows: int, images_per_class: int | None, generator: torch.Generator) -> Tensor:
+    """The last classes; or any, two images of the last and one of the first among them, as losses need of any batch."""
+    if images_per_class:
+        return (-1 - torch.arange(rows) // images_per_class) % classes
+    given = torch.tensor([classes - 1, classes - 1, 0])[:rows]
+    return torch.cat([given, torch.randint(classes, (rows - len(given),), generator=generator)])

@@ -7,7 +7,7 @@ from relbench.analysis.cells import AnsweredClaim
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import counted, listed
 from relbench.report.wording import RULES, VERDICTS, net_name, percent, rests_on, signed
 
@@ -83,7 +83,7 @@ def _on_single_seed(summary: Summary, best: Method) -> str:
 
 def _on_winner(summary: Summary, best: Method) -> str:
     teacher = summary.methods[0]
-    gain = f"{percent(_compared(best).difference)} points of {metric_name(summary.primary)}"
+    gain = f"{percent(_compared(best).difference)} points of {in_sentence(summary.primary)}"
     values = f"{_score(summary, best)} against {_score(summary, teacher)}, {_seeds_of(best)}"
     return f"{_named(best)} beats its teacher ({_budget(teacher)}) by {gain} ({values})."
 
@@ -178,7 +178,7 @@ def _score(summary: Summary, method: Method) -> str:
 
 
 def _reach(summary: Summary, method: Method) -> str:
-    return f"{_score(summary, method)} {metric_name(summary.primary)} ({_seeds_of(method)})"
+    return f"{_score(summary, method)} {in_sentence(summary.primary)} ({_seeds_of(method)})"
 
 
 def _seeds_of(method: Method) -> str:

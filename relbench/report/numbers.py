@@ -12,7 +12,7 @@ from relbench.results.records import Selection
 COMPARED = {
     "standard_error": "error",
     "degrees_of_freedom": "freedom",
-    "p_over_queries": "p_over_queries",
+    "p_over_classes": "p_over_classes",
     "p_over_seeds": "p_over_seeds",
     "p_value": "p_value",
     "p_adjusted": "p_adjusted",
@@ -68,7 +68,7 @@ def _compared(comparison: Comparison | None, difference: str) -> dict[str, objec
     return {
         difference: comparison.difference if comparison else None,
         **_bound_columns("difference", comparison.interval if comparison else None),
-        **_bound_columns("difference_over_queries", comparison.over_queries if comparison else None),
+        **_bound_columns("difference_over_classes", comparison.over_classes if comparison else None),
         **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
         **{column: getattr(comparison, name) if comparison else None for column, name in COMPARED.items()},
         "verdict": comparison.verdict if comparison else "",

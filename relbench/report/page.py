@@ -4,7 +4,7 @@ from typing import Any
 
 from relbench.analysis.images import Distances
 from relbench.analysis.summary import Summary
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.report.examples import examples_shown
 from relbench.report.figures.cells import cells_figure, cells_in_words
 from relbench.report.figures.distances import distances_figure, distances_in_words, distances_measured
@@ -28,6 +28,7 @@ def page_text(summary: Summary) -> str:
         "study": summary.name,
         "title": full_title(summary),
         "primary": metric_name(summary.primary),
+        "primary_in_sentence": in_sentence(summary.primary),
         "toy": TOY if summary.is_toy else "",
         "methods": _methods(summary) if summary.methods else None,
         "cells": _cells(summary) if summary.cells else None,

@@ -3,7 +3,7 @@
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment, Term
 from relbench.models import embedding_size
 from relbench.report.grids import decimals, parts
@@ -18,7 +18,7 @@ MEBIBYTE = 2**20
 def methods_by_seed(summary: Summary) -> Grid:
     """Metrics of every run of the methods."""
     metrics = list(summary.methods[0].metrics)
-    validated = f"Validation {metric_name(summary.primary)}, %"
+    validated = f"Validation {in_sentence(summary.primary)}, %"
     header = ["Method", "Seed", *(f"{metric_name(metric)}, %" for metric in metrics), validated, "Step"]
     rows = [_seed_line(method, row, metrics, summary.primary) for method, row in _runs_of(summary)]
     return Grid("Values by seed", header, rows, [False] + [True] * (len(header) - 1))

@@ -1,7 +1,7 @@
 """Sentences on how to read the cells of a table, and its claims."""
 
 from relbench.analysis.summary import Summary
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import counted, listed
 from relbench.report.wording import NOTHING, ONE_SEED, RAISED, RULES, meanings
 
@@ -12,7 +12,7 @@ def how_measured(summary: Summary) -> str:
     fact, *facts = (f"{name}: {value}" for name, value in {**summary.variant, "scale": summary.scale}.items())
     first, *others = (RULES[rule] for rule in summary.shown)
     further = f" (further lines: {'; '.join(others)})" if others else ""
-    metrics = listed([metric_name(metric) for metric in dict.fromkeys(cell.metric for cell in summary.cells)])
+    metrics = listed([in_sentence(metric) for metric in dict.fromkeys(cell.metric for cell in summary.cells)])
     return (
         f"{fact[:1].upper()}{'; '.join([fact[1:] + changed, *facts])}; step that counts: {first}{further}; "
         f"{_seeds(summary)}; {metrics} in percent."

@@ -112,7 +112,7 @@ class Cell(Settings):
 class Claim(Settings):
     """A claim about a study's runs, to be judged by their numbers.
 
-    A claim with a family is a comparison of two runs over the same queries and seeds, corrected (Holm) together with
+    A claim with a family is a comparison of two runs over the same trials and seeds, corrected (Holm) together with
     all comparisons of its family. One without is a statement about a table's cells, judged over seeds and classes, or
     over seeds alone where no counts are known for the rule of selection. It holds where every comparison is as claimed,
     each by its own interval, and does not where any is the other way round after Holm's correction within the claim.

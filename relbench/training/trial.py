@@ -10,6 +10,7 @@ from torch import nn
 from relbench.experiment import Experiment
 from relbench.losses import Batch, made_up_batch
 from relbench.losses.worker import execute
+from relbench.tasks import find_task
 from relbench.training.assemble import assemble, classifier_of, layers_in, random_constants, shapes_of, teacher_of
 from relbench.training.objective import Outputs, Teacher
 from relbench.training.stream import TrainingData, stream
@@ -58,7 +59,8 @@ def rehearsal(experiment: Experiment, channels: int, classes: int, rows: int) ->
     """
     generator = torch.Generator().manual_seed(0)
     shapes = shapes_of(experiment, channels, classes)
-    batch = made_up_batch(shapes, rows, experiment.training.images_per_class, generator)
+    of_a_class = experiment.training.images_per_class if find_task(experiment.task).balanced else None
+    batch = made_up_batch(shapes, rows, of_a_class, generator)
     for map_ in batch.maps.values():
         map_.requires_grad_()
     setup = assemble(experiment, MadeUpOutputs(batch, classes), _showing(batch, channels, classes))

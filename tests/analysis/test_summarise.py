@@ -91,7 +91,7 @@ def test_each_student_is_compared_with_the_teacher_of_its_seed():
     comparison = summed(make_plan(0, 1), rows).methods[1].against_teacher
     assert comparison.difference == pytest.approx(0.1)
     assert comparison.over_seeds.low == pytest.approx(0.1)
-    assert comparison.over_queries.low == pytest.approx(0.1)  # every class gains 10 %
+    assert comparison.over_classes.low == pytest.approx(0.1)  # every class gains 10 %
     assert comparison.verdict == "beats"
 
 
@@ -136,7 +136,7 @@ def test_students_are_corrected_for_their_number_and_controls_are_not():
     assert both["rkd"].p_adjusted == pytest.approx(2 * alone.p_value)
     assert both["other"].p_adjusted == both["other"].p_value == 1
     assert both["longer"] == alone
-    assert both["rkd"].over_queries == alone.over_queries
+    assert both["rkd"].over_classes == alone.over_classes
 
 
 def test_the_correction_may_take_a_verdict_back():
@@ -189,7 +189,7 @@ def test_rows_of_different_data():
     with pytest.raises(ValueError, match="different data"):
         summed(make_plan(0), rows)
     rows[name] = make_row(STUDENT, (6, 6, 12), queries=(10, 11, 20))
-    with pytest.raises(ValueError, match="not the same queries"):
+    with pytest.raises(ValueError, match="not the same trials"):
         summed(make_plan(0), rows)
 
 
@@ -317,9 +317,9 @@ def test_pairs_are_compared_over_the_seeds_that_both_have():
             "difference",
             "interval",
             "p_value",
-            "over_queries",
+            "over_classes",
             "over_seeds",
-            "p_over_queries",
+            "p_over_classes",
             "p_over_seeds",
         ):
             assert getattr(found[pair], name) == getattr(alone, name), name
@@ -406,4 +406,4 @@ def test_one_class_of_queries_has_its_table(tmp_path):
     write_report(summary, tmp_path)
     page = (tmp_path / "report.html").read_text()
     assert "no verdict" in page
-    assert "All queries are of one class" in page
+    assert "All query images are of one test class" in page

@@ -75,7 +75,7 @@ BAD_METHODS = {
     "no comparison": (lambda method: replace(method, against_teacher=None), "no comparison"),
     "difference is nan": (with_comparison(difference=NAN), "not finite"),
     "bound of the difference over both is nan": (with_comparison(interval=Interval(0.1, NAN, 0.2)), "not finite"),
-    "bound of the difference is nan": (with_comparison(over_queries=Interval(0.1, NAN, 0.2)), "not finite"),
+    "bound of the difference is nan": (with_comparison(over_classes=Interval(0.1, NAN, 0.2)), "not finite"),
     "p above one": (with_comparison(p_adjusted=1.2), "impossible p-values"),
     "p is nan": (with_comparison(p_value=NAN), "impossible p-values"),
     "a correction that lowers p": (with_comparison(p_adjusted=0.0), "impossible p-values"),
@@ -98,7 +98,7 @@ def test_a_bad_method_is_refused(study: Summary, edit: Edit, said: str) -> None:
 
 
 def test_a_bad_pair_is_refused(study: Summary) -> None:
-    broken = replace(study.pairs[1].comparison, over_queries=Interval(NAN))
+    broken = replace(study.pairs[1].comparison, over_classes=Interval(NAN))
     pairs = (study.pairs[0], replace(study.pairs[1], comparison=broken), study.pairs[2])
     assert "pair 'rkd-a' against 'triplet' has a comparison that is not finite" in refusal(study, pairs=pairs)
 

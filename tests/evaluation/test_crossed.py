@@ -48,7 +48,7 @@ def test_a_textbook_example():
     found = crossed_estimates(np.array(gain), np.full(20, 2))
     assert found.over_both.mean == pytest.approx(2687 / 120)
     assert 2 * 60 * found.over_seeds.error**2 == pytest.approx(1.308, abs=5e-4)
-    assert 2 * 60 * found.over_queries.error**2 == pytest.approx(62.391, abs=5e-4)
+    assert 2 * 60 * found.over_classes.error**2 == pytest.approx(62.391, abs=5e-4)
     assert 2 * 60 * found.over_both.error**2 == pytest.approx(1.308 + 62.391 - 0.712, abs=1.5e-3)
 
 
@@ -59,13 +59,13 @@ def test_the_variance_over_classes_is_that_of_leaving_each_out():
     gain = np.round(size * rng.normal(0.1, 0.3, (4, 20)))
     left = [np.delete(gain, at, axis=1).sum() / (4 * np.delete(size, at).sum()) for at in range(20)]
     found = crossed_estimates(gain, size)
-    assert found.over_queries.error**2 == pytest.approx(19 / 20 * np.square(left - np.mean(left)).sum())
+    assert found.over_classes.error**2 == pytest.approx(19 / 20 * np.square(left - np.mean(left)).sum())
 
 
 def shown(found):
     return [
         (each.mean, *((part.variance, part.freedom) for part in each.parts))
-        for each in (found.over_seeds, found.over_queries, found.over_both)
+        for each in (found.over_seeds, found.over_classes, found.over_both)
     ]
 
 
@@ -112,7 +112,7 @@ def test_the_parts_are_those_of_the_mean_squares(seed_sd, class_sd):
         found = crossed_estimates(gain, size)
         assert found.over_both.mean == pytest.approx(difference)
         assert found.over_seeds.error**2 == pytest.approx(seed)
-        assert found.over_queries.error**2 == pytest.approx(klass)
+        assert found.over_classes.error**2 == pytest.approx(klass)
         assert found.over_both.error**2 == pytest.approx(max(seed + klass - rest, seed, klass))
         assert found.over_both.parts[0] == found.over_seeds.parts[0]
         assert [part.freedom for part in found.over_both.parts] == [3, 11]
@@ -125,7 +125,7 @@ def test_the_variance_over_classes_is_that_of_resampling_them():
     chosen = rng.integers(60, size=(20_000, 60))
     ratios = gain.mean(axis=0)[chosen].sum(axis=1) / size[chosen].sum(axis=1)
     expected = ratios.std() * np.sqrt(60 / 59)
-    assert crossed_estimates(gain, size).over_queries.error == pytest.approx(expected, rel=0.03)
+    assert crossed_estimates(gain, size).over_classes.error == pytest.approx(expected, rel=0.03)
 
 
 def test_the_variance_over_both_is_that_of_new_seeds_and_new_classes():
@@ -140,6 +140,6 @@ def test_a_single_seed_or_class_leaves_the_variance_unknown():
     gain, size = drawn(np.random.default_rng(1), 3, 5)
     seed, klass = crossed_estimates(gain[:1], size), crossed_estimates(gain[:, :1], size[:1])
     assert (seed.over_seeds.parts, seed.over_both.parts) == ((), ())
-    assert len(seed.over_queries.parts) == 1
-    assert (klass.over_queries.parts, klass.over_both.parts) == ((), ())
+    assert len(seed.over_classes.parts) == 1
+    assert (klass.over_classes.parts, klass.over_both.parts) == ((), ())
     assert len(klass.over_seeds.parts) == 1

@@ -53,7 +53,7 @@ def test_verdicts():
     found = compare(strong, weak)
     assert (found.verdict, found.seeds) == ("beats", 3)
     assert found.difference == pytest.approx(0.3, abs=0.06)
-    assert found.over_queries.side == found.over_seeds.side == 1
+    assert found.over_classes.side == found.over_seeds.side == 1
     assert compare(weak, strong).verdict == "loses"
     assert compare(weak, weak).verdict == "not shown to differ"
     single = compare(strong[:1], weak[:1])
@@ -66,7 +66,7 @@ def test_seeds_that_disagree_forbid_a_verdict():
     teacher = counts(np.full(40, 6))
     students = [counts(np.full(40, correct)) for correct in (12, 11, 4)]
     found = compare(students, [teacher])
-    assert found.over_queries.side == 1
+    assert found.over_classes.side == 1
     assert found.over_seeds.side == 0
     assert found.verdict == "not shown to differ"
 
@@ -88,12 +88,12 @@ def test_p_over_seeds_is_that_of_the_t_test():
     assert found.p_value == found.p_adjusted
 
 
-def test_p_over_queries_is_that_of_the_t_test_of_class_means():
+def test_p_over_classes_is_that_of_the_t_test_of_class_means():
     # for classes of one size
     rng = generator(11)
     student, teacher = draw(rng, 0.55), draw(rng, 0.5)
     found = compare([counts(student)], [counts(teacher)])
-    assert found.p_over_queries == pytest.approx(stats.ttest_1samp(student - teacher, 0).pvalue)
+    assert found.p_over_classes == pytest.approx(stats.ttest_1samp(student - teacher, 0).pvalue)
     assert found.p_over_seeds is None
     assert found.p_value is found.p_adjusted is None
 
@@ -104,7 +104,7 @@ def test_p_is_below_the_level_where_the_interval_leaves_zero_out(confidence):
     for recall in np.linspace(0.4, 0.6, 40):
         students, teachers = ([counts(draw(rng, mean)) for _ in range(3)] for mean in (recall, 0.5))
         found = compare(students, teachers, confidence=confidence)
-        assert (found.p_over_queries < 1 - confidence) == bool(found.over_queries.side)
+        assert (found.p_over_classes < 1 - confidence) == bool(found.over_classes.side)
         assert (found.p_over_seeds < 1 - confidence) == bool(found.over_seeds.side)
         assert (found.p_value < 1 - confidence) == bool(found.interval.side)
         assert found.verdict == {1: "beats", -1: "loses", 0: "not shown to differ"}[found.interval.side]
@@ -119,7 +119,7 @@ def test_the_interval_over_both_is_never_shorter_than_that_of_the_same_chance_al
     found = compare(first, second)
     assert found.error >= max(
         (interval.high - interval.mean) / stats.t.ppf(0.975, freedom)
-        for interval, freedom in ((found.over_seeds, seeds - 1), (found.over_queries, classes - 1))
+        for interval, freedom in ((found.over_seeds, seeds - 1), (found.over_classes, classes - 1))
     ) * (1 - 1e-9)
     reach = found.interval.high - found.interval.mean
     low, high = sorted(stats.t.ppf(0.975, freedom) for freedom in (seeds - 1, classes - 1))
@@ -134,8 +134,8 @@ def test_no_spread_at_all_decides():
 
 def with_p(p, difference=0.1):
     interval = Interval(difference, difference - 0.05, difference + 0.05)
-    alone = dict.fromkeys(("interval", "over_queries", "over_seeds"), interval)
-    p_values = dict.fromkeys(("p_value", "p_over_queries", "p_over_seeds", "p_adjusted"), p)
+    alone = dict.fromkeys(("interval", "over_classes", "over_seeds"), interval)
+    p_values = dict.fromkeys(("p_value", "p_over_classes", "p_over_seeds", "p_adjusted"), p)
     return Comparison(difference=difference, seeds=3, verdict="beats", **alone, **p_values)
 
 
@@ -169,7 +169,7 @@ def test_fewer_seeds_never_give_a_stronger_verdict():
     students = [counts(np.full(40, correct)) for correct in (12, 11, 4)]
     for student in students:
         alone = compare([student], [teacher])
-        assert alone.over_queries.side != 0
+        assert alone.over_classes.side != 0
         assert alone.verdict == "no verdict"
         assert [one.verdict for one in holm([alone])] == ["no verdict"]
 
@@ -209,8 +209,8 @@ def test_one_class_has_a_difference_but_no_interval_and_no_verdict():
     """Half of ten queries against three tenths and four tenths: 0.15 on the mean; nothing is known of other classes."""
     comparison = compare([counts([5], [10])] * 2, [counts([3], [10]), counts([4], [10])])
     assert comparison.difference == pytest.approx(0.15)
-    assert comparison.over_queries.side is comparison.interval.side is None
-    assert (comparison.p_over_queries, comparison.p_value, comparison.verdict) == (None, None, "no verdict")
+    assert comparison.over_classes.side is comparison.interval.side is None
+    assert (comparison.p_over_classes, comparison.p_value, comparison.verdict) == (None, None, "no verdict")
     assert (comparison.error, comparison.freedom, comparison.detectable) == (None, None, None)
     assert comparison.over_seeds.side is not None
     assert [one.verdict for one in holm([comparison] * 2)] == ["no verdict"] * 2
@@ -234,7 +234,7 @@ PAIRED = ([counts([1, 1], [2, 2])], [counts([1, 1], [2, 3])])
     [
         ([], [], "don't pair up"),
         ([counts(QUERIES)] * 3, [counts(QUERIES)] * 2, "don't pair up"),
-        (*PAIRED, "classes or their numbers of queries differ"),
+        (*PAIRED, "classes or their numbers of trials differ"),
         ([counts([1, 1], [2, 2])], [counts([1, 1, 1], [2, 2, 2])], "classes or their numbers"),
         ([counts([1, 1], [2, 2])], [Counts(groups=("c0", "c5"), trials=(2, 2), correct=(1, 1))], "classes or their"),
         ([*PAIRED[0], *PAIRED[1]], [*PAIRED[0], *PAIRED[1]], "those of one seed are not those of another"),

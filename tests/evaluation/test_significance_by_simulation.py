@@ -99,8 +99,8 @@ def test_the_test_errs_in_five_percent(world):
     [
         (World(seeds=7, by_run=0.12, lasting=True), "interval"),
         (World(seeds=5, by_run=0.2), "interval"),
-        (World(seeds=1, by_run=0, classes=10), "over_queries"),
-        (World(seeds=1, by_run=0, classes=500), "over_queries"),
+        (World(seeds=1, by_run=0, classes=10), "over_classes"),
+        (World(seeds=1, by_run=0, classes=500), "over_classes"),
     ],
 )
 def test_intervals_hold_the_truth(world, kind):

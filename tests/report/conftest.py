@@ -34,9 +34,9 @@ def one_class() -> Summary:
 
     def without(comparison: Comparison) -> Comparison:
         difference = Interval(comparison.difference)
-        unknown = dict.fromkeys(("p_value", "p_over_queries", "p_adjusted", "freedom", "detectable"))
+        unknown = dict.fromkeys(("p_value", "p_over_classes", "p_adjusted", "freedom", "detectable"))
         return replace(
-            comparison, interval=difference, over_queries=difference, parts=(), verdict="no verdict", **unknown
+            comparison, interval=difference, over_classes=difference, parts=(), verdict="no verdict", **unknown
         )
 
     summary = build()

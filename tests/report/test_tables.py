@@ -172,7 +172,7 @@ def test_csv_reads_back_to_the_same_floats(any_summary: Summary) -> None:
         if method.against_teacher:
             assert float(line["difference_to_teacher"]) == method.against_teacher.difference
             assert_bounds(line, "difference", method.against_teacher.interval)
-            assert_bounds(line, "difference_over_queries", method.against_teacher.over_queries)
+            assert_bounds(line, "difference_over_classes", method.against_teacher.over_classes)
             assert_bounds(line, "difference_over_seeds", method.against_teacher.over_seeds)
             assert line["verdict"] == method.against_teacher.verdict
             assert_p_values(line, method.against_teacher)
@@ -187,7 +187,7 @@ def assert_bounds(line: dict[str, str], name: str, interval: Interval) -> None:
 
 
 def assert_p_values(line: dict[str, str], comparison: Comparison) -> None:
-    for name in ("p_over_queries", "p_over_seeds", "p_value", "p_adjusted"):
+    for name in ("p_over_classes", "p_over_seeds", "p_value", "p_adjusted"):
         assert (float(line[name]) if line[name] else None) == getattr(comparison, name)
     beside = {"standard_error": comparison.error, "degrees_of_freedom": comparison.freedom}
     for name, value in (beside | {"detectable_difference": comparison.detectable}).items():
@@ -228,7 +228,7 @@ def test_csv_of_pairs_reads_back_to_the_same_floats(any_summary: Summary) -> Non
         assert (line["method"], line["against"]) == (pair.label, pair.other)
         assert (float(line["difference"]), line["verdict"]) == (pair.comparison.difference, pair.comparison.verdict)
         assert_bounds(line, "difference", pair.comparison.interval)
-        assert_bounds(line, "difference_over_queries", pair.comparison.over_queries)
+        assert_bounds(line, "difference_over_classes", pair.comparison.over_classes)
         assert_bounds(line, "difference_over_seeds", pair.comparison.over_seeds)
         assert_p_values(line, pair.comparison)
 

@@ -12,7 +12,7 @@ from relbench.experiment import Training
 from relbench.plain_text import listed
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.wording import bounds_cell, mean_cell, metric_name, p_value, percent, signed, verdict
+from relbench.report.wording import bounds_cell, mean_cell, p_value, percent, signed, verdict
 from relbench.results.records import Row
 from relbench.settings import changed
 
@@ -51,7 +51,6 @@ def test_gaps_name_the_side() -> None:
 
 def test_words_are_joined() -> None:
     assert [listed(words) for words in (["a"], ["a", "b"], ["a", "b", "c"])] == ["a", "a and b", "a, b and c"]
-    assert [metric_name(name) for name in ("recall@10", "map@r")] == ["Recall@10", "MAP@R"]
 
 
 def judged(method: Method, difference: float, word: str, *, mean: float = 0.474) -> Method:
@@ -60,12 +59,12 @@ def judged(method: Method, difference: float, word: str, *, mean: float = 0.474)
     comparison = Comparison(
         difference=difference,
         interval=interval,
-        over_queries=interval,
+        over_classes=interval,
         over_seeds=interval,
         seeds=3,
         verdict=word,
         p_value=0.01,
-        p_over_queries=0.01,
+        p_over_classes=0.01,
         p_over_seeds=0.01,
         p_adjusted=0.01,
     )
@@ -191,12 +190,12 @@ def lost_by_correction(interval: Interval, *, p: float, adjusted: float, family:
     return Comparison(
         difference=interval.mean,
         interval=interval,
-        over_queries=interval,
+        over_classes=interval,
         over_seeds=interval,
         seeds=3,
         verdict="not shown to differ",
         p_value=p,
-        p_over_queries=p,
+        p_over_classes=p,
         p_over_seeds=p,
         p_adjusted=adjusted,
         family=family,

@@ -5,7 +5,7 @@ import torch
 from planned import plan_runs
 from training.small_runs import CLASSES, TEACHER, TRAINING, TRIPLET, run_of
 
-from relbench.experiment import Data, Net, Term
+from relbench.experiment import Classification, Data, Net, Term
 from relbench.losses import LOSSES, pml_names
 from relbench.losses.entry import Loss
 from relbench.losses.inputs import FROM_TEACHER, INPUTS, Input
@@ -61,6 +61,13 @@ def test_a_refusal_of_many_lines_becomes_one():
     uneven = changed(TRAINING, {"batch_size": 12})
     message = refusal(run_of(Term(loss="pml:SmoothAPLoss"), teacher=None, training=uneven))
     assert message.startswith("terms pml:SmoothAPLoss: All classes must have the same number of elements")
+
+
+def test_a_loss_that_needs_as_many_images_of_each_class_is_refused_where_batches_are_of_shuffled_epochs():
+    balanced = run_of(Term(loss="pml:SmoothAPLoss"), teacher=None)
+    try_terms(balanced, 1, CLASSES)
+    shuffled = changed(balanced, {"task": Classification()})
+    assert refusal(shuffled).startswith("terms pml:SmoothAPLoss: All classes must have the same number of elements")
 
 
 @pytest.mark.parametrize("error", [AssertionError("no"), IndexError(), KeyError("x"), ZeroDivisionError("division")])

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Verdict
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.plain_text import counted, listed
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
 from relbench.report.wording import VERDICTS, groups_of_trials, net_name, seeds_in_words, signed
@@ -128,7 +128,7 @@ def _over(summary: Summary) -> str:
 
 
 def _has_intervals(methods: list[Method]) -> bool:
-    """A single class of queries has none, and neither has a single seed."""
+    """A single class has none, and neither has a single seed."""
     return any(_compared(method).interval.low is not None for method in methods)
 
 
@@ -138,7 +138,7 @@ def forest_in_words(summary: Summary) -> str:
     values = [f"{named(method)} {signed(_compared(method).difference)}" for method in methods]
     intervals = f", with 95 % intervals {_over(summary)}" if _has_intervals(methods) else ""
     return (
-        f"A line for each of {counted(len(values), 'method')}: its {metric_name(summary.primary)} minus the teacher's "
+        f"A line for each of {counted(len(values), 'method')}: its {in_sentence(summary.primary)} minus the teacher's "
         f"in points, over {seeds_in_words(summary)}{intervals}. From greatest to least: "
         f"{listed(values)}."
     )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.plain_text import listed
 from relbench.report.figures.canvas import drawn, shortened
 from relbench.report.figures.looks import Looks, add_legend, add_title, legend_of, looks_of, wrapped
@@ -134,7 +134,7 @@ def training_in_words(summary: Summary) -> str:
     values = "; ".join(f"{method.label} {_last_validation(method, summary.primary)}" for method in summary.methods)
     return (
         f"Curves over training steps, one for each method: a panel for each loss term ({listed(list(terms))}), "
-        f"and one for {metric_name(summary.primary)} on validation images. Its last values: {values}."
+        f"and one for {in_sentence(summary.primary)} on validation images. Its last values: {values}."
     )
 
 
