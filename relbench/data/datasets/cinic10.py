@@ -17,7 +17,7 @@ from relbench.data.parsing.listings import folders_in, scan_files
 
 SPLITS = {"train": "train", "valid": "validation", "test": "test"}  # by the parts' folders
 ENDING = ".png"
-ORIGINS = {"imagenet": re.compile(r"n[0-9]+_[0-9]+\.png"), "cifar": re.compile(r"cifar-?10-.+\.png")}
+ORIGINS = {"imagenet": re.compile(r"n[0-9]+_.+\.png"), "cifar": re.compile(r".*cifar-?10.*\.png")}
 ORIGIN = "origin"
 
 
