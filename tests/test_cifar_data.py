@@ -259,6 +259,14 @@ def test_a_damaged_array_is_told(call, ready, tmp_path):
     named(call, tmp_path, f"{kept} is damaged: its picture of test-00000 has another hash than when it was decoded")
 
 
+def test_nothing_is_written_where_a_link_leads(ready, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cifar100" / "decoded").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="nothing is written where a link leads unless the command names that"):
+        load(tmp_path)
+    assert not any((tmp_path / "elsewhere").iterdir())
+
+
 def test_a_picture(call, ready, tmp_path):
     shown = call("data", "show", "cifar100", "--data", tmp_path, "--output", tmp_path / "picture.png")
     assert shown.code == 0, shown.error

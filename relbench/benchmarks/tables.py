@@ -6,7 +6,7 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, images, start, step
+from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, images, small_images, start, step
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.section import Part, Section, measure
 from relbench.machine import describe_machine
@@ -16,6 +16,7 @@ PARTS: dict[str, Part] = {
     "evaluation": evaluation.figures,
     "kinds": evaluation_kinds.figures,
     "images": images.figures,
+    "small images": small_images.figures,
     "step": step.figures,
     "cohort": cohort.quick_start,
     "start": start.figures,

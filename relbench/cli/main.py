@@ -141,7 +141,10 @@ def settings(study: StudyName) -> None:
 @app.command()
 def bench(
     what: Annotated[
-        str, typer.Argument(help="angle, cohort, evaluation, images, kinds, start, step; all, which are these; or gpu.")
+        str,
+        typer.Argument(
+            help="angle, cohort, evaluation, images, kinds, small images, start, step; all, which are these; or gpu."
+        ),
     ] = "all",
     device: Annotated[
         str | None, typer.Option(help="Of gpu: cuda (the default), or cpu to see at toy size that all runs.")

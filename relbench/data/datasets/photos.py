@@ -17,6 +17,7 @@ from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop,
 from relbench.data.download.card import Card, SplitKind
 from relbench.data.download.fetch import state
 from relbench.data.images.decoded import DecodedImages, decoded_images, decoded_path, kept_sides
+from relbench.data.images.decoded_folder import folder_to_fill
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Originals, Photos
 from relbench.data.images.small import SmallImages
@@ -166,8 +167,10 @@ class PhotoSet:
         )
 
     def _small(self, table: pd.DataFrame, data: Data, root: Path, progress: Progress) -> SmallImages:
-        originals, names = self.originals(root, data.size), table["name"].tolist()
-        pixels = decoded_images(originals, names, self.cache_folder(root), progress)
+        originals, names, folder = self.originals(root, data.size), table["name"].tolist(), self.cache_folder(root)
+        if not decoded_path(originals, names, folder).exists():
+            folder = folder_to_fill(folder, None)
+        pixels = decoded_images(originals, names, folder, progress)
         transform, content = transform_of(data, SmallTransform), self._content_beside(table, data, root)
         return SmallImages(in_use(table, data), pixels, data.size, transform, content, self._choices)
 

@@ -12,7 +12,7 @@ from torchvision.transforms import RandomCrop, RandomResizedCrop
 from torchvision.transforms import functional as pil_views
 
 from relbench.data.images.augmentation import (
-    flipped,
+    flip,
     padded_crops,
     random_boxes,
     random_colours,
@@ -70,12 +70,18 @@ def test_padded_crops_by_definition():
             assert views[number, channel, row, column] == expected
 
 
-def test_flips_are_pils():
-    images, chosen = noise(20, 32), torch.rand(20, generator=seeded()) < 0.5
-    before = images.clone()
-    expected = by_pil(images, lambda image, flip: pil_views.hflip(image) if flip else image, chosen)
-    assert torch.equal(flipped(images, chosen), expected)
-    assert torch.equal(images, before)
+@pytest.mark.parametrize("place", [-1, 9])
+def test_a_crop_beyond_the_padding_is_refused(place):
+    with pytest.raises(ValueError, match="begin at 0 to 8"):
+        padded_crops(noise(1, 8), torch.tensor([[0], [place]]), 4, "zero")
+
+
+@pytest.mark.parametrize("side", [32, 13])
+def test_flips_are_pils(side):
+    images, chosen = noise(20, side), torch.rand(20, generator=seeded()) < 0.5
+    expected = by_pil(images, lambda image, mirror: pil_views.hflip(image) if mirror else image, chosen)
+    flip(images, chosen)
+    assert torch.equal(images, expected)
 
 
 @pytest.mark.parametrize(("side", "apart"), [(32, 0), (64, 0), (13, 2)])
@@ -172,7 +178,7 @@ def test_the_documented_numbers_are_drawn():
     images, every = noise(50, 16), SmallTransform(pad=3, padding="reflect", rotation=30, jitter=0.3)
     generator = seeded(5)
     views = padded_crops(images, torch.randint(7, (2, 50), generator=generator), 3, "reflect")
-    views = flipped(views, torch.rand(50, generator=generator) < 0.5)
+    flip(views, torch.rand(50, generator=generator) < 0.5)
     views = rotated(views, 30 * (2 * torch.rand(50, generator=generator) - 1))
     views = recoloured(views, *random_colours(50, 0.3, generator))
     assert torch.equal(random_views(images, every, seeded(5)), views)
