@@ -119,21 +119,29 @@ def _part(title: str, cells: Sequence[FilledCell], summary: Summary, marked: Map
     columns, places = tuple(_names(cells, "column")), decimals(cells)
     blocks = []
     for row, numbers in rows(cells).items():
-        there = {cell.column: _texts(cell, summary, places, marked) for cell in numbers}
+        published = any(cell.published is not None for cell in numbers)
+        there = {
+            cell.column: _texts(cell, summary, places, marked, published=published or not cell.path) for cell in numbers
+        }
         names = dict.fromkeys(name for texts in there.values() for name in texts)
         lines = [GridLine(name, tuple(there.get(column, {}).get(name, "") for column in columns)) for name in names]
         blocks.append(Block(row, tuple(lines)))
     return Part(title, columns, tuple(blocks))
 
 
-def _texts(cell: FilledCell, summary: Summary, places: int, marked: Mapping[str, str]) -> dict[str, str]:
-    """What a number has on each of its row's lines; another paper's has the first alone."""
+def _texts(
+    cell: FilledCell, summary: Summary, places: int, marked: Mapping[str, str], *, published: bool
+) -> dict[str, str]:
+    """What a number has on each of its row's lines; another paper's has the first alone.
+
+    `published`: whether any number of the row is; else it has no lines for such.
+    """
     texts, first = {PAPER: paper_text(cell, places) + marked.get(cell.doubt, "")}, summary.shown[0]
     if cell.path:
         texts |= {OURS[rule]: ours_text(cell, rule, places) for rule in summary.shown}
         texts[OURS[first]] += marked.get(cell.note, "")
         texts[DIFFERENCE] = difference_text(cell, first, places)
-    empty = () if summary.has_published else (PAPER, DIFFERENCE)
+    empty = () if published else (PAPER, DIFFERENCE)
     return {name: text for name, text in texts.items() if name not in empty}
 
 

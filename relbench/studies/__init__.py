@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping
 
 from relbench.lookup import lookup
 from relbench.studies import glyphs_classification, glyphs_label_spaces, glyphs_methods, glyphs_table1, quickstart
+from relbench.studies.refilled import cifar100, cub200, incremental, label_spaces
 from relbench.studies.repdistiller import zoo_cifar100
 from relbench.studies.rkd import fig3, table1, table2, table3, table4
+from relbench.studies.sp import cifar10, cinic10, dtd
 from relbench.studies.study import Study
 
 STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that builds it
@@ -21,6 +23,13 @@ STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that build
     "rkd-fig3": fig3.build,
     "glyphs-table1": glyphs_table1.build,
     "zoo-cifar100": zoo_cifar100.build,
+    "sp-cifar10": cifar10.build,
+    "sp-dtd": dtd.build,
+    "sp-cinic10": cinic10.build,
+    "refilled-cifar100": cifar100.build,
+    "refilled-label-spaces": label_spaces.build,
+    "refilled-cub200": cub200.build,
+    "refilled-incremental": incremental.build,
 }
 
 

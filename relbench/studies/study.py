@@ -51,6 +51,12 @@ class Stage(Settings):
     learning_rate: PositiveFloat | None = None  # None: the run's
     changes: Mapping[str, Any] = {}  # settings of its training that differ from the run's, such as the schedule
 
+    @field_validator("changes", mode="after")
+    @classmethod
+    def _of_json(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Numbers in JSON are a list."""
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+
 
 class RunSpec(Settings):
     """A run of a study, for any seed: the network and how it is trained."""
@@ -206,13 +212,14 @@ class Study(Settings):
         """A copy where epochs are passes over as many training images as there are.
 
         Args:
-            count: the number of training images that settings ask for.
+            count: the number of training images that settings ask for; asked once for equal ones.
         """
+        counts = {data: count(data) for data in dict.fromkeys(run.data for run in self.runs.values() if run.epochs)}
 
         def counted(run: RunSpec) -> RunSpec:
             if not run.epochs:
                 return run
-            return changed(run, {"epochs": changed(run.epochs, {"images": count(run.data)})})
+            return changed(run, {"epochs": changed(run.epochs, {"images": counts[run.data]})})
 
         return changed(self, {"runs": {path: counted(run) for path, run in self.items}})
 

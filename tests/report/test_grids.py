@@ -87,10 +87,11 @@ def test_what_is_not_finished_is_a_dash_and_what_is_not_there_is_blank() -> None
 
 
 def test_a_number_that_was_not_published_has_ours_alone() -> None:
-    made = summary([finished(replace(EMPTY[1], published=None), 5, 1), EMPTY[11]])
-    got = block(made, 0, "ResNet18-16")
+    unseen = finished(replace(EMPTY[1], published=None), 5, 1)
+    got = block(summary([unseen, EMPTY[2]]), 0, "ResNet18-16")
     assert (got["paper"][0], got["difference"][0]) == (NOTHING, NOTHING)
     assert got["ours, last step"][0].endswith("†")
+    assert list(block(summary([unseen, EMPTY[11]]), 0, "ResNet18-16")) == ["ours, last step"]  # nor has its row any
 
 
 def test_rows_of_other_papers_have_the_paper_s_line_alone() -> None:

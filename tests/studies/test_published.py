@@ -16,6 +16,9 @@ SHA256 = {  # of the files as they were read from the paper
     "rkd_table4": "b65f165d1f4064f848f3c5bd9788d650a6aef6fd3870e24600143c1e3ceace7a",
     "rkd_table5_6": "4d260b93ec238f1552df8fc354bcf79256d55a3361c6db062cc110ba622a9f9f",
     "rkd_fig3": "f9dc262d2ae5be901c873d6aeb3efc784b34e2f29400ee36a51b459a39f63792",
+    "sp_paper": "30dc61c61a134f069a24b66be576b78cd9d8858d67c86f67eb76dbac5e038a86",
+    "refilled": "3cb6b20f89849acbe3bce8e69e071e199f43761f9660a0bc6176ba8db53129f4",
+    "refilled_checkpoints": "7e2f9aebdad98fd38c81c33ecd930cd74989736c9e3e3fdc81ee69aa815030c7",
     "sp_repdistiller": "b23b7dae642f90bcc526b93fc0485159e99cfd6572c165dfe4ab65516f80235f",
 }
 COUNTS = {
@@ -26,6 +29,9 @@ COUNTS = {
     "rkd_table5_6": 22,
     "rkd_fig3": 14,
     "sp_repdistiller": 264,
+    "sp_paper": 6,
+    "refilled": 75,
+    "refilled_checkpoints": 5,
 }
 
 

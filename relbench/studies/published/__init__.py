@@ -6,6 +6,10 @@ seeds. `rkd_fig3` holds the heights of the bars of its Figure 3, measured by pix
 
 `sp_repdistiller` holds the two tables of CIFAR-100 in the README of HobbitLong/RepDistiller@b84f547, and numbers that
 others print of similarity-preserving distillation.
+
+`sp_paper` holds the six numbers of Table 1 of Similarity-Preserving Knowledge Distillation (arXiv:1907.09682) that a
+survey quotes. `refilled` holds the numbers in the README of njulus/ReFilled, in three generations, and
+`refilled_checkpoints` the accuracies in its files of baselines, more digits of which are kept than anybody prints.
 """
 
 import csv
@@ -25,6 +29,9 @@ TABLES = {  # by name, the column of the number
     "rkd_table5_6": "accuracy",
     "rkd_fig3": "recall_at_1",
     "sp_repdistiller": "value",
+    "sp_paper": "accuracy",
+    "refilled": "value",
+    "refilled_checkpoints": "best_accuracy",
 }
 
 

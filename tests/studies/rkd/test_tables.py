@@ -86,7 +86,8 @@ def test_the_paper_agrees_with_its_own_claims():
         printed = {number.key: number.published for number in one.cells if number.metric in {"recall@1", "accuracy"}}
         for claim in one.claims if one.name != "glyphs-table1" else ():
             for better, worse in claim.better:
-                assert printed[better] > printed[worse], (claim.text, better, worse)
+                if None not in (printed[better], printed[worse]):
+                    assert printed[better] > printed[worse], (claim.text, better, worse)
 
 
 def test_generations_of_table_2_teach_each_other():

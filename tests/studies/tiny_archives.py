@@ -1,0 +1,32 @@
+"""Tiny archives of the data sets that studies of classification train on, for trainings of toy scale."""
+
+from pathlib import Path
+
+import data.cifar_archives
+from data.archives import make_cinic10, make_cub200, make_dtd
+from data.cifar_archives import make_cifar10, make_cifar100
+from data.tiny_cards import tiny_card
+
+from relbench.studies.refilled.label_spaces import ORDER
+
+MAKERS = {
+    "cifar10": lambda folder: make_cifar10(folder, classes=5, images=20),
+    "cifar100": lambda folder: make_cifar100(folder, classes=17, images=20),  # the toys' label spaces are among these
+    "cinic10": lambda folder: make_cinic10(folder, classes=4, images=20),
+    "dtd": lambda folder: make_dtd(folder, classes=4, images=10),
+    "cub200": lambda folder: make_cub200(folder, classes=3, images=50),
+}
+
+
+def put(name: str, root: Path, cards, monkeypatch) -> None:
+    """The data set in a folder of data sets, with the card of what is there.
+
+    Args:
+        name: of the data set.
+        root: holds all data sets.
+        cards: the fixture of that name.
+        monkeypatch: likewise.
+    """
+    monkeypatch.setattr(data.cifar_archives, "HUNDRED", sorted(ORDER))  # the names that CIFAR-100 has
+    (root / name).mkdir(parents=True)
+    cards(tiny_card(name, MAKERS[name](root / name), {}))
