@@ -67,9 +67,9 @@ def evaluate(
 ) -> None:
     """Measure retrieval among embeddings, of any run: Recall@K, R-precision, MAP@R by exact Euclidean neighbours.
 
-    Every image is a query for all others, unless the file says which images are queries and which the gallery. How a
-    run of classification was measured stands in its row.json; its logits are not kept. For logits of your own, there is
-    the function `relbench.evaluation.classification_metrics(logits, labels)`.
+    Every image is a query for all others, unless the file says which images are queries and which the gallery.
+
+    For logits of a classifier there is the function `relbench.evaluation.classification_metrics(logits, labels)`.
     """
     with errors_as_one_line():
         from relbench.evaluation import stored_metrics

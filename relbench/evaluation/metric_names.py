@@ -18,7 +18,7 @@ MEANINGS: Mapping[str, str] = {
         "negative log-likelihood in nats"
     ),
     "calibration_error": "the expected calibration error over 15 bins of equal width; the lower, the better",
-    "ncm_accuracy": "the share of images that are nearest to the mean of their class's training images",
+    "ncm_accuracy": "accuracy by the nearest class mean of the training images' embeddings, without the head",
 }
 """Of metrics that not every reader knows. All metrics are better if larger, but where this says otherwise."""
 

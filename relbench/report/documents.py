@@ -33,7 +33,7 @@ def _markdown_methods(summary: Summary) -> list[str]:
 
 
 def _markdown_cells(summary: Summary) -> list[str]:
-    text = _paragraphs([f"Source: {summary.source}", how_measured(summary), outcome(summary)])
+    text = _paragraphs([*_source(summary), how_measured(summary), outcome(summary)])
     for part in formatted_parts(summary):
         text += [f"## {markdown_line(part.title)}", "", *markdown_table(part.table), ""]
     text += _bullets([*footnotes(summary), *reading(summary)])
@@ -43,6 +43,11 @@ def _markdown_cells(summary: Summary) -> list[str]:
     if summary.notes:
         text += ["", "## Notes", "", *_bullets(summary.notes)]
     return [*text, ""]
+
+
+def _source(summary: Summary) -> list[str]:
+    """The paper, if the study is not relbench's own."""
+    return [f"Source: {summary.source}"] if summary.source else []
 
 
 def _paragraphs(texts: Sequence[str]) -> list[str]:
@@ -92,7 +97,7 @@ def _latex_cells(summary: Summary) -> list[str]:
         for piece in part.split(PAGE)
         for line in latex_float(latex(f"{title}: {piece.title}"), latex_table(piece.table))
     ]
-    measured = [*([TOY] if summary.is_toy else []), how_measured(summary), f"Source: {summary.source}"]
+    measured = [*([TOY] if summary.is_toy else []), how_measured(summary), *_source(summary)]
     claims = [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims]
     lists = {
         title: [*measured, *footnotes(summary), *reading(summary)],

@@ -80,7 +80,7 @@ def _distances(distances: Distances, summary: Summary) -> dict[str, Any]:
 
 def _cells(summary: Summary) -> dict[str, Any]:
     return {
-        "source": with_addresses(summary.source),
+        "source": with_addresses(summary.source) if summary.source else [],
         "measured": how_measured(summary),
         "outcome": outcome(summary),
         "parts": formatted_parts(summary),

@@ -89,7 +89,8 @@ def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:
 def _setting(kind: type[Settings], key: str, holders: Mapping[str, Sequence[Settings]]) -> Setting:
     values = {name: _distinct([flattened(given)[key] for given in settings]) for name, settings in holders.items()}
     schema = kind.model_json_schema()["properties"][key]
-    return Setting(values, kind.model_fields[key].description or "", _choices(schema))
+    meaning = " ".join((kind.model_fields[key].description or "").split())
+    return Setting(values, meaning, _choices(schema))
 
 
 def _epochs(holders: Mapping[str, Sequence[RunSpec]]) -> Setting:

@@ -18,6 +18,7 @@ from relbench.report.console import console_report
 from relbench.report.documents import latex_text, markdown_text
 from relbench.report.grids import formatted_parts
 from relbench.report.numbers import floor_numbers
+from relbench.report.page import page_text
 from relbench.report.reading import PEEKING_CLAIMS
 from relbench.report.wording import TOY
 
@@ -65,6 +66,13 @@ def test_claims_notes_and_footnotes_are_there_once(written: Written) -> None:
     text = in_one_line(written(table1()))
     for words in (*NOTES, *(claim.text for claim in CLAIMS), *(claim.detail for claim in CLAIMS), WEIGHTS):
         assert text.count(words) == 1
+
+
+def test_a_study_without_a_paper_names_no_source(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relbench.report.page.cells_figure", lambda *_, **__: b"drawn")
+    assert "Source:" in page_text(table1())
+    own = table1().replaced(source="")
+    assert "Source:" not in written(own) + page_text(own)
 
 
 def test_claims_by_peeking_say_so(written: Written) -> None:
