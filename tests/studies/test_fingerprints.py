@@ -1,9 +1,8 @@
 """The runs of every study, in their order: a change of the code gives none of them another name.
 
-`fingerprints.json` was written with the code of 890b0d6, before all studies had one form; what is younger, when it was
-added. It has the label, role, seed
-and fingerprint of each run; of long plans a hash of these lines. Of protocol fair there is a plan for each round of
-tuning, with made-up validation results.
+`fingerprints.json` was written with the code of 890b0d6, before all studies had one form; entries of younger studies,
+when they were added. It has the label, role, seed and fingerprint of each run; of long plans a hash of these lines. Of
+protocol fair there is a plan for each round of tuning, with made-up validation results.
 """
 
 import hashlib
