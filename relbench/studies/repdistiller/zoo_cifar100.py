@@ -25,6 +25,8 @@ Under protocol `fair` a learning rate is chosen for a method with the student re
 students that begin at 0.05 in `paper`; with ShuffleNetV1 of resnet32x4 for the others. All teachers have the rate that
 is best for resnet32x4.
 
+Claims are what its numbers show of all its pairs.
+
 Elsewhere, by another recipe, the same networks reached 68.83 % (resnet20), 70.16 % (resnet32) and 72.63 % (resnet56)
 without a teacher (chenyaofo/pytorch-cifar-models@786c162).
 """

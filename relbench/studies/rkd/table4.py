@@ -11,15 +11,15 @@ For CIFAR-100 protocol `paper` is the authors' code, lenscloth/RKD@1927142 (run_
 run_distill_classification.py): 200 epochs, batches of 128, the last one smaller; SGD with momentum 0.9, without
 Nesterov; weight decay 5e-4; a learning rate of 0.1, times 0.2 after 60, 120 and 160 epochs; images padded by 4 black
 pixels, cropped and mirrored, normalised by constants of CIFAR-10. `scheduler.step()` opens the epoch, so in PyTorch 1.0
-the rate falls where it does here; from PyTorch 1.1 on it falls one epoch earlier. HKD is `16 KL(teacher / 4, student /
-4)` there: 16 is the temperature squared, which `hinton_kd` holds already, so its weight here is 1.
+the rate falls where it does here; from PyTorch 1.1 on it falls one epoch earlier. HKD is `16 KL(teacher / 4 || student
+/ 4)` there: 16 is the temperature squared, which `hinton_kd` holds already, so its weight here is 1.
 
 No code is known for Tiny ImageNet, FitNet and attention, and readers' notes of the paper do not say everything. What is
 not known, and what it is here unless `--set` says otherwise:
 
-- Tiny ImageNet, stem: torchvision's, for 7x7 pixels with stride 2 and a pooling after it. The authors' ResNet fails at
-  64 pixels. A stem of 3x3 pixels without pooling costs 15 times as much: `--set teacher.trunk=resnet101-cifar --set
-  student.trunk=resnet18-cifar`.
+- Tiny ImageNet, stem: torchvision's, a 7x7 convolution of stride 2 and a pooling after it. The authors' ResNet fails at
+  64 pixels. A 3x3 convolution of stride 1 without pooling costs 15 times as much: `--set teacher.trunk=resnet101-cifar
+  --set student.trunk=resnet18-cifar`.
 - Tiny ImageNet, views: whole images, rotated by up to 15 degrees (`data.rotation`), brightness, contrast and saturation
   changed by up to 40 % (`data.jitter`), mirrored; that these three things are done is known, how strongly is not.
 - Tiny ImageNet, weight decay: 5e-4, as for CIFAR-100 (`training.weight_decay`); images are normalised by their own mean
@@ -28,15 +28,17 @@ not known, and what it is here unless `--set` says otherwise:
   rate fell after the last epoch, too, which changes nothing.
 - FitNet: the authors' own loss for metric learning, a 1x1 projection without a bias, here trained along, on stages 2, 3
   and 4 with weight 1 (`terms.fitnet.weight`), beside cross-entropy from the first step to the last. RepDistiller's
-  regressor is `--set terms.fitnet.loss=fitnet_regressor --set terms.fitnet.weight=100`.
+  regressor, on stage 2, is `--set terms.fitnet.loss=fitnet_regressor --set terms.fitnet.weight=100`.
 - FitNet and attention, "blocks 2, 3, 4": stages 2 to 4 of a ResNet, and the second to fourth block of VGG's
   convolutions before their pooling, whose maps have the same sizes.
 - The weight of attention is 50, that of RKD-D alone is 25, as in RKD-DA.
 
 Where protocol `paper` is not what the authors did: the printed numbers are probably of each run's best epoch on test
 images, which their code keeps; `--selection test` shows that rule. Their students are taught by the teacher's best
-epoch on test images, here by its last. One seed makes all random numbers of a run; their code has none. Their CUDA
-kernels are of another time, and losses depart in small things, which docstrings say (`losses/`).
+epoch on test images, here by its last. One seed makes all random numbers of a run; their code has none. Losses
+depart in small things, which docstrings say (`losses/`).
+
+Claims are what the paper says of this table, or what its numbers show.
 
 Elsewhere, a ResNet50 like this teacher reached 77.39 % with the same schedule (weiaicunzai/pytorch-cifar100@11d8418).
 """
@@ -158,7 +160,7 @@ def claims(data: str, *, helped: tuple[str, ...]) -> tuple[Claim, ...]:
         "RKD is better than training without a teacher": [("rkd-d", "baseline"), ("rkd-da", "baseline")],
         "Angles add to distances": [("rkd-da", "rkd-d")],
         "RKD-DA is better than FitNet and attention": [("rkd-da", "fitnet"), ("rkd-da", "attention")],
-        "RKD-DA is worse than HKD": [("hkd", "rkd-da")],
+        "HKD is better than RKD-DA": [("hkd", "rkd-da")],
         f"RKD-DA adds to {', '.join(helped)}": [(f"{method}+rkd-da", method) for method in helped],
         "HKD with RKD-DA is the best student": [("hkd+rkd-da", other) for other in STUDENTS if other != "hkd+rkd-da"],
         "No student beats the teacher": [("teacher", student) for student in STUDENTS],
