@@ -57,7 +57,7 @@ def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] 
         scale=study.scale,
         changes=_changes(record),
         added_losses=study.added_losses,
-        floors={data_title(name): lines_of_floors(found) for name, found in results.floors.items()},
+        floors={floor_title(name, record): lines_of_floors(found) for name, found in results.floors.items()},
         **own,
     )
 
@@ -83,6 +83,15 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
 def primary_of(study: Study) -> str:
     """The metric that a study's runs are compared by."""
     return find_task(next(iter(study.runs.values())).task).primary
+
+
+def floor_title(name: str, record: StudyRecord) -> str:
+    """The data set that floors are measured on, and whose classes of it, where the study's runs have several sets."""
+    runs = {path: run.data for path, run in record.study.items if run.data.name == name}
+    several = len({(data.train_classes, data.test_classes) for data in runs.values()}) > 1
+    if not several or name in record.study.other_data:
+        return data_title(name)
+    return f"{data_title(name)}, classes of {list(runs)[-1]}"  # whose data those of the record are
 
 
 def _of_lines(record: StudyRecord, results: Results) -> dict[str, Any]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pytest
 
 from relbench.analysis.results import Results
-from relbench.analysis.summarise import check_rule, summarise
+from relbench.analysis.summarise import check_rule, floor_title, summarise
 from relbench.counts import Counts
 from relbench.experiment import Data, Net, Term, Training
 from relbench.grid.tuning import Choice
+from relbench.settings import changed
 from relbench.studies.changes import with_values
 from relbench.studies.record import StudyRecord
 from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
@@ -198,3 +199,18 @@ def test_rules_that_need_watched_test_classes_are_refused_without():
     for rule in ("validation", "test"):
         with pytest.raises(ValueError, match="runs then record only the last step"):
             check_rule(unwatched, (rule,))
+
+
+def test_floors_say_whose_classes_they_are_of_where_runs_have_several_sets():
+    def titled(*spaces):
+        runs = {
+            f"cub200/{space}": changed(run(), {"data": Data(name="cub200", train_classes=space)}) for space in spaces
+        }
+        study = Study(
+            name="s", title="S", runs=runs, cells=(Cell(part="p", row="r", column="c", run=next(iter(runs))),)
+        )
+        made = StudyRecord(study=study, changes={}, contents={"cub200": ""}, seeds=(0,))
+        return floor_title("cub200", made), made.data["cub200"].train_classes
+
+    assert titled(100) == ("Caltech-UCSD Birds-200-2011", 100)
+    assert titled(100, 50) == ("Caltech-UCSD Birds-200-2011, classes of cub200/50", 50)

@@ -252,7 +252,11 @@ def test_other_words_about_the_same_runs_are_no_other_study():
 @pytest.mark.parametrize("name", STUDIES)
 def test_a_record_is_kept(tmp_path, name):
     changes = {"training.steps": 5, "training.decay_at": [0.5]}
-    kept = record(with_values(build_study(name), {"training.decay_at": (0.5,)}), changes=changes, diverged=("x",))
+    kept = record(
+        with_values(build_study(name), {"training.schedule": "steps", "training.decay_at": (0.5,)}),
+        changes=changes,
+        diverged=("x",),
+    )
     write_record(kept, tmp_path / "study.json")
     assert read_record(StudyRecord, tmp_path / "study.json") == kept
 
