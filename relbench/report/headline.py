@@ -9,7 +9,7 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import counted, listed
-from relbench.report.wording import RULES, VERDICTS, net_name, percent, rests_on, signed
+from relbench.report.wording import RULES, VERDICTS, net_name, pair_verdict, percent, rests_on, signed
 
 
 def headline(summary: Summary) -> str:
@@ -54,11 +54,16 @@ def _on_added_loss(summary: Summary, own: Method) -> str:
     if not rivals:
         return result
     rival = max(rivals, key=summary.score)
-    asked = {own.label, rival.label}
-    pair = next((pair for pair in summary.pairs if {pair.label, pair.other} == asked), None)
+    pair = _pair_of(summary, own, rival)
     judged = f": {_pair_words(pair, own)}" if pair else ""
     distance = gap(summary.score(own) - summary.score(rival))
     return f"{result} It is {distance} the best of the study's own students, {rival.label}{judged}."
+
+
+def _pair_of(summary: Summary, *both: Method) -> Pair | None:
+    """The test of two methods against each other, if the study has it."""
+    asked = {method.label for method in both}
+    return next((pair for pair in summary.pairs if {pair.label, pair.other} == asked), None)
 
 
 def _pair_words(pair: Pair, own: Method) -> str:
@@ -114,8 +119,17 @@ def _on_no_distillation(summary: Summary, best: Method) -> list[str]:
     best = max(taught, key=summary.score)
     distance = gap(summary.score(best) - summary.score(other))
     best_of = "the best student" if len(alone) > 1 else "the student"
-    named = f"{other.label} ({_score(summary, other)})"
+    named = f"{other.label} ({_score(summary, other)}){_unless_shown(_pair_of(summary, best, other))}"
     return [f"{best.label} is {distance} {best_of} trained without a teacher, {named}."]
+
+
+def _unless_shown(pair: Pair | None) -> str:
+    """What keeps a difference between two methods from being a result, if anything does."""
+    if pair is None:
+        return ": a difference that is not tested"
+    if pair.comparison.verdict in ("beats", "loses"):
+        return ""
+    return f": {pair_verdict(pair)}"
 
 
 def _on_control(summary: Summary, control: Method, best: Method) -> str:

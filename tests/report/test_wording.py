@@ -107,6 +107,29 @@ def test_headline_where_no_student_wins(study: Summary) -> None:
     )
 
 
+def test_headline_says_that_a_gain_over_no_teacher_is_not_shown(study: Summary) -> None:
+    """As the test of the two decides, not their means; or that nothing was tested."""
+    outcomes = {"triplet": (-0.03, "loses"), "rkd-d": (0.004, "not shown to differ")}
+    shown = with_outcomes(study, outcomes)
+    (tested,) = (pair for pair in study.pairs if {pair.label, pair.other} == {"rkd-d", "triplet"})
+
+    def gain(verdict: str, **known: object) -> str:
+        comparison = dataclasses.replace(tested.comparison, verdict=verdict, **known)
+        pair = dataclasses.replace(tested, comparison=comparison)
+        return headline(shown.replaced(pairs=(pair,))).split("trained without a teacher, ")[1]
+
+    assert gain("beats") == "triplet (44.4 %)."
+    assert gain("not shown to differ", p_adjusted=0.2, family=3) == (
+        "triplet (44.4 %): not shown to differ (Holm p = 0.200)."
+    )
+    nothing = dict.fromkeys(("p_value", "p_adjusted", "p_over_seeds", "freedom", "detectable"))
+    alone = Interval(tested.comparison.difference)
+    assert gain("no verdict", **nothing, seeds=1, interval=alone, over_seeds=alone, parts=()) == (
+        "triplet (44.4 %): no verdict (1 seed)."
+    )
+    assert headline(shown.replaced(pairs=())).endswith("triplet (44.4 %): a difference that is not tested.")
+
+
 def test_headline_credits_a_winner_not_a_lucky_mean(study: Summary) -> None:
     outcomes = {"rkd-d": (0.02, "beats"), "rkd-a": (0.05, "not shown to differ")}
     assert headline(with_outcomes(study, outcomes)).startswith("rkd-d (conv4-8/32, 3,000 steps) beats its teacher")
