@@ -62,7 +62,6 @@ NOTES = (
         "Which classes these are follows CIFAR-FS as it is published; that the authors' lists are in that order is an "
         "assumption."
     ),
-    "Floors are of the classes of m = 50.",
 )
 FAIR_NOTE = "A method's learning rate is chosen with WRN-16-2 where no class is new, and used for all students."
 
