@@ -64,6 +64,7 @@ def build(*, scale: Scale = "full") -> Study:
     return Study(
         name="glyphs-label-spaces",
         title="Distillation between label spaces on Glyphs: accuracy on letters of an unseen family of typefaces",
+        source="the label spaces of REFILLED's study of CIFAR-100 (arXiv:2205.01915), on letters; no printed numbers",
         notes=NOTES,
         settings_notes=SETTINGS_NOTES,
         scale=scale,

@@ -80,4 +80,5 @@ def test_every_study_protocol_and_scale_is_among_them():
         *("refilled-cifar100", "refilled-label-spaces", "refilled-cub200", "refilled-incremental"),
     )
     made = {(name, protocol, scale) for name in tables for protocol in ("paper", "fair") for scale in ("full", "toy")}
-    assert asked == {("quickstart",), ("glyphs-methods",), *made}
+    made |= {("glyphs-label-spaces", scale) for scale in ("full", "toy")}
+    assert asked == {("quickstart",), ("glyphs-methods",), ("glyphs-classification",), *made}
