@@ -46,7 +46,12 @@ class ClassificationTask:
         Raises:
             ValueError: one line that says what to do.
         """
-        check_classes(table, "shared")
+        try:
+            check_classes(table, "shared")
+        except ValueError as error:
+            raise ValueError(
+                f"{error} for classification: choose data.split = images where there is such a split"
+            ) from None
         classes = labels_of(table, indices_of(table, "train"))[1]
         if len(classes) < 2:
             raise ValueError(f"classification needs at least 2 classes, but there is only {classes[0]!r}: use more")

@@ -42,7 +42,12 @@ class RetrievalTask:
         Raises:
             ValueError: one line that says what to do.
         """
-        check_classes(table, "disjoint")
+        try:
+            check_classes(table, "disjoint")
+        except ValueError as error:
+            raise ValueError(
+                f"{error} for retrieval: choose data.split = classes where there is such a split"
+            ) from None
         for split in ("test", "validation"):
             check_split(table, split, self._ks_on(split))
 

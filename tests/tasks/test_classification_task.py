@@ -118,7 +118,9 @@ def test_the_head_is_as_wide_as_the_embedding(net):
 
 def test_impossible_tables_are_refused(patterns):
     table = patterns.table
-    with pytest.raises(ValueError, match=r"class 'dots' lies in 'train', by image .* but not in 'test'"):
+    with pytest.raises(
+        ValueError, match=r"class 'dots' lies in 'train', by image .* but not in 'test'.*: choose data.split = images"
+    ):
         TASK.check(table[(table["split"] != "test") | (table["label"] != "dots")])
     with pytest.raises(ValueError, match="classification needs at least 2 classes, but there is only 'dots'"):
         TASK.check(table[table["label"] == "dots"])
