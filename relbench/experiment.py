@@ -219,8 +219,6 @@ class Training(Settings, use_attribute_docstrings=True):
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
-        if self.batch_size <= self.images_per_class:
-            raise ValueError("batch_size must exceed images_per_class, or a batch holds one class")
         if list(self.decay_at) != sorted(set(self.decay_at)):
             raise ValueError("decay_at must increase")
         self._check_optimizer()

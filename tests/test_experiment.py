@@ -408,8 +408,6 @@ def test_refused(settings, values, message):
 @pytest.mark.parametrize(
     ("settings", "values", "message"),
     [
-        (Training(), {"batch_size": 5}, "batch_size must exceed images_per_class"),
-        (Training(), {"images_per_class": 128}, "batch_size must exceed images_per_class"),
         (Training(), {"decay_at": (0.75, 0.5)}, "decay_at must increase"),
         (Training(), {"decay_at": (0.5, 0.5)}, "decay_at must increase"),
         (STUDENT, {"terms": (Term(loss="x"), Term(loss="x", weight=2))}, "a loss may occur in `terms` only once"),

@@ -21,7 +21,7 @@ class ClassBalancedSampler:
         seed: of the run.
 
     Raises:
-        ValueError: there are fewer classes than a batch needs.
+        ValueError: a batch would hold a single class, or there are fewer classes than it needs.
     """
 
     def __init__(self, labels: torch.Tensor, batch_size: int, images_per_class: int, seed: int) -> None:
@@ -31,6 +31,11 @@ class ClassBalancedSampler:
             raise ValueError(
                 f"a batch of {batch_size} with {images_per_class} images per class needs {self._classes} classes, "
                 f"but there are {len(self._members)} for training: lower batch_size or use more classes"
+            )
+        if self._classes < 2:
+            raise ValueError(
+                f"a batch of {batch_size} with {images_per_class} images per class holds one class: raise batch_size "
+                "or lower images_per_class"
             )
         self._batch_size = batch_size
         self._images_per_class = images_per_class

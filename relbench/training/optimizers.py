@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable
 from inspect import unwrap
+from typing import Self
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, MultiStepLR
@@ -36,6 +37,17 @@ class SGD(_Uncompiled, torch.optim.SGD):
 
     step = torch.no_grad()(unwrap(torch.optim.SGD.step))
 
+    def begin(self) -> Self:
+        """The optimiser with a momentum of 0 for every parameter.
+
+        torch makes them of the first gradients, and its fused code fails where a parameter has its first gradient later
+        than others, such as one of a loss that does not use it in every batch. The numbers are the same.
+        """
+        for group in self.param_groups:
+            for parameter in group["params"] if group["momentum"] else ():
+                self.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return self
+
 
 def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Training) -> torch.optim.Optimizer:
     """The optimiser that the settings name."""
@@ -43,7 +55,7 @@ def build_optimizer(parameters: Iterable[torch.nn.Parameter], training: Training
     if training.optimizer == "adam":
         return Adam(parameters, lr=rate, weight_decay=decay, fused=True)
     momentum, nesterov = training.momentum, training.nesterov
-    return SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=nesterov, fused=True)
+    return SGD(parameters, lr=rate, weight_decay=decay, momentum=momentum, nesterov=nesterov, fused=True).begin()
 
 
 def kept_numbers(training: Training) -> int:

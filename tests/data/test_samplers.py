@@ -73,6 +73,13 @@ def test_too_few_classes(classes, batch_size):
     assert message.endswith(f"but there are {classes} for training: lower batch_size or use more classes")
 
 
+@pytest.mark.parametrize(("batch_size", "images_per_class"), [(5, 5), (4, 5), (128, 128)])
+def test_a_batch_of_one_class(batch_size, images_per_class):
+    message = f"a batch of {batch_size} with {images_per_class} images per class holds one class: raise batch_size or "
+    with pytest.raises(ValueError, match=message):
+        batches(labels_of(*[6] * 30), batch_size, images_per_class)
+
+
 def test_as_many_classes_as_needed_are_enough():
     (lines,) = islice(batches(labels_of(*[6] * 26), 128, 5), 1)
     assert len(lines) == 128

@@ -407,10 +407,10 @@ def test_students_alone():
 
 
 def test_the_order_of_values_does_not_matter():
-    """Either of the two alone would be impossible beside the study's other one."""
-    pairs = [("student.batch_size", 4), ("student.images_per_class", 2)]
+    """The first alone would be impossible beside the study's optimiser."""
+    pairs = [("student.momentum", 0.5), ("student.optimizer", "sgd")]
     assert with_values(STUDY, dict(pairs)) == with_values(STUDY, dict(pairs[::-1]))
-    assert with_values(STUDY, dict(pairs)).runs["rkd-d"].training.batch_size == 4
+    assert with_values(STUDY, dict(pairs)).runs["rkd-d"].training.momentum == 0.5
     refusal(lambda: with_values(STUDY, dict(pairs[:1])))
 
 
@@ -431,7 +431,7 @@ def test_no_values():
         ("student.dim", True, "student.dim = True: Input should be a valid integer"),
         ("teacher.learning_rate", math.nan, "teacher.learning_rate = nan: Input should be a finite number"),
         ("teacher.device", "auto", "teacher.device = 'auto': Input should be 'cpu' or 'cuda'"),
-        ("teacher.batch_size", 5, "teacher: batch_size must exceed images_per_class"),
+        ("teacher.nesterov", True, "teacher: momentum and nesterov are settings of sgd"),
         ("data.size", 4, "data.size = 4: Input should be greater than or equal to 8"),
     ],
 )

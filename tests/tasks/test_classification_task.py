@@ -77,6 +77,14 @@ def test_a_network_without_a_head_is_measured_by_class_means(tmp_path, trained, 
     assert found.metrics["accuracy"] == found.metrics["ncm_accuracy"] == trained.metrics["ncm_accuracy"]
 
 
+def test_soft_labels_need_a_teacher_whose_head_was_trained():
+    teacher = changed(TEACHER, {"terms": (Term(loss="triplet"),)})
+    kd = Term(loss="hinton_kd", options={"temperature": 4.0})
+    student = changed(TEACHER, {"terms": (Term(loss="cross_entropy"), kd), "teacher": teacher})
+    with pytest.raises(ValueError, match=r"but the teacher has none: add the loss probe .* to the teacher's terms"):
+        check_experiment(student)
+
+
 def test_stopped_and_resumed_it_is_the_same_to_the_last_bit(tmp_path, trained):
     """In the middle of an epoch, and after the rate has fallen: momentum and schedule are in the checkpoint."""
 
@@ -124,6 +132,11 @@ def test_impossible_tables_are_refused(patterns):
         TASK.check(table[(table["split"] != "test") | (table["label"] != "dots")])
     with pytest.raises(ValueError, match="classification needs at least 2 classes, but there is only 'dots'"):
         TASK.check(table[table["label"] == "dots"])
+
+
+def test_a_batch_may_have_fewer_images_than_images_per_class():
+    """That setting has no say here."""
+    assert len(TASK.sampler(torch.zeros(8), 0, changed(TRAINING, {"batch_size": 4}))(0)) == 4
 
 
 def test_contradictions_in_a_file_are_found(trained):

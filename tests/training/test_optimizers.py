@@ -76,3 +76,22 @@ def test_a_cosine_by_its_formula():
 def test_settings_that_contradict_each_other_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Training(**settings)
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_a_parameter_whose_first_gradient_comes_late(nesterov):
+    """As of a loss that does not use it in every batch: it begins with the momentum of that gradient, as in torch."""
+
+    def trained(build):
+        weight, late = (torch.nn.Parameter(torch.tensor([start], dtype=torch.float64)) for start in (2.0, 3.0))
+        optimizer = build([weight, late])
+        for step in range(5):
+            optimizer.zero_grad()
+            (weight**2 + (late**3 if step in {2, 4} else 0)).sum().backward()
+            optimizer.step()
+        return weight.item(), late.item()
+
+    training = SGD.model_copy(update={"nesterov": nesterov})
+    options = {"lr": 0.1, "momentum": 0.9, "weight_decay": 5e-4, "nesterov": nesterov, "foreach": False}
+    ours = trained(lambda parameters: build_optimizer(parameters, training))
+    assert ours == pytest.approx(trained(lambda parameters: torch.optim.SGD(parameters, **options)), rel=1e-12)

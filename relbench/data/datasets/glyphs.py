@@ -17,12 +17,12 @@ def _data_set(title: str, summary: str, content: Callable[[], str], source: type
     """A data set made of rendered glyphs; all keep them in the same folder, as some can share them."""
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
-        distortion = transform_of(data, GlyphTransform).distortion
+        distortion = _checked(data).distortion
         asked, folder = (data.train_classes, data.test_classes), root / "glyphs"
         return source(data.size, *asked, distortion, folder, progress, hold_out=data.hold_out, split=data.split)
 
     def table(data: Data, _: Path) -> pd.DataFrame:
-        transform_of(data, GlyphTransform)
+        _checked(data)
         return glyph_table(data.train_classes, data.test_classes, data.hold_out, data.split)
 
     return DataSet(
@@ -40,6 +40,17 @@ def _data_set(title: str, summary: str, content: Callable[[], str], source: type
         views=lambda data: source.views(data.size, transform_of(data, GlyphTransform).distortion),
         oversize=source.oversize,
     )
+
+
+def _checked(data: Data) -> GlyphTransform:
+    """The views, of settings that glyphs can have.
+
+    Raises:
+        ValueError: views of another kind, or another partition than the first.
+    """
+    if data.partition > 1:
+        raise ValueError(f"data.partition = {data.partition}, but {data.name} has 1 alone: choose this")
+    return transform_of(data, GlyphTransform)
 
 
 GLYPHS = _data_set(

@@ -423,6 +423,14 @@ def test_what_is_for_photos_is_refused(folder, name):
 
 
 @pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
+def test_another_partition_is_refused(folder, name):
+    """There are no others, and its runs would have other names."""
+    entry, data = find_data_set(name, folder), Data(name=name, partition=2, train_classes=3)
+    for look in (lambda: entry.load(data, folder.parent, iter), lambda: entry.table(data, folder.parent)):
+        assert refusal(look) == f"data.partition = 2, but {name} has 1 alone: choose this"
+
+
+@pytest.mark.parametrize("name", ["glyphs", "glyphs-textured"])
 @pytest.mark.parametrize(("asked", "expected"), [(None, 10), (9, 9)])
 def test_training_on_all_classes(folder, few_classes, name, asked, expected):
     """Validation classes are training classes, after all others; what is shown of a line stays the same."""
