@@ -2,9 +2,9 @@
 
     relbench reproduce glyphs-classification
 
-90 runs (6 seeds). Five seeds were made first, and then two more, as five leave a correction for eleven comparisons
-little power; the seventh was left out again, its results unseen, for eight minutes on two cores do not hold it. Nothing
-else was changed.
+90 runs (6 seeds, 10 to 15). Seeds 0 to 5 had been made before, and their test results seen: they said that five leave
+a correction for eleven comparisons little power. So their number was chosen by a look at the test, and the result is
+that of six others, made afterwards, with nothing else changed.
 
 400 letters in the four faces of a family: Sans to train on, Sans Mono to validate on, Serif for the test. A conv net of
 width 16 teaches one of half the width; the classifier stands on the pooled features, as in the papers, and the features
@@ -82,7 +82,7 @@ METHODS = {
     "nst": (Term(loss="neuron_selectivity", weight=0.9),),
 }
 REFILLED = (Term(loss="refilled_embedding", weight=0.1, options=UNIT_LENGTH), Term(loss="refilled_classifier"))
-SEEDS = (0, 1, 2, 3, 4, 5)
+SEEDS = tuple(range(10, 16))
 
 SETTINGS_NOTES = (
     "Faces of Sans are trained on, of Sans Mono validated on, of Serif tested on; classes are the same 400 letters.",
