@@ -68,6 +68,75 @@ def test_only_one_way_of_text_to_bytes():
     assert "encodes text as 'bz2'" in refusal(b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00bz2\x86R.")
 
 
+HALF_MEGABYTE = b"X" + (2**19).to_bytes(4, "little") + b"a" * 2**19
+LATIN1 = b"X\x06\x00\x00\x00latin1"
+TYPE, ARRAY = b"cnumpy\ndtype\n", b"cnumpy\n_reconstruct\n".replace(b"numpy", b"numpy.core.multiarray")
+U1 = TYPE + b"U\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+EMPTY = ARRAY + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+LISTS = b"]q\x00" + b"".join(b"]q%c(h%ch%ceh%c" % (at + 1, at, at, at + 1) for at in range(40))
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        pytest.param(b"})" + b"\x85" * 150_000 + b"Ns.", "has keys that are neither text nor numbers", id="deep tuple"),
+        pytest.param(b"})" + b"2\x86" * 60 + b"Ns.", "holds the instruction DUP", id="the same tuple twice"),
+        pytest.param(b")q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"}h\x00Ns.", "has keys that are", id="doubled tuples"),
+        pytest.param(LISTS + TYPE + b"h\x28\x85R.", "an array of the type without a name", id="doubled lists"),
+        pytest.param(LISTS + b"c_codecs\nencode\nU\x01ah\x28\x86R.", "encodes text as nothing", id="doubled encoding"),
+        pytest.param(
+            HALF_MEGABYTE + b"q\x000" + b"c_codecs\nencode\nh\x00" + LATIN1 + b"\x86R" * 9 + b".",
+            "holds the instruction POP",
+            id="pop",
+        ),
+        pytest.param(
+            b"](" + HALF_MEGABYTE + b"q\x00" + (b"c_codecs\nencode\nh\x00" + LATIN1 + b"\x86R") * 5000 + b"e.",
+            "makes more bytes than it holds",
+            id="text turned again and again",
+        ),
+        pytest.param(b"cnumpy\nndarray\nN}U\x08__name__U\x04evils\x86b.", "sets the state of what is no", id="build"),
+        pytest.param(b"cnumpy\nndarray\n)R.", "makes an array in a way that numpy's pickles don't", id="call"),
+        pytest.param(ARRAY + b"]R.", "makes an array in a way that numpy's pickles don't", id="call with a list"),
+        pytest.param(EMPTY + b"(K\x01K\x05\x85" + U1 + b"\x89U\x02abtb.", "is no whole pickle", id="too few bytes"),
+        pytest.param(EMPTY + b"(K\x01K\x01\x85" + U1 + b"\x89U\x02abtb.", "of another size", id="too many bytes"),
+        pytest.param(EMPTY + b"(K\x01K\x01\x85U\x01O\x89U\x08aaaaaaaatb.", "without a type", id="objects"),
+        pytest.param(TYPE + b"U\x08i4,i4,i4\x85R.", "of the type 'i4,i4,i4', not of numbers", id="several types"),
+        pytest.param(b"(ios\nsystem\n.", "holds the instruction INST os system", id="INST"),
+        pytest.param(b"(cos\nsystem\no.", "asks for os.system", id="OBJ"),
+        pytest.param(b"\x8c\x02os\x8c\x06system\x93)\x81.", "asks for os.system", id="NEWOBJ"),
+        pytest.param(b"cnumpy\ndtype\n)\x81.", "holds the instruction NEWOBJ", id="NEWOBJ of what is known"),
+        pytest.param(b"Psecret\n.", "holds the instruction PERSID secret", id="PERSID"),
+        pytest.param(b"K\x01Q.", "holds the instruction BINPERSID", id="BINPERSID"),
+        pytest.param(b"\x82\x01.", "holds the instruction EXT1", id="EXT"),
+        pytest.param(b"\x8c\x03o\n\x1b\x8c\x01x\x93.", "asks for o??.x, which", id="a name on two lines"),
+        pytest.param(HALF_MEGABYTE + b"\x8c\x01x\x93.", f"asks for {'a' * 60}..., which", id="a long name"),
+    ],
+)
+def test_what_is_made_to_harm_is_refused_in_a_short_line(content, told):
+    """Python's own reader crashes on the first, and takes any amount of time or memory on the next ones."""
+    message = refusal(b"\x80\x02" + content)
+    assert told in message
+    assert len(message) < 200
+
+
+def test_what_is_made_has_no_state_of_its_own():
+    """Values put into places before and after they are built, as numpy's pickles do with types."""
+    kept = b"q\x05".join(U1.split(b"(", 1)).replace(b"q\x05", b"q\x05(")
+    content = b"(" + kept + b"h\x05" + EMPTY + b"q\x06(K\x01K\x02\x85h\x05\x89U\x02abtbh\x06t."
+    built, again, array, same = read_arrays(b"\x80\x02" + content)
+    assert built == again == np.uint8
+    assert array is same
+    assert array.tolist() == [97, 98]
+
+
+def test_arrays_by_columns_and_of_other_byte_orders():
+    content = {"by columns": np.asfortranarray(np.arange(6).reshape(2, 3)), "order": np.arange(3, dtype=">i4")}
+    found = read_arrays(pickle.dumps(content, protocol=2))
+    for name, array in content.items():
+        np.testing.assert_array_equal(found[name], array)
+        assert found[name].dtype == array.dtype
+
+
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps(CONTENT)[:40], b"\x80\x02.", b"\x80\xff."])
 def test_what_is_no_whole_pickle(content):
     assert refusal(content)
