@@ -16,7 +16,7 @@ PARTS: dict[str, Part] = {
     "evaluation": evaluation.figures,
     "kinds": evaluation_kinds.figures,
     "images": images.figures,
-    "small images": small_images.figures,
+    "small-images": small_images.figures,
     "step": step.figures,
     "cohort": cohort.quick_start,
     "start": start.figures,

@@ -143,7 +143,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="angle, cohort, evaluation, images, kinds, small images, start, step; all, which are these; or gpu."
+            help="angle, cohort, evaluation, images, kinds, small-images, start, step; all, which are these; or gpu."
         ),
     ] = "all",
     device: Annotated[
