@@ -5,7 +5,8 @@
 
 A wide ResNet 40-2 teaches four: cross-entropy alone, for 200 epochs and for the 400 that REFILLED has, KD, and REFILLED
 in three versions of its code: `refilled`, njulus/ReFilled@be649aa; `gkd` and `wgkd`, njulus/GKD@a37fc79, which groups
-tuples, and weighs images. A student like the teacher and trained by cross-entropy is the teacher.
+tuples, and weighs images. Under protocol `fair` all have the recipe of ReFilled. A student like the teacher and
+trained by cross-entropy is the teacher.
 
 The numbers come from that code's README, in two generations, and from its files:
 
@@ -32,6 +33,7 @@ from relbench.studies.refilled.recipes import (
     NOTES,
     SOURCE,
     STAGE_1,
+    TWO_STAGES_NOTE,
     control,
     methods_under,
     net,
@@ -48,7 +50,7 @@ IMAGES = 50_000
 TEACHER, TAUGHT_BY = "teacher", "WRN-40-2"
 STUDENTS = ("WRN-40-2", "WRN-16-2", "WRN-40-1", "WRN-16-1")  # in printed order
 METHODS = ("ce", "ce-400", "kd", "refilled", "gkd", "wgkd", STAGE_1)
-CODES = {"gkd": "GKD", "wgkd": "GKD"}  # all others: ReFilled
+CODES = {"gkd": "GKD", "wgkd": "GKD"}  # under `paper`; all others, and all under `fair`: ReFilled
 TUNED_WITH = "WRN-16-2"
 
 JUNE, FEBRUARY = "README of June 2020", "README of February 2021"
@@ -77,6 +79,10 @@ CIFAR_NOTES = (
         "(refilled) and of GKD (gkd, wgkd)."
     ),
 )
+CODES_NOTE = (
+    "gkd and wgkd are trained as in GKD's code, with batches of 256 and decays after a quarter, a half and three "
+    "quarters of a stage, all others as in ReFilled's: a difference between the two is of recipes as well."
+)
 FAIR_NOTE = "A method's learning rate is chosen with WRN-16-2, and used for all students."
 
 
@@ -85,10 +91,15 @@ def path_of(student: str, method: str) -> str:
     return TEACHER if method in (TEACHER, "ce") and student == TAUGHT_BY else f"{student.lower()}/{method}"
 
 
+def _code(method: str, protocol: EpochProtocol) -> str:
+    """Whose recipe a method has; equal budgets are of equal batches and decays, too."""
+    return CODES.get(method, "ReFilled") if protocol.name == "paper" else "ReFilled"
+
+
 def _run(student: str, method: str, protocol: EpochProtocol) -> RunSpec:
     tuned_by = "refilled" if method == STAGE_1 else method
     return protocol.run(
-        recipe(method, IMAGES, CODES.get(method, "ReFilled"), protocol),
+        recipe(method, IMAGES, _code(method, protocol), protocol),
         DATA,
         net(f"{student.lower()}-refilled", "cifar100"),
         stages_of(method),
@@ -172,7 +183,12 @@ def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
         name="refilled-cifar100",
         title="REFILLED: accuracy on CIFAR-100, teacher and student of the same classes",
         source=f"{SOURCE}; READMEs of njulus/ReFilled@c5e077f and @be649aa",
-        notes=(*under.notes(), *((FAIR_NOTE,) if protocol == "fair" else ()), *NOTES, *CIFAR_NOTES),
+        notes=(
+            *under.notes(TWO_STAGES_NOTE, CODES_NOTE),
+            *((FAIR_NOTE,) if protocol == "fair" else ()),
+            *NOTES,
+            *CIFAR_NOTES,
+        ),
         variant={"protocol": protocol},
         scale=scale,
         runs=runs(under),

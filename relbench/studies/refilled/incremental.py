@@ -54,7 +54,10 @@ NOTES = (
         "The protocol is relbench's own: of the paper's experiment neither table nor code was seen, but for the "
         "beginning of a script that names the methods."
     ),
-    "Students are trained on images of all 110 classes, and begin with the teacher's network and a new head.",
+    (
+        "Students are trained on images of all 110 classes. All but `new` begin with the teacher's network and a new "
+        "head, so they have its epochs as well."
+    ),
     "The teacher's accuracy is of its own 100 classes.",
 )
 

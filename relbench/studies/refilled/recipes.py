@@ -60,6 +60,12 @@ NOTES = (
 )
 
 
+TWO_STAGES_NOTE = (
+    "Methods in two stages (refilled, gkd, wgkd) have 400 epochs, and so has ce-400; all others have 200, as in that "
+    "code, KD among them."
+)
+
+
 def net(trunk: str, normalization: str | None = None) -> Net:
     """A network with one linear layer on its pooled features, which begins at random."""
     return Net.model_validate({"trunk": trunk, "dim": None, "unit_length": False, "normalization": normalization})

@@ -117,7 +117,7 @@ CLAIMS = (
     pairs.claim("KD is better than training without a teacher", "KD", ALONE, PAIRS),
     pairs.claim("SP is better than KD", "SP", "KD", PAIRS),
     pairs.claim("SP is better than attention transfer, but for WRN-40-2", "SP", "AT", PAIRS[:-1]),
-    pairs.claim("No student beats its teacher", TEACHER, "SP", PAIRS),
+    pairs.claim("No student taught by SP beats its teacher", TEACHER, "SP", PAIRS),
 )
 
 

@@ -4,8 +4,9 @@
 
 ShuffleNetV2 students of width 0.5 and 1.0 and teachers of width 1.0 and 2.0: the student alone, by KD, by attention
 transfer and by SP. The paper's table was not seen: none of its numbers is printed here. Rows of "another's code"
-have those of PkuDavidGuan/Distillation@c2c0316, a public code that follows it; students of that table are far above
-their teachers, so its teachers seem to be of another training than those that taught.
+have those of PkuDavidGuan/Distillation@c2c0316, a public code that follows it; taught students of two of its three
+pairs are above their teachers, by up to 4 points, so its teachers seem to be of another training than those that
+taught.
 
 Protocol `paper` is that code, as the only one whose settings are known: the training part alone, as there (nothing is
 chosen by the validation part); 140 epochs, batches of 96, SGD with momentum 0.9 and Nesterov, weight decay 5e-4, a
@@ -58,11 +59,12 @@ NOTES = (
     "The networks are torchvision's with a stem of stride 1; those of the code whose settings these are have biases.",
 )
 UNRELIABLE = (
-    "Unreliable: by another's code (PkuDavidGuan/Distillation@c2c0316), whose students are far above the teachers that "
-    "it prints; best epoch on test images."
+    "Unreliable: by another's code (PkuDavidGuan/Distillation@c2c0316), some of whose students are far above the "
+    "teachers that it prints; best epoch on test images."
 )
 FAIR_NOTE = (
-    "A method's learning rate is chosen with width 0.5 of 1.0; of networks that have no teacher, with width 0.5."
+    "A method's learning rate is chosen with width 0.5 of 1.0; of networks that have no teacher, with width 0.5. "
+    "Validation images are the data set's own part: none are taken out of the training part."
 )
 
 

@@ -59,7 +59,8 @@ NOTES = (
 )
 FAIR_NOTE = (
     "A method's learning rate is chosen with width 0.25 of 1.0, on the first partition; of networks that have no "
-    "teacher, with width 0.25."
+    "teacher, with width 0.25. Validation images are the partition's own; images of the first that a rate was chosen "
+    "with are test images of other partitions."
 )
 
 

@@ -119,6 +119,19 @@ def test_the_control_has_as_many_epochs_as_two_stages_and_fair_needs_none(name):
     assert len(set(halves)) <= 1
 
 
+def test_fair_students_differ_in_nothing_but_their_method():
+    """GKD's code has other batches and decays: under `paper` a note says so, under `fair` there is nothing to say."""
+    fair = build_study("refilled-cifar100", {"protocol": "fair"})
+    batches = {run.training.batch_size for run in fair.runs.values()}
+    assert batches == {128}
+    lengths = {sum(run.training.steps for run in trainings(fair, path, 0.1)) for path in fair.runs if path[-1] != "1"}
+    assert len(lengths) == 1
+    last = {trainings(fair, f"wrn-16-2/{method}", 0.1)[-1].training.decay_at for method in ("ce", "refilled", "gkd")}
+    assert len(last) == 1
+    assert any("of recipes as well" in note for note in CIFAR100.notes)
+    assert not any("of recipes as well" in note for note in fair.notes)
+
+
 def test_the_student_like_the_teacher_is_the_teacher():
     runs = {cell.run for cell in CIFAR100.cells if cell.column == "WRN-40-2" and cell.row.startswith("Student (CE")}
     assert runs == {"teacher"}
