@@ -129,8 +129,11 @@ def test_label_spaces(ready, tmp_path):
     assert set(first["label"]) == {HUNDRED[0]}
 
 
+FIRST_TWO = {"train_classes": 2, "test_classes": 2}
+
+
 def test_the_data_hash_covers_the_classes_and_what_is_held_out(ready, tmp_path):
-    hashes = [load(tmp_path, **settings).data_hash for settings in ({}, {"hold_out": False}, {"train_classes": 2})]
+    hashes = [load(tmp_path, **settings).data_hash for settings in ({}, {"hold_out": False}, FIRST_TWO)]
     assert len(set(hashes)) == 3
     assert {load(tmp_path, **settings).content for settings in ({}, {"hold_out": False})} == {load(tmp_path).content}
 
@@ -145,6 +148,11 @@ def test_the_data_hash_covers_the_classes_and_what_is_held_out(ready, tmp_path):
         ),
         ({"partition": 2}, "data.partition = 2, but cifar100 has 1 alone"),
         ({"mirror": False}, "data.mirror = false is for photos: cifar100 has no such setting"),
+        (
+            {"train_classes": 2},
+            "choose different classes, but with data.split = images training and test have the same",
+        ),
+        (FIRST_TWO | {"test_classes": (HUNDRED[0], HUNDRED[2])}, "choose different classes"),
         ({"test_classes": ("a0_thng",)}, "data.test_classes: no class is named 'a0_thng': take names such as a0_thing"),
     ],
 )

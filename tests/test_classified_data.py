@@ -319,6 +319,15 @@ def test_your_own_is_refused(call, tmp_path, damage, split, told):
     assert not (tmp_path / "datasets").exists()
 
 
+def test_copies_on_both_sides_are_told_first(call, tmp_path):
+    """A network would be tested on images that it was trained on."""
+    source = own_folder(tmp_path / "own")
+    shutil.copy(next((source / "test/class 0").iterdir()), source / "test/class 0/again.png")
+    shutil.copy(next((source / "train/class 1").iterdir()), source / "test/class 1/seen.png")
+    told = call("data", "add", "mine", source, "--data", tmp_path / "datasets", "--split", "images").out
+    assert "copies of other images, byte for byte: 2 (0 in another class, 1 in another split): train/class 1/" in told
+
+
 def test_class_folders_alone_say_no_split_by_images(call, tmp_path):
     source = own_folder(tmp_path / "own") / "train"
     refused = call("data", "add", "mine", source, "--data", tmp_path / "datasets", "--split", "images")

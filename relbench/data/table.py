@@ -249,7 +249,9 @@ def hold_out_images(table: pd.DataFrame, share: float, seed: int) -> pd.DataFram
     generator, split = np.random.default_rng(seed), table["split"].copy()
     for label, images in table[split == "train"].sort_values("name").groupby("label", sort=True).groups.items():
         if len(images) < 2:
-            raise ValueError(f"class {label!r} has 1 training image, so none can be held out: hold out none")
+            raise ValueError(
+                f"class {label!r} has 1 training image, so none can be held out for validation: add images of it"
+            )
         held = min(max(1, round(share * len(images))), len(images) - 1)
         split[generator.permutation(images)[:held]] = "validation"
     return table.assign(split=split)

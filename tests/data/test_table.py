@@ -423,7 +423,11 @@ def test_hold_out_images_never_changes():
     ("frame", "share", "message"),
     [
         (images_of_classes({"a": 5}), 0.0, "a share of 0.0 of the training images cannot be held out: choose one"),
-        (images_of_classes({"a": 5, "b": 1}), 0.1, "class 'b' has 1 training image, so none can be held out"),
+        (
+            images_of_classes({"a": 5, "b": 1}),
+            0.1,
+            "class 'b' has 1 training image, so none can be held out for validation: add images",
+        ),
         (table(), 0.5, "the table has validation images already: hold out none"),
     ],
 )

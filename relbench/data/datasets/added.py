@@ -203,7 +203,7 @@ def _noted(name: str, source: Path, seed: int, split: SplitKind) -> Added:
     found = counts(table)
     ks = tuple(k for k in KS if k < found["gallery"])
     if not ks:
-        raise ValueError(f"{source} has one test image to be found: retrieval needs two or more")
+        raise ValueError(f"{source} has one test image to be found or classified: two or more are needed")
     content = table_hash(table)
     return Added(
         name=name, source=str(source), seed=seed, share=SHARE, ks=ks, counts=found, content=content, split=split

@@ -219,7 +219,7 @@ def _pickled(file: Path, keys: Sequence[str]) -> Part:
     pixels = found.get("data")
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != (PIXELS,):
         raise _refused(file, f"has no images of {SIDE} x {SIDE} pixels in 'data'")
-    return Part(tuple(_numbers(file, found, key, len(pixels)) for key in keys), pixels)
+    return Part(tuple(_numbers(file, found, key, len(pixels)) for key in keys), np.ascontiguousarray(pixels))
 
 
 def _numbers(file: Path, found: dict[str, Any], key: str, count: int) -> NDArray[np.int64]:

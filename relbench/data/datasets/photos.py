@@ -30,6 +30,7 @@ from relbench.data.table import (
     hold_out,
     hold_out_images,
     indices_of,
+    label_space,
     labels_of,
     selected_classes,
     table_hash,
@@ -280,20 +281,20 @@ def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     images, all of which stay, or, where the data are split by images, of the same.
 
     Raises:
-        ValueError: classes are asked for that are not there.
+        ValueError: classes are asked for that are not there, or other classes on one side than on the other where the
+            data are split by images.
     """
     if not data.hold_out:
         table = table.assign(split=table["split"].replace("validation", "train"))
-    selections = {"train": data.train_classes, "test": data.test_classes}
-    chosen = {
-        split: selected_classes(labels_of(table, indices_of(table, split))[1], selection, split)
-        for split, selection in selections.items()
-    }
+    train, test = (labels_of(table, indices_of(table, split))[1] for split in ("train", "test"))
     if data.split == "images":
-        chosen["validation"] = chosen["train"]
-    kept = (table["split"] == "validation") & ("validation" not in chosen)
-    for split, classes in chosen.items():
-        kept |= (table["split"] == split) & table["label"].isin(classes)
+        kept = table["label"].isin(label_space(train, data.train_classes, data.test_classes))
+    else:
+        chosen = {"train": selected_classes(train, data.train_classes, "train")}
+        chosen["test"] = selected_classes(test, data.test_classes, "test")
+        kept = table["split"] == "validation"
+        for split, classes in chosen.items():
+            kept |= (table["split"] == split) & table["label"].isin(classes)
     return table[kept].reset_index(drop=True)
 
 

@@ -110,14 +110,18 @@ def examples(names: Sequence[str]) -> str:
 
 
 def copy_notes(folder: Path, table: pd.DataFrame) -> list[str]:
-    """Says how many images are copies of others, and how many of those have another class."""
-    labels = dict(zip(table["name"], table["label"], strict=True))
-    pairs = sorted(copies(folder, list(labels)), key=lambda pair: labels[pair[0]] == labels[pair[1]])
-    if not pairs:
+    """Says how many images are copies of others, and how many of those have another class, or lie in another split."""
+    labels, splits = (dict(zip(table["name"], table[column], strict=True)) for column in ("label", "split"))
+    alike = [
+        (labels[name] == labels[before], splits[name] == splits[before], f"{name} of {before}")
+        for name, before in copies(folder, list(labels))
+    ]
+    if not alike:
         return []
-    torn = sum(labels[name] != labels[before] for name, before in pairs)
-    named = examples([f"{name} of {before}" for name, before in pairs])
-    return [f"copies of other images, byte for byte: {len(pairs):,} ({torn:,} in another class): {named}"]
+    torn, leaked = (sum(not pair[at] for pair in alike) for at in (0, 1))
+    named = examples([words for *_, words in sorted(alike, key=lambda pair: pair[:2])])
+    of_them = f"{torn:,} in another class, {leaked:,} in another split"
+    return [f"copies of other images, byte for byte: {len(alike):,} ({of_them}): {named}"]
 
 
 def label_notes(labels: Iterable[str]) -> list[str]:

@@ -167,7 +167,7 @@ def test_left_out_copied_and_alike(tmp_path):
     _, told = add("mine", source, tmp_path)
     named = "train/ant/0.png of test/cat/2.png, train/ant/2.png of test/cat/2.png"
     assert told == [
-        f"copies of other images, byte for byte: 2 (2 in another class): {named}",
+        f"copies of other images, byte for byte: 2 (2 in another class, 2 in another split): {named}",
         "classes that differ only in case, blanks, signs or zeros: 'Ant' and 'ant'",
         "left out: no images (1 .mp4): train/ant/clip.mp4",
     ]

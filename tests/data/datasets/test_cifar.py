@@ -231,6 +231,18 @@ def test_every_damaged_file_is_named_at_once(made):
     assert ["data_batch_2" in told[0], "data_batch_4.bin, record 1" in told[1], len(told)] == [True, True, 2]
 
 
+@pytest.mark.parametrize("made", ["cifar100-pickled"], indirect=True)
+def test_pixels_by_columns_are_the_same(made):
+    """As numpy writes an array that was turned: images are pieces of memory all the same."""
+    layout, folder, truth = made
+    names, file = truth["name"].tolist(), folder / FOLDERS[layout] / "train"
+    before = list(reader(layout).records(folder).read(names))
+    pickled(data=np.asfortranarray(pickle.loads(file.read_bytes())[b"data"]))(file)
+    after = list(reader(layout).records(folder).read(names))
+    assert all(image.flags.c_contiguous for image in after)
+    np.testing.assert_array_equal(after, before)
+
+
 def test_a_pickle_with_another_checksum_is_not_opened(tmp_path, cards):
     """Nor looked into: the message is not that of its content."""
     truth = MAKERS["cifar100-pickled"](tmp_path)
