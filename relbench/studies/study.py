@@ -51,6 +51,15 @@ class Stage(Settings):
     learning_rate: PositiveFloat | None = None  # None: the run's
     changes: Mapping[str, Any] = {}  # settings of its training that differ from the run's, such as the schedule
 
+    @field_validator("changes")
+    @classmethod
+    def _own(cls, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Refuse what would be overwritten, or would put the next stage's first batch in the middle of an epoch."""
+        others = {"steps", "validate_every", "learning_rate", "batch_size"} & changes.keys()
+        if others:
+            raise ValueError(f"changes: a stage has no {min(others)} of its own there: see share and learning_rate")
+        return changes
+
     @field_validator("changes", mode="after")
     @classmethod
     def _of_json(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -182,6 +191,8 @@ class Study(Settings):
             lookup(run.starts_from, before, f"run to start from, before {path},")
         lookup(run.tuned_with or path, self.runs, f"run to share the rate of {path}")
         lookup(run.steps_as or path, self.runs, f"run to share the steps of {path}")
+        if bool(run.epochs) != bool(self.runs[run.steps_as or path].epochs):
+            raise ValueError(f"{path} is as long as {run.steps_as}: both must count epochs, or both steps")
 
     @property
     def data_sets(self) -> tuple[str, ...]:

@@ -32,8 +32,8 @@ def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
     Raises:
         ValueError: a loss refuses what it would be given, in whatever way; one line.
     """
-    step = rehearsal(experiment, channels, classes, rows_to_try(experiment))
     try:
+        step = rehearsal(experiment, channels, classes, rows_to_try(experiment))
         step()
         step()
     except Exception as error:

@@ -180,6 +180,10 @@ def test_settings_of_a_loss_hold_in_first_stages_too():
     ("given", "told"),
     [
         ({"steps_as": "nobody"}, "unknown run to share the steps of a 'nobody'"),
+        (
+            {"steps_as": "teacher", "epochs": Epochs(count=2, images=50)},
+            "a is as long as teacher: both must count epochs, or both steps",
+        ),
         ({"role": "student"}, "without cells, a study compares its runs on one data set with one teacher"),
         ({"data": Data(name="other")}, "without cells, a study compares its runs on one data set with one teacher"),
     ],
@@ -195,6 +199,13 @@ def test_impossible_studies_are_refused(given, told):
             if "role" not in given
             else {"a": changed(plain, given)},
         )
+
+
+@pytest.mark.parametrize("name", ["steps", "validate_every", "learning_rate", "batch_size"])
+def test_what_a_stage_can_not_change_is_refused(name):
+    """It would be overwritten; or the next stage would begin in the middle of an epoch."""
+    with pytest.raises(ValidationError, match=f"changes: a stage has no {name} of its own there"):
+        Stage(terms=(TRIPLET,), changes={name: 3})
 
 
 def test_a_claim_of_a_run_that_is_not_there():

@@ -46,6 +46,11 @@ def test_what_a_loss_would_refuse_at_the_first_step_is_refused_before(terms, mes
     assert refusal(run_of(*terms)).startswith(message)
 
 
+def test_a_loss_that_can_not_be_built_for_its_maps_is_named():
+    student = changed(run_of(TRIPLET, Term(loss="fitnet_regressor", layers=("stage3",))), {"net": Net(trunk="resnet8")})
+    assert refusal(student).startswith("terms triplet, fitnet_regressor: the student's map has 7 pixels a side and ")
+
+
 MUST_BE_GIVEN = {"pml:RankedListLoss": {"margin": 0.4, "Tn": 1.0}}
 
 
