@@ -425,7 +425,7 @@ def test_a_plan_under_fair_says_what_is_not_known_yet(make):
         (("--dataset", ""), "unknown data set of rkd-table1 ''"),
         (
             ("--protocol", "fair", "--set", "data.hold_out=false"),
-            "(protocol fair) chooses rates on the classes",
+            "(protocol fair) chooses rates on what it holds out",
         ),
         (("--selection", "test", "--set", "training.log_test_metrics=false"), "leave --selection out"),
     ],
