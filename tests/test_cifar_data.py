@@ -179,6 +179,12 @@ def test_options_that_do_not_go_with_it(call, ready, tmp_path, option, told):
     assert told in refused.error
 
 
+def test_options_are_refused_before_anything_is_fetched(call, tmp_path):
+    refused = call("data", "fetch", "cifar10", "--data", tmp_path / "datasets", "--side", 64)
+    assert "--side 64, but the images of cifar10 have 32 px: leave it out" in refused.error
+    assert not (tmp_path / "datasets").exists()
+
+
 def test_it_is_planned_before_it_is_there(tmp_path):
     """By the counts of the packaged card."""
     found = image_counts(DATA["cifar100"], tmp_path)

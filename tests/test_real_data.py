@@ -507,6 +507,7 @@ def test_no_room_elsewhere_for_decoded_images(call, cards, tmp_path, monkeypatch
         (("data", "fetch", "cub"), ["unknown data set 'cub'", "did you mean cub200"]),
         (("data", "fetch", "glyphs"), ["glyphs is rendered on first use"]),
         (("data", "verify", "glyphs-textured"), ["glyphs-textured is rendered on first use"]),
+        (("data", "remove", "glyphs"), ["glyphs is rendered on first use, not kept in files of images"]),
         (("data", "verify", "cubs200"), ["unknown data set"]),
         (("data", "add", "a b", "x.csv"), ["the name 'a b' is impossible"]),
         (("data", "add", "[v2]", "x.csv"), ["the name '[v2]' is impossible", "letters a to z"]),

@@ -36,12 +36,18 @@ Name = Annotated[str, typer.Argument(help="Which data set; `relbench data list` 
 
 def _find(name: str, root: Path) -> tuple["PhotoSet", "Card | None"]:
     """A data set of images in files, and its card if it is published."""
-    from relbench.data import find_photos, find_rendered
+    from relbench.data import find_photos
     from relbench.data.download.card import card_names, packaged_card
 
-    if find_rendered(name):
-        raise ValueError(f"{name} is rendered on first use and checked against its hash: this command is for photos")
+    _refuse_rendered(name)
     return find_photos(name, root), packaged_card(name) if name in card_names() else None
+
+
+def _refuse_rendered(name: str) -> None:
+    from relbench.data import find_rendered
+
+    if find_rendered(name):
+        raise ValueError(f"{name} is rendered on first use, not kept in files of images: this command is for those")
 
 
 @app.command("list")
@@ -110,9 +116,10 @@ def fetch_one(
 ) -> None:
     """Download a data set, check and unpack it, and keep its images decoded. Finished steps are not repeated."""
     with errors_as_one_line():
-        from relbench.cli.data_fetch import fetch_card, keep_decoded
+        from relbench.cli.data_fetch import decoded_side, fetch_card, keep_decoded
 
         photos, card = _find(name, root)
+        decoded_side(photos, side, wanted=decode)  # refuses before anything is downloaded
         if card:
             fetch_card(card, root)
         keep_decoded(photos, root, side, cache, wanted=decode)
@@ -216,6 +223,7 @@ def remove_one(
     with errors_as_one_line():
         from relbench.data.download.remove import alone, removable, remove
 
+        _refuse_rendered(name)
         removable(name, root)  # refuses before anything is locked
         with alone(name, root):
             paths = removable(name, root, archives=archives)

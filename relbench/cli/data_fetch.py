@@ -64,7 +64,7 @@ def _bytes_bar() -> Iterator[_BytesBar]:
 
 def keep_decoded(photos: PhotoSet, root: Path, side: int | None, cache: Path | None, *, wanted: bool | None) -> None:
     """Build the file of decoded images unless it is there or refused; what is there is opened, and so checked."""
-    names, side = photos.all_images(root)["name"].tolist(), _side(photos, side, wanted=wanted)
+    names, side = photos.all_images(root)["name"].tolist(), decoded_side(photos, side, wanted=wanted)
     originals, usual = photos.originals(root, side), photos.cache_folder(root)
     elsewhere = cache / photos.name if cache and wanted is not False else None
     path = decoded_path(originals, names, usual)
@@ -82,8 +82,12 @@ def keep_decoded(photos: PhotoSet, root: Path, side: int | None, cache: Path | N
     out.print(f"decoded images: {path}", soft_wrap=True)
 
 
-def _side(photos: PhotoSet, asked: int | None, *, wanted: bool | None) -> int:
-    """Of the decoded images: what is asked for, or as wide as small images are, which are always kept."""
+def decoded_side(photos: PhotoSet, asked: int | None, *, wanted: bool | None) -> int:
+    """Side of the decoded images in pixels: what is asked for, or as wide as small images are, which are always kept.
+
+    Raises:
+        ValueError: small images are wanted in another size, or not to be kept.
+    """
     if photos.side and asked not in (None, photos.side):
         raise ValueError(f"--side {asked}, but the images of {photos.name} have {photos.side} px: leave it out")
     if photos.side and wanted is False:

@@ -45,10 +45,9 @@ class Partition:
 def _check_there(files: Sequence[Path], partition: int) -> None:
     missing = [file.name for file in files if not file.exists()]
     if missing:
-        raise ValueError(
-            f"{files[0].parent} lacks {', '.join(missing)} of partition {partition}: complete it, or take another "
-            "partition (data.partition)"
-        )
+        # The first is always needed: the hash of the data set's content is that of its usual split.
+        other = ", or take another partition (data.partition)" if partition > 1 else ""
+        raise ValueError(f"{files[0].parent} lacks {', '.join(missing)} of partition {partition}: complete it{other}")
 
 
 def _image(split: str, line: Line) -> Image:

@@ -75,6 +75,9 @@ def test_a_missing_partition_hinders_no_other(tmp_path):
         "(data.partition)"
     )
     pd.testing.assert_frame_equal(read(tmp_path, 4), dtd_truth(tmp_path, 4))
+    (tmp_path / "dtd/labels/val1.txt").unlink()
+    told = refusal(lambda: read(tmp_path, 1))
+    assert told == f"{tmp_path}/dtd/labels lacks val1.txt of partition 1: complete it"
 
 
 @given(data=st.data())
