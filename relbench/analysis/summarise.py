@@ -23,6 +23,7 @@ from relbench.evaluation import (
 )
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.estimate import Estimate
+from relbench.evaluation.metric_names import in_sentence
 from relbench.experiment import Experiment, Term
 from relbench.grid.tuning import TUNING_SEED, Choice
 from relbench.losses import find_loss
@@ -330,4 +331,4 @@ def _rate_note(path: str, choice: Choice, primary: str) -> str:
     tried = ", ".join(f"{100 * score:.1f} at {rate:g}" for rate, score in choice.scores.items())
     tried += "".join(f", training failed at {rate:g}" for rate in choice.diverged)
     end = ", at the end of the range tried" if choice.at_an_end else ""
-    return f"Learning rate of {path}: {choice.rate:g}{end} ({primary.capitalize()} on validation images, %: {tried})."
+    return f"Learning rate of {path}: {choice.rate:g}{end} ({in_sentence(primary)} on validation images, %: {tried})."

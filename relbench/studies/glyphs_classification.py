@@ -38,9 +38,10 @@ order of the weights; the cross-entropy student has 54.0, the teacher 64.9:
     nst             0.22    0.9     3.5     14      56          54.4  56.1  54.3  41.1  10.2
 
 Heavier weights fail because the rate, which suits cross-entropy, is high for them: attention at 200 ends at chance.
-rkd-da's two best are equal; the one nearer the paper's 25:50 was taken. hkd's best is at the end of its five. REFILLED
-has two numbers to choose, and five pairs of them were tried: its second stage's weight of the divergence 0.25, 1 and 4
-beside a weight of 1 of its first stage (44.3, 46.7, 45.4), and first stages of weight 0.1 and 10 beside 1 (48.0, 31.2).
+rkd-da's two best are equal; the one nearer the paper's 25:50 was taken. hkd's best is at the upper end of its five,
+sp's at the lower, and so is rkd-a's, the lightest of three that are equal. REFILLED has two numbers to choose, and
+five pairs of them were tried: its second stage's weight of the divergence 0.25, 1 and 4 beside a weight of 1 of its
+first stage (44.3, 46.7, 45.4), and first stages of weight 0.1 and 10 beside 1 (48.0, 31.2).
 """
 
 from pydantic import JsonValue
