@@ -57,12 +57,22 @@ def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set:
     """
     labels, classes = labels_of(table, indices_of(table, "train"))
     kinds = _kinds(experiments)
-    for experiment in kinds:
-        find_task(experiment.task).sampler(torch.from_numpy(labels), experiment.seed, experiment.training)
+    smallest = [_smallest_batch(experiment, torch.from_numpy(labels)) for experiment in kinds]
     for settings in dict.fromkeys(experiment.task for experiment in kinds):
         find_task(settings, data_set).check(table)
-    for experiment in kinds:
-        where_losses_may_be_built(experiment, try_terms, experiment, data_set.channels, len(classes))
+    for experiment, rows in zip(kinds, smallest, strict=True):
+        where_losses_may_be_built(experiment, try_terms, experiment, data_set.channels, len(classes), rows)
+
+
+def _smallest_batch(experiment: Experiment, labels: torch.Tensor) -> int:
+    """Images in a run's smallest batch: the last one of an epoch, where batches are those of shuffled epochs.
+
+    Raises:
+        ValueError: there are too few images or classes for a batch.
+    """
+    task, training = find_task(experiment.task), experiment.training
+    sampler = task.sampler(labels, experiment.seed, training)
+    return training.batch_size if task.balanced else len(sampler(task.steps_of_epoch(len(labels), training) - 1))
 
 
 def _refuse_other_code(experiment: Experiment) -> None:

@@ -15,7 +15,7 @@ import relbench.models.trunks
 import relbench.preflight
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.data.table import Shape
-from relbench.experiment import Data, Experiment, Net, Term, Training
+from relbench.experiment import Classification, Data, Experiment, Net, Term, Training
 from relbench.grid.scheduler import prepare
 from relbench.preflight import check_runs
 from relbench.results.records import write_record
@@ -184,6 +184,25 @@ def test_one_bad_run_among_good_ones(tmp_path):
     large = changed(TEACHER, {"training": changed(TRAINING, {"batch_size": 10})})
     with pytest.raises(ValueError, match="a batch of 10 with 2 images per class needs 5 classes"):
         check_runs([TEACHER, large], tmp_path, table(), measured_at(1))
+
+
+def test_a_loss_that_the_last_batch_of_an_epoch_is_too_small_for(tmp_path):
+    """Ten images are a batch of 8 and one of 2, or that of 8 alone: else the run would stop at its second step."""
+    shared = pd.DataFrame(
+        [
+            (f"{split}{label}{image}", str(label), split)
+            for split in ("train", "test")
+            for label in range(5)
+            for image in (0, 1)
+        ],
+        columns=["name", "label", "split"],
+    )
+    terms = (Term(loss="cross_entropy"), Term(loss="hard_darkrank"))
+    keeping = changed(FIRST, {"task": Classification(), "terms": terms})
+    message = "terms cross_entropy, hard_darkrank: the loss needs at least 5 rows in the batch, but there is 2"
+    assert refusal(Table(shared), keeping, tmp_path) == message
+    dropping = changed(keeping, {"task": Classification(last_batch="drop")})
+    check_runs([dropping], tmp_path, Table(shared), measured_at(1))
 
 
 def test_a_finished_teacher_is_read_once(tmp_path, monkeypatch):

@@ -19,23 +19,26 @@ Result = TypeVar("Result")
 TRIAL_ROWS = 8  # of maps, which are large: with all that is computed of them, 20 MB a row of ResNet-50 at 224 px
 
 
-def try_terms(experiment: Experiment, channels: int, classes: int) -> None:
+def try_terms(experiment: Experiment, channels: int, classes: int, smallest: int | None = None) -> None:
     """Compute loss and gradient of a made-up batch, twice, so that what can't be is refused before any work.
 
-    Twice, as some losses keep something from one batch for the next.
+    Twice, as some losses keep something from one batch for the next; and of a small batch, as some need more images.
 
     Args:
         experiment: resolved.
         channels: of its images.
         classes: of its training images.
+        smallest: images in its smallest batch; None where all are of one size.
 
     Raises:
         ValueError: a loss refuses what it would be given, in whatever way; one line.
     """
+    rows = rows_to_try(experiment)
     try:
-        step = rehearsal(experiment, channels, classes, rows_to_try(experiment))
-        step()
-        step()
+        for count in dict.fromkeys((rows, min(rows, smallest or rows))):
+            step = rehearsal(experiment, channels, classes, count)
+            step()
+            step()
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error

@@ -134,6 +134,13 @@ def test_what_the_whole_batch_has_room_for_is_not_refused():
     try_terms(experiment, 1, CLASSES)
 
 
+def test_what_the_smallest_batch_has_no_room_for_is_refused():
+    experiment = run_of(Term(loss="hard_darkrank"))
+    try_terms(experiment, 1, CLASSES, 5)
+    with pytest.raises(ValueError, match="terms hard_darkrank: the loss needs at least 5 rows in the batch, but there"):
+        try_terms(experiment, 1, CLASSES, 4)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_passes_and_no_random_number_is_used_up(loss):
     study = distillation(
