@@ -141,7 +141,10 @@ def test_the_data_hash_covers_the_classes_and_what_is_held_out(ready, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({"split": "classes"}, "cifar100 has no classes that training never sees: set data.split=images"),
+        (
+            {"split": "classes"},
+            "has no classes that training never sees: for classification set data.split=images, for",
+        ),
         (
             {"size": 28},
             "data.size = 28, but the images of cifar100 have 32 px and are shown as they are: set data.size=32",

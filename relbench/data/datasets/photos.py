@@ -7,7 +7,7 @@ array.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -36,6 +36,7 @@ from relbench.data.table import (
     table_hash,
 )
 from relbench.experiment import Data
+from relbench.plain_text import listed
 from relbench.transforms import PhotoTransform, SmallTransform
 
 
@@ -74,6 +75,19 @@ RECORDS: dict[str, Callable[[Path], Originals]] = {
     "cifar100": cifar.CIFAR100.records,
 }
 """By data set whose images are records of its lists rather than files that these name: what reads them in a folder."""
+
+
+class SplitBy(NamedTuple):
+    """What a data set lacks that can't be split in a way, and what that way is for."""
+
+    lacking: str
+    task: str
+
+
+SPLIT_BY: dict[SplitKind, SplitBy] = {
+    "classes": SplitBy("no classes that training never sees", "retrieval"),
+    "images": SplitBy("no split within its classes", "classification"),
+}
 
 
 @dataclass(frozen=True)
@@ -200,9 +214,10 @@ class PhotoSet:
                 f"are: set data.size={self.side}"
             )
         if data.split not in self.splits:
-            what = {"classes": "no classes that training never sees", "images": "no split within its classes"}
+            what, it = SPLIT_BY[data.split], SPLIT_BY[self.splits[0]]
             raise ValueError(
-                f"data.split = {data.split}, but {self.name} has {what[data.split]}: set data.split={self.splits[0]}"
+                f"data.split = {data.split}, but {self.name} has {what.lacking}: for {it.task} set "
+                f"data.split={self.splits[0]}, for {what.task} take another data set"
             )
         if data.partition > self.partitions:
             partitions = f"1 to {self.partitions}" if self.partitions > 1 else "1 alone"
@@ -351,6 +366,6 @@ def check_published_counts(card: Card, folder: Path, table: pd.DataFrame, data: 
     Raises:
         ValueError: a count differs; one line.
     """
-    lists = " and ".join(str(file.relative_to(folder)) for file in READERS[card.name](data).lists(folder))
+    lists = listed([str(file.relative_to(folder)) for file in READERS[card.name](data).lists(folder)])
     expected = card.splits[data.split].expected.model_dump(exclude_none=True)
     check_counts(table, expected, f"{folder} (by {lists})")
