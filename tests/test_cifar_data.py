@@ -188,6 +188,13 @@ def test_options_are_refused_before_anything_is_fetched(call, tmp_path):
     assert not (tmp_path / "datasets").exists()
 
 
+def test_a_split_that_it_has_not_is_refused_before_it_is_there(call, tmp_path):
+    setting = ("--set", "data.name=cifar10", "--set", "data.size=32")
+    refused = call("reproduce", "quickstart", "--dry-run", "--data", tmp_path, *setting)
+    assert refused.code == 2
+    assert "cifar10 has no classes that training never sees: for classification set data.split=images" in refused.error
+
+
 def test_it_is_planned_before_it_is_there(tmp_path):
     """By the counts of the packaged card."""
     found = image_counts(DATA["cifar100"], tmp_path)

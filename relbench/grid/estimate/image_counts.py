@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from relbench.data import find_data_set
+from relbench.data import find_data_set, find_photos
 from relbench.data.download.card import Card, card_names, packaged_card
 from relbench.data.download.fetch import state
 from relbench.data.table import indices_of, labels_of
@@ -48,10 +48,11 @@ def image_counts(data: Data, folder: Path) -> ImageCounts:
         folder: where data sets live.
 
     Raises:
-        ValueError: there is no such data set, or it is damaged.
+        ValueError: there is no such data set, it is damaged, or it is not there and can't have the settings.
     """
     data_set = find_data_set(data.name, folder)
     if not is_there(data, folder):
+        find_photos(data.name, folder).check(data)
         return _of_card(packaged_card(data.name), data, data_set.channels)
     return _of_table(data_set.table(data, folder), data_set.channels)
 
