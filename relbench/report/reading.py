@@ -53,8 +53,9 @@ PEEKING = (
 
 
 def claims_title(summary: Summary) -> str:
-    """Whose claims they are: a table of nobody's numbers has its own."""
-    return "Claims of the paper" if summary.has_published else "Claims"
+    """Whose claims they are: a table has its own where none of its runs answers to a number that was printed."""
+    answered = any(cell.path and cell.published is not None for cell in summary.cells)
+    return "Claims of the paper" if answered else "Claims"
 
 
 def claims_caution(summary: Summary) -> list[str]:

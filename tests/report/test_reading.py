@@ -8,7 +8,7 @@ from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells,
 from relbench.analysis.cells import AnsweredClaim, Ours
 from relbench.evaluation.comparison import Interval
 from relbench.report.headline import outcome
-from relbench.report.reading import footnotes, how_measured, marks, reading
+from relbench.report.reading import claims_title, footnotes, how_measured, marks, reading
 from relbench.report.wording import NOTHING, full_title
 
 EMPTY = table1_cells()
@@ -101,3 +101,16 @@ def test_a_rule_without_its_first_runs_gives_no_distance() -> None:
     cell = replace(EMPTY[1], ours={"test": ours(0.4, 1, 3)})
     made = summary([cell], shown=("last", "test"), claims=())
     assert outcome(made) == "Of 1 number to measure, 0 have been measured."
+
+
+def test_claims_are_the_papers_where_a_run_of_ours_answers_to_a_number_of_it() -> None:
+    printed = table1()
+    assert claims_title(printed) == "Claims of the paper"
+    copied = printed.replaced(
+        cells=tuple(
+            cell if cell.published is None else replace(cell, path="", ours={}, note="") for cell in printed.cells
+        ),
+        claims=(),
+    )
+    assert copied.has_published
+    assert claims_title(copied) == "Claims"

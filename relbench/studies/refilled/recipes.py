@@ -57,6 +57,7 @@ NOTES = (
         "The paper's tables were not seen; numbers are those of READMEs and files of the authors' code. They are of "
         "the epoch that is best on test images; ours, of the last."
     ),
+    "Claims about as many epochs, about GKD and about weights of images are questions of ours.",
 )
 
 
