@@ -10,6 +10,7 @@ from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
 from relbench.models import TRUNKS, layers_of
+from relbench.results.run_folder import has_classifier
 from relbench.settings import changed
 
 
@@ -108,13 +109,8 @@ def check_net(net: Net, size: int) -> None:
 
 
 def _check_frozen(experiment: Experiment) -> None:
-    if experiment.training.frozen and not _trains_head(experiment):
+    if experiment.training.frozen and not has_classifier(experiment):
         raise ValueError("frozen = true trains the head alone, but no loss takes its logits: add cross_entropy")
-
-
-def _trains_head(experiment: Experiment) -> bool:
-    """Whether some loss takes the logits of its head, which is else as it began."""
-    return any("classifier" in _entry(term).requires for term in experiment.terms)
 
 
 def _check_term(term: Term, experiment: Experiment) -> None:
@@ -123,7 +119,7 @@ def _check_term(term: Term, experiment: Experiment) -> None:
     if entry.needs_teacher and not teacher:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
     needed = required_by(set(entry.takes) - set(entry.optional))
-    if teacher and "teacher_classifier" in needed and not _trains_head(teacher):
+    if teacher and "teacher_classifier" in needed and not has_classifier(teacher):
         raise ValueError(
             f"the loss {term.loss} compares with the output of the teacher's classifier, but the teacher has none: "
             "add the loss probe (which leaves the embeddings unchanged) or cross_entropy to the teacher's terms"

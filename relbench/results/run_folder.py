@@ -171,9 +171,8 @@ class Trained:
 
 
 def has_classifier(experiment: Experiment) -> bool:
-    """Whether a classifier is trained along with the network: for its task, or for a loss that takes logits."""
-    required = (find_loss(term.loss, term.source).requires for term in experiment.terms)
-    return find_task(experiment.task).has_head or any("classifier" in names for names in required)
+    """Whether a classifier is trained along with the network, for a loss that takes logits."""
+    return any("classifier" in find_loss(term.loss, term.source).requires for term in experiment.terms)
 
 
 def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -> Trained:

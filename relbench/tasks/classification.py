@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from relbench.counts import Counts
 from relbench.data.cached_views import evaluation_batches
@@ -75,30 +75,20 @@ class ClassificationTask:
     def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
         """Embed the images of a split in batches, and classify them.
 
-        Without a head, the logits are inner products with class means of the training images (`nearest_class_mean`).
+        Without a head, as after a stage whose losses take no logits, the logits are inner products with class means of
+        the training images (`nearest_class_mean`).
         """
         indices = indices_of(source.table, split)
         labels, names = labels_of(source.table, indices)
         embeddings = _embeddings(model, source, indices)
-        logits = self._logits(model, source, embeddings)
+        wants_means = self.settings.class_means and split == "test"
+        by_mean = _by_mean(model, source, embeddings) if wants_means or not model.head else None
+        logits = _by_head(model.head, embeddings, model.device) if model.head else by_mean
         metrics = classification_metrics(logits, labels)
-        if self.settings.class_means and split == "test":
-            metrics[NEAREST_MEAN] = float(correct(self._by_mean(model, source, embeddings), labels).mean())
+        if wants_means:
+            metrics[NEAREST_MEAN] = float(correct(by_mean, labels).mean())
         counts = Counts.of([names[label] for label in labels], correct(logits, labels))
         return Measured(embeddings, metrics, counts)
-
-    def _logits(self, model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> Floats:
-        if model.head is None:
-            return self._by_mean(model, source, embeddings)
-        with evaluating(model.head):
-            logits: Tensor = model.head(torch.from_numpy(embeddings).to(model.device))
-        return logits.double().cpu().numpy()
-
-    def _by_mean(self, model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> Floats:
-        """Logits of embeddings by the class means of the training images."""
-        indices = indices_of(source.table, "train")
-        labels, names = labels_of(source.table, indices)
-        return nearest_class_mean(embeddings, class_means(_embeddings(model, source, indices), labels, len(names)))
 
     def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
         """What is no share, more often right at first than among five, or not what the counts say."""
@@ -113,6 +103,20 @@ class ClassificationTask:
         generator = torch.Generator().manual_seed(0)
         rows, head = (torch.rand(count, dim, generator=generator).to(device) for count in (images, 100))
         classification_metrics(rows @ head.T, torch.arange(images, device=device) % 100)
+
+
+def _by_head(head: nn.Module, embeddings: NDArray[np.float32], device: torch.device) -> Floats:
+    """Logits of embeddings by a trained head."""
+    with evaluating(head):
+        logits: Tensor = head(torch.from_numpy(embeddings).to(device))
+    return logits.double().cpu().numpy()
+
+
+def _by_mean(model: Model, source: ImageSource, embeddings: NDArray[np.float32]) -> Floats:
+    """Logits of embeddings by the class means of the training images."""
+    indices = indices_of(source.table, "train")
+    labels, names = labels_of(source.table, indices)
+    return nearest_class_mean(embeddings, class_means(_embeddings(model, source, indices), labels, len(names)))
 
 
 def _embeddings(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -56,7 +56,7 @@ class Task(Protocol):
         group: what the trials of a group of `Counts` have in common, likewise.
         balanced: whether a batch has `images_per_class` images of each of its classes: elsewhere that setting has no
             say, and no list or table shows it.
-        has_head: whether a head is trained along even where no loss takes its logits.
+        has_head: whether a network that was trained with a head is measured, and counted, with it.
         without_head: how a network that has no head is measured, in the words of a report, such as "by its neighbours";
             "" where a head has no part in what is measured.
         by_neighbours: whether a trial is right if the nearest other test image is of its class, so that a report can
@@ -112,7 +112,7 @@ class Task(Protocol):
         ...
 
     def head(self, net: Net, classes: int, seed: int) -> "torch.nn.Module":
-        """A new head, from embeddings to logits of the training classes; built where a loss or the task needs it."""
+        """A new head, from embeddings to logits of the training classes; built where a loss takes them."""
         ...
 
     def evaluate(self, model: Model, source: "ImageSource", split: str) -> Measured:

@@ -77,6 +77,18 @@ def test_a_network_without_a_head_is_measured_by_class_means(tmp_path, trained, 
     assert found.metrics["accuracy"] == found.metrics["ncm_accuracy"] == trained.metrics["ncm_accuracy"]
 
 
+def test_a_stage_whose_losses_take_no_logits_is_measured_by_class_means(tmp_path, trained):
+    """Its step is chosen by them, too: no head was trained, and an untrained one would answer by chance."""
+    training = changed(TRAINING, {"selection": "validation", "validate_every": 4})
+    stage = changed(TEACHER, {"terms": (Term(loss="rkd_distance"),), "training": training, "teacher": TEACHER})
+    row = run(stage, tmp_path / "runs", tmp_path / "data", Silent())
+    assert load_trained(stage, tmp_path / "runs", 1, "first stage").classifier is None
+    assert row.metrics["accuracy"] == row.metrics["ncm_accuracy"] > 0.5
+    found = {entry["step"]: entry["accuracy"] for entry in row.history if "accuracy" in entry}
+    assert found[row.selected_step] == max(found.values()) > 0.5
+    assert row.parameters == trained.parameters - (32 * 4 + 4)
+
+
 def test_soft_labels_need_a_teacher_whose_head_was_trained():
     teacher = changed(TEACHER, {"terms": (Term(loss="triplet"),)})
     kd = Term(loss="hinton_kd", options={"temperature": 4.0})
