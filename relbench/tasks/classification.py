@@ -81,14 +81,16 @@ class ClassificationTask:
         indices = indices_of(source.table, split)
         labels, names = labels_of(source.table, indices)
         embeddings = _embeddings(model, source, indices)
-        wants_means = self.settings.class_means and split == "test"
-        by_mean = _by_mean(model, source, embeddings) if wants_means or not model.head else None
-        logits = _by_head(model.head, embeddings, model.device) if model.head else by_mean
+        found = {NEAREST_MEAN: _by_mean(model, source, embeddings)} if self._takes_means(model, split) else {}
+        logits = _by_head(model.head, embeddings, model.device) if model.head else found[NEAREST_MEAN]
         metrics = classification_metrics(logits, labels)
-        if wants_means:
-            metrics[NEAREST_MEAN] = float(correct(by_mean, labels).mean())
+        if self.settings.class_means and split == "test":
+            metrics[NEAREST_MEAN] = float(correct(found[NEAREST_MEAN], labels).mean())
         counts = Counts.of([names[label] for label in labels], correct(logits, labels))
         return Measured(embeddings, metrics, counts)
+
+    def _takes_means(self, model: Model, split: str) -> bool:
+        return model.head is None or (self.settings.class_means and split == "test")
 
     def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
         """What is no share, more often right at first than among five, or not what the counts say."""
