@@ -4,6 +4,7 @@ import pytest
 
 from relbench.models import TRUNKS
 from relbench.studies import build_study
+from relbench.studies.changes import with_values
 from relbench.studies.published import read_published
 from relbench.studies.sp.cifar10 import IN_THE_SURVEY, REMEMBERED
 from relbench.studies.sp.pairs import COLUMNS
@@ -75,6 +76,13 @@ def test_each_seed_of_dtd_has_its_partition_and_shares_it_with_its_teacher():
     for path in ("alone/0.5", "1.0/0.25/sp"):
         partitions = [training_of(DTD, path, seed).data.partition for seed in DTD.seeds]
         assert partitions == list(range(1, 11))
+
+
+def test_one_partition_for_all_seeds_is_not_said_to_be_ten():
+    one = with_values(DTD, {"data.partition": 3})
+    assert {one.runs["alone/0.5"].data_of(seed).partition for seed in DTD.seeds} == {3}
+    assert any("ten partitions" in note for note in DTD.settings_notes)
+    assert not any("ten partitions" in note for note in DTD.notes)
 
 
 def test_the_networks_of_dtd_begin_with_weights_that_there_are():
