@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import duration_in_words
 from relbench.results.records import Row
 from relbench.studies.study import PlannedRun
@@ -179,7 +179,7 @@ class Bars:
     def finished(self, fingerprint: str, row: Row) -> None:
         """A run has its row."""
         share, seconds = row.metrics[row.primary], row.train_seconds + row.evaluate_seconds
-        result = Text(f"{metric_name(row.primary)} {100 * share:.1f} %  ({seconds:.0f} s)")
+        result = Text(f"{in_sentence(row.primary)} {100 * share:.1f} %  ({seconds:.0f} s)")
         self._end(fingerprint, result, done=row.experiment.training.steps)
 
     def failed(self, fingerprint: str, error: str) -> None:

@@ -150,9 +150,12 @@ def test_a_damaged_note_is_removed(call, tmp_path, content):
     assert not note.parent.exists()
 
 
-@pytest.mark.parametrize("name", ["glyphs", "cub", "..", "."])
-def test_no_data_set(call, tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("glyphs", "is rendered on first use"), *((name, "unknown data set") for name in ("cub", "..", "."))],
+)
+def test_no_data_set(call, tmp_path, name, message):
     refused = call("data", "remove", name, "--data", tmp_path, "--yes")
     assert refused.code == 2
-    assert "unknown data set" in refused.error
+    assert message in refused.error
     assert refused.error.count("\n") == 1
