@@ -40,6 +40,16 @@ NOTES = {
 TOY_NOTE = "Scale toy: tiny networks, a few classes and two epochs; only the order of runs is the protocol's."
 
 
+def pooled_net(trunk: str, **settings: object) -> Net:
+    """A network that is classified on its pooled features, which keep their lengths: the head is its one linear layer.
+
+    Args:
+        trunk: its name.
+        settings: what else is said of the network, such as its normalization.
+    """
+    return Net.model_validate({"trunk": trunk, "dim": None, "unit_length": False, **settings})
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How published code trains a network.

@@ -58,13 +58,8 @@ class Stage(Settings):
         others = {"steps", "validate_every", "learning_rate", "batch_size"} & changes.keys()
         if others:
             raise ValueError(f"changes: a stage has no {min(others)} of its own there: see share and learning_rate")
-        return changes
-
-    @field_validator("changes", mode="after")
-    @classmethod
-    def _of_json(cls, given: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Numbers in JSON are a list."""
-        return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        # numbers in JSON are a list
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in changes.items()}
 
 
 class RunSpec(Settings):

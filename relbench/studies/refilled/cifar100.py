@@ -25,7 +25,7 @@ padded by 4 black pixels, cropped and mirrored.
 
 from collections.abc import Iterator
 
-from relbench.experiment import Classification, Data
+from relbench.experiment import Data
 from relbench.studies.epoch_protocol import EpochProtocol
 from relbench.studies.published import Published, read_published
 from relbench.studies.refilled.recipes import (
@@ -33,25 +33,27 @@ from relbench.studies.refilled.recipes import (
     NOTES,
     SOURCE,
     STAGE_1,
+    TEACHER,
     TWO_STAGES_NOTE,
+    SameTask,
     control,
     methods_under,
-    net,
-    recipe,
-    stages_of,
-    taught,
 )
-from relbench.studies.study import Cell, Claim, RunSpec, Scale, Study
+from relbench.studies.study import Cell, Claim, Scale, Study
 from relbench.transforms import SmallTransform
 
-TASK = Classification(class_means=True)
 DATA = Data(name="cifar100", size=32, split="images", transform=SmallTransform())
-IMAGES = 50_000
-TEACHER, TAUGHT_BY = "teacher", "WRN-40-2"
 STUDENTS = ("WRN-40-2", "WRN-16-2", "WRN-40-1", "WRN-16-1")  # in printed order
 METHODS = ("ce", "ce-400", "kd", "refilled", "gkd", "wgkd", STAGE_1)
-CODES = {"gkd": "GKD", "wgkd": "GKD"}  # under `paper`; all others, and all under `fair`: ReFilled
-TUNED_WITH = "WRN-16-2"
+TABLE = SameTask(
+    data=DATA,
+    images=50_000,
+    networks={name: (name.lower(), f"{name.lower()}-refilled") for name in STUDENTS},
+    taught_by="WRN-40-2",
+    tuned_with="WRN-16-2",
+    normalization="cifar100",
+    codes={"gkd": "GKD", "wgkd": "GKD"},
+)
 
 JUNE, FEBRUARY = "README of June 2020", "README of February 2021"
 FILES, OURS = "Accuracies in the files of baselines", "Not printed"
@@ -86,41 +88,6 @@ CODES_NOTE = (
 FAIR_NOTE = "A method's learning rate is chosen with WRN-16-2, and used for all students."
 
 
-def path_of(student: str, method: str) -> str:
-    """Of a run; cross-entropy makes of the teacher's network the teacher."""
-    return TEACHER if method in (TEACHER, "ce") and student == TAUGHT_BY else f"{student.lower()}/{method}"
-
-
-def _code(method: str, protocol: EpochProtocol) -> str:
-    """Whose recipe a method has; equal budgets are of equal batches and decays, too."""
-    return CODES.get(method, "ReFilled") if protocol.name == "paper" else "ReFilled"
-
-
-def _run(student: str, method: str, protocol: EpochProtocol) -> RunSpec:
-    tuned_by = "refilled" if method == STAGE_1 else method
-    return protocol.run(
-        recipe(method, IMAGES, _code(method, protocol), protocol),
-        DATA,
-        net(f"{student.lower()}-refilled", "cifar100"),
-        stages_of(method),
-        task=TASK,
-        role="teacher" if method == TEACHER else "student",
-        teacher=TEACHER if taught(method) else "",
-        tuned_with="" if method == TEACHER else path_of(TUNED_WITH, tuned_by),
-    )
-
-
-def runs(protocol: EpochProtocol) -> dict[str, RunSpec]:
-    """By path: the teacher, then the students."""
-    students = {
-        path_of(student, method): _run(student, method, protocol)
-        for method in methods_under(protocol, *METHODS)
-        for student in STUDENTS
-        if path_of(student, method) != TEACHER
-    }
-    return {TEACHER: _run(TAUGHT_BY, TEACHER, protocol)} | students
-
-
 def cells(protocol: EpochProtocol) -> Iterator[Cell]:
     """The numbers of both READMEs and of the files, then ours that nobody printed."""
     for told in read_published("refilled"):
@@ -146,7 +113,7 @@ def _cell(part: str, row: str, student: str, method: str, told: Published | None
         row=row,
         column=student,
         metric="ncm_accuracy" if method == STAGE_1 else "accuracy",
-        run=path_of(student, method) if method else "",
+        run=TABLE.path(student, method) if method else "",
         published=told.value if told else None,
         doubt=_doubt(part, student, method),
         source=told.source if told else "",
@@ -173,7 +140,7 @@ def claims(protocol: EpochProtocol) -> Iterator[Claim]:
 
 
 def _claim(text: str, better: str, worse: str) -> Claim:
-    return Claim(text=text, better=tuple((path_of(each, better), path_of(each, worse)) for each in STUDENTS))
+    return Claim(text=text, better=tuple((TABLE.path(each, better), TABLE.path(each, worse)) for each in STUDENTS))
 
 
 def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
@@ -191,7 +158,7 @@ def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
         ),
         variant={"protocol": protocol},
         scale=scale,
-        runs=runs(under),
+        runs=TABLE.runs(methods_under(under, *METHODS), under),
         cells=tuple(cells(under)),
         claims=tuple(claims(under)),
         task_terms=(CROSS_ENTROPY,),

@@ -18,7 +18,7 @@ images. KD is the baseline of njulus/GKD, temperature and weight 1. Recipes: `re
 
 from collections.abc import Iterator
 
-from relbench.experiment import Classification, Data
+from relbench.experiment import Data
 from relbench.studies.epoch_protocol import EpochProtocol
 from relbench.studies.published import Published, read_published
 from relbench.studies.refilled.recipes import (
@@ -26,21 +26,16 @@ from relbench.studies.refilled.recipes import (
     NOTES,
     SOURCE,
     STAGE_1,
+    TEACHER,
     TWO_STAGES_NOTE,
+    SameTask,
     control,
     methods_under,
-    net,
-    recipe,
-    stages_of,
-    taught,
 )
-from relbench.studies.study import Cell, Claim, RunSpec, Scale, Study
+from relbench.studies.study import Cell, Claim, Scale, Study
 from relbench.transforms import PhotoTransform
 
-TASK = Classification(class_means=True)
 DATA = Data(name="cub200", size=224, split="images", transform=PhotoTransform(resized_crop=True))
-IMAGES = 5_994
-TEACHER, TAUGHT_BY = "teacher", "MobileNet-1.00"
 TRUNKS = {  # in printed order, as printed
     "MobileNet-1.00": "mobilenet-1.0",
     "MobileNet-0.75": "mobilenet-0.75",
@@ -48,7 +43,13 @@ TRUNKS = {  # in printed order, as printed
     "MobileNet-0.25": "mobilenet-0.25",
 }
 METHODS = ("ce", "ce-400", "kd", "refilled", STAGE_1)
-TUNED_WITH = "MobileNet-0.50"
+TABLE = SameTask(
+    data=DATA,
+    images=5_994,
+    networks={name: (trunk, trunk) for name, trunk in TRUNKS.items()},
+    taught_by="MobileNet-1.00",
+    tuned_with="MobileNet-0.50",
+)
 
 FEBRUARY, FILES, OURS = "README of February 2021", "Accuracies in the files of baselines", "Not printed"
 ANSWERING = {  # beginning of the method's name as printed -> ours
@@ -66,36 +67,6 @@ CUB_NOTES = (
     "After stage 1 printed accuracies are by class means of the very images that are classified.",
 )
 FAIR_NOTE = "A method's learning rate is chosen with MobileNet-0.50, and used for all students."
-
-
-def path_of(student: str, method: str) -> str:
-    """Of a run; cross-entropy makes of the teacher's network the teacher."""
-    return TEACHER if method in (TEACHER, "ce") and student == TAUGHT_BY else f"{TRUNKS[student]}/{method}"
-
-
-def _run(student: str, method: str, protocol: EpochProtocol) -> RunSpec:
-    tuned_by = "refilled" if method == STAGE_1 else method
-    return protocol.run(
-        recipe(method, IMAGES, "ReFilled", protocol),
-        DATA,
-        net(TRUNKS[student]),
-        stages_of(method),
-        task=TASK,
-        role="teacher" if method == TEACHER else "student",
-        teacher=TEACHER if taught(method) else "",
-        tuned_with="" if method == TEACHER else path_of(TUNED_WITH, tuned_by),
-    )
-
-
-def runs(protocol: EpochProtocol) -> dict[str, RunSpec]:
-    """By path: the teacher, then the students."""
-    students = {
-        path_of(student, method): _run(student, method, protocol)
-        for method in methods_under(protocol, *METHODS)
-        for student in TRUNKS
-        if path_of(student, method) != TEACHER
-    }
-    return {TEACHER: _run(TAUGHT_BY, TEACHER, protocol)} | students
 
 
 def cells(protocol: EpochProtocol) -> Iterator[Cell]:
@@ -119,7 +90,7 @@ def _cell(part: str, row: str, student: str, method: str, told: Published | None
         row=row,
         column=student,
         metric="ncm_accuracy" if method == STAGE_1 else "accuracy",
-        run=path_of(student, method),
+        run=TABLE.path(student, method),
         published=told.value if told else None,
         doubt=OTHER_TEST if told else "",
         source=told.source if told else "",
@@ -135,7 +106,7 @@ def claims(protocol: EpochProtocol) -> Iterator[Claim]:
 
 
 def _claim(text: str, better: str, worse: str) -> Claim:
-    return Claim(text=text, better=tuple((path_of(each, better), path_of(each, worse)) for each in TRUNKS))
+    return Claim(text=text, better=tuple((TABLE.path(each, better), TABLE.path(each, worse)) for each in TRUNKS))
 
 
 def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
@@ -148,7 +119,7 @@ def build(*, protocol: str = "paper", scale: Scale = "full") -> Study:
         notes=(*under.notes(TWO_STAGES_NOTE), *((FAIR_NOTE,) if protocol == "fair" else ()), *NOTES, *CUB_NOTES),
         variant={"protocol": protocol},
         scale=scale,
-        runs=runs(under),
+        runs=TABLE.runs(methods_under(under, *METHODS), under),
         cells=tuple(cells(under)),
         claims=tuple(claims(under)),
         task_terms=(CROSS_ENTROPY,),

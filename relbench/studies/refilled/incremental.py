@@ -22,13 +22,14 @@ Classes are the first of the data set, images its own split within classes. Accu
 
 from collections.abc import Iterator
 
-from relbench.experiment import Classification, Data, Net
+from relbench.experiment import Data, Net
 from relbench.settings import changed
-from relbench.studies.epoch_protocol import EpochProtocol
+from relbench.studies.epoch_protocol import EpochProtocol, pooled_net
 from relbench.studies.refilled.recipes import (
     CROSS_ENTROPY,
     SOURCE,
-    net,
+    TASK,
+    TEACHER,
     recipe,
     stages_of,
 )
@@ -38,10 +39,8 @@ from relbench.transforms import PhotoTransform
 OLD, ALL = 100, 110  # classes
 TOY_OLD, TOY_ALL = 3, 4
 IMAGES = {OLD: 3_000, ALL: 3_300}  # for training, about 30 of each class
-TASK = Classification(class_means=True)
 DATA = Data(name="cub200", size=224, split="images", transform=PhotoTransform(resized_crop=True))
-NET = net("mobilenet-1.0")
-TEACHER = "teacher"
+NET = pooled_net("mobilenet-1.0")
 METHODS = {  # by path, what it is called
     "lr": "lr: the head alone",
     "ft": "ft: everything, cross-entropy",

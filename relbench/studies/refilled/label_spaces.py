@@ -23,16 +23,17 @@ import csv
 from collections.abc import Iterator
 from importlib.resources import files
 
-from relbench.experiment import Classification, Data
+from relbench.experiment import Data
 from relbench.settings import changed
-from relbench.studies.epoch_protocol import EpochProtocol
+from relbench.studies.epoch_protocol import EpochProtocol, pooled_net
 from relbench.studies.refilled.recipes import (
     CROSS_ENTROPY,
     SOURCE,
+    TASK,
+    TEACHER,
     TWO_STAGES_NOTE,
     control,
     methods_under,
-    net,
     recipe,
     stages_of,
     taught,
@@ -49,9 +50,8 @@ ORDER = tuple(
 CLASSES = 50  # of a label space
 NEW = (0, 10, 20, 30, 40, 50)  # classes that the teacher has not
 TOY = 10  # in place of so many classes, toys have one
-TASK = Classification(class_means=True)
 IMAGES = 25_000
-TEACHER, TAUGHT_BY = "teacher", "WRN-40-2"
+TAUGHT_BY = "WRN-40-2"
 STUDENTS = ("WRN-40-2", "WRN-40-1", "WRN-16-2", "WRN-16-1")  # in the order of the script
 METHODS = ("ce", "ce-400", "kd", "gkd", "wgkd")
 TUNED_WITH = "WRN-16-2"
@@ -84,7 +84,7 @@ def _run(new: int, student: str, method: str, protocol: EpochProtocol) -> RunSpe
     run = protocol.run(
         recipe(method, IMAGES, "GKD", protocol),
         data,
-        net(f"{student.lower()}-refilled", "cifar100"),
+        pooled_net(f"{student.lower()}-refilled", normalization="cifar100"),
         stages_of(method),
         task=TASK,
         role="teacher" if method == TEACHER else "student",

@@ -22,16 +22,19 @@ Where runs are not what that code makes:
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from relbench.experiment import Net, Term, Training
+from relbench.experiment import Classification, Data, Term, Training
 from relbench.losses import REFILLED_PRESETS
 from relbench.settings import changed
-from relbench.studies.epoch_protocol import EpochProtocol, Recipe
-from relbench.studies.study import Stage
+from relbench.studies.epoch_protocol import EpochProtocol, Recipe, pooled_net
+from relbench.studies.study import RunSpec, Stage
 
 CROSS_ENTROPY = Term(loss="cross_entropy")
 KD = Term(loss="hinton_kd", options={"temperature": 1.0})  # as the baseline in njulus/GKD: temperature and weight 1
 
+TASK = Classification(class_means=True)
+TEACHER = "teacher"  # path
 PRESETS = {"refilled": "refilled2021", "gkd": "gkd2021", "wgkd": "wgkd2021"}  # as in a path -> version
 STAGE_1 = "refilled-1"  # the first stage of "refilled" alone
 EPOCHS = 200  # of a stage
@@ -67,11 +70,6 @@ TWO_STAGES_NOTE = (
 )
 
 
-def net(trunk: str, normalization: str | None = None) -> Net:
-    """A network with one linear layer on its pooled features, which begins at random."""
-    return Net.model_validate({"trunk": trunk, "dim": None, "unit_length": False, "normalization": normalization})
-
-
 def stages_of(method: str) -> tuple[Stage, ...]:
     """The trainings of a method, by its name in a path."""
     if method in PRESETS:
@@ -102,7 +100,7 @@ def recipe(method: str, images: int, code: str, protocol: EpochProtocol) -> Reci
     """
     longer = method in {"ce-400", *PRESETS} and protocol.name == "paper"
     epochs = EPOCHS // 2 if method == STAGE_1 and protocol.name == "fair" else EPOCHS * (1 + longer)
-    training = changed(SGD, {"batch_size": 128 if method == "teacher" else BATCHES[code]})
+    training = changed(SGD, {"batch_size": 128 if method == TEACHER else BATCHES[code]})
     decay_after = tuple(round(share * epochs) for share in DECAYS[code])
     return Recipe(epochs, images, training, decay_after=decay_after, rates=RATES, validate_every=10)
 
@@ -115,3 +113,59 @@ def methods_under(protocol: EpochProtocol, *methods: str) -> tuple[str, ...]:
 def control(protocol: EpochProtocol) -> str:
     """Cross-entropy of a budget equal to that of the methods in two stages."""
     return "ce-400" if protocol.name == "paper" else "ce"
+
+
+@dataclass(frozen=True)
+class SameTask:
+    """A teacher and students that know the same classes.
+
+    Attributes:
+        data: at full scale.
+        images: for training, in one pass.
+        networks: of the students, by name as printed, in printed order: the name in a path, and the trunk.
+        taught_by: the teacher's name as printed.
+        tuned_with: the student that learning rates are chosen with, where they are.
+        normalization: of all networks; None for the trunk's usual one.
+        codes: by method, whose recipe it has under `paper`; those that are not named have ReFilled's.
+    """
+
+    data: Data
+    images: int
+    networks: Mapping[str, tuple[str, str]]
+    taught_by: str
+    tuned_with: str
+    normalization: str | None = None
+    codes: Mapping[str, str] = field(default_factory=dict)
+
+    def path(self, student: str, method: str) -> str:
+        """Of a run; cross-entropy makes of the teacher's network the teacher."""
+        if method in (TEACHER, "ce") and student == self.taught_by:
+            return TEACHER
+        return f"{self.networks[student][0]}/{method}"
+
+    def runs(self, methods: tuple[str, ...], protocol: EpochProtocol) -> dict[str, RunSpec]:
+        """By path: the teacher, then the students."""
+        students = {
+            self.path(student, method): self._run(student, method, protocol)
+            for method in methods
+            for student in self.networks
+            if self.path(student, method) != TEACHER
+        }
+        return {TEACHER: self._run(self.taught_by, TEACHER, protocol)} | students
+
+    def _run(self, student: str, method: str, protocol: EpochProtocol) -> RunSpec:
+        tuned_by = "refilled" if method == STAGE_1 else method
+        return protocol.run(
+            recipe(method, self.images, self._code(method, protocol), protocol),
+            self.data,
+            pooled_net(self.networks[student][1], normalization=self.normalization),
+            stages_of(method),
+            task=TASK,
+            role="teacher" if method == TEACHER else "student",
+            teacher=TEACHER if taught(method) else "",
+            tuned_with="" if method == TEACHER else self.path(self.tuned_with, tuned_by),
+        )
+
+    def _code(self, method: str, protocol: EpochProtocol) -> str:
+        """Whose recipe a method has; equal budgets are of equal batches and decays, too."""
+        return self.codes.get(method, "ReFilled") if protocol.name == "paper" else "ReFilled"

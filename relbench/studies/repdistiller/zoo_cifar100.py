@@ -33,9 +33,9 @@ without a teacher (chenyaofo/pytorch-cifar-models@786c162).
 
 from collections.abc import Iterator
 
-from relbench.experiment import Data, Net, Term, Training
+from relbench.experiment import Data, Term, Training
 from relbench.settings import changed
-from relbench.studies.epoch_protocol import EpochProtocol, Recipe
+from relbench.studies.epoch_protocol import EpochProtocol, Recipe, pooled_net
 from relbench.studies.published import Published, read_published
 from relbench.studies.study import Cell, Claim, RunSpec, Scale, Stage, Study
 from relbench.transforms import SmallTransform
@@ -123,10 +123,6 @@ RECIPES = {  # by whether it is slow
 DATA = Data(name="cifar100", size=32, split="images", transform=SmallTransform())
 
 
-def _net(network: str) -> Net:
-    return Net(trunk=TRUNKS[network], width=None, dim=None, unit_length=False, normalization="cifar100")
-
-
 def _path(teacher: str, student: str, method: str) -> str:
     """Of a run; a network that is trained without a teacher is the same in all its pairs."""
     if method == TEACHER:
@@ -151,7 +147,7 @@ def run_of(teacher: str, student: str, method: str, protocol: EpochProtocol) -> 
     return protocol.run(
         RECIPES[slow],
         DATA,
-        _net(network),
+        pooled_net(TRUNKS[network], normalization="cifar100"),
         (Stage(terms=terms),),
         role="teacher" if method == TEACHER else "student",
         teacher=_path(teacher, student, TEACHER) if taught else "",

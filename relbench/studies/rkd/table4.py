@@ -43,8 +43,8 @@ Claims are what the paper says of this table, or what its numbers show.
 Elsewhere, a ResNet50 like this teacher reached 77.39 % with the same schedule (weiaicunzai/pytorch-cifar100@11d8418).
 """
 
-from relbench.experiment import Data, Net, Term, Training
-from relbench.studies.epoch_protocol import EpochProtocol, Recipe
+from relbench.experiment import Data, Term, Training
+from relbench.studies.epoch_protocol import EpochProtocol, Recipe, pooled_net
 from relbench.studies.published import Published, read_published
 from relbench.studies.study import Cell, Claim, RunSpec, Scale, Stage, Study
 from relbench.transforms import SmallTransform
@@ -99,14 +99,12 @@ VIEWS = {
 }
 
 
-def _net(trunk: str, normalization: str) -> Net:
-    """A network with one linear layer on its pooled features, which begins at random."""
-    return Net.model_validate({"trunk": trunk, "dim": None, "unit_length": False, "normalization": normalization})
-
-
 NETS = {  # teacher, student
-    "cifar100": (_net("resnet50-rkd", "cifar10"), _net("vgg11-rkd", "cifar10")),
-    "tiny-imagenet": (_net("resnet101", "tiny-imagenet"), _net("resnet18", "tiny-imagenet")),
+    "cifar100": (pooled_net("resnet50-rkd", normalization="cifar10"), pooled_net("vgg11-rkd", normalization="cifar10")),
+    "tiny-imagenet": (
+        pooled_net("resnet101", normalization="tiny-imagenet"),
+        pooled_net("resnet18", normalization="tiny-imagenet"),
+    ),
 }
 
 PAPER_NOTES = ("The printed numbers are probably of the best epoch on test images: --selection test shows that rule.",)

@@ -21,8 +21,8 @@ The paper's numbers are said to be medians of five runs. Here they are means of 
 
 from collections.abc import Iterator
 
-from relbench.experiment import Data, Net, Training
-from relbench.studies.epoch_protocol import EpochProtocol, Recipe
+from relbench.experiment import Data, Training
+from relbench.studies.epoch_protocol import EpochProtocol, Recipe, pooled_net
 from relbench.studies.published import read_published
 from relbench.studies.sp import pairs
 from relbench.studies.sp.methods import CROSS_ENTROPY, SOURCE, UNSEEN, terms_of
@@ -81,7 +81,7 @@ def runs(protocol: EpochProtocol) -> dict[str, RunSpec]:
         return protocol.run(
             RECIPE,
             DATA,
-            Net(trunk=network, dim=None, unit_length=False, normalization="cifar10-at"),
+            pooled_net(network, normalization="cifar10-at"),
             (Stage(terms=terms_of(method, MAPS) if method else (CROSS_ENTROPY,)),),
             role="teacher" if not method and pairs.teaches(network, PAIRS) else "student",
             teacher=teacher,

@@ -23,9 +23,9 @@ three stages. Where it is not that code:
 
 from collections.abc import Iterator
 
-from relbench.experiment import Data, Net, Term, Training
+from relbench.experiment import Data, Term, Training
 from relbench.settings import changed
-from relbench.studies.epoch_protocol import EpochProtocol, Recipe
+from relbench.studies.epoch_protocol import EpochProtocol, Recipe, pooled_net
 from relbench.studies.published import read_published
 from relbench.studies.sp import pairs
 from relbench.studies.sp.methods import CROSS_ENTROPY, METHODS, SOURCE, UNSEEN, kd, terms_of
@@ -84,7 +84,7 @@ def runs(protocol: EpochProtocol) -> dict[str, RunSpec]:
         run = protocol.run(
             RECIPE,
             DATA,
-            Net(trunk=f"shufflenetv2-{network}-cifar", dim=None, unit_length=False, normalization="cinic10"),
+            pooled_net(f"shufflenetv2-{network}-cifar", normalization="cinic10"),
             (Stage(terms=_terms(method, protocol.scale) if method else (CROSS_ENTROPY,)),),
             role="teacher" if not method and pairs.teaches(network, PAIRS) else "student",
             teacher=teacher,

@@ -20,9 +20,9 @@ weights of the losses are those of Table 1 (`methods.py`).
 
 from collections.abc import Iterator
 
-from relbench.experiment import Data, Net, Training
+from relbench.experiment import Data, Training
 from relbench.settings import changed
-from relbench.studies.epoch_protocol import EpochProtocol, Recipe
+from relbench.studies.epoch_protocol import EpochProtocol, Recipe, pooled_net
 from relbench.studies.sp import pairs
 from relbench.studies.sp.methods import CROSS_ENTROPY, SOURCE, UNSEEN, terms_of
 from relbench.studies.sp.pairs import ALONE
@@ -73,7 +73,7 @@ def runs(protocol: EpochProtocol) -> dict[str, RunSpec]:
         run = protocol.run(
             RECIPE,
             DATA,
-            Net(trunk=f"mobilenet-{network}", dim=None, unit_length=False, weights="imagenet"),
+            pooled_net(f"mobilenet-{network}", weights="imagenet"),
             (Stage(terms=terms_of(method, MAPS) if method else (CROSS_ENTROPY,)),),
             role="teacher" if not method and pairs.teaches(network, PAIRS) else "student",
             teacher=teacher,
