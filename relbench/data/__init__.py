@@ -4,7 +4,8 @@ from pathlib import Path
 
 from relbench.data.data_set import DataSet, transform_of
 from relbench.data.datasets.added import added_names, added_set, read_added
-from relbench.data.datasets.photos import PhotoSet, photo_entry, published
+from relbench.data.datasets.photos import PhotoSet, photo_entry
+from relbench.data.datasets.published import published
 from relbench.data.datasets.rendered import RENDERED
 from relbench.data.download.card import card_names, packaged_card
 from relbench.data.table import Progress

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from relbench.data.datasets.added import Added, read_added
-from relbench.data.datasets.photos import READERS, PhotoSet, check_published_counts, promise
+from relbench.data.datasets.photos import PhotoSet, promise
+from relbench.data.datasets.published import READERS, check_published_counts
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
 from relbench.data.images.photos import undecodable

@@ -7,7 +7,7 @@ from data.damage import damaged, with_content
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relbench.data.datasets.photos import READERS
+from relbench.data.datasets.published import READERS
 from relbench.data.parsing.survey import survey
 from relbench.experiment import Data
 

@@ -7,28 +7,22 @@ array.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import pandas as pd
 
 from relbench.cores import usable_cores
 from relbench.data.data_set import DataSet, transform_of
-from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop, sop, tiny_imagenet
-from relbench.data.download.card import Card, SplitKind
-from relbench.data.download.fetch import state
+from relbench.data.download.card import SplitKind
 from relbench.data.images.decoded import DecodedImages, decoded_images, decoded_path, kept_sides
 from relbench.data.images.decoded_folder import folder_to_fill
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Originals, Photos
 from relbench.data.images.small import SmallImages
-from relbench.data.parsing.annotations import Scan, read_lists
 from relbench.data.table import (
     ImageSource,
     Progress,
     Sharing,
-    check_counts,
-    hold_out,
-    hold_out_images,
     indices_of,
     label_space,
     labels_of,
@@ -36,45 +30,7 @@ from relbench.data.table import (
     table_hash,
 )
 from relbench.experiment import Data
-from relbench.plain_text import listed
 from relbench.transforms import PhotoTransform, SmallTransform
-
-
-class Reader(Protocol):
-    """The reader of the lists of a published data set."""
-
-    def lists(self, folder: Path) -> list[Path]:
-        """The files that list the images."""
-        ...
-
-    def scan(self, folder: Path) -> Scan:
-        """The listed images, and what is wrong with the lists."""
-        ...
-
-
-def always(reader: Reader) -> Callable[[Data], Reader]:
-    """The reader of a data set that is split in a single way."""
-    return lambda _: reader
-
-
-READERS: dict[str, Callable[[Data], Reader]] = {
-    "cub200": lambda data: cub200.ByImages() if data.split == "images" else cub200,
-    "cars196": always(cars196),
-    "sop": always(sop),
-    "inshop": always(inshop),
-    "cifar10": always(cifar.CIFAR10),
-    "cifar100": always(cifar.CIFAR100),
-    "tiny-imagenet": always(tiny_imagenet),
-    "cinic10": always(cinic10),
-    "dtd": lambda data: dtd.Partition(data.partition),
-}
-"""By data set: what reads its lists, as the settings want them split."""
-
-RECORDS: dict[str, Callable[[Path], Originals]] = {
-    "cifar10": cifar.CIFAR10.records,
-    "cifar100": cifar.CIFAR100.records,
-}
-"""By data set whose images are records of its lists rather than files that these name: what reads them in a folder."""
 
 
 class SplitBy(NamedTuple):
@@ -313,59 +269,6 @@ def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     return table[kept].reset_index(drop=True)
 
 
-def published(card: Card) -> PhotoSet:
-    """The data set that a card describes."""
-    return PhotoSet(
-        name=card.name,
-        title=card.title,
-        summary=card.summary,
-        ks=card.ks,
-        counts=card.usual.expected.model_dump(exclude_none=True, exclude={"validation_images"}),
-        licence=card.licence,
-        folder=lambda root: root / card.name,
-        images=lambda root: root / card.name,
-        read=lambda root, data: _published_table(card, root, data),
-        splits=tuple(card.splits),
-        partitions=card.partitions,
-        side=card.side,
-        records=RECORDS.get(card.name),
-    )
-
-
-def _published_table(card: Card, root: Path, data: Data) -> pd.DataFrame:
-    folder = root / card.name
-    if state(card, root) != "ready":
-        raise ValueError(f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {root}")
-    table, validation = counted_table(card, folder, data), card.splits[data.split].validation
-    if validation is None:
-        return table
-    held_out = hold_out if data.split == "classes" else hold_out_images
-    return held_out(table, validation.share, validation.seed)
-
-
-def counted_table(card: Card, folder: Path, data: Data) -> pd.DataFrame:
-    """The table of a published data set, compared with the published counts.
-
-    Raises:
-        ValueError: the lists are damaged, incomplete, or name an image that is not there.
-    """
-    reader = READERS[card.name](data)
-    table = read_lists(reader.scan, folder, promise(data.split), of_files=card.name not in RECORDS)
-    check_published_counts(card, folder, table, data)
-    return table
-
-
 def promise(split: SplitKind) -> Sharing:
     """What the splits of a table promise of their classes."""
     return "disjoint" if split == "classes" else "shared"
-
-
-def check_published_counts(card: Card, folder: Path, table: pd.DataFrame, data: Data) -> None:
-    """Compare a table with what is published about its data set.
-
-    Raises:
-        ValueError: a count differs; one line.
-    """
-    lists = listed([str(file.relative_to(folder)) for file in READERS[card.name](data).lists(folder)])
-    expected = card.splits[data.split].expected.model_dump(exclude_none=True)
-    check_counts(table, expected, f"{folder} (by {lists})")
