@@ -1,5 +1,6 @@
 """Data sets by name: each as a checked table and a source of images."""
 
+from functools import cache
 from pathlib import Path
 
 from relbench.data.data_set import DataSet, transform_of
@@ -77,6 +78,7 @@ def resolve_transform(data: Data) -> Transform:
     return transform_of(data, rendered.transform if rendered else _transform_of_files(data.name))
 
 
+@cache  # asked for every row of a report; cards stay as they are
 def _transform_of_files(name: str) -> type[PhotoTransform | SmallTransform]:
     return published(packaged_card(name)).transform if name in card_names() else PhotoTransform
 
