@@ -287,13 +287,17 @@ def check_counts(table: pd.DataFrame, expected: Mapping[str, int], where: str) -
 
     Args:
         table: a checked table.
-        expected: some or all of the keys of `counts`, and of "validation_images".
+        expected: some or all of the keys of `counts`, of "validation_images" and "validation_classes".
         where: what the message calls the table.
 
     Raises:
         ValueError: counts differ (all of them are named), or a count is unknown.
     """
-    found = counts(table) | {"validation_images": len(indices_of(table, "validation"))}
+    validation = table[table["split"] == "validation"]
+    found = counts(table) | {
+        "validation_images": len(validation),
+        "validation_classes": validation["label"].nunique(),
+    }
     unknown = sorted(set(expected) - set(found))
     if unknown:
         raise ValueError(f"{where}: there is no count {unknown[0]!r}: take {', '.join(found)}")

@@ -347,6 +347,9 @@ def test_check_counts_names_every_difference():
     assert str(caught.value) == (
         "x in /data is not the published data: train_images is 5, not 7; queries is 1, not 0: get the data again"
     )
+    check_counts(table(), {"validation_images": 2, "validation_classes": 2}, "cards/x.toml")
+    with pytest.raises(ValueError, match="validation_classes is 2, not 3: get the data again"):
+        check_counts(table(), {"validation_images": 2, "validation_classes": 3}, "cards/x.toml")
     with pytest.raises(ValueError, match=r"^cards/x.toml: there is no count 'images': take train_classes, "):
         check_counts(table(), {"images": 3}, "cards/x.toml")
 

@@ -30,7 +30,8 @@ def tiny_card(name: str, truth, files: dict[str, Path], addresses=()) -> Card:
 
 
 def _of_truth(split: Split, truth) -> Split:
-    found = counts(truth) | {"validation_images": int((truth["split"] == "validation").sum())}
+    validation = truth[truth["split"] == "validation"]
+    found = counts(truth) | {"validation_images": len(validation), "validation_classes": validation["label"].nunique()}
     expected = {key: found[key] for key in split.expected.model_dump(exclude_none=True)}
     return changed(split, {"expected": changed(split.expected, expected)})
 

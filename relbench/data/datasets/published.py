@@ -61,7 +61,7 @@ def published(card: Card) -> PhotoSet:
         title=card.title,
         summary=card.summary,
         ks=card.ks,
-        counts=card.usual.expected.model_dump(exclude_none=True, exclude={"validation_images"}),
+        counts=card.usual.expected.both_sides,
         licence=card.licence,
         folder=lambda root: root / card.name,
         images=lambda root: root / card.name,

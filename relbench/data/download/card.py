@@ -73,8 +73,15 @@ class Expected(Settings):
     test_classes: PositiveInt
     test_images: PositiveInt
     validation_images: PositiveInt | None = None  # where the data set's lists name them
+    validation_classes: PositiveInt | None = None  # likewise, where these images have classes of their own
     queries: PositiveInt | None = None  # where queries are searched in a gallery: both, else none
     gallery: PositiveInt | None = None
+
+    @property
+    def both_sides(self) -> dict[str, int]:
+        """The counts of the training and the test side."""
+        counts: dict[str, int] = self.model_dump(exclude_none=True)
+        return {key: count for key, count in counts.items() if not key.startswith("validation")}
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
@@ -130,6 +137,12 @@ class Card(Settings):
             raise ValueError("two archives have the same file name")
         if list(self.ks) != sorted(set(self.ks)):
             raise ValueError("ks must increase")
+        for kind, split in self.splits.items():
+            if bool(split.expected.validation_classes) != (kind == "classes" and split.validation is None):
+                raise ValueError(
+                    "state expected.validation_classes where lists name validation images of other classes, and "
+                    "nowhere else"
+                )
         if not (self.manual or any(self._can_be_downloaded(layout) for layout in self.accepted)):
             raise ValueError("no layout can be downloaded: `manual` must state the steps by hand")
         return self

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from relbench.data import find_data_set, find_photos
-from relbench.data.download.card import Card, card_names, packaged_card
+from relbench.data.download.card import Card, Split, card_names, packaged_card
 from relbench.data.download.fetch import state
 from relbench.data.table import indices_of, labels_of
 from relbench.experiment import ClassSelection, Data
@@ -79,13 +79,18 @@ def _of_card(card: Card, data: Data, channels: int) -> ImageCounts:
 
 def _by_classes(card: Card, data: Data) -> tuple[int, int, int]:
     """Training classes, their images, and those of the classes that are held out."""
-    there, validation = card.splits["classes"].expected, card.splits["classes"].validation
-    held_out = max(1, round(validation.share * there.train_classes)) if data.hold_out and validation else 0
+    there, held_out = card.splits["classes"].expected, _held_out(card.splits["classes"]) if data.hold_out else 0
     classes, of_class = (
         _first(data.train_classes, there.train_classes - held_out),
         there.train_images / there.train_classes,
     )
     return classes, round(of_class * classes), round(of_class * held_out)
+
+
+def _held_out(split: Split) -> int:
+    """Validation classes: those of the data set's lists, or a share of the training classes."""
+    there, validation = split.expected, split.validation
+    return max(1, round(validation.share * there.train_classes)) if validation else there.validation_classes or 0
 
 
 def _by_images(card: Card, data: Data) -> tuple[int, int, int]:

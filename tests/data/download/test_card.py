@@ -133,6 +133,14 @@ test_images = 4
 "toy/a.jpg" = "00000000000000000000000000000000"
 """
 
+HELD_OUT = """[splits.classes.validation]
+share = 0.2
+seed = 1
+"""  # of the toy
+OWN = """[splits.classes.expected]
+validation_images = 2
+"""
+
 
 def written(folder, text):
     path = folder / "toy.toml"
@@ -230,6 +238,13 @@ def test_a_card_read_from_anywhere(tmp_path):
     assert [layout.paths for layout in card.accepted] == [("toy",)]
 
 
+def test_lists_may_name_validation_classes(tmp_path):
+    own = f"{OWN}validation_classes = 1\n"
+    card = read_card(written(tmp_path, CARD.replace(f"{HELD_OUT}\n[splits.classes.expected]\n", own)))
+    assert (card.usual.validation, card.usual.expected.validation_classes) == (None, 1)
+    assert set(card.usual.expected.both_sides) == {"train_classes", "train_images", "test_classes", "test_images"}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -258,6 +273,9 @@ def test_a_card_read_from_anywhere(tmp_path):
         ("ks = [1, 2]", f"ks = {'[' * 3000}", "is not TOML"),
         ("share = 0.2", "share = nan", "validation"),
         ("test_images = 4", "test_images = 4\nvalidation_images = 1", "state either validation, or expected"),
+        ("test_images = 4", "test_images = 4\nvalidation_classes = 1", "state expected.validation_classes where"),
+        (HELD_OUT, "", "state either validation, or expected"),
+        (HELD_OUT + "\n[splits.classes.expected]", OWN, "state expected.validation_classes where"),
         ("[splits.classes]", "[splits.faces]", r"splits\.faces"),
         ('"toy/a.jpg" = "0', '"toy/a.jpg" = "00', r"files\.toy/a\.jpg"),
         ('unpacks_to = ["toy"]', f'unpacks_to = ["{"toy/" * 2000}toy"]', r"archives\.0\.unpacks_to\.0"),

@@ -9,6 +9,7 @@ from relbench.data.download.card import packaged_card
 from relbench.data.table import indices_of, labels_of
 from relbench.experiment import Data
 from relbench.grid.estimate import ImageCounts, image_counts
+from relbench.settings import changed
 
 
 def counted(source, channels):
@@ -65,6 +66,16 @@ def test_of_a_card_where_the_data_set_is_missing(tmp_path, name):
     assert held.classes == expected.train_classes - round(0.2 * expected.train_classes)
     assert held.train + held.validation == pytest.approx(expected.train_images, abs=1)
     assert held.validation == pytest.approx(0.2 * expected.train_images, rel=0.03)  # a fifth of the classes, rounded
+
+
+def test_of_a_card_whose_lists_name_validation_classes(cards, tmp_path):
+    sop = packaged_card("sop")
+    own = {"train_classes": 80, "train_images": 48000, "validation_classes": 16, "validation_images": 9600}
+    split = changed(sop.usual, {"validation": None, "expected": changed(sop.usual.expected, own)})
+    cards(changed(sop, {"splits": {"classes": split}}))
+    for hold_out, found in ((True, (64, 38400, 9600)), (False, (80, 48000, 0))):
+        counts = image_counts(Data(name="sop", hold_out=hold_out), tmp_path)
+        assert (counts.classes, counts.train, counts.validation) == found
 
 
 def test_the_first_classes_of_a_card_are_of_the_usual_size(tmp_path):
