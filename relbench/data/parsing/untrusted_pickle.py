@@ -1,18 +1,27 @@
 """Pickles of arrays and lists, read without running what they say: any other global is refused by its name.
 
 Their instructions are carried out here, as Python's own reader crashes, or never ends, on some that are made to. Time
-and memory grow no faster than the file.
+and memory grow no faster than the file. Where a file is mapped, its arrays are views of it, so that pickles of any size
+take no memory, but those that Python 3 wrote for Python 2, which have bytes as text.
 """
 
+import codecs
+import mmap
 import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relbench.files import check_memory, open_regular
+
+LONG = 2**20  # bytes: what is longer stays in its place until an array is made of it
+PIECE = 2**22  # bytes of text that are turned at once
 NUMBERS = re.compile(r"[biuf][0-9]{1,2}")  # numpy's codes of types that hold no Python objects
 LONGEST = 60  # letters of what a pickle says that a message repeats
 UNOPENED = ", so it is not opened"
@@ -22,6 +31,19 @@ State = tuple[Any, ...]
 
 class RefusedError(ValueError):
     """A pickle that is not opened, or not to its end: the message says why, without the file's name."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """Long bytes or text, left in their place in the pickle.
+
+    Attributes:
+        content: the bytes, or the text in UTF-8.
+        is_text: whether it is text.
+    """
+
+    content: memoryview
+    is_text: bool
 
 
 class _Unbuilt:
@@ -98,12 +120,31 @@ class _Machine:
         self.stack.append(built)
         self.places.update(dict.fromkeys(unbuilt.places, built))
 
-    def encoded(self, text: str) -> bytes:
-        """Bytes that a pickle has as text."""
-        self.room -= len(text)
+    def raw(self, content: object) -> bytes | memoryview:
+        """Bytes: as they are, or as text, of Python 2 or made for it."""
+        if isinstance(content, Unread) and not content.is_text:
+            return content.content
+        if isinstance(content, (str, Unread)):
+            return self._encoded(content)
+        if isinstance(content, (bytes, memoryview)):
+            return content
+        raise ValueError("an array without bytes")
+
+    def _encoded(self, text: str | Unread) -> bytes | memoryview:
+        self.room -= len(text.content) if isinstance(text, Unread) else len(text)
         if self.room < 0:
             raise RefusedError(f"makes more bytes than it holds{UNOPENED}")
-        return text.encode("latin1")
+        return _turned(text.content) if isinstance(text, Unread) else text.encode("latin1")
+
+
+def _turned(text: memoryview) -> memoryview:
+    """Bytes that stand as UTF-8, turned piece by piece: there may not be room for both."""
+    check_memory(len(text))
+    decoder, turned = codecs.getincrementaldecoder("utf-8")(), bytearray()
+    for start in range(0, len(text), PIECE):
+        piece = text[start : start + PIECE]
+        turned += decoder.decode(piece, final=start + PIECE >= len(text)).encode("latin1")
+    return memoryview(turned).toreadonly()
 
 
 def _shown(text: str) -> str:
@@ -127,13 +168,27 @@ def _array(machine: _Machine, kind: object, *_: object) -> _Unbuilt:
 
 def _array_of(machine: _Machine, state: State) -> NDArray[Any]:
     _, shape, number_type, by_columns, content = state
-    raw = machine.encoded(content) if isinstance(content, str) else content
-    if not isinstance(number_type, np.dtype) or not isinstance(raw, bytes):
-        raise ValueError("an array without a type or bytes")
+    return _filled(machine.raw(content), number_type, shape, by_columns=bool(by_columns))
+
+
+def _filled(raw: bytes | memoryview, number_type: object, shape: Any, *, by_columns: bool) -> NDArray[Any]:
+    if not isinstance(number_type, np.dtype):
+        raise ValueError("an array without a type")
     array: NDArray[Any] = np.ndarray(shape, number_type, buffer=raw, order="F" if by_columns else "C")
     if array.nbytes != len(raw):
         raise ValueError("an array of another size than its bytes")
     return array
+
+
+def _from_buffer(machine: _Machine, content: object, number_type: object, shape: object, order: object) -> NDArray[Any]:
+    """An array in one piece, as protocol 5 has it."""
+    return _filled(machine.raw(content), number_type, shape, by_columns=order == "F")
+
+
+def _number(machine: _Machine, number_type: object, content: object) -> int | float | bool:
+    """A number of numpy's, as a plain one."""
+    found: int | float | bool = _filled(machine.raw(content), number_type, (), by_columns=False).item()
+    return found
 
 
 def _number_type(_: _Machine, code: object, *_more: object) -> _Unbuilt:
@@ -143,19 +198,23 @@ def _number_type(_: _Machine, code: object, *_more: object) -> _Unbuilt:
     return _Unbuilt(lambda state: np.dtype(code).newbyteorder(state[1]))
 
 
-def _encoded(machine: _Machine, text: str, encoding: object) -> bytes:
+def _encoded(machine: _Machine, text: object, encoding: object) -> bytes | memoryview:
     """Bytes, as Python 3 writes them where Python 2 is to read them."""
     if encoding != "latin1":
         what = repr(_shown(encoding)) if isinstance(encoding, str) else "nothing"
         raise RefusedError(f"encodes text as {what}, which arrays don't need{UNOPENED}")
-    return machine.encoded(text)
+    return machine.raw(text)
 
 
 ARRAY_KIND = "numpy.ndarray"  # what stands for it: a pickle names it, and has another function make arrays
-MAKERS: tuple[Callable[..., Any], ...] = (_array, _number_type, _encoded)
+MAKERS: tuple[Callable[..., Any], ...] = (_array, _from_buffer, _number, _number_type, _encoded)
 ALLOWED: dict[tuple[object, object], Any] = {
     ("numpy.core.multiarray", "_reconstruct"): _array,
     ("numpy._core.multiarray", "_reconstruct"): _array,  # numpy 2
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy._core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy.core.multiarray", "scalar"): _number,
+    ("numpy._core.multiarray", "scalar"): _number,
     ("numpy", "ndarray"): ARRAY_KIND,
     ("numpy", "dtype"): _number_type,
     ("_codecs", "encode"): _encoded,
@@ -165,7 +224,7 @@ ALLOWED: dict[tuple[object, object], Any] = {
 
 LITERALS = re.compile(
     "INT|BININT[12]?|LONG[14]?|FLOAT|BINFLOAT|STRING|BINSTRING|SHORT_BINSTRING|UNICODE|BINUNICODE8?|SHORT_BINUNICODE|"
-    "BINBYTES8?|SHORT_BINBYTES"
+    "BINBYTES8?|SHORT_BINBYTES|BYTEARRAY8"
 )
 STEPS: dict[str, Callable[[_Machine], object]] = {
     "MARK": lambda on: on.marks.append(len(on.stack)),
@@ -193,30 +252,99 @@ STEPS: dict[str, Callable[[_Machine], object]] = {
 """What instructions without an argument do."""
 
 
-def read_arrays(content: bytes) -> Any:
+OPERATIONS = {operation.code.encode("latin1"): operation for operation in pickletools.opcodes}
+LENGTHS = {"BINSTRING": 4, "BINBYTES": 4, "BINUNICODE": 4, "BINBYTES8": 8, "BINUNICODE8": 8, "BYTEARRAY8": 8}
+"""Bytes of the length that stands before a text, by the instruction."""
+
+
+class _Reader:
+    """A pickle's instructions; what is long is not copied. `read` and `readline` are what pickletools reads by."""
+
+    def __init__(self, content: bytes | mmap.mmap) -> None:
+        self._content, self._view, self._at = content, memoryview(content), 0
+
+    def read(self, count: int) -> bytes:
+        return bytes(self._next(count))
+
+    def readline(self) -> bytes:
+        end = self._content.find(b"\n", self._at)
+        return self.read((end + 1 if end >= 0 else len(self._view)) - self._at)
+
+    def instructions(self) -> Iterator[tuple[str, Any]]:
+        """Names and arguments, until the pickle stops."""
+        name = ""
+        while name != "STOP":
+            code = self.read(1)
+            if code not in OPERATIONS:
+                raise ValueError(f"the instruction {code!r} is unknown" if code else "it does not stop")
+            operation = OPERATIONS[code]
+            name = operation.name
+            if name in LENGTHS:
+                yield name, self._text(name)
+            else:
+                yield name, operation.arg.reader(cast("IO[bytes]", self)) if operation.arg else None
+
+    def _text(self, name: str) -> str | bytes | Unread:
+        length = int.from_bytes(self.read(LENGTHS[name]), "little", signed=name == "BINSTRING")
+        content, is_text = self._next(length), name.startswith("BINUNICODE")
+        if not 0 <= length == len(content):
+            raise ValueError("a text is cut off")
+        if length > LONG:
+            return Unread(content, is_text)
+        raw = bytes(content)
+        return raw.decode("utf-8", "surrogatepass") if is_text else raw.decode("latin1") if name == "BINSTRING" else raw
+
+    def _next(self, count: int) -> memoryview:
+        start, self._at = self._at, min(self._at + max(0, count), len(self._view))
+        return self._view[start : self._at]
+
+
+def map_arrays(file: Path, most: int) -> Any:
+    """The same as `read_arrays` of a file of any size, whose arrays are views of it.
+
+    Args:
+        file: that stays as it is while its arrays are in use.
+        most: instructions that it may hold.
+
+    Raises:
+        RefusedError: as `read_arrays`.
+        OSError: the file can't be read.
+    """
+    with open_regular(file) as opened:
+        if not file.stat().st_size:
+            raise RefusedError("is empty")
+        return read_arrays(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ), most)
+
+
+def read_arrays(content: bytes | mmap.mmap, most: int | None = None) -> Any:
     """The arrays of numbers, lists, dictionaries, numbers and texts of a pickle; of Python 2's, too.
+
+    Texts and bytes of more than a megabyte that are no array's come out as `Unread`.
 
     Args:
         content: of the file.
+        most: instructions that it may hold; None for any number.
 
     Raises:
         RefusedError: it asks for anything else, or is damaged; one line without the file's name.
     """
     try:
-        return _read(content)
+        return _read(content, most)
     except RefusedError:
         raise
     except Exception as error:  # noqa: BLE001 - damaged pickles raise errors of nearly any kind
         raise RefusedError(f"is no whole pickle ({_shown(str(error)) or type(error).__name__})") from None
 
 
-def _read(content: bytes) -> Any:
+def _read(content: bytes | mmap.mmap, most: int | None) -> Any:
     machine = _Machine(room=len(content))
-    for operation, argument, _ in pickletools.genops(content):
-        if operation.name == "STOP":
+    for number, (name, argument) in enumerate(_Reader(content).instructions()):
+        if name == "STOP":
             return machine.pop()
-        _carry_out(machine, operation.name, argument)
-    raise AssertionError("genops ends with STOP, or raises")
+        if number == most:
+            raise RefusedError(f"holds more than {most:,} instructions{UNOPENED}")
+        _carry_out(machine, name, argument)
+    raise AssertionError("instructions end with STOP, or raise")
 
 
 def _carry_out(machine: _Machine, name: str, argument: Any) -> None:

@@ -7,7 +7,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from relbench.data.parsing.untrusted_pickle import read_arrays
+from relbench.data.parsing import untrusted_pickle
+from relbench.data.parsing.untrusted_pickle import Unread, map_arrays, read_arrays
 
 CONTENT = {"data": np.arange(12, dtype=np.uint8).reshape(3, 4), "labels": [1, 2, 3], b"name": b"a", "text": "worm"}
 PYTHON_2 = (  # {'data': numpy.array([[1, 2]], dtype='u1'), 'labels': [7]}, written by hand as Python 2 and numpy 1 do
@@ -23,9 +24,10 @@ def refusal(content):
     return str(caught.value)
 
 
-@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4])
+@pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])
 def test_arrays_and_lists_come_out(protocol):
     found = read_arrays(pickle.dumps(CONTENT, protocol=protocol))
+    assert found["data"].dtype == np.uint8
     np.testing.assert_array_equal(found.pop("data"), CONTENT["data"])
     assert found == {name: value for name, value in CONTENT.items() if name != "data"}
 
@@ -35,6 +37,69 @@ def test_a_pickle_of_python_2():
     assert found["labels"] == [7]
     assert found["data"].tolist() == [[1, 2]]
     assert found["data"].dtype == np.uint8
+
+
+@pytest.fixture
+def _short(monkeypatch):
+    """Long is what has more than 20 bytes; text is turned in pieces of 7, some of which end within a letter."""
+    monkeypatch.setattr(untrusted_pickle, "LONG", 20)
+    monkeypatch.setattr(untrusted_pickle, "PIECE", 7)
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("order", "CF")
+def test_long_arrays_of_a_mapped_file(tmp_path, protocol, order):
+    """Views of the file, but where Python 3 has written bytes as text."""
+    array = np.asarray(np.arange(254, 0, -2, dtype=np.uint8)[:126].reshape(2, 3, 21), order=order)
+    (tmp_path / "file").write_bytes(pickle.dumps({b"a": array, "rows": [3, 1]}, protocol=protocol))
+    found = map_arrays(tmp_path / "file", most=100)
+    np.testing.assert_array_equal(found[b"a"], array)
+    assert found["rows"] == [3, 1]
+    assert not found[b"a"].flags.owndata
+    assert not found[b"a"].flags.writeable
+
+
+@pytest.mark.usefixtures("_short")
+def test_a_long_array_of_python_2():
+    content = bytes(range(200, 230))
+    found = read_arrays(EMPTY + b"(K\x01K\x1e\x85" + U1 + b"\x89T\x1e\x00\x00\x00" + content + b"tb.")
+    assert found.tobytes() == content
+
+
+@pytest.mark.usefixtures("_short")
+def test_other_long_texts_stay_where_they_are():
+    found = read_arrays(pickle.dumps(["a" * 300, b"b" * 300], protocol=4))
+    assert [(text.is_text, bytes(text.content)[:2]) for text in found] == [(True, b"aa"), (False, b"bb")]
+    assert all(isinstance(text, Unread) for text in found)
+    assert "has keys that are neither text nor numbers" in refusal(pickle.dumps({"a" * 300: 1}, protocol=4))
+
+
+@pytest.mark.usefixtures("_short")
+def test_long_text_is_turned_once_at_most():
+    again = b"c_codecs\nencode\nh\x00" + LATIN1 + b"\x86R"
+    content = b"\x80\x02](" + HALF_MEGABYTE + b"q\x00" + again * 5000 + b"e."
+    assert "makes more bytes than it holds" in refusal(content)
+
+
+def test_numbers_of_numpy_are_plain_numbers():
+    for protocol in (2, 4):
+        found = read_arrays(pickle.dumps([np.int64(7), np.float32(0.5), np.bool_(1)], protocol=protocol))
+        assert found == [7, 0.5, True]
+        assert [type(number) for number in found] == [int, float, bool]
+
+
+def test_more_instructions_than_allowed(tmp_path):
+    (tmp_path / "file").write_bytes(b"\x80\x02](" + b"K\x01" * 1000 + b"e.")
+    with pytest.raises(ValueError, match="holds more than 500 instructions, so it is not opened"):
+        map_arrays(tmp_path / "file", most=500)
+    assert map_arrays(tmp_path / "file", most=1100) == [1] * 1000
+
+
+def test_an_empty_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="is empty"):
+        map_arrays(tmp_path / "file", most=500)
 
 
 class Call:
