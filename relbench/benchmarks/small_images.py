@@ -39,6 +39,7 @@ class _Noise:
     """Made-up images."""
 
     side = SIDE
+    channels = 3
     decoding: Decoding | None = None
 
     def __init__(self, count: int) -> None:

@@ -15,6 +15,7 @@ from relbench.data.download.card import Card
 from relbench.data.download.fetch import ManualStepsError, fetch
 from relbench.data.images.decoded import cache_bytes, decoded_images, decoded_path
 from relbench.data.images.decoded_folder import clear_stale, folder_to_fill, lead_to
+from relbench.data.images.photos import Originals
 
 SIDE = 256  # pixels, of decoded photos, for crops of 224
 LARGE = 2 * 10**9  # bytes: above this a person is asked before decoded images are written
@@ -71,7 +72,7 @@ def keep_decoded(photos: PhotoSet, root: Path, side: int | None, cache: Path | N
     if not path.exists() or elsewhere:
         folder = usual if wanted is False else folder_to_fill(usual, elsewhere)
         path = decoded_path(originals, names, folder)
-    if not path.exists() and not _is_wanted(len(names), side, path.parent, wanted=wanted):
+    if not path.exists() and not _is_wanted(len(names), originals, path.parent, wanted=wanted):
         out.print("no decoded images are kept: training decodes the files")
         return
     decoded_images(originals, names, path.parent, lambda items: bar(items, "decoded images"))
@@ -95,11 +96,11 @@ def decoded_side(photos: PhotoSet, asked: int | None, *, wanted: bool | None) ->
     return photos.side or asked or SIDE
 
 
-def _is_wanted(count: int, side: int, folder: Path, *, wanted: bool | None) -> bool:
+def _is_wanted(count: int, images: Originals, folder: Path, *, wanted: bool | None) -> bool:
     """The size is said before anything is built; a person is asked if it is large."""
-    size = cache_bytes(count, side)
+    size = cache_bytes(count, images.side, images.channels)
     if wanted is False:
         return False
-    out.print(f"decoded, {count:,} images of {side} px take {decimal(size)} in {folder}", soft_wrap=True)
+    out.print(f"decoded, {count:,} images of {images.side} px take {decimal(size)} in {folder}", soft_wrap=True)
     ask = wanted is None and size > LARGE and sys.stdin.isatty()
     return not ask or typer.confirm("keep them? (--decode and --no-decode answer this)")

@@ -75,12 +75,12 @@ def resolve_transform(data: Data) -> Transform:
         ValueError: they ask for views that the data set does not make; one line.
     """
     rendered = find_rendered(data.name)
-    return transform_of(data, rendered.transform if rendered else _transform_of_files(data.name))
+    return transform_of(data, rendered.transform() if rendered else _usual_views_of_files(data.name))
 
 
 @cache  # asked for every row of a report; cards stay as they are
-def _transform_of_files(name: str) -> type[PhotoTransform | SmallTransform]:
-    return published(packaged_card(name)).transform if name in card_names() else PhotoTransform
+def _usual_views_of_files(name: str) -> PhotoTransform | SmallTransform:
+    return published(packaged_card(name)).usual_views if name in card_names() else PhotoTransform()
 
 
 def shown_at(data: Data) -> str:

@@ -53,18 +53,18 @@ class DataSet:
     oversize: int = 1
 
 
-def transform_of(data: Data, kind: type[TransformType]) -> TransformType:
-    """The views that the settings ask for; the usual views of a kind where they ask for none.
+def transform_of(data: Data, usual: TransformType) -> TransformType:
+    """The views that the settings ask for; the usual ones where they ask for none.
 
     Args:
         data: the settings.
-        kind: that the data set makes.
+        usual: the data set's usual views, of the kind that it makes.
 
     Raises:
         ValueError: the settings ask for views of another kind; one line.
     """
-    asked = kind() if data.transform is None else data.transform
-    if not isinstance(asked, kind):
+    asked = usual if data.transform is None else data.transform
+    if not isinstance(asked, type(usual)):
         other = type(asked)
         names = [name for name, its in TRANSFORM_OF.items() if its is other]
         name = next((name for name in names if getattr(asked, name) != getattr(other(), name)), names[0])

@@ -3,7 +3,8 @@
 Nothing stops at the first fault: whoever mends a folder wants to know all that is wrong.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,14 +14,13 @@ from relbench.data.datasets.photos import PhotoSet, promise
 from relbench.data.datasets.published import READERS, check_published_counts
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
-from relbench.data.images.photos import undecodable
+from relbench.data.images.decoding import rgb
+from relbench.data.images.photos import Paths, undecodable
 from relbench.data.parsing.class_folders import IMAGES, read_image_folder
 from relbench.data.parsing.image_table import survey_table
 from relbench.data.parsing.missing import missing_images
 from relbench.data.parsing.survey import Survey, survey
 from relbench.experiment import Data
-
-Paths = Callable[[Iterable[Path]], Iterable[Path]]
 
 SHOWN = 50  # missing images that get one line each
 
@@ -45,7 +45,7 @@ def faults(
     """
     folder = photos.images(root)
     found = _published(photos, card, folder) if card else _added(read_added(photos.name, root))
-    missing, damaged = ([], []) if photos.records else _looked_at(photos, card, found, threads, progress, folder)
+    missing, damaged = _looked_at(photos, card, found, threads, progress, folder)
     count = len(found.faults) + len(missing) + len(damaged)
     if not count:
         refused = _refusal(lambda: _check_table(photos, card, root, found.table))
@@ -57,10 +57,12 @@ def _looked_at(
     photos: PhotoSet, card: Card | None, found: Survey, threads: int, progress: Paths, folder: Path
 ) -> tuple[list[str], list[str]]:
     """A line for each missing image file, and for each that can't be decoded."""
+    if photos.records:
+        return [], photos.records(folder).damaged([name for name, _ in found.images], threads, progress)
     missing, there = _sought(found, folder)
     if card and (found.faults or missing):  # then the lists may not name all that is there
         there = sorted({*there, *_images_below(folder)})
-    broken = undecodable(there, threads, progress, photos.decoding)
+    broken = undecodable(there, threads, progress, partial(rgb, decoding=photos.decoding))
     return missing, [f"{path} can't be decoded ({reason})" for path, reason in broken]
 
 

@@ -37,7 +37,7 @@ def _data_set(title: str, summary: str, content: Callable[[], str], source: type
         class_name=character,
         counts=glyph_counts(),
         licence="free, that of the DejaVu fonts",
-        views=lambda data: source.views(data.size, transform_of(data, GlyphTransform).distortion),
+        views=lambda data: source.views(data.size, transform_of(data, GlyphTransform()).distortion),
         oversize=source.oversize,
     )
 
@@ -50,7 +50,7 @@ def _checked(data: Data) -> GlyphTransform:
     """
     if data.partition > 1:
         raise ValueError(f"data.partition = {data.partition}, but {data.name} has 1 alone: choose this")
-    return transform_of(data, GlyphTransform)
+    return transform_of(data, GlyphTransform())
 
 
 GLYPHS = _data_set(

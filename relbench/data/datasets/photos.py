@@ -5,7 +5,7 @@ array.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from relbench.data.download.card import SplitKind
 from relbench.data.images.decoded import DecodedImages, decoded_images, decoded_path, kept_sides
 from relbench.data.images.decoded_folder import folder_to_fill
 from relbench.data.images.decoding import Decoding
-from relbench.data.images.photos import ImageFiles, Originals, Photos
+from relbench.data.images.photos import ImageFiles, Originals, Photos, Records
 from relbench.data.images.small import SmallImages
 from relbench.data.table import (
     ImageSource,
@@ -31,6 +31,8 @@ from relbench.data.table import (
 )
 from relbench.experiment import Data
 from relbench.transforms import PhotoTransform, SmallTransform
+
+QUARTER = 90  # degrees
 
 
 class SplitBy(NamedTuple):
@@ -64,6 +66,9 @@ class PhotoSet:
         licence: that of its images; "" for those that a user added.
         decoding: what is done with images that hold more than colours; None: as the authors of published data sets did.
         side: of small images in pixels; None for photos.
+        channels: of the images.
+        views: the usual ones of small images.
+        oriented: whether turned or mirrored images would be of other classes; views are then neither.
         records: the reader of images that are no files of their own, in the data set's folder; None for files.
     """
 
@@ -80,12 +85,15 @@ class PhotoSet:
     licence: str = ""
     decoding: Decoding | None = None
     side: int | None = None
-    records: Callable[[Path], Originals] | None = None
+    channels: int = 3
+    views: SmallTransform = field(default_factory=SmallTransform)
+    oriented: bool = False
+    records: Callable[[Path], Records] | None = None
 
     @property
-    def transform(self) -> type[PhotoTransform | SmallTransform]:
-        """The kind of views that it makes."""
-        return PhotoTransform if self.side is None else SmallTransform
+    def usual_views(self) -> PhotoTransform | SmallTransform:
+        """The views that it makes if nothing else is asked for."""
+        return PhotoTransform() if self.side is None else self.views
 
     @property
     def ways(self) -> list[Data]:
@@ -124,7 +132,7 @@ class PhotoSet:
         return self._small(table, data, root, progress) if self.side else self._photos(table, data, root)
 
     def _photos(self, table: pd.DataFrame, data: Data, root: Path) -> Photos:
-        views = transform_of(data, PhotoTransform)
+        views = transform_of(data, PhotoTransform())
         originals = self.originals(root, side_of(data))
         pixels = self._kept(root, originals, table["name"].tolist()) or originals
         return Photos(
@@ -142,7 +150,7 @@ class PhotoSet:
         if not decoded_path(originals, names, folder).exists():
             folder = folder_to_fill(folder, None)
         pixels = decoded_images(originals, names, folder, progress)
-        transform, content = transform_of(data, SmallTransform), self._content_beside(table, data, root)
+        transform, content = transform_of(data, self.views), self._content_beside(table, data, root)
         return SmallImages(in_use(table, data), pixels, data.size, transform, content, self._choices)
 
     def table(self, data: Data, root: Path) -> pd.DataFrame:
@@ -158,10 +166,10 @@ class PhotoSet:
         """Refuse settings that the data set can't have; it need not be there.
 
         Raises:
-            ValueError: views of another kind, crops larger than the images that they are taken from, another size than
-                that of small images, or a split that it does not have.
+            ValueError: views of another kind or that its images can't have, crops larger than the images that they are
+                taken from, another size than that of small images, or a split that it does not have.
         """
-        transform_of(data, self.transform)
+        self._check_views(transform_of(data, self.usual_views))
         if self.side is None and data.size > side_of(data):
             raise ValueError(f"can't crop {data.size} px from images of {side_of(data)} px: set data.size to less")
         if self.side not in (None, data.size):
@@ -179,6 +187,23 @@ class PhotoSet:
             partitions = f"1 to {self.partitions}" if self.partitions > 1 else "1 alone"
             raise ValueError(
                 f"data.partition = {data.partition}, but {self.name} has {partitions}: choose one of these"
+            )
+
+    def _check_views(self, views: PhotoTransform | SmallTransform) -> None:
+        if not isinstance(views, SmallTransform):
+            return
+        if views.jitter and self.channels == 1:
+            raise ValueError(
+                f"data.jitter = {views.jitter:g}, but the images of {self.name} have no colours: set it to 0"
+            )
+        if views.flip and self.oriented:
+            raise ValueError(
+                f"data.flip = true, but mirrored images of {self.name} would be of other classes: set data.flip=false"
+            )
+        if views.rotation >= QUARTER / 2 and self.oriented:
+            raise ValueError(
+                f"data.rotation = {views.rotation:g}, but images of {self.name} that are turned by a quarter are of "
+                f"other classes: set it to less than {QUARTER / 2:g}"
             )
 
     def hint(self, data: Data, root: Path) -> str:
@@ -220,7 +245,11 @@ class PhotoSet:
 
     def _kept(self, root: Path, originals: Originals, names: list[str]) -> DecodedImages | None:
         path = decoded_path(originals, names, self.cache_folder(root))
-        return DecodedImages(path, names, originals.side, originals.decoding) if path.exists() else None
+        return (
+            DecodedImages(path, names, originals.side, originals.decoding, originals.channels)
+            if path.exists()
+            else None
+        )
 
 
 def photo_entry(photos: PhotoSet) -> DataSet:
@@ -228,8 +257,8 @@ def photo_entry(photos: PhotoSet) -> DataSet:
     return DataSet(
         title=photos.title,
         summary=photos.summary,
-        transform=photos.transform,
-        channels=3,
+        transform=type(photos.usual_views),
+        channels=photos.channels,
         ks=photos.ks,
         content=photos.content,
         table=photos.table,
@@ -242,7 +271,7 @@ def photo_entry(photos: PhotoSet) -> DataSet:
 
 def side_of(data: Data) -> int:
     """Side of the square that photos are resized to before the crop: 256 for crops of 224, if nothing else is said."""
-    return transform_of(data, PhotoTransform).side(data.size)
+    return transform_of(data, PhotoTransform()).side(data.size)
 
 
 def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop,
 from relbench.data.datasets.photos import PhotoSet, promise
 from relbench.data.download.card import Card
 from relbench.data.download.fetch import state
-from relbench.data.images.photos import Originals
+from relbench.data.images.photos import Records
 from relbench.data.parsing.annotations import Scan, read_lists
 from relbench.data.table import check_counts, hold_out, hold_out_images
 from relbench.experiment import Data
@@ -47,7 +47,7 @@ READERS: dict[str, Callable[[Data], Reader]] = {
 }
 """By data set: what reads its lists, as the settings want them split."""
 
-RECORDS: dict[str, Callable[[Path], Originals]] = {
+RECORDS: dict[str, Callable[[Path], Records]] = {
     "cifar10": cifar.CIFAR10.records,
     "cifar100": cifar.CIFAR100.records,
 }
@@ -69,6 +69,9 @@ def published(card: Card) -> PhotoSet:
         splits=tuple(card.splits),
         partitions=card.partitions,
         side=card.side,
+        channels=card.channels,
+        views=card.views,
+        oriented=card.oriented,
         records=RECORDS.get(card.name),
     )
 

@@ -11,6 +11,7 @@ from pydantic import Field, PositiveInt, StringConstraints, ValidationError, mod
 
 from relbench.experiment import Fraction
 from relbench.settings import Settings, one_line
+from relbench.transforms import SmallTransform
 
 Md5 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 Md5OrSha1 = Annotated[str, StringConstraints(pattern=r"^([0-9a-f]{32}|[0-9a-f]{40})$")]
@@ -128,6 +129,9 @@ class Card(Settings):
     splits: Annotated[dict[SplitKind, Split], Field(min_length=1)]  # the usual one first
     partitions: PositiveInt = 1  # ways in which the images are split, where a data set has several
     side: PositiveInt | None = None  # of small images, in pixels, which are kept as an array; None: photos of any size
+    channels: Literal[1, 3] = 3  # of small images: grey, or colours
+    views: SmallTransform = SmallTransform()  # of small images, if nothing else is asked for
+    oriented: bool = False  # turned or mirrored images would be of other classes, so that views are neither
     files: dict[RelativePath, Md5OrSha1] = Field(default={})  # of some below the folder, for those that the layout has
 
     @model_validator(mode="after")

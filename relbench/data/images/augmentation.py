@@ -1,10 +1,10 @@
 """Random views of small images, made for a whole batch at once.
 
 A view is a function of the image and of the numbers drawn for it; the functions that draw come first, each takes all
-numbers of a batch together. Images are bytes, RGB, shape (images, 3, side, side), and so are views. What a view is
-follows torchvision's transforms of PIL's images, which published codes use: for the same numbers padded crops, flips
-and rotations are equal to theirs to the last bit, crops resized to 32 or 64 px too (to others within two levels), and
-changed colours within one level of 255.
+numbers of a batch together. Images are bytes, RGB or grey, shape (images, channels, side, side), and so are views.
+What a view is follows torchvision's transforms of PIL's images, which published codes use: for the same numbers padded
+crops, flips and rotations are equal to theirs to the last bit, crops resized to 32 or 64 px too (to others within two
+levels), and changed colours within one level of 255.
 """
 
 import math
@@ -28,8 +28,8 @@ def random_views(images: Tensor, transform: SmallTransform, generator: torch.Gen
     """Views for training: cropped, mirrored, rotated, then changed in colour, as far as the settings ask for it.
 
     Args:
-        images: uint8, shape (images, 3, side, side); they may be written to.
-        transform: the settings.
+        images: uint8, shape (images, channels, side, side); they may be written to.
+        transform: the settings; colours are changed of RGB images alone.
         generator: all numbers are drawn from it, those of a batch together: of the crops, then of the flips, then of
             the rotations, then of the colours. What isn't asked for draws none.
 
@@ -104,7 +104,7 @@ def padded_crops(images: Tensor, places: Tensor, pad: int, padding: str) -> Tens
     """Crops, as large as the images, of images with a margin.
 
     Args:
-        images: uint8, shape (images, 3, side, side).
+        images: uint8, shape (images, channels, side, side).
         places: top and left of each crop in the padded image, 0 to 2 pad, shape (2, images).
         pad: pixels on each side.
         padding: "zero" for black, "reflect" for the image reflected at its edge, which is not repeated.
@@ -142,18 +142,18 @@ def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
     A crop is never larger than the view, so that nothing shrinks and there is nothing for an antialiasing filter to do.
 
     Args:
-        images: uint8, shape (images, 3, side, side).
+        images: uint8, shape (images, channels, side, side).
         boxes: top, left, height and width, shape (4, images).
 
     Source:
         torchvision's `resized_crop` of PIL's images. Weights are multiples of 1 / (2 side), so that sums in float32 are
         exact where the side is a power of two.
     """
-    side = images.shape[-1]
+    _, channels, _, side = images.shape
     tops, lefts, heights, widths = boxes
     along_rows = _bilinear(lefts, widths, side).transpose(1, 2)
-    rows = _to_nearest(torch.bmm(images.to(torch.float32).view(-1, 3 * side, side), along_rows))
-    views = torch.matmul(_bilinear(tops, heights, side)[:, None], rows.view(-1, 3, side, side))
+    rows = _to_nearest(torch.bmm(images.to(torch.float32).view(-1, channels * side, side), along_rows))
+    views = torch.matmul(_bilinear(tops, heights, side)[:, None], rows.view(-1, channels, side, side))
     return _to_nearest(views).to(torch.uint8)
 
 
@@ -188,13 +188,13 @@ def rotated(images: Tensor, angles: Tensor) -> Tensor:
     """Images rotated about their centres; the nearest pixel counts, and what comes from outside is black.
 
     Args:
-        images: uint8, shape (images, 3, side, side).
+        images: uint8, shape (images, channels, side, side).
         angles: in degrees, counter-clockwise, shape (images,).
 
     Source:
         torchvision's RandomRotation, PIL's `Image.rotate`: coordinates are rounded to 16 bits after the point.
     """
-    side = images.shape[-1]
+    _, channels, _, side = images.shape
     radians = -torch.deg2rad(angles.double())
     cos, sin = radians.cos()[:, None, None], radians.sin()[:, None, None]
     across, down = torch.arange(side)[None, None, :], torch.arange(side)[None, :, None]
@@ -204,8 +204,8 @@ def rotated(images: Tensor, angles: Tensor) -> Tensor:
     columns = (_fixed(first_column) + across * _fixed(cos) + down * _fixed(sin)) >> FIXED
     rows = (_fixed(first_row) - across * _fixed(sin) + down * _fixed(cos)) >> FIXED
     inside = (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
-    sources = torch.where(inside, rows * side + columns, 0).view(-1, 1, side**2).expand(-1, 3, -1)
-    views = images.reshape(-1, 3, side**2).gather(2, sources).view_as(images)
+    sources = torch.where(inside, rows * side + columns, 0).view(-1, 1, side**2).expand(-1, channels, -1)
+    views = images.reshape(-1, channels, side**2).gather(2, sources).view_as(images)
     return views * inside[:, None]
 
 

@@ -1,9 +1,9 @@
 """Decoded images kept on disk, so that training does not wait for JPEG decoding.
 
-One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, shape (images, 3, side, side), in the
-order of their names. Channels come first because batches have them first: a crop is then copied row by row. After the
-images comes a hash of each, by which an image is checked when a process first reads it: a tenth of a millisecond once,
-where decoding takes several each time.
+One file for all images of a data set, of `cache_bytes`: numpy's format, uint8, shape (images, channels, side, side), in
+the order of their names. Channels come before rows because batches have them so: a crop is then copied row by row.
+After the images comes a hash of each, by which an image is checked when a process first reads it: a tenth of a
+millisecond once, where decoding takes several each time.
 
 The file's name holds a hash of all that decides on its content: the images' names, sizes and times of change, the
 side, how it is decoded and resized, PIL's version and that of this format. An image whose size or time changes thus
@@ -33,10 +33,13 @@ VERSION = 2  # counts up when the same images would make another file
 HEADER = 128  # bytes: numpy's, for any number of images
 HASH = 16  # bytes of each image's SHA-256
 
+Size = tuple[int, int, int, int]
+"""Of the array of all images: their number, channels, height and width."""
 
-def cache_bytes(count: int, side: int) -> int:
+
+def cache_bytes(count: int, side: int, channels: int = 3) -> int:
     """Bytes of the file for a number of images, given their side in pixels."""
-    return HEADER + count * (3 * side**2 + HASH)
+    return HEADER + count * (channels * side**2 + HASH)
 
 
 class DecodedImages:
@@ -47,17 +50,19 @@ class DecodedImages:
         names: of all images in it, in any order.
         side: of each image in pixels.
         decoding: how the images were decoded.
+        channels: of each image.
 
     Raises:
         ValueError: the file is damaged, or not of these images.
     """
 
-    def __init__(self, path: Path, names: Iterable[str], side: int, decoding: Decoding | None = None) -> None:
-        self.side, self.decoding = side, decoding
+    def __init__(
+        self, path: Path, names: Iterable[str], side: int, decoding: Decoding | None = None, channels: int = 3
+    ) -> None:
+        self.side, self.decoding, self.channels = side, decoding, channels
         self._place = {name: place for place, name in enumerate(sorted(names))}
         self._path = path
-        self.images, self._hashes = _opened(path, len(self._place), side)  # shape (images, 3, side, side)
-        self._checked = np.zeros(len(self._place), bool)
+        self._open()
 
     def __getstate__(self) -> dict[str, Any]:
         """Without the images: another process maps the same file, and checks what it reads of it."""
@@ -65,11 +70,15 @@ class DecodedImages:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self.images, self._hashes = _opened(self._path, len(self._place), self.side)
+        self._open()
+
+    def _open(self) -> None:
+        shape = (len(self._place), self.channels, self.side, self.side)
+        self.images, self._hashes = _opened(self._path, shape)  # the images as an array of this shape
         self._checked = np.zeros(len(self._place), bool)
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
-        """The images in order, each a view of the file, shape (3, side, side).
+        """The images in order, each a view of the file, shape (channels, side, side).
 
         Raises:
             ValueError: an image is not what was written.
@@ -142,11 +151,11 @@ def decoded_images(
     was_there = path.exists()
     if not was_there:
         _clear(folder)  # it may be large
-        _check_space(folder, len(names), originals.side)
+        _check_space(folder, len(names), cache_bytes(len(names), originals.side, originals.channels))
         with _alone(folder):
             if not path.exists():
                 _build(path, originals, sorted(names), progress)
-    images = DecodedImages(path, names, originals.side, originals.decoding)
+    images = DecodedImages(path, names, originals.side, originals.decoding, originals.channels)
     if was_there:
         images.check(progress)
     return images
@@ -176,7 +185,7 @@ def _build(path: Path, originals: Originals, ordered: Sequence[str], progress: P
     """Written from start to end, not through a map: on a full disk that would kill the process."""
     try:
         with atomic_write(path) as temporary, temporary.open("wb") as file:
-            file.write(_header(len(ordered), originals.side))
+            file.write(_header((len(ordered), originals.channels, originals.side, originals.side)))
             hashes = []
             for _, image in zip(progress(ordered), originals.read(ordered), strict=True):
                 hashes.append(_hash(image))
@@ -186,9 +195,9 @@ def _build(path: Path, originals: Originals, ordered: Sequence[str], progress: P
         raise ValueError(_unwritable(path.parent, error)) from None
 
 
-def _check_space(folder: Path, count: int, side: int) -> None:
+def _check_space(folder: Path, count: int, needed: int) -> None:
     """Before the folder is made: nothing is left of what can't be done."""
-    needed, free = cache_bytes(count, side), free_space(folder)
+    free = free_space(folder)
     if needed > free:
         raise ValueError(
             f"the {count:,} decoded images need {decimal(needed)}, and {folder} has {decimal(free)} free: "
@@ -218,9 +227,8 @@ def _unwritable(folder: Path, error: OSError) -> str:
     return f"decoded images can't be written to {folder} ({error.strerror}): keep them elsewhere, or go without"
 
 
-def _header(count: int, side: int) -> bytes:
+def _header(shape: Size) -> bytes:
     header = BytesIO()
-    shape = (count, 3, side, side)
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     return header.getvalue()
 
@@ -229,18 +237,20 @@ def _hash(image: NDArray[np.uint8]) -> bytes:
     return hashlib.sha256(image.reshape(-1).data).digest()[:HASH]
 
 
-def _opened(path: Path, count: int, side: int) -> tuple[NDArray[np.uint8], bytes]:
+def _opened(path: Path, shape: Size) -> tuple[NDArray[np.uint8], bytes]:
     """The images and their hashes.
 
     Compares the header as it stands: numpy's reader raises errors of many kinds for damaged headers.
     """
+    count, channels, side, _ = shape
+    size = cache_bytes(count, side, channels)
     with open_regular(path) as file:
-        whole = file.read(HEADER) == _header(count, side) and path.stat().st_size == cache_bytes(count, side)
-        file.seek(cache_bytes(count, side) - count * HASH)
+        whole = file.read(HEADER) == _header(shape) and path.stat().st_size == size
+        file.seek(size - count * HASH)
         hashes = file.read()
     if not whole:
         raise ValueError(
             f"{path} is damaged: its size or header is not that of {count:,} images of {side} px; "
             "delete it, and the images are decoded again"
         )
-    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=(count, 3, side, side))), hashes
+    return np.asarray(np.memmap(path, np.uint8, mode="r", offset=HEADER, shape=shape)), hashes

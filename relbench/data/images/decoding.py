@@ -79,7 +79,7 @@ def _colour(text: str) -> str:
     return f"#{red:02x}{green:02x}{blue:02x}"
 
 
-def rgb(path: Path, decoding: Decoding | None) -> Image.Image:
+def rgb(path: Path, decoding: Decoding | None = None) -> Image.Image:
     """Decode an image.
 
     Args:

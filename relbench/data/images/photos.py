@@ -15,6 +15,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -33,16 +34,19 @@ RESAMPLING = Image.Resampling.BILINEAR
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Paths = Callable[[Iterable[Path]], Iterable[Path]]
+"""Wraps paths of files that are looked at, for a progress bar."""
 
 
 class Pixels(Protocol):
     """Decoded images by their name in the table."""
 
     side: int  # pixels
+    channels: int
     decoding: Decoding | None  # how they were decoded
 
     def read(self, names: Iterable[str]) -> Iterator[NDArray[np.uint8]]:
-        """The images in order, RGB, each of shape (3, side, side); not to be written to.
+        """The images in order, each of shape (channels, side, side), RGB or grey; not to be written to.
 
         Raises:
             ValueError: an image can't be decoded.
@@ -58,6 +62,20 @@ class Originals(Pixels, Protocol):
 
         Raises:
             ValueError: an image is missing.
+        """
+        ...
+
+
+class Records(Originals, Protocol):
+    """Images whose names are no paths of files: several lie in a file, or are made of one."""
+
+    def damaged(self, names: Sequence[str], threads: int, progress: Paths) -> list[str]:
+        """A line for each file that can't be read, none where the scan of the lists has read them all.
+
+        Args:
+            names: of the images to look at.
+            threads: that read at once.
+            progress: wraps the files, for a progress bar.
         """
         ...
 
@@ -81,6 +99,8 @@ class ImageFiles:
         threads: that decode at once; PIL lets go of Python's lock meanwhile.
         decoding: see `decoding.rgb`.
     """
+
+    channels = 3
 
     def __init__(self, folder: Path, side: int, threads: int, decoding: Decoding | None = None) -> None:
         self.folder, self.side, self.decoding = folder, side, decoding
@@ -211,20 +231,31 @@ def decoded(path: Path, side: int, decoding: Decoding | None = None) -> NDArray[
     Source:
         What torchvision's `Resize((side, side))` does to an image of PIL: `image.resize` with bilinear resampling.
     """
-    try:
+    with refused_by_path(path):
         square = rgb(path, decoding).resize((side, side), RESAMPLING)
+    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
+
+
+@contextmanager
+def refused_by_path(path: Path) -> Iterator[None]:
+    """The errors of decoding a file, as one line with its path.
+
+    Raises:
+        ValueError: the file is missing, damaged or no image, or the image can't be used.
+    """
+    try:
+        yield
     except UnsuitableError as error:
         raise ValueError(f"{path} can't be used: {error}") from None
     except Exception as error:  # noqa: BLE001 - on damaged files PIL's decoders raise errors of nearly any kind
         raise ValueError(f"{path} can't be decoded ({reason(error)}): restore the file") from None
-    return np.ascontiguousarray(np.asarray(square).transpose(2, 0, 1))
 
 
 def undecodable(
     paths: Sequence[Path],
     threads: int,
-    progress: Callable[[Iterable[Path]], Iterable[Path]] = iter,
-    decoding: Decoding | None = None,
+    progress: Paths = iter,
+    decode: Callable[[Path], object] = rgb,
 ) -> list[tuple[Path, str]]:
     """Decode all files, and name those that can't be decoded, each with the reason.
 
@@ -235,10 +266,10 @@ def undecodable(
         paths: of the files.
         threads: that decode at once.
         progress: wraps the paths, for a progress bar.
-        decoding: see `decoding.rgb`.
+        decode: a file, or an error of any kind.
     """
     with ThreadPoolExecutor(threads) as pool:
-        reasons = in_order(pool, 2 * threads, lambda path: _why_not(path, decoding), paths)
+        reasons = in_order(pool, 2 * threads, lambda path: _why_not(path, decode), paths)
         return [(path, why) for path, why in zip(progress(paths), reasons, strict=True) if why]
 
 
@@ -259,9 +290,9 @@ def _state(path: Path) -> os.stat_result:
         raise ValueError(f"the table of images names {path}, which can't be read ({reason(error)})") from None
 
 
-def _why_not(path: Path, decoding: Decoding | None) -> str | None:
+def _why_not(path: Path, decode: Callable[[Path], object]) -> str | None:
     try:
-        rgb(path, decoding)
+        decode(path)
     except Exception as error:  # noqa: BLE001 - see `decoded`
         return reason(error)
     return None

@@ -41,13 +41,13 @@ class SmallImages:
         if size != pixels.side:
             raise ValueError(f"data.size = {size}, but the images have {pixels.side} px: set data.size={pixels.side}")
         self.table, self.content = table, content
-        self.shape = Shape(channels=3, size=size)
+        self.shape = Shape(channels=pixels.channels, size=size)
         names = table["name"].tolist()
         self.data_hash = table_hash(table, [*pixels.hashes(names), *parts])
         self._pixels, self._places, self._transform = pixels, pixels.places(names), transform
 
     def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random views, uint8, shape (len(indices), 3, size, size); see `augmentation.random_views`."""
+        """Random views, uint8, shape (len(indices), channels, size, size); see `augmentation.random_views`."""
         return random_views(self.test_batch(indices), self._transform, generator)
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:

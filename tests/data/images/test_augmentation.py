@@ -221,3 +221,22 @@ def test_no_other_random_numbers_are_used(transform):
 def test_an_empty_batch():
     for settings in (SmallTransform(rotation=10, jitter=0.1), SmallTransform(crop="resized")):
         assert random_views(noise(0, 16), settings, seeded()).shape == (0, 3, 16, 16)
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [
+        SmallTransform(),
+        SmallTransform(padding="reflect", pad=3, flip=False),
+        SmallTransform(crop="resized"),
+        SmallTransform(crop="none", flip=False, rotation=20),
+    ],
+)
+@pytest.mark.parametrize("side", [28, 16])
+def test_views_of_grey_images_are_those_of_their_plane(transform, side):
+    grey = noise(40, side)[:, :1]
+    coloured = random_views(grey.repeat(1, 3, 1, 1), transform, seeded(1))
+    views = random_views(grey.clone(), transform, seeded(1))
+    assert views.shape == grey.shape
+    assert torch.equal(views.repeat(1, 3, 1, 1), coloured)
+    assert not torch.equal(views, grey)

@@ -91,7 +91,7 @@ def test_the_file_is_numpys_and_as_large_as_said(table, folder, kept):
 
 @pytest.mark.parametrize("count", [0, 1, 11_788, 10**12])
 def test_the_headers_size_holds_for_any_number(count):
-    assert len(decoded._header(count, 1024)) == decoded.HEADER
+    assert len(decoded._header((count, 3, 1024, 1024))) == decoded.HEADER
 
 
 def test_the_size_of_stanford_online_products():
