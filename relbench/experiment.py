@@ -262,7 +262,54 @@ class Classification(TaskSettings):
     """Measure the accuracy by the nearest class mean of embeddings, too, which needs no head."""
 
 
-TASK_SETTINGS: dict[str, type[TaskSettings]] = {"retrieval": Retrieval, "classification": Classification}
+Scorer = Literal["prototypes", "centred", "nearest", "logistic"]
+"""The classifiers that support images can make of embeddings (`relbench.evaluation.few_shot`)."""
+
+
+class FewShot(TaskSettings, use_attribute_docstrings=True):
+    """Classification among a few classes that were not seen in training, given a few images of each: an episode.
+
+    A training episode is a batch: `images_per_class` of a training are the support images and the queries of each of
+    its classes, and `batch_size` is as many times that as it has classes.
+    """
+
+    kind: Literal["few-shot"] = "few-shot"
+    way: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (5,)
+    """Classes of a test episode; with several numbers each is measured, and networks are compared by the first."""
+    shot: PositiveInt = 1
+    """Support images of each class, in training and in the test."""
+    queries: PositiveInt = 15
+    """Query images of each class in a test episode."""
+    episodes: Annotated[int, Field(ge=2, le=10**6)] = 1000
+    """Test episodes."""
+    validation_episodes: Annotated[int, Field(ge=2, le=10**6)] = 400
+    """Validation episodes."""
+    episode_seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    """Seed of test and validation episodes: they are the same for every run, whatever its seed."""
+    scorer: Scorer = "prototypes"
+    """What classifies the queries of a test episode."""
+    batch_norm: Literal["together", "apart"] = "together"
+    """Whether support images and queries of a training episode are normalised by the same batch statistics."""
+
+    @field_validator("way", mode="before")
+    @classmethod
+    def _of_json(cls, given: Any, info: ValidationInfo) -> Any:
+        """Numbers in JSON are a list."""
+        return tuple(given) if isinstance(given, list) and info.mode == "json" else given
+
+    @field_validator("way")
+    @classmethod
+    def _once(cls, way: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(way)) < len(way):
+            raise ValueError("each number of classes may be named once")
+        return way
+
+
+TASK_SETTINGS: dict[str, type[TaskSettings]] = {
+    "retrieval": Retrieval,
+    "classification": Classification,
+    "few-shot": FewShot,
+}
 """Settings of all tasks, by kind."""
 
 

@@ -12,6 +12,7 @@ from relbench.losses.inputs import required_by
 from relbench.models import TRUNKS, layers_of
 from relbench.results.run_folder import has_classifier
 from relbench.settings import changed
+from relbench.tasks import find_task
 
 
 def resolve_device(device: str) -> Literal["cpu", "cuda"]:
@@ -119,6 +120,11 @@ def _check_term(term: Term, experiment: Experiment) -> None:
     if entry.needs_teacher and not teacher:
         raise ValueError(f"the loss {term.loss} compares with a teacher, but there is none: give the run a teacher")
     needed = required_by(set(entry.takes) - set(entry.optional))
+    if "episodes" in needed and not find_task(experiment.task).episode(experiment.training):
+        raise ValueError(
+            f"the loss {term.loss} compares queries with support images, but batches of {experiment.task.kind} are no "
+            "episodes: it is for few-shot"
+        )
     if teacher and "teacher_classifier" in needed and not has_classifier(teacher):
         raise ValueError(
             f"the loss {term.loss} compares with the output of the teacher's classifier, but the teacher has none: "

@@ -150,7 +150,13 @@ def _learners(
         return {}
     first, runs = members[0].experiment, members[0].folder.runs
     workers = workers_beside(torch.device(first.training.device))
-    data = table_data(source, _sampler(first, task), _validation(source, task, first.training), workers)
+    data = table_data(
+        source,
+        _sampler(first, task),
+        _validation(source, task, first.training),
+        workers,
+        task.episode(first.training),
+    )
     networks = TrainedNetworks(runs, source.source)
     teacher = networks.teacher([member.experiment for member in members]) if first.teacher else None
     learners: dict[str, Learner] = {}
@@ -260,6 +266,7 @@ def _evaluate(
         metrics=measured.metrics,
         validation=_validated(state["history"], selected, task.primary),
         counts=measured.counts,
+        other_counts=measured.other_counts,
         history=tuple(state["history"]),
         train_seconds=state["seconds"],
         evaluate_seconds=time.perf_counter() - start,

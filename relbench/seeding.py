@@ -8,7 +8,7 @@ from typing import Literal
 
 import torch
 
-Stream = Literal["batches", "views", "losses", "global"]
+Stream = Literal["batches", "views", "losses", "global", "test episodes", "validation episodes"]
 """What random numbers are drawn for; "global" are torch's own generators, from which layers such as dropout draw."""
 
 

@@ -89,6 +89,12 @@ class Transfer(Result):
     finished: str  # time in UTC, ISO 8601
     machine: Machine
     weights_hash: str = ""  # of the trained weights; "" for those never trained, and in files before this was noted
+    other_counts: dict[str, Counts] = {}  # noqa: RUF012 - pydantic copies it; as in a row
+
+    @property
+    def all_counts(self) -> dict[str, Counts]:
+        """The counts that were kept, by metric."""
+        return {find_task(self.asked.task).primary: self.counts, **self.other_counts}
 
 
 def finished_transfer(asked: TransferSpec, folder: Path) -> Transfer | None:
@@ -176,6 +182,7 @@ def _measured(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
         weights=weights_of(asked.net),
         metrics=measured.metrics,
         counts=measured.counts,
+        other_counts=measured.other_counts,
         seconds=time.perf_counter() - start,
         finished=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         machine=describe_machine(device),
@@ -214,7 +221,7 @@ def _weights_hash(asked: TransferSpec, folder: Path) -> str:
 def _contradictions(folder: Path, found: Transfer) -> Iterator[str]:
     if found.asked.fingerprint != found.fingerprint:
         yield f"its settings have the fingerprint {found.asked.fingerprint}"
-    yield from find_task(found.asked.task).contradictions(found.metrics, found.counts)
+    yield from find_task(found.asked.task).contradictions(found.metrics, found.all_counts)
     weights = _weights_hash(found.asked, folder)
     if weights and found.weights_hash and weights != found.weights_hash:
         yield "it was measured with other weights than those that the run has now"

@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
     {"settings", "transforms", "experiment", "geometry", "lookup", "seeding", "files", "locks", "tensors", "memory"}
-    | {"cores", "processes", "plain_text", "fonts", "counts"},  # small things with a name
+    | {"cores", "processes", "plain_text", "fonts", "counts", "episodes"},  # small things with a name
     {"data", "models", "losses", "evaluation"},
     {"results", "tasks", "studies"},
     {"training", "machine", "trackers"},

@@ -158,7 +158,7 @@ def _without_head(found: MeasuredFloor) -> str:
 def _contradictions(found: MeasuredFloor) -> Iterator[str]:
     if found.settings.fingerprint != found.fingerprint:
         yield f"its settings have the fingerprint {found.settings.fingerprint}"
-    yield from find_task(found.settings.task).contradictions(found.metrics, None)
+    yield from find_task(found.settings.task).contradictions(found.metrics, {})
 
 
 def _path(settings: FloorSettings, folder: Path) -> Path:

@@ -48,12 +48,12 @@ class Results:
         return row.metrics_at(rule) if row else None
 
     def counts_at(self, cell: Cell, seed: int, rule: Selection) -> Counts | None:
-        """The counts of the primary metric for a cell; None where there are none, or none for this rule."""
+        """The counts of a cell's metric; None where there are none, or none for this rule."""
         if cell.on:
             found = self.transfers.get((cell.key, seed)) if rule == "last" else None
-            return found.counts if found else None
+            return found.all_counts.get(cell.metric) if found else None
         row = self.rows.get((cell.run, seed))
-        return row.counts_at(rule) if row else None
+        return row.counts_at(rule, cell.metric) if row else None
 
 
 def tuning_plan(record: StudyRecord, runs: Path) -> TuningPlan:

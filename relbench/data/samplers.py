@@ -1,9 +1,10 @@
-"""Batches of training images, each a function of its step: several images of several classes, or shuffled epochs."""
+"""Batches of training images, each a function of its step: several images of several classes, epochs, or episodes."""
 
 import math
 
 import torch
 
+from relbench.episodes import ClassMembers, Episode
 from relbench.seeding import step_generator
 
 
@@ -105,3 +106,25 @@ def batches_of_epoch(images: int, batch_size: int, *, drop_last: bool) -> int:
             "choose another batch_size, or last_batch = drop"
         )
     return math.ceil(images / batch_size)
+
+
+class EpisodeSampler:
+    """The batch of each step: an episode of few-shot learning.
+
+    Args:
+        labels: class number of each image, shape (images,).
+        episode: its layout.
+        seed: of the run.
+
+    Raises:
+        ValueError: there are fewer classes, or images of some class, than an episode has.
+    """
+
+    def __init__(self, labels: torch.Tensor, episode: Episode, seed: int) -> None:
+        self._members, self._episode, self._seed = ClassMembers(labels), episode, seed
+        self._members.refuse_too_few(episode.way, episode.of_a_class, "training")
+
+    def __call__(self, step: int) -> torch.Tensor:
+        """Indices of images, shape (way * of_a_class,): class by class, support images first."""
+        generator = step_generator(self._seed, "batches", step)
+        return self._members.draw(self._episode.way, self._episode.of_a_class, generator).reshape(-1)

@@ -8,6 +8,13 @@ from relbench.evaluation.classification import (
     nearest_class_mean,
     negative_log_likelihood,
 )
+from relbench.evaluation.few_shot import (
+    Episodes,
+    draw_episodes,
+    few_shot_accuracy,
+    few_shot_interval,
+    right_queries,
+)
 from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
@@ -28,6 +35,7 @@ from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
 
 __all__ = [
     "Counts",
+    "Episodes",
     "PairDistances",
     "Stored",
     "claimed_sides",
@@ -35,6 +43,9 @@ __all__ = [
     "classification_metrics",
     "compare",
     "correct",
+    "draw_episodes",
+    "few_shot_accuracy",
+    "few_shot_interval",
     "holm",
     "means",
     "nearest",
@@ -47,6 +58,7 @@ __all__ = [
     "read_embeddings",
     "recall_by_class",
     "retrieval_metrics",
+    "right_queries",
     "seed_interval",
     "stored_metrics",
 ]

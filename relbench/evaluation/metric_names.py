@@ -1,6 +1,10 @@
 """Metrics as readers of a report know them."""
 
+import re
 from collections.abc import Mapping
+
+EPISODES = re.compile(r"(\d+)way_(\d+)shot(_ci95)?")
+"""The accuracy in episodes of so many classes and support images of each; half of its interval over episodes."""
 
 NAMES: Mapping[str, str] = {
     "r_precision": "R-precision",
@@ -25,6 +29,10 @@ MEANINGS: Mapping[str, str] = {
 
 def metric_name(metric: str) -> str:
     """The name for readers: recall@1 is Recall@1, and worst_class is Worst class."""
+    episodes = EPISODES.fullmatch(metric)
+    if episodes:
+        way, shot, interval = episodes.groups()
+        return f"{way}-way {shot}-shot {'± 95 % over episodes' if interval else 'accuracy'}"
     return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
 
 

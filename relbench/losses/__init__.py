@@ -15,6 +15,7 @@ from relbench.losses.feature_map import FitNet, FitNetRegressor, attention_trans
 from relbench.losses.inputs import INPUTS, NEEDS, Batch, Shapes, made_up_batch
 from relbench.losses.logits import hinton_kd
 from relbench.losses.pml import PREFIX, MetricLearningLoss, pml_entry, pml_loss, pml_names
+from relbench.losses.prototypical import prototypical
 from relbench.losses.ranking import check_ranking, hard_darkrank
 from relbench.losses.refilled import (
     REFILLED_PRESETS,
@@ -66,6 +67,7 @@ __all__ = [
     "pml_names",
     "positive_pairs",
     "probe",
+    "prototypical",
     "read_own",
     "refilled_classifier",
     "refilled_embedding",
@@ -101,6 +103,11 @@ LOSSES: dict[str, Loss] = _entries(
         probe,
         summary="cross-entropy of the classifier alone: gives a teacher logits and leaves its network unchanged",
         source="arXiv:1610.01644",
+    ),
+    pure_loss(
+        prototypical,
+        summary="prototypical networks: classify the queries of an episode by the means of its support images",
+        source="arXiv:1703.05175; jakesnell/prototypical-networks@c9bb4d2",
     ),
     pure_loss(
         rkd_distance,

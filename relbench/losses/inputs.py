@@ -12,12 +12,14 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from relbench.episodes import Episode
 from relbench.experiment import EMBEDDING
 from relbench.losses.refilled import class_centres
 
-Requirement = Literal["teacher", "layers", "classifier", "teacher_classifier", "centres"]
+Requirement = Literal["teacher", "layers", "classifier", "teacher_classifier", "centres", "episodes"]
 """What must be assembled for an input before the training: a teacher; the maps of layers; a classifier that is trained
-along; the one that was trained with the teacher; the class centres of the teacher's embeddings."""
+along; the one that was trained with the teacher; the class centres of the teacher's embeddings; batches that are
+episodes, as few-shot learning has them."""
 
 FROM_TEACHER: dict[Requirement, Callable[[Tensor, Tensor, int], Tensor]] = {"centres": class_centres}
 """Functions whose results stay the same during the training: of the teacher's embeddings of all training images,
@@ -53,6 +55,7 @@ class Batch:
         maps: of the student, by layer.
         taught: the teacher's view; None without one.
         classifier: from embeddings to logits, trained along; None where no loss takes logits.
+        episode: the layout of the images; None where batches are no episodes.
     """
 
     indices: Tensor
@@ -62,6 +65,18 @@ class Batch:
     maps: Mapping[str, Tensor]
     taught: TeacherOutputs | None = None
     classifier: Callable[[Tensor], Tensor] | None = None
+    episode: Episode | None = None
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """The embeddings of support images and of queries.
+
+        Raises:
+            ValueError: the batch is no episode.
+        """
+        if self.episode is None:
+            raise ValueError("a loss compares queries with support images, but batches are no episodes")
+        return self.episode.parts(self.embeddings)
 
     @property
     def teacher(self) -> TeacherOutputs:
@@ -115,6 +130,18 @@ INPUTS: dict[str, Input] = {
     "indices": Input(
         "index of each image in the table, (batch,): the same in every epoch, as memory banks need it",
         lambda batch, _: batch.indices.to(batch.labels.device),
+    ),
+    "support": Input(
+        "the student's embeddings of support images, (way, shot, dim)",
+        lambda batch, _: batch.parts[0],
+        frozenset({"episodes"}),
+        trains=True,
+    ),
+    "query": Input(
+        "the student's embeddings of queries, (way, queries, dim), their classes in the order of the support images'",
+        lambda batch, _: batch.parts[1],
+        frozenset({"episodes"}),
+        trains=True,
     ),
     "student_map": Input(
         "output of a layer of the student, (batch, channels, height, width), or its embeddings",
@@ -215,7 +242,13 @@ NEEDS = (
 down. Two names mean the dimension of the student's embeddings, as pytorch-metric-learning has both."""
 
 
-def made_up_batch(shapes: Shapes, rows: int, images_per_class: int | None, generator: torch.Generator) -> Batch:
+def made_up_batch(
+    shapes: Shapes,
+    rows: int,
+    images_per_class: int | None,
+    generator: torch.Generator,
+    episode: Episode | None = None,
+) -> Batch:
     """A batch of random numbers of the right shapes, for trying losses without a network.
 
     The last class is among its labels, as all must be allowed. The teacher has neither classifier nor constants.
@@ -225,6 +258,7 @@ def made_up_batch(shapes: Shapes, rows: int, images_per_class: int | None, gener
         rows: images.
         images_per_class: of each class, beside each other; None where batches are drawn without regard to classes.
         generator: of the numbers.
+        episode: the layout of the images, where batches are episodes.
     """
     student, teacher = (
         {name: torch.rand(rows, *shape, generator=generator) for name, shape in maps.items()}
@@ -237,6 +271,7 @@ def made_up_batch(shapes: Shapes, rows: int, images_per_class: int | None, gener
         embeddings=student[EMBEDDING],
         maps=student,
         taught=TeacherOutputs(teacher[EMBEDDING], teacher) if teacher else None,
+        episode=episode,
     )
 
 

@@ -71,6 +71,12 @@ class Row(Result):
     embeddings_hash: str = ""  # of the stored test embeddings
     # "teacher", "first stage" -> hash of its weights at the time
     dependencies: Annotated[dict[str, str], renamed("dependencies")] = {}
+    other_counts: dict[str, Counts] = {}  # of other metrics that are shares of trials, too, by name
+
+    @property
+    def all_counts(self) -> dict[str, Counts]:
+        """The counts that were kept, by metric."""
+        return {self.primary: self.counts, **self.other_counts}
 
     @property
     def primary(self) -> str:
@@ -105,9 +111,9 @@ class Row(Result):
         seen = {name.removeprefix(WATCHED): entry[name] for name in entry if name.startswith(WATCHED)}
         return (int(entry["step"]), seen) if seen else None
 
-    def counts_at(self, selection: Selection) -> Counts | None:
-        """The counts of the primary metric, which are kept for the rule alone that the run itself has followed."""
-        return self.counts if selection == self.experiment.training.selection else None
+    def counts_at(self, selection: Selection, metric: str) -> Counts | None:
+        """The counts of a metric, which are kept for the rule alone that the run itself has followed."""
+        return self.all_counts.get(metric) if selection == self.experiment.training.selection else None
 
     def _entry(self, rule: Selection) -> dict[str, float]:
         """The history's entry of the selected step; empty where there is none."""
@@ -242,12 +248,12 @@ def _contradictions(row: Row) -> Iterator[str]:
     if row.experiment.fingerprint != row.fingerprint:
         yield f"its settings have the fingerprint {row.experiment.fingerprint}"
     task = find_task(row.experiment.task)
-    yield from task.contradictions(row.metrics, row.counts)
-    yield from task.contradictions(row.validation, None)
+    yield from task.contradictions(row.metrics, row.all_counts)
+    yield from task.contradictions(row.validation, {})
     is_watched = any(name.startswith(WATCHED) for name in set().union(*row.history))
     for entry in row.history if is_watched else ():
         watched = {name.removeprefix(WATCHED): value for name, value in entry.items() if name.startswith(WATCHED)}
-        yield from (f"{WATCHED}{what}" for what in task.contradictions(watched, None))
+        yield from (f"{WATCHED}{what}" for what in task.contradictions(watched, {}))
         if entry.get("step") == row.selected_step and any(
             abs(value - row.metrics.get(name, -1)) > WATCHED_AGAIN for name, value in watched.items()
         ):

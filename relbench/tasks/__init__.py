@@ -6,7 +6,7 @@ Nothing else asks which task a run has: whoever needs to know something of it as
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from relbench.experiment import Classification, TaskSettings
+from relbench.experiment import Classification, FewShot, TaskSettings
 from relbench.tasks.task import Model, Task
 
 if TYPE_CHECKING:  # settings and rows are read without these
@@ -29,7 +29,18 @@ def _classification(settings: Classification, data_set: "DataSet | None") -> Tas
     return ClassificationTask(settings)
 
 
-TASKS: dict[str, Callable[[Any, "DataSet | None"], Task]] = {"retrieval": _retrieval, "classification": _classification}
+def _few_shot(settings: FewShot, data_set: "DataSet | None") -> Task:
+    from relbench.tasks.few_shot import FewShotTask  # noqa: PLC0415
+
+    del data_set  # nothing is usual there
+    return FewShotTask(settings)
+
+
+TASKS: dict[str, Callable[[Any, "DataSet | None"], Task]] = {
+    "retrieval": _retrieval,
+    "classification": _classification,
+    "few-shot": _few_shot,
+}
 """Makers of the tasks, by the kind of their settings, which `relbench.experiment` lists."""
 
 

@@ -17,7 +17,7 @@ from relbench.evaluation import class_means, classification_metrics, correct, ne
 from relbench.evaluation.knn.points import Floats
 from relbench.experiment import Classification, Net, Training
 from relbench.models import Classifier, build_classifier, embed, evaluating
-from relbench.tasks.task import Measured, Model, not_shares
+from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 NEAREST_MEAN = "ncm_accuracy"  # the metric of class means
 
@@ -60,6 +60,9 @@ class ClassificationTask:
         """Shuffled epochs."""
         return EpochSampler(len(labels), training.batch_size, seed, drop_last=self._drops)
 
+    def episode(self, training: Training) -> None:
+        """None: batches are no episodes."""
+
     def steps_of_epoch(self, images: int, training: Training) -> int:
         """Its batches."""
         return batches_of_epoch(images, training.batch_size, drop_last=self._drops)
@@ -92,13 +95,12 @@ class ClassificationTask:
     def _takes_means(self, model: Model, split: str) -> bool:
         return model.head is None or (self.settings.class_means and split == "test")
 
-    def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
+    def contradictions(self, metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:
         """What is no share, more often right at first than among five, or not what the counts say."""
         yield from not_shares(metrics)
         if metrics.get("top5", 1.0) < metrics.get(self.primary, 0.0):
             yield "top5 is below accuracy"
-        if counts and abs(metrics.get(self.primary, -1) - counts.share) > 1e-9:
-            yield f"{self.primary} is not what its counts by class add up to, {counts.share}"
+        yield from not_as_counted(metrics, counts)
 
     def rehearse(self, dim: int, images: int, device: torch.device) -> None:
         """Score random embeddings by a random head of 100 classes."""

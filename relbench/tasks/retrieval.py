@@ -15,7 +15,7 @@ from relbench.data.table import ImageSource, check_classes, indices_of, roles_of
 from relbench.evaluation import means, query_results, recall_by_class, retrieval_metrics
 from relbench.experiment import Net, Training
 from relbench.models import Classifier, build_classifier, embed
-from relbench.tasks.task import Measured, Model, not_shares
+from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,9 @@ class RetrievalTask:
         """Batches of several images of several classes; each is drawn alone."""
         return ClassBalancedSampler(labels, training.batch_size, training.images_per_class, seed)
 
+    def episode(self, training: Training) -> None:
+        """None: batches are no episodes."""
+
     def steps_of_epoch(self, images: int, training: Training) -> int:
         """Refused: batches are drawn each alone."""
         del images, training
@@ -73,14 +76,13 @@ class RetrievalTask:
         found = query_results(torch.from_numpy(embeddings).to(model.device), labels, ks, query=query, gallery=gallery)
         return Measured(embeddings, means(found, ks), recall_by_class(found))
 
-    def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
+    def contradictions(self, metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:
         """What is no share, falls with K, or is not what the counts say."""
         yield from not_shares(metrics)
         recalls = sorted((int(name.partition("@")[2]), metrics[name]) for name in metrics if name.startswith("recall@"))
         if any(less > more for (_, less), (_, more) in pairwise(recalls)):
             yield "Recall@K falls where K grows"
-        if counts and abs(metrics.get(self.primary, -1) - counts.share) > 1e-9:
-            yield f"{self.primary} is not what its counts by class add up to, {counts.share}"
+        yield from not_as_counted(metrics, counts)
 
     def rehearse(self, dim: int, images: int, device: torch.device) -> None:
         """Search random embeddings, five of each class."""

@@ -1,10 +1,11 @@
 """The protocol of a task, and what measuring a network results in."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from relbench.counts import Counts
+from relbench.episodes import Episode
 from relbench.experiment import Net, Training
 
 if TYPE_CHECKING:  # settings and rows are read without these
@@ -39,19 +40,19 @@ class Measured:
         embeddings: (images, dim), in the order of the table's indices.
         metrics: by name; shares in [0, 1], the only unit that summaries and reports know.
         counts: of the primary metric.
+        other_counts: of other metrics that are shares of trials, too, by name.
     """
 
     embeddings: "NDArray[np.float32]"
     metrics: dict[str, float]
     counts: Counts
+    other_counts: dict[str, Counts] = field(default_factory=dict)
 
 
 class Task(Protocol):
     """What the engine and the reports need to know of a task.
 
     Attributes:
-        primary: the metric that models are compared by, and that a step or a learning rate is chosen by: a share of
-            trials, the higher the better.
         trial: what is right or wrong, in the words of a report.
         group: what the trials of a group of `Counts` have in common, likewise.
         balanced: whether a batch has `images_per_class` images of each of its classes: elsewhere that setting has no
@@ -64,7 +65,6 @@ class Task(Protocol):
         growth: the power of the number of images that the time of scoring grows with.
     """
 
-    primary: str
     trial: str
     group: str
     balanced: bool
@@ -72,6 +72,14 @@ class Task(Protocol):
     without_head: str
     by_neighbours: bool
     growth: int
+
+    @property
+    def primary(self) -> str:
+        """The metric that models are compared by, and that a step or a learning rate is chosen by.
+
+        A share of trials, the higher the better.
+        """
+        ...
 
     def check(self, table: "pd.DataFrame") -> None:
         """Refuse a table of images that the task can't be trained or measured on.
@@ -96,6 +104,17 @@ class Task(Protocol):
 
         Raises:
             ValueError: there are fewer classes or images than a batch needs.
+        """
+        ...
+
+    def episode(self, training: Training) -> Episode | None:
+        """The layout of a batch, where batches are episodes of few-shot learning.
+
+        Args:
+            training: the settings that a batch follows from.
+
+        Raises:
+            ValueError: no episode follows from them.
         """
         ...
 
@@ -125,12 +144,12 @@ class Task(Protocol):
         """
         ...
 
-    def contradictions(self, metrics: Mapping[str, float], counts: Counts | None) -> Iterator[str]:
+    def contradictions(self, metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:
         """What can't be in metrics that are read from a file.
 
         Args:
             metrics: by name.
-            counts: of the primary metric; None where they were not kept.
+            counts: likewise, those that were kept.
         """
         ...
 
@@ -144,3 +163,10 @@ def not_shares(metrics: Mapping[str, float]) -> Iterator[str]:
     for name, value in metrics.items():
         if not 0 <= value <= 1:
             yield f"{name} = {value} is not in [0, 1]"
+
+
+def not_as_counted(metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:
+    """Which metrics are not the shares that their counts add up to."""
+    for name, counted in counts.items():
+        if abs(metrics.get(name, -1) - counted.share) > 1e-9:
+            yield f"{name} is not what its counts add up to, {counted.share}"

@@ -13,6 +13,7 @@ from torch import nn
 
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
+from relbench.episodes import Episode
 from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
@@ -167,6 +168,7 @@ def table_data(
     sampler: Callable[[torch.Tensor], Callable[[int], torch.Tensor]],
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
     workers: int = 0,
+    episode: Episode | None = None,
 ) -> TrainingData:
     """The training images of a table.
 
@@ -175,6 +177,7 @@ def table_data(
         sampler: from class numbers of the training images to the batch of each step, as places in that list.
         validate: see `TrainingData`.
         workers: see `TrainingData`.
+        episode: see `TrainingData`.
     """
     indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
     numbers, names = labels_of(table, indices.numpy())
@@ -187,6 +190,7 @@ def table_data(
         views=source.train_batch,
         validate=validate,
         workers=workers,
+        episode=episode,
     )
 
 

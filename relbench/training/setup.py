@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from relbench.episodes import Episode
 from relbench.losses.inputs import Batch, TeacherOutputs
-from relbench.training.objective import Objective, Teacher, WeightedLoss
+from relbench.training.objective import Objective, Outputs, Teacher, WeightedLoss
 from relbench.training.stream import TrainingData
 
 CPU = torch.device("cpu")
@@ -74,5 +75,25 @@ class TrainingSetup:
             shown: by `show`.
             generator: of the losses.
         """
-        embeddings, maps = self.features(shown.images)
-        return Batch(shown.indices, shown.labels, generator, embeddings, maps, shown.taught)
+        episode = self.data.episode
+        if episode and episode.apart:
+            embeddings, maps = seen_apart(self.features, shown.images, episode)
+        else:
+            embeddings, maps = self.features(shown.images)
+        return Batch(shown.indices, shown.labels, generator, embeddings, maps, shown.taught, episode=episode)
+
+
+def seen_apart(features: nn.Module, images: torch.Tensor, episode: Episode) -> Outputs:
+    """Embeddings and maps of an episode whose support images and queries a network is shown one after the other.
+
+    Each then has batch statistics of its own, and running statistics are updated twice.
+
+    Args:
+        features: from images to embeddings and maps.
+        images: of the episode.
+        episode: its layout.
+    """
+    seen = [(part.shape[:2], *features(part.flatten(0, 1))) for part in episode.parts(images)]
+    embeddings = episode.joined(*(own.unflatten(0, shape) for shape, own, _ in seen))
+    maps = {name: episode.joined(*(own[name].unflatten(0, shape) for shape, _, own in seen)) for name in seen[0][2]}
+    return embeddings, maps

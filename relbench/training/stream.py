@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from relbench.episodes import Episode
 from relbench.seeding import step_generator
 from relbench.training.prefetching import Step, prefetched
 
@@ -23,6 +24,7 @@ class TrainingData:
         validate: from a network and its classifier to metrics on validation images, the task's primary one among them;
             nothing where there are no such images. What else it returns is only written down.
         workers: processes that make the images of later steps meanwhile; `batch` and `views` must then be picklable.
+        episode: the layout of a batch; None where batches are no episodes.
     """
 
     channels: int
@@ -32,6 +34,7 @@ class TrainingData:
     views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]]
     workers: int = 0
+    episode: Episode | None = None
 
 
 @dataclass(frozen=True)

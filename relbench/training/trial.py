@@ -1,7 +1,8 @@
 """Trials of a run's losses on made-up batches, without networks: before any work, and for the estimate of its time."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import torch
@@ -47,8 +48,12 @@ def try_terms(experiment: Experiment, channels: int, classes: int, smallest: int
 def rows_to_try(experiment: Experiment) -> int:
     """The images of a batch that losses are tried on: all of it, or as few as there can be where they compare maps."""
     training = experiment.training
-    enough = max(TRIAL_ROWS, 2 * training.images_per_class) if layers_in(experiment) else training.batch_size
-    return min(training.batch_size, enough)
+    if not layers_in(experiment):
+        return training.batch_size
+    episode = find_task(experiment.task).episode(training)
+    if episode:  # of whole classes
+        return min(episode.way, max(2, math.ceil(TRIAL_ROWS / episode.of_a_class))) * episode.of_a_class
+    return min(training.batch_size, max(TRIAL_ROWS, 2 * training.images_per_class))
 
 
 def rehearsal(experiment: Experiment, channels: int, classes: int, rows: int) -> Callable[[], None]:
@@ -62,8 +67,11 @@ def rehearsal(experiment: Experiment, channels: int, classes: int, rows: int) ->
     """
     generator = torch.Generator().manual_seed(0)
     shapes = shapes_of(experiment, channels, classes)
-    of_a_class = experiment.training.images_per_class if find_task(experiment.task).balanced else None
-    batch = made_up_batch(shapes, rows, of_a_class, generator)
+    task, training = find_task(experiment.task), experiment.training
+    of_a_class = training.images_per_class if task.balanced else None
+    episode = task.episode(training)
+    shown = replace(episode, way=rows // episode.of_a_class) if episode else None
+    batch = made_up_batch(shapes, rows, of_a_class, generator, shown)
     for map_ in batch.maps.values():
         map_.requires_grad_()
     setup = assemble(experiment, MadeUpOutputs(batch, classes), _showing(batch, channels, classes))
@@ -85,6 +93,7 @@ def _showing(batch: Batch, channels: int, classes: int) -> TrainingData:
         batch=lambda _: batch.indices,
         views=lambda indices, _: torch.zeros(len(indices), 0),
         validate=lambda *_: {},
+        episode=replace(batch.episode, apart=False) if batch.episode else None,  # nothing is shown to a network
     )
 
 

@@ -59,6 +59,9 @@ class NearestMeanTask:
     def sampler(self, labels, seed, training):
         return Epochs(len(labels), training.batch_size, seed)
 
+    def episode(self, training):
+        return None
+
     def steps_of_epoch(self, images, training):
         return images // training.batch_size
 
@@ -84,7 +87,7 @@ class NearestMeanTask:
 
     def contradictions(self, metrics, counts):
         yield from not_shares(metrics)
-        if counts and metrics["accuracy"] != counts.share:
+        if counts and metrics["accuracy"] != counts["accuracy"].share:
             yield "its counts do not add up to the accuracy"
 
     def rehearse(self, dim, images, device):

@@ -1,0 +1,147 @@
+"""Few-shot classification: queries of classes that training never showed, by a few support images of each.
+
+A batch in training is an episode, too, of other classes.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from relbench.counts import Counts
+from relbench.data.cached_views import evaluation_batches
+from relbench.data.samplers import EpisodeSampler
+from relbench.data.table import ImageSource, check_classes, indices_of, labels_of
+from relbench.episodes import Episode
+from relbench.evaluation.few_shot import Episodes, EpisodeStream, draw_episodes, few_shot_interval, right_queries
+from relbench.evaluation.knn.points import Embeddings, Floats
+from relbench.experiment import FewShot, Net, Training
+from relbench.models import Classifier, build_classifier, embed
+from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
+
+STREAMS: Mapping[str, EpisodeStream] = {"test": "test episodes", "validation": "validation episodes"}
+INTERVAL = "_ci95"  # ends the name of half the interval of a metric
+
+
+@dataclass(frozen=True)
+class FewShotTask:
+    """The accuracy over episodes, the same for all networks; the mean, and 1.96 standard errors as papers print them.
+
+    Attributes:
+        settings: of the task.
+    """
+
+    settings: FewShot
+    trial = "query image"
+    group = "episode"
+    balanced = True
+    has_head = False
+    without_head = ""
+    by_neighbours = False
+    growth = 0
+
+    @property
+    def primary(self) -> str:
+        """The accuracy in episodes of the first number of classes."""
+        return self._metric(self.settings.way[0])
+
+    def _metric(self, way: int) -> str:
+        return f"{way}way_{self.settings.shot}shot"
+
+    def check(self, table: pd.DataFrame) -> None:
+        """Refuse splits that share a class, or that have too few classes or images for an episode.
+
+        Raises:
+            ValueError: one line that says what to do.
+        """
+        try:
+            check_classes(table, "disjoint")
+        except ValueError as error:
+            raise ValueError(f"{error} for few-shot: choose data.split = classes where there is such a split") from None
+        for split in STREAMS:
+            indices = indices_of(table, split)
+            if len(indices):
+                self._draw(labels_of(table, indices)[0], split, max(self._ways(split)), episodes=1)
+
+    def _ways(self, split: str) -> tuple[int, ...]:
+        """Classes of an episode; validation asks for the primary metric alone, as it may have few."""
+        return self.settings.way if split == "test" else self.settings.way[:1]
+
+    def sampler(self, labels: Tensor, seed: int, training: Training) -> EpisodeSampler:
+        """Episodes of training images."""
+        return EpisodeSampler(labels, self.episode(training), seed)
+
+    def episode(self, training: Training) -> Episode:
+        """The layout of a training episode, which a batch is.
+
+        Raises:
+            ValueError: a batch has no queries, or is no whole number of classes.
+        """
+        of_a_class, shot = training.images_per_class, self.settings.shot
+        if of_a_class <= shot:
+            raise ValueError(
+                f"images_per_class = {of_a_class} leaves no queries beside {shot} support images of a class: raise it"
+            )
+        way, rest = divmod(training.batch_size, of_a_class)
+        if rest or way < 2:
+            raise ValueError(
+                f"batch_size = {training.batch_size} is no episode of two or more classes of {of_a_class} images each "
+                f"({shot} support, {of_a_class - shot} queries): choose a multiple of {of_a_class}"
+            )
+        return Episode(way, shot, of_a_class - shot, apart=self.settings.batch_norm == "apart")
+
+    def steps_of_epoch(self, images: int, training: Training) -> int:
+        """Refused: episodes are drawn each alone."""
+        del images, training
+        raise ValueError("few-shot draws each episode alone, and has no epochs: say how many steps to train")
+
+    def head(self, net: Net, classes: int, seed: int) -> Classifier:
+        """A linear classifier, for losses that take logits: it answers no query."""
+        return build_classifier(net, classes, seed)
+
+    def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
+        """Embed the images of a split in batches, once, and score all episodes."""
+        indices = indices_of(source.table, split)
+        labels, _ = labels_of(source.table, indices)
+        embeddings = embed(model.network, evaluation_batches(source, indices), model.device)
+        metrics, counts = dict[str, float](), dict[str, Counts]()
+        for way in self._ways(split):
+            accuracies, counts[self._metric(way)] = self._scored(embeddings, labels, split, way)
+            metrics[self._metric(way)], metrics[f"{self._metric(way)}{INTERVAL}"] = few_shot_interval(accuracies)
+        return Measured(embeddings, metrics, counts.pop(self.primary), counts)
+
+    def _scored(self, embeddings: Embeddings, labels: ArrayLike, split: str, way: int) -> tuple[Floats, Counts]:
+        count = self.settings.episodes if split == "test" else self.settings.validation_episodes
+        episodes = self._draw(labels, split, way, count)
+        right = right_queries(embeddings, episodes)
+        trials = way * self.settings.queries
+        counts = Counts(
+            groups=tuple(map(str, range(count))), trials=(trials,) * count, correct=tuple(map(int, right.tolist()))
+        )
+        return right / trials, counts
+
+    def _draw(self, labels: ArrayLike, split: str, way: int, episodes: int) -> Episodes:
+        asked = self.settings
+        return draw_episodes(labels, way, asked.shot, asked.queries, episodes, asked.episode_seed, STREAMS[split])
+
+    def contradictions(self, metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:
+        """What is no share, is not what the counts say, or is another interval than theirs."""
+        yield from not_shares(metrics)
+        yield from not_as_counted(metrics, counts)
+        for metric, counted in counts.items():
+            name, found = f"{metric}{INTERVAL}", np.divide(counted.correct, counted.trials)
+            if abs(metrics.get(name, -1) - few_shot_interval(found)[1]) > 1e-9:
+                yield f"{name} is not that of its counts"
+
+    def rehearse(self, dim: int, images: int, device: torch.device) -> None:
+        """Score all episodes of random embeddings; they are scored on the CPU."""
+        del device
+        of_a_class, way = self.settings.shot + self.settings.queries, max(self.settings.way)
+        rows = torch.rand(max(images, way * of_a_class), dim, generator=torch.Generator().manual_seed(0))
+        labels = torch.arange(len(rows)).numpy() % way
+        for classes in self.settings.way:
+            right_queries(rows, self._draw(labels, "test", classes, self.settings.episodes))
