@@ -147,7 +147,7 @@ def test_a_task_is_read_by_its_kind(monkeypatch):
 def test_an_unknown_task():
     assert (
         refusal(STUDENT, {"task": {"kind": "sorting"}})
-        == "task: unknown kind of task 'sorting': known are classification, retrieval"
+        == "task: unknown kind of task 'sorting': known are classification, few-shot, retrieval"
     )
 
 

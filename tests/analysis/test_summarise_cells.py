@@ -28,7 +28,7 @@ class MadeUp:
     def metrics_at(self, rule):
         return self.by_rule.get(rule)
 
-    def counts_at(self, rule):
+    def counts_at(self, rule, _metric):
         return self.counts
 
 

@@ -21,6 +21,7 @@ from relbench.losses import (
     neuron_selectivity,
     pkt,
     probe,
+    prototypical,
     refilled_classifier,
     refilled_embedding,
     rkd_angle,
@@ -49,6 +50,7 @@ def test_every_entry_is_filled_in_and_found_by_its_name():
 
 
 ROWS, MAPS, LOGITS = ("student", "teacher"), ("student_map", "teacher_map"), ("student_logits", "labels")
+EPISODE = ("support", "query")
 SECOND_STAGE = ("student_logits", "teacher", "labels", "centres", "teacher_logits")
 TAKES: dict[Any, tuple[str, ...]] = {
     rkd_distance: ROWS,
@@ -61,6 +63,7 @@ TAKES: dict[Any, tuple[str, ...]] = {
     cross_entropy: LOGITS,
     probe: ("detached_logits", "labels"),
     hinton_kd: ("student_logits", "teacher_logits"),
+    prototypical: EPISODE,
     refilled_embedding: (*ROWS, "labels"),
     refilled_classifier: SECOND_STAGE,
 }
@@ -83,7 +86,7 @@ def test_no_loss_is_left_out():
 def given(name: str) -> Tensor | torch.Generator:
     """Something of the shape that `INPUTS` says."""
     generator = torch.Generator().manual_seed(len(name))
-    shapes = {"centres": (4, 3)} | dict.fromkeys(MAPS, (6, 3, 2, 2))
+    shapes = {"centres": (4, 3), "support": (4, 1, 3), "query": (4, 2, 3)} | dict.fromkeys(MAPS, (6, 3, 2, 2))
     others = {"labels": torch.arange(6) % 4, "generator": generator}
     logits = (6, 4) if name.endswith("logits") else (6, 3)
     return others[name] if name in others else torch.randn(shapes.get(name, logits), generator=generator)

@@ -43,6 +43,8 @@ STUDENT_SHAPES = {
     "student_map": (BATCH, CHANNELS, SIDE, SIDE),
     "student_logits": (BATCH, CLASSES),
     "detached_logits": (BATCH, CLASSES),
+    "support": (CLASSES, 1, DIM),
+    "query": (CLASSES, BATCH // CLASSES - 1, DIM),
 }
 
 
@@ -59,13 +61,15 @@ def of_length(length: float, shape: tuple[int, ...], seed: int) -> Tensor:
 
 def gradient(loss: Callable[..., Tensor], takes: tuple[str, ...], length: float, dtype: torch.dtype) -> Tensor:
     """With respect to the student, in float64 whatever it is computed in."""
-    (name,) = set(takes) & set(STUDENT_SHAPES)
-    student = of_length(length, STUDENT_SHAPES[name], 0).to(dtype).requires_grad_()
-    given = {name: student, "labels": LABELS, "generator": torch.Generator().manual_seed(0)}
+    names = [name for name in takes if name in STUDENT_SHAPES]
+    students = {
+        name: of_length(length, STUDENT_SHAPES[name], seed).to(dtype).requires_grad_()
+        for seed, name in zip((0, 5), names, strict=False)
+    }
+    given = {**students, "labels": LABELS, "generator": torch.Generator().manual_seed(0)}
     given |= {other: of_length(1.0, TEACHER_SHAPES[other], 2).to(dtype) for other in TEACHER_SHAPES}
     loss(*[given[other] for other in takes]).backward()
-    assert student.grad is not None
-    return student.grad.double()
+    return torch.cat([student.grad.double().flatten() for student in students.values() if student.grad is not None])
 
 
 @pytest.mark.parametrize("length", [1.0, 50.0, 300.0, 1000.0])

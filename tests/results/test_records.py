@@ -167,9 +167,12 @@ def test_not_such_a_record(path, change, where):
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda content: content["metrics"].update({"recall@1": 0.75}), "counts by class add up to, 0.5"),
-        (lambda content: content["metrics"].pop("recall@1"), "counts by class add up to, 0.5"),
-        (lambda content: content["counts"].update(correct=[6, 7]), "counts by class add up to, 0.54"),
+        (
+            lambda content: content["metrics"].update({"recall@1": 0.75}),
+            "recall@1 is not what its counts add up to, 0.5",
+        ),
+        (lambda content: content["metrics"].pop("recall@1"), "recall@1 is not what its counts add up to, 0.5"),
+        (lambda content: content["counts"].update(correct=[6, 7]), "recall@1 is not what its counts add up to, 0.54"),
         (lambda content: content["metrics"].update({"map@r": 1.5}), "map@r = 1.5 is not in [0, 1]"),
         (lambda content: content["validation"].update({"recall@1": -0.1}), "recall@1 = -0.1 is not in [0, 1]"),
         (lambda content: content.update(history=[]), "the selected step 6 is missing from its history"),

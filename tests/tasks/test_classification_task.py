@@ -152,12 +152,10 @@ def test_a_batch_may_have_fewer_images_than_images_per_class():
 
 
 def test_contradictions_in_a_file_are_found(trained):
-    assert list(TASK.contradictions(trained.metrics, trained.counts)) == []
+    assert list(TASK.contradictions(trained.metrics, {"accuracy": trained.counts})) == []
     wrong = trained.metrics | {"accuracy": 0.25, "top5": 0.1}
-    assert len(list(TASK.contradictions(wrong, trained.counts))) == 2
-    assert list(TASK.contradictions(trained.metrics | {"likelihood": 1.5}, None)) == [
-        "likelihood = 1.5 is not in [0, 1]"
-    ]
+    assert len(list(TASK.contradictions(wrong, {"accuracy": trained.counts}))) == 2
+    assert list(TASK.contradictions(trained.metrics | {"likelihood": 1.5}, {})) == ["likelihood = 1.5 is not in [0, 1]"]
 
 
 def test_other_metrics_can_be_timed():

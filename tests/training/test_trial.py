@@ -5,7 +5,7 @@ import torch
 from planned import plan_runs
 from training.small_runs import CLASSES, TEACHER, TRAINING, TRIPLET, run_of
 
-from relbench.experiment import Classification, Data, Net, Term
+from relbench.experiment import Classification, Data, FewShot, Net, Retrieval, Term
 from relbench.losses import LOSSES, pml_names
 from relbench.losses.entry import Loss
 from relbench.losses.inputs import FROM_TEACHER, INPUTS, Input
@@ -151,6 +151,7 @@ def test_every_loss_passes_and_no_random_number_is_used_up(loss):
         teacher_terms=TEACHER.terms,
         student=Arm(net=Net(width=2, dim=8), training=TRAINING),
         methods={"method": (Term(loss=loss, options={"temperature": 4.0} if loss == "hinton_kd" else {}),)},
+        task=FewShot() if "episodes" in LOSSES[loss].requires else Retrieval(),
     )
     before = torch.get_rng_state()
     experiment = plan_runs(study, (0,))[1].experiment
