@@ -63,6 +63,8 @@ class Data(Settings, use_attribute_docstrings=True):
     """Train on some classes of the split only: the number of the first, or their names; null for all."""
     test_classes: ClassSelection | None = None
     """Test on some classes of the split only: the number of the first, or their names; null for all."""
+    train_images_per_class: PositiveInt | None = None
+    """Train on so many images of each class only, the same for all seeds; null for all."""
     split: Splitting = "classes"
     """What training never sees of the test: its classes, as retrieval needs it; or other images of the same classes."""
     partition: Annotated[int, Field(ge=1, le=100)] = 1
@@ -92,7 +94,8 @@ class Data(Settings, use_attribute_docstrings=True):
     @property
     def images_in_use(self) -> tuple[object, ...]:
         """What decides which images of which classes lie in which split; the rest is how they are shown."""
-        return self.name, self.split, self.partition, self.train_classes, self.test_classes, self.hold_out
+        classes = self.train_classes, self.test_classes
+        return self.name, self.split, self.partition, *classes, self.train_images_per_class, self.hold_out
 
     @model_validator(mode="before")
     @classmethod

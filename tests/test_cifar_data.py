@@ -129,6 +129,21 @@ def test_label_spaces(ready, tmp_path):
     assert set(first["label"]) == {HUNDRED[0]}
 
 
+def test_few_images_of_each_class_in_training(ready, tmp_path):
+    """Of those that are left when validation images are held out, which stay, as test images do."""
+    whole, few = (load(tmp_path, train_images_per_class=asked) for asked in (None, 4))
+    counts = few.table.groupby(["split", "label"]).size().unstack(0)
+    assert counts.to_dict("list") == {"test": [10] * 3, "train": [4] * 3, "validation": [1] * 3}
+    kept = whole.table["name"].isin(few.table["name"])
+    assert few.table["name"].tolist() == whole.table["name"][kept].tolist()
+    rows = torch.from_numpy(np.flatnonzero(kept))
+    assert torch.equal(few.test_batch(torch.arange(len(rows))), whole.test_batch(rows))
+    assert few.data_hash != whole.data_hash
+    message = f"data.train_images_per_class = 10, but class '{HUNDRED[0]}' has 9 to train on: ask for 9 or fewer"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        load(tmp_path, train_images_per_class=10)
+
+
 FIRST_TWO = {"train_classes": 2, "test_classes": 2}
 
 

@@ -40,7 +40,8 @@ STUDENT = Experiment(terms=(Term(loss="rkd_distance"), Term(loss="rkd_angle", we
 
 OTHER = {  # for every setting a second value
     Data: {"name": "x", "size": 32, "train_classes": 7, "test_classes": ("a", "b"), "content": "abc"}
-    | {"split": "images", "partition": 2, "hold_out": False, "transform": GlyphTransform(distortion=0.5)},
+    | {"split": "images", "partition": 2, "hold_out": False, "transform": GlyphTransform(distortion=0.5)}
+    | {"train_images_per_class": 3},
     GlyphTransform: {"distortion": 0.5},
     PhotoTransform: {"resize": 40, "mirror": False, "resized_crop": True},
     SmallTransform: {"crop": "none", "pad": 2, "padding": "reflect", "flip": False, "rotation": 20.0, "jitter": 0.5},
@@ -126,7 +127,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, training; terms; task, seed, scale, version; the student's first stage, the teacher's two
-    assert len(prints) == 2 * (18 + 6 + 21) + 3 * 6 + 2 * 4 + 3
+    assert len(prints) == 2 * (19 + 6 + 21) + 3 * 6 + 2 * 4 + 3
     assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -274,9 +275,16 @@ def test_views_are_read_beside_the_other_settings_of_data(written, transform):
     data = Data.model_validate_json(json.dumps({"name": "x", **written}))
     assert data == Data(name="x", transform=transform) == changed(Data(name="x"), written)
     shown = flattened(data)
-    beside = ("size", "train_classes", "test_classes", "split", "partition", "hold_out", *TRANSFORM_OF, "content")
-    assert list(shown) == ["name", *beside]
+    which = ("train_classes", "test_classes", "train_images_per_class", "split", "partition", "hold_out")
+    assert list(shown) == ["name", "size", *which, *TRANSFORM_OF, "content"]
     assert shown == shown | {"name": "x", "resize": None, "distortion": 1.0, "mirror": True, **written}
+
+
+def test_few_images_of_each_class_are_other_images_of_the_same_classes():
+    """What a class's number means stays, so logits of teacher and student can be compared."""
+    few = Data(train_images_per_class=5)
+    assert few.label_space == Data().label_space
+    assert len({each.images_in_use for each in (few, Data(), Data(train_images_per_class=6))}) == 3
 
 
 def test_views_are_changed_one_setting_at_a_time():
@@ -304,7 +312,7 @@ def test_views_of_two_kinds_are_refused(first, second, message):
 def test_defaults_are_pinned():
     """They are left out of the fingerprint: who changes one must count CODE_VERSION up, who adds one adds it here."""
     data = {"name": "glyphs", "size": 28, "train_classes": None, "test_classes": None, "content": ""}
-    data |= {"split": "classes", "partition": 1, "hold_out": True, "transform": None}
+    data |= {"split": "classes", "partition": 1, "hold_out": True, "transform": None, "train_images_per_class": None}
     assert GlyphTransform().model_dump() == {"kind": "glyphs", "distortion": 1.0}
     assert PhotoTransform().model_dump() == {"kind": "photos", "resize": None, "mirror": True, "resized_crop": False}
     small = {"kind": "small", "crop": "pad", "pad": 4, "padding": "zero", "flip": True, "rotation": 0.0, "jitter": 0.0}

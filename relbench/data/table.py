@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal, Protocol
 
 import numpy as np
@@ -304,56 +303,6 @@ def check_counts(table: pd.DataFrame, expected: Mapping[str, int], where: str) -
     wrong = [f"{key} is {found[key]}, not {count}" for key, count in expected.items() if found[key] != count]
     if wrong:
         raise ValueError(f"{where} is not the published data: {'; '.join(wrong)}: get the data again")
-
-
-def selected_classes(classes: Sequence[str], selection: int | Sequence[str] | None, which: str) -> list[str]:
-    """The classes of a split that are in use.
-
-    Args:
-        classes: of the split, in its order.
-        selection: the number of the first ones, or their names; None for all.
-        which: the split, as settings call it.
-
-    Returns:
-        The first classes in the order of the split, or the named ones in theirs.
-
-    Raises:
-        ValueError: there are fewer, or none of a name; or names are repeated or none is given.
-    """
-    key, known = f"data.{which}_classes", set(classes)
-    if selection is None or isinstance(selection, int):
-        if selection is not None and selection > len(classes):
-            raise ValueError(f"{key} = {selection}, but there are {len(classes)}: ask for fewer")
-        return list(classes[:selection])
-    unknown = next((name for name in selection if name not in known), None)
-    if unknown is not None:
-        near = get_close_matches(unknown, classes, n=3) or classes[:3]
-        raise ValueError(f"{key}: no class is named {unknown!r}: take names such as {', '.join(near)}")
-    if not selection or len(set(selection)) != len(selection):
-        raise ValueError(f"{key} = {', '.join(selection) or 'none'}: name at least one class, each once")
-    return list(selection)
-
-
-def label_space(
-    classes: Sequence[str], train_classes: int | Sequence[str] | None, test_classes: int | Sequence[str] | None
-) -> list[str]:
-    """The classes in use where training and test have the same.
-
-    Args:
-        classes: all of them, in their order.
-        train_classes: what is asked for in training, as in `selected_classes`.
-        test_classes: likewise in the test.
-
-    Raises:
-        ValueError: as `selected_classes`; or the two ask for different classes.
-    """
-    trained = selected_classes(classes, train_classes, "train")
-    if set(trained) != set(selected_classes(classes, test_classes, "test")):
-        raise ValueError(
-            "data.train_classes and data.test_classes choose different classes, but with data.split = images training "
-            "and test have the same: set both alike"
-        )
-    return trained
 
 
 def roles_of(table: pd.DataFrame, indices: NDArray[np.int64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

@@ -15,7 +15,6 @@ from relbench.data.table import (
     hold_out_images,
     indices_of,
     labels_of,
-    selected_classes,
     table_hash,
 )
 
@@ -352,33 +351,6 @@ def test_check_counts_names_every_difference():
         check_counts(table(), {"validation_images": 2, "validation_classes": 3}, "cards/x.toml")
     with pytest.raises(ValueError, match=r"^cards/x.toml: there is no count 'images': take train_classes, "):
         check_counts(table(), {"images": 3}, "cards/x.toml")
-
-
-def test_first_classes():
-    classes = ["b", "a", "c"]
-    assert selected_classes(classes, 2, "train") == ["b", "a"]
-    assert selected_classes(classes, 3, "train") == selected_classes(classes, None, "train") == classes
-    with pytest.raises(ValueError, match=r"^data.train_classes = 4, but there are 3: ask for fewer$"):
-        selected_classes(classes, 4, "train")
-
-
-def test_named_classes():
-    """In the order in which they are named."""
-    classes = ["b", "a", "c"]
-    assert selected_classes(classes, ("c", "b"), "test") == ["c", "b"]
-
-
-@pytest.mark.parametrize(
-    ("names", "message"),
-    [
-        (("c", "d"), "data.test_classes: no class is named 'd': take names such as b, a, c"),
-        (("c", "b", "c"), "data.test_classes = c, b, c: name at least one class, each once"),
-        ((), "data.test_classes = none: name at least one class, each once"),
-    ],
-)
-def test_impossible_names_of_classes(names, message):
-    with pytest.raises(ValueError, match=rf"^{message}$"):
-        selected_classes(["b", "a", "c"], names, "test")
 
 
 def images_of_classes(counts):

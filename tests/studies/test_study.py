@@ -271,6 +271,7 @@ DATA = {
     "size": 32,
     "train_classes": 7,
     "test_classes": 7,
+    "train_images_per_class": 3,
     "distortion": 0.5,
     "hold_out": False,
     "resize": 40,

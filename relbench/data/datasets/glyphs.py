@@ -18,12 +18,22 @@ def _data_set(title: str, summary: str, content: Callable[[], str], source: type
 
     def load(data: Data, root: Path, progress: Progress) -> ImageSource:
         distortion = _checked(data).distortion
-        asked, folder = (data.train_classes, data.test_classes), root / "glyphs"
-        return source(data.size, *asked, distortion, folder, progress, hold_out=data.hold_out, split=data.split)
+        return source(
+            data.size,
+            data.train_classes,
+            data.test_classes,
+            distortion,
+            root / "glyphs",
+            progress,
+            hold_out=data.hold_out,
+            split=data.split,
+            train_images_per_class=data.train_images_per_class,
+        )
 
     def table(data: Data, _: Path) -> pd.DataFrame:
         _checked(data)
-        return glyph_table(data.train_classes, data.test_classes, data.hold_out, data.split)
+        classes = data.train_classes, data.test_classes
+        return glyph_table(*classes, data.hold_out, data.split, data.train_images_per_class)
 
     return DataSet(
         title=title,

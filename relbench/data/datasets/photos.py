@@ -19,16 +19,8 @@ from relbench.data.images.decoded_folder import folder_to_fill
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import ImageFiles, Originals, Photos, Records
 from relbench.data.images.small import SmallImages
-from relbench.data.table import (
-    ImageSource,
-    Progress,
-    Sharing,
-    indices_of,
-    label_space,
-    labels_of,
-    selected_classes,
-    table_hash,
-)
+from relbench.data.selection import few_images, label_space, selected_classes
+from relbench.data.table import ImageSource, Progress, Sharing, indices_of, labels_of, table_hash
 from relbench.experiment import Data
 from relbench.transforms import PhotoTransform, SmallTransform
 
@@ -278,11 +270,12 @@ def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
     """The part of a table that the settings ask for; its images keep their order.
 
     The first classes of a split are those of the first names. Validation images are of other classes than training
-    images, all of which stay, or, where the data are split by images, of the same.
+    images, all of which stay, or, where the data are split by images, of the same. Where few images of each class are
+    asked for, they are taken of those that are left for training.
 
     Raises:
         ValueError: classes are asked for that are not there, or other classes on one side than on the other where the
-            data are split by images.
+            data are split by images; or more images of each class than some class has.
     """
     if not data.hold_out:
         table = table.assign(split=table["split"].replace("validation", "train"))
@@ -295,7 +288,7 @@ def in_use(table: pd.DataFrame, data: Data) -> pd.DataFrame:
         kept = table["split"] == "validation"
         for split, classes in chosen.items():
             kept |= (table["split"] == split) & table["label"].isin(classes)
-    return table[kept].reset_index(drop=True)
+    return few_images(table[kept].reset_index(drop=True), data.train_images_per_class)
 
 
 def promise(split: SplitKind) -> Sharing:

@@ -43,7 +43,8 @@ from numpy.typing import NDArray
 
 from relbench.data.glyphs.outline import Face, rasterise
 from relbench.data.glyphs.views import Distortion, Views
-from relbench.data.table import COLUMNS, Progress, Shape, checked, label_space, selected_classes, table_hash
+from relbench.data.selection import few_images, label_space, selected_classes
+from relbench.data.table import COLUMNS, Progress, Shape, checked, table_hash
 from relbench.experiment import ClassSelection, Splitting
 from relbench.files import atomic_write, open_regular
 
@@ -100,11 +101,11 @@ class Glyphs:
         hold_out: False makes validation classes (or faces) training classes (or faces), after all others.
         split: whether the sides differ in classes, or have the same in other faces; then the classes are numbered, or
             named, among all letters and numbers.
+        train_images_per_class: pictures of each class to train on; None for all.
 
     Raises:
-        ValueError: classes are asked for that are not there, or different ones where all sides have the same; or the
-            fonts or the pixels differ from the manifest; or
-            the file of kept pictures is damaged.
+        ValueError: classes or pictures are asked for that are not there, or different classes where all sides have the
+            same; or the fonts or the pixels differ from the manifest; or the file of kept pictures is damaged.
     """
 
     oversize = 2
@@ -121,9 +122,10 @@ class Glyphs:
         *,
         hold_out: bool = True,
         split: Splitting = "classes",
+        train_images_per_class: int | None = None,
     ) -> None:
         side = size * self.oversize
-        self.table = glyph_table(train_classes, test_classes, hold_out, split)
+        self.table = glyph_table(train_classes, test_classes, hold_out, split, train_images_per_class)
         classes = _all_classes() if side == MANIFEST_SIZE else sorted(set(self.table["label"]))
         kept = _kept(classes, side, folder, progress)
         _check(kept, len(classes), side)
@@ -133,7 +135,7 @@ class Glyphs:
         self._keys = torch.from_numpy(_places(self.table, _all_classes()))
         self.shape = Shape(channels=self.views.channels, size=size)
         self.content = self._content()
-        pixels = _pixels(kept, self._places[:: len(FACES)] // len(FACES), side)
+        pixels = _pixels(kept, pd.unique(self._places // len(FACES)), side)
         self.data_hash = self._hashed(table_hash(self.table, pixels))
         self._views = self.views(size, distortion)
 
@@ -172,11 +174,13 @@ def glyph_table(
     test_classes: ClassSelection | None,
     hold_out: bool,  # noqa: FBT001
     split: Splitting = "classes",
+    train_images_per_class: int | None = None,
 ) -> pd.DataFrame:
     """The table of the pictures, class by class, face by face; arguments and errors as those of `Glyphs`."""
     lines = _lines_by_class if split == "classes" else _lines_by_family
     table = pd.DataFrame(lines(train_classes, test_classes, hold_out), columns=list(COLUMNS))
-    return checked(table, needs_validation=hold_out, classes="disjoint" if split == "classes" else "shared")
+    table = checked(table, needs_validation=hold_out, classes="disjoint" if split == "classes" else "shared")
+    return few_images(table, train_images_per_class)
 
 
 def _lines_by_class(
@@ -214,7 +218,8 @@ def letters_and_numbers() -> list[str]:
 def _places(table: pd.DataFrame, classes: Sequence[str]) -> NDArray[np.int64]:
     """Each line's place among pictures of these classes, class by class, face by face."""
     first = {label: at * len(FACES) for at, label in enumerate(classes)}
-    return table["label"].map(first).to_numpy(np.int64) + np.arange(len(table)) % len(FACES)
+    face = table["name"].str.partition("/")[2].map({name: at for at, name in enumerate(FACES)})
+    return np.array(table["label"].map(first) + face, np.int64)
 
 
 def _sha256(parts: Iterable[bytes]) -> str:

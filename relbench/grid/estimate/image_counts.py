@@ -84,7 +84,7 @@ def _by_classes(card: Card, data: Data) -> tuple[int, int, int]:
         _first(data.train_classes, there.train_classes - held_out),
         there.train_images / there.train_classes,
     )
-    return classes, round(of_class * classes), round(of_class * held_out)
+    return classes, _few(data, classes, round(of_class * classes)), round(of_class * held_out)
 
 
 def _held_out(split: Split) -> int:
@@ -100,7 +100,13 @@ def _by_images(card: Card, data: Data) -> tuple[int, int, int]:
     images = round(there.train_images * classes / there.train_classes)
     share = validation.share if validation else (there.validation_images or 0) / there.train_images
     held_out = round(share * images) if data.hold_out else 0
-    return classes, images - held_out, held_out
+    return classes, _few(data, classes, images - held_out), held_out
+
+
+def _few(data: Data, classes: int, images: int) -> int:
+    """The training images that are left of so many where few of each class are trained on."""
+    asked = data.train_images_per_class
+    return images if asked is None else min(asked * classes, images)
 
 
 def _of_table(table: pd.DataFrame, channels: int) -> ImageCounts:

@@ -467,8 +467,12 @@ def test_what_killed_processes_left_is_deleted_and_nothing_else(tmp_path):
     assert (tmp_path / "32px-abc.raw").exists()
 
 
+def source_of(folder, split, name="glyphs", **asked):
+    return find_data_set(name, folder).load(Data(name=name, split=split, **asked), folder.parent, iter)
+
+
 def by_images(folder, name="glyphs", **asked):
-    return find_data_set(name, folder).load(Data(name=name, split="images", **asked), folder.parent, iter)
+    return source_of(folder, "images", name, **asked)
 
 
 def letters_and_numbers(manifest):
@@ -540,6 +544,29 @@ def test_a_sign_is_no_class_where_families_are_split(folder, few_classes):
     sign = next(label for label in all_classes(few_classes) if label not in letters_and_numbers(few_classes))
     message = refusal(lambda: by_images(folder, train_classes=(sign,), test_classes=(sign,)))
     assert message.startswith(f"data.train_classes: no class is named {sign!r}: ")
+
+
+def test_few_pictures_of_each_class_in_training(folder):
+    """Views are those of the same pictures among all; validation and test are whole."""
+    for split, settings in (("images", {}), ("images", {"hold_out": False}), ("classes", {})):
+        whole, few = (source_of(folder, split, train_images_per_class=few, **settings) for few in (None, 3))
+        assert few.table["label"][few.table["split"] == "train"].value_counts().unique().tolist() == [3]
+        kept = whole.table["name"].isin(few.table["name"])
+        assert kept[whole.table["split"] != "train"].all()
+        assert few.table["name"].tolist() == whole.table["name"][kept].tolist()
+        lines = torch.from_numpy(np.flatnonzero(kept))
+        assert torch.equal(few.test_batch(all_lines(few)), whole.test_batch(lines))
+        drawn = (each.train_batch(at, torch.Generator()) for each, at in ((few, all_lines(few)), (whole, lines)))
+        assert torch.equal(*drawn)
+        assert few.data_hash != whole.data_hash
+        assert few.content == whole.content
+
+
+def test_more_pictures_than_there_are_to_train_on(folder, few_classes):
+    first = min(letters_and_numbers(few_classes))
+    assert refusal(lambda: by_images(folder, train_images_per_class=5)) == (
+        f"data.train_images_per_class = 5, but class {first!r} has 4 to train on: ask for 4 or fewer"
+    )
 
 
 def test_signs_are_left_out_because_families_share_them():

@@ -1,5 +1,7 @@
 """How many images a run sees, with the data set and without it."""
 
+from dataclasses import replace
+
 import pytest
 from tiny_photos import write_photos
 
@@ -10,6 +12,8 @@ from relbench.data.table import indices_of, labels_of
 from relbench.experiment import Data
 from relbench.grid.estimate import ImageCounts, image_counts
 from relbench.settings import changed
+
+FEW = {"train_images_per_class": 2}
 
 
 def counted(source, channels):
@@ -35,7 +39,7 @@ def photos(tmp_path):
     return tmp_path / "data"
 
 
-@pytest.mark.parametrize("settings", [{}, {"train_classes": 2, "test_classes": 3}, {"hold_out": False}])
+@pytest.mark.parametrize("settings", [{}, {"train_classes": 2, "test_classes": 3}, {"hold_out": False}, FEW])
 def test_of_a_table(photos, settings):
     data = Data(name="mine", size=32, **settings)
     assert image_counts(data, photos) == counted(find_data_set("mine", photos).load(data, photos, iter), channels=3)
@@ -47,7 +51,7 @@ def test_hold_out_moves_images(photos):
     assert held.train + held.validation == whole.train
 
 
-@pytest.mark.parametrize("settings", [{}, {"train_classes": 40, "test_classes": 12}])
+@pytest.mark.parametrize("settings", [{}, {"train_classes": 40, "test_classes": 12}, FEW])
 def test_of_glyphs_before_they_are_rendered(data_folder, tmp_path, settings):
     data = Data(name="glyphs", **settings)
     counts = image_counts(data, tmp_path)
@@ -65,6 +69,8 @@ def test_of_a_card_where_the_data_set_is_missing(tmp_path, name):
     held = image_counts(Data(name=name, size=224), tmp_path)
     assert held.classes == expected.train_classes - round(0.2 * expected.train_classes)
     assert held.train + held.validation == pytest.approx(expected.train_images, abs=1)
+    few = image_counts(Data(name=name, size=224, **FEW), tmp_path)
+    assert few == replace(held, train=2 * held.classes)
     assert held.validation == pytest.approx(0.2 * expected.train_images, rel=0.03)  # a fifth of the classes, rounded
 
 
