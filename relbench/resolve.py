@@ -86,8 +86,9 @@ def check_experiment(experiment: Experiment) -> None:
     if experiment.training.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation images: set data.hold_out to true")
     _check_frozen(experiment)
-    for needed in experiment.dependencies.values():
+    for part, needed in experiment.dependencies.items():
         check_experiment(needed)
+        check_size(needed, f"the {part}", experiment.data.size)
     for term in experiment.terms:
         _check_term(term, experiment)
 
@@ -107,6 +108,24 @@ def check_net(net: Net, size: int) -> None:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
     if trunk.largest is not None and size > trunk.largest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} takes {trunk.largest} or fewer")
+
+
+def check_size(trained: Experiment, what: str, size: int) -> None:
+    """Refuse images of a size that a trained network does not take.
+
+    Args:
+        trained: the run that trained it.
+        what: its name in the message.
+        size: side of the images in pixels.
+
+    Raises:
+        ValueError: its trunk takes images of the size that it was trained on alone, and this is another.
+    """
+    if size != trained.data.size and not TRUNKS[trained.net.trunk].any_size:
+        raise ValueError(
+            f"{what}, {trained.net.trunk} trained on images of {trained.data.size} pixels, takes no images of {size}: "
+            "make data.size equal, or choose another trunk"
+        )
 
 
 def _check_frozen(experiment: Experiment) -> None:

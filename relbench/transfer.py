@@ -20,7 +20,7 @@ from relbench.experiment import CODE_VERSION, Data, Experiment, Net, Retrieval, 
 from relbench.machine import describe_machine
 from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
 from relbench.preflight import check_device
-from relbench.resolve import check_net
+from relbench.resolve import check_net, check_size
 from relbench.results.records import Machine, Result, read_result, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.settings import Settings, renamed, short_hash, under_former_names
@@ -134,6 +134,8 @@ def check_transfers(
     for spec in waiting:
         check_device(spec.device)
         check_net(spec.net, spec.data.size)
+        if spec.experiment:
+            check_size(spec.experiment, "the network", spec.data.size)
         _channels(spec, find_data_set(spec.data.name, data), data)
         check_weights(spec.net)
     for settings, task in dict.fromkeys((spec.data, spec.task) for spec in waiting):
@@ -192,7 +194,7 @@ def _measured(asked: TransferSpec, folder: Path, data: Path) -> Transfer:
 
 def _network(asked: TransferSpec, folder: Path, channels: int) -> Embedder:
     if asked.experiment is None:
-        return build_features(asked.net, channels, asked.seed)
+        return build_features(asked.net, channels, asked.seed, asked.data.size)
     if not RunFolder(folder / "runs", asked.experiment).row.exists():
         raise ValueError(f"the run {asked.experiment.fingerprint} is not finished: run the study first")
     return load_trained(asked.experiment, folder / "runs", channels, "network").network

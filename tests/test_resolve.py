@@ -118,7 +118,10 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
             "unknown data set 'mnist': known are cars196, cifar10, cifar100, cinic10, cub200, dtd, glyphs",
         ),
         ({"student.trunk": "googlnet"}, "triplet: unknown trunk 'googlnet': did you mean googlenet"),
-        ({"teacher.trunk": "inception"}, "teacher: unknown trunk 'inception': known are conv4, googlenet, mobilenet"),
+        (
+            {"teacher.trunk": "inception"},
+            "teacher: unknown trunk 'inception': known are conv4, conv4-maxpool, googlenet",
+        ),
         (
             {"teacher.trunk": "resnet18", "teacher.width": 8, "data.size": 32},
             "teacher: width = 8, but the width of the trunk resnet18 is fixed: set it to null",
@@ -302,6 +305,16 @@ def with_teachers_data(experiment, **values):
     """The run, its teacher trained on other images."""
     teacher = changed(experiment.teacher, {"data": changed(experiment.teacher.data, values)})
     return changed(experiment, {"teacher": teacher})
+
+
+def test_a_teacher_whose_features_are_places_takes_images_of_its_own_size():
+    run = method(Term(loss="rkd_distance"), values={"teacher.trunk": "conv4-maxpool"})
+    check_experiment(run)
+    assert refusal(lambda: check_experiment(with_teachers_data(run, size=32))) == (
+        "the teacher, conv4-maxpool trained on images of 32 pixels, takes no images of 28: make data.size equal, or "
+        "choose another trunk"
+    )
+    check_experiment(with_teachers_data(method(Term(loss="rkd_distance")), size=32))  # a mean over places takes any
 
 
 HKD = Term(loss="hinton_kd", options={"temperature": 4.0})

@@ -192,6 +192,14 @@ def stop(_):
     raise InterruptedError
 
 
+def test_images_of_another_size_than_the_features_are_places_of(data_folder):
+    trained = changed(CELLS["teacher"], {"net": Net(trunk="conv4-maxpool", width=4, dim=16)})
+    asked = TransferSpec.of(trained, changed(OTHER, {"size": 32}))
+    assert refused(asked, data_folder).startswith(
+        "the network, conv4-maxpool trained on images of 28 pixels, takes no images of 32: make data.size equal, or"
+    )
+
+
 def test_images_of_other_channels(data_folder, monkeypatch):
     monkeypatch.setattr(relbench.transfer, "find_data_set", lambda name, _: replace(GLYPHS, channels=len(name)))
     asked = TransferSpec.of(CELLS["teacher"], changed(OTHER, {"name": "photo"}))

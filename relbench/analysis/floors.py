@@ -115,8 +115,8 @@ def measure_floors(asked: Sequence[FloorSettings], folder: Path, data: Path, dev
 
 
 def _measured(settings: FloorSettings, source: ImageSource, task: Task, device: torch.device) -> MeasuredFloor:
-    channels = source.shape.channels
-    network = build_embedder(settings.net, channels, settings.seed) if settings.net else RawPixels()
+    channels, net = source.shape.channels, settings.net
+    network = build_embedder(net, channels, settings.seed, settings.data.size) if net else RawPixels()
     return MeasuredFloor(
         fingerprint=settings.fingerprint,
         settings=settings,

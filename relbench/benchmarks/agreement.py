@@ -92,7 +92,7 @@ def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch
 
     own = {layer: drawn(*shape).requires_grad_() for layer, shape in shapes.student.items()}
     theirs = {layer: drawn(*shape) for layer, shape in shapes.teacher.items()}
-    centres = torch.randn(CLASSES, embedding_size(TEACHER.net), generator=generator).to(device)
+    centres = torch.randn(CLASSES, embedding_size(TEACHER.net, TEACHER.data.size), generator=generator).to(device)
     objective = Objective(weighted_losses(experiment, shapes), classifier_of(experiment, CLASSES)).to(device)
     classifier = classifier_of(TEACHER, CLASSES)
     assert classifier is not None

@@ -23,7 +23,7 @@ from relbench.data.images.decoded import decoded_images
 from relbench.data.images.photos import ImageFiles, Photos
 from relbench.data.samplers import ClassBalancedSampler
 from relbench.experiment import Experiment
-from relbench.models import build_embedder
+from relbench.models import initial_network
 from relbench.studies.study import Scale
 from relbench.trackers import Silent
 from relbench.training import Learner, Trainer
@@ -130,7 +130,7 @@ def _write(folder: Path) -> pd.DataFrame:
 
 def _authors_seconds(loop: Loop, student: Experiment, folder: Path, table: pd.DataFrame) -> float:
     assert student.teacher
-    own, taught = (build_embedder(run.net, 3, run.seed).to(loop.device) for run in (student, student.teacher))
+    own, taught = (initial_network(run, 3).to(loop.device) for run in (student, student.teacher))
     step, watch = AuthorsStep(own, taught), Watch(loop)
     draw = _sampler(student, torch.from_numpy(pd.factorize(table["label"])[0]))
     batches = [draw(number).tolist() for number in range(loop.steps)]

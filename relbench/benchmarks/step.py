@@ -19,7 +19,7 @@ from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.timing import Times, in_turns, now, ratio, seconds
 from relbench.experiment import Experiment
 from relbench.machine import forget_peak_memory, peak_memory
-from relbench.models import build_embedder
+from relbench.models import initial_network
 from relbench.settings import changed
 from relbench.studies.study import Scale
 from relbench.trackers import Silent
@@ -168,7 +168,7 @@ def _teachers_pass(plan: Plan, student: Experiment) -> Callable[[], float]:
 def _authors(plan: Plan, student: Experiment) -> Callable[[], float]:
     """Seconds of the authors' form of the step, in torch's default precision and layout."""
     assert student.teacher
-    own, taught = (build_embedder(run.net, 3, run.seed).to(plan.device) for run in (student, student.teacher))
+    own, taught = (initial_network(run, 3).to(plan.device) for run in (student, student.teacher))
     step = partial(AuthorsStep(own, taught), _images(student).float() / 255)
     return partial(repeated, step, plan.device, plan.steps)
 

@@ -1,6 +1,6 @@
 """Embedding networks and their trunks."""
 
-from relbench.models.embedder import Embedder, build_embedder, build_features, embed, evaluating
+from relbench.models.embedder import Embedder, build_embedder, build_features, embed, evaluating, initial_network
 from relbench.models.features import FeatureExtractor, layers_of
 from relbench.models.folding import folded
 from relbench.models.heads import Classifier, build_classifier
@@ -20,6 +20,7 @@ __all__ = [
     "embedding_size",
     "evaluating",
     "folded",
+    "initial_network",
     "layers_of",
     "outline",
     "shapes_of_maps",

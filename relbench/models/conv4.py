@@ -35,8 +35,8 @@ def _block(before: int, after: int) -> nn.Sequential:
     )
 
 
-def _conv4(width: int | None, channels: int, pretrained: bool) -> Trunk:  # noqa: FBT001 - as `TrunkEntry.build` is called
-    del pretrained  # refused earlier: there are no weights
+def _conv4(width: int | None, channels: int, size: int | None, pretrained: bool) -> Trunk:  # noqa: FBT001 - as it is called
+    del size, pretrained  # it takes any; refused earlier: there are no weights
     return Conv4(width or 16, channels)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn.functional import normalize
 
-from relbench.experiment import Net
+from relbench.experiment import Experiment, Net
 from relbench.models.trunk import Trunk
 from relbench.models.trunks import build_trunk
 from relbench.seeding import seeded
@@ -48,25 +48,41 @@ class Embedder(nn.Module):
         return normalize(embeddings.float(), dim=1) if self.unit_length else embeddings
 
 
-def build_embedder(net: Net, channels: int, seed: int) -> Embedder:
+def build_embedder(net: Net, channels: int, seed: int, size: int | None = None) -> Embedder:
     """A new network, with random weights from a seed, or ImageNet's where the settings ask for them.
 
+    Args:
+        net: its settings.
+        channels: of the images.
+        seed: of the weights.
+        size: side of the images in pixels; None for any, which not every trunk takes.
+
     Raises:
-        ValueError: pretrained weights are not on disk and can't be downloaded.
+        ValueError: pretrained weights are not on disk and can't be downloaded; the trunk needs a size.
     """
     with seeded(seed):
-        return Embedder(build_trunk(net, channels), net.dim, unit_length=net.unit_length)
+        return Embedder(build_trunk(net, channels, size), net.dim, unit_length=net.unit_length)
 
 
-def build_features(net: Net, channels: int, seed: int) -> Embedder:
-    """A new network without its last layer: its embeddings are the trunk's features.
+def initial_network(experiment: Experiment, channels: int) -> Embedder:
+    """A run's network before its first step.
 
-    For networks that are not trained, whose linear layer would be random.
+    Args:
+        experiment: the run.
+        channels: of its images.
 
     Raises:
         ValueError: pretrained weights are not on disk and can't be downloaded.
     """
-    network = build_embedder(net, channels, seed)
+    return build_embedder(experiment.net, channels, experiment.seed, experiment.data.size)
+
+
+def build_features(net: Net, channels: int, seed: int, size: int | None = None) -> Embedder:
+    """A new network without its last layer: its embeddings are the trunk's features.
+
+    For networks that are not trained, whose linear layer would be random. Arguments and errors: as `build_embedder`.
+    """
+    network = build_embedder(net, channels, seed, size)
     network.linear, network.unit_length = nn.Identity(), False
     return network
 

@@ -31,12 +31,18 @@ class Classifier(nn.Linear):
         return super().forward(self.scale * embeddings)
 
 
-def build_classifier(net: Net, classes: int, seed: int) -> Classifier:
+def build_classifier(net: Net, size: int, classes: int, seed: int) -> Classifier:
     """A new classifier for the embeddings of a network; its initial values follow from the seed.
 
     Right above a trunk, they are drawn as the code does that the trunk reproduces.
+
+    Args:
+        net: settings of the network.
+        size: side of its images in pixels.
+        classes: number of classes.
+        seed: of the initial values.
     """
-    dim = embedding_size(net)
+    dim = embedding_size(net, size)
     scale = dim**0.5 if net.unit_length else 1.0
     initialize = TRUNKS[net.trunk].initialize_head if net.dim is None else None
     with seeded(seed):

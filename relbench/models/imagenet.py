@@ -17,8 +17,8 @@ PRETRAINED = {"googlenet": {"aux_logits": True, "transform_input": True, "init_w
 def _torchvision(name: str, head: str, **options: Any) -> Build:
     """Builder of a torchvision network; `options`: those of random networks, which pretrained ones set themselves."""
 
-    def build(width: int | None, channels: int, pretrained: bool) -> ColourTrunk:  # noqa: FBT001 - as it is called
-        del width, channels
+    def build(width: int | None, channels: int, size: int | None, pretrained: bool) -> ColourTrunk:  # noqa: FBT001 - as it is called
+        del width, channels, size
         return without_head(_pretrained(name) if pretrained else _random(name, **options), head)
 
     return build
@@ -101,7 +101,7 @@ def pytorchcv_weights(name: str) -> Weights:
 def _mobilenet(name: str, width: float) -> TrunkEntry:
     """Pytorchcv's (Howard et al. 2017), equal to networks/mobile_net.py of njulus/GKD@a37fc79, initial weights too."""
 
-    def build(_width: int | None, _channels: int, pretrained: bool) -> ColourTrunk:  # noqa: FBT001 - as it is called
+    def build(_width: int | None, _channels: int, _size: int | None, pretrained: bool) -> ColourTrunk:  # noqa: FBT001 - as it is called
         from pytorchcv.models import mobilenet  # noqa: PLC0415 - few runs need it
 
         make: Callable[[], nn.Module] = getattr(mobilenet, name)

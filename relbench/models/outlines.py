@@ -18,9 +18,9 @@ from relbench.settings import changed
 
 
 @cache
-def outline(net: Net, channels: int) -> Embedder:
-    """The network without its weights: it can be counted, and can't compute."""
-    trunk = _outlined(_of_one_dimension(net), channels).trunk
+def outline(net: Net, channels: int, size: int) -> Embedder:
+    """The network for images of `channels` x `size` x `size` without its weights: it can be counted, not compute."""
+    trunk = _outlined(_of_one_dimension(net), channels, size).trunk
     with seeded(0):  # torch's global generator is left as it is
         return Embedder(trunk, net.dim, unit_length=net.unit_length).to("meta")
 
@@ -33,12 +33,17 @@ def shapes_of_maps(net: Net, layers: tuple[str, ...], channels: int, size: int) 
     """
     inner = tuple(layer for layer in layers if layer != EMBEDDING)
     maps = _shapes_inside(_of_one_dimension(net), inner, channels, size) if inner else {}
-    return {**maps, EMBEDDING: torch.Size([embedding_size(net)])}
+    return {**maps, EMBEDDING: torch.Size([embedding_size(net, size)])}
 
 
-def embedding_size(net: Net) -> int:
-    """Dimensions of the embedding: of the linear layer's output, or of the trunk's features where there is none."""
-    return net.dim or _outlined(_of_one_dimension(net), channels=3).trunk.features  # the same for any channels
+def embedding_size(net: Net, size: int) -> int:
+    """Dimensions of the embedding: of the linear layer's output, or of the trunk's features where there is none.
+
+    Args:
+        net: settings of the network.
+        size: side of its images in pixels.
+    """
+    return net.dim or _outlined(_of_one_dimension(net), 3, size).trunk.features  # the same for any channels
 
 
 def _of_one_dimension(net: Net) -> Net:
@@ -47,11 +52,11 @@ def _of_one_dimension(net: Net) -> Net:
 
 
 @cache
-def _outlined(net: Net, channels: int) -> Embedder:
-    return build_embedder(net, channels, seed=0).to("meta")
+def _outlined(net: Net, channels: int, size: int) -> Embedder:
+    return build_embedder(net, channels, 0, size).to("meta")
 
 
 @cache
 def _shapes_inside(net: Net, layers: tuple[str, ...], channels: int, size: int) -> dict[str, torch.Size]:
     """Found by showing one image to the network."""
-    return FeatureExtractor(build_embedder(net, channels, seed=0), net, layers).shapes(channels, size)
+    return FeatureExtractor(build_embedder(net, channels, 0, size), net, layers).shapes(channels, size)

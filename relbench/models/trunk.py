@@ -8,12 +8,13 @@ from torch import nn
 
 from relbench.experiment import Normalization as NormalizationName
 
-Build = Callable[[int | None, int, bool], "Trunk"]
-"""A trunk from its width (null where it has none to choose), the images' channels, and whether it is pretrained."""
+Build = Callable[[int | None, int, int | None, bool], "Trunk"]
+"""A trunk from its width (null where it has none to choose), the images' channels, their side in pixels (null for any,
+where the trunk takes any), and whether it is pretrained."""
 
 
 class Trunk(nn.Module):
-    """A network whose last step pools its feature map into a vector.
+    """A network whose last step makes a vector of its feature map: it averages over places, or lists all of them.
 
     It takes images in [0, 1], shape (batch, channels, size, size), to features, shape (batch, features).
 
@@ -56,8 +57,9 @@ class TrunkEntry:
     `build` makes the trunk; `layers`: the submodules whose maps can be compared with those of another trunk, "stem" and
     then by stage, each at most as large as the last; `scalable`: it has a width; `any_channels`: it takes both grey and
     coloured images; `weights`: source of the pretrained weights, "" where there are none; `smallest` and `largest`:
-    input sides in pixels that it can take; `normalization`: its usual one, null for none; `initialize_head`: draws
-    the weights of a linear classifier right above it, where the code that is reproduced does not leave that to torch.
+    input sides in pixels that it can take; `any_size`: once built, it takes images of all these sizes;
+    `normalization`: its usual one, null for none; `initialize_head`: draws the weights of a linear classifier right
+    above it, where the code that is reproduced does not leave that to torch.
     """
 
     summary: str
@@ -68,13 +70,14 @@ class TrunkEntry:
     weights: str = ""
     smallest: int = 32
     largest: int | None = None
+    any_size: bool = True
     normalization: NormalizationName | None = "imagenet"
     initialize_head: Callable[[nn.Linear], None] | None = None
 
 
 def fresh(make: Callable[[], Trunk]) -> Build:
     """A trunk of a single width without pretrained weights, for images of any channels."""
-    return lambda _width, _channels, _pretrained: make()
+    return lambda _width, _channels, _size, _pretrained: make()
 
 
 def stages(layers: Sequence[str], prefix: str = "network") -> dict[str, str]:

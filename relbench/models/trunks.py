@@ -5,24 +5,30 @@ from functools import cache
 from relbench.experiment import Net
 from relbench.models.cifar import CIFAR
 from relbench.models.conv4 import CONV4
+from relbench.models.conv4_maxpool import CONV4_MAXPOOL
 from relbench.models.imagenet import IMAGENET
 from relbench.models.normalization import Normalization
 from relbench.models.refilled import REFILLED
 from relbench.models.repdistiller import REPDISTILLER
 from relbench.models.trunk import Trunk
 
-TRUNKS = {**CONV4, **IMAGENET, **CIFAR, **REPDISTILLER, **REFILLED}
+TRUNKS = {**CONV4, **CONV4_MAXPOOL, **IMAGENET, **CIFAR, **REPDISTILLER, **REFILLED}
 
 
-def build_trunk(net: Net, channels: int) -> Trunk:
+def build_trunk(net: Net, channels: int, size: int | None = None) -> Trunk:
     """A new trunk, with random weights from torch's global generator, or ImageNet's where the settings ask for them.
+
+    Args:
+        net: its settings.
+        channels: of the images.
+        size: side of the images in pixels; None for any.
 
     Raises:
         ValueError: pretrained weights are not on disk and can't be downloaded; grey images are to be normalised by
-            the constants of colours.
+            the constants of colours; the trunk is for images of one size, and none is said.
     """
     entry = TRUNKS[net.trunk]
-    trunk = entry.build(net.width, channels, net.weights == "imagenet")
+    trunk = entry.build(net.width, channels, size, net.weights == "imagenet")
     name = net.normalization or entry.normalization
     if name and channels != 3 and not entry.any_channels:
         raise ValueError(
@@ -45,7 +51,7 @@ def check_weights(net: Net) -> None:
 
 @cache
 def _had(trunk: str) -> None:
-    TRUNKS[trunk].build(None, 3, True)  # noqa: FBT003 - pretrained
+    TRUNKS[trunk].build(None, 3, None, True)  # noqa: FBT003 - pretrained
 
 
 def weights_of(net: Net) -> str:

@@ -64,7 +64,7 @@ def _term_name(term: Term) -> str:
 
 
 def _teacher_name(teacher: Experiment | None) -> str:
-    return "none" if teacher is None else f"{teacher.net.trunk}, {embedding_size(teacher.net)}-d"
+    return "none" if teacher is None else f"{teacher.net.trunk}, {embedding_size(teacher.net, teacher.data.size)}-d"
 
 
 def _shown(value: object) -> str:

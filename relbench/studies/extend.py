@@ -166,7 +166,11 @@ def try_own_losses(study: Study) -> None:
         if term.source
     }
     for (_, _, teacher), (term, run) in own.items():
-        _try(term, run, embedding_size(study.runs[teacher].net if teacher else run.net))
+        _try(term, run, _dimensions(study.runs[teacher] if teacher else run))
+
+
+def _dimensions(run: RunSpec) -> int:
+    return embedding_size(run.net, run.data.size)
 
 
 def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
@@ -174,7 +178,7 @@ def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
     try_loss(
         find_loss(term.loss, term.source),
         term.options,
-        student_dim=embedding_size(net),
+        student_dim=_dimensions(student),
         teacher_dim=teacher_dim,
         batch_size=training.batch_size,
         images_per_class=training.images_per_class,

@@ -71,9 +71,9 @@ class ClassificationTask:
     def _drops(self) -> bool:
         return self.settings.last_batch == "drop"
 
-    def head(self, net: Net, classes: int, seed: int) -> Classifier:
+    def head(self, net: Net, size: int, classes: int, seed: int) -> Classifier:
         """A linear layer."""
-        return build_classifier(net, classes, seed)
+        return build_classifier(net, size, classes, seed)
 
     def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
         """Embed the images of a split in batches, and classify them.

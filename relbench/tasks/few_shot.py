@@ -99,9 +99,9 @@ class FewShotTask:
         del images, training
         raise ValueError("few-shot draws each episode alone, and has no epochs: say how many steps to train")
 
-    def head(self, net: Net, classes: int, seed: int) -> Classifier:
+    def head(self, net: Net, size: int, classes: int, seed: int) -> Classifier:
         """A linear classifier, for losses that take logits: it answers no query."""
-        return build_classifier(net, classes, seed)
+        return build_classifier(net, size, classes, seed)
 
     def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
         """Embed the images of a split in batches, once, and score all episodes."""

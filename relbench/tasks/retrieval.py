@@ -63,9 +63,9 @@ class RetrievalTask:
         del images, training
         raise ValueError("retrieval draws each batch alone, and has no epochs: say how many steps to train")
 
-    def head(self, net: Net, classes: int, seed: int) -> Classifier:
+    def head(self, net: Net, size: int, classes: int, seed: int) -> Classifier:
         """A linear classifier, for losses that take logits: it answers no query."""
-        return build_classifier(net, classes, seed)
+        return build_classifier(net, size, classes, seed)
 
     def evaluate(self, model: Model, source: ImageSource, split: str) -> Measured:
         """Embed the images of a split in batches and measure retrieval among them; some may only ask, or be found."""

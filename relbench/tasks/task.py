@@ -130,8 +130,15 @@ class Task(Protocol):
         """
         ...
 
-    def head(self, net: Net, classes: int, seed: int) -> "torch.nn.Module":
-        """A new head, from embeddings to logits of the training classes; built where a loss takes them."""
+    def head(self, net: Net, size: int, classes: int, seed: int) -> "torch.nn.Module":
+        """A new head, from embeddings to logits of the training classes; built where a loss takes them.
+
+        Args:
+            net: settings of the network below it.
+            size: side of its images in pixels.
+            classes: of the training images.
+            seed: of the run.
+        """
         ...
 
     def evaluate(self, model: Model, source: "ImageSource", split: str) -> Measured:

@@ -17,7 +17,7 @@ from relbench.episodes import Episode
 from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
-from relbench.models import Embedder, FeatureExtractor, build_embedder, embed, embedding_size, folded, layers_of
+from relbench.models import Embedder, FeatureExtractor, embed, embedding_size, folded, initial_network, layers_of
 from relbench.models.outlines import shapes_of_maps
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
@@ -121,14 +121,14 @@ class UntrainedNetworks:
     def teacher(self, students: Sequence[Experiment]) -> Teacher:
         """At its beginning, with constants of random embeddings."""
         experiment = teacher_of(students)
-        network = laid_out(build_embedder(experiment.net, self.channels, experiment.seed), students[0].training)
+        network = laid_out(initial_network(experiment, self.channels), students[0].training)
         constants = random_constants(students, self.classes, torch.Generator().manual_seed(0))
         features = FeatureExtractor(network, experiment.net, layers_in(*students))
         return Teacher(features, classifier_of(experiment, self.classes), constants)
 
 
 def _student(experiment: Experiment, channels: int) -> tuple[Embedder, FeatureExtractor]:
-    network = laid_out(build_embedder(experiment.net, channels, experiment.seed), experiment.training)
+    network = laid_out(initial_network(experiment, channels), experiment.training)
     return network, FeatureExtractor(network, experiment.net, layers_in(experiment))
 
 
@@ -154,7 +154,8 @@ def random_constants(
         classes: of the training images.
         generator: draws the embeddings.
     """
-    embeddings = torch.rand(classes, embedding_size(teacher_of(students).net), generator=generator)
+    teacher = teacher_of(students)
+    embeddings = torch.rand(classes, embedding_size(teacher.net, teacher.data.size), generator=generator)
     return constants_of(requirements(*students), embeddings, torch.arange(classes), classes)
 
 
@@ -245,4 +246,4 @@ def classifier_of(experiment: Experiment, classes: int) -> nn.Module | None:
     """A new classifier on the embeddings, where the task has one or some loss takes its logits."""
     if not has_classifier(experiment):
         return None
-    return find_task(experiment.task).head(experiment.net, classes, experiment.seed)
+    return find_task(experiment.task).head(experiment.net, experiment.data.size, classes, experiment.seed)

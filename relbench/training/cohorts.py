@@ -69,7 +69,7 @@ def memory(experiments: Sequence[Experiment], channels: int, classes: int) -> in
     """
     first = experiments[0]
     trained = sum(_trained(experiment, channels, classes) for experiment in experiments)
-    teacher = _bytes(outline(first.teacher.net, channels).state_dict().values()) if first.teacher else 0
+    teacher = _bytes(_outline(first.teacher, channels).state_dict().values()) if first.teacher else 0
     activations = max(_activations(experiment, channels) for experiment in experiments)
     return trained + teacher + _image_bytes(first, channels) + activations
 
@@ -77,12 +77,16 @@ def memory(experiments: Sequence[Experiment], channels: int, classes: int) -> in
 def _trained(experiment: Experiment, channels: int, classes: int) -> int:
     losses = weighted_losses(experiment, shapes_of(experiment, channels, classes))
     objective = Objective(losses, classifier_of(experiment, classes))
-    network, training = outline(experiment.net, channels), experiment.training
+    network, training = _outline(experiment, channels), experiment.training
     modules: tuple[nn.Module, ...] = (network, objective)
     weights = sum(_bytes(module.state_dict().values()) for module in modules)
     copies = 2 if training.selection == "validation" else 1
     moved = _bytes(objective.parameters()) + (0 if training.frozen else _bytes(network.parameters()))
     return copies * weights + (1 + kept_numbers(training)) * moved
+
+
+def _outline(experiment: Experiment, channels: int) -> nn.Module:
+    return outline(experiment.net, channels, experiment.data.size)
 
 
 def _activations(experiment: Experiment, channels: int) -> int:
@@ -93,7 +97,7 @@ def _activations(experiment: Experiment, channels: int) -> int:
 @cache
 def _kept_of_an_image(net: Net, channels: int, size: int) -> int:
     """Bytes that autograd keeps of an image, weights aside: counted with two images."""
-    network, kept = build_embedder(net, channels, seed=0), dict[StorageWeakRef, int]()
+    network, kept = build_embedder(net, channels, 0, size), dict[StorageWeakRef, int]()
     with torch.autograd.graph.saved_tensors_hooks(partial(_count, kept), _nothing_is_kept):
         network(torch.zeros(2, channels, size, size))
     weights = set(map(_memory_behind, network.state_dict().values()))

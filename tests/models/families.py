@@ -2,6 +2,7 @@
 
 FAMILIES = (
     "conv4",
+    "conv4-maxpool",
     "resnet18",
     "resnet50",
     "googlenet",

@@ -16,8 +16,8 @@ def images(size=16, count=5):
     return torch.rand(count, 1, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def built(net=SMALL):
-    return build_embedder(net, channels=1, seed=0)
+def built(net=SMALL, size=None):
+    return build_embedder(net, channels=1, seed=0, size=size)
 
 
 def hooks(network):
@@ -54,12 +54,13 @@ def test_maps_of_a_resnet_are_those_of_a_forward_by_hand():
 def test_trunks_of_four_stages_have_each_half_as_large(trunk):
     net = Net(trunk=trunk, dim=6)
     assert layers_of(net) == [*STAGES, EMBEDDING]
-    network = built(net)
+    network = built(net, 64)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     shapes = FeatureExtractor(network, net, layers_of(net)).shapes(channels=1, size=64)
     sizes = [shapes[stage][1:] for stage in STAGES]
     assert all(large == (2 * small[0], 2 * small[1]) for large, small in pairwise(sizes))
-    assert shapes[STAGES[-1]][0] == network.trunk.features
+    last = shapes[STAGES[-1]]
+    assert network.trunk.features == (last[0] if TRUNKS[trunk].any_size else last.numel())
     assert shapes[EMBEDDING] == (6,)
     assert network.training
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

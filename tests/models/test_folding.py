@@ -18,7 +18,7 @@ SIZE = 32
 def network_of(trunk: str, **settings: object) -> tuple[Embedder, Net]:
     """A network whose normalisations have seen something."""
     net = Net(trunk=trunk, dim=8, **settings)
-    network = build_embedder(net, 3, 0)
+    network = build_embedder(net, 3, 0, SIZE)
     generator = torch.Generator().manual_seed(1)
     for part in normalisations(network):
         part.running_mean.normal_(0, 0.2, generator=generator)
@@ -45,7 +45,7 @@ def relative_error(found: Tensor, expected: Tensor) -> float:
     return float((found - expected).norm() / expected.norm())
 
 
-@pytest.mark.parametrize("trunk", ["conv4", "resnet18", "resnet50", "googlenet"])
+@pytest.mark.parametrize("trunk", ["conv4", "conv4-maxpool", "resnet18", "resnet50", "googlenet"])
 def test_embeddings_and_all_maps_stay_and_no_normalisation_is_left(trunk: str):
     network, net = network_of(trunk, unit_length=False)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
@@ -63,7 +63,7 @@ def test_embeddings_and_all_maps_stay_and_no_normalisation_is_left(trunk: str):
     assert own.isdisjoint(tensor.data_ptr() for tensor in chain(network.parameters(), network.buffers()))
 
 
-@pytest.mark.parametrize("trunk", ["conv4", "resnet18"])
+@pytest.mark.parametrize("trunk", ["conv4", "conv4-maxpool", "resnet18"])
 def test_channels_last_stays(trunk: str):
     network, net = network_of(trunk, unit_length=False)
     expected = outputs(network, net, [])[EMBEDDING]

@@ -16,7 +16,7 @@ def rows(*shape):
 @pytest.mark.parametrize("unit_length", [True, False])
 def test_logits_in_loops(unit_length):
     """Embeddings of unit length are brought to coordinates of order one first; others are taken as they are."""
-    classifier = build_classifier(NET.model_copy(update={"unit_length": unit_length}), 4, seed=0)
+    classifier = build_classifier(NET.model_copy(update={"unit_length": unit_length}), 28, 4, seed=0)
     embeddings = rows(3, 6)
     found = classifier(embeddings)
     assert found.shape == (3, 4)
@@ -31,12 +31,12 @@ def test_logits_in_loops(unit_length):
 def test_unit_vectors_get_logits_that_tell_classes_apart():
     """Without the factor they would differ by a hundredth at first."""
     embeddings = torch.nn.functional.normalize(rows(50, 128), dim=1)
-    assert build_classifier(Net(dim=128), 10, seed=0)(embeddings).std() > 0.3
+    assert build_classifier(Net(dim=128), 28, 10, seed=0)(embeddings).std() > 0.3
 
 
 def test_the_seed_decides_the_weights_and_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
-    first, again, other = (build_classifier(NET, 4, seed=seed).state_dict() for seed in (1, 1, 2))
+    first, again, other = (build_classifier(NET, 28, 4, seed=seed).state_dict() for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(first["weight"], again["weight"])
     assert torch.equal(first["bias"], again["bias"])

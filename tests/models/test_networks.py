@@ -38,7 +38,7 @@ def network(net):
     """Returns the network, built once for all tests of it, which leave it as it is."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return Embedder(build_trunk(net, 3), net.dim, unit_length=False).eval()
+        return Embedder(build_trunk(net, 3, TRUNKS[net.trunk].smallest), net.dim, unit_length=False).eval()
 
 
 def noise(*shape):
@@ -47,25 +47,37 @@ def noise(*shape):
 
 def test_every_counted_network_is_there():
     assert set(ROWS) <= set(TRUNKS)
-    assert sum(map(len, ROWS.values())) == 48
+    assert sum(map(len, ROWS.values())) == 50
 
 
 def test_parameters(net, network):
-    own = sum(parameter.numel() for parameter in network.trunk.parameters())
     for row in ROWS[net.trunk]:
-        assert own + (network.trunk.features + 1) * int(row["classes"]) == int(row["params"]), row["network"]
+        trunk = counted(net, network, row).trunk
+        own = sum(parameter.numel() for parameter in trunk.parameters())
+        assert own + (trunk.features + 1) * int(row["classes"] or 0) == int(row["params"]), row["network"]
+
+
+def counted(net, network, row):
+    """The network for images as a row has them: coloured ones of any size, or those that it is built for."""
+    if TRUNKS[net.trunk].any_size:
+        return network
+    size = int(row["input_px"])
+    return Embedder(build_trunk(net, channels_of(net, size), size), net.dim, unit_length=False)
+
+
+def channels_of(net, size):
+    """Omniglot's images are grey, and of 28 pixels."""
+    return 1 if (net.trunk, size) == ("conv4-maxpool", 28) else 3
 
 
 def test_multiply_adds_and_maps(net, network):
     """Without computing: torch knows the shapes of what it would compute."""
-    features, rows = network.trunk.features, ROWS[net.trunk]
-    for size in {int(row["input_px"]) for row in rows}:
-        copy = deepcopy(network).to("meta")
-        counts = multiply_adds(copy.trunk)
-        shapes = FeatureExtractor(copy, net, TRUNKS[net.trunk].layers).shapes(3, size)
-        for row in rows:
-            assert sum(counts) + features * int(row["classes"]) == int(row["macs"]), row["network"]
-            check_taps(row["taps"], [tuple(shapes[layer]) for layer in TRUNKS[net.trunk].layers], features)
+    for row in ROWS[net.trunk]:
+        copy, size = deepcopy(counted(net, network, row)).to("meta"), int(row["input_px"])
+        counts, features = multiply_adds(copy.trunk), copy.trunk.features
+        shapes = FeatureExtractor(copy, net, TRUNKS[net.trunk].layers).shapes(channels_of(net, size), size)
+        assert sum(counts) + features * int(row["classes"] or 0) == int(row["macs"]), row["network"]
+        check_taps(row["taps"], [tuple(shapes[layer]) for layer in TRUNKS[net.trunk].layers], features)
 
 
 def multiply_adds(trunk):
@@ -83,11 +95,11 @@ def multiply_adds(trunk):
 
 def check_taps(told, shapes, features):
     """Of each map, channels and size where both are known, or its size alone; and the pooled features."""
-    whole = [tuple(map(int, shape)) for shape in re.findall(r"=(\d+)x(\d+)x(\d+)", told)]
+    whole = [tuple(map(int, shape)) for shape in re.findall(r"\b(\d+)x(\d+)x(\d+)", told)]
     sides = [int(side) for side in re.findall(r"(\d+)(?=,| px)", told.partition(" at ")[2])]
-    pooled = re.search(r"(?:pool|f\d)=(\d+)$", told)
+    pooled = re.search(r"(?:pool=|f\d=|-> )(\d+)$", told)
     if whole:
-        expected = [shape for shape in whole if shape[1:] != (1, 1)]
+        expected = whole if whole == shapes else [shape for shape in whole if shape[1:] != (1, 1)]
         assert expected == shapes[-len(expected) :]  # some have no stem among them
     if sides:
         assert sides == [shape[-1] for shape in shapes][-len(sides) :]
@@ -215,7 +227,8 @@ def test_initial_heads(names, deviation, biased):
     """Right above the trunk; above a linear layer of an embedding it is torch's."""
     for name in names:
         for dim in (None, 512):
-            head = build_classifier(Net(trunk=name, dim=dim, unit_length=False), 200, 0).requires_grad_(False)  # noqa: FBT003
+            head = build_classifier(Net(trunk=name, dim=dim, unit_length=False), 32, 200, 0)
+            head.requires_grad_(requires_grad=False)
             of_torch = (1 / (3 * head.in_features)) ** 0.5
             expected = of_torch if dim else deviation or of_torch
             assert float(head.weight.std()) == pytest.approx(expected, rel=0.05)
@@ -226,6 +239,7 @@ def test_initial_heads(names, deviation, biased):
 def test_entries(name, entry):
     pretrainable = ("resnet18", "resnet50", "resnet101", "googlenet", "mobilenetv2-1.0")
     assert entry.summary
-    assert entry.scalable == (name == "conv4") == (not entry.any_channels) == (entry.normalization is None)
+    assert entry.scalable == name.startswith("conv4") == (not entry.any_channels) == (entry.normalization is None)
+    assert entry.any_size == (name != "conv4-maxpool")
     assert bool(entry.weights) == (name in pretrainable or name.startswith("mobilenet-"))
     assert EMBEDDING not in entry.layers

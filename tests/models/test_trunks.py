@@ -41,13 +41,13 @@ def noise(*shape):
 
 @pytest.mark.parametrize(("width", "channels", "size"), [(16, 1, 28), (8, 3, 8), (4, 1, 33)])
 def test_conv4(width, channels, size):
-    trunk = TRUNKS["conv4"].build(width, channels, False)  # noqa: FBT003
+    trunk = TRUNKS["conv4"].build(width, channels, None, False)  # noqa: FBT003
     assert trunk.features == 8 * width
     assert trunk(noise(5, channels, size, size)).shape == (5, 8 * width)
 
 
 def test_conv4_is_16_wide_unless_told():
-    assert TRUNKS["conv4"].build(None, 1, False).features == 128  # noqa: FBT003
+    assert TRUNKS["conv4"].build(None, 1, None, False).features == 128  # noqa: FBT003
 
 
 def test_conv4_as_defined():
@@ -145,7 +145,7 @@ def no_network(*_, **__):
 
 def refusal(name):
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:  # the dot matches no line break
-        TRUNKS[name].build(None, 3, True)  # noqa: FBT003
+        TRUNKS[name].build(None, 3, None, True)  # noqa: FBT003
     return str(caught.value)
 
 

@@ -21,7 +21,7 @@ CLASSES = 3
 
 def weights(seed):
     """Of a network, and of what was trained along with it."""
-    classifier = build_classifier(NET, CLASSES, seed).state_dict()
+    classifier = build_classifier(NET, PLAIN.data.size, CLASSES, seed).state_dict()
     losses = {f"classifier.{name}": value for name, value in classifier.items()}
     return build_embedder(NET, 1, seed).state_dict(), losses
 

@@ -65,7 +65,7 @@ class NearestMeanTask:
     def steps_of_epoch(self, images, training):
         return images // training.batch_size
 
-    def head(self, net, classes, seed):
+    def head(self, net, size, classes, seed):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return torch.nn.Linear(net.dim, classes)

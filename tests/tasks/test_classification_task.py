@@ -130,9 +130,9 @@ def test_a_frozen_network_trains_its_head_alone(tmp_path, trained):
 
 @pytest.mark.parametrize("net", [Net(width=4, dim=None), Net(width=4, dim=24), Net(trunk="resnet18", dim=None)])
 def test_the_head_is_as_wide_as_the_embedding(net):
-    size = embedding_size(net)
+    size = embedding_size(net, 32)
     assert size == build_embedder(net, 3, 0)(torch.rand(2, 3, 32, 32)).shape[1]
-    assert build_classifier(net, 7, 0).weight.shape == (7, size)
+    assert build_classifier(net, 32, 7, 0).weight.shape == (7, size)
     assert net.short_name.endswith("/24") == (net.dim == 24)
 
 

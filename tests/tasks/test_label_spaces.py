@@ -81,7 +81,7 @@ def test_the_second_stage_begins_with_a_new_head(trained):
     runs, _ = trained
     assert load_trained(planned(FIRST), runs, 1, "run").classifier is None
     begun = assembled(trained, SECOND).classifier.weight
-    assert torch.equal(begun, build_classifier(SECOND.net, len(HIS), SECOND.seed).weight)
+    assert torch.equal(begun, build_classifier(SECOND.net, SECOND.data.size, len(HIS), SECOND.seed).weight)
     assert not torch.equal(begun, load_trained(planned(SECOND), runs, 1, "run").classifier.weight)
 
 

@@ -61,7 +61,7 @@ def test_shapes_are_those_of_a_network_with_weights(trunk, channels):
     layers = (*list(TRUNKS[trunk].layers)[1::2], "embedding")
     net = Net(trunk=trunk, dim=6)
     experiment = run_of(Term(loss="pkt", layers=layers), net=net, data=Data(size=40), teacher=None)
-    expected = FeatureExtractor(build_embedder(net, channels, 0), net, layers).shapes(channels, 40)
+    expected = FeatureExtractor(build_embedder(net, channels, 0, 40), net, layers).shapes(channels, 40)
     assert shapes_of(experiment, channels, CLASSES).student == expected
 
 

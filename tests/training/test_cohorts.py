@@ -114,8 +114,8 @@ def test_memory_grows_by_weights_alone():
 def test_the_memory_is_counted_without_being_kept(monkeypatch):
     shown = []
 
-    def watched(net, channels, seed):
-        network = build_embedder(net, channels, seed)
+    def watched(net, channels, seed, size):
+        network = build_embedder(net, channels, seed, size)
         for block in network.trunk.blocks:
             block.register_forward_hook(lambda _, __, output: shown.append(StorageWeakRef(output.untyped_storage())))
         return network

@@ -151,7 +151,7 @@ def _looks(experiment: Experiment) -> Looks:
 
 def _representatives(experiments: Sequence[Experiment], images: Mapping[Data, ImageCounts]) -> dict[Kind, Run]:
     """Of each kind the run with the most dimensions; kinds that differ in their losses alone one after another."""
-    by_size = sorted(experiments, key=lambda run: embedding_size(run.net))
+    by_size = sorted(experiments, key=lambda run: embedding_size(run.net, run.data.size))
     runs = {kind_of(run, images[run.data].channels): (run, images[run.data]) for run in by_size}
     first = {kind.networks: kind for kind in reversed(runs)}.values()
     return {kind: runs[kind] for kind in (*reversed(first), *(kind for kind in runs if kind not in first))}

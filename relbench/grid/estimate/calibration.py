@@ -181,7 +181,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
             step=batch * (max(step.rate, view / workers) if workers else step.rate),
             image=_embedding(setup.network, images, device),
             view=view,
-            scoring=_scoring(find_task(sample.task), embedding_size(sample.net), device),
+            scoring=_scoring(find_task(sample.task), embedding_size(sample.net, sample.data.size), device),
             measured=WHOLE if step.images == batch else PART,
             shared=batch * _showing(setup, sample, step.images),
         )

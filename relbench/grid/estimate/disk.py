@@ -30,7 +30,7 @@ def folder_size(experiment: Experiment, counts: ImageCounts) -> int:
 
 
 def _embeddings(experiment: Experiment, counts: ImageCounts) -> int:
-    return counts.test * (NUMBER * embedding_size(experiment.net) + counts.text)
+    return counts.test * (NUMBER * embedding_size(experiment.net, experiment.data.size) + counts.text)
 
 
 def _checkpoint(experiment: Experiment, counts: ImageCounts) -> int:
@@ -46,7 +46,8 @@ def trained_parts(experiment: Experiment, counts: ImageCounts) -> tuple[torch.nn
     """A run's network, which is not in memory, and its losses and classifier."""
     sample = untrained(experiment)
     losses = weighted_losses(sample, shapes_of(sample, counts.channels, counts.classes))
-    return outline(sample.net, counts.channels), Objective(losses, classifier_of(sample, counts.classes))
+    network = outline(sample.net, counts.channels, sample.data.size)
+    return network, Objective(losses, classifier_of(sample, counts.classes))
 
 
 def _size(tensors: Iterable[torch.Tensor]) -> int:

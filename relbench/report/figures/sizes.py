@@ -28,8 +28,15 @@ from relbench.report.figures.looks import (
 )
 from relbench.report.wording import mean_cell
 
+
+def _dimensions(method: Method) -> int:
+    """Of its embeddings."""
+    run = method.row.experiment
+    return embedding_size(run.net, run.data.size)
+
+
 SIZES: dict[str, Callable[[Method], int]] = {
-    "Embedding dimensions (equal within a strip)": lambda method: embedding_size(method.row.experiment.net),
+    "Embedding dimensions (equal within a strip)": _dimensions,
     "Parameters (equal within a strip)": lambda method: method.row.parameters,
 }
 BOTH = "Parameters and dimensions (equal within a strip)"
@@ -111,7 +118,7 @@ def _sizes_shown(summary: Summary) -> dict[str, Callable[[Method], int]]:
 
 def _name_dimensions(axes: Axes, summary: Summary) -> None:
     """Below each number of parameters the dimensions that go with it."""
-    dimensions = {method.row.parameters: embedding_size(method.row.experiment.net) for method in summary.methods}
+    dimensions = {method.row.parameters: _dimensions(method) for method in summary.methods}
     sizes = [round(tick) for tick in axes.get_xticks()]
     axes.set_xticks(sizes, [f"{size:,}\n{dimensions[size]:,}-d" for size in sizes])
 
@@ -142,7 +149,7 @@ def _label_sizes(axes: Axes, sizes: Sequence[int]) -> None:
 def size_in_words(summary: Summary) -> str:
     """The figure for those who do not see it."""
     values = "; ".join(
-        f"{method.label}: {embedding_size(method.row.experiment.net):,} dimensions, "
+        f"{method.label}: {_dimensions(method):,} dimensions, "
         f"{method.row.parameters:,} parameters, {mean_cell(method.metrics[summary.primary])} %"
         for method in summary.methods
     )

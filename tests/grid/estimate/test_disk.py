@@ -61,7 +61,7 @@ def test_counts_of_a_network_that_is_not_made(monkeypatch, trunk):
     weights = "imagenet" if TRUNKS[trunk].weights else "random"
     experiment = Experiment(data=Data(size=48), net=Net(trunk=trunk, dim=8, weights=weights), terms=(TRIPLET,))
     network, _ = trained_parts(experiment, COUNTS)
-    real = build_embedder(Net(trunk=trunk, dim=8), channels=3, seed=0)
+    real = build_embedder(Net(trunk=trunk, dim=8), channels=3, seed=0, size=48)
     assert all(parameter.device.type == "meta" for parameter in network.parameters())
     assert [value.shape for value in network.state_dict().values()] == [
         value.shape for value in real.state_dict().values()
