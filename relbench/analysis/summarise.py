@@ -70,9 +70,11 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
         ValueError: a rule needs validation images, or that test images are watched, and they are not there or not.
     """
     runs = [record.study.runs[path] for path in record.paths if record.study.runs[path].stages]
-    if shown[0] != "last" and not all(run.training.log_test_metrics for run in runs):
+    if shown[0] != record.study.selection and not all(run.training.log_test_metrics for run in runs):
+        step = {"last": "the last step", "validation": "the step that is best on validation images"}
         raise ValueError(
-            "training.log_test_metrics = false: runs then record only the last step: leave --selection out"
+            f"training.log_test_metrics = false: runs then record only {step[record.study.selection]}: leave "
+            "--selection out"
         )
     if list(shown) == ["validation"] and not any(run.data.hold_out for run in runs):
         raise ValueError(

@@ -88,8 +88,9 @@ def reported(folder: Path, data: Path, selection: str | None) -> None:
 
 def _rules(study: Study, selection: str | None) -> tuple[Selection, ...]:
     """The rules of selection that are to be shown."""
+    own = study.selection
     if selection is None:
-        return ("last",)
+        return (own,)
     name = {"val": "validation"}.get(selection, selection)
     lookup(name, (*SELECTIONS, "val", "all"), "selection")
     if not study.cells:
@@ -97,7 +98,9 @@ def _rules(study: Study, selection: str | None) -> tuple[Selection, ...]:
             f"--selection {selection}: {study.name} compares its runs class by class, which is recorded of one step "
             "only: leave it out, or choose that step with --set training.selection=validation"
         )
-    return SELECTIONS if name == "all" else tuple(rule for rule in SELECTIONS if rule == name)
+    if name == "all":
+        return (own, *(rule for rule in SELECTIONS if rule != own))
+    return tuple(rule for rule in SELECTIONS if rule == name)
 
 
 def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:

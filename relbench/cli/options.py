@@ -28,7 +28,7 @@ class RunOptions:
         data_sets: those of the study that are asked for, with commas between; None: all.
         only: patterns of the paths of runs; none: all.
         builder: what the study is built with, such as protocol and scale, where it is not the usual.
-        selection: by which rule the steps of a table's cells are chosen; None: the last.
+        selection: by which rule the steps of a table's cells are chosen; None: that of its trainings.
         cohort: how many runs at most are trained together; None: as many as share batches and teacher, and fit memory.
     """
 

@@ -23,7 +23,7 @@ from relbench.experiment import (
     Training,
 )
 from relbench.lookup import lookup
-from relbench.results.records import Role
+from relbench.results.records import Role, Selection
 from relbench.settings import Settings, changed, one_line
 from relbench.tasks import find_task
 
@@ -193,6 +193,12 @@ class Study(Settings):
     def data_sets(self) -> tuple[str, ...]:
         """Those that its networks are trained on."""
         return tuple(dict.fromkeys(run.data.name for run in self.runs.values()))
+
+    @property
+    def selection(self) -> Selection:
+        """The rule of selection that all of its trainings follow; "last" where they follow several."""
+        followed = {run.training.selection for run in self.runs.values() if run.stages}
+        return followed.pop() if len(followed) == 1 else "last"
 
     @property
     def terms(self) -> list[Term]:

@@ -201,6 +201,23 @@ def test_rules_that_need_watched_test_classes_are_refused_without():
             check_rule(unwatched, (rule,))
 
 
+def test_a_table_is_shown_by_the_rule_that_its_trainings_follow():
+    def followed(*rules):
+        kept = {
+            path: changed(run, {"training": Training(selection=rule), "data": Data(name="cub200")})
+            for (path, run), rule in zip(table().items, rules, strict=True)
+        }
+        return record(changed(table(), {"runs": kept}))
+
+    assert followed("validation", "validation", "last").study.selection == "last"
+    chosen = followed("validation", "validation", "validation")
+    assert chosen.study.selection == "validation"
+    check_rule(chosen, ("validation",))
+    for rule in ("last", "test"):
+        with pytest.raises(ValueError, match="runs then record only the step that is best on validation images: leave"):
+            check_rule(chosen, (rule,))
+
+
 def test_floors_say_whose_classes_they_are_of_where_runs_have_several_sets():
     def titled(*spaces):
         runs = {
