@@ -113,7 +113,7 @@ def test_a_row_of_few_shot_learning(tmp_path, trained):
         assert set(counted.trials) == {way * 4}
         assert trained.metrics[f"{way}way_2shot"] == pytest.approx(mean, abs=1e-12)
         assert trained.metrics[f"{way}way_2shot_ci95"] == pytest.approx(half_width, abs=1e-12)
-    assert trained.metrics["3way_2shot"] > 0.6  # by chance: 0.33
+    assert trained.metrics["3way_2shot"] > 0.5  # by chance: 0.33
     assert {entry["step"] for entry in trained.history if "3way_2shot" in entry} == {8, 16}
 
 
