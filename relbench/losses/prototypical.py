@@ -26,9 +26,11 @@ def prototypical(support: Tensor, query: Tensor, *, squared: bool = True) -> Ten
             another: easyfsl 1.5.0 has it so.
 
     Returns:
-        Scalar, at least 0, in nats; float64 if either is, else float32 (half precision is widened first).
+        Scalar, never below 0 by more than rounding, in nats; float64 if either input is, else float32 (half precision
+        is widened first). Distances, and the gradient through them, are computed in float64, under autocast too.
 
     Raises:
+        TypeError: an input is not a torch tensor.
         ValueError: wrong shapes, other classes or dimensions of queries than of support images, or a single class.
 
     Source:
@@ -40,14 +42,15 @@ def prototypical(support: Tensor, query: Tensor, *, squared: bool = True) -> Ten
             f"support {tuple(support.shape)} and query {tuple(query.shape)} must have the same classes, at least two, "
             "and the same dimension"
         )
-    dtype = working_dtype(support, query)
-    prototypes, queries = support.to(dtype).mean(dim=1), query.to(dtype).flatten(0, 1)
+    prototypes, queries = support.double().mean(dim=1), query.double().flatten(0, 1)
     distances = _squared_distances(queries, prototypes) if squared else _distances(queries, prototypes)
     classes = torch.arange(len(query), device=query.device).repeat_interleave(query.shape[1])
-    return functional.cross_entropy(-distances, classes)
+    return functional.cross_entropy(-distances, classes).to(working_dtype(support, query))
 
 
 def _checked(name: str, given: Tensor) -> Tensor:
+    if not isinstance(given, Tensor):
+        raise TypeError(f"{name} must be a torch tensor, but is a {type(given).__name__}")
     given = as_floats(name, given)
     if given.ndim != 3 or 0 in given.shape or not given.is_floating_point():
         shape = tuple(given.shape)
@@ -58,7 +61,8 @@ def _checked(name: str, given: Tensor) -> Tensor:
 def _squared_distances(rows: Tensor, others: Tensor) -> Tensor:
     """Of all rows to all others, by |a|^2 - 2ab + |b|^2 about the others' mean, where little cancels out.
 
-    The mean is a constant to the gradient: distances are the same about any point.
+    The mean is a constant to the gradient: distances are the same about any point. Differences of rows, which cancel
+    nothing, would take ``rows x others x dim`` numbers.
     """
     centre = others.detach().mean(dim=0)
     rows, others = rows - centre, others - centre
