@@ -132,7 +132,7 @@ LARGE = [(1.0, 0.0), (30.0, 0.0), (1.0, 1000.0), (30.0, 3000.0)]
 
 @pytest.mark.parametrize(("spread", "shift"), LARGE)
 def test_large_distances_in_single_precision(spread: float, shift: float):
-    """1,600 numbers, as at 84 pixels: squared distances of thousands, far from the origin; nothing overflows or cancels.
+    """1,600 numbers, as at 84 pixels: squared distances of thousands, far from the origin; nothing cancels.
 
     The loss of the float32 numbers themselves, in float64, is what is expected.
     """
