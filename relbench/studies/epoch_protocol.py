@@ -61,6 +61,7 @@ class Recipe:
         decay_after: epochs after which the learning rate is multiplied by `training.decay`.
         rates: learning rates to choose from under protocol fair.
         validate_every: epochs between two validations.
+        of_all_images: whether an epoch has the steps of all images, though a run is trained on a few of each class.
     """
 
     epochs: int
@@ -69,6 +70,7 @@ class Recipe:
     decay_after: tuple[int, ...] = ()
     rates: tuple[float, ...] = ()
     validate_every: int = 1
+    of_all_images: bool = False
 
     @property
     def decaying(self) -> Training:
@@ -159,9 +161,13 @@ class EpochProtocol:
 
     def epochs(self, recipe: Recipe) -> Epochs:
         """A recipe's length at this scale."""
-        if self.scale == "toy":
-            return Epochs(count=TOY_EPOCHS, images=recipe.images)
-        return Epochs(count=recipe.epochs, images=recipe.images, validate_every=recipe.validate_every)
+        toy = self.scale == "toy"
+        return Epochs(
+            count=TOY_EPOCHS if toy else recipe.epochs,
+            images=recipe.images,
+            validate_every=1 if toy else recipe.validate_every,
+            of_all_images=recipe.of_all_images,
+        )
 
     def stages(self, stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
         """The trainings of a method; under `fair` they share the epochs, and have one learning rate."""

@@ -41,6 +41,11 @@ class Epochs(Settings):
     count: PositiveInt
     images: PositiveInt  # for training: as published, until they are counted when a run is planned
     validate_every: PositiveInt = 1  # epochs between two validations
+    of_all_images: bool = False  # of its classes, whichever few of each it is trained on: as many steps as for all
+
+    def counted_on(self, data: Data) -> Data:
+        """The settings of the images that a pass goes over."""
+        return changed(data, {"train_images_per_class": None}) if self.of_all_images else data
 
 
 class Stage(Settings):
@@ -226,14 +231,15 @@ class Study(Settings):
         Args:
             count: the number of training images that settings ask for; asked once for equal ones.
         """
-        counts = {data: count(data) for data in dict.fromkeys(run.data for run in self.runs.values() if run.epochs)}
+        passed = {path: run.epochs.counted_on(run.data) for path, run in self.items if run.epochs}
+        counts = {data: count(data) for data in dict.fromkeys(passed.values())}
 
-        def counted(run: RunSpec) -> RunSpec:
+        def counted(path: str, run: RunSpec) -> RunSpec:
             if not run.epochs:
                 return run
-            return changed(run, {"epochs": changed(run.epochs, {"images": counts[run.data]})})
+            return changed(run, {"epochs": changed(run.epochs, {"images": counts[passed[path]]})})
 
-        return changed(self, {"runs": {path: counted(run) for path, run in self.items}})
+        return changed(self, {"runs": {path: counted(path, run) for path, run in self.items}})
 
     @property
     def items(self) -> list[tuple[str, RunSpec]]:

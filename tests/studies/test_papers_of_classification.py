@@ -15,11 +15,19 @@ STUDIES = {
     "sp-cinic10": "cinic10",
     "refilled-cifar100": "cifar100",
     "refilled-label-spaces": "cifar100",
+    "refilled-middle-shot": "cifar100",
     "refilled-cub200": "cub200",
     "refilled-incremental": "cub200",
 }
-ONLY = {"refilled-label-spaces": ("teacher", "m20/wrn-16-2/gkd", "m50/wrn-16-2/*")}  # the others are alike
-SELECTIONS = {"refilled-label-spaces": 3, "refilled-incremental": 2}  # of classes; 1 elsewhere
+ONLY = {  # the others are alike
+    "refilled-label-spaces": ("teacher", "m20/wrn-16-2/gkd", "m50/wrn-16-2/*"),
+    "refilled-middle-shot": ("teacher", "k5/*", "k10/refilled", "all/ce"),
+}
+SELECTIONS = {  # of classes and images; 1 elsewhere
+    "refilled-label-spaces": 3,
+    "refilled-middle-shot": 4,
+    "refilled-incremental": 2,
+}
 
 
 @pytest.fixture

@@ -522,6 +522,18 @@ def test_epochs_become_steps():
     assert first_training(changed(study, {"runs": dropping})).steps == 18
 
 
+def test_an_epoch_of_few_images_may_have_the_steps_of_all():
+    """50 images of all, of which a run is trained on 20: 4 batches an epoch, or 2."""
+
+    def counted(data):
+        return 20 if data.train_images_per_class == 5 else 50
+
+    for of_all, steps in ((False, 12), (True, 24)):
+        study = with_values(counting_epochs(of_all_images=of_all), {"data.train_images_per_class": 5})
+        assert first_training(study.with_images(counted)).steps == steps
+        assert {run.data.train_images_per_class for run in study.with_images(counted).runs.values()} == {5}
+
+
 def test_a_stage_has_a_schedule_of_its_own_until_it_is_changed():
     """A cosine falls after each epoch."""
     study = counting_epochs()
