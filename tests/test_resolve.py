@@ -120,7 +120,7 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
         ({"student.trunk": "googlnet"}, "triplet: unknown trunk 'googlnet': did you mean googlenet"),
         (
             {"teacher.trunk": "inception"},
-            "teacher: unknown trunk 'inception': known are conv4, conv4-maxpool, googlenet",
+            "teacher: unknown trunk 'inception': known are conv4, conv4-maxpool, conv4-maxpool-uniform, googlenet",
         ),
         (
             {"teacher.trunk": "resnet18", "teacher.width": 8, "data.size": 32},

@@ -5,7 +5,8 @@ from itertools import pairwise
 import torch
 from torch import fx, nn
 
-from relbench.models.trunk import Trunk, TrunkEntry, stages
+from relbench.models.initialization import uniform_gains
+from relbench.models.trunk import Build, Trunk, TrunkEntry, stages
 
 WIDTH = 64  # Snell et al.'s
 REDUCTION = 16  # four times by two
@@ -18,8 +19,9 @@ class Conv4MaxPool(Trunk):
     64. Max-pooling leaves out the last row and column of a map of odd sides: images of 84 pixels become maps of 42, 21,
     10 and 5. Neither a mean over places nor a linear layer follows, so the number of features depends on the size.
 
-    Weights are drawn as torch does it now. Until torch 1.2 it drew the weights of batch normalisation from the uniform
-    distribution on [0, 1], and Snell et al.'s numbers come from that time.
+    Weights are drawn as torch does it now, or, by the trunk `conv4-maxpool-uniform`, as until torch 1.2, when Snell et
+    al.'s numbers were made: with the gains of batch normalisation uniform in [0, 1], not 1. The code of miniImageNet
+    that is most in use, yinboc/prototypical-network-pytorch@36ecfe6, still draws them so.
 
     Args:
         width: channels of every block.
@@ -75,10 +77,16 @@ def _build(width: int | None, channels: int, size: int | None, pretrained: bool)
     return Conv4MaxPool(width or WIDTH, channels, size)
 
 
-CONV4_MAXPOOL = {
-    "conv4-maxpool": TrunkEntry(
-        "four convolution blocks of `width` channels with max-pooling, features by place (Snell et al. 2017)",
-        _build,
+def _build_uniform(width: int | None, channels: int, size: int | None, pretrained: bool) -> Trunk:  # noqa: FBT001 - likewise
+    trunk = _build(width, channels, size, pretrained)
+    uniform_gains(trunk)
+    return trunk
+
+
+def _entry(summary: str, build: Build) -> TrunkEntry:
+    return TrunkEntry(
+        summary,
+        build,
         stages("0123", prefix="blocks"),
         scalable=True,
         any_channels=False,
@@ -86,4 +94,13 @@ CONV4_MAXPOOL = {
         any_size=False,
         normalization=None,
     )
+
+
+CONV4_MAXPOOL = {
+    "conv4-maxpool": _entry(
+        "four convolution blocks of `width` channels with max-pooling, features by place (Snell et al. 2017)", _build
+    ),
+    "conv4-maxpool-uniform": _entry(
+        "the same; gains of batch normalisation begin uniform in [0, 1], as torch drew them until 1.2", _build_uniform
+    ),
 }

@@ -25,6 +25,13 @@ def of_torch(network: nn.Module) -> None:
             module.reset_parameters()
 
 
+def uniform_gains(network: nn.Module) -> None:
+    """Gains of batch normalisation uniform in [0, 1], as torch drew them until 1.2; all else stays."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight)
+
+
 def small_normal(head: nn.Linear) -> None:
     """Weights of a classifier N(0, 0.01^2), biases 0: RepDistiller's vgg.py and mobilenetv2.py."""
     nn.init.normal_(head.weight, std=0.01)

@@ -12,6 +12,8 @@ from relbench.models.trunks import build_trunk
 NET = Net(trunk="conv4-maxpool", dim=None, unit_length=False)
 SMALL = Net(trunk="conv4-maxpool", width=4, dim=None, unit_length=False)
 
+TRUNK_NAMES = ("conv4-maxpool", "conv4-maxpool-uniform")
+
 
 def noise(*shape):
     return torch.rand(*shape, generator=torch.Generator().manual_seed(1))
@@ -107,6 +109,19 @@ def test_weights_are_pinned():
             torch.testing.assert_close(block[0].weight.detach() if values.ndim == 4 else block[0].bias.detach(), values)
         assert (block[1].weight == 1).all()
         assert (block[1].bias == 0).all()
+
+
+def test_gains_of_that_time_are_uniform_and_all_else_is_the_same():
+    now, then = (build_embedder(NET.model_copy(update={"trunk": name}), 1, 0, 28) for name in TRUNK_NAMES)
+    gains = torch.cat([block[1].weight.detach() for block in then.trunk.blocks])
+    assert 0 <= gains.min() < 0.05
+    assert 0.95 < gains.max() <= 1
+    assert 0.45 < gains.mean() < 0.55
+    others = {name for name in now.state_dict() if not name.endswith("1.weight")}
+    assert len(others) == len(now.state_dict()) - 4
+    assert all(torch.equal(now.state_dict()[name], then.state_dict()[name]) for name in others)
+    again = build_embedder(NET.model_copy(update={"trunk": TRUNK_NAMES[1]}), 1, 0, 28)
+    assert all(torch.equal(tensor, again.state_dict()[name]) for name, tensor in then.state_dict().items())
 
 
 def test_bytes_are_taken():
