@@ -171,8 +171,8 @@ def compare(
         typer.Argument(
             metavar="LOSS...",
             help="my_loss.py:MyLoss, a function or nn.Module of (student, teacher), (student, teacher, labels), "
-            "(embeddings, labels) or (student_logits, teacher_logits): THE FILE IS EXECUTED, so name only files that "
-            "you trust. Or the name of a loss.",
+            "(embeddings, labels), (student_logits, teacher_logits) or, for few-shot, (support, query): THE FILE IS "
+            "EXECUTED, so name only files that you trust. Or the name of a loss.",
         ),
     ],
     options: "RunOptions",

@@ -77,8 +77,9 @@ def _checked(name: str, given: Tensor, dimensions: Sequence[int]) -> Tensor:
         raise TypeError(f"{name} must be a torch tensor, but is a {type(given).__name__}")
     given = as_floats(name, given)
     if given.ndim not in dimensions or 0 in given.shape[1:] or not given.is_floating_point():
-        forms = " or ".join(_FORMS[count] for count in dimensions)
-        raise ValueError(f"{name} must be a floating {forms}, but is {given.dtype} of shape {tuple(given.shape)}")
+        forms, shape = " or ".join(_FORMS[count] for count in dimensions), tuple(given.shape)
+        hint = "; an embedding has no places: compare layers of maps" if given.ndim == 2 and 2 not in dimensions else ""
+        raise ValueError(f"{name} must be a floating {forms}, but is {given.dtype} of shape {shape}{hint}")
     return given
 
 

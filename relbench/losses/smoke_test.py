@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from relbench.episodes import Episode
 from relbench.experiment import EMBEDDING
 from relbench.losses.entry import Loss
 from relbench.losses.inputs import INPUTS, Batch, Shapes, TeacherOutputs, made_up_batch
@@ -25,7 +26,7 @@ _KEEP_FINITE = (
 )
 
 
-RUN = ("student_dim", "teacher_dim", "batch_size", "images_per_class", "unit_length", "num_classes", "device")
+RUN = ("student_dim", "teacher_dim", "batch_size", "images_per_class", "shot", "unit_length", "num_classes", "device")
 
 
 def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
@@ -38,6 +39,7 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
     images_per_class: int,
     unit_length: bool,
     num_classes: int,
+    shot: int | None = None,
     device: str = "cpu",
 ) -> None:
     """Call a loss as a run would, and refuse it if training would stop there, or do something else than it seems to.
@@ -58,20 +60,27 @@ def try_loss(  # noqa: PLR0913 - what a run looks like from inside a loss
         images_per_class: images of a class, which stand together in a batch.
         unit_length: whether embeddings have length 1.
         num_classes: classes of the training images; the last of them are in the batch.
+        shot: support images of a class, the first of it; None where batches are no episodes.
         device: where the run computes.
 
     Raises:
         ValueError: an option is wrong, or a check failed; one line with the loss, the check, the batch, and what to do.
+            Or the loss takes support images and queries, and batches are no episodes.
     """
+    if shot is None and "episodes" in entry.requires:
+        raise ValueError(
+            f"loss {entry.name!r} compares queries with support images, but batches are no episodes: it is for few-shot"
+        )
     if isinstance(entry, DescribedLoss):
-        run = (student_dim, teacher_dim, batch_size, images_per_class, unit_length, num_classes, device)
+        run = (student_dim, teacher_dim, batch_size, images_per_class, shot, unit_length, num_classes, device)
         execute(repr(entry.name), _try_there, entry.name, entry.text, dict(options), dict(zip(RUN, run, strict=True)))
         return
     dims = ({EMBEDDING: torch.Size([dim])} for dim in (student_dim, teacher_dim))
     shapes, generator = Shapes(num_classes, *dims), torch.Generator().manual_seed(0)
     facts = shapes.facts(seed=0)
     given = {name: facts[name] for name in entry.needs if name in facts} | dict(options)
-    batch = made_up_batch(shapes, batch_size, images_per_class, torch.Generator().manual_seed(0))
+    episode = Episode(batch_size // images_per_class, shot, images_per_class - shot) if shot else None
+    batch = made_up_batch(shapes, batch_size, images_per_class, torch.Generator().manual_seed(0), episode)
     rows = [torch.randn(batch_size, dim, generator=generator) for dim in (student_dim, teacher_dim)]
     student, teacher = [normalize(matrix) for matrix in rows] if unit_length else rows
     own, its = (torch.randn(dim, num_classes, generator=generator) for dim in (student_dim, teacher_dim))

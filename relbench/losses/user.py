@@ -25,15 +25,14 @@ from relbench.losses.user_file import checked_name, file_of
 from relbench.losses.worker import execute, is_worker
 from relbench.seeding import seeded
 
-OWN_INPUTS = tuple(
-    name for name, entry in INPUTS.items() if entry.requires <= {"teacher", "classifier", "teacher_classifier"}
-)
+_ALLOWED = {"teacher", "classifier", "teacher_classifier", "episodes"}
+OWN_INPUTS = tuple(name for name, entry in INPUTS.items() if entry.requires <= _ALLOWED)
 """Which of `INPUTS` the parameters of an own loss can be: all but maps of layers and class centres."""
 
 
 _FORMS = (
-    "(student, teacher), (student, teacher, labels), (embeddings, labels) or (student_logits, teacher_logits), and "
-    "then generator, for random draws"
+    "(student, teacher), (student, teacher, labels), (embeddings, labels), (student_logits, teacher_logits) or, for "
+    "few-shot, (support, query), and then generator, for random draws"
 )
 _SEED = inspect.Parameter("seed", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=int)
 

@@ -14,6 +14,7 @@ from relbench.models import embedding_size
 from relbench.settings import changed
 from relbench.studies.distillation import PAIRS, STUDENTS, against_teacher, compared
 from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
+from relbench.tasks import find_task
 
 FILE = re.compile(r"\.py(:|$)")  # tells a loss in a file from one by name
 
@@ -175,6 +176,7 @@ def _dimensions(run: RunSpec) -> int:
 
 def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
     net, training = student.net, student.training
+    episode = find_task(student.task).episode(training)
     try_loss(
         find_loss(term.loss, term.source),
         term.options,
@@ -182,6 +184,7 @@ def _try(term: Term, student: RunSpec, teacher_dim: int) -> None:
         teacher_dim=teacher_dim,
         batch_size=training.batch_size,
         images_per_class=training.images_per_class,
+        shot=episode.shot if episode else None,
         unit_length=net.unit_length,
         num_classes=math.ceil(training.batch_size / training.images_per_class),  # all there are is known with the data
         device=training.device if torch.cuda.is_available() else "cpu",  # runs for a GPU can be planned without

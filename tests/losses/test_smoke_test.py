@@ -72,6 +72,35 @@ def tried(source: str, options: dict[str, Any] | None = None, **shapes: Any) -> 
     try_loss(own_loss("my_loss:f", source), options or {}, **(SHAPES | shapes))
 
 
+EPISODES = {"batch_size": 12, "images_per_class": 4, "shot": 1}
+CENTROIDS = """\
+distances = torch.cdist(query.flatten(0, 1), support.mean(dim=1))
+return F.cross_entropy(-distances, torch.arange(len(query)).repeat_interleave(query.shape[1]))"""
+
+
+def test_losses_of_episodes_pass_where_batches_are_episodes():
+    """Also beside what other losses take; the shapes are those of the episode."""
+    tried(function(CENTROIDS, "support, query"), **EPISODES)
+    shapes = "assert (support.shape, query.shape, len(student)) == ((3, 1, 6), (3, 3, 6), 12)"
+    tried(function(f"{shapes}\n{CENTROIDS}", "support, query, teacher, labels, student"), **EPISODES)
+    tried(GOOD, **EPISODES)
+    for name in ("prototypical", "pkt"):
+        try_loss(find_loss(name), {}, **(SHAPES | EPISODES))
+
+
+def test_losses_of_episodes_are_tried_on_collapsed_ones():
+    source = function(
+        "return (query - support.mean(dim=1, keepdim=True)).square().sum(2).sqrt().mean()", "support, query"
+    )
+    assert "'finite gradient' on duplicated embeddings" in refusal(source, **EPISODES)
+
+
+def test_losses_of_episodes_are_for_few_shot():
+    assert refusal(function(CENTROIDS, "support, query")) == (
+        "loss 'my_loss:f' compares queries with support images, but batches are no episodes: it is for few-shot"
+    )
+
+
 def refusal(source: str, **given: Any) -> str:
     with pytest.raises(ValueError) as problem:  # noqa: PT011
         tried(source, **given)

@@ -455,8 +455,8 @@ def test_parameters_that_are_no_inputs_are_refused(form: str, written_as: str, s
         return
     assert refused(own_loss, "my_loss:f", source) == (
         f"loss 'my_loss:f' is called with ({shown}): name its parameters (student, teacher), "
-        "(student, teacher, labels), (embeddings, labels) or (student_logits, teacher_logits), and then generator, for "
-        "random draws; options have a default or follow a *"
+        "(student, teacher, labels), (embeddings, labels), (student_logits, teacher_logits) or, for few-shot, "
+        "(support, query), and then generator, for random draws; options have a default or follow a *"
     )
 
 

@@ -3,6 +3,7 @@
 import pytest
 from planned import plan_runs
 
+from relbench.experiment import FewShot
 from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
@@ -173,3 +174,25 @@ def test_own_losses_are_tried_in_the_shapes_of_the_study(loss_file):
     bad = find_added_loss(f"{loss_file(DETACHED)}:constant", 1.0)
     with pytest.raises(ValueError, match="my_loss:constant"):
         try_own_losses(with_added_losses(STUDY, [bad], alone=False))
+
+
+EPISODES = """
+def pull(support, query):
+    assert (support.shape[:2], query.shape[:2]) == ((5, 2), (5, 3))
+    return (query - support.mean(dim=1, keepdim=True)).square().mean()
+"""
+
+
+def test_losses_of_episodes_are_for_few_shot_studies(loss_file):
+    """There they take the place of the study's own, as they know no teacher."""
+    one = find_added_loss(f"{loss_file(EPISODES)}:pull", 1.0)
+    added = with_added_losses(STUDY, [one], alone=False)
+    assert terms_of(added, "pull") == (one.term,)
+    with pytest.raises(ValueError, match=r"loss 'my_loss:pull' compares queries with support .* it is for few-shot\Z"):
+        try_own_losses(added)
+    training = {"batch_size": 25, "images_per_class": 5}
+    few_shot = {
+        path: changed(run, {"task": FewShot(shot=2), "training": changed(run.training, training)})
+        for path, run in added.runs.items()
+    }
+    try_own_losses(changed(added, {"runs": few_shot}))
