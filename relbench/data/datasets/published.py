@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop, sop, tiny_imagenet
+from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop, omniglot, sop, tiny_imagenet
 from relbench.data.datasets.photos import PhotoSet, promise
 from relbench.data.download.card import Card
 from relbench.data.download.fetch import state
@@ -43,6 +43,7 @@ READERS: dict[str, Callable[[Data], Reader]] = {
     "cifar100": always(cifar.CIFAR100),
     "tiny-imagenet": always(tiny_imagenet),
     "cinic10": always(cinic10),
+    "omniglot": always(omniglot),
     "dtd": lambda data: dtd.Partition(data.partition),
 }
 """By data set: what reads its lists, as the settings want them split."""
@@ -50,8 +51,9 @@ READERS: dict[str, Callable[[Data], Reader]] = {
 RECORDS: dict[str, Callable[[Path], Records]] = {
     "cifar10": cifar.CIFAR10.records,
     "cifar100": cifar.CIFAR100.records,
+    "omniglot": omniglot.Drawings,
 }
-"""By data set whose images are records of its lists rather than files that these name: what reads them in a folder."""
+"""By data set whose images are not the files that its table names: what reads them in a folder."""
 
 
 def published(card: Card) -> PhotoSet:

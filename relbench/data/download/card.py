@@ -219,5 +219,10 @@ def packaged_card(name: str) -> Card:
     return card
 
 
+def packaged_list(name: str) -> Path:
+    """The file of a list that comes with the cards, where a data set's archives have none."""
+    return Path(str(_folder() / name))
+
+
 def _folder() -> Traversable:
     return files("relbench.data") / "cards"

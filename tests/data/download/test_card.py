@@ -17,10 +17,12 @@ from relbench.data.download.card import card_names, packaged_card, read_card
 from relbench.data.download.checksum import wrong_files
 from relbench.data.download.fetch import state
 
-NAMES = ["cars196", "cifar10", "cifar100", "cinic10", "cub200", "dtd", "inshop", "sop", "tiny-imagenet"]
+NAMES = ["cars196", "cifar10", "cifar100", "cinic10", "cub200", "dtd", "inshop", "omniglot", "sop", "tiny-imagenet"]
+LISTS = ["omniglot.csv"]  # beside the cards
 WITHIN_CLASSES = ["cifar10", "cifar100", "cinic10", "dtd", "tiny-imagenet"]  # split by images
-SIDES = {"cifar10": 32, "cifar100": 32, "cinic10": 32, "tiny-imagenet": 64}
-NAMED = {"cinic10": 90000, "dtd": 1880}  # validation images, where the lists name them
+SIDES = {"cifar10": 32, "cifar100": 32, "cinic10": 32, "omniglot": 28, "tiny-imagenet": 64}
+NAMED = {"cinic10": 90000, "dtd": 1880, "omniglot": 13760}  # validation images, where the lists name them
+NAMED_CLASSES = {"omniglot": 688}  # likewise validation classes
 
 # file: bytes, md5, sha256; from lenscloth/RKD@0a6c3c0, tensorflow-datasets 4.9.10 and torchvision before 2023; CIFAR's
 # also from its home page
@@ -79,6 +81,16 @@ KNOWN = {
         "eb9058c3a382ffc7106e4002c42a8d85",
         "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
     ),
+    ("omniglot", "images_background.zip"): (
+        9464212,
+        "68d2efa1b9178cc56df9314c21c6e718",
+        "ad41ab679c8b5d90b271ef46be6987cc81211774a695c29dcc5367b2b26ee640",
+    ),
+    ("omniglot", "images_evaluation.zip"): (
+        6462886,
+        "6b91aef0f799c5bb55b94e3f2daec811",
+        "1f61a8f3366785b057fc117d9228e78a16e3d976c8953b2a10fcc74cf0609cee",
+    ),
     ("tiny-imagenet", "tiny-imagenet-200.zip"): (248100043, "90528d7ca1a48142e341f4ef8d21d0de", None),
     ("cinic10", "CINIC-10.tar.gz"): (687544992, "6ee4d0c996905fe93221de577967a372", None),
     ("dtd", "dtd-r1.0.1.tar.gz"): (
@@ -98,6 +110,7 @@ COUNTS = {
     "tiny-imagenet": (200, 100000, 200, 10000),
     "cinic10": (10, 180000, 10, 90000),
     "dtd": (47, 3760, 47, 1880),
+    "omniglot": (4 * 1200, 80 * 1200, 4 * 423, 80 * 423),
 }
 CARD = """
 name = "toy"
@@ -159,6 +172,7 @@ def test_packaged_cards_are_valid(name):
     assert (card.usual.expected.train_classes, card.usual.expected.train_images) == COUNTS[name][:2]
     assert (card.usual.expected.test_classes, card.usual.expected.test_images) == COUNTS[name][2:]
     assert card.usual.expected.validation_images == NAMED.get(name)
+    assert card.usual.expected.validation_classes == NAMED_CLASSES.get(name)
     held_out = None if name in NAMED else 0.1 if name in WITHIN_CLASSES else 0.2
     assert (card.usual.validation and card.usual.validation.share) == held_out
     assert (card.usual_split == "images", card.side) == (name in WITHIN_CLASSES, SIDES.get(name))
@@ -180,6 +194,7 @@ def test_usual_ks():
         "cifar100": (1, 2, 4, 8),
         "cinic10": (1, 2, 4, 8),
         "dtd": (1, 2, 4, 8),
+        "omniglot": (1, 2, 4, 8),
         "tiny-imagenet": (1, 2, 4, 8),
     }
 
@@ -207,7 +222,7 @@ def test_inshop_has_queries_and_a_gallery():
 
 def test_sizes():
     sizes = {"cub200": 1150585339, "sop": 3083860082, "inshop": None, "cifar10": 170052171, "cifar100": 168513733}
-    sizes |= {"tiny-imagenet": 248100043, "cinic10": 687544992, "dtd": 625239812}
+    sizes |= {"omniglot": 9464212 + 6462886, "tiny-imagenet": 248100043, "cinic10": 687544992, "dtd": 625239812}
     sizes["cars196"] = 979269282 + 977350468 + 330960 + 185758
     assert {name: packaged_card(name).size for name in NAMES} == sizes
 
@@ -223,6 +238,7 @@ def test_what_can_be_downloaded():
         "tiny-imagenet": True,
         "cinic10": True,
         "dtd": True,
+        "omniglot": True,
     }
 
 
@@ -351,7 +367,8 @@ def test_cards_are_in_the_wheel(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name: archive.read(name) for name in archive.namelist() if name.startswith("relbench/data/cards/")}
-    there = {f"relbench/data/cards/{name}.toml": (files("relbench.data") / "cards" / f"{name}.toml") for name in NAMES}
+    cards = [*(f"{name}.toml" for name in NAMES), *LISTS]
+    there = {f"relbench/data/cards/{name}": files("relbench.data") / "cards" / name for name in cards}
     assert packed == {name: path.read_bytes() for name, path in there.items()}
 
 
