@@ -45,7 +45,7 @@ class Episode:
     def joined(self, support: Tensor, query: Tensor) -> Tensor:
         """The rows of which these are the `parts`."""
         rows = torch.cat([support, query], dim=1)
-        return rows.reshape(self.way * self.of_a_class, *rows.shape[2:])
+        return rows.reshape(len(rows) * self.of_a_class, *rows.shape[2:])
 
 
 class ClassMembers:

@@ -1,5 +1,6 @@
 """Calibration: the time of a training step and of an embedding here, measured on made-up images and random weights."""
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
@@ -14,6 +15,7 @@ from torch import nn
 
 from relbench.data import find_rendered
 from relbench.data.cached_views import EVALUATION_BATCH
+from relbench.episodes import Episode
 from relbench.experiment import Experiment
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.models import embed, embedding_size
@@ -171,7 +173,7 @@ def calibrated(run: tuple[Experiment, ImageCounts]) -> Rates:
     device, batch = torch.device(sample.training.device), sample.training.batch_size
     with computing(sample.training.threads, sample.training.precision):
         images = _Images(sample, counts.channels)
-        step = _stopwatch(device, max(2 * sample.training.images_per_class, LEAST_ROWS), batch)
+        step = _stopwatch(device, _first(sample.training.images_per_class), batch)
         workers, view = workers_beside(device), _viewing(images)
         views = images.ready() if workers else images.train_batch
         networks = UntrainedNetworks(counts.channels, counts.classes)
@@ -230,6 +232,11 @@ class _Images:
         return self._views is None
 
 
+def _first(of_a_class: int) -> int:
+    """Images to begin with: two classes or more, all of them whole."""
+    return of_a_class * max(2, math.ceil(LEAST_ROWS / of_a_class))
+
+
 def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
     """A GPU is at its own speed with whole batches only."""
     if device.type == "cuda":
@@ -259,7 +266,19 @@ def _made_up_data(
         batch=batch,
         views=views,
         validate=lambda *_: {},
+        episode=_of_any_way(find_task(sample.task).episode(sample.training)),
     )
+
+
+class _OfAnyWay(Episode):
+    """An episode of as many classes as there are images of."""
+
+    def parts(self, rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return Episode(len(rows) // self.of_a_class, self.shot, self.queries).parts(rows)
+
+
+def _of_any_way(episode: Episode | None) -> Episode | None:
+    return _OfAnyWay(episode.way, episode.shot, episode.queries, episode.apart) if episode else None
 
 
 def _train(setup: TrainingSetup, sample: Experiment) -> None:

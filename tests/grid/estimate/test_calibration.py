@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from relbench.data.glyphs.views import Distortion
-from relbench.experiment import Data, Experiment, Net, Term, Training
+from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
 from relbench.grid.estimate import calibration
 from relbench.grid.estimate.calibration import (
     ENOUGH,
@@ -21,9 +21,10 @@ from relbench.grid.estimate.calibration import (
 )
 from relbench.grid.estimate.image_counts import ImageCounts
 from relbench.losses import LOSSES, find_loss
+from relbench.losses.inputs import required_by
 from relbench.models import Embedder, imagenet
 from relbench.settings import changed
-from relbench.training import DivergedError, Learner
+from relbench.training import DivergedError, Learner, TrainingSetup
 from relbench.training.assemble import shapes_of
 
 COUNTS = ImageCounts(classes=10, train=100, validation=20, test=50, test_classes=5, channels=1, text=100)
@@ -152,8 +153,10 @@ def test_no_weights_are_loaded(monkeypatch):
 
 def with_term(name):
     options = {"hinton_kd": {"temperature": 4.0}, "triplet": {"margin": 0.2}}
-    layers = find_loss(name).layers
-    return changed(STUDENT, {"terms": (Term(loss=name, options=options.get(name, {}), layers=layers),)})
+    loss = find_loss(name)
+    of_episodes = {"task": FewShot(), "training": changed(SMALL, {"images_per_class": 3})}
+    own = of_episodes if "episodes" in required_by(loss.takes) else {}
+    return changed(STUDENT, {"terms": (Term(loss=name, options=options.get(name, {}), layers=loss.layers),), **own})
 
 
 @pytest.mark.parametrize("name", [*LOSSES, "pml:MultiSimilarityLoss", "pml:ProxyAnchorLoss"])
@@ -166,6 +169,24 @@ def test_every_loss_can_be_measured(name, monkeypatch, tmp_path):
     assert min(rates.step, rates.image, rates.view, rates.scoring, rates.shared) > 0
     assert rates.measured == WHOLE
     assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("batch_norm", ["together", "apart"])
+@pytest.mark.parametrize("shot", [1, 2])
+def test_parts_of_an_episode_are_of_whole_classes(batch_norm, shot, monkeypatch):
+    """Of eight classes of three images: nine images, the fewest from eight on, and then twice as many; no time goes."""
+    monkeypatch.setattr(Stopwatch.__init__, "__defaults__", (lambda: 0.0,))
+    shown, see = [], TrainingSetup.see
+    monkeypatch.setattr(TrainingSetup, "see", lambda setup, *given: shown.append(see(setup, *given)) or shown[-1])
+    monkeypatch.setattr("relbench.grid.estimate.calibration.EVALUATION_BATCH", 20)
+    changes = {
+        "task": FewShot(shot=shot, batch_norm=batch_norm),
+        "terms": (Term(loss="prototypical"), Term(loss="rkd_distance")),
+        "training": changed(SMALL, {"images_per_class": 3}),
+    }
+    assert calibrated((changed(STUDENT, changes), COUNTS)).measured == WHOLE
+    assert [len(batch.embeddings) for batch in shown[::2]][:3] == [9, 18, 24]
+    assert all(part.shape[0] == len(batch.embeddings) // 3 for batch in shown for part in batch.parts)
 
 
 def test_the_generators_of_others_are_left_alone(monkeypatch):
