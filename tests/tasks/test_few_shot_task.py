@@ -1,13 +1,11 @@
 """The task of few-shot learning, from training to a row: episodes, their counts, distillation, and what it refuses."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
+from tasks.signs import SIGNS, signs  # noqa: F401 - a fixture
 
-import relbench.data.datasets.rendered
-from relbench.data import DataSet
-from relbench.data.table import Shape, checked, counts, indices_of, labels_of, table_hash
+from relbench.data.table import indices_of, labels_of
 from relbench.episodes import Episode
 from relbench.evaluation import draw_episodes, few_shot_accuracy, few_shot_interval
 from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
@@ -18,10 +16,8 @@ from relbench.settings import changed
 from relbench.tasks import find_task
 from relbench.trackers import Silent
 from relbench.training.setup import seen_apart
-from relbench.transforms import GlyphTransform
 
-CLASSES = {"train": 8, "validation": 4, "test": 7}
-IMAGES = 9  # of each class
+pytestmark = pytest.mark.usefixtures("signs")
 
 TEACHER = Experiment(
     task=FewShot(way=(3, 6), shot=2, queries=4, episodes=40, validation_episodes=20),
@@ -35,52 +31,7 @@ STUDENT = changed(
 )
 TASK = find_task(TEACHER.task)
 METRICS = {"3way_2shot", "3way_2shot_ci95", "6way_2shot", "6way_2shot_ci95"}
-
-
-class Signs:
-    """Noisy pictures of a sign for each class: other classes in each split."""
-
-    shape = Shape(channels=1, size=28)
-    content = "signs"
-
-    def __init__(self):
-        lines = [
-            (f"{split}{label}/{number}", f"{split}{label}", split)
-            for split, count in CLASSES.items()
-            for label in range(count)
-            for number in range(IMAGES)
-        ]
-        self.table = checked(pd.DataFrame(lines, columns=["name", "label", "split"]), classes="disjoint")
-        self.data_hash, random = table_hash(self.table), np.random.default_rng(0)
-        signs = {label: random.random((1, 28, 28)) for label in dict.fromkeys(self.table["label"])}
-        noisy = [signs[label] + 0.4 * random.standard_normal((1, 28, 28)) for label in self.table["label"]]
-        self._pictures = torch.from_numpy(np.stack(noisy)).float()
-
-    def train_batch(self, indices, generator):
-        return self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
-
-    def test_batch(self, indices):
-        return self._pictures[indices]
-
-
-SIGNS = Signs()
 TEST_LABELS = labels_of(SIGNS.table, indices_of(SIGNS.table, "test"))[0]
-
-
-@pytest.fixture(autouse=True)
-def signs(monkeypatch):
-    data_set = DataSet(
-        title="Signs",
-        summary="",
-        transform=GlyphTransform,
-        channels=1,
-        ks=(1000,),  # of no interest to few-shot learning
-        content=lambda _: SIGNS.content,
-        table=lambda *_: SIGNS.table,
-        load=lambda *_: SIGNS,
-        counts=counts(SIGNS.table),
-    )
-    monkeypatch.setitem(relbench.data.datasets.rendered.RENDERED, "signs", data_set)
 
 
 def made(experiment, folder):
