@@ -45,12 +45,25 @@ class FilledCell:
 
 
 @dataclass(frozen=True)
+class PairedDifference:
+    """What a claim says is better minus what it says is worse, by the seeds that both have."""
+
+    interval: Interval  # 95 %, of this comparison alone; without ends where chance is unknown
+    seeds: int
+    over_groups: bool  # over new training runs and new groups of the same trials at once; else over new runs alone
+    p_value: float | None  # None where chance is unknown
+    p_adjusted: float | None  # corrected for the family; the same without one
+    family: int = 1  # comparisons that were corrected together, this included
+
+
+@dataclass(frozen=True)
 class AnsweredClaim:
     """A claim, and what our rows say to it."""
 
     text: str
     answer: Answer
-    detail: str  # how many of the comparisons, over how many seeds
+    detail: str  # how many of the comparisons are as claimed
+    difference: PairedDifference | None = None  # of a claim of a single comparison, where any seed has both
 
 
 def cell_problems(cell: FilledCell) -> Iterator[str]:
@@ -97,3 +110,16 @@ def claim_problems(claim: AnsweredClaim) -> Iterator[str]:
     answers = get_args(Answer)
     if claim.answer not in answers:
         yield f"has the answer {claim.answer!r}, not one of {', '.join(answers)}"
+    if claim.difference:
+        yield from _difference_problems(claim.answer, claim.difference)
+
+
+def _difference_problems(answer: Answer, difference: PairedDifference) -> Iterator[str]:
+    alone, adjusted, mean = difference.p_value, difference.p_adjusted, difference.interval.mean
+    if alone is None or adjusted is None:
+        if alone is not adjusted or answer != "not enough runs":
+            yield f"has the answer {answer!r} from a difference of unknown chance"
+    elif not 0 <= alone <= adjusted <= 1:
+        yield f"has impossible p-values: {alone}, corrected {adjusted}"
+    if (answer == "holds" and mean <= 0) or (answer == "does not" and mean >= 0):
+        yield f"has the answer {answer!r} with a difference of {mean}"

@@ -2,35 +2,25 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from relbench.analysis.cells import Answer, AnsweredClaim, FilledCell, Ours
+from relbench.analysis.claims import answered_claims
 from relbench.analysis.comparable import refuse_unfair
+from relbench.analysis.fill import filled
 from relbench.analysis.floors import lines_of_floors
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.results import Results
 from relbench.analysis.summary import Summary
-from relbench.counts import Counts
 from relbench.data import data_title, shown_at
-from relbench.evaluation import (
-    claimed_sides,
-    compare,
-    holm,
-    over_seeds,
-    over_seeds_and_classes,
-    seed_interval,
-)
+from relbench.evaluation import compare, holm, seed_interval
 from relbench.evaluation.comparison import Comparison
-from relbench.evaluation.estimate import Estimate
 from relbench.evaluation.metric_names import in_sentence
 from relbench.experiment import Experiment, Term
-from relbench.grid.tuning import TUNING_SEED, Choice
+from relbench.grid.tuning import Choice
 from relbench.losses import find_loss
 from relbench.results.records import Entry, Row, Selection
 from relbench.studies.record import StudyRecord
-from relbench.studies.study import DATA, Cell, Claim, Study
-from relbench.tasks import find_task
+from relbench.studies.study import DATA, Study
 
 
 def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] = ("last",)) -> Summary:
@@ -51,7 +41,6 @@ def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] 
     return Summary(
         name=study.name,
         title=study.title.replace(DATA, data_title(study.data_sets[0])),
-        primary=primary_of(study),
         source=study.source,
         notes=tuple(_notes(record, results)),
         variant=study.variant,
@@ -83,11 +72,6 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
         )
 
 
-def primary_of(study: Study) -> str:
-    """The metric that a study's runs are compared by."""
-    return find_task(next(iter(study.runs.values())).task).primary
-
-
 def floor_title(name: str, record: StudyRecord) -> str:
     """The data set that floors are measured on, and whose classes of it, where the study's runs have several sets."""
     runs = {path: run.data for path, run in record.study.items if run.data.name == name}
@@ -114,6 +98,7 @@ def _of_lines(record: StudyRecord, results: Results) -> dict[str, Any]:
     judged = _judged(study, by_path)
     floors = () if results.floors else ("Floors are not shown: they were not measured.",)
     return {
+        "primary": study.primary_of(teacher),
         "entries": entries,
         "methods": tuple(
             _method(study, path, tuple(own.values()), judged.get((path, teacher)))
@@ -194,102 +179,12 @@ def _of_cells(record: StudyRecord, results: Results, shown: Sequence[Selection])
     study, paths = record.study, set(record.paths)
     parts = {cell.part for cell in study.cells if cell.run in paths}
     cells = [cell for cell in study.cells if cell.run in paths or (not cell.run and cell.part in parts)]
-    claims = [
-        claim for claim in study.claims if {key.partition("@")[0] for pair in claim.better for key in pair} <= paths
-    ]
     return {
         "shown": tuple(shown),
-        "cells": tuple(_filled(cell, record, results, shown) for cell in cells),
-        "claims": tuple(_answered(claim, record, results, shown[0]) for claim in claims),
+        "cells": tuple(filled(cell, record, results, shown) for cell in cells),
+        "claims": answered_claims(record, results, shown[0]),
+        "tasks": tuple(dict.fromkeys(study.runs[cell.run].task for cell in cells if cell.run)),
     }
-
-
-def _filled(cell: Cell, record: StudyRecord, results: Results, shown: Sequence[Selection]) -> FilledCell:
-    ours = {rule: value for rule in shown if (value := _ours(cell, record, results, rule))}
-    return FilledCell(
-        part=cell.part,
-        row=cell.row,
-        column=cell.column,
-        metric=cell.metric,
-        path=cell.run,
-        on=cell.on,
-        published=cell.published,
-        ours=ours,
-        note=record.study.runs[cell.run].note if cell.run else "",
-        doubt=cell.doubt,
-    )
-
-
-def _is_untrained(cell: Cell, study: Study) -> bool:
-    """Whether the cell is of a network that is the same for every seed."""
-    return bool(cell.run) and not study.runs[cell.run].stages
-
-
-def _ours(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> Ours | None:
-    seeds = (TUNING_SEED,) if _is_untrained(cell, record.study) else record.seeds
-    found = {seed: results.metrics_at(cell, seed, rule) for seed in seeds}
-    finished = {seed: measured for seed, measured in found.items() if measured and cell.metric in measured[1]}
-    if not finished:
-        return None
-    values = tuple(metrics[cell.metric] for _, metrics in finished.values())
-    return Ours(values, tuple(finished), seed_interval(values), tuple(step for step, _ in finished.values()))
-
-
-@dataclass(frozen=True)
-class _Seed:
-    """What one seed says of a cell: the primary metric, and its counts where they are known for the rule."""
-
-    value: float
-    counts: Counts | None
-
-
-def _answered(claim: Claim, record: StudyRecord, results: Results, rule: Selection) -> AnsweredClaim:
-    """A claim holds where every comparison is as claimed; one the other way round refutes it."""
-    cells = {cell.key: cell for cell in record.study.cells if cell.metric == primary_of(record.study)}
-    pairs = [tuple(_by_seed(cells[key], record, results, rule) for key in pair) for pair in claim.better]
-    sides = claimed_sides([_estimate(better, worse) for better, worse in pairs])
-    counts = {side: sides.count(side) for side in (1, -1, 0, None)}
-    return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)))
-
-
-def _by_seed(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> dict[int, _Seed]:
-    """A network without training is the same for every seed."""
-    ours = _ours(cell, record, results, rule)
-    if not ours:
-        return {}
-    found = [
-        _Seed(value, results.counts_at(cell, seed, rule)) for value, seed in zip(ours.values, ours.seeds, strict=True)
-    ]
-    if _is_untrained(cell, record.study):
-        return dict.fromkeys(record.seeds, found[0])
-    return dict(zip(ours.seeds, found, strict=True))
-
-
-def _estimate(better: Mapping[int, _Seed], worse: Mapping[int, _Seed]) -> Estimate | None:
-    """Of the difference, by the seeds that both have: over new runs and classes where all counts are known.
-
-    Seeds that all differ alike, as those of two networks without training, say nothing about new runs.
-    """
-    pairs = [(better[seed], worse[seed]) for seed in better if seed in worse]
-    alone = over_seeds([own.value - other.value for own, other in pairs]) if len(pairs) > 1 else None
-    own, other = (
-        ([seed.counts for seed in side if seed.counts] for side in zip(*pairs, strict=True)) if pairs else ([], [])
-    )
-    if alone is None or alone.error == 0 or not len(own) == len(other) == len(pairs):
-        return alone
-    return over_seeds_and_classes(own, other).over_both
-
-
-def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
-    if counts[-1]:
-        return "does not"
-    return "holds" if counts[1] == comparisons else "not enough runs"
-
-
-def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
-    words = {1: "as claimed", -1: "the other way round", 0: "not yet told apart", None: "with too few runs"}
-    told = [f"{count} {words[side]}" for side, count in counts.items() if count]
-    return f"{comparisons} comparison{'s' if comparisons > 1 else ''}: {', '.join(told)}"
 
 
 def _changes(record: StudyRecord) -> str:
@@ -309,7 +204,7 @@ def _notes(record: StudyRecord, results: Results) -> Iterator[str]:
     yield from study.notes
     for path, choice in results.choices.items():
         if path in record.paths:
-            yield _rate_note(path, choice, primary_of(study))
+            yield _rate_note(path, choice, study.primary_of(path))
     if not study.cells:
         yield from _left_out(record, results)
     if results.unrelated_runs:

@@ -20,6 +20,7 @@ from relbench.analysis.methods import (
     method_problems,
     other_metrics,
 )
+from relbench.experiment import TaskSettings
 from relbench.results.records import Entry, Row, Selection
 
 Scale = Literal["full", "toy"]  # another word for toy would pass for real numbers
@@ -33,8 +34,8 @@ class Summary(BaseModel, use_attribute_docstrings=True):
     name: str
     """Of the study, such as "rkd-table1"."""
     title: str
-    primary: str
-    """The metric that methods are compared by."""
+    primary: str = ""
+    """The metric that methods are compared by; "" without methods."""
     source: str = ""
     """The paper; empty for a study of relbench's own."""
     notes: tuple[str, ...] = ()
@@ -68,6 +69,8 @@ class Summary(BaseModel, use_attribute_docstrings=True):
     shown: tuple[Selection, ...] = ("last",)
     """Rules of selection in the table; the difference is that of the first."""
     claims: tuple[AnsweredClaim, ...] = ()
+    tasks: tuple[TaskSettings, ...] = ()
+    """Of the networks of the cells."""
     floors: Mapping[str, tuple[Floor, ...]] = {}
     """What is reached without training, by the title of the data set that it was measured on."""
 

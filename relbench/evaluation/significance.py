@@ -166,11 +166,47 @@ def holm(comparisons: Sequence[Comparison], confidence: float = 0.95) -> list[Co
         ValueError: A confidence outside (0, 1).
     """
     _check_confidence(confidence)
-    adjusted = _stepped_down([1.0 if each.p_value is None else each.p_value for each in comparisons])
+    adjusted = holm_adjusted([each.p_value for each in comparisons])
+    return [_judged(each, p, len(comparisons), confidence) for each, p in zip(comparisons, adjusted, strict=True)]
+
+
+def holm_adjusted(p_values: Sequence[float | None]) -> list[float | None]:
+    """P-values of a family, corrected for their number by Holm's step-down, see `holm`.
+
+    Args:
+        p_values: of all comparisons; None where there is none, which counts among them and stays None.
+    """
+    adjusted = _stepped_down([1.0 if p is None else p for p in p_values])
+    return [None if p is None else by_family for p, by_family in zip(p_values, adjusted, strict=True)]
+
+
+def family_sides(estimates: Sequence[Estimate | None], confidence: float = 0.95) -> list[int | None]:
+    """Sides of zero on which the paired differences of a family lie, each a claim of its own.
+
+    Unlike `claimed_sides`, where all must be above for a single claim to hold, differences above and below are told
+    alike: after Holm's correction for all of them, those of unknown chance among them.
+
+    Args:
+        estimates: of each difference; None where nothing is known.
+        confidence: In (0, 1); 0.95 allows 5 % of families a difference where there is none.
+
+    Returns:
+        1 above, -1 below, 0 neither, None where chance is unknown.
+
+    Raises:
+        ValueError: A confidence outside (0, 1).
+    """
+    _check_confidence(confidence)
+    adjusted = holm_adjusted([chance_of(each) for each in estimates])
     return [
-        _judged(each, None if each.p_value is None else p, len(comparisons), confidence)
-        for each, p in zip(comparisons, adjusted, strict=True)
+        None if each is None or p is None else (1 if each.mean > 0 else -1) * int(p < 1 - confidence)
+        for each, p in zip(estimates, adjusted, strict=True)
     ]
+
+
+def chance_of(estimate: Estimate | None) -> float | None:
+    """The p-value of a paired difference; None where its variance is unknown, or zero, which says nothing of chance."""
+    return estimate.p_value if estimate and estimate.error > 0 else None
 
 
 def claimed_sides(estimates: Sequence[Estimate | None], confidence: float = 0.95) -> list[int | None]:
@@ -193,7 +229,7 @@ def claimed_sides(estimates: Sequence[Estimate | None], confidence: float = 0.95
         ValueError: A confidence outside (0, 1).
     """
     _check_confidence(confidence)
-    p_values = [each.p_value if each and each.error > 0 else None for each in estimates]
+    p_values = [chance_of(each) for each in estimates]
     adjusted = iter(_stepped_down([p for p in p_values if p is not None]))
     return [
         None if each is None or p is None else _claimed_side(each.mean, p, next(adjusted), 1 - confidence)

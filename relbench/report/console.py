@@ -16,6 +16,7 @@ from relbench.plain_text import counted, one_line
 from relbench.report.grids import (
     FLOORS,
     Part,
+    claim_detail,
     decimals,
     difference_text,
     formatted_parts,
@@ -146,6 +147,7 @@ def _claims(summary: Summary) -> list[Text]:
         return []
     caution = [Text(words) for words in claims_caution(summary)]
     claims = [
-        Text.assemble((claim.answer, "bold"), f": {claim.text} ", (claim.detail, "dim")) for claim in summary.claims
+        Text.assemble((claim.answer, "bold"), f": {claim.text} ", (f"({claim_detail(claim)})", "dim"))
+        for claim in summary.claims
     ]
     return [Text(f"\n{claims_title(summary)}"), *caution, *claims]

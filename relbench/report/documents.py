@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from relbench.analysis.summary import Summary
-from relbench.report.grids import claim_table, formatted_parts
+from relbench.report.grids import claim_detail, claim_table, formatted_parts
 from relbench.report.headline import headline, outcome
 from relbench.report.notes import notes, pair_note
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, reading
@@ -98,7 +98,7 @@ def _latex_cells(summary: Summary) -> list[str]:
         for line in latex_float(latex(f"{title}: {piece.title}"), latex_table(piece.table))
     ]
     measured = [*([TOY] if summary.is_toy else []), how_measured(summary), *_source(summary)]
-    claims = [f"{claim.text} {claim.answer.capitalize()}: {claim.detail}" for claim in summary.claims]
+    claims = [f"{claim.text} {claim.answer.capitalize()}: {claim_detail(claim)}" for claim in summary.claims]
     lists = {
         title: [*measured, *footnotes(summary), *reading(summary)],
         claims_title(summary): [*claims_caution(summary), *claims],

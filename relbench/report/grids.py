@@ -10,9 +10,10 @@ from relbench.analysis.cells import AnsweredClaim, FilledCell
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import metric_name
+from relbench.plain_text import counted
 from relbench.report.reading import marks
 from relbench.report.tables import Column, Table, filled
-from relbench.report.wording import NOTHING, ONE_SEED, mean_cell, percent, signed
+from relbench.report.wording import NOTHING, ONE_SEED, bounds_cell, mean_cell, p_value, percent, signed
 from relbench.results.records import Selection
 
 PAPER, DIFFERENCE = "paper", "difference"
@@ -170,10 +171,25 @@ def difference_text(cell: FilledCell, rule: Selection, places: int) -> str:
     return NOTHING if difference is None else signed(difference, places)
 
 
+def claim_detail(claim: AnsweredClaim) -> str:
+    """What an answer rests on: the difference with its interval, in points, and p; or how many comparisons say so."""
+    difference = claim.difference
+    if difference is None:
+        return claim.detail
+    points = f"{signed(difference.interval.mean)} points"
+    seeds = counted(difference.seeds, "seed")
+    if difference.p_adjusted is None:
+        return f"{points}, {seeds}: no interval"
+    holm = "Holm " if difference.family > 1 else ""
+    over = "" if difference.over_groups else ", over training runs alone"
+    bounds = bounds_cell(difference.interval)
+    return f"{points} {bounds}, {holm}{p_value(difference.p_adjusted)}, {seeds}{over}"
+
+
 CLAIMS = (
     Column[AnsweredClaim]("Claim", lambda claim: claim.text, is_number=False),
     Column[AnsweredClaim]("Our runs", lambda claim: claim.answer, is_number=False),
-    Column[AnsweredClaim]("Detail", lambda claim: claim.detail, is_number=False),
+    Column[AnsweredClaim]("Detail", claim_detail, is_number=False),
 )
 
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from relbench.analysis.cells import FilledCell, Ours
+from relbench.analysis.cells import FilledCell, Ours, PairedDifference
 from relbench.analysis.methods import Floor, Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
@@ -126,5 +126,21 @@ def floor_numbers(summary: Summary) -> pd.DataFrame:
 def claim_numbers(summary: Summary) -> pd.DataFrame:
     """Claims, one per line, with the rule of selection that answers them: the first that the table shows."""
     beside = _study(summary) | {"rule": PREFIXES[summary.shown[0]]}
-    lines = [[*beside.values(), claim.text, claim.answer, claim.detail] for claim in summary.claims]
-    return pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail"])
+    lines = [
+        [*beside.values(), claim.text, claim.answer, claim.detail, *_paired(claim.difference)]
+        for claim in summary.claims
+    ]
+    return pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail", *PAIRED]).astype(PAIRED_TYPES)
+
+
+PAIRED = ("difference", "difference_95_low", "difference_95_high", "p_value", "p_adjusted", "family", "seeds", "over")
+PAIRED_TYPES = {"family": "Int64", "seeds": "Int64"}
+
+
+def _paired(difference: PairedDifference | None) -> list[object]:
+    """The difference of a claim of a single comparison; nothing of others."""
+    if difference is None:
+        return [None] * len(PAIRED)
+    interval, over = difference.interval, "runs and groups" if difference.over_groups else "runs"
+    p_values = difference.p_value, difference.p_adjusted
+    return [interval.mean, interval.low, interval.high, *p_values, difference.family, difference.seeds, over]

@@ -12,7 +12,7 @@ from relbench.report.figures.forest import forest_figure, forest_in_words
 from relbench.report.figures.recall import has_recall_curves, recall_figure, recall_in_words
 from relbench.report.figures.sizes import size_figure, size_in_words
 from relbench.report.figures.training import training_figure, training_in_words
-from relbench.report.grids import formatted_parts
+from relbench.report.grids import claim_table, formatted_parts
 from relbench.report.headline import in_brief, outcome
 from relbench.report.markup import grid_of, picture_of, rendered, with_addresses
 from relbench.report.notes import notes, pair_note
@@ -27,8 +27,6 @@ def page_text(summary: Summary) -> str:
     content = {
         "study": summary.name,
         "title": full_title(summary),
-        "primary": metric_name(summary.primary),
-        "primary_in_sentence": in_sentence(summary.primary),
         "toy": TOY if summary.is_toy else "",
         "methods": _methods(summary) if summary.methods else None,
         "cells": _cells(summary) if summary.cells else None,
@@ -45,6 +43,8 @@ def _methods(summary: Summary) -> dict[str, Any]:
     compared = any(method.against_teacher for method in summary.methods)
     table = method_table(summary)
     return {
+        "primary": metric_name(summary.primary),
+        "primary_in_sentence": in_sentence(summary.primary),
         "headline": first,
         "further_findings": others,
         "forest": picture_of(forest_figure, summary, forest_in_words) if compared else None,
@@ -88,7 +88,7 @@ def _cells(summary: Summary) -> dict[str, Any]:
         "reading": reading(summary),
         "picture": picture_of(cells_figure, summary, cells_in_words),
         "title": "The paper's numbers and ours" if summary.has_published else "Our numbers",
-        "claims": summary.claims,
+        "claims": claim_table(summary).rows,
         "claims_title": claims_title(summary),
         "claims_caution": claims_caution(summary),
         "notes": summary.notes,

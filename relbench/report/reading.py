@@ -2,8 +2,9 @@
 
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import in_sentence
-from relbench.plain_text import counted, listed
+from relbench.plain_text import counted, listed, many
 from relbench.report.wording import NOTHING, ONE_SEED, RAISED, RULES, meanings
+from relbench.tasks import Task, find_task
 
 
 def how_measured(summary: Summary) -> str:
@@ -59,8 +60,35 @@ def claims_title(summary: Summary) -> str:
 
 
 def claims_caution(summary: Summary) -> list[str]:
-    """Claims are answered by the first rule shown, and peeking is no answer to rely on."""
-    return [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
+    """Claims are answered by the first rule shown, and peeking is no answer to rely on; then how to read them."""
+    peeking = [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
+    return [*peeking, *_differences(summary)]
+
+
+def _differences(summary: Summary) -> list[str]:
+    """What the differences beside the answers are, and what their intervals and p-values are over."""
+    told = [claim.difference for claim in summary.claims if claim.difference]
+    judged = [difference for difference in told if difference.p_adjusted is not None]
+    if not told:
+        return []
+    groups = listed([many(task.group) for task in _tasks(summary)]) if any(each.over_groups for each in judged) else ""
+    runs = f"new training runs{f' and new {groups} at once' if groups else ''}"
+    interval = f", with its 95 % interval and p over {runs}" if judged else ""
+    words = f"Difference: what is claimed to be better minus the other, paired by seed{interval}."
+    return [words, *_corrected({each.family for each in judged})]
+
+
+def _corrected(families: set[int]) -> list[str]:
+    """How p-values are corrected; intervals stay those of each comparison alone."""
+    sizes = [str(size) for size in sorted(families - {1})]
+    if not sizes:
+        return []
+    return [f"Holm p: corrected for the {listed(sizes)} comparisons that are claimed together; intervals are not."]
+
+
+def _tasks(summary: Summary) -> list[Task]:
+    """Of the networks of the cells, one for each word for groups of trials."""
+    return list({task.group: task for task in map(find_task, summary.tasks)}.values())
 
 
 PEEKING_CLAIMS = "These answers come from peeking: each network's step is the best on the test images."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from relbench.evaluation.metric_names import in_sentence
 from relbench.experiment import Term
 from relbench.losses import find_loss, read_own, try_loss
 from relbench.losses.check_inputs import check_positive
@@ -86,13 +87,16 @@ def with_added_losses(study: Study, added_losses: Sequence[AddedLoss], *, alone:
 
 
 def _templates(study: Study) -> list[str]:
-    """Paths of students whose network and training an added loss gets: the first of each network on each data set."""
+    """Paths of students whose network and training an added loss gets: the first of each network on each data set.
+
+    Likewise of each task and each teacher.
+    """
     taught = [path for path, run in study.items if run.role == "student" and run.teacher and not run.arm]
     taught.sort(key=lambda path: len(study.runs[path].stages))  # those in one stage come first
     found: dict[object, str] = {}
     for path in taught:
         run = study.runs[path]
-        found.setdefault((run.data.name, run.net.model_dump_json(), run.teacher), path)
+        found.setdefault((run.data.name, run.task.model_dump_json(), run.net.model_dump_json(), run.teacher), path)
     if not found:
         raise ValueError(f"{study.name} has no student with a teacher, and so takes no further losses: choose another")
     return [path for path in study.runs if path in found.values()]
@@ -140,16 +144,22 @@ def _claims(study: Study, templates: Sequence[str], labels: Sequence[str]) -> tu
 
 
 def _beats_teachers(study: Study, templates: Sequence[str], label: str) -> Iterator[Claim]:
-    """Of each data set, that the students of an added loss beat their teachers, where both have cells."""
-    shown = {cell.key for cell in study.cells}
-    for data in study.data_sets:
+    """Of each data set and metric, that the students of an added loss beat their teachers, where both have cells.
+
+    The metric is the primary one of their task.
+    """
+    shown = {*study.cells_by_key}
+    compared = [path for path in templates if {path, study.runs[path].teacher} <= shown]
+    asked = dict.fromkeys((study.runs[path].data.name, study.primary_of(path)) for path in compared)
+    for data, metric in asked:
         better = tuple(
             (_path(study, label, path), study.runs[path].teacher)
-            for path in templates
-            if study.runs[path].data.name == data and {path, study.runs[path].teacher} <= shown
+            for path in compared
+            if (study.runs[path].data.name, study.primary_of(path)) == (data, metric)
         )
-        if better:
-            yield Claim(text=f"{data}: students of {label} beat their teacher", better=better)
+        several = len([name for name, _ in asked if name == data]) > 1
+        what = f"{data}, {in_sentence(metric)}" if several else data
+        yield Claim(text=f"{what}: students of {label} beat their teacher", better=better)
 
 
 def try_own_losses(study: Study) -> None:

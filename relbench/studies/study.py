@@ -123,18 +123,27 @@ class Cell(Settings):
         """Names what is measured: the run, and the data set if it is another than the run's."""
         return f"{self.run}@{self.on}" if self.on else self.run
 
+    @property
+    def key_and_metric(self) -> str:
+        """Names the number, too: one of several metrics of the same measurement."""
+        return f"{self.key}#{self.metric}"
+
 
 class Claim(Settings):
     """A claim about a study's runs, to be judged by their numbers.
 
-    A claim with a family is a comparison of two runs over the same trials and seeds, corrected (Holm) together with
-    all comparisons of its family. One without is a statement about a table's cells, judged over seeds and classes, or
-    over seeds alone where no counts are known for the rule of selection. It holds where every comparison is as claimed,
-    each by its own interval, and does not where any is the other way round after Holm's correction within the claim.
+    A key is a run's path in a table of lines. In a table of cells it is that of a cell: PATH, or PATH@DATA where it is
+    measured on another data set, for the primary metric of the run's task; PATH#METRIC or PATH@DATA#METRIC for another.
+
+    Comparisons are over the same seeds, and over the same trials where these are known: over new runs and new groups of
+    trials at once, or over new runs alone where no counts are known for the rule of selection, or the two cells are of
+    different trials. A claim with a family is corrected (Holm) together with all comparisons of its family. One
+    without, which only a table of cells can have, holds where every comparison is as claimed, each by its own interval,
+    and does not where any is the other way round after Holm's correction within the claim.
     """
 
     text: str
-    better: tuple[tuple[str, str], ...]  # keys, PATH or PATH@DATA: each first one is said to be above the second
+    better: tuple[tuple[str, str], ...]  # keys: each first one is said to be above the second
     family: str = ""
 
 
@@ -166,11 +175,12 @@ class Study(Settings):
 
     @model_validator(mode="after")
     def _validate(self) -> Self:
-        paths, keys = list(self.runs), {cell.key for cell in self.cells} or set(self.runs)
+        paths = list(self.runs)
         for path in {cell.run for cell in self.cells} - {""}:
             lookup(path, paths, "run of a cell")
         for name in {cell.on for cell in self.cells} - {""}:
             lookup(name, self.other_data, "data set of a cell")
+        keys = self.cells_by_key if self.cells else self.runs
         for key in {key for claim in self.claims for pair in claim.better for key in pair}:
             lookup(key, keys, "cell of a claim" if self.cells else "run of a claim")
         if not self.cells and (len(self.data_sets), [run.role for run in self.runs.values()].count("teacher")) != (
@@ -193,6 +203,18 @@ class Study(Settings):
         lookup(run.steps_as or path, self.runs, f"run to share the steps of {path}")
         if bool(run.epochs) != bool(self.runs[run.steps_as or path].epochs):
             raise ValueError(f"{path} is as long as {run.steps_as}: both must count epochs, or both steps")
+
+    @property
+    def cells_by_key(self) -> dict[str, Cell]:
+        """The cells by the keys that a claim may name them by: without a metric, a run's primary one is meant."""
+        ours = [cell for cell in self.cells if cell.run]
+        primary = {path: self.primary_of(path) for path in {cell.run for cell in ours}}
+        keys = {cell.key: cell for cell in ours if cell.metric == primary[cell.run]}
+        return keys | {cell.key_and_metric: cell for cell in ours}
+
+    def primary_of(self, path: str) -> str:
+        """The metric that a run is compared by: that of its task."""
+        return find_task(self.runs[path].task).primary
 
     @property
     def data_sets(self) -> tuple[str, ...]:

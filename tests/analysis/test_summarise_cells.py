@@ -1,13 +1,15 @@
 """Claims, cells and notes from made-up rows; whole tables are made in test_printed_tables.py."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pytest
 
 from relbench.analysis.results import Results
 from relbench.analysis.summarise import check_rule, floor_title, summarise
 from relbench.counts import Counts
-from relbench.experiment import Data, Net, Term, Training
+from relbench.evaluation import compare, holm
+from relbench.evaluation.comparison import Interval
+from relbench.experiment import Data, FewShot, Net, Term, Training
 from relbench.grid.tuning import Choice
 from relbench.settings import changed
 from relbench.studies.changes import with_values
@@ -23,13 +25,13 @@ class MadeUp:
     """A row that says for each rule what it is told to."""
 
     by_rule: dict
-    counts: Counts | None = None
+    counts: dict = field(default_factory=dict)  # by metric
 
     def metrics_at(self, rule):
         return self.by_rule.get(rule)
 
-    def counts_at(self, rule, _metric):
-        return self.counts
+    def counts_at(self, rule, metric):
+        return self.counts.get(metric) if rule == "last" else None
 
 
 def run(**given):
@@ -119,9 +121,138 @@ def test_a_claim_is_about_new_classes_too_where_they_are_known():
     for seed, gain in enumerate(gains):
         for name, correct in (("a", gain), ("b", same)):
             groups = tuple(f"c{at:02}" for at in range(20))
-            found.rows[f"cub200/{name}/8", seed].counts = Counts(groups=groups, trials=(20,) * 20, correct=correct)
+            made = Counts(groups=groups, trials=(20,) * 20, correct=correct)
+            found.rows[f"cub200/{name}/8", seed].counts = {"recall@1": made}
     (known,) = summarise(record(table(("a", "b"))), found, ("last",)).claims
     assert (without.answer, known.answer) == ("holds", "not enough runs")
+    assert (without.difference.over_groups, known.difference.over_groups) == (False, True)
+    assert without.difference.interval.mean == pytest.approx(known.difference.interval.mean)
+    judged = compare(*([found.rows[f"cub200/{name}/8", seed].counts["recall@1"] for seed in range(3)] for name in "ab"))
+    assert (known.difference.interval, known.difference.p_value) == (judged.interval, judged.p_value)
+    assert (known.difference.seeds, known.difference.family) == (3, 1)
+
+
+def test_trials_that_are_not_the_same_are_compared_over_runs_alone():
+    found = results({"a": BETTER, "b": WORSE})
+    for name, group in (("a", "gull"), ("b", "tern")):
+        for seed in range(3):
+            made = Counts(groups=(group, "z"), trials=(50, 50), correct=(20, 30))
+            found.rows[f"cub200/{name}/8", seed].counts = {"recall@1": made}
+    (claim,) = summarise(record(table(("a", "b"))), found, ("last",)).claims
+    assert (claim.answer, claim.difference.over_groups) == ("holds", False)
+
+
+def few_shot_table(*claims):
+    """Runs of two tasks, each with two metrics."""
+    paths = [f"cub200/{shot}-shot/{name}" for shot in (1, 5) for name in "ab"]
+    tasks = {path: FewShot(way=(5, 20), shot=int(path[7])) for path in paths}
+    cells = [
+        cell(path, run=path, column=f"{way}-way", metric=f"{way}way_{tasks[path].shot}shot")
+        for path in paths
+        for way in (5, 20)
+    ]
+    runs = {path: run(task=tasks[path]) for path in paths}
+    return Study(name="episodes", title="Episodes", runs=runs, cells=tuple(cells), claims=claims)
+
+
+def counted(*shares):
+    """Counts of eight episodes of twenty queries, by how many are right on average, and their shares."""
+    around = (-2, -1, -1, 0, 0, 1, 1, 2)
+    made = [Counts(groups=tuple("abcdefgh"), trials=(20,) * 8, correct=tuple(n + at for at in around)) for n in shares]
+    return [each.share for each in made], made
+
+
+def episodes_found(study, gains):
+    """Rows of three seeds: `a` of each metric right as often as `b`, and so much more by seed."""
+    rows = {}
+    for path, spec in study.items:
+        for seed in range(3):
+            metrics, counts = {}, {}
+            for way in (5, 20):
+                metric = f"{way}way_{spec.task.shot}shot"
+                more = gains[metric][seed] if path.endswith("a") else 0
+                (metrics[metric],), (counts[metric],) = counted(10 + more)
+            rows[path, seed] = MadeUp({"last": (40, metrics)}, counts)
+    return Results(rows)
+
+
+GAINS = {"5way_1shot": (2, 2, 3), "20way_1shot": (-8, -7, -8), "5way_5shot": (0, 1, -1), "20way_5shot": (2, 3, 2)}
+
+
+def test_a_claim_is_about_the_metric_that_its_key_names_or_else_the_primary_one_of_its_run():
+    asked = {"": "5way", "#20way_1shot": "20way_1shot", "#5way_1shot": "5way"}
+    claims = [Claim(text=end, better=((f"cub200/1-shot/a{end}", f"cub200/1-shot/b{end}"),)) for end in asked]
+    claims += [Claim(text="five", better=(("cub200/5-shot/a", "cub200/5-shot/b"),))]
+    study = few_shot_table(*claims)
+    made = summarise(record(study), episodes_found(study, GAINS), ("last",))
+    assert [claim.answer for claim in made.claims] == ["holds", "does not", "holds", "not enough runs"]
+    expected = [sum(GAINS[metric]) / 60 for metric in ("5way_1shot", "20way_1shot", "5way_1shot", "5way_5shot")]
+    assert [claim.difference.interval.mean for claim in made.claims] == pytest.approx(expected)
+    assert all(claim.difference.over_groups for claim in made.claims)
+    assert [task.shot for task in made.tasks] == [1, 5]
+
+
+@pytest.mark.parametrize("key", ["cub200/1-shot/a#5way_5shot", "cub200/1-shot/c", "cub200/1-shot/a#recall@1"])
+def test_a_claim_about_a_metric_that_has_no_cell_is_refused(key):
+    with pytest.raises(ValueError, match="unknown cell of a claim"):
+        few_shot_table(Claim(text="", better=((key, "cub200/1-shot/b"),)))
+
+
+METRICS_OF = {shot: (f"5way_{shot}shot", f"20way_{shot}shot") for shot in (1, 5)}
+
+
+def test_comparisons_of_a_family_are_corrected_together_and_others_alone():
+    paths = [(f"cub200/{shot}-shot/a", f"cub200/{shot}-shot/b", METRICS_OF[shot]) for shot in (1, 5)]
+    pairs = [(f"{one}#{metric}", f"{other}#{metric}") for one, other, metrics in paths for metric in metrics]
+    family = [Claim(text="", better=(pair,), family="all") for pair in pairs]
+    study = few_shot_table(Claim(text="alone", better=(pairs[3],)), *family)
+    found = episodes_found(study, GAINS)
+    alone, *judged = summarise(record(study), found, ("last",)).claims
+    counts = {
+        (shot, name, metric): [found.rows[f"cub200/{shot}-shot/{name}", seed].counts[metric] for seed in range(3)]
+        for shot in (1, 5)
+        for name in "ab"
+        for metric in METRICS_OF[shot]
+    }
+    own = holm(
+        [
+            compare(counts[shot, "a", metric], counts[shot, "b", metric])
+            for shot in (1, 5)
+            for metric in METRICS_OF[shot]
+        ]
+    )
+    assert [claim.difference.p_adjusted for claim in judged] == [each.p_adjusted for each in own]
+    words = {"beats": "holds", "loses": "does not", "not shown to differ": "not enough runs"}
+    assert [claim.answer for claim in judged] == [words[each.verdict] for each in own]
+    assert {claim.difference.family for claim in judged} == {4}
+    assert alone.difference.p_adjusted == alone.difference.p_value == judged[3].difference.p_value
+    assert (alone.answer, judged[3].answer) == ("holds", "not enough runs")  # by the correction
+    assert judged[1].answer == "does not"
+
+
+def test_a_missing_run_eases_no_verdict_of_its_family():
+    claims = [Claim(text=name, better=(("cub200/a/8", f"cub200/{name}/8"),), family="all") for name in "bc"]
+    study = changed(table(), {"claims": tuple(claims)})
+    with_all, without = (
+        summarise(record(study), results(values), ("last",)).claims
+        for values in ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, {"a": BETTER, "b": A_LITTLE_WORSE})
+    )
+    assert with_all[0].difference.p_adjusted == without[0].difference.p_adjusted > 0.05
+    assert (without[1].difference, without[1].answer) == (None, "not enough runs")
+
+
+def test_one_seed_has_a_difference_and_no_interval():
+    found = answer({"a": [0.9], "b": [0.1]}, ("a", "b")).difference
+    assert found.interval == Interval(pytest.approx(0.8))
+    assert (found.seeds, found.p_value, found.p_adjusted) == (1, None, None)
+
+
+def test_the_note_on_a_rate_names_the_metric_of_its_run():
+    study = few_shot_table()
+    choice = Choice(1e-5, {1e-5: 0.4}, ())
+    found = Results({}, choices={"cub200/5-shot/a": choice})
+    (note,) = [note for note in summarise(record(study), found, ("last",)).notes if "Learning rate" in note]
+    assert "5-way 5-shot accuracy on validation images" in note
 
 
 def test_an_answer_says_what_it_rests_on():

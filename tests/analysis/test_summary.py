@@ -11,7 +11,7 @@ from printed_tables import ours, table1
 from pydantic import ValidationError
 from summaries import LONG, MANY, SPECIAL, STUDY, TEACHER, build
 
-from relbench.analysis.cells import AnsweredClaim, FilledCell, Ours
+from relbench.analysis.cells import Answer, AnsweredClaim, FilledCell, Ours, PairedDifference
 from relbench.analysis.methods import Floor, Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
@@ -170,6 +170,13 @@ def with_ours(runs: Ours) -> Callable[[Summary], dict[str, Any]]:
     return with_cell(ours={"last": runs})
 
 
+def with_difference(answer: Answer, **values: Any) -> dict[str, Any]:
+    """A claim of a single comparison."""
+    interval = Interval(0.1, 0.05, 0.15)
+    given: dict[str, Any] = {"seeds": 3, "over_groups": True, "p_value": 0.02, "p_adjusted": 0.04} | values
+    return {"claims": (AnsweredClaim("It is so.", answer, "", PairedDifference(interval, **given)),)}
+
+
 PLACE = "CUB-200-2011 / ResNet18-16 / Baseline"
 BAD_CELLS = {
     "published in percent": (with_cell(published=37.71), f"{PLACE}.*published as 37.71"),
@@ -210,6 +217,12 @@ BAD_CELLS = {
     ),
     "no rule": ({"shown": ()}, "rules of selection"),
     "a rule twice": ({"shown": ("last", "last")}, "rules of selection"),
+    "an answer against its difference": (with_difference("does not"), r"'does not' with a difference of 0\.1"),
+    "an answer by chance unknown": (
+        with_difference("holds", p_value=None, p_adjusted=None),
+        "the answer 'holds' from a difference of unknown chance",
+    ),
+    "a correction that helps": (with_difference("holds", p_adjusted=0.01), "impossible p-values: 0.02, corrected 0.01"),
     "unknown answer": ({"claims": (AnsweredClaim("It is so.", "yes", ""),)}, "the answer 'yes'"),  # type: ignore[arg-type]
 }
 

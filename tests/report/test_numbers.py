@@ -2,12 +2,15 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from printed_tables import CLAIMS, SHAPES, figure3, hostile, summary, table1, table1_cells
 
+from relbench.analysis.cells import AnsweredClaim, PairedDifference
 from relbench.analysis.summary import Summary
+from relbench.evaluation.comparison import Interval
 from relbench.report.numbers import cell_numbers, claim_numbers
 from relbench.report.table_formats import csv_text
 
@@ -75,3 +78,27 @@ def test_claims_are_a_line_each_with_the_rule_that_answers_them() -> None:
     assert {line["rule"] for line in got} == {"last"}
     assert {line["rule"] for line in read(claim_numbers(table1(("test", "last"))))} == {"test_peeking"}
     assert list(claim_numbers(summary(table1_cells(), claims=())).columns) == list(claim_numbers(table1()).columns)
+
+
+def test_claims_of_one_comparison_have_its_difference_and_others_have_none() -> None:
+    difference = PairedDifference(
+        Interval(0.01, -0.1, 0.12), 3, over_groups=True, p_value=0.2, p_adjusted=0.4, family=2
+    )
+    unknown = replace(difference, interval=Interval(0.01), p_value=None, p_adjusted=None, over_groups=False)
+    single = AnsweredClaim("One.", "not enough runs", "", unknown)
+    made = table1(claims=(AnsweredClaim("Two.", "not enough runs", "", difference), single, CLAIMS[0]))
+    names = (
+        "difference",
+        "difference_95_low",
+        "difference_95_high",
+        "p_value",
+        "p_adjusted",
+        "family",
+        "seeds",
+        "over",
+    )
+    assert [[line[name] for name in names] for line in read(claim_numbers(made))] == [
+        ["0.01", "-0.1", "0.12", "0.2", "0.4", "2", "3", "runs and groups"],
+        ["0.01", "", "", "", "", "2", "3", "runs"],
+        [""] * 8,
+    ]

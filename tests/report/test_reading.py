@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells, table3, unpublished
 
-from relbench.analysis.cells import AnsweredClaim, Ours
+from relbench.analysis.cells import AnsweredClaim, Ours, PairedDifference
 from relbench.evaluation.comparison import Interval
+from relbench.experiment import Classification, FewShot, Retrieval
+from relbench.report.grids import claim_table
 from relbench.report.headline import outcome
-from relbench.report.reading import claims_title, footnotes, how_measured, marks, reading
+from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
 from relbench.report.wording import NOTHING, full_title
 
 EMPTY = table1_cells()
@@ -114,3 +116,49 @@ def test_claims_are_the_papers_where_a_run_of_ours_answers_to_a_number_of_it() -
     )
     assert copied.has_published
     assert claims_title(copied) == "Claims"
+
+
+DIFFERENCE = PairedDifference(
+    Interval(0.0123, -0.001, 0.0256), 3, over_groups=True, p_value=0.0149, p_adjusted=0.0596, family=4
+)
+
+
+@pytest.mark.parametrize(
+    ("edit", "words"),
+    [
+        ({}, "+1.2 points [\N{MINUS SIGN}0.1, +2.6], Holm p = 0.060, 3 seeds"),
+        ({"p_adjusted": 0.0149, "family": 1}, "+1.2 points [\N{MINUS SIGN}0.1, +2.6], p = 0.015, 3 seeds"),
+        (
+            {"over_groups": False},
+            "+1.2 points [\N{MINUS SIGN}0.1, +2.6], Holm p = 0.060, 3 seeds, over training runs alone",
+        ),
+        (
+            {"interval": Interval(0.0123), "seeds": 1, "p_value": None, "p_adjusted": None},
+            "+1.2 points, 1 seed: no interval",
+        ),
+    ],
+)
+def test_an_answer_shows_the_difference_that_it_rests_on(edit: dict[str, object], words: str) -> None:
+    claim = AnsweredClaim("It is so.", "not enough runs", "1 comparison", replace(DIFFERENCE, **edit))  # type: ignore[arg-type]
+    assert claim_table(summary(EMPTY, claims=(claim,))).rows == (("It is so.", "not enough runs", words),)
+
+
+def cautions(*differences: PairedDifference, tasks: tuple[object, ...] = (Retrieval(),)) -> list[str]:
+    claims = tuple(AnsweredClaim("It is so.", "not enough runs", "", difference) for difference in differences)
+    return claims_caution(summary(EMPTY, claims=claims, tasks=tasks))
+
+
+def test_how_differences_are_to_be_read() -> None:
+    assert cautions() == []
+    start = "Difference: what is claimed to be better minus the other, paired by seed"
+    over = f"{start}, with its 95 % interval and p over new training runs"
+    corrected = "Holm p: corrected for the {} comparisons that are claimed together; intervals are not."
+    assert cautions(DIFFERENCE) == [f"{over} and new test classes at once.", corrected.format("4")]
+    alone = replace(DIFFERENCE, family=1, p_adjusted=DIFFERENCE.p_value, over_groups=False)
+    assert cautions(alone) == [f"{over}."]
+    both = cautions(
+        DIFFERENCE, alone, replace(DIFFERENCE, family=7), tasks=(FewShot(), FewShot(shot=5), Classification())
+    )
+    assert both == [f"{over} and new episodes and test classes at once.", corrected.format("4 and 7")]
+    unknown = replace(DIFFERENCE, interval=Interval(0.1), p_value=None, p_adjusted=None)
+    assert cautions(unknown) == [f"{start}."]

@@ -3,11 +3,12 @@
 import pytest
 from planned import plan_runs
 
-from relbench.experiment import FewShot
+from relbench.experiment import Data, FewShot, Net, Term
 from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
 from relbench.studies.quickstart import TRIPLET
+from relbench.studies.study import Cell, RunSpec, Stage, Study
 
 STUDY = build_study("quickstart")
 
@@ -196,3 +197,36 @@ def test_losses_of_episodes_are_for_few_shot_studies(loss_file):
         for path, run in added.runs.items()
     }
     try_own_losses(changed(added, {"runs": few_shot}))
+
+
+def test_claims_of_a_table_of_episodes_are_of_the_primary_metric_of_each_run():
+    """Runs of two tasks, each measured twice: a claim for each task, and cells for all four metrics."""
+    data, pkt = Data(name="glyphs"), Stage(terms=(Term(loss="pkt"),))
+    runs, cells = {}, []
+    for shot in (1, 5):
+        task = FewShot(way=(5, 20), shot=shot)
+        teacher = RunSpec(
+            data=data, task=task, net=Net(), stages=(Stage(terms=(Term(loss="triplet"),)),), role="teacher"
+        )
+        student = RunSpec(data=data, task=task, net=Net(), stages=(pkt,), teacher=f"{shot}/teacher")
+        runs |= {f"{shot}/teacher": teacher, f"{shot}/pkt": student}
+        for name in ("teacher", "pkt"):
+            for way in (5, 20):
+                at = {"row": name, "column": f"{way}-way {shot}-shot", "metric": f"{way}way_{shot}shot"}
+                cells.append(Cell(part="", run=f"{shot}/{name}", **at))
+    table = Study(name="t", title="T", runs=runs, cells=tuple(cells), methods_in="row")
+    study = with_added_losses(table, [find_added_loss("rkd_angle", 1.0)], alone=False)
+    assert [(claim.text, claim.better) for claim in study.claims] == [
+        (
+            "glyphs, 5-way 1-shot accuracy: students of rkd_angle beat their teacher",
+            (("1/pkt/rkd_angle", "1/teacher"),),
+        ),
+        (
+            "glyphs, 5-way 5-shot accuracy: students of rkd_angle beat their teacher",
+            (("5/pkt/rkd_angle", "5/teacher"),),
+        ),
+    ]
+    added = [(cell.row, cell.column, cell.run) for cell in study.cells if cell.run in study.added_losses]
+    assert added == [
+        ("rkd_angle", f"{way}-way {shot}-shot", f"{shot}/pkt/rkd_angle") for shot in (1, 5) for way in (5, 20)
+    ]

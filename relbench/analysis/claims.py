@@ -1,0 +1,151 @@
+"""Answers to the claims of a table of cells, from the paired differences of its runs."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from relbench.analysis.cells import Answer, AnsweredClaim, PairedDifference
+from relbench.analysis.fill import is_untrained, ours
+from relbench.analysis.results import Results
+from relbench.counts import Counts
+from relbench.evaluation import (
+    chance_of,
+    claimed_sides,
+    family_sides,
+    holm_adjusted,
+    over_seeds,
+    over_seeds_and_classes,
+)
+from relbench.evaluation.comparison import Interval
+from relbench.evaluation.estimate import Estimate
+from relbench.results.records import Selection
+from relbench.studies.record import StudyRecord
+from relbench.studies.study import Cell, Claim
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class _Seed:
+    """What one seed says of a cell: its metric, and the counts of that where they are known for the rule."""
+
+    value: float
+    counts: Counts | None
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """What is claimed to be better minus the other, by the seeds that both have."""
+
+    seeds: int
+    estimate: Estimate | None = None  # None without such a seed
+    over_groups: bool = False  # over new groups of trials, too
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """A comparison beside all that it is judged with."""
+
+    side: int | None  # of zero: 1 as claimed, -1 the other way round, 0 neither, None where chance is unknown
+    difference: PairedDifference | None
+
+
+def answered_claims(record: StudyRecord, results: Results, rule: Selection) -> tuple[AnsweredClaim, ...]:
+    """The claims about runs that were asked for, by a rule of selection; comparisons of a family are judged at once."""
+    asked = _asked(record)
+    groups: dict[str | int, list[_Compared]] = {}
+    for at, claim in enumerate(asked):
+        groups.setdefault(claim.family or at, []).extend(_comparisons(claim, record, results, rule))
+    judged = {group: iter(_judged(own, family=isinstance(group, str))) for group, own in groups.items()}
+    return tuple(
+        _answered(claim, [next(judged[claim.family or at]) for _ in claim.better]) for at, claim in enumerate(asked)
+    )
+
+
+def _asked(record: StudyRecord) -> list[Claim]:
+    cells, paths = record.study.cells_by_key, set(record.paths)
+    return [
+        claim for claim in record.study.claims if {cells[key].run for pair in claim.better for key in pair} <= paths
+    ]
+
+
+def _comparisons(claim: Claim, record: StudyRecord, results: Results, rule: Selection) -> Iterator[_Compared]:
+    cells = record.study.cells_by_key
+    for pair in claim.better:
+        yield _compared(*(_by_seed(cells[key], record, results, rule) for key in pair))
+
+
+def _by_seed(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> dict[int, _Seed]:
+    """A network without training is the same for every seed."""
+    finished = ours(cell, record, results, rule)
+    if not finished:
+        return {}
+    found = {
+        seed: _Seed(value, results.counts_at(cell, seed, rule))
+        for value, seed in zip(finished.values, finished.seeds, strict=True)
+    }
+    if is_untrained(cell, record.study):
+        return dict.fromkeys(record.seeds, next(iter(found.values())))
+    return found
+
+
+def _compared(better: Mapping[int, _Seed], worse: Mapping[int, _Seed]) -> _Compared:
+    """Over new runs and groups where the counts of all are known, and of the same trials; else over new runs."""
+    pairs = [(better[seed], worse[seed]) for seed in better if seed in worse]
+    if not pairs:
+        return _Compared(0)
+    alone = over_seeds([own.value - other.value for own, other in pairs])
+    own, other = ([seed.counts for seed in side if seed.counts] for side in zip(*pairs, strict=True))
+    # Seeds that all differ alike, as those of two networks without training, say nothing about new runs.
+    if alone.error == 0 or not len(own) == len(other) == len(pairs) or not _same_trials([*own, *other]):
+        return _Compared(len(pairs), alone)
+    return _Compared(len(pairs), over_seeds_and_classes(own, other).over_both, over_groups=True)
+
+
+def _same_trials(counts: Sequence[Counts]) -> bool:
+    first = counts[0]
+    return all((each.groups, each.trials) == (first.groups, first.trials) for each in counts)
+
+
+def _judged(compared: Sequence[_Compared], *, family: bool) -> list[_Judged]:
+    """A family's comparisons are each a claim of its own; those of a claim without one must all be as claimed."""
+    estimates = [each.estimate for each in compared]
+    sides = (family_sides if family else claimed_sides)(estimates, CONFIDENCE)
+    p_values = [chance_of(each) for each in estimates]
+    adjusted = holm_adjusted(p_values) if family else p_values
+    size = len(compared) if family else 1
+    return [_Judged(side, _difference(each, p, size)) for each, side, p in zip(compared, sides, adjusted, strict=True)]
+
+
+def _difference(compared: _Compared, p_adjusted: float | None, family: int) -> PairedDifference | None:
+    """The interval is that of the comparison alone; without ends where chance is unknown."""
+    estimate, p_value = compared.estimate, chance_of(compared.estimate)
+    if estimate is None:
+        return None
+    return PairedDifference(
+        interval=Interval(estimate.mean) if p_value is None else estimate.interval(CONFIDENCE),
+        seeds=compared.seeds,
+        over_groups=compared.over_groups,
+        p_value=p_value,
+        p_adjusted=p_adjusted,
+        family=family,
+    )
+
+
+def _answered(claim: Claim, judged: Sequence[_Judged]) -> AnsweredClaim:
+    """A claim holds where every comparison is as claimed; one the other way round refutes it."""
+    sides = [each.side for each in judged]
+    counts = {side: sides.count(side) for side in (1, -1, 0, None)}
+    difference = judged[0].difference if len(judged) == 1 else None
+    return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)), difference)
+
+
+def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
+    if counts[-1]:
+        return "does not"
+    return "holds" if counts[1] == comparisons else "not enough runs"
+
+
+def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
+    words = {1: "as claimed", -1: "the other way round", 0: "not yet told apart", None: "with too few runs"}
+    told = [f"{count} {words[side]}" for side, count in counts.items() if count]
+    return f"{comparisons} comparison{'s' if comparisons > 1 else ''}: {', '.join(told)}"
