@@ -23,7 +23,8 @@ def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> pd.DataFrame:
 def setting_columns(experiment: Experiment) -> dict[str, Any]:
     """Settings of data, network, training and task by dotted name, but for those that no run of its kind has.
 
-    Those are the settings of views that other data sets have, and of batches that other tasks draw.
+    Those are the settings of views that other data sets have, of batches that other tasks draw, and of fewer images of
+    a class where a run has them all.
     """
     groups = {"data": _data(experiment.data), "net": flattened(experiment.net), "training": _training(experiment)}
     columns = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
@@ -33,6 +34,7 @@ def setting_columns(experiment: Experiment) -> dict[str, Any]:
 def _data(data: Data) -> dict[str, Any]:
     shown = changed(data, {"transform": resolve_transform(data)})
     others = {name for name, kind in TRANSFORM_OF.items() if kind is not type(shown.transform)}
+    others |= {"train_images_per_class"} if data.train_images_per_class is None else set()
     return {name: value for name, value in flattened(shown).items() if name not in others}
 
 
