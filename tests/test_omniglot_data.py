@@ -11,15 +11,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from data.damage import refusal
+from data.damage import damaged, refusal, table_or_refusal, with_content
 from data.misbehaving_server import good, page, serving
 from data.omniglot_archives import CHARACTERS, DRAWERS, TURNS, drawing, make_omniglot, pack, write_list
 from data.tiny_cards import tiny_card
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 import relbench.data
 from relbench.data import find_data_set, resolve_transform, shown_at
-from relbench.data.datasets.omniglot import Drawings, pixels
+from relbench.data.datasets.omniglot import Drawings, pixels, scan
+from relbench.data.parsing.annotations import read_lists
 from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
 from relbench.grid.estimate.image_counts import image_counts
 from relbench.resolve import resolve
@@ -303,6 +306,30 @@ def test_another_list_is_refused(call, ready, tmp_path, characters, told):
     write_list(tmp_path / "cards", characters)
     verified, refused = named(call, tmp_path, told)
     assert verified == refused
+
+
+def folder_of(name):
+    return name.rpartition("/")[0]
+
+
+def said(file):
+    """The split of each character, by a plain look at a list."""
+    rows = [line.split(",") for line in file.read_text().splitlines()[1:]]
+    sides = {"train": "train", "val": "validation", "test": "test"}
+    return {"/".join(map(str.strip, path)): sides[split.strip()] for split, *path in rows}
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_list_is_refused_or_taken_at_its_word(ready, tmp_path, data):
+    file, folder = tmp_path / "cards/omniglot.csv", tmp_path / "omniglot"
+    content = data.draw(damaged(file.read_bytes()))
+
+    def check():
+        table = table_or_refusal(lambda: read_lists(scan, folder, of_files=False), str(file), str(folder))
+        assert table is None or dict(zip(table["name"].map(folder_of), table["split"], strict=True)) == said(file)
+
+    with_content(file, content, check)
 
 
 def test_every_damaged_file_is_named(call, ready, tmp_path):

@@ -18,6 +18,20 @@ CHARACTERS = [  # split, archive, alphabet, place in it, number among all: Gurmu
 ]
 TURNS = (0, 90, 180, 270)
 
+Row = tuple[str, str, str, int, int]
+
+
+def characters(train: int, validation: int, test: int) -> list[Row]:
+    """So many characters of each split, as rows of `CHARACTERS`; Balinese has 24, Hebrew 22, Kannada 41."""
+    alphabets = {"train": ("images_background", "Balinese", 107), "val": ("images_background", "Hebrew", 370)}
+    alphabets |= {"test": ("images_evaluation", "Kannada", 1204)}
+    counts = {"train": train, "val": validation, "test": test}
+    return [
+        (split, archive, alphabet, place, before + place)
+        for split, (archive, alphabet, before) in alphabets.items()
+        for place in range(1, counts[split] + 1)
+    ]
+
 
 def drawing(number: int, drawer: int) -> Image.Image:
     """A character as a drawer draws it: black strokes on white, one bit a pixel."""
@@ -28,17 +42,17 @@ def drawing(number: int, drawer: int) -> Image.Image:
     return picture
 
 
-def write_list(folder: Path, characters=CHARACTERS) -> Path:
+def write_list(folder: Path, characters: list[Row] = CHARACTERS) -> Path:
     """The list of characters, beside the cards."""
     rows = [f"{split},{archive},{alphabet},character{place:02d}" for split, archive, alphabet, place, _ in characters]
     (folder / "omniglot.csv").write_text("\n".join(["split,archive,alphabet,character", *rows]) + "\n")
     return folder / "omniglot.csv"
 
 
-def make_omniglot(folder: Path) -> pd.DataFrame:
+def make_omniglot(folder: Path, characters: list[Row] = CHARACTERS) -> pd.DataFrame:
     """Both archives' folders; a hidden file lies about."""
     rows = []
-    for split, archive, alphabet, place, number in CHARACTERS:
+    for split, archive, alphabet, place, number in characters:
         path = f"{archive}/{alphabet}/character{place:02d}"
         (folder / path).mkdir(parents=True)
         files = [f"{number:04d}_{drawer:02d}.png" for drawer in range(1, DRAWERS + 1)]

@@ -5,9 +5,13 @@ from pathlib import Path
 import data.cifar_archives
 from data.archives import make_cinic10, make_cub200, make_dtd
 from data.cifar_archives import make_cifar10, make_cifar100
+from data.omniglot_archives import characters, make_omniglot, write_list
 from data.tiny_cards import tiny_card
 
+import relbench.data.download.card
 from relbench.studies.refilled.label_spaces import ORDER
+
+OMNIGLOT = characters(train=6, validation=5, test=5)  # four classes each
 
 MAKERS = {
     "cifar10": lambda folder: make_cifar10(folder, classes=5, images=20),
@@ -15,6 +19,7 @@ MAKERS = {
     "cinic10": lambda folder: make_cinic10(folder, classes=4, images=20),
     "dtd": lambda folder: make_dtd(folder, classes=4, images=10),
     "cub200": lambda folder: make_cub200(folder, classes=3, images=50),
+    "omniglot": lambda folder: make_omniglot(folder, OMNIGLOT),
 }
 
 
@@ -30,3 +35,5 @@ def put(name: str, root: Path, cards, monkeypatch) -> None:
     monkeypatch.setattr(data.cifar_archives, "HUNDRED", sorted(ORDER))  # the names that CIFAR-100 has
     (root / name).mkdir(parents=True)
     cards(tiny_card(name, MAKERS[name](root / name), {}))
+    if name == "omniglot":
+        write_list(relbench.data.download.card._folder(), OMNIGLOT)
