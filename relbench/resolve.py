@@ -4,8 +4,8 @@ from typing import Literal
 
 import torch
 
-from relbench.data import resolve_transform
-from relbench.experiment import Experiment, Net, Term
+from relbench.data import resolve_transform, seen_by
+from relbench.experiment import Data, Experiment, Net, Term
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
@@ -78,11 +78,12 @@ def check_experiment(experiment: Experiment) -> None:
     Raises:
         ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small or
             too large for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none, or that compares
-            logits with a teacher of other classes.
+            logits with a teacher of other classes; pretrained weights that have seen the test's classes.
     """
     if (experiment.training.precision, experiment.training.device) == ("tf32", "cpu"):
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
     check_net(experiment.net, experiment.data.size)
+    check_unseen(experiment, experiment.data)
     if experiment.training.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation images: set data.hold_out to true")
     _check_frozen(experiment)
@@ -108,6 +109,31 @@ def check_net(net: Net, size: int) -> None:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
     if trunk.largest is not None and size > trunk.largest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} takes {trunk.largest} or fewer")
+
+
+def check_unseen(trained: Experiment, data: Data, what: str = "") -> None:
+    """Refuse pretrained weights that have seen classes of a test, where these should be new to a network.
+
+    Args:
+        trained: the run of the network, all of whose teachers and earlier stages are looked at.
+        data: that it is tested on.
+        what: whose run it is, in the message.
+
+    Raises:
+        ValueError: the card of the data set says that they have.
+    """
+    check_weights_unseen(trained.net, data, what)
+    for part, needed in trained.dependencies.items():
+        check_unseen(needed, data, f"the {part}'s ")
+
+
+def check_weights_unseen(net: Net, data: Data, what: str = "") -> None:
+    """The same of a network alone."""
+    if net.weights != "random" and net.weights in seen_by(data.name):
+        raise ValueError(
+            f"{what}net.weights = {net.weights}, but these weights were trained on the test classes of {data.name}, "
+            "which must be new to a network: set it to random"
+        )
 
 
 def check_size(trained: Experiment, what: str, size: int) -> None:

@@ -20,7 +20,7 @@ from relbench.experiment import CODE_VERSION, Data, Experiment, Net, Retrieval, 
 from relbench.machine import describe_machine
 from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
 from relbench.preflight import check_device
-from relbench.resolve import check_net, check_size
+from relbench.resolve import check_net, check_size, check_unseen, check_weights_unseen
 from relbench.results.records import Machine, Result, read_result, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.settings import Settings, renamed, short_hash, under_former_names
@@ -134,6 +134,9 @@ def check_transfers(
     for spec in waiting:
         check_device(spec.device)
         check_net(spec.net, spec.data.size)
+        check_weights_unseen(spec.net, spec.data)
+        if spec.experiment:
+            check_unseen(spec.experiment, spec.data)
         if spec.experiment:
             check_size(spec.experiment, "the network", spec.data.size)
         _channels(spec, find_data_set(spec.data.name, data), data)

@@ -123,6 +123,7 @@ def fetch_one(
         if card:
             fetch_card(card, root)
         keep_decoded(photos, root, side, cache, wanted=decode)
+        _tell(photos.notes(root))
 
 
 @app.command()
@@ -136,8 +137,9 @@ def verify(name: Name, root: Root = Path("datasets")) -> None:
         found, count = faults(photos, card, root, usable_cores(), lambda paths: bar(paths, "decoding"))
         for fault in found:
             out.print(fault, soft_wrap=True)
-        if not card and not found:
-            _tell(notes(read_added(name, root), lambda names: bar(names, "looking at images")))
+        if not found:
+            own = [] if card else notes(read_added(name, root), lambda names: bar(names, "looking at images"))
+            _tell([*photos.notes(root), *own])
         sum_of_it = f"{count} fault{'s' if count > 1 else ''}" if count else "all is well"
         out.print(f"{name}: {sum_of_it}")
     if found:

@@ -23,6 +23,7 @@ __all__ = [
     "find_photos",
     "find_rendered",
     "resolve_transform",
+    "seen_by",
     "shown_at",
 ]
 
@@ -81,6 +82,12 @@ def resolve_transform(data: Data) -> Transform:
 @cache  # asked for every row of a report; cards stay as they are
 def _usual_views_of_files(name: str) -> PhotoTransform | SmallTransform:
     return published(packaged_card(name)).usual_views if name in card_names() else PhotoTransform()
+
+
+@cache
+def seen_by(name: str) -> tuple[str, ...]:
+    """Pretrained weights whose training images have the classes of a data set's test, where these should be new."""
+    return packaged_card(name).seen_by if name in card_names() else ()
 
 
 def shown_at(data: Data) -> str:

@@ -14,6 +14,7 @@ from relbench.data.datasets.photos import PhotoSet, promise
 from relbench.data.datasets.published import READERS, check_published_counts
 from relbench.data.download.card import Card
 from relbench.data.download.checksum import checksum_mismatch, wrong_files
+from relbench.data.download.fetch import not_ready
 from relbench.data.images.decoding import rgb
 from relbench.data.images.photos import Paths, undecodable
 from relbench.data.parsing.class_folders import IMAGES, read_image_folder
@@ -57,10 +58,11 @@ def _looked_at(
     photos: PhotoSet, card: Card | None, found: Survey, threads: int, progress: Paths, folder: Path
 ) -> tuple[list[str], list[str]]:
     """A line for each missing image file, and for each that can't be decoded."""
-    if photos.records:
-        return [], photos.records(folder).damaged([name for name, _ in found.images], threads, progress)
+    records = photos.records(folder)
+    if records:
+        return [], records.damaged([name for name, _ in found.images], threads, progress)
     missing, there = _sought(found, folder)
-    if card and (found.faults or missing):  # then the lists may not name all that is there
+    if card and not photos.layouts and (found.faults or missing):  # then the lists may not name all that is there
         there = sorted({*there, *_images_below(folder)})
     broken = undecodable(there, threads, progress, partial(rgb, decoding=photos.decoding))
     return missing, [f"{path} can't be decoded ({reason})" for path, reason in broken]
@@ -99,15 +101,12 @@ def _surveyed(card: Card, folder: Path, data: Data, *, complete: bool) -> Survey
 
 def _lacking(card: Card, folder: Path) -> list[str]:
     """What is not there of the layout of which something is there and least is lacking."""
-    lacking = [[path for path in layout.paths if not (folder / path).exists()] for layout in card.accepted]
-    sizes = [len(layout.paths) for layout in card.accepted]
-    nothing, lacks = min(
-        ((size == len(lacks), lacks) for size, lacks in zip(sizes, lacking, strict=True)),
-        key=lambda pair: (pair[0], len(pair[1])),
-    )
-    if nothing:
-        return [f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {folder.parent}"]
-    return [f"{folder / path} is missing: complete it, or fetch the data set again" for path in lacks]
+    lacking = {layout: [path for path in layout.paths if not (folder / path).exists()] for layout in card.accepted}
+    layout, lacks = min(lacking.items(), key=lambda item: (len(item[0].paths) == len(item[1]), len(item[1])))
+    of = f" (layout {layout.name})" if len(card.layouts) > 1 else ""
+    if len(layout.paths) == len(lacks):
+        return [not_ready(card, folder.parent)]
+    return [f"{folder / path} is missing: complete it, or fetch the data set again{of}" for path in lacks]
 
 
 def _added(added: Added) -> Survey:

@@ -7,7 +7,7 @@ array.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import pandas as pd
 
@@ -25,6 +25,18 @@ from relbench.experiment import Data
 from relbench.transforms import PhotoTransform, SmallTransform
 
 QUARTER = 90  # degrees
+
+
+class Layouts(Protocol):
+    """A data set whose pixels depend on the layout in which it lies."""
+
+    def layout(self, folder: Path) -> str:
+        """What the layout is called in hashes; ValueError where there is none, or more than one."""
+        ...
+
+    def notes(self, folder: Path) -> list[str]:
+        """What whoever uses the folder should know, a line each."""
+        ...
 
 
 class SplitBy(NamedTuple):
@@ -62,6 +74,7 @@ class PhotoSet:
         views: the usual ones of small images.
         oriented: whether turned or mirrored images would be of other classes; views are then neither.
         records: the reader of images that are no files of their own, in the data set's folder; None for files.
+        layouts: what tells the layout in the data set's folder, where pixels depend on it.
     """
 
     name: str
@@ -80,7 +93,8 @@ class PhotoSet:
     channels: int = 3
     views: SmallTransform = field(default_factory=SmallTransform)
     oriented: bool = False
-    records: Callable[[Path], Records] | None = None
+    records: Callable[[Path], Records | None] = lambda _: None
+    layouts: Layouts | None = None
 
     @property
     def usual_views(self) -> PhotoTransform | SmallTransform:
@@ -100,18 +114,24 @@ class PhotoSet:
     def content(self, root: Path) -> str:
         """Hash of which images, which classes, which split, and of how they are decoded where that had to be chosen.
 
+        Where pixels depend on the layout in the folder, that is part of it, too.
+
         The split is the usual one: others are settings, and part of the hash of a run's data.
         """
-        return table_hash(self.all_images(root), self._choices)
+        return table_hash(self.all_images(root), self._choices(root))
 
     def _content_beside(self, table: pd.DataFrame, data: Data, root: Path) -> str:
         """The same, where a table was read already: it is the one that is wanted if it is split in the usual way."""
         usual = (data.split, data.partition) == (self.splits[0], 1)
-        return table_hash(table, self._choices) if usual else self.content(root)
+        return table_hash(table, self._choices(root)) if usual else self.content(root)
 
-    @property
-    def _choices(self) -> list[bytes]:
-        return self.decoding.parts if self.decoding else []
+    def _choices(self, root: Path) -> list[bytes]:
+        layout = [f"layout {self.layouts.layout(self.folder(root))}".encode()] if self.layouts else []
+        return [*(self.decoding.parts if self.decoding else []), *layout]
+
+    def notes(self, root: Path) -> list[str]:
+        """What whoever uses the images should know, a line each."""
+        return self.layouts.notes(self.folder(root)) if self.layouts else []
 
     def load(self, data: Data, root: Path, progress: Progress = iter) -> ImageSource:
         """The source of images. Decoded photos are used where they are kept; the array of small images is kept first.
@@ -143,7 +163,7 @@ class PhotoSet:
             folder = folder_to_fill(folder, None)
         pixels = decoded_images(originals, names, folder, progress)
         transform, content = transform_of(data, self.views), self._content_beside(table, data, root)
-        return SmallImages(in_use(table, data), pixels, data.size, transform, content, self._choices)
+        return SmallImages(in_use(table, data), pixels, data.size, transform, content, self._choices(root))
 
     def table(self, data: Data, root: Path) -> pd.DataFrame:
         """The images in use.
@@ -212,9 +232,8 @@ class PhotoSet:
 
     def originals(self, root: Path, side: int) -> Originals:
         """The images as they were published: files decoded on all cores that this process may use, or records."""
-        if self.records:
-            return self.records(self.folder(root))
-        return ImageFiles(self.images(root), self.side or side, usable_cores(), self.decoding)
+        records = self.records(self.folder(root))
+        return records or ImageFiles(self.images(root), self.side or side, usable_cores(), self.decoding)
 
     def cache_folder(self, root: Path) -> Path:
         """The folder of decoded images, or a link to a folder elsewhere."""

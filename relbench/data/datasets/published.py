@@ -7,9 +7,10 @@ from typing import Protocol
 import pandas as pd
 
 from relbench.data.datasets import cars196, cifar, cinic10, cub200, dtd, inshop, omniglot, sop, tiny_imagenet
-from relbench.data.datasets.photos import PhotoSet, promise
+from relbench.data.datasets.mini_imagenet import reader as mini_imagenet
+from relbench.data.datasets.photos import Layouts, PhotoSet, promise
 from relbench.data.download.card import Card
-from relbench.data.download.fetch import state
+from relbench.data.download.fetch import not_ready, state
 from relbench.data.images.photos import Records
 from relbench.data.parsing.annotations import Scan, read_lists
 from relbench.data.table import check_counts, hold_out, hold_out_images
@@ -45,15 +46,21 @@ READERS: dict[str, Callable[[Data], Reader]] = {
     "cinic10": always(cinic10),
     "omniglot": always(omniglot),
     "dtd": lambda data: dtd.Partition(data.partition),
+    "mini-imagenet": always(mini_imagenet),
 }
 """By data set: what reads its lists, as the settings want them split."""
 
-RECORDS: dict[str, Callable[[Path], Records]] = {
+RECORDS: dict[str, Callable[[Path], Records | None]] = {
     "cifar10": cifar.CIFAR10.records,
     "cifar100": cifar.CIFAR100.records,
     "omniglot": omniglot.Drawings,
+    "mini-imagenet": mini_imagenet.records,
 }
-"""By data set whose images are not the files that its table names: what reads them in a folder."""
+"""By data set whose images are not the files that its table names: what reads them in a folder; None where they are,
+in the layout that it has."""
+
+LAYOUTS: dict[str, Layouts] = {"mini-imagenet": mini_imagenet}
+"""Data sets whose pixels depend on their layout, which is part of what a run is named by."""
 
 
 def published(card: Card) -> PhotoSet:
@@ -74,14 +81,15 @@ def published(card: Card) -> PhotoSet:
         channels=card.channels,
         views=card.views,
         oriented=card.oriented,
-        records=RECORDS.get(card.name),
+        records=RECORDS.get(card.name, lambda _: None),
+        layouts=LAYOUTS.get(card.name),
     )
 
 
 def _published_table(card: Card, root: Path, data: Data) -> pd.DataFrame:
     folder = root / card.name
     if state(card, root) != "ready":
-        raise ValueError(f"{card.name} is not ready in {folder}: relbench data fetch {card.name} --data {root}")
+        raise ValueError(not_ready(card, root))
     table, validation = counted_table(card, folder, data), card.splits[data.split].validation
     if validation is None:
         return table
@@ -96,7 +104,8 @@ def counted_table(card: Card, folder: Path, data: Data) -> pd.DataFrame:
         ValueError: the lists are damaged, incomplete, or name an image that is not there.
     """
     reader = READERS[card.name](data)
-    table = read_lists(reader.scan, folder, promise(data.split), of_files=card.name not in RECORDS)
+    of_records = RECORDS[card.name](folder) if card.name in RECORDS else None
+    table = read_lists(reader.scan, folder, promise(data.split), of_files=of_records is None)
     check_published_counts(card, folder, table, data)
     return table
 

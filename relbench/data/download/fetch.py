@@ -75,6 +75,16 @@ def _state(card: Card, folder: Path) -> Availability:
     return "partial" if any((folder / name).exists() for name in names) else "absent"
 
 
+def not_ready(card: Card, root: Path) -> str:
+    """What to say of a data set that is not ready, in one line."""
+    folder, names = root / card.name, [layout.name for layout in card.layouts]
+    other = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
+    what = f"{card.name} is not ready in {folder}"
+    if other and names and state(card, root) == "absent":
+        what = f"{folder} holds no known layout of {card.name} ({'; '.join(names)})"
+    return f"{what}: relbench data fetch {card.name} --data {root}"
+
+
 def _alone(folder: Path) -> IO[str]:
     """Keep other processes from fetching the same; the system lets go when this process ends, however it does."""
     try:

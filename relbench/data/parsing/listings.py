@@ -15,12 +15,12 @@ def folders_in(folder: Path) -> list[str]:
     return [entry.name for entry in visible(folder) if entry.is_dir()]
 
 
-def scan_files(folder: Path, ending: str) -> Found[list[Line]]:
+def scan_files(folder: Path, ending: str | tuple[str, ...]) -> Found[list[Line]]:
     """The files of a folder, sorted by name: a line for each, whose only field is its name.
 
     Args:
         folder: of images. That it is missing is no damage in itself: whoever looks at the layout says so.
-        ending: of the names; other files, and hidden ones, are left out.
+        ending: of the names, or several; other files, and hidden ones, are left out.
     """
     attempt = try_line if folder.exists() else try_list
     entries = (yield from attempt(visible, folder)) or []

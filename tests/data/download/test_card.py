@@ -17,12 +17,13 @@ from relbench.data.download.card import card_names, packaged_card, read_card
 from relbench.data.download.checksum import wrong_files
 from relbench.data.download.fetch import state
 
-NAMES = ["cars196", "cifar10", "cifar100", "cinic10", "cub200", "dtd", "inshop", "omniglot", "sop", "tiny-imagenet"]
-LISTS = ["omniglot.csv"]  # beside the cards
+NAMES = ["cars196", "cifar10", "cifar100", "cinic10", "cub200", "dtd", "inshop", "mini-imagenet", "omniglot", "sop"]
+NAMES += ["tiny-imagenet"]
+LISTS = ["mini-imagenet.csv", "omniglot.csv"]  # beside the cards
 WITHIN_CLASSES = ["cifar10", "cifar100", "cinic10", "dtd", "tiny-imagenet"]  # split by images
-SIDES = {"cifar10": 32, "cifar100": 32, "cinic10": 32, "omniglot": 28, "tiny-imagenet": 64}
-NAMED = {"cinic10": 90000, "dtd": 1880, "omniglot": 13760}  # validation images, where the lists name them
-NAMED_CLASSES = {"omniglot": 688}  # likewise validation classes
+SIDES = {"cifar10": 32, "cifar100": 32, "cinic10": 32, "mini-imagenet": 84, "omniglot": 28, "tiny-imagenet": 64}
+NAMED = {"cinic10": 90000, "dtd": 1880, "mini-imagenet": 9600, "omniglot": 13760}  # validation images, where listed
+NAMED_CLASSES = {"mini-imagenet": 16, "omniglot": 688}  # likewise validation classes
 
 # file: bytes, md5, sha256; from lenscloth/RKD@0a6c3c0, tensorflow-datasets 4.9.10 and torchvision before 2023; CIFAR's
 # also from its home page
@@ -55,6 +56,7 @@ KNOWN = {
         "790f75be8ea34eeded134cc559332baf23e30e91367e9ddca97d26ed9b895f05",
     ),
     ("cars196", "stanford-car-dataset-by-classes-folder.zip"): (None, None, None),
+    ("mini-imagenet", "mini-imagenet.tar.gz"): (None, "b38f1eb4251fb9459ecc8e7febf9b2eb", None),
     ("sop", "Stanford_Online_Products.zip"): (
         3083860082,
         "7f73d41a2f44250d4779881525aea32e",
@@ -110,6 +112,7 @@ COUNTS = {
     "tiny-imagenet": (200, 100000, 200, 10000),
     "cinic10": (10, 180000, 10, 90000),
     "dtd": (47, 3760, 47, 1880),
+    "mini-imagenet": (80, 48000, 20, 12000),
     "omniglot": (4 * 1200, 80 * 1200, 4 * 423, 80 * 423),
 }
 CARD = """
@@ -194,6 +197,7 @@ def test_usual_ks():
         "cifar100": (1, 2, 4, 8),
         "cinic10": (1, 2, 4, 8),
         "dtd": (1, 2, 4, 8),
+        "mini-imagenet": (1, 2, 4, 8),
         "omniglot": (1, 2, 4, 8),
         "tiny-imagenet": (1, 2, 4, 8),
     }
@@ -221,7 +225,15 @@ def test_inshop_has_queries_and_a_gallery():
 
 
 def test_sizes():
-    sizes = {"cub200": 1150585339, "sop": 3083860082, "inshop": None, "cifar10": 170052171, "cifar100": 168513733}
+    sizes = {
+        "cub200": 1150585339,
+        "sop": 3083860082,
+        "inshop": None,
+        "mini-imagenet": None,
+        "cifar10": 170052171,
+        "cifar100": 168513733,
+    }
+    sizes |= {"mini-imagenet": None}
     sizes |= {"omniglot": 9464212 + 6462886, "tiny-imagenet": 248100043, "cinic10": 687544992, "dtd": 625239812}
     sizes["cars196"] = 979269282 + 977350468 + 330960 + 185758
     assert {name: packaged_card(name).size for name in NAMES} == sizes
@@ -238,6 +250,7 @@ def test_what_can_be_downloaded():
         "tiny-imagenet": True,
         "cinic10": True,
         "dtd": True,
+        "mini-imagenet": False,
         "omniglot": True,
     }
 
@@ -246,6 +259,13 @@ def test_no_text_stands_twice():
     """A checksum that two files share is a slip, but for the labels of Cars196, which may lie in two places."""
     sums = [md5 for name in NAMES for md5 in packaged_card(name).files.values()]
     assert len(sums) == len(set(sums)) + 1
+
+
+def test_whose_test_classes_pretrained_weights_have_seen():
+    """Where these should be new to a network; it is the field's custom to pretrain on ImageNet for all others."""
+    assert {name: packaged_card(name).seen_by for name in NAMES if packaged_card(name).seen_by} == {
+        "mini-imagenet": ("imagenet",)
+    }
 
 
 def test_a_card_read_from_anywhere(tmp_path):
