@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from torch import Tensor
 
 from relbench.benchmarks.figure import Figure
+from relbench.episodes import Episode
 from relbench.experiment import EMBEDDING, Experiment, Net, Term
 from relbench.losses import LOSSES, Batch, Shapes
 from relbench.models import embedding_size
@@ -99,4 +100,5 @@ def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch
     teacher = Teacher(Fixed((theirs[EMBEDDING], theirs)), classifier.to(device), {"centres": centres})
     labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
     draws = torch.Generator().manual_seed(1)
-    return Batch(labels, labels, draws, own[EMBEDDING], own, teacher.outputs(labels)), objective
+    taught, episode = teacher.outputs(labels), Episode(CLASSES, shot=1, queries=EACH - 1)
+    return Batch(labels, labels, draws, own[EMBEDDING], own, taught, episode=episode), objective

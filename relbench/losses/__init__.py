@@ -165,17 +165,23 @@ LOSSES: dict[str, Loss] = _entries(
         make=FitNetRegressor,
         layers=("stage2",),
     ),
-    pure_loss(
-        attention_transfer,
-        summary="AT: match where in the image the features are strong",
-        source="arXiv:1612.03928; lenscloth/RKD@0a6c3c0",
-        layers=("stage2", "stage3", "stage4"),
+    replace(
+        pure_loss(
+            attention_transfer,
+            summary="AT: match where in the image the features are strong",
+            source="arXiv:1612.03928; lenscloth/RKD@0a6c3c0",
+            layers=("stage2", "stage3", "stage4"),
+        ),
+        of_places=True,
     ),
-    pure_loss(
-        neuron_selectivity,
-        summary="NST: match the distribution of the channels' patterns over the image",
-        source="arXiv:1707.01219; HobbitLong/RepDistiller@b84f547",
-        layers=("stage2", "stage3", "stage4"),
+    replace(
+        pure_loss(
+            neuron_selectivity,
+            summary="NST: match the distribution of the channels' patterns over the image",
+            source="arXiv:1707.01219; HobbitLong/RepDistiller@b84f547",
+            layers=("stage2", "stage3", "stage4"),
+        ),
+        of_places=True,
     ),
     pure_loss(
         hinton_kd,

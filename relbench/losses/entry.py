@@ -38,6 +38,7 @@ class Loss:
         verify: raises ValueError where names and types are right and the values still are not.
         free_length_revision: counts up whenever its code changes, beyond rounding, the numbers of runs whose embeddings
             are not of unit length; those of unit length stay at 1. See `Term.revision`.
+        of_places: whether it compares the places of a map with each other, so that it is 0 for maps of one place.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Loss:
     optional: tuple[str, ...] = ()
     verify: Callable[[Mapping[str, Any]], object] = no_further_check
     free_length_revision: int = 1
+    of_places: bool = False
 
     @property
     def requires(self) -> frozenset[Requirement]:

@@ -56,7 +56,7 @@ def refuse_other_size(images: torch.Tensor, size: int) -> None:
     if images.shape[-2:] != (size, size):
         height, width = images.shape[-2:]
         raise ValueError(
-            f"the trunk conv4-maxpool was built for images of {size} x {size} pixels, not of {height} x {width}: its "
+            f"this network was built for images of {size} x {size} pixels, not of {height} x {width}: its "
             "features are places of the image; show it images of its own size"
         )
 

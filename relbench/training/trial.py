@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from relbench.experiment import Experiment
-from relbench.losses import Batch, made_up_batch
+from relbench.experiment import EMBEDDING, Experiment
+from relbench.losses import Batch, Shapes, find_loss, made_up_batch
 from relbench.losses.worker import execute
 from relbench.tasks import find_task
 from relbench.training.assemble import assemble, classifier_of, layers_in, random_constants, shapes_of, teacher_of
@@ -32,10 +32,12 @@ def try_terms(experiment: Experiment, channels: int, classes: int, smallest: int
         smallest: images in its smallest batch; None where all are of one size.
 
     Raises:
-        ValueError: a loss refuses what it would be given, in whatever way; one line.
+        ValueError: a loss refuses what it would be given, in whatever way, or would be 0 whatever the student learns;
+            one line.
     """
     rows = rows_to_try(experiment)
     try:
+        _refuse_single_places(experiment, shapes_of(experiment, channels, classes))
         for count in dict.fromkeys((rows, min(rows, smallest or rows))):
             step = rehearsal(experiment, channels, classes, count)
             step()
@@ -43,6 +45,18 @@ def try_terms(experiment: Experiment, channels: int, classes: int, smallest: int
     except Exception as error:
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"terms {', '.join(term.loss for term in experiment.terms)}: {said}") from error
+
+
+def _refuse_single_places(experiment: Experiment, shapes: Shapes) -> None:
+    """Refuse a loss that compares the places of maps with each other, where all its maps have a single one."""
+    for term in experiment.terms:
+        layers = [layer for layer in term.layers if layer != EMBEDDING]
+        sides = [min(shapes.student[layer][1], shapes.teacher[layer][1]) for layer in layers if shapes.teacher]
+        if find_loss(term.loss, term.source).of_places and set(sides) == {1}:
+            raise ValueError(
+                f"{term.loss} compares the places of a map, but those of {', '.join(layers)} have a single place, and "
+                "it is 0 whatever the student learns: choose an earlier layer"
+            )
 
 
 def rows_to_try(experiment: Experiment) -> int:

@@ -10,6 +10,7 @@ import torch
 
 from relbench.benchmarks import agreement, busy, cell, exactness, gpu, tables
 from relbench.benchmarks.figure import Figure
+from relbench.losses import LOSSES
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +170,9 @@ def test_what_a_gpu_waits(monkeypatch):
         marks.step(done)
     step, images, waiting = marks.figures("cell", 128)
     assert (step.value, images.value, waiting.value) == pytest.approx((0.1, 1280, 5))
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_is_compared(name):
+    """One that is added later, too: what it takes must be made up."""
+    assert agreement.departure(agreement.found(name, "cpu"), agreement.found(name, "cpu")) == 0

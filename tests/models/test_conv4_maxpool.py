@@ -76,9 +76,7 @@ def test_images_of_another_size_are_refused(fold):
     network(noise(2, 1, 28, 28))
     with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
         network(noise(2, 1, 31, 31))
-    assert str(caught.value).startswith(
-        "the trunk conv4-maxpool was built for images of 28 x 28 pixels, not of 31 x 31"
-    )
+    assert str(caught.value).startswith("this network was built for images of 28 x 28 pixels, not of 31 x 31")
 
 
 def test_it_is_built_for_a_size():

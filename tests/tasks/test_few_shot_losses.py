@@ -96,8 +96,17 @@ def test_attention_on_maps_has_the_weight_of_the_paper(tmp_path):
     assert row.history[-1]["attention_transfer"] > 0
 
 
+@pytest.mark.parametrize("loss", ["attention_transfer", "neuron_selectivity"])
+def test_maps_of_a_single_place_are_refused(loss):
+    """Of 28 pixels, the fourth max-pooling leaves one; beside other layers it does no harm."""
+    with pytest.raises(ValueError, match=rf"{loss} compares the places .* those of stage4 have a single place, and it"):
+        try_terms(student(Term(loss=loss, layers=("stage4",))), 1, 8)
+    try_terms(student(Term(loss=loss, layers=("stage3", "stage4"))), 1, 8)
+    try_terms(student(Term(loss="fitnet", layers=("stage4",))), 1, 8)
+
+
 def test_an_embedding_by_place_is_the_last_map():
-    """So its attention can be compared after all: as that of the fourth stage."""
+    """So its attention can be compared where images are large enough, as that of the fourth stage."""
     network = assembled(student(Term(loss="attention_transfer", layers=("stage4",))))
     indices = network.data.batch(0)
     images = network.data.views(indices, torch.Generator().manual_seed(0))
