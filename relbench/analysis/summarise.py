@@ -181,6 +181,7 @@ def _of_cells(record: StudyRecord, results: Results, shown: Sequence[Selection])
     cells = [cell for cell in study.cells if cell.run in paths or (not cell.run and cell.part in parts)]
     return {
         "shown": tuple(shown),
+        "curves_over": study.curves_over,
         "cells": tuple(filled(cell, record, results, shown) for cell in cells),
         "claims": answered_claims(record, results, shown[0]),
         "tasks": tuple(dict.fromkeys(study.runs[cell.run].task for cell in cells if cell.run)),

@@ -66,6 +66,8 @@ class Summary(BaseModel, use_attribute_docstrings=True):
 
     cells: tuple[FilledCell, ...] = ()
     """In the order of the table."""
+    curves_over: str = ""
+    """What the columns count, where a picture shows each row as a curve over them."""
     shown: tuple[Selection, ...] = ("last",)
     """Rules of selection in the table; the difference is that of the first."""
     claims: tuple[AnsweredClaim, ...] = ()

@@ -164,6 +164,7 @@ class Study(Settings):
     other_data: Mapping[str, Data] = {}  # data sets that networks are measured on, and not trained
     task_terms: tuple[Term, ...] = ()  # the task loss, which stands beside every loss that compares with the teacher
     methods_in: Literal["row", "column"] = "column"  # where cells name the method
+    curves_over: str = ""  # what columns count, such as "images": the picture has each row as a curve over them
     added_losses: tuple[str, ...] = ()  # paths of runs that were put beside the study's own by hand
     # That of the code which makes its runs, part of their fingerprints; files of code version 1 do not say it.
     code_version: Annotated[PositiveInt, Field(validate_default=True)] = 0

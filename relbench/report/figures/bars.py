@@ -16,7 +16,7 @@ from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import metric_name
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain, shortened
-from relbench.report.figures.captions import title_in_lines, whiskers
+from relbench.report.figures.captions import drawn_rule, title_in_lines
 from relbench.report.grids import parts, rows
 from relbench.report.wording import RULES
 
@@ -38,7 +38,7 @@ def bars_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool =
     panels, colours = parts(summary), _colours(summary)
     width, letters = (4.2, 40) if narrow else (9.0, 100)
     across = 2 if narrow else 3
-    title, legend, meaning = title_in_lines(summary, letters), _legend(summary, colours), _meaning(summary, letters)
+    title, legend, meaning = title_in_lines(summary, letters), _legend(summary, colours), drawn_rule(summary, letters)
     height = 2.9 * len(panels) + 0.2 * (title.count("\n") + meaning.count("\n") + len(legend) / across) + 0.6
     with drawn((width, height), kind) as (figure, content):
         for axes, (name, cells) in zip(
@@ -120,13 +120,6 @@ def _legend(summary: Summary, colours: Mapping[str, str]) -> list[tuple[str, Pat
     entries += [("paper", _papers(FAINT))] if summary.has_published else []
     entries += [(f"ours, {RULES[first]}", _solid(FAINT))] if first in summary.finished_rules else []
     return [(text, Patch(**look)) for text, look in entries]
-
-
-def _meaning(summary: Summary, letters: int) -> str:
-    first, *others = (RULES[rule] for rule in summary.shown)
-    alone = [f"Drawn: {first}. Only in the table: {'; '.join(others)}."] if others else []
-    sentences = [*alone, *whiskers(summary, summary.shown[:1])]
-    return "\n".join(line for words in sentences for line in textwrap.wrap(words, letters))
 
 
 def _add_legend(figure: Figure, entries: Sequence[tuple[str, Patch]], across: int, meaning: str) -> None:

@@ -1,4 +1,4 @@
-"""Figure of cells: on a line for each number, the paper's and ours; a figure of bars as bars.
+"""Figure of cells: on a line for each number, the paper's and ours; a figure of bars as bars, of curves as curves.
 
 Marks on a line rather than bars: differences of a point are small beside the numbers themselves, a bar would have to
 begin at zero, and names stand level however many there are.
@@ -19,6 +19,7 @@ from relbench.evaluation.metric_names import metric_name
 from relbench.report.figures.bars import bars_figure
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, drawn, plain
 from relbench.report.figures.captions import title_in_lines, whiskers
+from relbench.report.figures.curves import curves_figure, has_curves
 from relbench.report.grids import parts, rows
 from relbench.report.headline import outcome
 from relbench.report.wording import RULES
@@ -44,13 +45,15 @@ class _Place:
 
 
 def cells_figure(summary: Summary, kind: Literal["png", "svg"], *, narrow: bool = False) -> bytes:
-    """Bars where networks are measured on other data sets, as the paper's figure has them; else marks on lines.
+    """Curves where columns count something, bars where networks are measured on other data sets, else marks on lines.
 
     Args:
         summary: The table.
         kind: The file format.
         narrow: Shaped for a telephone.
     """
+    if has_curves(summary):
+        return curves_figure(summary, kind, narrow=narrow)
     return (bars_figure if _is_of_bars(summary) else _marks_figure)(summary, kind, narrow=narrow)
 
 
@@ -154,7 +157,9 @@ def _add_legend(figure: Figure, entries: dict[str, dict[str, Any]], title: Seque
 
 def cells_in_words(summary: Summary) -> str:
     """For those who do not see the picture."""
-    if _is_of_bars(summary):
+    if has_curves(summary):
+        shapes, paper = f"a curve for each of its rows, over {summary.curves_over}", ""
+    elif _is_of_bars(summary):
         shapes, paper = "a group of bars for each of its rows", "the paper's hatched, ours solid beside it"
     else:
         shapes, paper = "a line for each of its numbers", "the paper's as a black stroke, ours as a mark"

@@ -33,17 +33,20 @@ def looks_of(summary: Summary) -> Looks:
     """A line's properties by label: a thick black dashed line for the teacher, colour and marker for the others."""
     teacher, *others = summary.methods
     looks: Looks = {teacher.label: dict(TEACHER)}
-    for index, method in enumerate(others):
-        dashed = index // len(COLOURS) % len(LINES)
-        looks[method.label] = {
-            "color": COLOURS[index % len(COLOURS)],
-            "marker": MARKERS[index % len(MARKERS)],
-            "linestyle": LINES[dashed],
-            "markersize": 5,
-            "linewidth": 1.6,
-            "markerfacecolor": PAPER if dashed else COLOURS[index % len(COLOURS)],
-        }
-    return looks
+    return looks | {method.label: look_of(index) for index, method in enumerate(others)}
+
+
+def look_of(index: int) -> dict[str, Any]:
+    """The line's properties of the method of a number, from 0."""
+    dashed = index // len(COLOURS) % len(LINES)
+    return {
+        "color": COLOURS[index % len(COLOURS)],
+        "marker": MARKERS[index % len(MARKERS)],
+        "linestyle": LINES[dashed],
+        "markersize": 5,
+        "linewidth": 1.6,
+        "markerfacecolor": PAPER if dashed else COLOURS[index % len(COLOURS)],
+    }
 
 
 def ranked(summary: Summary) -> list[Method]:

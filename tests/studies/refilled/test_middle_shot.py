@@ -90,3 +90,6 @@ def test_claims_are_about_each_number_of_images():
     assert [claim.better for claim in FULL.claims] == [
         ((f"{k}/{better}", f"{k}/{worse}"),) for better, worse in pairs for k in SHOTS
     ]
+    families = [claim.family for claim in FULL.claims]
+    assert families == [families[5 * at] for at in range(4) for _ in SHOTS]
+    assert len(set(families)) == 4
