@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from relbench.lookup import lookup
 from relbench.studies import glyphs_classification, glyphs_label_spaces, glyphs_methods, glyphs_table1, quickstart
-from relbench.studies.refilled import cifar100, cub200, incremental, label_spaces, middle_shot
+from relbench.studies.refilled import cifar100, cub200, few_shot, incremental, label_spaces, middle_shot
 from relbench.studies.repdistiller import zoo_cifar100
 from relbench.studies.rkd import fig3, table1, table2, table3, table4
 from relbench.studies.sp import cifar10, cinic10, dtd
@@ -29,6 +29,7 @@ STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that build
     "refilled-cifar100": cifar100.build,
     "refilled-label-spaces": label_spaces.build,
     "refilled-middle-shot": middle_shot.build,
+    "refilled-few-shot": few_shot.build,
     "refilled-cub200": cub200.build,
     "refilled-incremental": incremental.build,
 }
