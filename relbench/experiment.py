@@ -255,7 +255,7 @@ class Retrieval(TaskSettings):
     kind: Literal["retrieval"] = "retrieval"
 
 
-class Classification(TaskSettings):
+class Classification(TaskSettings, use_attribute_docstrings=True):
     """Classification of new images of the classes that were trained on."""
 
     kind: Literal["classification"] = "classification"

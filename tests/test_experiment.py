@@ -18,6 +18,7 @@ from relbench.experiment import (
     Classification,
     Data,
     Experiment,
+    FewShot,
     Net,
     TaskSettings,
     Term,
@@ -348,6 +349,9 @@ def test_defaults_are_pinned():
     assert Experiment(terms=(Term(loss="x"),)).model_dump() == {**expected, "code_version": CODE_VERSION}
     assert CODE_VERSION == 2
     assert Classification().model_dump() == {"kind": "classification", "last_batch": "keep", "class_means": False}
+    few_shot = {"kind": "few-shot", "way": (5,), "shot": 1, "queries": 15, "episodes": 1000}
+    few_shot |= {"validation_episodes": 400, "episode_seed": 0, "scorer": "prototypes", "batch_norm": "together"}
+    assert FewShot().model_dump() == few_shot
 
 
 def test_fingerprint_leaves_out_what_has_its_default():

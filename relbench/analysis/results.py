@@ -9,6 +9,7 @@ from pathlib import Path
 
 from relbench.analysis.floors import FloorSettings, MeasuredFloor, finished_floor, floors_of
 from relbench.counts import Counts
+from relbench.experiment import TaskSettings
 from relbench.grid.plan import names_of, planned_transfers
 from relbench.grid.tuning import Choice, TuningPlan
 from relbench.results.records import Row, Selection
@@ -18,6 +19,7 @@ from relbench.studies.study import Cell
 from relbench.transfer import Transfer, finished_transfer
 
 Measured = tuple[int, Mapping[str, float]]  # step, metrics
+FloorsOf = tuple[str, TaskSettings]  # name of a data set, and a task of the networks that are measured on it
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,14 @@ class Results:
         transfers: by a cell's key and seed, where it is measured on another data set than the network's.
         choices: learning rates that were chosen, by the path of the run that they were chosen with.
         unrelated_runs: how many finished runs of the folder are not the study's.
-        floors: what is reached without training, by the name of the data set that it was measured on.
+        floors: what is reached without training, by the name of the data set that it was measured on, and the task.
     """
 
     rows: Mapping[tuple[str, int], Row]
     transfers: Mapping[tuple[str, int], Transfer] = field(default_factory=dict)
     choices: Mapping[str, Choice] = field(default_factory=dict)
     unrelated_runs: int = 0
-    floors: Mapping[str, tuple[MeasuredFloor, ...]] = field(default_factory=dict)
+    floors: Mapping[FloorsOf, tuple[MeasuredFloor, ...]] = field(default_factory=dict)
 
     def metrics_at(self, cell: Cell, seed: int, rule: Selection) -> Measured | None:
         """The step and the metrics for a cell, under a rule of selection; None where there are none."""
@@ -95,21 +97,30 @@ def read_results(record: StudyRecord, folder: Path) -> Results:
     return Results(rows, transfers, tuning.choices, len(unrelated), floors)
 
 
-def floors_asked(record: StudyRecord) -> dict[str, tuple[FloorSettings, ...]]:
-    """The floors of each data set that networks are measured on; untrained is the first student's network."""
-    runs = record.pinned.runs.values()
-    students = [run for run in runs if run.teacher] or list(runs)
-    nets = {run.data.name: run.net for run in reversed(students)}
+def floors_asked(record: StudyRecord) -> dict[FloorsOf, tuple[FloorSettings, ...]]:
+    """The floors of each data set that networks are measured on, and of each of their tasks there.
+
+    Untrained is the first student's network of the data set and task, or else of the task.
+    """
+    study = record.pinned
+    runs = list(study.runs.values())
+    students = [run for run in runs if run.teacher] or runs
+    nets = {run.task: run.net for run in reversed([*students, *runs])}
+    nets_there = {(run.data.name, run.task): run.net for run in reversed(students)}
+    asked = dict.fromkeys((run.data.name, run.task) for run in students)
+    asked |= dict.fromkeys((cell.on, study.runs[cell.run].task) for cell in study.cells if cell.on)
+    tasks = {name: [task for where, task in asked if where == name] or [students[0].task] for name in record.data}
     return {
-        name: floors_of(data, nets.get(name, students[0].net), record.seeds, students[0].task)
-        for name, data in record.data.items()
+        (name, task): floors_of(record.data[name], nets_there.get((name, task), nets[task]), record.seeds, task)
+        for name in record.data
+        for task in tasks[name]
     }
 
 
-def _finished_floors(record: StudyRecord, folder: Path) -> dict[str, tuple[MeasuredFloor, ...]]:
+def _finished_floors(record: StudyRecord, folder: Path) -> dict[FloorsOf, tuple[MeasuredFloor, ...]]:
     """Those of which all seeds are measured."""
-    found = {name: [finished_floor(floor, folder) for floor in floors] for name, floors in floors_asked(record).items()}
-    return {name: tuple(floor for floor in floors if floor) for name, floors in found.items() if all(floors)}
+    found = {what: [finished_floor(floor, folder) for floor in floors] for what, floors in floors_asked(record).items()}
+    return {what: tuple(floor for floor in floors if floor) for what, floors in found.items() if all(floors)}
 
 
 def _refuse_other_images(rows: Sequence[Row], transfers: Sequence[Transfer], floors: Sequence[MeasuredFloor]) -> None:

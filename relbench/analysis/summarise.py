@@ -1,7 +1,9 @@
 """From a study and what is finished of it to its summary: means, intervals, verdicts, and answers to claims."""
 
 import hashlib
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from relbench.analysis.claims import answered_claims
@@ -9,13 +11,13 @@ from relbench.analysis.comparable import refuse_unfair
 from relbench.analysis.fill import filled
 from relbench.analysis.floors import lines_of_floors
 from relbench.analysis.methods import Method, Pair
-from relbench.analysis.results import Results
+from relbench.analysis.results import FloorsOf, Results
 from relbench.analysis.summary import Summary
 from relbench.data import data_title, shown_at
 from relbench.evaluation import compare, holm, seed_interval
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence
-from relbench.experiment import Experiment, Term
+from relbench.experiment import Experiment, Term, task_columns
 from relbench.grid.tuning import Choice
 from relbench.losses import find_loss
 from relbench.results.records import Entry, Row, Selection
@@ -47,7 +49,7 @@ def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] 
         scale=study.scale,
         changes=_changes(record),
         added_losses=study.added_losses,
-        floors={floor_title(name, record): lines_of_floors(found) for name, found in results.floors.items()},
+        floors={floor_title(of, results.floors, record): lines_of_floors(own) for of, own in results.floors.items()},
         **own,
     )
 
@@ -72,8 +74,20 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
         )
 
 
-def floor_title(name: str, record: StudyRecord) -> str:
-    """The data set that floors are measured on, and whose classes of it, where the study's runs have several sets."""
+def floor_title(of: FloorsOf, every: Iterable[FloorsOf], record: StudyRecord) -> str:
+    """The data set that floors are measured on; and, where there are others, whose classes of it, and by which task."""
+    name, task = of
+    tasks = [task_columns(task) for where, task in every if where == name]
+    differing = [key for key in dict.fromkeys(chain(*tasks)) if len({str(each.get(key)) for each in tasks}) > 1]
+    words = [f"{key} = {_written(task_columns(task)[key])}" for key in differing if key in task_columns(task)]
+    return ", ".join([_whose(name, record), *words])
+
+
+def _written(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _whose(name: str, record: StudyRecord) -> str:
     runs = {path: run.data for path, run in record.study.items if run.data.name == name}
     several = len({(data.train_classes, data.test_classes) for data in runs.values()}) > 1
     if not several or name in record.study.other_data:

@@ -207,7 +207,7 @@ def _measure_elsewhere(job: Job) -> bool:
 def _measure_floors(job: Job) -> None:
     """What is reached without training, on the data sets that are there; the table is made without the others."""
     device = "cuda" if torch.cuda.is_available() and resolve_device(job.options.device) == "cuda" else "cpu"
-    for name, asked in floors_asked(job.record).items():
+    for (name, _), asked in floors_asked(job.record).items():
         try:
             with out.status(FLOORS):
                 measure_floors(asked, job.folder, job.options.data, device, preparing)

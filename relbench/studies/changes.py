@@ -1,15 +1,16 @@
 """The settings that `--set KEY=VALUE` changes, the same for every study.
 
-data.KEY holds for all data, training.KEY for all runs, teacher.KEY and student.KEY for the networks and trainings of
-that role (a control of equal budget follows the teacher, and so does a student that is the teacher's own network taught
-by it), terms.LOSS.KEY wherever the study has that loss. Where two keys touch one setting, that of the role wins.
+data.KEY holds for all data, task.KEY and training.KEY for all runs, teacher.KEY and student.KEY for the networks and
+trainings of that role (a control of equal budget follows the teacher, and so does a student that is the teacher's own
+network taught by it), terms.LOSS.KEY wherever the study has that loss. Where two keys touch one setting, that of the
+role wins.
 """
 
 import json
 from collections.abc import Mapping
 from typing import Any
 
-from relbench.experiment import SETTINGS_OF_DATA, Net, Term, Training
+from relbench.experiment import SETTINGS_OF_DATA, Net, TaskSettings, Term, Training
 from relbench.settings import SettingsType, changed
 from relbench.studies.keys import known_key
 from relbench.studies.study import Epochs, RunSpec, Stage, Study
@@ -19,6 +20,7 @@ TERMS = "terms"  # begins the keys of settings that belong to a loss
 OF_A_TERM = ("layers", "loss", "weight")  # its other settings are options of the loss
 OF_THE_COMMAND = ("device", "selection")  # in a study with cells, options of the command
 OF_STEPS = ("steps", "validate_every", "rate_every")  # what follows from the number of epochs, in a study that has it
+OF_METRICS = ("way", "shot")  # of a task: what it measures is named by them, and so is what stands in cells
 OF_CLASSES = ("images_per_class",)  # what batches have where a task draws classes first
 ARMS = {"teacher": "teacher", "control": "teacher", "student": "student"}  # role -> beginning of its keys
 
@@ -35,12 +37,20 @@ def setting_keys(study: Study) -> list[str]:
     training = [key for key in Training.model_fields if key not in without]
     training += ["epochs"] if _counts_epochs(study) else []
     data = [key for key in SETTINGS_OF_DATA if not (study.cells and key == "name")]
+    task = [key for run in study.runs.values() for key in keys_of_task(run.task)]
+    task = [key for key in dict.fromkeys(task) if not (study.cells and key in OF_METRICS)]
     arms = [arm for arm in ("teacher", "student") if any(arm_of(run) == arm for run in study.runs.values())]
     return [
         *(f"data.{key}" for key in data),
+        *(f"task.{key}" for key in task),
         *(f"training.{key}" for key in training),
         *(f"{arm}.{key}" for arm in arms for key in (*Net.model_fields, *training)),
     ]
+
+
+def keys_of_task(task: TaskSettings) -> list[str]:
+    """The settings of a task, none for some."""
+    return [key for key in type(task).model_fields if key != "kind"]
 
 
 def arm_of(run: RunSpec) -> str:
@@ -121,6 +131,7 @@ def _changed_run(run: RunSpec, groups: Groups) -> RunSpec:
     own = groups.get(arm, {})
     net = {name: value for name, value in own.items() if name in Net.model_fields}
     training = {name: value for name, value in own.items() if name in Training.model_fields}
+    task = {name: value for name, value in groups.get("task", {}).items() if name in keys_of_task(run.task)}
     shared = dict(groups.get("training", {}))
     epochs = own.get("epochs", shared.pop("epochs", None))
     stages = tuple(_changed_stage(stage, groups) for stage in run.stages)
@@ -132,6 +143,7 @@ def _changed_run(run: RunSpec, groups: Groups) -> RunSpec:
         {
             "data": _changed(run.data, groups.get("data", {}), "data"),
             "partitions": 1 if "partition" in groups.get("data", {}) else run.partitions,
+            "task": _changed(run.task, task, "task"),
             "net": _changed(run.net, net, arm),
             "training": _changed(run.training, shared, "training", training, arm),
             "epochs": _changed_epochs(run.epochs, epochs, arm),

@@ -14,7 +14,7 @@ from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.settings import Settings
 from relbench.studies import build_study
-from relbench.studies.changes import arm_of, setting_keys
+from relbench.studies.changes import arm_of, keys_of_task, setting_keys
 from relbench.studies.study import RunSpec, Study
 from relbench.transforms import Transform
 
@@ -56,6 +56,7 @@ def _of_runs(study: Study) -> Iterator[Setting]:
     for key, kind in SETTINGS_OF_DATA.items():
         if f"data.{key}" in known and kind in (Data, *_views(trained)):
             yield _setting(kind, key, {f"data.{key}": [run.data for run in trained]})
+    yield from _of_tasks(known, trained)
     for key in Net.model_fields:
         yield _setting(Net, key, {f"{arm}.{key}": [run.net for run in runs] for arm, runs in arms.items() if runs})
     groups: Mapping[str, Sequence[RunSpec]] = {"training": trained} | arms
@@ -68,6 +69,13 @@ def _of_runs(study: Study) -> Iterator[Setting]:
                 key,
                 {f"{group}.{key}": [run.training for run in runs] for group, runs in groups.items() if runs},
             )
+
+
+def _of_tasks(known: Sequence[str], runs: Sequence[RunSpec]) -> Iterator[Setting]:
+    for kind in dict.fromkeys(type(run.task) for run in runs):
+        tasks = [run.task for run in runs if type(run.task) is kind]
+        for key in (key for key in keys_of_task(tasks[0]) if f"task.{key}" in known):
+            yield _setting(kind, key, {f"task.{key}": tasks})
 
 
 def _views(runs: Sequence[RunSpec]) -> set[type[Transform]]:

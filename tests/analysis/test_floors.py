@@ -17,7 +17,7 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.counts import Counts
 from relbench.data.table import Shape
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import Data, Experiment, Net, Term, Training
+from relbench.experiment import Data, Experiment, Net, Retrieval, Term, Training
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.results.records import Entry, Machine, Row, write_record
@@ -80,7 +80,7 @@ def measured(folder):
 
 
 def kept(folder):
-    return lines_of_floors(read_results(RECORD, folder).floors["glyphs"])
+    return lines_of_floors(read_results(RECORD, folder).floors["glyphs", Retrieval()])
 
 
 def test_pixels_are_correlated():

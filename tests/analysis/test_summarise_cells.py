@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from relbench.analysis.results import Results
+from relbench.analysis.results import Results, floors_asked
 from relbench.analysis.summarise import check_rule, floor_title, summarise
 from relbench.counts import Counts
 from relbench.evaluation import compare, holm
@@ -358,7 +358,26 @@ def test_floors_say_whose_classes_they_are_of_where_runs_have_several_sets():
             name="s", title="S", runs=runs, cells=(Cell(part="p", row="r", column="c", run=next(iter(runs))),)
         )
         made = StudyRecord(study=study, changes={}, contents={"cub200": ""}, seeds=(0,))
-        return floor_title("cub200", made), made.data["cub200"].train_classes
+        ((of, _),) = floors_asked(made).items()
+        return floor_title(of, [of], made), made.data["cub200"].train_classes
 
     assert titled(100) == ("Caltech-UCSD Birds-200-2011", 100)
     assert titled(100, 50) == ("Caltech-UCSD Birds-200-2011, classes of cub200/50", 50)
+
+
+def test_floors_say_by_which_task_where_runs_have_several():
+    """One pair of lines for each, by the first student's network of that task."""
+    study = few_shot_table()
+    runs = {
+        path: changed(
+            spec,
+            {"net": Net(dim=64 + len(path) + spec.task.shot), "teacher": "" if path.endswith("a") else f"{path[:-1]}a"},
+        )
+        for path, spec in study.items
+    }
+    made = record(changed(study, {"runs": runs}))
+    asked = floors_asked(made)
+    titles = [floor_title(of, asked, made) for of in asked]
+    assert titles == [f"Caltech-UCSD Birds-200-2011, task.shot = {shot}" for shot in (1, 5)]
+    assert [floors[1].net for floors in asked.values()] == [runs[f"cub200/{shot}-shot/b"].net for shot in (1, 5)]
+    assert [{floor.task for floor in floors} for floors in asked.values()] == [{task} for _, task in asked]

@@ -3,7 +3,7 @@
 import pytest
 
 from relbench.data import resolve_transform
-from relbench.experiment import Data, Net, Training
+from relbench.experiment import TASK_SETTINGS, Data, Net, Training
 from relbench.settings import changed
 from relbench.studies import STUDIES, build_study
 from relbench.studies.changes import parse_value, setting_keys, with_values
@@ -37,7 +37,7 @@ def views(study):
 
 def leaves(study):
     """Settings of all runs as they train: what is said of a stage's learning rate is the run's then."""
-    return {path: [(run.data.size, run.net, run.training)] for path, run in study.items if run.stages}
+    return {path: [(run.data.size, run.task, run.net, run.training)] for path, run in study.items if run.stages}
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -49,9 +49,10 @@ def test_each_listed_value_can_be_set(name):
                 with_values(study, {key: parse_value(values[0])})
 
 
-@pytest.mark.parametrize("kind", [Data, Net, Training])
+@pytest.mark.parametrize("kind", [Data, Net, Training, *TASK_SETTINGS.values()])
 def test_every_setting_says_what_it_is(kind):
-    without = [name for name, field in kind.model_fields.items() if not field.description and name != "content"]
+    hidden = {"content", "kind"}
+    without = [name for name, field in kind.model_fields.items() if not field.description and name not in hidden]
     assert without == []
 
 
@@ -76,5 +77,10 @@ def test_choices_and_values():
     of_table = {key: value for setting in settings_of("rkd-table1") for key, value in setting.values.items()}
     assert of_table["student.dim"] == ("16", "32", "64", "128")
     assert of_table["training.steps"] == ("4000", "8000")
+    assert not [key for key in told if key.startswith("task.")]  # retrieval has none
+    classes = {next(iter(setting.values)): setting for setting in settings_of("glyphs-classification")}
+    assert classes["task.last_batch"].values == {"task.last_batch": ("keep",)}
+    assert classes["task.last_batch"].choices == "keep, drop"
+    assert classes["task.class_means"].meaning.startswith("Measure the accuracy by the nearest class mean")
     assert "data.name" not in of_table
     assert "training.device" not in of_table

@@ -7,7 +7,7 @@ import pytest
 from planned import plan_runs, with_control
 from pydantic import ValidationError
 
-from relbench.experiment import Classification, Data, Net, Term, Training, flattened
+from relbench.experiment import Classification, Data, FewShot, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.models import build_embedder
@@ -15,7 +15,7 @@ from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.changes import parse_value, setting_keys, with_values
 from relbench.studies.distillation import Arm, distillation
-from relbench.studies.study import Claim, Epochs, RunSpec, Stage, Study
+from relbench.studies.study import Cell, Claim, Epochs, RunSpec, Stage, Study
 from relbench.transforms import default_of
 
 TRIPLET, DISTANCE = Term(loss="triplet", options={"margin": 0.2}), Term(loss="rkd_distance")
@@ -364,6 +364,43 @@ def test_all_values_at_once(others):
     assert {key: json_of(value) for key, value in found.items()} == {
         key: json_of(value) for key, value in expected.items()
     }
+
+
+OF_FEW_SHOT = {
+    "way": (5, 20),
+    "shot": 5,
+    "queries": 3,
+    "episodes": 60,
+    "validation_episodes": 30,
+    "episode_seed": 4,
+    "scorer": "logistic",
+    "batch_norm": "apart",
+}
+OF_CLASSIFICATION = {"last_batch": "drop", "class_means": True}
+
+
+@pytest.mark.parametrize(("task", "values"), [(FewShot(), OF_FEW_SHOT), (Classification(), OF_CLASSIFICATION)])
+def test_the_task_of_all_runs_is_changed(task, values):
+    """Each setting alone, and no other; as a command line writes it."""
+    study = changed(STUDY, {"runs": {path: changed(run, {"task": task}) for path, run in STUDY.items}})
+    assert {key for key in setting_keys(study) if key.startswith("task.")} == {f"task.{key}" for key in values}
+    assert {*values} == type(task).model_fields.keys() - {"kind"}
+    for key, value in values.items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        after = with_values(study, {f"task.{key}": parse_value(text)})
+        assert {run.task for run in after.runs.values()} == {changed(task, {key: value})} != {task}
+        assert [changed(run, {"task": task}) for run in after.runs.values()] == [*study.runs.values()]
+
+
+def test_settings_of_another_task_are_unknown():
+    assert "unknown setting 'task.shot'" in refusal(lambda: with_values(STUDY, {"task.shot": 5}))
+    few_shot = changed(STUDY, {"runs": {path: changed(run, {"task": FewShot()}) for path, run in STUDY.items}})
+    assert "unknown setting 'task.class_means'" in refusal(lambda: with_values(few_shot, {"task.class_means": True}))
+    assert refusal(lambda: with_values(few_shot, {"task.way": (5, 1)})).startswith("task.way.1 = 1: Input should be")
+    cells = (Cell(part="", row="", column="", run="triplet", metric="5way_1shot"),)
+    table = changed(few_shot, {"cells": cells, "claims": ()})
+    of_task = {key for key in setting_keys(table) if key.startswith("task.")}
+    assert of_task == {f"task.{key}" for key in OF_FEW_SHOT.keys() - {"way", "shot"}}  # which name its metrics
 
 
 def terms_of(study):
