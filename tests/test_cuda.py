@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from planned import plan_runs
+from tasks.signs import signs  # noqa: F401 - a fixture
 from test_run import QUICKSTART, WITH_CLASSIFIER, Stop, ignore, switches
 from tiny import TINY, tiny_folder
 from told import Steps
@@ -21,7 +22,7 @@ from relbench.benchmarks import agreement
 from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
 from relbench.evaluation import nearest, retrieval_metrics
-from relbench.experiment import Net
+from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
 from relbench.grid.jobs import Failure, Job, attempt
 from relbench.losses import LOSSES
 from relbench.memory import ADVICE
@@ -151,6 +152,29 @@ def test_a_checkpoint_is_read_and_measured_on_the_cpu(made, data_folder):
         np.testing.assert_allclose(found.embeddings, kept.embeddings, atol=near)
         assert found.metrics["recall@1"] == pytest.approx(rows[label].metrics["recall@1"], abs=0.03)
         assert retrieval_metrics(torch.from_numpy(kept.embeddings), kept.labels, GLYPHS.ks) == rows[label].metrics
+
+
+@pytest.mark.usefixtures("signs")
+@pytest.mark.parametrize("batch_norm", ["together", "apart"])
+def test_the_first_episode_is_the_cpus(tmp_path, batch_norm):
+    """Of a student whose embedding is its last map, taught by the same network."""
+
+    def made(device):
+        teacher = Experiment(
+            task=FewShot(way=(3,), shot=2, queries=4, episodes=10, validation_episodes=5, batch_norm=batch_norm),
+            data=Data(name="signs", size=28, content="signs"),
+            net=Net(trunk="conv4-maxpool", width=4, dim=None, unit_length=False),
+            terms=(Term(loss="prototypical"),),
+            training=Training(steps=1, batch_size=25, images_per_class=5, validate_every=1, device=device),
+        )
+        terms = (*teacher.terms, Term(loss="rkd_distance", weight=0.5), Term(loss="rkd_angle", weight=0.5))
+        student = changed(teacher, {"terms": terms, "teacher": teacher, "seed": 1})
+        return [run(each, tmp_path / device, tmp_path, ignore) for each in (teacher, student)]
+
+    for own, expected in zip(made(DEVICE), made("cpu"), strict=True):
+        assert own.counts.groups == expected.counts.groups
+        losses = {name: value for name, value in expected.history[0].items() if "shot" not in name}
+        assert {name: own.history[0][name] for name in losses} == pytest.approx(losses, rel=NEAR["32-true"])
 
 
 @pytest.fixture
