@@ -277,7 +277,7 @@ class FewShot(TaskSettings, use_attribute_docstrings=True):
     """
 
     kind: Literal["few-shot"] = "few-shot"
-    way: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)] = (5,)
+    way: tuple[Annotated[int, Field(ge=2)], ...] = (5,)
     """Classes of a test episode; with several numbers each is measured, and networks are compared by the first."""
     shot: PositiveInt = 1
     """Support images of each class, in training and in the test."""
@@ -303,8 +303,8 @@ class FewShot(TaskSettings, use_attribute_docstrings=True):
     @field_validator("way")
     @classmethod
     def _once(cls, way: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(way)) < len(way):
-            raise ValueError("each number of classes may be named once")
+        if not way or len(set(way)) < len(way):
+            raise ValueError("name a number of classes, or several of them, each once")
         return way
 
 

@@ -19,7 +19,7 @@ EXCEPTIONS = {  # with their reasons; none of these decides anything
     "report/page.py": "the section with these curves",
     "report/wording.py": "names for readers, and the prefix by which the curves find their points",
     "report/write.py": "file names of the curves",
-    "cli/main.py": "help of `relbench evaluate`, which is about retrieval",
+    "cli/evaluate.py": "help of `relbench evaluate`, by task",
 }
 
 

@@ -1,6 +1,5 @@
 """The command `relbench`."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,8 +7,8 @@ import typer
 from rich.table import Column, Table
 
 import relbench
-from relbench.cli import data_commands, studies
-from relbench.cli.console import FAILED, errors, errors_as_one_line, expanded, numbers, out
+from relbench.cli import data_commands, evaluate, studies
+from relbench.cli.console import FAILED, errors, errors_as_one_line, expanded, out
 from relbench.cli.studies import Data, StudyName
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ app = typer.Typer(
 app.command()(studies.reproduce)
 app.command()(studies.compare)
 app.command()(studies.report)
+app.command()(evaluate.evaluate)
 app.add_typer(data_commands.app, name="data")
 
 
@@ -41,53 +41,6 @@ def with_version(
     ] = False,
 ) -> None:
     """Options that precede the name of a command."""
-
-
-@app.command()
-def evaluate(
-    embeddings: Annotated[
-        Path,
-        typer.Argument(
-            metavar="EMBEDDINGS",
-            callback=expanded,
-            help="Folder of a run or its embeddings.npz, or an .npy or .pt file with one row per image.",
-        ),
-    ],
-    labels: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="LABELS.npy",
-            callback=expanded,
-            help="One class per image, integers or strings; an .npz holds them.",
-        ),
-    ] = None,
-    k: Annotated[str, typer.Option("--k", help="The Ks of Recall@K, separated by commas.")] = "1,2,4,8",
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
-) -> None:
-    """Measure retrieval among embeddings, of any run: Recall@K, R-precision, MAP@R by exact Euclidean neighbours.
-
-    Every image is a query for all others, unless the file says which images are queries and which the gallery.
-
-    For logits of a classifier there is the function `relbench.evaluation.classification_metrics(logits, labels)`.
-    """
-    with errors_as_one_line():
-        from relbench.evaluation import stored_metrics
-        from relbench.trackers.bars import shown_if_slow
-
-        with shown_if_slow("queries", errors) as advance:
-            metrics = stored_metrics(embeddings, labels, numbers(k, "--k"), advance)
-        _print_metrics(metrics, as_json=as_json)
-
-
-def _print_metrics(metrics: dict[str, float], *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(metrics))
-        return
-    table = Table("metric", "%")
-    for name, value in metrics.items():
-        table.add_row(name, f"{100 * value:.2f}")
-    out.print(table)
 
 
 @app.command("list")

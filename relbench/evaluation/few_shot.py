@@ -4,20 +4,23 @@ Every image is embedded once, and all episodes are scored from the matrix of emb
 follows from a seed and its number, so that all methods answer the same episodes, and can be compared in pairs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from numpy.typing import ArrayLike
 
 from relbench.episodes import ClassMembers
-from relbench.evaluation.knn.points import Embeddings, Integers, as_array
+from relbench.evaluation.episode_scorers import CHUNK, SCORERS
+from relbench.evaluation.knn.points import Embeddings, Floats, Integers, as_array, check_points
+from relbench.evaluation.retrieval import check_labels
+from relbench.experiment import Scorer
+from relbench.lookup import lookup
 from relbench.seeding import step_generator
 
 EpisodeStream = Literal["test episodes", "validation episodes"]
-CHUNK = 2**24  # numbers of gathered embeddings at once
 
 
 @dataclass(frozen=True)
@@ -57,12 +60,18 @@ def draw_episodes(
 
     Raises:
         ValueError: a number is too small; there are fewer classes than `way`, or fewer images of some class than
-            `shot` + `queries`.
+            `shot` + `queries`; or labels are neither integers nor strings.
+
+    Example:
+        >>> drawn = draw_episodes(["a", "a", "b", "b", "c", "c"], way=2, shot=1, queries=1, episodes=1000)
+        >>> drawn.support.shape, drawn.query.shape
+        ((1000, 2, 1), (1000, 2, 1))
     """
     for name, value, least in (("way", way, 2), ("shot", shot, 1), ("queries", queries, 1), ("episodes", episodes, 1)):
         if value < least:
             raise ValueError(f"{name} = {value}, but must be {least} or more")
-    _, numbers = np.unique(np.asarray(labels), return_inverse=True)
+    classes = check_labels(labels, len(as_array(labels)))
+    _, numbers = np.unique(classes, return_inverse=True)
     members = ClassMembers(torch.from_numpy(numbers.reshape(-1).astype(np.int64)))
     members.refuse_too_few(way, shot + queries, stream.partition(" ")[0])
     drawn = torch.stack(
@@ -96,9 +105,12 @@ def few_shot_accuracy(support: Embeddings, query: Embeddings) -> float:
         >>> few_shot_accuracy([[[0.0]], [[1.0]]], [[[0.1], [0.7]], [[0.8], [0.9]]])
         0.75
     """
-    first, second = (torch.from_numpy(as_array(given).astype(np.float64)) for given in (support, query))
+    first, second = (as_array(given).astype(np.float64) for given in (support, query))
     _check(first, second)
-    return _nearest_prototypes(first[None], second[None]).double().mean().item()
+    rows = np.concatenate([given.reshape(-1, given.shape[2]) for given in (first, second)])
+    places = np.split(np.arange(len(rows)), [first.shape[0] * first.shape[1]])
+    episode = Episodes(places[0].reshape(1, *first.shape[:2]), places[1].reshape(1, *second.shape[:2]))
+    return float(right_queries(rows, episode)[0] / len(places[1]))
 
 
 def few_shot_interval(accuracies: ArrayLike) -> tuple[float, float]:
@@ -122,47 +134,65 @@ def few_shot_interval(accuracies: ArrayLike) -> tuple[float, float]:
     return float(numbers.mean()), float(1.96 * numbers.std(ddof=1) / np.sqrt(len(numbers)))
 
 
-def right_queries(embeddings: Embeddings, episodes: Episodes) -> Integers:
+def right_queries(
+    embeddings: Embeddings,
+    episodes: Episodes,
+    scorer: Scorer = "prototypes",
+    progress: Callable[[int], None] | None = None,
+) -> Integers:
     """The number of queries that are classified rightly in each episode, (episodes,).
 
+    Scorers, in `relbench.evaluation.episode_scorers` with their formulas and sources:
+
+    - "prototypes": the class with the nearest mean of its support embeddings;
+    - "centred": likewise, after the mean of the episode's support embeddings was subtracted and rows were brought to
+      unit length;
+    - "nearest": the class of the nearest support image;
+    - "logistic": logistic regression on the support embeddings at unit length; milliseconds for each episode.
+
+    All compute in float64. Of equally good classes the first counts, in the order in which an episode has them. All are
+    indifferent to the scale of embeddings, "logistic" up to its tolerance; only "logistic" minds a shift.
+
     Args:
-        embeddings: (images, dim), finite.
+        embeddings: (images, dim) array or tensor, finite.
         episodes: over these images.
+        scorer: classifies the queries.
+        progress: is called with the number of episodes done since the last call.
+
+    Raises:
+        ValueError: embeddings of the wrong shape, or not finite; episodes of other images; an unknown scorer.
+        TypeError: embeddings that are no numbers.
+
+    Example:
+        >>> episode = Episodes(support=np.array([[[0], [1]]]), query=np.array([[[2, 3], [4, 5]]]))
+        >>> right_queries(np.array([[0.0], [1.0], [0.1], [0.7], [0.8], [0.9]]), episode).tolist()
+        [3]
     """
-    rows = torch.from_numpy(np.ascontiguousarray(as_array(embeddings)))
-    images = episodes.support[0].size + episodes.query[0].size
-    step = max(1, CHUNK // (images * rows.shape[1]))
-    parts = [
-        _right(rows, episodes.support[start : start + step], episodes.query[start : start + step])
-        for start in range(0, len(episodes.support), step)
-    ]
-    return np.concatenate(parts)
+    answer = SCORERS[lookup(scorer, SCORERS, "scorer")]
+    points = check_points(embeddings, None, None)
+    last = max(int(places.max()) for places in (episodes.support, episodes.query))
+    if last >= len(points.rows):
+        raise ValueError(
+            f"episodes have images up to row {last}, but there are {len(points.rows)} embeddings: draw episodes from "
+            "the labels of these"
+        )
+    step = max(1, CHUNK // (points.dim * (episodes.support[0].size + episodes.query[0].size)))
+    right = np.empty(len(episodes.support), dtype=np.int64)
+    for start in range(0, len(right), step):
+        part = slice(start, start + step)
+        given, asked = (torch.from_numpy(points.scaled(places[part])) for places in (episodes.support, episodes.query))
+        classes = torch.arange(given.shape[1])[:, None]
+        right[part] = (answer(given, asked) == classes).sum(dim=(1, 2)).numpy()
+        if progress is not None:
+            progress(len(right[part]))
+    return right
 
 
-def _right(rows: Tensor, support: Integers, query: Integers) -> NDArray[np.int64]:
-    first, second = (rows[torch.from_numpy(places)].double() for places in (support, query))
-    return _nearest_prototypes(first, second).sum(dim=(1, 2)).numpy()
-
-
-def _nearest_prototypes(support: Tensor, query: Tensor) -> Tensor:
-    """Whether the nearest prototype of each query is that of its class, (episodes, way, queries).
-
-    Squared distances are compared about the mean of an episode's prototypes, where little cancels out, and without the
-    query's own square, which all of them have.
-    """
-    prototypes = support.mean(dim=2)
-    centre = prototypes.mean(dim=1, keepdim=True)
-    prototypes, query = prototypes - centre, query - centre[:, :, None]
-    products = torch.einsum("ewqd,evd->ewqv", query, prototypes)
-    nearest = (2 * products - prototypes.square().sum(dim=2)[:, None, None, :]).argmax(dim=3)
-    return nearest == torch.arange(query.shape[1])[:, None]
-
-
-def _check(support: Tensor, query: Tensor) -> None:
-    shapes = f"support {tuple(support.shape)} and query {tuple(query.shape)}"
+def _check(support: Floats, query: Floats) -> None:
+    shapes = f"support {support.shape} and query {query.shape}"
     if support.ndim != 3 or query.ndim != 3 or 0 in support.shape or 0 in query.shape:
         raise ValueError(f"{shapes} must be (way, images of a class, dim), none of them 0")
     if len(support) != len(query) or support.shape[2] != query.shape[2] or len(support) < 2:
         raise ValueError(f"{shapes} must have the same classes, at least two, and the same dimension")
-    if not (support.isfinite().all() and query.isfinite().all()):
+    if not (np.isfinite(support).all() and np.isfinite(query).all()):
         raise ValueError(f"{shapes} hold numbers that are not finite")

@@ -138,8 +138,15 @@ def stored_metrics(
         if advance is not None:
             advance(done, total)
 
-    try:
+    with naming_files(path, labels_path):
         return retrieval_metrics(stored.embeddings, stored.labels, ks, query=query, gallery=gallery, progress=progress)
+
+
+@contextmanager
+def naming_files(path: Path, labels_path: Path | None) -> Iterator[None]:
+    """Let refusals of what stands in files name these."""
+    try:
+        yield
     except (ValueError, TypeError) as error:
         files = " and ".join(str(file) for file in (path, labels_path) if file)
         raise ValueError(f"{files}: {error}") from None

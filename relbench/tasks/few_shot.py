@@ -3,7 +3,7 @@
 A batch in training is an episode, too, of other classes.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from relbench.data.samplers import EpisodeSampler
 from relbench.data.table import ImageSource, check_classes, indices_of, labels_of
 from relbench.episodes import Episode
 from relbench.evaluation.few_shot import Episodes, EpisodeStream, draw_episodes, few_shot_interval, right_queries
-from relbench.evaluation.knn.points import Embeddings, Floats
+from relbench.evaluation.knn.points import Embeddings
 from relbench.experiment import FewShot, Net, Training
 from relbench.models import Classifier, build_classifier, embed
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
@@ -108,21 +108,46 @@ class FewShotTask:
         indices = indices_of(source.table, split)
         labels, _ = labels_of(source.table, indices)
         embeddings = embed(model.network, evaluation_batches(source, indices), model.device)
-        metrics, counts = dict[str, float](), dict[str, Counts]()
-        for way in self._ways(split):
-            accuracies, counts[self._metric(way)] = self._scored(embeddings, labels, split, way)
-            metrics[self._metric(way)], metrics[f"{self._metric(way)}{INTERVAL}"] = few_shot_interval(accuracies)
+        metrics, counts = self.score(embeddings, labels, split)
         return Measured(embeddings, metrics, counts.pop(self.primary), counts)
 
-    def _scored(self, embeddings: Embeddings, labels: ArrayLike, split: str, way: int) -> tuple[Floats, Counts]:
-        count = self.settings.episodes if split == "test" else self.settings.validation_episodes
-        episodes = self._draw(labels, split, way, count)
-        right = right_queries(embeddings, episodes)
-        trials = way * self.settings.queries
-        counts = Counts(
-            groups=tuple(map(str, range(count))), trials=(trials,) * count, correct=tuple(map(int, right.tolist()))
-        )
-        return right / trials, counts
+    def score(
+        self, embeddings: Embeddings, labels: ArrayLike, split: str, progress: Callable[[int], None] | None = None
+    ) -> tuple[dict[str, float], dict[str, Counts]]:
+        """Metrics of embeddings, and counts by metric.
+
+        Args:
+            embeddings: (images, dim), of the images of the split.
+            labels: (images,): which classes an episode has follows from their order, numbers or names.
+            split: whose episodes are drawn.
+            progress: is called with the number of episodes done since the last call.
+
+        Raises:
+            ValueError: there are too few classes or images, or embeddings that can't be used.
+        """
+        metrics, counts = dict[str, float](), dict[str, Counts]()
+        for way in self._ways(split):
+            counted = self._counted(embeddings, labels, split, way, progress)
+            accuracies = np.divide(counted.correct, counted.trials)
+            counts[self._metric(way)] = counted
+            metrics[self._metric(way)], metrics[f"{self._metric(way)}{INTERVAL}"] = few_shot_interval(accuracies)
+        return metrics, counts
+
+    def _counted(
+        self,
+        embeddings: Embeddings,
+        labels: ArrayLike,
+        split: str,
+        way: int,
+        progress: Callable[[int], None] | None,
+    ) -> Counts:
+        episodes = self._draw(labels, split, way, self._episodes(split))
+        right = right_queries(embeddings, episodes, self.settings.scorer, progress)
+        groups, trials = tuple(map(str, range(len(right)))), (way * self.settings.queries,) * len(right)
+        return Counts(groups=groups, trials=trials, correct=tuple(right.tolist()))
+
+    def _episodes(self, split: str) -> int:
+        return self.settings.episodes if split == "test" else self.settings.validation_episodes
 
     def _draw(self, labels: ArrayLike, split: str, way: int, episodes: int) -> Episodes:
         asked = self.settings
@@ -144,4 +169,4 @@ class FewShotTask:
         rows = torch.rand(max(images, way * of_a_class), dim, generator=torch.Generator().manual_seed(0))
         labels = torch.arange(len(rows)).numpy() % way
         for classes in self.settings.way:
-            right_queries(rows, self._draw(labels, "test", classes, self.settings.episodes))
+            right_queries(rows, self._draw(labels, "test", classes, self.settings.episodes), self.settings.scorer)

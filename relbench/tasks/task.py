@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from relbench.counts import Counts
-from relbench.episodes import Episode
 from relbench.experiment import Net, Training
 
 if TYPE_CHECKING:  # settings and rows are read without these
@@ -15,6 +14,7 @@ if TYPE_CHECKING:  # settings and rows are read without these
     from numpy.typing import NDArray
 
     from relbench.data.table import ImageSource
+    from relbench.episodes import Episode
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Task(Protocol):
         """
         ...
 
-    def episode(self, training: Training) -> Episode | None:
+    def episode(self, training: Training) -> "Episode | None":
         """The layout of a batch, where batches are episodes of few-shot learning.
 
         Args:

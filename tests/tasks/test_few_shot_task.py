@@ -1,5 +1,8 @@
 """The task of few-shot learning, from training to a row: episodes, their counts, distillation, and what it refuses."""
 
+import json
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +11,7 @@ from tasks.signs import SIGNS, signs  # noqa: F401 - a fixture
 from relbench.data.table import indices_of, labels_of
 from relbench.episodes import Episode
 from relbench.evaluation import draw_episodes, few_shot_accuracy, few_shot_interval
-from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
+from relbench.experiment import Data, Experiment, FewShot, Net, Scorer, Term, Training
 from relbench.resolve import check_experiment
 from relbench.results.run_folder import RunFolder
 from relbench.run import run, run_cohort
@@ -66,6 +69,17 @@ def test_a_row_of_few_shot_learning(tmp_path, trained):
         assert trained.metrics[f"{way}way_2shot_ci95"] == pytest.approx(half_width, abs=1e-12)
     assert trained.metrics["3way_2shot"] > 0.5  # by chance: 0.33
     assert {entry["step"] for entry in trained.history if "3way_2shot" in entry} == {8, 16}
+
+
+@pytest.mark.parametrize("scorer", get_args(Scorer))
+def test_stored_embeddings_measured_again_are_the_row_to_the_last_bit(tmp_path, call, scorer):
+    """`relbench evaluate` with the settings of a run, on the folder of the run."""
+    experiment = changed(TEACHER, {"task": changed(TEACHER.task, {"scorer": scorer, "episode_seed": 5})})
+    row = made(experiment, tmp_path)
+    options = ("--way", "3,6", "--shot", 2, "--queries", 4, "--episodes", 40, "--seed", 5, "--scorer", scorer)
+    folder = RunFolder(tmp_path / "runs", experiment).path
+    done = call("evaluate", folder, "--task", "few-shot", *options, "--json")
+    assert json.loads(done.out) == {scorer: row.metrics}
 
 
 def test_other_episodes_are_asked_for_by_their_seed_alone(tmp_path, trained):

@@ -1,7 +1,8 @@
 """Totals of public classification codes, as a run has them: terms with weights, through the objective.
 
-Every file of `tests/reference/tasks` is taken here or in `tests/evaluation/test_classification.py`. Tolerances: 1e-10
-relative for losses, 1e-8 of the largest entry for gradients, in float64.
+Every file of `tests/reference/tasks` is taken here, in `tests/losses/test_prototypical.py`, or in `tests/evaluation`,
+in `test_classification.py` or `test_few_shot.py`. Tolerances: 1e-10 relative for losses, 1e-8 of the largest entry for
+gradients, in float64.
 """
 
 from pathlib import Path
@@ -18,7 +19,9 @@ from relbench.training.assemble import weighted_losses
 from relbench.training.objective import Objective
 
 REFERENCE = Path(__file__).parents[1] / "reference/tasks"
-EVALUATED = {"accuracy_64x20", "refilled_centres_ncm"}  # where they are computed
+EVALUATED = {"accuracy_64x20", "refilled_centres_ncm", "few_shot_interval_600", "few_shot_interval_1000"}
+EPISODES = {f"prototypical_{size}" for size in ("3way_2shot_4query_d5", "20way_1shot_5query_d32")}
+EPISODES |= {f"prototypical_5way_{shot}shot_15query_d64" for shot in (1, 5)}
 CROSS_ENTROPY = Term(loss="cross_entropy")
 HKD = Term(loss="hinton_kd", options={"temperature": 4.0})
 DISTANCE, ANGLE = (
@@ -197,7 +200,7 @@ def test_the_regressor_of_repdistillers_fitnet(size):
 
 
 def test_no_reference_value_is_left_out():
-    names = {path.stem for path in REFERENCE.glob("*.npz")} - EVALUATED
+    names = {path.stem for path in REFERENCE.glob("*.npz")} - EVALUATED - EPISODES
     tested = {f"fitnet_regressor_{size}_size" for size in ("same", "half", "double")}
     assert names == tested | set(RKD_FILES) | {
         "kd_repdistiller_t4_12x100",

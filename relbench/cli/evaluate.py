@@ -1,0 +1,171 @@
+"""The command `relbench evaluate`: embeddings in files, measured for a task."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from relbench.cli.console import errors, errors_as_one_line, expanded, numbers, out
+from relbench.lookup import lookup
+
+if TYPE_CHECKING:
+    from relbench.experiment import FewShot
+
+OPTIONS: Mapping[str, Mapping[str, str]] = {
+    "retrieval": {"k": "1,2,4,8"},
+    "few-shot": {"way": "5", "shot": "1", "queries": "15", "episodes": "1000", "seed": "0", "scorer": "prototypes"},
+}
+"""Tasks that embeddings can be measured for, each with its options, and what they are where they are left out."""
+
+
+def _option(task: str, name: str, text: str) -> object:
+    return typer.Option(f"--{name}", help=f"Of {task}: {text}; default: {OPTIONS[task][name]}.", show_default=False)
+
+
+def evaluate(  # noqa: PLR0913 - one argument an option
+    embeddings: Annotated[
+        Path,
+        typer.Argument(
+            metavar="EMBEDDINGS",
+            callback=expanded,
+            help="Folder of a run or its embeddings.npz, or an .npy or .pt file with one row per image.",
+        ),
+    ],
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="LABELS.npy",
+            callback=expanded,
+            help="One class per image, integers or strings; an .npz holds them.",
+        ),
+    ] = None,
+    *,
+    task: Annotated[str, typer.Option(help=f"What is measured: {' or '.join(OPTIONS)}.")] = "retrieval",
+    k: Annotated[str | None, _option("retrieval", "k", "the Ks of Recall@K, separated by commas")] = None,
+    way: Annotated[str | None, _option("few-shot", "way", "classes of an episode, or several with commas")] = None,
+    shot: Annotated[
+        str | None, _option("few-shot", "shot", "support images of each class, or several numbers with commas")
+    ] = None,
+    queries: Annotated[str | None, _option("few-shot", "queries", "query images of each class")] = None,
+    episodes: Annotated[str | None, _option("few-shot", "episodes", "how many are drawn")] = None,
+    seed: Annotated[str | None, _option("few-shot", "seed", "which episodes are drawn")] = None,
+    scorer: Annotated[
+        str | None,
+        _option(
+            "few-shot", "scorer", "what classifies queries: prototypes, centred, nearest, logistic, several, or all"
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
+) -> None:
+    """Measure embeddings, of any run, or your own.
+
+    retrieval: Recall@K, R-precision, MAP@R by exact Euclidean neighbours. Every image is a query for all others, unless
+    the file says which images are queries and which the gallery.
+
+    few-shot: accuracy in episodes of a few classes, each known by a few support images, and 1.96 standard errors over
+    episodes. Support images and queries are drawn from all images of the file.
+
+    For logits of a classifier there is the function `relbench.evaluation.classification_metrics(logits, labels)`.
+    """
+    given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
+    with errors_as_one_line():
+        asked = _asked(task, {name: text for name, text in given.items() if text is not None})
+        if task == "retrieval":
+            _retrieval(embeddings, labels, asked, as_json=as_json)
+        else:
+            _few_shot(embeddings, labels, asked, as_json=as_json)
+
+
+def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
+    """The options of a task, all of them.
+
+    Raises:
+        ValueError: no such task, none that embeddings can be measured for, or an option of another.
+    """
+    from relbench.tasks import TASKS
+
+    if lookup(task, TASKS, "task") not in OPTIONS:
+        raise ValueError(f"embeddings can't be measured for {task}: choose {' or '.join(OPTIONS)}")
+    for name in given:
+        if name not in OPTIONS[task]:
+            owner = next(each for each in OPTIONS if name in OPTIONS[each])
+            raise ValueError(f"--{name} is an option of {owner}, not of {task}: leave it out, or choose --task {owner}")
+    return {**OPTIONS[task], **given}
+
+
+def _retrieval(embeddings: Path, labels: Path | None, asked: Mapping[str, str], *, as_json: bool) -> None:
+    from relbench.evaluation import stored_metrics
+    from relbench.trackers.bars import shown_if_slow
+
+    with shown_if_slow("queries", errors) as advance:
+        metrics = stored_metrics(embeddings, labels, numbers(asked["k"], "--k"), advance)
+    if as_json:
+        typer.echo(json.dumps(metrics))
+        return
+    table = Table("metric", "%")
+    for name, value in metrics.items():
+        table.add_row(name, f"{100 * value:.2f}")
+    out.print(table)
+
+
+def _few_shot(embeddings: Path, labels: Path | None, asked: Mapping[str, str], *, as_json: bool) -> None:
+    from relbench.tasks.stored import stored_accuracies
+    from relbench.trackers.bars import shown_if_slow
+
+    settings = _few_shot_settings(asked)
+    with shown_if_slow("episodes", errors) as advance:
+        measured = stored_accuracies(embeddings, labels, settings, advance)
+    by_scorer: dict[str, dict[str, float]] = {}
+    for each, metrics in zip(settings, measured, strict=True):
+        by_scorer.setdefault(each.scorer, {}).update(metrics)
+    if as_json:
+        typer.echo(json.dumps(by_scorer))
+        return
+    out.print(_table_of_accuracies(by_scorer))
+    out.print(
+        f"±: 1.96 standard errors over {settings[0].episodes:,} episodes; other classes or another training may "
+        "differ by more"
+    )
+
+
+def _few_shot_settings(asked: Mapping[str, str]) -> "list[FewShot]":
+    """For each scorer and number of support images."""
+    from relbench.evaluation.episode_scorers import SCORERS
+    from relbench.experiment import FewShot
+    from relbench.settings import validated
+
+    numbered = {name: _number(asked[name], f"--{name}") for name in ("queries", "episodes", "seed")}
+    numbered["episode_seed"] = numbered.pop("seed")
+    named = SCORERS if asked["scorer"] == "all" else asked["scorer"].split(",")
+    scorers = [lookup(name, SCORERS, "scorer") for name in named]
+    way = numbers(asked["way"], "--way")
+    return [
+        validated(FewShot, {**numbered, "way": way, "shot": shot, "scorer": scorer})
+        for scorer in scorers
+        for shot in numbers(asked["shot"], "--shot")
+    ]
+
+
+def _number(text: str, what: str) -> int:
+    found = numbers(text, what)
+    if len(found) > 1:
+        raise ValueError(f"{what} = {text!r}: give a single number")
+    return found[0]
+
+
+def _table_of_accuracies(by_scorer: Mapping[str, Mapping[str, float]]) -> Table:
+    from relbench.evaluation.metric_names import metric_name
+    from relbench.tasks.few_shot import INTERVAL
+
+    table = Table("%", *by_scorer)
+    for metric in next(iter(by_scorer.values())):
+        if not metric.endswith(INTERVAL):
+            cells = [
+                f"{100 * metrics[metric]:.2f} ± {100 * metrics[metric + INTERVAL]:.2f}"
+                for metrics in by_scorer.values()
+            ]
+            table.add_row(metric_name(metric), *cells)
+    return table

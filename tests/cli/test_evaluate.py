@@ -1,0 +1,150 @@
+"""`relbench evaluate` for tasks other than the usual one: what it prints, and what it refuses in one line."""
+
+import json
+
+import numpy as np
+import pytest
+
+from relbench.cli.evaluate import OPTIONS
+from relbench.evaluation import draw_episodes, few_shot_interval, retrieval_metrics, right_queries
+from relbench.evaluation.episode_scorers import SCORERS
+from relbench.experiment import FewShot
+from relbench.tasks import TASKS
+
+LABELS = np.repeat([f"class {label}" for label in range(8)], 9)
+ROWS = (np.random.default_rng(0).standard_normal((8, 5))[np.arange(72) // 9] +
+        np.random.default_rng(1).standard_normal((72, 5))).astype(np.float32)  # fmt: skip
+SMALL = ("--task", "few-shot", "--queries", "4", "--episodes", "30")
+
+
+@pytest.fixture
+def file(tmp_path):
+    np.savez(tmp_path / "both.npz", embeddings=ROWS, labels=LABELS)
+    return tmp_path / "both.npz"
+
+
+def by_definition(way, shot, scorer, seed=0):
+    right = right_queries(ROWS, draw_episodes(LABELS, way, shot, 4, 30, seed), scorer)
+    return few_shot_interval(right / (4 * way))
+
+
+def test_several_numbers_of_classes_and_images_by_every_scorer(call, file):
+    done = call("evaluate", file, *SMALL, "--way", "3,8", "--shot", "1,5", "--scorer", "all", "--seed", "7", "--json")
+    assert done.code == 0
+    assert json.loads(done.out) == {
+        scorer: {
+            f"{way}way_{shot}shot{name}": by_definition(way, shot, scorer, seed=7)[place]
+            for shot in (1, 5)
+            for way in (3, 8)
+            for place, name in enumerate(("", "_ci95"))
+        }
+        for scorer in SCORERS
+    }
+
+
+def test_a_table_of_accuracies(call, file):
+    done = call("evaluate", file, *SMALL, "--way", "5,8", "--scorer", "nearest,centred")
+    header, *lines = [line for line in done.out.splitlines() if "nearest" in line or "-way" in line]
+    assert header.index("nearest") < header.index("centred")
+    for way, line in zip((5, 8), lines, strict=True):
+        assert f"{way}-way 1-shot accuracy" in line
+        for scorer in ("nearest", "centred"):
+            mean, half_width = by_definition(way, 1, scorer)
+            assert f"{100 * mean:.2f} ± {100 * half_width:.2f}" in line
+    assert "±: 1.96 standard errors over 30 episodes" in done.out
+
+
+def test_two_files(call, tmp_path, file):
+    np.save(tmp_path / "e.npy", ROWS)
+    np.save(tmp_path / "l.npy", LABELS)
+    pair = call("evaluate", tmp_path / "e.npy", tmp_path / "l.npy", *SMALL, "--json")
+    assert pair.out == call("evaluate", file, *SMALL, "--json").out
+
+
+def test_queries_and_gallery_are_all_the_same_to_episodes(call, tmp_path, file):
+    """As in In-Shop, whose queries and gallery are of the same classes."""
+    np.savez(tmp_path / "split.npz", embeddings=ROWS, labels=LABELS, query=np.arange(72) % 2 == 0,
+             gallery=np.arange(72) % 2 == 1)  # fmt: skip
+    found = [call("evaluate", path, *SMALL, "--json").out for path in (file, tmp_path / "split.npz")]
+    assert found[0] == found[1]
+
+
+def test_what_is_left_out_is_as_in_a_run():
+    usual = FewShot()
+    assert OPTIONS["few-shot"] == {
+        "way": ",".join(map(str, usual.way)),
+        "shot": str(usual.shot),
+        "queries": str(usual.queries),
+        "episodes": str(usual.episodes),
+        "seed": str(usual.episode_seed),
+        "scorer": usual.scorer,
+    }
+    assert OPTIONS.keys() <= TASKS.keys()
+
+
+def test_retrieval_may_be_named(call, file):
+    done = call("evaluate", file, "--task", "retrieval", "--k", "2", "--json")
+    assert json.loads(done.out) == retrieval_metrics(ROWS, LABELS, (2,))
+
+
+def test_the_help_names_every_scorer_and_task(call):
+    said = " ".join(call("evaluate", "--help").out.split())
+    assert [name for name in (*SCORERS, *OPTIONS, "1.96 standard errors") if name not in said] == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--k", "1"], "--k is an option of retrieval, not of few-shot: leave it out, or choose --task retrieval"),
+        (["--way", "9"], "both.npz: a test episode has 9 classes, but there are 8: ask for fewer, or use more"),
+        (
+            ["--shot", "6"],
+            "both.npz: a test episode has 10 images of each class, support and queries, but there is a c",
+        ),
+        (["--way", "1"], "way.0 = 1: "),
+        (["--way", "5,5"], "way = (5, 5): "),
+        (["--way", "five"], "--way = 'five': give whole numbers"),
+        (["--shot", "0"], "shot = 0: "),
+        (["--queries", "0"], "queries = 0: "),
+        (["--queries", "3,4"], "--queries = '3,4': give a single number"),
+        (["--episodes", "0"], "episodes = 0: "),
+        (["--seed", "-1"], "episode_seed = -1: "),
+        (["--scorer", "nearest,proto"], "unknown scorer 'proto': did you mean prototypes?"),
+        (["--task", "classification"], "embeddings can't be measured for classification: choose retrieval or few-shot"),
+        (["--task", "fewshot"], "unknown task 'fewshot': did you mean few-shot?"),
+    ],
+)
+def test_refusals_are_one_line(call, file, options, message):
+    done = call("evaluate", file, *SMALL, *options)
+    assert (done.code, done.out) == (2, "")
+    assert done.error.startswith("relbench: ")
+    assert message in done.error
+    assert done.error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("option", "value"), [("--way", "5"), ("--seed", "0"), ("--scorer", "all")])
+def test_options_of_episodes_are_refused_for_retrieval(call, file, option, value):
+    done = call("evaluate", file, option, value)
+    assert done.code == 2
+    assert done.error == (
+        f"relbench: {option} is an option of few-shot, not of retrieval: leave it out, or choose --task few-shot\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "labels", "message"),
+    [
+        (np.full((72, 2), np.nan), LABELS, "NaN or infinity, first in row 0"),
+        (ROWS, LABELS[1:], "labels have the shape (71,), but there are 72 embeddings"),
+        (ROWS[:, 0], LABELS, "shape"),
+        (ROWS.astype(bool), LABELS, "float16, float32 or float64"),
+        (ROWS, np.arange(72) + 0.5, "labels must be whole numbers"),
+    ],
+)
+def test_bad_contents_name_the_file(call, tmp_path, embeddings, labels, message):
+    np.savez(tmp_path / "bad.npz", embeddings=embeddings, labels=labels)
+    done = call("evaluate", tmp_path / "bad.npz", *SMALL)
+    assert done.code == 2
+    assert f"{tmp_path / 'bad.npz'}: " in done.error
+    assert message in done.error
+    assert done.error.count("\n") == 1
