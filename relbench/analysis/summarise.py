@@ -88,11 +88,16 @@ def _written(value: object) -> str:
 
 
 def _whose(name: str, record: StudyRecord) -> str:
+    """A data set's title, and whose classes and training images of it, where its runs have several sets of these."""
     runs = {path: run.data for path, run in record.study.items if run.data.name == name}
-    several = len({(data.train_classes, data.test_classes) for data in runs.values()}) > 1
+    sets: dict[str, set[Any]] = {
+        "classes": {(data.train_classes, data.test_classes) for data in runs.values()},
+        "training images": {data.train_images_per_class for data in runs.values()},
+    }
+    several = [what for what, found in sets.items() if len(found) > 1]
     if not several or name in record.study.other_data:
         return data_title(name)
-    return f"{data_title(name)}, classes of {list(runs)[-1]}"  # whose data those of the record are
+    return f"{data_title(name)}, {' and '.join(several)} of {list(runs)[-1]}"  # whose data those of the record are
 
 
 def _of_lines(record: StudyRecord, results: Results) -> dict[str, Any]:

@@ -4,7 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping
 
 from relbench.lookup import lookup
-from relbench.studies import glyphs_classification, glyphs_label_spaces, glyphs_methods, glyphs_table1, quickstart
+from relbench.studies import (
+    glyphs_classification,
+    glyphs_label_spaces,
+    glyphs_methods,
+    glyphs_middle_shot,
+    glyphs_table1,
+    quickstart,
+)
 from relbench.studies.refilled import cifar100, cub200, few_shot, incremental, label_spaces, middle_shot
 from relbench.studies.repdistiller import zoo_cifar100
 from relbench.studies.rkd import fig3, table1, table2, table3, table4
@@ -16,6 +23,7 @@ STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that build
     "glyphs-methods": glyphs_methods.build,
     "glyphs-classification": glyphs_classification.build,
     "glyphs-label-spaces": glyphs_label_spaces.build,
+    "glyphs-middle-shot": glyphs_middle_shot.build,
     "rkd-table1": table1.build,
     "rkd-table2": table2.build,
     "rkd-table3": table3.build,

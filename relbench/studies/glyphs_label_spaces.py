@@ -45,22 +45,35 @@ SETTINGS_NOTES = ("Settings and weights are those of glyphs-classification, chos
 
 
 @dataclass(frozen=True)
-class _Size:
-    letters: int  # of a space
+class Size:
+    """How large a study is.
+
+    Attributes:
+        letters: of a label space.
+        epochs: of every network.
+        batch_size: images in a batch.
+    """
+
+    letters: int
     epochs: int
     batch_size: int
 
+    @property
+    def passes(self) -> Epochs:
+        """The length of every training."""
+        return Epochs(count=self.epochs, images=4 * self.letters, validate_every=self.epochs)
 
-SIZES = {"full": _Size(letters=200, epochs=60, batch_size=128), "toy": _Size(letters=8, epochs=2, batch_size=16)}
+
+SIZES = {"full": Size(letters=200, epochs=60, batch_size=128), "toy": Size(letters=8, epochs=2, batch_size=16)}
 
 
 def build(*, scale: Scale = "full") -> Study:
     """The study, or a toy of it: a few letters and two epochs, to see that everything runs."""
     size = SIZES[lookup(scale, SIZES, "scale")]
-    runs = {"teacher": _run(TEACHER, size, 0.0, (Stage(terms=(CROSS_ENTROPY,)),), role="teacher")}
+    runs = {"teacher": run_of(TEACHER, size, 0.0, (Stage(terms=(CROSS_ENTROPY,)),), role="teacher")}
     for space, share in SPACES.items():
-        for method in (ALONE, SHORT, *_taught(space)):
-            runs[f"{space}/{method}"] = _run(STUDENT, size, share, _stages(method), teacher="teacher")
+        for method in (ALONE, SHORT, *taught_in(space)):
+            runs[f"{space}/{method}"] = run_of(STUDENT, size, share, stages_of(method), teacher="teacher")
     return Study(
         name="glyphs-label-spaces",
         title="Distillation between label spaces on Glyphs: accuracy on letters of an unseen family of typefaces",
@@ -86,12 +99,13 @@ def _space(letters: int, share: float) -> Data:
     return changed(LETTERS, {"train_classes": names, "test_classes": names})
 
 
-def _taught(space: str) -> list[str]:
+def taught_in(space: str) -> list[str]:
     """The methods with a teacher that can go there."""
     return [method for method in TAUGHT if space == "same" or method not in NEEDS_EQUAL_CLASSES]
 
 
-def _stages(method: str) -> tuple[Stage, ...]:
+def stages_of(method: str) -> tuple[Stage, ...]:
+    """The trainings of a method."""
     if method == "refilled":
         return in_halves(REFILLED[:1], REFILLED[1:])
     if method == SHORT:
@@ -99,11 +113,11 @@ def _stages(method: str) -> tuple[Stage, ...]:
     return (Stage(terms=(CROSS_ENTROPY, *METHODS[method])),)
 
 
-def _run(arm: Arm, size: _Size, share: float, stages: tuple[Stage, ...], **given: str) -> RunSpec:
+def run_of(arm: Arm, size: Size, share: float, stages: tuple[Stage, ...], **given: str) -> RunSpec:
+    """A run on the letters of a space, of which the teacher does not know this share."""
     data = _space(size.letters, share)
-    epochs = Epochs(count=size.epochs, images=4 * size.letters, validate_every=size.epochs)
     training = changed(arm.training, {"batch_size": size.batch_size})
-    how = {"data": data, "task": Classification(), "net": arm.net, "training": training, "epochs": epochs}
+    how = {"data": data, "task": Classification(), "net": arm.net, "training": training, "epochs": size.passes}
     return RunSpec.model_validate({"stages": stages, **how, **given})
 
 
@@ -111,7 +125,7 @@ def _cells() -> Iterator[Cell]:
     """A row for each method, a column for each space; the teacher stands in its own."""
     yield _cell("teacher", "same", "teacher")
     for space in SPACES:
-        for method in (ALONE, SHORT, *_taught(space)):
+        for method in (ALONE, SHORT, *taught_in(space)):
             yield _cell(method, space, f"{space}/{method}")
 
 
@@ -121,7 +135,7 @@ def _cell(row: str, space: str, path: str) -> Cell:
 
 def _claims() -> Iterator[Claim]:
     for space in SPACES:
-        for method in _taught(space):
+        for method in taught_in(space):
             yield _beats(space, method, ALONE)
         yield _beats(space, "refilled", SHORT)
 

@@ -350,19 +350,19 @@ def test_a_table_is_shown_by_the_rule_that_its_trainings_follow():
 
 
 def test_floors_say_whose_classes_they_are_of_where_runs_have_several_sets():
-    def titled(*spaces):
-        runs = {
-            f"cub200/{space}": changed(run(), {"data": Data(name="cub200", train_classes=space)}) for space in spaces
-        }
+    def titled(*spaces, of="train_classes"):
+        runs = {f"cub200/{space}": changed(run(), {"data": Data(name="cub200", **{of: space})}) for space in spaces}
         study = Study(
             name="s", title="S", runs=runs, cells=(Cell(part="p", row="r", column="c", run=next(iter(runs))),)
         )
         made = StudyRecord(study=study, changes={}, contents={"cub200": ""}, seeds=(0,))
-        ((of, _),) = floors_asked(made).items()
-        return floor_title(of, [of], made), made.data["cub200"].train_classes
+        ((asked, _),) = floors_asked(made).items()
+        return floor_title(asked, [asked], made), made.data["cub200"].train_classes
 
     assert titled(100) == ("Caltech-UCSD Birds-200-2011", 100)
     assert titled(100, 50) == ("Caltech-UCSD Birds-200-2011, classes of cub200/50", 50)
+    few = titled(5, 10, of="train_images_per_class")
+    assert few == ("Caltech-UCSD Birds-200-2011, training images of cub200/10", None)
 
 
 def test_floors_say_by_which_task_where_runs_have_several():

@@ -55,6 +55,18 @@ def test_every_label_space_from_training_to_the_report(call, tmp_path, data_fold
     assert all(method in (folder / "table.md").read_text() for method in ("hkd", "refilled", "other letters"))
 
 
+def test_few_typefaces_of_each_letter_from_training_to_the_curve(call, tmp_path, data_folder):
+    only = ("teacher", "k1/refilled", "k*/cross-entropy")
+    options = [part for pattern in only for part in ("--only", pattern)]
+    folder = made(call, "glyphs-middle-shot", "0", tmp_path, data_folder, "--scale", "toy", *options)
+    rows = rows_of(folder)
+    assert len(rows) == 1 + 2 + 4
+    assert len({row["data_hash"] for row in rows}) == 5  # the teacher's letters, and four parts of the others'
+    page = (folder / "report.html").read_text()
+    assert "a curve for each of its rows, over training images of each letter" in page
+    assert "training images of k4/refilled" in page  # which floors are by
+
+
 def letters(run):
     assert run.data.train_classes == run.data.test_classes
     return set(run.data.train_classes)
