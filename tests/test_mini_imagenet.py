@@ -22,9 +22,10 @@ from data.mini_imagenet_archives import (
 from data.tiny_cards import tiny_card
 from PIL import Image
 
-from relbench.data import find_data_set
+from relbench.data import find_data_set, shown_at
 from relbench.data.datasets.mini_imagenet.classes import MOST, known_classes
 from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
+from relbench.grid.estimate.image_counts import image_counts
 from relbench.resolve import check_experiment, resolve
 from relbench.run import run
 from relbench.settings import changed
@@ -162,6 +163,41 @@ def test_what_to_place_where_is_said(call, make, tmp_path):
     assert f"Place it in\n    {tmp_path / NAME}\nin one of the layouts below" in told.out
     for letter in "ABCDEF":
         assert f"  - {letter}: " in told.out
+
+
+def test_it_is_planned_before_it_is_there(tmp_path):
+    """By the counts of the packaged card."""
+    found = image_counts(DATA, tmp_path)
+    assert (found.classes, found.train, found.validation, found.test, found.test_classes) == (
+        *(64, 38400, 9600, 12000),
+        20,
+    )
+    assert image_counts(changed(DATA, {"hold_out": False}), tmp_path).classes == 80
+    assert shown_at(DATA) == f"{SIDE} px (whole in training)"
+
+
+@pytest.mark.parametrize("layout", ["B", "D"])
+def test_a_picture(call, make, tmp_path, layout):
+    make(layout)
+    shown = call("data", "show", NAME, "--data", tmp_path, "--output", tmp_path / "picture.png")
+    assert shown.code == 0, shown.error
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_damaged_image_is_told_and_none_that_is_not_listed(call, make, tmp_path):
+    """All of ImageNet may lie there."""
+    truth = make("D")
+    damaged = tmp_path / NAME / truth["name"].iloc[0]
+    for file in (damaged, tmp_path / NAME / "ILSVRC2012_img_train/n01000001/n01000001_3.JPEG"):
+        file.write_bytes(file.read_bytes()[:200])
+    for number in (3, 12):
+        (tmp_path / NAME / f"ILSVRC2012_img_train/n01000004/n01000004_{number}.JPEG").unlink()
+    verified = call("data", "verify", NAME, "--data", tmp_path)
+    assert verified.out.strip().splitlines()[-1] == f"{NAME}: 2 faults"
+    assert f"{damaged} can't be decoded" in verified.out
+    assert (
+        "n01000004 has 10 images, but there are 1300 at most and Ravi's list takes number 11: complete" in verified.out
+    )
 
 
 def test_near_misses_of_the_name(call, tmp_path):

@@ -77,12 +77,20 @@ def _state(card: Card, folder: Path) -> Availability:
 
 def not_ready(card: Card, root: Path) -> str:
     """What to say of a data set that is not ready, in one line."""
-    folder, names = root / card.name, [layout.name for layout in card.layouts]
-    other = folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir())
-    what = f"{card.name} is not ready in {folder}"
-    if other and names and state(card, root) == "absent":
-        what = f"{folder} holds no known layout of {card.name} ({'; '.join(names)})"
+    folder, names = root / card.name, "; ".join(layout.name for layout in card.layouts)
+    unknown = bool(names) and state(card, root) == "absent" and _holds_something(folder)
+    what = (
+        f"{folder} holds no known layout of {card.name} ({names})"
+        if unknown
+        else f"{card.name} is not ready in {folder}"
+    )
     return f"{what}: relbench data fetch {card.name} --data {root}"
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether somebody put something there: hidden files and decoded images are relbench's own."""
+    with plain_disk_errors(folder):
+        return folder.is_dir() and any(path.name[0] != "." and path.name != "decoded" for path in folder.iterdir())
 
 
 def _alone(folder: Path) -> IO[str]:

@@ -2,8 +2,8 @@
 
 D: the training images of ILSVRC2012 as published, of which Ravi's list takes 600 of each class by their places. A class
 that lacks some of its files would shift the places of all behind them; that is told only where too few are left, as the
-published numbers of images are not known here. F: folders of 600 images each in `data`, and lists of the classes in
-`splits/ravi-larochelle`.
+published numbers of images are not known here. As names are part of the hash of the content, such a copy gets another
+one. F: folders of 600 images each in `data`, and lists of the classes in `splits/ravi-larochelle`.
 """
 
 import re

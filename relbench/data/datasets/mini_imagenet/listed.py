@@ -2,7 +2,8 @@
 
 A: Ravi's lists (`filename,label`), and a folder `images` of files named as there, by class and place
 ("n0153282900000005.jpg"). E: easyfsl's lists (`class_name,image_name`), and the training images of ILSVRC2015 as
-published. Files of any size are taken; see `reader`.
+published; whether these name the same images of each class as Ravi's is not known. Files of any size are taken; see
+`reader`.
 """
 
 import re
