@@ -20,6 +20,7 @@ class Ours:
     seeds: tuple[int, ...]
     interval: Interval  # over seeds
     steps: tuple[int, ...]  # by seed: the step that the rule chose
+    over_groups: float | None = None  # half of the interval over groups of trials, mean over seeds; None: not measured
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class FilledCell:
     ours: Mapping[Selection, Ours]  # without a rule where nothing is finished, or the rule can't be applied
     note: str = ""  # in what our network cannot be what the paper had
     doubt: str = ""  # why nobody may rely on the published number
+    published_interval: float | None = None  # half of its 95 % interval, in [0, 1], where one was printed
 
     def difference(self, rule: Selection) -> float | None:
         """Ours minus the published number, where there are both."""
@@ -70,6 +72,8 @@ def cell_problems(cell: FilledCell) -> Iterator[str]:
     """Holes and impossible numbers in a cell."""
     if cell.published is not None and not 0 <= cell.published <= 1:
         yield f"is published as {cell.published}, which must be in [0, 1]"
+    if cell.published_interval is not None and (cell.published is None or not 0 <= cell.published_interval <= 1):
+        yield f"is published with an interval of {cell.published_interval}, which must be in [0, 1], and of a number"
     if cell.doubt and cell.published is None:
         yield "has a doubtful published number, but no such number"
     if (cell.ours or cell.note) and not cell.path:
@@ -89,6 +93,8 @@ def _ours_problems(ours: Ours) -> Iterator[str]:
     wrong = [value for value in ours.values if not 0 <= value <= 1]
     if wrong:
         yield f"has the value {wrong[0]}, which must be in [0, 1]"
+    elif ours.over_groups is not None and not 0 <= ours.over_groups <= 1:
+        yield f"has the interval ± {ours.over_groups} over groups of trials, which must be in [0, 1]"
     elif not math.isclose(ours.interval.mean, fmean(ours.values), abs_tol=1e-9):
         yield f"has the mean {ours.interval.mean}, but its values' is {fmean(ours.values)}"
     yield from _interval_problems(ours)

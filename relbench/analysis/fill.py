@@ -1,10 +1,12 @@
 """Cells of a table, filled with what is finished."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 from relbench.analysis.cells import FilledCell, Ours
 from relbench.analysis.results import Results
 from relbench.evaluation import seed_interval
+from relbench.evaluation.metric_names import HALF_INTERVAL
 from relbench.grid.tuning import TUNING_SEED
 from relbench.results.records import Selection
 from relbench.studies.record import StudyRecord
@@ -22,6 +24,7 @@ def filled(cell: Cell, record: StudyRecord, results: Results, shown: Sequence[Se
         path=cell.run,
         on=cell.on,
         published=cell.published,
+        published_interval=cell.published_interval,
         ours=values,
         note=record.study.runs[cell.run].note if cell.run else "",
         doubt=cell.doubt,
@@ -36,7 +39,15 @@ def ours(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> 
     if not finished:
         return None
     values = tuple(metrics[cell.metric] for _, metrics in finished.values())
-    return Ours(values, tuple(finished), seed_interval(values), tuple(step for step, _ in finished.values()))
+    halves = [metrics.get(f"{cell.metric}{HALF_INTERVAL}") for _, metrics in finished.values()]
+    known = [half for half in halves if half is not None]
+    return Ours(
+        values=values,
+        seeds=tuple(finished),
+        interval=seed_interval(values),
+        steps=tuple(step for step, _ in finished.values()),
+        over_groups=fmean(known) if len(known) == len(halves) else None,
+    )
 
 
 def is_untrained(cell: Cell, study: Study) -> bool:

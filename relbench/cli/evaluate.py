@@ -157,14 +157,13 @@ def _number(text: str, what: str) -> int:
 
 
 def _table_of_accuracies(by_scorer: Mapping[str, Mapping[str, float]]) -> Table:
-    from relbench.evaluation.metric_names import metric_name
-    from relbench.tasks.few_shot import INTERVAL
+    from relbench.evaluation.metric_names import HALF_INTERVAL, metric_name
 
     table = Table("%", *by_scorer)
     for metric in next(iter(by_scorer.values())):
-        if not metric.endswith(INTERVAL):
+        if not metric.endswith(HALF_INTERVAL):
             cells = [
-                f"{100 * metrics[metric]:.2f} ± {100 * metrics[metric + INTERVAL]:.2f}"
+                f"{100 * metrics[metric]:.2f} ± {100 * metrics[metric + HALF_INTERVAL]:.2f}"
                 for metrics in by_scorer.values()
             ]
             table.add_row(metric_name(metric), *cells)

@@ -3,7 +3,10 @@
 import re
 from collections.abc import Mapping
 
-EPISODES = re.compile(r"(\d+)way_(\d+)shot(_ci95)?")
+HALF_INTERVAL = "_ci95"
+"""Ends the name of half of a metric's 95 % interval over groups of trials, for one network: 1.96 standard errors."""
+
+EPISODES = re.compile(rf"(\d+)way_(\d+)shot({HALF_INTERVAL})?")
 """The accuracy in episodes of so many classes and support images of each; half of its interval over episodes."""
 
 NAMES: Mapping[str, str] = {

@@ -147,22 +147,31 @@ def _texts(
 
 
 def decimals(cells: Iterable[FilledCell]) -> int:
-    """As many as the paper prints in a sub-table: two where any of its numbers has two."""
-    printed = [100 * cell.published for cell in cells if cell.published is not None]
+    """As many as the paper prints in a sub-table: two where any of its numbers, or of their intervals, has two."""
+    numbers = [number for cell in cells for number in (cell.published, cell.published_interval)]
+    printed = [100 * number for number in numbers if number is not None]
     return 2 if any(abs(value - round(value, 1)) > 1e-6 for value in printed) else 1
 
 
 def paper_text(cell: FilledCell, places: int) -> str:
-    """The paper's number, in percent."""
-    return NOTHING if cell.published is None else percent(cell.published, places)
+    """The paper's number, in percent, with its interval where one is printed."""
+    if cell.published is None:
+        return NOTHING
+    half = "" if cell.published_interval is None else f" ± {percent(cell.published_interval, places)}"
+    return f"{percent(cell.published, places)}{half}"
 
 
 def ours_text(cell: FilledCell, rule: Selection, places: int) -> str:
-    """Our mean and interval, in percent; a single seed is marked."""
+    """Our mean and interval, in percent; a single seed is marked.
+
+    Beside a number that is printed with an interval, ours of the same kind follows.
+    """
     if rule not in cell.ours:
         return NOTHING
-    single = len(cell.ours[rule].seeds) == 1
-    return mean_cell(cell.ours[rule].interval, places) + (ONE_SEED if single else "")
+    ours, single = cell.ours[rule], len(cell.ours[rule].seeds) == 1
+    half = None if cell.published_interval is None else ours.over_groups
+    beside = "" if half is None else f" (± {percent(half, places)})"
+    return mean_cell(ours.interval, places) + (ONE_SEED if single else "") + beside
 
 
 def difference_text(cell: FilledCell, rule: Selection, places: int) -> str:

@@ -94,10 +94,18 @@ def _study(summary: Summary) -> dict[str, object]:
 def _cell_numbers(cell: FilledCell, summary: Summary) -> dict[str, object]:
     columns: dict[str, object] = {"part": cell.part, "row": cell.row, "column": cell.column, "metric": cell.metric}
     columns |= {"path": cell.path, "measured_on": cell.on, "paper": cell.published}
+    columns |= {"paper_half_interval": cell.published_interval} if _has_intervals(summary) else {}
     for rule in summary.shown:
         numbers = _ours(cell.ours.get(rule)) | {"difference": cell.difference(rule)}
+        half = cell.ours[rule].over_groups if rule in cell.ours else None
+        numbers |= {"half_interval_over_groups": half} if _has_intervals(summary) else {}
         columns |= {f"{PREFIXES[rule]}_{name}": value for name, value in numbers.items()}
     return columns | {"note": "; ".join(filter(None, (cell.note, cell.doubt)))}
+
+
+def _has_intervals(summary: Summary) -> bool:
+    """Whether papers print intervals there, which ours of the same kind stand beside."""
+    return any(cell.published_interval is not None for cell in summary.cells)
 
 
 def _ours(ours: Ours | None) -> dict[str, object]:

@@ -39,12 +39,23 @@ def reading(summary: Summary) -> list[str]:
     return [
         "Ours: mean over seeds ± half of its 95 % interval (Student's t), which covers new training runs only.",
         *([f"{ONE_SEED}: one seed, no interval."] if single else []),
+        *_intervals(summary),
         *([difference] if summary.has_published else []),
         *([PEEKING] if "test" in summary.shown else []),
         f"{NOTHING}: {', '.join(missing[:-1])}, or {missing[-1]}. Blank: nothing to measure.",
         *meanings(dict.fromkeys(cell.metric for cell in summary.cells)),
         *dict.fromkeys(floor.how for floors in summary.floors.values() for floor in floors),
     ]
+
+
+def _intervals(summary: Summary) -> list[str]:
+    """What the printed intervals are, and ours beside them."""
+    if all(cell.published_interval is None for cell in summary.cells):
+        return []
+    groups = listed([many(task.group) for task in _tasks(summary)])
+    printed = f"Paper: the number ± half of its 95 % interval over {groups}, as printed."
+    own = f"(±): that of ours, 1.96 standard errors over the {groups} of a network, mean over seeds."
+    return [f"{printed} {own} Neither covers new training runs."]
 
 
 PEEKING = (

@@ -128,7 +128,8 @@ def _cells(study: Study, templates: Sequence[str], label: str) -> Iterator[Cell]
     places = {tuple(value for name, value in cell if name in {"part", "row", "column"} - {axis}) for cell in given}
     for cell in given:
         name = label if len(places) == len(given) else f"{label} (as {getattr(cell, axis)})"
-        yield changed(cell, {axis: name, "run": f"{cell.run}/{label}", "published": None, "source": ""})
+        printed = {"published": None, "published_interval": None, "source": ""}
+        yield changed(cell, {axis: name, "run": f"{cell.run}/{label}", **printed})
 
 
 def _claims(study: Study, templates: Sequence[str], labels: Sequence[str]) -> tuple[Claim, ...]:

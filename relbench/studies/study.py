@@ -115,6 +115,7 @@ class Cell(Settings):
     metric: str = "recall@1"
     on: str = ""  # the data set that it is measured on, if it is not the one that the network is trained on
     published: float | None = None  # in [0, 1]; None where no paper has such a number
+    published_interval: float | None = None  # half of its 95 % interval, in [0, 1], where one is printed beside it
     doubt: str = ""  # why nobody may rely on the published number, such as that it was not seen in print
     source: str = ""
 

@@ -19,12 +19,12 @@ from relbench.data.table import ImageSource, check_classes, indices_of, labels_o
 from relbench.episodes import Episode
 from relbench.evaluation.few_shot import Episodes, EpisodeStream, draw_episodes, few_shot_interval, right_queries
 from relbench.evaluation.knn.points import Embeddings
+from relbench.evaluation.metric_names import HALF_INTERVAL
 from relbench.experiment import FewShot, Net, Training
 from relbench.models import Classifier, build_classifier, embed
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 STREAMS: Mapping[str, EpisodeStream] = {"test": "test episodes", "validation": "validation episodes"}
-INTERVAL = "_ci95"  # ends the name of half the interval of a metric
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class FewShotTask:
             counted = self._counted(embeddings, labels, split, way, progress)
             accuracies = np.divide(counted.correct, counted.trials)
             counts[self._metric(way)] = counted
-            metrics[self._metric(way)], metrics[f"{self._metric(way)}{INTERVAL}"] = few_shot_interval(accuracies)
+            metrics[self._metric(way)], metrics[f"{self._metric(way)}{HALF_INTERVAL}"] = few_shot_interval(accuracies)
         return metrics, counts
 
     def _counted(
@@ -158,7 +158,7 @@ class FewShotTask:
         yield from not_shares(metrics)
         yield from not_as_counted(metrics, counts)
         for metric, counted in counts.items():
-            name, found = f"{metric}{INTERVAL}", np.divide(counted.correct, counted.trials)
+            name, found = f"{metric}{HALF_INTERVAL}", np.divide(counted.correct, counted.trials)
             if abs(metrics.get(name, -1) - few_shot_interval(found)[1]) > 1e-9:
                 yield f"{name} is not that of its counts"
 

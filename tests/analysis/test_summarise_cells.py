@@ -381,3 +381,14 @@ def test_floors_say_by_which_task_where_runs_have_several():
     assert titles == [f"Caltech-UCSD Birds-200-2011, task.shot = {shot}" for shot in (1, 5)]
     assert [floors[1].net for floors in asked.values()] == [runs[f"cub200/{shot}-shot/b"].net for shot in (1, 5)]
     assert [{floor.task for floor in floors} for floors in asked.values()] == [{task} for _, task in asked]
+
+
+def test_a_cell_has_the_mean_interval_over_groups_where_all_seeds_have_one():
+    found = results({"a": [0.2, 0.3, 0.4], "b": [0.2, 0.3, 0.4]})
+    for seed, half in enumerate((0.01, 0.02, 0.06)):
+        found.rows["cub200/a/8", seed].by_rule["last"][1]["recall@1_ci95"] = half
+    found.rows["cub200/b/8", 0].by_rule["last"][1]["recall@1_ci95"] = 0.01
+    printed = changed(table(), {"cells": (cell("a", published_interval=0.0082), cell("b"))})
+    first, second = summarise(record(printed), found, ("last",)).cells
+    assert (first.published_interval, first.ours["last"].over_groups) == (0.0082, pytest.approx(0.03))
+    assert (second.published_interval, second.ours["last"].over_groups) == (None, None)

@@ -210,6 +210,12 @@ BAD_CELLS = {
     ),
     "no network": (with_cell(path="", ours={"last": GOOD}), "has no network to train"),
     "a note without network": (with_cell(path="", note="?"), "has no network to train"),
+    "an interval in percent": (with_cell(published_interval=0.82 * 100), "published with an interval of 82"),
+    "an interval of no number": (
+        with_cell(published=None, published_interval=0.01),
+        "an interval of 0.01, which must be in .*, and of a number",
+    ),
+    "our interval in percent": (with_ours(replace(GOOD, over_groups=1.2)), "the interval ± 1.2 over groups of trials"),
     "a doubt of no number": (with_cell(published=None, doubt="?"), "has a doubtful published number, but no such"),
     "a place twice": (
         lambda summary: {"cells": (*summary.cells, summary.cells[1])},

@@ -6,10 +6,13 @@ import pytest
 from printed_tables import SHAPES, figure3, ours, summary, table1, table1_cells, table3, unpublished
 
 from relbench.analysis.cells import AnsweredClaim, Ours, PairedDifference
+from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Interval
 from relbench.experiment import Classification, FewShot, Retrieval
-from relbench.report.grids import claim_table
+from relbench.report.documents import latex_text, markdown_text
+from relbench.report.grids import claim_table, formatted_parts
 from relbench.report.headline import outcome
+from relbench.report.numbers import cell_numbers
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
 from relbench.report.wording import NOTHING, full_title
 
@@ -162,3 +165,32 @@ def test_how_differences_are_to_be_read() -> None:
     assert both == [f"{over} and new episodes and test classes at once.", corrected.format("4 and 7")]
     unknown = replace(DIFFERENCE, interval=Interval(0.1), p_value=None, p_adjusted=None)
     assert cautions(unknown) == [f"{start}."]
+
+
+def with_printed_interval() -> Summary:
+    """The first number is printed with an interval, and measured; the second is measured alone."""
+    ours = {"last": replace(exact(0.49231), over_groups=0.00796)}
+    first = replace(EMPTY[0], published=0.491, published_interval=0.0082, ours=ours, note="")
+    second = replace(first, column="20-way", published=0.2, published_interval=None)
+    return summary([first, second], claims=(), tasks=(FewShot(),))
+
+
+def test_a_printed_interval_stands_beside_its_number_and_ours_beside_ours() -> None:
+    made = with_printed_interval()
+    paper, own = (line.cells for line in formatted_parts(made)[0].blocks[0].lines[:2])
+    assert paper == ("49.10 ± 0.82", "20.00")
+    assert own == ("49.23† (± 0.80)", "49.23†")
+    (said,) = [words for words in reading(made) if words.startswith("Paper:")]
+    assert "over episodes, as printed. (±): that of ours, 1.96 standard errors over the episodes of a network" in said
+    for name in ("markdown", "latex"):
+        text = {"markdown": markdown_text, "latex": latex_text}[name](made)
+        assert text.count("0.82") == text.count("0.80") == 1, name
+    assert not [words for words in reading(summary(EMPTY)) if words.startswith("Paper:")]
+
+
+def test_numbers_have_intervals_over_groups_where_any_is_printed() -> None:
+    names = ["paper_half_interval", "last_half_interval_over_groups"]
+    frame = cell_numbers(with_printed_interval())
+    assert frame[names].iloc[0].tolist() == [0.0082, 0.00796]
+    assert frame[names[0]].isna().tolist() == [False, True]
+    assert not {*names} & {*cell_numbers(table1()).columns}
