@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from relbench.lookup import lookup
 from relbench.studies import (
     glyphs_classification,
+    glyphs_few_shot,
     glyphs_label_spaces,
     glyphs_methods,
     glyphs_middle_shot,
@@ -23,6 +24,7 @@ STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that build
     "glyphs-methods": glyphs_methods.build,
     "glyphs-classification": glyphs_classification.build,
     "glyphs-label-spaces": glyphs_label_spaces.build,
+    "glyphs-few-shot": glyphs_few_shot.build,
     "glyphs-middle-shot": glyphs_middle_shot.build,
     "rkd-table1": table1.build,
     "rkd-table2": table2.build,

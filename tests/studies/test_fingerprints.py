@@ -81,6 +81,6 @@ def test_every_study_protocol_and_scale_is_among_them():
         *("refilled-middle-shot",),
     )
     made = {(name, protocol, scale) for name in tables for protocol in ("paper", "fair") for scale in ("full", "toy")}
-    scaled = ("glyphs-label-spaces", "glyphs-middle-shot", "refilled-few-shot")
+    scaled = ("glyphs-label-spaces", "glyphs-few-shot", "glyphs-middle-shot", "refilled-few-shot")
     made |= {(name, scale) for name in scaled for scale in ("full", "toy")}
     assert asked == {("quickstart",), ("glyphs-methods",), ("glyphs-classification",), *made}
