@@ -23,7 +23,9 @@ from data.tiny_cards import tiny_card
 from PIL import Image
 
 from relbench.data import find_data_set, shown_at
+from relbench.data.datasets.mini_imagenet import reader
 from relbench.data.datasets.mini_imagenet.classes import MOST, known_classes
+from relbench.data.parsing.annotations import Fault
 from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
 from relbench.grid.estimate.image_counts import image_counts
 from relbench.resolve import check_experiment, resolve
@@ -460,6 +462,22 @@ def test_a_hostile_pickle(call, make, tmp_path, capfd, content, told):
     write_pickle(tmp_path / NAME / TRAIN, content)
     assert f"{TRAIN}: layout B: {told}" in call("data", "verify", NAME, "--data", tmp_path).out
     assert "must never" not in capfd.readouterr().out
+
+
+@pytest.mark.parametrize("layout", ["B", "C"])
+def test_a_damaged_pickle_is_a_fault_or_another_value(make, tmp_path, layout):
+    """Never an error of another kind, whatever byte beside the pixels is another."""
+    make(layout)
+    file = tmp_path / NAME / {"B": TRAIN, "C": OF_C.format("train_phase_train")}[layout]
+    content, random = file.read_bytes(), np.random.default_rng(0)
+    places = [at for at in range(len(content)) if min(at, len(content) - at) < 400]
+    faults = 0
+    for _ in range(100):
+        damaged = bytearray(content)
+        damaged[random.choice(places)] = random.integers(256)
+        file.write_bytes(damaged)
+        faults += any(isinstance(found, Fault) for found in reader.scan(tmp_path / NAME))
+    assert 10 < faults < 100
 
 
 def test_a_pickle_larger_than_all_images(call, make, tmp_path):

@@ -17,6 +17,7 @@ from pyarrow import parquet
 
 import relbench
 from relbench.data.datasets.added import NOTE, read_added
+from relbench.data.datasets.mini_imagenet import pickles as mini_imagenet
 from relbench.data.download.card import Archive
 from relbench.data.download.checksum import checksum_mismatch
 from relbench.data.download.unpack import unpack
@@ -44,6 +45,8 @@ READERS = {  # the file's name, and what reads it
     "lists.mat": lambda path: read_texts(path, "class_names", 9),
     "decoded.npy": lambda path: DecodedImages(path, ["a.jpg"], 8),
     f"mine/{NOTE}": lambda path: read_added("mine", path.parents[1]),
+    "cache.pkl": lambda path: mini_imagenet.B.part(path, "train"),
+    "category_split.pickle": lambda path: mini_imagenet.C.part(path, "train"),
     "my_loss.py": lambda path: read_own(f"{path}:loss"),
 }
 ALSO = {  # hold no pickles, or are told by a checksum
