@@ -15,7 +15,7 @@ from relbench.studies import (
 )
 from relbench.studies.refilled import cifar100, cub200, few_shot, incremental, label_spaces, middle_shot
 from relbench.studies.repdistiller import zoo_cifar100
-from relbench.studies.rkd import fig3, table1, table2, table3, table4
+from relbench.studies.rkd import fig3, table1, table2, table3, table4, table5, table6
 from relbench.studies.sp import cifar10, cinic10, dtd
 from relbench.studies.study import Study
 
@@ -30,6 +30,8 @@ STUDIES: dict[str, Callable[..., Study]] = {  # by name, the function that build
     "rkd-table2": table2.build,
     "rkd-table3": table3.build,
     "rkd-table4": table4.build,
+    "rkd-table5": table5.build,
+    "rkd-table6": table6.build,
     "rkd-fig3": fig3.build,
     "glyphs-table1": glyphs_table1.build,
     "zoo-cifar100": zoo_cifar100.build,

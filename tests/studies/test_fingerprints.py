@@ -75,7 +75,8 @@ def test_runs_and_their_order_are_as_ever(asked):
 def test_every_study_protocol_and_scale_is_among_them():
     asked = {(name, *options.values()) for name, options, *_ in map(json.loads, EXPECTED)}
     tables = (
-        *("rkd-table1", "rkd-table2", "rkd-table3", "rkd-table4", "rkd-fig3", "glyphs-table1", "zoo-cifar100"),
+        *("rkd-table1", "rkd-table2", "rkd-table3", "rkd-table4", "rkd-table5", "rkd-table6", "rkd-fig3"),
+        *("glyphs-table1", "zoo-cifar100"),
         *("sp-cifar10", "sp-dtd", "sp-cinic10"),
         *("refilled-cifar100", "refilled-label-spaces", "refilled-cub200", "refilled-incremental"),
         *("refilled-middle-shot",),
