@@ -62,11 +62,9 @@ def evaluate(  # noqa: PLR0913 - one argument an option
 ) -> None:
     """Measure embeddings, of any run, or your own.
 
-    retrieval: Recall@K, R-precision, MAP@R by exact Euclidean neighbours. Every image is a query for all others, unless
-    the file says which images are queries and which the gallery.
+    retrieval: Recall@K, R-precision, MAP@R by exact Euclidean neighbours, among all images or the gallery of the file.
 
-    few-shot: accuracy in episodes of a few classes, each known by a few support images, and 1.96 standard errors over
-    episodes. Support images and queries are drawn from all images of the file.
+    few-shot: accuracy over episodes of a few classes, drawn from all images of the file, and 1.96 standard errors.
 
     For logits of a classifier there is the function `relbench.evaluation.classification_metrics(logits, labels)`.
     """

@@ -160,7 +160,8 @@ def right_queries(
         progress: is called with the number of episodes done since the last call.
 
     Raises:
-        ValueError: embeddings of the wrong shape, or not finite; episodes of other images; an unknown scorer.
+        ValueError: embeddings of the wrong shape, or not finite; episodes of another shape or of other images; an
+            unknown scorer.
         TypeError: embeddings that are no numbers.
 
     Example:
@@ -170,12 +171,7 @@ def right_queries(
     """
     answer = SCORERS[lookup(scorer, SCORERS, "scorer")]
     points = check_points(embeddings, None, None)
-    last = max(int(places.max()) for places in (episodes.support, episodes.query))
-    if last >= len(points.rows):
-        raise ValueError(
-            f"episodes have images up to row {last}, but there are {len(points.rows)} embeddings: draw episodes from "
-            "the labels of these"
-        )
+    _check_places(episodes, len(points.rows))
     step = max(1, CHUNK // (points.dim * (episodes.support[0].size + episodes.query[0].size)))
     right = np.empty(len(episodes.support), dtype=np.int64)
     for start in range(0, len(right), step):
@@ -186,6 +182,21 @@ def right_queries(
         if progress is not None:
             progress(len(right[part]))
     return right
+
+
+def _check_places(episodes: Episodes, images: int) -> None:
+    support, query = episodes.support, episodes.query
+    if support.ndim != 3 or support.shape[:2] != query.shape[:2] or not (support.size and query.size):
+        raise ValueError(
+            f"support {support.shape} and query {query.shape} must be (episodes, way, images of a class), of the same "
+            "episodes and classes"
+        )
+    first, last = min(support.min(), query.min()), max(support.max(), query.max())
+    if first < 0 or last >= images:
+        raise ValueError(
+            f"episodes have images from row {first} to row {last}, but there are {images} embeddings: draw episodes "
+            "from the labels of these"
+        )
 
 
 def _check(support: Floats, query: Floats) -> None:

@@ -349,7 +349,7 @@ def test_logistic_regression_ends_without_a_warning(way, shot, dim, seed, noise)
             np.zeros((100, 2)),
             "nearest",
             ValueError,
-            r"episodes have images up to row \d+, but there are 100 embeddings",
+            r"images from row \d+ to row 1\d\d, but there are 100 ",
         ),
         (np.zeros((120, 2)), "centered", ValueError, "unknown scorer 'centered': did you mean centred?"),
     ],
@@ -357,6 +357,21 @@ def test_logistic_regression_ends_without_a_warning(way, shot, dim, seed, noise)
 def test_embeddings_that_cannot_be_scored_are_refused(embeddings, scorer, error, message):
     with pytest.raises(error, match=message):
         right_queries(embeddings, draw_episodes(SPREAD, 5, 2, 4, 40), scorer)
+
+
+@pytest.mark.parametrize(
+    ("support", "query", "message"),
+    [
+        (np.zeros((2, 5)), np.zeros((2, 5, 1)), "of the same episodes and classes"),
+        (np.zeros((2, 5, 1)), np.zeros((2, 4, 1)), "of the same episodes and classes"),
+        (np.zeros((2, 5, 1)), np.zeros((2, 5, 0)), "of the same episodes and classes"),
+        (np.zeros((0, 5, 1)), np.zeros((0, 5, 1)), "of the same episodes and classes"),
+        (np.zeros((2, 5, 1)), -np.ones((2, 5, 1)), "images from row -1 to row 0, but there are 120 embeddings"),
+    ],
+)
+def test_episodes_that_are_none_are_refused(support, query, message):
+    with pytest.raises(ValueError, match=message):
+        right_queries(spread(), Episodes(support.astype(int), query.astype(int)))
 
 
 # ------------------------------------------------------------------------------------------- accuracy and its interval
