@@ -29,6 +29,7 @@ all of it works. Its numbers mean nothing.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 from relbench.experiment import Data, FewShot, Net, Normalization, Term, Training
@@ -178,7 +179,7 @@ def metric(way: int, shot: int) -> str:
 
 def cell_of(told: Published) -> Cell:
     """A number, and where it stands: a row for each method, a column for each kind of episode."""
-    way, shot = int(told.fields["way"]), int(told.fields["shot"])
+    way, shot, half = int(told.fields["way"]), int(told.fields["shot"]), told.fields["ci95"]
     return Cell(
         part=f"{told.fields['dataset']}, accuracy",
         row=told.fields["method"],
@@ -186,6 +187,7 @@ def cell_of(told: Published) -> Cell:
         metric=metric(way, shot),
         run=_path(METHODS[lookup(told.fields["method"], METHODS, "method of the table")][0], shot),
         published=told.value,
+        published_interval=float(Decimal(half) / 100) if half else None,
         source=told.source,
     )
 

@@ -10,6 +10,8 @@ from relbench.resolve import resolve
 from relbench.studies import build_study
 from relbench.studies.changes import with_values
 from relbench.tasks import find_task
+from relbench.training import TrainingData
+from relbench.training.assemble import UntrainedNetworks, assemble
 from relbench.training.optimizers import build_optimizer, build_scheduler
 
 TABLES = {name: build_study(name) for name in ("rkd-table5", "rkd-table6")}
@@ -57,6 +59,7 @@ def test_every_cell_is_as_printed(name):
     for (method, way, shot), line in lines.items():
         cell = by_place[method, f"{way}-way {shot}-shot"]
         assert round(100 * cell.published, 9) == float(line["accuracy"])
+        assert cell.published_interval == (pytest.approx(float(line["ci95"]) / 100) if line["ci95"] else None)
         assert (cell.run, cell.metric) == (f"{method.lower()}/{shot}-shot", f"{way}way_{shot}shot")
         assert cell.part == f"{DATA_SETS[name]}, accuracy"
 
@@ -91,6 +94,35 @@ def test_students_are_their_teachers_own_network(name):
     assert {run.net.width for run in narrow.runs.values()} == {32}
     with pytest.raises(ValueError, match=r"unknown setting 'student\.width'"):
         with_values(TABLES[name], {"student.width": 32})
+
+
+@pytest.mark.parametrize(("name", "path"), [run for run in RUNS if run[1].endswith("1-shot")])
+def test_a_step_of_the_full_network(name, path):
+    """In an episode of two classes; all terms look at it, and every weight of the network learns."""
+    images = EPISODES[name, "1-shot"][1] + EPISODES[name, "1-shot"][2]
+    experiment = planned(with_values(TABLES[name], {"training.batch_size": 2 * images}), path)
+    channels, size = {"rkd-table5": (1, 28), "rkd-table6": (3, 84)}[name]
+    shown = torch.rand(2 * images, channels, size, size, generator=torch.Generator().manual_seed(0))
+    data = TrainingData(
+        channels=channels,
+        classes=2,
+        labels=torch.arange(2 * images) // images,
+        batch=torch.arange,
+        views=lambda *_: shown,
+        validate=lambda *_: {},
+        episode=find_task(experiment.task).episode(experiment.training),
+    )
+    setup = assemble(experiment, UntrainedNetworks(channels, 2), data)
+    setup.network.train()
+    seen = setup.see(setup.show(torch.arange(2 * images), shown), torch.Generator())
+    terms = setup.objective()(seen)
+    assert {term.partition("@")[0] for term in terms} == {term.loss for term in experiment.terms}
+    assert all(torch.isfinite(term) and term > 0 for term in terms.values())
+    torch.autograd.backward(list(terms.values()))
+    gradients = {name: weight.grad for name, weight in setup.network.named_parameters()}
+    assert sum(map(torch.numel, gradients.values())) == {"rkd-table5": 111_936, "rkd-table6": 113_088}[name]
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+    assert all((gradient != 0).any() for name, gradient in gradients.items() if not name.endswith("0.bias"))
 
 
 @pytest.mark.parametrize(("name", "path"), RUNS)
