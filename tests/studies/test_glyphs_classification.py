@@ -56,7 +56,7 @@ def test_every_label_space_from_training_to_the_report(call, tmp_path, data_fold
 
 
 def test_few_typefaces_of_each_letter_from_training_to_the_curve(call, tmp_path, data_folder):
-    only = ("teacher", "k1/refilled", "k*/cross-entropy")
+    only = ("teacher", "k2/refilled", "k*/cross-entropy")
     options = [part for pattern in only for part in ("--only", pattern)]
     folder = made(call, "glyphs-middle-shot", "0", tmp_path, data_folder, "--scale", "toy", *options)
     rows = rows_of(folder)

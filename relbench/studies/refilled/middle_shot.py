@@ -14,8 +14,9 @@ Zhan, CVPR 2020) neither its numbers of images nor its data were seen, so no num
     gkd         those of njulus/GKD@a37fc79: tuples, and a hundredth of the weight in the second stage
 
 The classes are those of `refilled-label-spaces` where all are new (m = 50), the teacher is its teacher, and recipes are
-GKD's, but for batches of 128: 5 images of 50 classes fill none of 256. RKD and PKT have the weights that they have in
-RepDistiller's benchmark (HobbitLong/RepDistiller@b84f547); nothing was chosen for these label spaces.
+GKD's, but for batches of 128: 5 images of 50 classes fill none of 256. The last batch of an epoch has 40 images or more
+at every k; a much smaller one would make a dent in the curve (see `glyphs-middle-shot`). RKD and PKT have the weights
+that they have in RepDistiller's benchmark (HobbitLong/RepDistiller@b84f547); nothing was chosen for these label spaces.
 
 Every student has as many steps as the two stages of REFILLED with all images, 400 epochs, whatever its method and k:
 where k = 5 it sees its images a hundred times as often. With equal epochs it would have 800 steps, of 78,400, and the
