@@ -42,7 +42,9 @@ def counted(number: int, noun: str) -> str:
 
 
 def many(noun: str) -> str:
-    """The plural: seeds, classes."""
+    """The plural: seeds, classes, queries."""
+    if noun.endswith("y"):
+        return f"{noun[:-1]}ies"
     return f"{noun}{'es' if noun.endswith('s') else 's'}"
 
 

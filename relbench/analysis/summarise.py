@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 from relbench.analysis.claims import answered_claims
@@ -74,12 +73,15 @@ def check_rule(record: StudyRecord, shown: Sequence[Selection]) -> None:
         )
 
 
+TASK = "task."  # begins the names of settings of a task
+
+
 def floor_title(of: FloorsOf, every: Iterable[FloorsOf], record: StudyRecord) -> str:
     """The data set that floors are measured on; and, where there are others, whose classes of it, and by which task."""
     name, task = of
     tasks = [task_columns(task) for where, task in every if where == name]
-    differing = [key for key in dict.fromkeys(chain(*tasks)) if len({str(each.get(key)) for each in tasks}) > 1]
-    words = [f"{key} = {_written(task_columns(task)[key])}" for key in differing if key in task_columns(task)]
+    differing = [key for key, own in task_columns(task).items() if any(each.get(key) != own for each in tasks)]
+    words = [f"{key.removeprefix(TASK)} = {_written(task_columns(task)[key])}" for key in differing]
     return ", ".join([_whose(name, record), *words])
 
 

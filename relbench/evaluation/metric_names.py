@@ -29,6 +29,11 @@ MEANINGS: Mapping[str, str] = {
 }
 """Of metrics that not every reader knows. All metrics are better if larger, but where this says otherwise."""
 
+MEANING_OF_HALF_INTERVAL = (
+    "half of the interval of a single network, 1.96 standard errors over its episodes, mean over seeds; the smaller, "
+    "the surer"
+)
+
 
 def metric_name(metric: str) -> str:
     """The name for readers: recall@1 is Recall@1, and worst_class is Worst class."""
@@ -37,6 +42,11 @@ def metric_name(metric: str) -> str:
         way, shot, interval = episodes.groups()
         return f"{way}-way {shot}-shot {'± 95 % over episodes' if interval else 'accuracy'}"
     return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
+
+
+def half_interval_of(metric: str) -> str | None:
+    """The metric that this one is half of an interval of; None for all others, which are results themselves."""
+    return metric.removesuffix(HALF_INTERVAL) if metric.endswith(HALF_INTERVAL) else None
 
 
 def in_sentence(metric: str) -> str:

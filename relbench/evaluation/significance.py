@@ -1,6 +1,10 @@
 """Tests of whether a model is better than another beyond chance.
 
 The words are those of retrieval. For another task, read its groups of trials for classes of queries: see `Counts`.
+Groups that are drawn from a test set, as the episodes of few-shot learning are, cover less than test classes do: a
+verdict is then about new training runs and new draws from the same test classes and images. It says nothing about other
+classes, and their number limits what can be known of these however many groups are drawn: with many, the part of the
+variance over groups vanishes, and what is left is the chance of training runs.
 
 Two kinds of chance have made a difference what it is: another initialisation and another order of batches would have
 led to other networks (*seeds*), and other test classes of the same kind to other queries, which succeed and fail

@@ -1,6 +1,7 @@
 """Tables of a report on a terminal of 80 letters, without breaking a number."""
 
 from collections.abc import Sequence
+from textwrap import fill
 
 from rich import box
 from rich.console import Group, RenderableType
@@ -32,6 +33,7 @@ from relbench.report.tables import detectable_cell, difference_cells, pair_table
 from relbench.report.wording import BRIEF, NOTHING, PAIRS_TITLE, TOY, full_title, mean_cell, net_name, rests_on
 
 FLOOR_COLUMNS = 4  # that fit
+NARROW = 14  # letters of a mean with its interval
 COMPARED = ("Diff.,\npoints", "95 %,\npoints", "Detec-\ntable")
 
 
@@ -40,6 +42,12 @@ def console_report(summary: Summary) -> Group:
     tables: list[RenderableType] = [method_console(summary)] if summary.methods else []
     tables += [Text(), pair_console(summary)] if summary.pairs else []
     return Group(*tables, *([_cells(summary)] if summary.cells else []))
+
+
+def _narrow(title: str) -> str:
+    """A column's title in lines that are no wider than its numbers, where words allow it; its unit stands alone."""
+    name, comma, unit = title.rpartition(", ")
+    return f"{fill(name, NARROW, break_long_words=False, break_on_hyphens=False)}{comma.strip()}\n{unit}"
 
 
 def _empty(title: str, first: str, numbers: Sequence[str], below: Sequence[str] = ()) -> ConsoleTable:
@@ -63,7 +71,7 @@ def _compared(title: str, numbers: Sequence[str], below: Sequence[str]) -> Conso
 
 def method_console(summary: Summary) -> ConsoleTable:
     """The table of methods with what the comparison needs, and the notes below."""
-    columns = [f"{metric_name(summary.primary)},\n%", *COMPARED]
+    columns = [_narrow(f"{metric_name(summary.primary)}, %"), *COMPARED]
     console = _compared(full_title(summary), columns, notes(summary))
     for method in summary.methods:
         console.add_row(*_method_cells(method, summary.primary))
@@ -133,7 +141,7 @@ def _numbers(cell: FilledCell, summary: Summary, places: int) -> list[Text]:
 
 def _floors(part: Part) -> ConsoleTable:
     """As many of the columns as fit; the files have them all."""
-    columns = [name.replace(", ", ",\n") for name in part.columns[:FLOOR_COLUMNS]]
+    columns = [_narrow(name) for name in part.columns[:FLOOR_COLUMNS]]
     console = _empty(f"\n{part.title}", "", columns)
     for block in part.blocks:
         console.add_row(Text(block.row, style="bold"))

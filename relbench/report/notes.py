@@ -6,7 +6,7 @@ from relbench.analysis.comparable import is_self_distilled, settings, unequal_se
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment
 from relbench.plain_text import counted, listed, many
 from relbench.report.wording import (
@@ -54,7 +54,7 @@ def notes(summary: Summary) -> list[str]:
 
 
 def _checkpoints(summary: Summary) -> str:
-    meanings = {"last": "last step", "validation": f"best {summary.primary} on validation images"}
+    meanings = {"last": "last step", "validation": f"best {in_sentence(summary.primary)} on validation images"}
     groups = _groups(summary.methods, lambda row: meanings[row.experiment.training.selection])
     return f"Checkpoint that counts: {_shares(groups)}."
 
@@ -90,9 +90,12 @@ def _staged(summary: Summary) -> list[str]:
 
 
 def _batch(experiment: Experiment) -> str:
-    training = experiment.training
-    of_a_class = f", {training.images_per_class:,} per class" if find_task(experiment.task).balanced else ""
-    return f"{counted(training.batch_size, 'image')}{of_a_class}"
+    task, training = find_task(experiment.task), experiment.training
+    images = counted(training.batch_size, "image")
+    if episode := task.episode(training):
+        of_a_class = f"{counted(episode.shot, 'support image')} and {counted(episode.queries, 'query')} each"
+        return f"{images}, {counted(episode.way, 'class')} of {of_a_class}"
+    return f"{images}, {training.images_per_class:,} per class" if task.balanced else images
 
 
 def has_one_class(summary: Summary) -> bool:
@@ -133,8 +136,10 @@ def _verdicts(summary: Summary) -> list[str]:
     if len(summary.seeds) == 1 or has_one_class(summary):
         return []
     comparisons = {method.label: method.against_teacher for method in summary.methods if method.against_teacher}
+    not_covered = task_of(summary).not_covered
     return [
         VERDICT.format(groups_of_trials(summary)),
+        *([not_covered] if not_covered else []),
         *_correction(summary),
         *([FEW_SEEDS] if len(summary.seeds) < ENOUGH_SEEDS else []),
         *_only_alone(comparisons),

@@ -8,7 +8,7 @@ from relbench.experiment import Experiment, Term
 from relbench.models import embedding_size
 from relbench.report.grids import decimals, parts
 from relbench.report.markup import Grid
-from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, percent, stage_steps
+from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_title, percent, stage_steps
 from relbench.results.frame import setting_columns
 from relbench.results.records import Machine, Row, Selection
 
@@ -19,7 +19,7 @@ def methods_by_seed(summary: Summary) -> Grid:
     """Metrics of every run of the methods."""
     metrics = list(summary.methods[0].metrics)
     validated = f"Validation {in_sentence(summary.primary)}, %"
-    header = ["Method", "Seed", *(f"{metric_name(metric)}, %" for metric in metrics), validated, "Step"]
+    header = ["Method", "Seed", *map(metric_title, metrics), validated, "Step"]
     rows = [_seed_line(method, row, metrics, summary.primary) for method, row in _runs_of(summary)]
     return Grid("Values by seed", header, rows, [False] + [True] * (len(header) - 1))
 

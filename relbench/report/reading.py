@@ -86,7 +86,8 @@ def _differences(summary: Summary) -> list[str]:
     runs = f"new training runs{f' and new {groups} at once' if groups else ''}"
     interval = f", with its 95 % interval and p over {runs}" if judged else ""
     words = f"Difference: what is claimed to be better minus the other, paired by seed{interval}."
-    return [words, *_corrected({each.family for each in judged})]
+    not_covered = [task.not_covered for task in _tasks(summary) if task.not_covered and groups]
+    return [words, *not_covered, *_corrected({each.family for each in judged})]
 
 
 def _corrected(families: set[int]) -> list[str]:

@@ -10,8 +10,17 @@ from typing import Any, Generic, TypeVar
 from relbench.analysis.methods import Floor, Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.evaluation.metric_names import metric_name
-from relbench.report.wording import NOTHING, bounds_cell, mean_cell, net_name, pair_verdict, percent, signed, verdict
+from relbench.report.wording import (
+    NOTHING,
+    bounds_cell,
+    metric_cell,
+    metric_title,
+    net_name,
+    pair_verdict,
+    percent,
+    signed,
+    verdict,
+)
 
 Line = TypeVar("Line")  # what a line of a table is about
 
@@ -64,7 +73,7 @@ def _floor_cells(floor: Floor) -> dict[str, str]:
     """What stands in a floor's line, by column; nothing in the others."""
     cells = {"Method": floor.label, "Net": floor.net or NOTHING, "Steps": "0"}
     parameters = {"Parameters": f"{floor.parameters:,}"} if floor.net else {}
-    metrics = {_metric_title(metric): mean_cell(interval) for metric, interval in floor.metrics.items()}
+    metrics = {metric_title(metric): metric_cell(metric, interval) for metric, interval in floor.metrics.items()}
     return cells | parameters | metrics
 
 
@@ -97,11 +106,7 @@ def _settings_columns() -> list[Column[Method]]:
 
 
 def _metric_column(metric: str, *, in_brief: bool = False) -> Column[Method]:
-    return Column(_metric_title(metric), lambda method: mean_cell(method.metrics[metric]), in_brief=in_brief)
-
-
-def _metric_title(metric: str) -> str:
-    return f"{metric_name(metric)}, %"
+    return Column(metric_title(metric), lambda method: metric_cell(metric, method.metrics[metric]), in_brief=in_brief)
 
 
 def _comparison_columns() -> list[Column[Method]]:

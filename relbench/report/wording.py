@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
-from relbench.evaluation.metric_names import MEANINGS, metric_name
+from relbench.evaluation.metric_names import MEANING_OF_HALF_INTERVAL, MEANINGS, half_interval_of, metric_name
 from relbench.experiment import Experiment
-from relbench.plain_text import counted, many
+from relbench.plain_text import counted, listed, many
 from relbench.results.records import Machine, Selection
 from relbench.tasks import Task, find_task
 
@@ -120,9 +120,22 @@ def task_of(summary: Summary) -> Task:
 
 
 def meanings(metrics: Iterable[str]) -> list[str]:
-    """A sentence on those metrics that not every reader knows."""
-    told = [f"{metric_name(metric)}: {MEANINGS[metric]}" for metric in metrics if metric in MEANINGS]
+    """A sentence on those metrics that not every reader knows, and one on half intervals."""
+    names = list(metrics)
+    told = [f"{metric_name(metric)}: {MEANINGS[metric]}" for metric in names if metric in MEANINGS]
+    halves = [metric_name(metric) for metric in names if half_interval_of(metric)]
+    told += [f"{listed(halves)}: {MEANING_OF_HALF_INTERVAL}"] if halves else []
     return [f"{'. '.join(told)}."] if told else []
+
+
+def metric_title(metric: str) -> str:
+    """The head of a column of a metric."""
+    return f"{metric_name(metric)}, {'points' if half_interval_of(metric) else '%'}"
+
+
+def metric_cell(metric: str, interval: Interval) -> str:
+    """What stands in the column: a mean with its interval over seeds; of what is an interval itself, the mean alone."""
+    return percent(interval.mean) if half_interval_of(metric) else mean_cell(interval)
 
 
 def commit_of(machine: Machine) -> str:

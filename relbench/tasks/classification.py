@@ -34,6 +34,7 @@ class ClassificationTask:
     primary = "accuracy"
     trial = "test image"
     group = "test class"
+    not_covered = ""
     balanced = False
     has_head = True
     without_head = "classified by the nearest class mean of the training images"

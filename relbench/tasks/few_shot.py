@@ -36,8 +36,12 @@ class FewShotTask:
     """
 
     settings: FewShot
-    trial = "query image"
+    trial = "query"
     group = "episode"
+    not_covered = (
+        "All episodes are drawn from the same test classes and images: intervals over new episodes do not cover other "
+        "test classes, however many episodes there are."
+    )
     balanced = True
     has_head = False
     without_head = ""

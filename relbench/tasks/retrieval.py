@@ -30,6 +30,7 @@ class RetrievalTask:
     primary = "recall@1"
     trial = "query image"
     group = "test class"
+    not_covered = ""
     balanced = True
     has_head = False
     without_head = ""

@@ -55,6 +55,8 @@ class Task(Protocol):
     Attributes:
         trial: what is right or wrong, in the words of a report.
         group: what the trials of a group of `Counts` have in common, likewise.
+        not_covered: what intervals over new groups say nothing of, though a reader may think so, a sentence of a
+            report; "" where the groups are all that another test would have others of.
         balanced: whether a batch has `images_per_class` images of each of its classes: elsewhere that setting has no
             say, and no list or table shows it.
         has_head: whether a network that was trained with a head is measured, and counted, with it.
@@ -67,6 +69,7 @@ class Task(Protocol):
 
     trial: str
     group: str
+    not_covered: str
     balanced: bool
     has_head: bool
     without_head: str

@@ -378,7 +378,7 @@ def test_floors_say_by_which_task_where_runs_have_several():
     made = record(changed(study, {"runs": runs}))
     asked = floors_asked(made)
     titles = [floor_title(of, asked, made) for of in asked]
-    assert titles == [f"Caltech-UCSD Birds-200-2011, task.shot = {shot}" for shot in (1, 5)]
+    assert titles == [f"Caltech-UCSD Birds-200-2011, shot = {shot}" for shot in (1, 5)]
     assert [floors[1].net for floors in asked.values()] == [runs[f"cub200/{shot}-shot/b"].net for shot in (1, 5)]
     assert [{floor.task for floor in floors} for floors in asked.values()] == [{task} for _, task in asked]
 

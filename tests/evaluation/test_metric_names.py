@@ -3,7 +3,7 @@
 import pytest
 
 from relbench.evaluation import classification_metrics
-from relbench.evaluation.metric_names import MEANINGS, NAMES, in_sentence, metric_name
+from relbench.evaluation.metric_names import MEANINGS, NAMES, half_interval_of, in_sentence, metric_name
 
 
 @pytest.mark.parametrize(
@@ -16,10 +16,17 @@ from relbench.evaluation.metric_names import MEANINGS, NAMES, in_sentence, metri
         ("top5", "Top-5 accuracy", "top-5 accuracy"),
         ("ncm_accuracy", "NCM accuracy", "NCM accuracy"),
         ("worst_class", "Worst class", "worst class"),
+        ("5way_1shot", "5-way 1-shot accuracy", "5-way 1-shot accuracy"),
+        ("20way_5shot_ci95", "20-way 5-shot ± 95 % over episodes", "20-way 5-shot ± 95 % over episodes"),
     ],
 )
 def test_names(metric, name, within):
     assert (metric_name(metric), in_sentence(metric)) == (name, within)
+
+
+def test_half_intervals_are_known_from_metrics():
+    assert half_interval_of("20way_5shot_ci95") == "20way_5shot"
+    assert half_interval_of("20way_5shot") is half_interval_of("recall@1") is None
 
 
 def test_metrics_of_classification_are_told_but_for_those_that_everybody_knows():

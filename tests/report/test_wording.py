@@ -9,10 +9,20 @@ from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Training
-from relbench.plain_text import listed
+from relbench.plain_text import listed, many
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.wording import bounds_cell, mean_cell, p_value, percent, signed, verdict
+from relbench.report.wording import (
+    bounds_cell,
+    mean_cell,
+    meanings,
+    metric_cell,
+    metric_title,
+    p_value,
+    percent,
+    signed,
+    verdict,
+)
 from relbench.results.records import Row
 from relbench.settings import changed
 
@@ -31,6 +41,30 @@ MINUS = "\N{MINUS SIGN}"
 )
 def test_a_mean_shows_its_interval_in_percent(interval: Interval, cell: str) -> None:
     assert mean_cell(interval) == cell
+
+
+def test_half_an_interval_has_none_of_its_own() -> None:
+    interval = Interval(0.033, 0.024, 0.042)
+    assert (metric_title("5way_1shot"), metric_cell("5way_1shot", interval)) == (
+        "5-way 1-shot accuracy, %",
+        "3.3 ± 0.9",
+    )
+    half = "5way_1shot_ci95"
+    assert (metric_title(half), metric_cell(half, interval)) == ("5-way 1-shot ± 95 % over episodes, points", "3.3")
+
+
+def test_what_not_every_reader_knows_is_told_in_one_sentence() -> None:
+    assert meanings(["recall@1", "accuracy"]) == []
+    (words,) = meanings(["5way_1shot", "5way_1shot_ci95", "20way_1shot_ci95", "calibration_error"])
+    assert words.startswith("Calibration error: the expected calibration error over 15 bins")
+    halves = (
+        "5-way 1-shot ± 95 % over episodes and 20-way 1-shot ± 95 % over episodes: half of the interval of a single"
+    )
+    assert f". {halves} network" in words
+
+
+def test_plurals() -> None:
+    assert [many(noun) for noun in ("seed", "class", "query")] == ["seeds", "classes", "queries"]
 
 
 def test_bounds_have_signs_and_one_seed_has_none() -> None:
@@ -267,7 +301,7 @@ def test_another_selection_is_said_with_its_methods(study: Summary) -> None:
         return row.model_copy(update={"experiment": row.experiment.model_copy(update={"training": training})})
 
     first = notes(edited(study, "rkd-d", by_validation))[0]
-    assert first.endswith("; best recall@1 on validation images (rkd-d).")
+    assert first.endswith("; best Recall@1 on validation images (rkd-d).")
 
 
 def test_the_settings_that_a_table_must_state_are_there(study: Summary) -> None:

@@ -47,6 +47,7 @@ class NearestMeanTask:
     primary = "accuracy"
     trial = "test image"
     group = "class"
+    not_covered = ""
     balanced = False
     has_head = True
     without_head = "classified by the nearest mean"
