@@ -89,9 +89,11 @@ def with_added_losses(study: Study, added_losses: Sequence[AddedLoss], *, alone:
 def _templates(study: Study) -> list[str]:
     """Paths of students whose network and training an added loss gets: the first of each network on each data set.
 
-    Likewise of each task and each teacher.
+    Likewise of each task and each teacher. Students that are their teacher's own network are taken where there are no
+    others.
     """
-    taught = [path for path, run in study.items if run.role == "student" and run.teacher and not run.arm]
+    students = [path for path, run in study.items if run.role == "student" and run.teacher]
+    taught = [path for path in students if not study.runs[path].arm] or students
     taught.sort(key=lambda path: len(study.runs[path].stages))  # those in one stage come first
     found: dict[object, str] = {}
     for path in taught:

@@ -230,3 +230,14 @@ def test_claims_of_a_table_of_episodes_are_of_the_primary_metric_of_each_run():
     assert added == [
         ("rkd_angle", f"{way}-way {shot}-shot", f"{shot}/pkt/rkd_angle") for shot in (1, 5) for way in (5, 20)
     ]
+
+
+def test_a_table_of_self_distillation_takes_further_losses():
+    """Its students are their teachers' own networks, and there are no others."""
+    study = with_added_losses(build_study("rkd-table5"), [find_added_loss("pkt", 1.0)], alone=False)
+    for shot in (1, 5):
+        run = study.runs[f"rkd-d/{shot}-shot/pkt"]
+        assert [term.loss for stage in run.stages for term in stage.terms] == ["prototypical", "pkt"]
+        assert (run.teacher, run.task.shot, run.net) == (f"teacher/{shot}-shot", shot, study.runs[run.teacher].net)
+    places = {(cell.column, cell.metric) for cell in study.cells if cell.row == "pkt"}
+    assert places == {(f"{way}-way {shot}-shot", f"{way}way_{shot}shot") for way in (5, 20) for shot in (1, 5)}
