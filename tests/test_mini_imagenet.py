@@ -4,6 +4,7 @@ import os
 import pickle
 import re
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -205,6 +206,24 @@ def test_a_damaged_image_is_told_and_none_that_is_not_listed(call, make, tmp_pat
 def test_near_misses_of_the_name(call, tmp_path):
     told = call("data", "verify", "miniimagenet", "--data", tmp_path)
     assert "unknown data set 'miniimagenet': did you mean mini-imagenet" in told.error
+
+
+def test_the_archive_is_unpacked_where_it_is_placed(call, make, cards, tmp_path):
+    """After a look at its checksum; and what came out of it is removed again."""
+    truth = make("B", tmp_path / "made")
+    archive = tmp_path / NAME / "mini-imagenet.tar.gz"
+    archive.parent.mkdir()
+    with tarfile.open(archive, "w:gz") as packed:
+        for file in sorted((tmp_path / "made" / NAME).iterdir()):
+            packed.add(file, arcname=file.name)
+    cards(tiny_card(NAME, truth, {}))
+    refused = call("data", "fetch", NAME, "--data", tmp_path)
+    assert (refused.code, "has the md5 " in refused.error) == (2, True)
+    cards(tiny_card(NAME, truth, {archive.name: archive}))
+    assert call("data", "fetch", NAME, "--data", tmp_path).code == 0
+    assert load(tmp_path).table.to_csv() == truth.to_csv()
+    assert call("data", "remove", NAME, "--data", tmp_path, "--yes").code == 0
+    assert [path.name for path in archive.parent.glob("[!.]*")] == [archive.name]
 
 
 def test_removed(call, make, tmp_path):
