@@ -26,6 +26,7 @@ from PIL import Image
 from relbench.data import find_data_set, shown_at
 from relbench.data.datasets.mini_imagenet import reader
 from relbench.data.datasets.mini_imagenet.classes import MOST, known_classes
+from relbench.data.parsing import untrusted_pickle
 from relbench.data.parsing.annotations import Fault
 from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
 from relbench.grid.estimate.image_counts import image_counts
@@ -115,6 +116,25 @@ def test_pixels_of_pickles_are_as_they_lie(make, tmp_path, layout):
         (number,) = [each for each in range(len(PLACES)) if (picture(label, each) == view).all()]
         numbers[label].add(number)
     assert set(map(len, numbers.values())) == {len(PLACES)}
+
+
+def test_pixels_that_are_text(call, make, tmp_path, monkeypatch):
+    """As Python 3 writes them for Python 2: turned for the array alone, and checked by verify."""
+    monkeypatch.setattr(untrusted_pickle, "LONG", 1000)
+    make("B")
+    turned, of_text = [], untrusted_pickle._turned
+    monkeypatch.setattr(untrusted_pickle, "_turned", lambda text: (turned.append(len(text)), of_text(text))[1])
+    table = find_data_set(NAME, tmp_path).table(DATA, tmp_path)
+    assert not turned
+    images = load(tmp_path).test_batch(torch.arange(len(table)))
+    assert len(turned) == len(CLASSES)
+    make("B, Zenodo", tmp_path / "bytes")
+    assert torch.equal(images, load(tmp_path / "bytes").test_batch(torch.arange(len(table))))
+    file = tmp_path / NAME / TRAIN
+    file.write_bytes(file.read_bytes().replace(b"\xc3\xbf", b"\xc4\x80", 1))  # a letter that is no byte
+    verified = call("data", "verify", NAME, "--data", tmp_path).out
+    assert f"{file}: layout B: is no whole pickle ('latin-1' codec can't encode character" in verified
+    assert verified.strip().endswith(f"{NAME}: 1 fault")
 
 
 @pytest.mark.parametrize("layout", ["A", "D", "E", "F"])

@@ -2,10 +2,11 @@
 
 Their instructions are carried out here, as Python's own reader crashes, or never ends, on some that are made to. Time
 and memory grow no faster than the file. Where a file is mapped, its arrays are views of it, so that pickles of any size
-take no memory, but those that Python 3 wrote for Python 2, which have bytes as text.
+take no memory; those that Python 3 wrote for Python 2 have bytes as text, which takes memory once it is asked for.
 """
 
 import codecs
+import math
 import mmap
 import pickletools
 import re
@@ -46,6 +47,34 @@ class Unread:
     is_text: bool
 
 
+@dataclass(frozen=True)
+class TextArray:
+    """A long array whose bytes stand in the pickle as text, not yet turned.
+
+    Attributes:
+        shape: of the array.
+        dtype: its type.
+        text: in UTF-8.
+        by_columns: whether the first place counts fastest.
+    """
+
+    shape: tuple[int, ...]
+    dtype: "np.dtype[Any]"
+    text: memoryview
+    by_columns: bool
+
+    def read(self) -> NDArray[Any]:
+        """The array.
+
+        Raises:
+            RefusedError: the text does not stand for bytes, or for another number of them.
+        """
+        try:
+            return _filled(_turned(self.text), self.dtype, self.shape, by_columns=self.by_columns)
+        except ValueError as error:
+            raise RefusedError(f"is no whole pickle ({_shown(str(error))})") from None
+
+
 class _Unbuilt:
     """An array, or a type of one, before its state is known; and the numbered places that it was put into."""
 
@@ -56,7 +85,8 @@ class _Unbuilt:
 class _Machine:
     """What a pickle's instructions work on: a stack, marks in it, and numbered places."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: int, *, later: bool) -> None:
+        self.later = later  # long text is turned into bytes when somebody asks for them
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.places: dict[int, Any] = {}
@@ -166,8 +196,10 @@ def _array(machine: _Machine, kind: object, *_: object) -> _Unbuilt:
     return _Unbuilt(partial(_array_of, machine))
 
 
-def _array_of(machine: _Machine, state: State) -> NDArray[Any]:
+def _array_of(machine: _Machine, state: State) -> NDArray[Any] | TextArray:
     _, shape, number_type, by_columns, content = state
+    if machine.later and isinstance(content, Unread) and content.is_text:
+        return _for_later(content.content, number_type, shape, by_columns=bool(by_columns))
     return _filled(machine.raw(content), number_type, shape, by_columns=bool(by_columns))
 
 
@@ -178,6 +210,16 @@ def _filled(raw: bytes | memoryview, number_type: object, shape: Any, *, by_colu
     if array.nbytes != len(raw):
         raise ValueError("an array of another size than its bytes")
     return array
+
+
+def _for_later(text: memoryview, number_type: object, shape: Any, *, by_columns: bool) -> TextArray:
+    if not isinstance(number_type, np.dtype):
+        raise ValueError("an array without a type")
+    if type(shape) is not tuple or not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError("an array without a shape")
+    if not len(text) / 2 <= math.prod(shape) * number_type.itemsize <= len(text):  # a byte is one or two in UTF-8
+        raise ValueError("an array of another size than its bytes")
+    return TextArray(shape, number_type, text, by_columns)
 
 
 def _from_buffer(machine: _Machine, content: object, number_type: object, shape: object, order: object) -> NDArray[Any]:
@@ -198,12 +240,12 @@ def _number_type(_: _Machine, code: object, *_more: object) -> _Unbuilt:
     return _Unbuilt(lambda state: np.dtype(code).newbyteorder(state[1]))
 
 
-def _encoded(machine: _Machine, text: object, encoding: object) -> bytes | memoryview:
+def _encoded(machine: _Machine, text: object, encoding: object) -> bytes | memoryview | Unread:
     """Bytes, as Python 3 writes them where Python 2 is to read them."""
     if encoding != "latin1":
         what = repr(_shown(encoding)) if isinstance(encoding, str) else "nothing"
         raise RefusedError(f"encodes text as {what}, which arrays don't need{UNOPENED}")
-    return machine.raw(text)
+    return text if machine.later and isinstance(text, Unread) else machine.raw(text)
 
 
 ARRAY_KIND = "numpy.ndarray"  # what stands for it: a pickle names it, and has another function make arrays
@@ -300,7 +342,7 @@ class _Reader:
 
 
 def map_arrays(file: Path, most: int) -> Any:
-    """The same as `read_arrays` of a file of any size, whose arrays are views of it.
+    """The same as `read_arrays` of a file of any size, whose arrays are views of it, or `TextArray`.
 
     Args:
         file: that stays as it is while its arrays are in use.
@@ -313,31 +355,35 @@ def map_arrays(file: Path, most: int) -> Any:
     with open_regular(file) as opened:
         if not file.stat().st_size:
             raise RefusedError("is empty")
-        return read_arrays(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ), most)
+        return _whole(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ), most, later=True)
 
 
-def read_arrays(content: bytes | mmap.mmap, most: int | None = None) -> Any:
+def read_arrays(content: bytes) -> Any:
     """The arrays of numbers, lists, dictionaries, numbers and texts of a pickle; of Python 2's, too.
 
     Texts and bytes of more than a megabyte that are no array's come out as `Unread`.
 
     Args:
         content: of the file.
-        most: instructions that it may hold; None for any number.
 
     Raises:
         RefusedError: it asks for anything else, or is damaged; one line without the file's name.
     """
+    return _whole(content, None, later=False)
+
+
+def _whole(content: bytes | mmap.mmap, most: int | None, *, later: bool) -> Any:
+    """As `_read`, but whatever is wrong is a RefusedError."""
     try:
-        return _read(content, most)
+        return _read(content, most, later=later)
     except RefusedError:
         raise
     except Exception as error:  # noqa: BLE001 - damaged pickles raise errors of nearly any kind
         raise RefusedError(f"is no whole pickle ({_shown(str(error)) or type(error).__name__})") from None
 
 
-def _read(content: bytes | mmap.mmap, most: int | None) -> Any:
-    machine = _Machine(room=len(content))
+def _read(content: bytes | mmap.mmap, most: int | None, *, later: bool) -> Any:
+    machine = _Machine(room=len(content), later=later)
     for number, (name, argument) in enumerate(_Reader(content).instructions()):
         if name == "STOP":
             return machine.pop()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from relbench.data.parsing import untrusted_pickle
-from relbench.data.parsing.untrusted_pickle import Unread, map_arrays, read_arrays
+from relbench.data.parsing.untrusted_pickle import TextArray, Unread, map_arrays, read_arrays
 
 CONTENT = {"data": np.arange(12, dtype=np.uint8).reshape(3, 4), "labels": [1, 2, 3], b"name": b"a", "text": "worm"}
 PYTHON_2 = (  # {'data': numpy.array([[1, 2]], dtype='u1'), 'labels': [7]}, written by hand as Python 2 and numpy 1 do
@@ -53,11 +53,31 @@ def test_long_arrays_of_a_mapped_file(tmp_path, protocol, order):
     """Views of the file, but where Python 3 has written bytes as text."""
     array = np.asarray(np.arange(254, 0, -2, dtype=np.uint8)[:126].reshape(2, 3, 21), order=order)
     (tmp_path / "file").write_bytes(pickle.dumps({b"a": array, "rows": [3, 1]}, protocol=protocol))
-    found = map_arrays(tmp_path / "file", most=100)
-    np.testing.assert_array_equal(found[b"a"], array)
-    assert found["rows"] == [3, 1]
-    assert not found[b"a"].flags.owndata
-    assert not found[b"a"].flags.writeable
+    mapped, content = map_arrays(tmp_path / "file", most=100), (tmp_path / "file").read_bytes()
+    for found in (mapped, read_arrays(content)):
+        assert found["rows"] == [3, 1]
+        assert (found[b"a"].shape, found[b"a"].dtype) == (array.shape, array.dtype)
+        assert isinstance(found[b"a"], TextArray) == (protocol == 2 and found is mapped)
+        values = found[b"a"].read() if isinstance(found[b"a"], TextArray) else found[b"a"]
+        np.testing.assert_array_equal(values, array)
+        assert not values.flags.owndata
+        assert not values.flags.writeable
+
+
+@pytest.mark.usefixtures("_short")
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("K\x03K\x15", "K\x03K\x16", "an array of another size than its bytes"),  # more than text of these bytes can be
+        ("K\x15", "K\x14", "an array of another size than its bytes"),
+    ],
+)
+def test_text_of_another_size(tmp_path, old, new, told):
+    """Told at once, or when the text is turned."""
+    content = pickle.dumps(np.full((2, 3, 21), 7, np.uint8), protocol=2).replace(old.encode(), new.encode(), 1)
+    (tmp_path / "file").write_bytes(content)
+    with pytest.raises(ValueError, match=told):
+        map_arrays(tmp_path / "file", most=100).read()
 
 
 @pytest.mark.usefixtures("_short")

@@ -8,6 +8,7 @@ left out.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from relbench.data.datasets.mini_imagenet.layouts import misplaced
 from relbench.data.images.decoding import Decoding
 from relbench.data.images.photos import Paths, file_states
 from relbench.data.parsing.annotations import Image, Line, Scan, try_line, try_list
-from relbench.data.parsing.untrusted_pickle import map_arrays
+from relbench.data.parsing.untrusted_pickle import TextArray, map_arrays
 from relbench.data.table import CLASS_NAME
 
 SIDE = 84  # pixels
@@ -40,14 +41,30 @@ class Part:
         file: its path.
         split: "train", "validation" or "test".
         content: by keys as text.
-        pixels: shape (images, 84, 84, 3), a view of the file.
+        pixels: shape (images, 84, 84, 3).
     """
 
     letter: str
     file: Path
     split: str
     content: Mapping[str, Any]
-    pixels: Bytes
+    pixels: Bytes | TextArray
+
+    @property
+    def count(self) -> int:
+        """Of its images."""
+        return self.pixels.shape[0]
+
+    def images(self) -> Bytes:
+        """The pixels as an array.
+
+        Raises:
+            ValueError: they are damaged; one line.
+        """
+        try:
+            return self.pixels.read() if isinstance(self.pixels, TextArray) else self.pixels
+        except ValueError as error:
+            raise self.refused(str(error)) from None
 
     def refused(self, why: str) -> ValueError:
         """The error to raise."""
@@ -76,7 +93,7 @@ class Part:
 
 def _by_class(part: Part) -> list[str]:
     """The class of each row of a file of layout B."""
-    labels = np.full(len(part.pixels), "", dtype=object)
+    labels = np.full(part.count, "", dtype=object)
     for label, rows in part.names("class_dict").items():
         part.check_class(label)
         _assign(part, labels, label, part.numbers(rows, f"rows of the class {label}"))
@@ -101,8 +118,8 @@ def _assign(part: Part, labels: NDArray[np.object_], label: str, rows: NDArray[n
 def _by_number(part: Part) -> list[str]:
     """The class of each row of a file of layout C."""
     numbers = part.numbers(part.content.get("labels"), "'labels'")
-    if len(numbers) != len(part.pixels):
-        raise part.refused(f"has {len(part.pixels)} images, but {len(numbers)} numbers in 'labels'")
+    if len(numbers) != part.count:
+        raise part.refused(f"has {part.count} images, but {len(numbers)} numbers in 'labels'")
     known = part.names("catname2label")
     named = dict(zip(part.numbers(list(known.values()), "numbers of classes").tolist(), known, strict=True))
     for number in np.unique(numbers).tolist():
@@ -155,7 +172,7 @@ class Pickles:
         """
         content = _by_text(_dictionary(file, self.letter))
         pixels = content.pop(self.pixels, None)
-        if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape[1:] != SHAPE:
+        if not isinstance(pixels, (np.ndarray, TextArray)) or pixels.dtype != np.uint8 or pixels.shape[1:] != SHAPE:
             raise _refused(file, self.letter, f"has no images of {SIDE} x {SIDE} pixels in {self.pixels!r}")
         return Part(self.letter, file, split, content, pixels)
 
@@ -175,22 +192,32 @@ class Records:
         self._layout, self._folder = layout, folder
 
     def read(self, names: Iterable[str]) -> Iterator[Bytes]:
-        """The images in order, each of shape (3, 84, 84).
+        """The images in order, each of shape (3, 84, 84); one file at a time, as it may have to be turned from text.
 
         Raises:
             ValueError: a file is missing or damaged.
         """
-        paths, parts = self._layout.paths(self._folder), dict[str, Part]()
-        for name in names:
-            split, _, row = name.partition("-")
-            if split not in parts:
-                parts[split] = self._layout.part(paths[split], split)
-            yield np.ascontiguousarray(parts[split].pixels[int(row)].transpose(2, 0, 1))
+        paths = self._layout.paths(self._folder)
+        for split, some in groupby(names, lambda name: name.partition("-")[0]):
+            images = self._layout.part(paths[split], split).images()
+            for name in some:
+                yield np.ascontiguousarray(images[int(name.partition("-")[2])].transpose(2, 0, 1))
+            del images
 
     def damaged(self, names: Sequence[str], threads: int, progress: Paths) -> list[str]:
-        """None: the scan has read all files."""
-        del names, threads, progress
-        return []
+        """A line for each file whose pixels are text that can't be turned: the scan has looked at all else."""
+        del threads
+        splits = {path: split for split, path in self._layout.paths(self._folder).items()}
+        listed = {name.partition("-")[0] for name in names}
+        reasons = (self._why_not(file, splits[file]) for file in progress(list(splits)) if splits[file] in listed)
+        return [reason for reason in reasons if reason]
+
+    def _why_not(self, file: Path, split: str) -> str:
+        try:
+            self._layout.part(file, split).images()
+        except ValueError as error:
+            return str(error)
+        return ""
 
     def state(self, names: Iterable[str]) -> bytes:
         """The sizes of the files, and the times of their last changes."""
