@@ -13,8 +13,8 @@ from relbench.studies import build_study
 FULL, TOY = build_study("refilled-few-shot"), build_study("refilled-few-shot", {"scale": "toy"})
 LOSSES = {
     "alone": {"prototypical": 1.0},
-    "rkd-d": {"prototypical": 1.0, "rkd_distance": 1.0},
-    "rkd-da": {"prototypical": 1.0, "rkd_distance": 0.5, "rkd_angle": 0.5},
+    "rkd-d": {"prototypical": 1.0, "rkd_distance": 60.0},
+    "rkd-da": {"prototypical": 1.0, "rkd_distance": 30.0, "rkd_angle": 30.0},
     "refilled": {"refilled_embedding": 1.0, "prototypical": 1.0},
 }
 
@@ -58,6 +58,9 @@ def test_training_episodes(shot, way):
     assert (run.task.shot, run.task.way, run.task.queries, run.task.episodes) == (shot, (5,), 15, 10_000)
     assert run.training.images_per_class == shot + 15
     assert run.training.batch_size == way * (shot + 15)
+    assert run.task.batch_norm == "apart"
+    assert (run.training.learning_rate, run.training.decay) == (1e-3, 0.5)
+    assert run.training.decay_at == pytest.approx([tenth / 10 for tenth in range(1, 10)])
     assert run.training.selection == "validation"
     assert run.data.hold_out
     assert run.data.split == "classes"
