@@ -60,11 +60,9 @@ class ClassMembers:
 
     def __init__(self, labels: Tensor) -> None:
         _, code, self.sizes = torch.unique(labels, return_inverse=True, return_counts=True)
-        order = torch.argsort(code, stable=True)
-        first = torch.cumsum(self.sizes, 0) - self.sizes
-        places = torch.arange(int(self.sizes.max()) if len(self.sizes) else 0)
-        self._missing = places >= self.sizes[:, None]
-        self._images = order[(first[:, None] + places).where(~self._missing, first[:, None])]
+        self._by_class = torch.argsort(code, stable=True)
+        self._first = torch.cumsum(self.sizes, 0) - self.sizes  # place of a class's first image in these
+        self._places = torch.arange(int(self.sizes.max()) if len(self.sizes) else 0)
 
     def refuse_too_few(self, way: int, images: int, what: str) -> None:
         """Refuse episodes that there are too few classes or images for.
@@ -99,6 +97,7 @@ class ClassMembers:
             generator: of all random numbers.
         """
         chosen = torch.randperm(len(self.sizes), generator=generator)[:way]
-        keys = torch.rand(way, self._images.shape[1], generator=generator, dtype=torch.float64)
-        order = keys.masked_fill_(self._missing[chosen], torch.inf).argsort(dim=1, stable=True)[:, :images]
-        return self._images[chosen].gather(1, order)
+        keys = torch.rand(way, len(self._places), generator=generator, dtype=torch.float64)
+        keys.masked_fill_(self._places >= self.sizes[chosen, None], torch.inf)
+        order = keys.argsort(dim=1, stable=True)[:, :images]
+        return self._by_class[self._first[chosen, None] + order]

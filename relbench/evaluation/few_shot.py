@@ -6,7 +6,7 @@ follows from a seed and its number, so that all methods answer the same episodes
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from relbench.episodes import ClassMembers
 from relbench.evaluation.episode_scorers import CHUNK, SCORERS
+from relbench.evaluation.knn.neighbours import check_whole
 from relbench.evaluation.knn.points import Embeddings, Floats, Integers, as_array, check_points
 from relbench.evaluation.retrieval import check_labels
 from relbench.experiment import Scorer
@@ -30,10 +31,29 @@ class Episodes:
     Attributes:
         support: rows of the support images, (episodes, way, shot).
         query: rows of the queries, (episodes, way, queries).
+
+    Raises:
+        ValueError: arrays of other shapes or of no row numbers, a single class, or a support image among the queries of
+            its class, which are to be new.
     """
 
     support: Integers
     query: Integers
+
+    def __post_init__(self) -> None:
+        """Refuse what are no episodes."""
+        for name, rows in (("support", self.support), ("query", self.query)):
+            if not isinstance(rows, np.ndarray) or rows.dtype.kind not in "iu":
+                found = getattr(rows, "dtype", type(rows).__name__)
+                raise ValueError(f"{name} must be an array of whole numbers, the rows of images, not {found}")
+        shapes = self.support.shape, self.query.shape
+        if any(len(shape) != 3 or 0 in shape for shape in shapes) or shapes[0][:2] != shapes[1][:2] or shapes[0][1] < 2:
+            raise ValueError(
+                f"support {shapes[0]} and query {shapes[1]} must be (episodes, way, images of a class), of the same "
+                "episodes and classes, at least two"
+            )
+        if any((self.query == self.support[:, :, at, None]).any() for at in range(self.support.shape[2])):
+            raise ValueError("an episode has a support image among the queries of its class: draw others")
 
 
 def draw_episodes(
@@ -41,7 +61,7 @@ def draw_episodes(
     way: int,
     shot: int,
     queries: int,
-    episodes: int,
+    episodes: int | range,
     seed: int = 0,
     stream: EpisodeStream = "test episodes",
 ) -> Episodes:
@@ -54,30 +74,43 @@ def draw_episodes(
         way: classes of an episode, at least 2.
         shot: support images of each class, at least 1.
         queries: of each class, at least 1.
-        episodes: how many, at least 1.
+        episodes: how many, at least 1; or a range of their numbers, for a part of very many.
         seed: of the episodes.
         stream: that of the test, or that of validation.
 
     Raises:
-        ValueError: a number is too small; there are fewer classes than `way`, or fewer images of some class than
-            `shot` + `queries`; or labels are neither integers nor strings.
+        ValueError: a number is too small, or not whole; an unknown stream; there are fewer classes than `way`, or fewer
+            images of some class than `shot` + `queries`; or labels are neither integers nor strings.
 
     Example:
         >>> drawn = draw_episodes(["a", "a", "b", "b", "c", "c"], way=2, shot=1, queries=1, episodes=1000)
         >>> drawn.support.shape, drawn.query.shape
         ((1000, 2, 1), (1000, 2, 1))
     """
-    for name, value, least in (("way", way, 2), ("shot", shot, 1), ("queries", queries, 1), ("episodes", episodes, 1)):
+    numbers = _numbers_of(episodes)
+    for name, value, least in (("way", way, 2), ("shot", shot, 1), ("queries", queries, 1)):
+        check_whole(value, name)
         if value < least:
             raise ValueError(f"{name} = {value}, but must be {least} or more")
-    classes = check_labels(labels, len(as_array(labels)))
-    _, numbers = np.unique(classes, return_inverse=True)
-    members = ClassMembers(torch.from_numpy(numbers.reshape(-1).astype(np.int64)))
+    check_whole(seed, "seed")
+    lookup(stream, get_args(EpisodeStream), "stream")
+    classes = check_labels(labels, as_array(labels).size)
+    _, codes = np.unique(classes, return_inverse=True)
+    members = ClassMembers(torch.from_numpy(codes.reshape(-1).astype(np.int64)))
     members.refuse_too_few(way, shot + queries, stream.partition(" ")[0])
-    drawn = torch.stack(
-        [members.draw(way, shot + queries, step_generator(seed, stream, number)) for number in range(episodes)]
-    ).numpy()
+    drawn = np.empty((len(numbers), way, shot + queries), dtype=np.int64)
+    for number, images in zip(numbers, drawn, strict=True):
+        images[:] = members.draw(way, shot + queries, step_generator(seed, stream, number))
     return Episodes(drawn[:, :, :shot], drawn[:, :, shot:])
+
+
+def _numbers_of(episodes: int | range) -> range:
+    if not isinstance(episodes, range):
+        check_whole(episodes, "episodes")
+    numbers = episodes if isinstance(episodes, range) else range(episodes)
+    if not numbers or min(numbers[0], numbers[-1]) < 0:
+        raise ValueError(f"episodes = {episodes}, but must be 1 or more, with numbers from 0")
+    return numbers
 
 
 def few_shot_accuracy(support: Embeddings, query: Embeddings) -> float:
@@ -94,8 +127,8 @@ def few_shot_accuracy(support: Embeddings, query: Embeddings) -> float:
         The share of queries that are classified rightly, in [0, 1]; computed in float64.
 
     Raises:
-        ValueError: wrong shapes, other classes or dimensions of queries than of support images, a single class, or
-            numbers that are not finite.
+        ValueError: no real numbers, or some that are not finite; wrong shapes, other classes or dimensions of queries
+            than of support images, or a single class.
 
     Source:
         arXiv:1703.05175, algorithm 1. jakesnell/prototypical-networks@c9bb4d2 returns 1 / way for one query a class,
@@ -105,7 +138,7 @@ def few_shot_accuracy(support: Embeddings, query: Embeddings) -> float:
         >>> few_shot_accuracy([[[0.0]], [[1.0]]], [[[0.1], [0.7]], [[0.8], [0.9]]])
         0.75
     """
-    first, second = (as_array(given).astype(np.float64) for given in (support, query))
+    first, second = _numbers("support", support), _numbers("query", query)
     _check(first, second)
     rows = np.concatenate([given.reshape(-1, given.shape[2]) for given in (first, second)])
     places = np.split(np.arange(len(rows)), [first.shape[0] * first.shape[1]])
@@ -128,7 +161,7 @@ def few_shot_interval(accuracies: ArrayLike) -> tuple[float, float]:
     Source:
         jakesnell/prototypical-networks@c9bb4d2 scripts/predict/few_shot/eval.py.
     """
-    numbers = np.asarray(accuracies, dtype=np.float64)
+    numbers = as_array(accuracies).astype(np.float64)
     if numbers.ndim != 1 or len(numbers) < 2 or not np.isfinite(numbers).all():
         raise ValueError(f"accuracies of shape {numbers.shape} must be a list of two finite numbers or more")
     return float(numbers.mean()), float(1.96 * numbers.std(ddof=1) / np.sqrt(len(numbers)))
@@ -160,8 +193,7 @@ def right_queries(
         progress: is called with the number of episodes done since the last call.
 
     Raises:
-        ValueError: embeddings of the wrong shape, or not finite; episodes of another shape or of other images; an
-            unknown scorer.
+        ValueError: embeddings of the wrong shape, or not finite; episodes of other images; an unknown scorer.
         TypeError: embeddings that are no numbers.
 
     Example:
@@ -186,17 +218,19 @@ def right_queries(
 
 def _check_places(episodes: Episodes, images: int) -> None:
     support, query = episodes.support, episodes.query
-    if support.ndim != 3 or support.shape[:2] != query.shape[:2] or not (support.size and query.size):
-        raise ValueError(
-            f"support {support.shape} and query {query.shape} must be (episodes, way, images of a class), of the same "
-            "episodes and classes"
-        )
     first, last = min(support.min(), query.min()), max(support.max(), query.max())
     if first < 0 or last >= images:
         raise ValueError(
             f"episodes have images from row {first} to row {last}, but there are {images} embeddings: draw episodes "
             "from the labels of these"
         )
+
+
+def _numbers(name: str, given: Embeddings) -> Floats:
+    array = as_array(given)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} must hold numbers, (way, images of a class, dim), not {array.dtype}")
+    return array.astype(np.float64)
 
 
 def _check(support: Floats, query: Floats) -> None:

@@ -24,6 +24,9 @@ from relbench.experiment import FewShot, Net, Training
 from relbench.models import Classifier, build_classifier, embed
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
+EPISODES_AT_ONCE = 10_000
+"""Episodes that are drawn before they are scored: their images take some 50 MB."""
+
 STREAMS: Mapping[str, EpisodeStream] = {"test": "test episodes", "validation": "validation episodes"}
 
 
@@ -69,7 +72,7 @@ class FewShotTask:
         for split in STREAMS:
             indices = indices_of(table, split)
             if len(indices):
-                self._draw(labels_of(table, indices)[0], split, max(self._ways(split)), episodes=1)
+                self._draw(labels_of(table, indices)[0], split, max(self._ways(split)), range(1))
 
     def _ways(self, split: str) -> tuple[int, ...]:
         """Classes of an episode; validation asks for the primary metric alone, as it may have few."""
@@ -145,15 +148,17 @@ class FewShotTask:
         way: int,
         progress: Callable[[int], None] | None,
     ) -> Counts:
-        episodes = self._draw(labels, split, way, self._episodes(split))
-        right = right_queries(embeddings, episodes, self.settings.scorer, progress)
-        groups, trials = tuple(map(str, range(len(right)))), (way * self.settings.queries,) * len(right)
-        return Counts(groups=groups, trials=trials, correct=tuple(right.tolist()))
+        total, right = self._episodes(split), list[int]()
+        for first in range(0, total, EPISODES_AT_ONCE):
+            episodes = self._draw(labels, split, way, range(first, min(first + EPISODES_AT_ONCE, total)))
+            right += right_queries(embeddings, episodes, self.settings.scorer, progress).tolist()
+        groups, trials = tuple(map(str, range(total))), (way * self.settings.queries,) * total
+        return Counts(groups=groups, trials=trials, correct=tuple(right))
 
     def _episodes(self, split: str) -> int:
         return self.settings.episodes if split == "test" else self.settings.validation_episodes
 
-    def _draw(self, labels: ArrayLike, split: str, way: int, episodes: int) -> Episodes:
+    def _draw(self, labels: ArrayLike, split: str, way: int, episodes: range) -> Episodes:
         asked = self.settings
         return draw_episodes(labels, way, asked.shot, asked.queries, episodes, asked.episode_seed, STREAMS[split])
 
@@ -173,4 +178,4 @@ class FewShotTask:
         rows = torch.rand(max(images, way * of_a_class), dim, generator=torch.Generator().manual_seed(0))
         labels = torch.arange(len(rows)).numpy() % way
         for classes in self.settings.way:
-            right_queries(rows, self._draw(labels, "test", classes, self.settings.episodes), self.settings.scorer)
+            self._counted(rows, labels, "test", classes, None)

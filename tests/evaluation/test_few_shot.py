@@ -16,7 +16,7 @@ from scipy import stats
 
 import relbench.evaluation.few_shot
 from relbench.data.samplers import EpisodeSampler
-from relbench.episodes import Episode
+from relbench.episodes import ClassMembers, Episode
 from relbench.evaluation import Episodes, draw_episodes, few_shot_accuracy, few_shot_interval, right_queries
 from relbench.evaluation.episode_scorers import SCORERS
 
@@ -110,11 +110,14 @@ def test_every_scorer_has_a_definition():
 # ------------------------------------------------------------------------------------------------------ the episodes
 
 
-def drawn(labels: Any = UNEQUAL, way: int = 4, shot: int = 2, queries: int = 4, count: int = 50, **more: Any) -> Matrix:
+def drawn(
+    labels: Any = UNEQUAL, way: int = 4, shot: int = 2, queries: int = 4, count: int | range = 50, **more: Any
+) -> Matrix:
     """Images of episodes, (episodes, way, shot + queries)."""
     episodes = draw_episodes(labels, way, shot, queries, count, **more)
-    assert episodes.support.shape == (count, way, shot)
-    assert episodes.query.shape == (count, way, queries)
+    asked = len(count) if isinstance(count, range) else count
+    assert episodes.support.shape == (asked, way, shot)
+    assert episodes.query.shape == (asked, way, queries)
     return np.concatenate([episodes.support, episodes.query], axis=2)
 
 
@@ -145,8 +148,16 @@ def test_two_classes_of_just_enough_images():
     assert (np.sort(images.reshape(50, -1), axis=1) == np.arange(12)).all()
 
 
-def test_the_nth_episode_is_the_same_however_many_there_are():
+def test_the_nth_episode_is_the_same_however_many_there_are_and_from_where_on():
     np.testing.assert_array_equal(drawn(count=50)[:7], drawn(count=7))
+    np.testing.assert_array_equal(drawn(count=50)[7:], drawn(count=range(7, 50)))
+
+
+def test_a_large_class_takes_no_memory_for_the_small_ones():
+    """Of classes of unequal size, as in the wild: 2,000 of 20 images and one of as many images as all of these."""
+    members = ClassMembers(torch.tensor([*np.repeat(np.arange(2000), 20), *[2000] * 40_000]))
+    assert sum(held.numel() for held in vars(members).values()) < 2 * 80_000
+    assert members.draw(2001, 20, torch.Generator().manual_seed(0)).unique().numel() == 2001 * 20
 
 
 def test_seeds_streams_and_training_have_episodes_of_their_own():
@@ -202,7 +213,18 @@ def test_kinds_of_labels_do_not_matter(name):
         (UNEQUAL, {"shot": 0}, "shot = 0, but must be 1 or more"),
         (UNEQUAL, {"queries": 0}, "queries = 0, but must be 1 or more"),
         (UNEQUAL, {"count": 0}, "episodes = 0, but must be 1 or more"),
+        (UNEQUAL, {"count": -1}, "episodes = -1, but must be 1 or more"),
+        (UNEQUAL, {"count": range(3, 3)}, r"episodes = range\(3, 3\), but must be 1 or more"),
+        (UNEQUAL, {"count": range(-1, 3)}, r"episodes = range\(-1, 3\), but .* with numbers from 0"),
+        (UNEQUAL, {"count": 3.0}, "episodes = 3.0 must be a whole number"),
+        (UNEQUAL, {"way": 4.0}, "way = 4.0 must be a whole number"),
+        (UNEQUAL, {"shot": "2"}, "shot = '2' must be a whole number"),
+        (UNEQUAL, {"queries": np.nan}, "queries = nan must be a whole number"),
+        (UNEQUAL, {"seed": None}, "seed = None must be a whole number"),
+        (UNEQUAL, {"stream": "batches"}, "unknown stream 'batches': known are test episodes, validation episodes"),
         ([], {}, "a test episode has 4 classes, but there are 0"),
+        (3, {}, r"labels have the shape \(\)"),
+        ([*UNEQUAL, 9], {}, "there is a class of 1"),
         ([0.5, 1], {}, "labels must be whole numbers"),
         ([[0], [1]], {}, r"labels have the shape \(2, 1\)"),
         (["a", None], {}, "labels"),
@@ -360,18 +382,38 @@ def test_embeddings_that_cannot_be_scored_are_refused(embeddings, scorer, error,
 
 
 @pytest.mark.parametrize(
-    ("support", "query", "message"),
+    ("support", "query"),
     [
-        (np.zeros((2, 5)), np.zeros((2, 5, 1)), "of the same episodes and classes"),
-        (np.zeros((2, 5, 1)), np.zeros((2, 4, 1)), "of the same episodes and classes"),
-        (np.zeros((2, 5, 1)), np.zeros((2, 5, 0)), "of the same episodes and classes"),
-        (np.zeros((0, 5, 1)), np.zeros((0, 5, 1)), "of the same episodes and classes"),
-        (np.zeros((2, 5, 1)), -np.ones((2, 5, 1)), "images from row -1 to row 0, but there are 120 embeddings"),
+        ([[[0], [1]]], [[[2], [1]]]),
+        ([[[0, 4], [1, 5]]], [[[2], [5]]]),
+        ([[[0, 4], [1, 5]]], [[[3, 2], [6, 1]]]),
     ],
 )
-def test_episodes_that_are_none_are_refused(support, query, message):
-    with pytest.raises(ValueError, match=message):
-        right_queries(spread(), Episodes(support.astype(int), query.astype(int)))
+def test_a_query_that_is_a_support_image_is_refused(support, query):
+    with pytest.raises(ValueError, match="a support image among the queries of its class"):
+        Episodes(np.array(support), np.array(query))
+
+
+@pytest.mark.parametrize(
+    ("support", "query"), [((2, 5), (2, 5, 1)), ((2, 5, 1), (2, 4, 1)), ((2, 5, 1), (3, 5, 1)), ((2, 5, 1), (2, 5, 0)),
+                           ((0, 5, 1), (0, 5, 1)), ((2, 1, 1), (2, 1, 1))]
+)  # fmt: skip
+def test_episodes_of_another_shape_are_refused(support, query):
+    with pytest.raises(ValueError, match=r"of the same episodes and classes, at least two\Z"):
+        Episodes(np.zeros(support, dtype=int), np.ones(query, dtype=int))
+
+
+@pytest.mark.parametrize("kind", [lambda rows: rows.tolist(), torch.from_numpy, lambda rows: rows / 1])
+def test_episodes_are_arrays_of_rows(kind):
+    support, query = np.zeros((2, 5, 1), dtype=int), np.ones((2, 5, 1), dtype=int)
+    for rows in ((kind(support), query), (support, kind(query))):
+        with pytest.raises(ValueError, match=r"must be an array of whole numbers, the rows of images, not \S+\Z"):
+            Episodes(*rows)
+
+
+def test_rows_below_0_are_refused():
+    with pytest.raises(ValueError, match="images from row -1 to row 0, but there are 120 embeddings"):
+        right_queries(spread(), Episodes(np.zeros((2, 5, 1), dtype=int), -np.ones((2, 5, 1), dtype=int)))
 
 
 # ------------------------------------------------------------------------------------------- accuracy and its interval
@@ -433,6 +475,9 @@ def test_the_accuracy_is_that_of_the_episode_among_others(way, shot, queries, di
         (np.zeros((2, 1, 3)), np.zeros((2, 1, 4)), "the same dimension"),
         (np.zeros((1, 1, 3)), np.zeros((1, 1, 3)), "at least two"),
         (np.full((2, 1, 3), np.inf), np.zeros((2, 1, 3)), "not finite"),
+        (np.zeros((2, 1, 3)), np.full((2, 1, 3), np.nan), "not finite"),
+        (np.zeros((2, 1, 3)), np.full((2, 1, 3), 1j), "query must hold numbers, .* not complex128"),
+        ([[["a"]], [["b"]]], np.zeros((2, 1, 1)), "support must hold numbers"),
     ],
 )
 def test_other_shapes_are_refused(support, query, message):

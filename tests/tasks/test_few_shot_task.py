@@ -8,6 +8,7 @@ import pytest
 import torch
 from tasks.signs import SIGNS, signs  # noqa: F401 - a fixture
 
+import relbench.tasks.few_shot
 from relbench.data.table import indices_of, labels_of
 from relbench.episodes import Episode
 from relbench.evaluation import draw_episodes, few_shot_accuracy, few_shot_interval
@@ -211,6 +212,15 @@ def test_contradictions_in_a_file_are_found(trained):
     for name in METRICS:
         wrong = trained.metrics | {name: trained.metrics[name] / 2}
         assert len(list(TASK.contradictions(wrong, trained.all_counts))) == 1
+
+
+def test_episodes_are_drawn_and_scored_in_parts(tmp_path, trained, monkeypatch):
+    """So that a million of them need not be held at once."""
+    kept, calls = RunFolder(tmp_path / "runs", TEACHER).stored().embeddings, list[int]()
+    monkeypatch.setattr(relbench.tasks.few_shot, "EPISODES_AT_ONCE", 7)
+    metrics, counts = TASK.score(kept, TEST_LABELS, "test", calls.append)
+    assert (metrics, counts) == (trained.metrics, trained.all_counts)
+    assert calls == 2 * [7, 7, 7, 7, 7, 5]
 
 
 def test_other_metrics_can_be_timed():
