@@ -24,6 +24,7 @@ STUDIES = {  # tables and plots; sections of the page that need embeddings
     "quickstart": (LINES, RETRIEVAL, {"examples", "distances"}),
     "glyphs-classification": (LINES, CLASSIFICATION, set()),
     "glyphs-label-spaces": (CELLS, ("cells.png",), set()),
+    "glyphs-few-shot": (CELLS, ("cells.png",), set()),
 }
 
 
