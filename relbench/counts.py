@@ -1,13 +1,20 @@
 """Counts of trials and of those that came out right, by group: all that a paired test of two models needs."""
 
+from functools import lru_cache
 from operator import le
 from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import model_validator
+from pydantic import ValidationInfo, field_serializer, model_validator
 
 from relbench.settings import Settings, renamed
+
+
+@lru_cache(maxsize=16)
+def _numbered(count: int) -> tuple[str, ...]:
+    """Names of groups that have none of their own; the same texts for all counts of a table."""
+    return tuple(map(str, range(count)))
 
 
 class Counts(Settings):
@@ -15,6 +22,9 @@ class Counts(Settings):
 
     The groups of retrieval are its test classes, and its trials the queries; those of few-shot learning are episodes,
     drawn once for all seeds: tests take seeds and groups for crossed.
+
+    In JSON, names that are 0 to n - 1 are the number n, and trials that are as many in each group are that number, so
+    that a thousand episodes are a list rather than three; lists are read as well.
 
     Attributes:
         groups: their names, each once, always in the same order.
@@ -25,6 +35,26 @@ class Counts(Settings):
     groups: Annotated[tuple[str, ...], renamed("groups")]
     trials: Annotated[tuple[int, ...], renamed("trials")]
     correct: tuple[int, ...]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_json(cls, given: Any, info: ValidationInfo) -> Any:
+        """Numbers in JSON stand for lists; pydantic does not see that lists come from there."""
+        if info.mode != "json" or not isinstance(given, dict):
+            return given
+        read = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+        groups, trials, correct = (read.get(name) for name in ("groups", "trials", "correct"))
+        length = len(correct) if isinstance(correct, tuple) else 0
+        named = {"groups": _numbered(length)} if type(groups) is int and groups == length else {}
+        return read | named | ({"trials": (trials,) * length} if type(trials) is int else {})
+
+    @field_serializer("groups", when_used="json")
+    def _groups(self, groups: tuple[str, ...]) -> int | tuple[str, ...]:
+        return len(groups) if groups == _numbered(len(groups)) else groups
+
+    @field_serializer("trials", when_used="json")
+    def _trials(self, trials: tuple[int, ...]) -> int | tuple[int, ...]:
+        return trials[0] if len(set(trials)) == 1 else trials
 
     @model_validator(mode="after")
     def _validate(self) -> Self:

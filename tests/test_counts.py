@@ -55,3 +55,39 @@ def test_names_of_earlier_versions():
 def test_counts_that_cannot_be(change, why):
     with pytest.raises(ValidationError, match=why):
         Counts(**{"groups": ("a", "b"), "trials": (1, 3), "correct": (0, 2)} | change)
+
+
+def test_many_episodes_are_short_in_json_and_old_files_are_read():
+    """Numbered groups of as many trials each: numbers for lists. Lists mean the same."""
+    counts = Counts(groups=tuple(map(str, range(12))), trials=(5,) * 12, correct=tuple(range(1, 6)) + (0,) * 7)
+    written = json.loads(counts.model_dump_json())
+    assert written == {"groups": 12, "trials": 5, "correct": [*counts.correct]}
+    lists = json.dumps({"groups": counts.groups, "trials": counts.trials, "correct": counts.correct})
+    former = json.dumps({"classes": counts.groups, "queries": counts.trials, "correct": counts.correct})
+    for text in (json.dumps(written), lists, former):
+        assert Counts.model_validate_json(text) == counts
+
+
+@given(st.dictionaries(st.sampled_from("0123ab"), st.tuples(st.integers(1, 3), st.integers(0, 1)), min_size=1))
+def test_any_counts_are_read_as_they_were_written(made):
+    counts = Counts(
+        groups=tuple(made), trials=tuple(n for n, _ in made.values()), correct=tuple(c for _, c in made.values())
+    )
+    assert Counts.model_validate_json(counts.model_dump_json()) == counts
+    assert Counts(**counts.model_dump()) == counts
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"groups": 4}, {"groups": True}, {"groups": -3}, {"trials": 0}, {"trials": 5.0}, {"trials": True}, {"correct": 3}],
+)
+def test_numbers_that_stand_for_no_lists_are_refused(change):
+    whole = {"groups": 3, "trials": 5, "correct": [1, 2, 3]}
+    assert Counts.model_validate_json(json.dumps(whole)).trials == (5, 5, 5)
+    with pytest.raises(ValidationError):
+        Counts.model_validate_json(json.dumps(whole | change))
+
+
+def test_numbers_stand_for_lists_in_files_alone():
+    with pytest.raises(ValidationError):
+        Counts(groups=3, trials=5, correct=(1, 2, 3))

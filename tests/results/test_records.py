@@ -240,7 +240,8 @@ ENTRIES = (
 def test_frame():
     rows = {one.fingerprint: row(one, recall) for one, recall in ((TEACHER, 0.5), (STUDENT, 0.625))}
     frame = as_frame(ENTRIES, rows)
-    data = [f"data.{name}" for name in flattened(TEACHER.data) if name == "distortion" or name not in TRANSFORM_OF]
+    others = {*TRANSFORM_OF, "train_images_per_class"} - {"distortion"}  # all images are trained on
+    data = [f"data.{name}" for name in flattened(TEACHER.data) if name not in others]
     net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length", "normalization")]
     training = [f"training.{name}" for name in type(TEACHER.training).model_fields]
     assert list(frame.columns) == [
@@ -255,6 +256,8 @@ def test_frame():
     assert frame["seed"].tolist() == [3, 0]
     assert frame["peak_memory"].tolist() == [2**34 + 1] * 2
     assert json.loads(frame["terms"][0]) == [{"loss": "rkd_distance", "weight": 1 / 3, "options": {}}]
+    fewer = changed(TEACHER, {"data": changed(TEACHER.data, {"train_images_per_class": 3})})
+    assert setting_columns(fewer)["data.train_images_per_class"] == 3
 
 
 @pytest.mark.parametrize(("name", "kind"), [("glyphs", GlyphTransform), ("cub200", PhotoTransform)])
