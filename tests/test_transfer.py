@@ -107,7 +107,7 @@ def test_what_is_measured_is_not_measured_again(folder, asked, data_folder, monk
         (lambda content: content["asked"].update(threads=2), "contradicts itself: its settings have the fingerprint"),
         (
             lambda content: content["metrics"].update({"recall@1": 0.0}),
-            "recall@1 is not what its counts by class",
+            "recall@1 is not what its counts add up to",
         ),
         (lambda content: content["metrics"].update({"map@r": 2.0}), "map@r = 2.0 is not in [0, 1]"),
         (lambda content: content.pop("machine"), "is not a readable transfer (machine: Field required)"),
