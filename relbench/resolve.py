@@ -78,7 +78,8 @@ def check_experiment(experiment: Experiment) -> None:
     Raises:
         ValueError: an unknown trunk or loss; an option that a loss or trunk doesn't have; an image too small or
             too large for the trunk; TF32 on the CPU; a loss that needs a teacher where there is none, or that compares
-            logits with a teacher of other classes; pretrained weights that have seen the test's classes.
+            logits with a teacher of other classes; pretrained weights, a teacher or a first stage that have seen the
+            test's classes.
     """
     if (experiment.training.precision, experiment.training.device) == ("tf32", "cpu"):
         raise ValueError("precision = tf32 is for a GPU: on the CPU choose 32-true, which is as fast, or bf16-mixed")
@@ -112,7 +113,7 @@ def check_net(net: Net, size: int) -> None:
 
 
 def check_unseen(trained: Experiment, data: Data, what: str = "") -> None:
-    """Refuse pretrained weights that have seen classes of a test, where these should be new to a network.
+    """Refuse a network that has seen classes of a test, where these should be new to it.
 
     Args:
         trained: the run of the network, all of whose teachers and earlier stages are looked at.
@@ -120,9 +121,15 @@ def check_unseen(trained: Experiment, data: Data, what: str = "") -> None:
         what: whose run it is, in the message.
 
     Raises:
-        ValueError: the card of the data set says that they have.
+        ValueError: the card of the data set says that its pretrained weights have, or it was trained on images of all
+            classes.
     """
     check_weights_unseen(trained.net, data, what)
+    if (trained.data.name, trained.data.split, data.split) == (data.name, "images", "classes"):
+        raise ValueError(
+            f"{what}data.split = images, but then it is trained on the test classes of {data.name}, which must be new "
+            "to a network: set it to classes"
+        )
     for part, needed in trained.dependencies.items():
         check_unseen(needed, data, f"the {part}'s ")
 

@@ -10,11 +10,11 @@ from planned import plan_runs, with_control
 import relbench.data
 from relbench.data import find_data_set
 from relbench.data.datasets.glyphs import GLYPHS
-from relbench.experiment import Data, Net, Term, Training
+from relbench.experiment import Data, FewShot, Net, Retrieval, Term, Training
 from relbench.lookup import lookup
 from relbench.losses import LOSSES
 from relbench.models import TRUNKS
-from relbench.resolve import check_experiment, resolve, resolve_device
+from relbench.resolve import check_experiment, check_unseen, resolve, resolve_device
 from relbench.settings import changed
 from relbench.studies.changes import parse_value
 from relbench.studies.distillation import Arm, distillation
@@ -114,8 +114,8 @@ def test_a_changed_data_set_changes_every_run(monkeypatch):
     [
         ({"data.name": "glyph"}, "unknown data set 'glyph': did you mean glyphs?"),
         (
-            {"data.name": "mnist"},
-            "unknown data set 'mnist': known are cars196, cifar10, cifar100, cinic10, cub200, dtd, glyphs",
+            {"data.name": "svhn"},
+            "unknown data set 'svhn': known are cars196, cifar10, cifar100, cinic10, cub200, dtd, glyphs",
         ),
         ({"student.trunk": "googlnet"}, "triplet: unknown trunk 'googlnet': did you mean googlenet"),
         (
@@ -324,7 +324,6 @@ HKD = Term(loss="hinton_kd", options={"temperature": 4.0})
     "values",
     [
         {"name": "glyphs-textured"},
-        {"split": "images"},
         {"train_classes": 100},
         {"train_classes": ("a", "b")},
         {"hold_out": False},
@@ -338,6 +337,30 @@ def test_soft_labels_are_those_of_the_same_classes(values):
     message = refusal(lambda: check_experiment(with_teachers_data(method(HKD), **values)))
     assert message.startswith("the loss hinton_kd compares logits class by class, but the teacher was trained on other")
     assert f"(its data.{name} differs)" in message
+
+
+def test_soft_labels_of_a_teacher_of_another_split():
+    student = method(HKD)
+    classified = changed(student, {"data": changed(student.data, {"split": "images"})})
+    with pytest.raises(ValueError, match=r"its data\.split differs"):
+        check_experiment(classified)
+
+
+@pytest.mark.parametrize("task", [Retrieval(), FewShot()])
+@pytest.mark.parametrize("part", ["teacher", "initialized_from"])
+def test_whoever_saw_the_test_classes_teaches_nobody_who_is_tested_on_them(part, task):
+    """Neither a student nor a stage after it, whatever it was trained for; nor is such a network measured on them."""
+    base = method(Term(loss="rkd_distance")).teacher
+    seen = changed(base, {"data": changed(base.data, {"split": "images"})})
+    run = changed(base, {"task": task, "training": {"batch_size": 100}, "terms": ({"loss": "rkd_distance"},)})
+    run = changed(run, {"teacher": base, part: seen})
+    named = {"teacher": "teacher", "initialized_from": "first stage"}[part]
+    said = "data.split = images, but then it is trained on the test classes of glyphs, which must be new to a network"
+    assert refusal(lambda: check_experiment(run)) == f"the {named}'s {said}: set it to classes"
+    assert refusal(lambda: check_unseen(seen, base.data)) == f"{said}: set it to classes"
+    check_experiment(changed(run, {part: base}))
+    check_experiment(changed(run, {part: changed(seen, {"data": {"name": "glyphs-textured"}})}))
+    check_experiment(changed(run, {"data": {"split": "images"}, "task": Retrieval()}))
 
 
 def test_soft_labels_of_the_same_classes_of_other_images():
