@@ -29,7 +29,7 @@ is halved every 2,000; support images and queries normalised by statistics of th
 counts that is best on 400 validation episodes.
 
 Nothing was chosen for this study. RKD has the weights of `glyphs-few-shot`, the best of five on its validation classes;
-with weight 1, a guess at the authors' (`rkd-table6`), it made no difference there.
+with weight 1 it made no difference there.
 """
 
 from collections.abc import Iterator

@@ -65,8 +65,8 @@ OVERLAP_NOTE = (
     "attention they overlap: they can't tell methods apart that differ by a point."
 )
 GUESSES = (
-    "Not known of the paper: FitNet's weight and projection; here 1, and one that is trained along. Nor what attention "
-    "compares, as an embedding has no places; here it is the last map, of which the embedding is the list of places."
+    "Not known of the paper: FitNet's weight and projection; here 50, and one that is trained along. Nor what "
+    "attention compares, as an embedding has no places; here it is the last map, whose places the embedding lists."
 )
 
 

@@ -20,9 +20,9 @@ NETWORKS = {"rkd-table5": 6, "rkd-table6": 10}
 CLAIMS = {"rkd-table5": 9, "rkd-table6": 12}
 SUMMANDS = {  # beside the prototypical loss: loss, weight, layers
     "teacher": {},
-    "rkd-d": {"rkd_distance": (1.0, ())},
-    "rkd-da": {"rkd_distance": (0.5, ()), "rkd_angle": (0.5, ())},
-    "fitnet": {"fitnet": (1.0, ("embedding",))},
+    "rkd-d": {"rkd_distance": (50.0, ())},
+    "rkd-da": {"rkd_distance": (25.0, ()), "rkd_angle": (25.0, ())},  # half of the sum
+    "fitnet": {"fitnet": (50.0, ("embedding",))},
     "attention": {"attention_transfer": (10.0, ("stage4",))},
 }
 EPISODES = {  # classes, support images and queries of each class in training
@@ -200,7 +200,7 @@ def test_claims_in_words():
 @pytest.mark.parametrize(
     "changes",
     [
-        {"terms.rkd_distance.weight": 25.0, "terms.rkd_angle.weight": 50.0},
+        {"terms.rkd_distance.weight": 1.0, "terms.rkd_angle.weight": 2.0},
         {"terms.prototypical.squared": False},
         {"training.steps": 40_000, "data.hold_out": True},
         {"teacher.normalization": None, "teacher.width": 32},
