@@ -96,7 +96,7 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="angle, cohort, evaluation, images, kinds, small-images, start, step; all, which are these; or gpu."
+            help="angle, cohort, evaluation, few-shot, images, kinds, small-images, start, step; all of these; or gpu."
         ),
     ] = "all",
     device: Annotated[
