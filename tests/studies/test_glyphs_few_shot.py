@@ -1,13 +1,12 @@
 """The few-shot study on Glyphs: planned as it says, and made from end to end with tiny networks."""
 
-import json
-
 import pandas as pd
 import pytest
 
 from relbench.data import find_data_set
 from relbench.data.glyphs.glyphs import FACES
 from relbench.resolve import resolve
+from relbench.results.records import read_row
 from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.tasks import find_task
@@ -38,7 +37,7 @@ def made(call, tmp_path, data_folder, *command):
 
 
 def rows_of(folder):
-    return [json.loads(path.read_text()) for path in folder.glob("runs/*/row.json")]
+    return [read_row(path, path.parent.name) for path in folder.glob("runs/*/row.json")]
 
 
 def test_every_method_from_training_to_the_report(call, tmp_path, data_folder):
@@ -47,10 +46,10 @@ def test_every_method_from_training_to_the_report(call, tmp_path, data_folder):
     two_stages = sum(len(run.stages) == 2 for run in study.runs.values())
     assert len(rows) == len(study.runs) + two_stages
     for row in rows:
-        shot = row["experiment"]["task"]["shot"]
-        assert {*row["metrics"]} == {f"{way}way_{shot}shot{end}" for way in (5, 20) for end in ("", "_ci95")}
-        assert row["counts"]["trials"] == [5 * 7] * 10
-        assert row["other_counts"][f"20way_{shot}shot"]["trials"] == [20 * 7] * 10
+        shot = row.experiment.task.shot
+        assert {*row.metrics} == {f"{way}way_{shot}shot{end}" for way in (5, 20) for end in ("", "_ci95")}
+        assert row.counts.trials == (5 * 7,) * 10
+        assert row.other_counts[f"20way_{shot}shot"].trials == (20 * 7,) * 10
     cells = pd.read_csv(folder / "cells.csv")
     assert cells["last_mean"].between(0, 1).all()
     assert list(cells["column"].unique()) == COLUMNS
