@@ -342,6 +342,13 @@ FAULTS = [
     ("B", TRAIN, rewritten(lambda all_: all_["class_dict"]["n01000001"].append(-1)), "has row -1, but 'image_data'"),
     ("B", TRAIN, rewritten(lambda all_: all_["class_dict"]["n01000001"].append(2)), "n01000001 has a row twice"),
     ("B", TRAIN, rewritten(lambda all_: all_["class_dict"]["n01000001"].append(5)), "row 5 is of the class n010000"),
+    (
+        "B",
+        TRAIN,
+        rewritten(lambda all_: all_["class_dict"].update(n01000001=np.zeros(13, np.uint8))),
+        "has 12 images, but 13 numbers as rows of the class n01000001",
+    ),
+    ("B", TRAIN, rewritten(lambda all_: all_["class_dict"].update({"n" * 9999: [0]})), f"'{'n' * 60}...' is no class"),
     ("B", TRAIN, rewritten(lambda all_: all_["class_dict"].update(n01000001="all")), "has no whole numbers as rows of"),
     ("B", TRAIN, lambda file: file.write_bytes(file.read_bytes()[:-900]), "train.pkl: layout B: is no whole pickle"),
     (

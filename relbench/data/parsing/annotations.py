@@ -46,7 +46,7 @@ class Line:
     def __post_init__(self) -> None:
         odd = [field for field in self.fields if not field.isprintable()]
         if odd:
-            raise self.refused(f"{_short(odd[0])} holds characters that no annotation has")
+            raise self.refused(f"{shortened(odd[0])} holds characters that no annotation has")
 
     @property
     def place(self) -> str:
@@ -66,17 +66,18 @@ class Line:
     def whole(self, at: int) -> int:
         """A field as a whole number, not negative."""
         if not WHOLE_NUMBER.fullmatch(self.fields[at]):
-            raise self.refused(f"{_short(self.fields[at])} is not a whole number")
+            raise self.refused(f"{shortened(self.fields[at])} is not a whole number")
         return int(self.fields[at])
 
     def path(self, at: int) -> str:
         """A field as a path that leads down and nowhere else."""
         if {"", ".", ".."} & set(self.fields[at].split("/")):
-            raise self.refused(f"{_short(self.fields[at])} is not the path of an image")
+            raise self.refused(f"{shortened(self.fields[at])} is not the path of an image")
         return self.fields[at]
 
 
-def _short(text: str) -> str:
+def shortened(text: str) -> str:
+    """A text as a message has it: in one line, and not long."""
     return repr(text if len(text) <= 60 else f"{text[:60]}...")
 
 

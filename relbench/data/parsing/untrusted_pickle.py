@@ -24,6 +24,7 @@ from relbench.files import check_memory, open_regular
 LONG = 2**20  # bytes: what is longer stays in its place until an array is made of it
 PIECE = 2**22  # bytes of text that are turned at once
 NUMBERS = re.compile(r"[biuf][0-9]{1,2}")  # numpy's codes of types that hold no Python objects
+BITS = 64  # of a number that is a key, at most: Python takes time, or refuses, to write longer ones
 LONGEST = 60  # letters of what a pickle says that a message repeats
 UNOPENED = ", so it is not opened"
 
@@ -129,7 +130,9 @@ class _Machine:
             top.places.append(place)
 
     def find(self, module: object, name: object) -> None:
-        """Put what a global stands for onto the stack."""
+        """Put what a global stands for onto the stack. Only text is looked up: tuples in tuples could take for ever."""
+        if type(module) is not str or type(name) is not str:
+            raise ValueError("a global without a name")
         if (module, name) not in ALLOWED:
             raise RefusedError(f"asks for {_shown(f'{module}.{name}')}, which arrays and lists don't need{UNOPENED}")
         self.stack.append(ALLOWED[module, name])
@@ -187,6 +190,8 @@ def _dictionary(pairs: list[Any]) -> dict[Any, Any]:
     """Of keys and values in turn. Tuples as keys could take for ever: each holds others, and all are gone through."""
     if not all(type(key) in (str, bytes, int) for key in pairs[::2]):
         raise RefusedError(f"has keys that are neither text nor numbers{UNOPENED}")
+    if any(type(key) is int and key.bit_length() > BITS for key in pairs[::2]):
+        raise RefusedError(f"has keys of more than {BITS} bits{UNOPENED}")
     return dict(zip(pairs[::2], pairs[1::2], strict=True))
 
 

@@ -158,6 +158,7 @@ LATIN1 = b"X\x06\x00\x00\x00latin1"
 TYPE, ARRAY = b"cnumpy\ndtype\n", b"cnumpy\n_reconstruct\n".replace(b"numpy", b"numpy.core.multiarray")
 U1 = TYPE + b"U\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
 EMPTY = ARRAY + b"cnumpy\nndarray\nK\x00\x85U\x01b\x87R"
+DOUBLED = b")q\x00" + b"h\x00h\x00\x86q\x00" * 60  # tuples that each hold another twice
 LISTS = b"]q\x00" + b"".join(b"]q%c(h%ch%ceh%c" % (at + 1, at, at, at + 1) for at in range(40))
 
 
@@ -166,7 +167,7 @@ LISTS = b"]q\x00" + b"".join(b"]q%c(h%ch%ceh%c" % (at + 1, at, at, at + 1) for a
     [
         pytest.param(b"})" + b"\x85" * 150_000 + b"Ns.", "has keys that are neither text nor numbers", id="deep tuple"),
         pytest.param(b"})" + b"2\x86" * 60 + b"Ns.", "holds the instruction DUP", id="the same tuple twice"),
-        pytest.param(b")q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"}h\x00Ns.", "has keys that are", id="doubled tuples"),
+        pytest.param(DOUBLED + b"}h\x00Ns.", "has keys that are", id="doubled tuples"),
         pytest.param(LISTS + TYPE + b"h\x28\x85R.", "an array of the type without a name", id="doubled lists"),
         pytest.param(LISTS + b"c_codecs\nencode\nU\x01ah\x28\x86R.", "encodes text as nothing", id="doubled encoding"),
         pytest.param(
@@ -194,6 +195,9 @@ LISTS = b"]q\x00" + b"".join(b"]q%c(h%ch%ceh%c" % (at + 1, at, at, at + 1) for a
         pytest.param(b"K\x01Q.", "holds the instruction BINPERSID", id="BINPERSID"),
         pytest.param(b"\x82\x01.", "holds the instruction EXT1", id="EXT"),
         pytest.param(b"\x8c\x03o\n\x1b\x8c\x01x\x93.", "asks for o??.x, which", id="a name on two lines"),
+        pytest.param(DOUBLED + b"\x8c\x01x\x93.", "is no whole pickle (a global without a name)", id="doubled module"),
+        pytest.param(b"]" + DOUBLED + b"\x8c\x01xh\x00\x93.", "(a global without a name)", id="doubled name"),
+        pytest.param(b"}\x8b\0\x80\0\0" + b"\x7f" * 2**15 + b"Ns.", "has keys of more than 64 bits", id="a long key"),
         pytest.param(HALF_MEGABYTE + b"\x8c\x01x\x93.", f"asks for {'a' * 60}..., which", id="a long name"),
     ],
 )

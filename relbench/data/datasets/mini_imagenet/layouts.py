@@ -4,7 +4,7 @@ from pathlib import Path
 
 from relbench.data.datasets.mini_imagenet.classes import Known, known_classes
 from relbench.data.download.card import packaged_card
-from relbench.data.parsing.annotations import Line
+from relbench.data.parsing.annotations import Line, shortened
 
 
 def layouts_in(folder: Path) -> list[str]:
@@ -46,7 +46,7 @@ def misplaced(label: str, split: str) -> str:
     """Why a split can't have a class; "" where it is one of its own."""
     known = known_classes().get(label)
     if known is None:
-        return f"{label!r} is no class of Ravi's split"
+        return f"{shortened(label)} is no class of Ravi's split"
     if known.split != split:
         return f"the class {label} is for {known.split} in Ravi's split, not for {split}"
     return ""

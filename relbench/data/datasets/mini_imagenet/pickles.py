@@ -80,6 +80,8 @@ class Part:
     def numbers(self, found: object, what: str) -> NDArray[np.int64]:
         """A list or an array of whole numbers."""
         if isinstance(found, np.ndarray) and found.ndim == 1 and found.dtype.kind in "iu":
+            if len(found) > self.count:  # as a list, it would take more memory than the file has bytes
+                raise self.refused(f"has {self.count} images, but {len(found)} numbers as {what}")
             found = found.tolist()
         if not isinstance(found, list) or not all(type(number) is int for number in found):
             raise self.refused(f"has no whole numbers as {what}")
