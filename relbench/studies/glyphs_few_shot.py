@@ -71,6 +71,11 @@ rkd-d and rkd-a look at embeddings of any length, attention and nst at maps; fit
 weight is that of half the sum of both terms. rkd-a's and pkt's best is at the upper end of the five, darkrank's at the
 lower: its scores are cubes of distances, which embeddings of free length make large. refilled has no weight to tune, as
 each of its two stages has a single loss, of which Adam ignores the scale.
+
+Networks are far from converged: after the result was known, and with nothing chosen by it, trainings of 800 steps by
+the prototypical loss alone were looked at, likewise on validation characters. They reach 93.2 79.7 (width 16) and
+91.0 74.9 (width 8) in 1-shot, more than any method in 400 steps, which a distilled network has in addition to its
+teacher's 400; in 5-shot, 97.0 88.4 (width 16).
 """
 
 from collections.abc import Iterator, Mapping
