@@ -63,6 +63,7 @@ class ClassMembers:
         self._by_class = torch.argsort(code, stable=True)
         self._first = torch.cumsum(self.sizes, 0) - self.sizes  # place of a class's first image in these
         self._places = torch.arange(int(self.sizes.max()) if len(self.sizes) else 0)
+        self._unequal = bool((self.sizes < len(self._places)).any())
 
     def refuse_too_few(self, way: int, images: int, what: str) -> None:
         """Refuse episodes that there are too few classes or images for.
@@ -98,6 +99,7 @@ class ClassMembers:
         """
         chosen = torch.randperm(len(self.sizes), generator=generator)[:way]
         keys = torch.rand(way, len(self._places), generator=generator, dtype=torch.float64)
-        keys.masked_fill_(self._places >= self.sizes[chosen, None], torch.inf)
+        if self._unequal:
+            keys.masked_fill_(self._places >= self.sizes[chosen, None], torch.inf)
         order = keys.argsort(dim=1, stable=True)[:, :images]
-        return self._by_class[self._first[chosen, None] + order]
+        return self._by_class[order.add_(self._first[chosen, None])]

@@ -98,9 +98,9 @@ def draw_episodes(
     _, codes = np.unique(classes, return_inverse=True)
     members = ClassMembers(torch.from_numpy(codes.reshape(-1).astype(np.int64)))
     members.refuse_too_few(way, shot + queries, stream.partition(" ")[0])
-    drawn = np.empty((len(numbers), way, shot + queries), dtype=np.int64)
-    for number, images in zip(numbers, drawn, strict=True):
-        images[:] = members.draw(way, shot + queries, step_generator(seed, stream, number))
+    drawn = torch.stack(
+        [members.draw(way, shot + queries, step_generator(seed, stream, number)) for number in numbers]
+    ).numpy()
     return Episodes(drawn[:, :, :shot], drawn[:, :, shot:])
 
 

@@ -13,11 +13,12 @@ from relbench.data.table import indices_of, labels_of
 from relbench.episodes import Episode
 from relbench.evaluation import draw_episodes, few_shot_accuracy, few_shot_interval
 from relbench.experiment import Data, Experiment, FewShot, Net, Scorer, Term, Training
+from relbench.models import initial_network
 from relbench.resolve import check_experiment
 from relbench.results.run_folder import RunFolder
 from relbench.run import run, run_cohort
 from relbench.settings import changed
-from relbench.tasks import find_task
+from relbench.tasks import Model, find_task
 from relbench.trackers import Silent
 from relbench.training.setup import seen_apart
 
@@ -70,6 +71,19 @@ def test_a_row_of_few_shot_learning(tmp_path, trained):
         assert trained.metrics[f"{way}way_2shot_ci95"] == pytest.approx(half_width, abs=1e-12)
     assert trained.metrics["3way_2shot"] > 0.5  # by chance: 0.33
     assert {entry["step"] for entry in trained.history if "3way_2shot" in entry} == {8, 16}
+
+
+def test_validation_has_episodes_of_its_own():
+    """Of the validation images and from another stream, as many as are asked for, by the primary metric alone."""
+    network = initial_network(TEACHER, 1)
+    measured = TASK.evaluate(Model(network, torch.device("cpu")), SIGNS, "validation")
+    indices = indices_of(SIGNS.table, "validation")
+    embeddings = network.eval()(SIGNS.test_batch(torch.from_numpy(indices))).detach().numpy()
+    episodes = draw_episodes(labels_of(SIGNS.table, indices)[0], 3, 2, 4, 20, stream="validation episodes")
+    expected = [few_shot_accuracy(embeddings[support], embeddings[query])
+                for support, query in zip(episodes.support, episodes.query, strict=True)]  # fmt: skip
+    assert measured.metrics.keys() == {"3way_2shot", "3way_2shot_ci95"}
+    assert np.divide(measured.counts.correct, measured.counts.trials).tolist() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("scorer", get_args(Scorer))
