@@ -21,6 +21,7 @@ from relbench.settings import changed
 from relbench.tasks import Model, find_task
 from relbench.trackers import Silent
 from relbench.training.setup import seen_apart
+from relbench.transfer import TransferSpec, finished_transfer, transfer
 
 pytestmark = pytest.mark.usefixtures("signs")
 
@@ -239,3 +240,11 @@ def test_episodes_are_drawn_and_scored_in_parts(tmp_path, trained, monkeypatch):
 
 def test_other_metrics_can_be_timed():
     TASK.rehearse(8, 2, torch.device("cpu"))
+
+
+def test_a_network_is_measured_on_another_data_set_by_the_same_episodes(tmp_path, trained):
+    """Here the one that it was trained on, so that all metrics and counts are known."""
+    asked = TransferSpec.of(TEACHER, TEACHER.data)
+    for measured in (transfer(asked, tmp_path, tmp_path / "data"), finished_transfer(asked, tmp_path)):
+        assert measured.metrics == trained.metrics
+        assert measured.all_counts == trained.all_counts
