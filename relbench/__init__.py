@@ -1,3 +1,3 @@
-"""Does relational distillation make a student beat its teacher at retrieval or classification, and by how much?"""
+"""Does relational distillation make a student beat its teacher at retrieval, classification or few-shot learning?"""
 
 __version__ = "0.1.0"
