@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 
-from relbench.data import resolve_transform, seen_by
+from relbench.data import resolve_transform, seen_by, seen_in
 from relbench.experiment import Data, Experiment, Net, Term
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
@@ -121,10 +121,15 @@ def check_unseen(trained: Experiment, data: Data, what: str = "") -> None:
         what: whose run it is, in the message.
 
     Raises:
-        ValueError: the card of the data set says that its pretrained weights have, or it was trained on images of all
-            classes.
+        ValueError: the card of the data set says that its pretrained weights have, or the data set that it was trained
+            on; or it was trained on images of all classes.
     """
     check_weights_unseen(trained.net, data, what)
+    if trained.data.name in seen_in(data.name):
+        raise ValueError(
+            f"{what}data.name = {trained.data.name}, whose training images have some of the test classes of "
+            f"{data.name}, which must be new to a network: train it on another data set"
+        )
     if (trained.data.name, trained.data.split, data.split) == (data.name, "images", "classes"):
         raise ValueError(
             f"{what}data.split = images, but then it is trained on the test classes of {data.name}, which must be new "

@@ -28,9 +28,9 @@ from relbench.data.datasets.mini_imagenet import reader
 from relbench.data.datasets.mini_imagenet.classes import MOST, known_classes
 from relbench.data.parsing import untrusted_pickle
 from relbench.data.parsing.annotations import Fault
-from relbench.experiment import Data, Experiment, FewShot, Net, Term, Training
+from relbench.experiment import Classification, Data, Experiment, FewShot, Net, Term, Training
 from relbench.grid.estimate.image_counts import image_counts
-from relbench.resolve import check_experiment, resolve
+from relbench.resolve import check_experiment, check_unseen, resolve
 from relbench.run import run
 from relbench.settings import changed
 from relbench.trackers import Silent
@@ -554,6 +554,22 @@ def test_weights_that_have_seen_the_test_classes():
         with pytest.raises(ValueError, match=r"\A.+\Z") as caught:
             check_experiment(experiment)
         assert str(caught.value).startswith(f"{owner}{SEEN}")
+
+
+@pytest.mark.parametrize(("other", "side"), [("tiny-imagenet", 64), ("cinic10", 32)])
+def test_networks_trained_on_images_of_the_test_classes(other, side):
+    """Teachers and first stages; and networks that are only measured there."""
+    data = Data(name=other, split="images", size=side)
+    random = changed(PRETRAINED, {"weights": "random"})
+    teacher = Experiment(data=data, net=random, task=Classification(), terms=(Term(loss="cross_entropy"),))
+    said = f"data.name = {other}, whose training images have some of the test classes of mini-imagenet, which must be"
+    check_experiment(teacher)
+    for part in ("teacher", "first stage"):
+        student = few_shot(random, **{{"first stage": "initialized_from"}.get(part, part): teacher})
+        with pytest.raises(ValueError, match=f"\\Athe {part}'s {said}.+\\Z"):
+            check_experiment(changed(student, {"terms": (Term(loss="rkd_distance"),)}))
+    with pytest.raises(ValueError, match=f"\\A{said}.+\\Z"):
+        check_unseen(teacher, DATA)
 
 
 def test_networks_that_have_seen_them_are_not_measured_on_them(make, tmp_path):

@@ -24,6 +24,7 @@ __all__ = [
     "find_rendered",
     "resolve_transform",
     "seen_by",
+    "seen_in",
     "shown_at",
 ]
 
@@ -88,6 +89,12 @@ def _usual_views_of_files(name: str) -> PhotoTransform | SmallTransform:
 def seen_by(name: str) -> tuple[str, ...]:
     """Pretrained weights whose training images have the classes of a data set's test, where these should be new."""
     return packaged_card(name).seen_by if name in card_names() else ()
+
+
+@cache
+def seen_in(name: str) -> tuple[str, ...]:
+    """Published data sets whose training images have some classes of a data set's test, where these should be new."""
+    return packaged_card(name).seen_in if name in card_names() else ()
 
 
 def shown_at(data: Data) -> str:

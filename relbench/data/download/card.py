@@ -133,6 +133,7 @@ class Card(Settings):
     views: SmallTransform = SmallTransform()  # of small images, if nothing else is asked for
     oriented: bool = False  # turned or mirrored images would be of other classes, so that views are neither
     seen_by: tuple[Literal["imagenet"], ...] = ()  # weights whose training images have the classes of its test
+    seen_in: tuple[FileName, ...] = ()  # published data sets whose training images have some of these classes
     files: dict[RelativePath, Md5OrSha1] = Field(default={})  # of some below the folder, for those that the layout has
 
     @model_validator(mode="after")

@@ -32,6 +32,10 @@ from relbench.locks import lock
 VERSION = 2  # counts up when the same images would make another file
 HEADER = 128  # bytes: numpy's, for any number of images
 HASH = 16  # bytes of each image's SHA-256
+ELSEWHERE = (
+    "keep them elsewhere (relbench data fetch --cache); photos, not small images, can go without (training then "
+    "decodes the files again and again)"
+)
 
 Size = tuple[int, int, int, int]
 """Of the array of all images: their number, channels, height and width."""
@@ -200,8 +204,7 @@ def _check_space(folder: Path, count: int, needed: int) -> None:
     free = free_space(folder)
     if needed > free:
         raise ValueError(
-            f"the {count:,} decoded images need {decimal(needed)}, and {folder} has {decimal(free)} free: "
-            "keep them elsewhere, or go without (training then decodes the files again and again)"
+            f"the {count:,} decoded images need {decimal(needed)}, and {folder} has {decimal(free)} free: {ELSEWHERE}"
         )
 
 
@@ -224,7 +227,7 @@ def _alone(folder: Path) -> IO[str]:
 
 
 def _unwritable(folder: Path, error: OSError) -> str:
-    return f"decoded images can't be written to {folder} ({error.strerror}): keep them elsewhere, or go without"
+    return f"decoded images can't be written to {folder} ({error.strerror}): {ELSEWHERE}"
 
 
 def _header(shape: Size) -> bytes:

@@ -266,6 +266,9 @@ def test_whose_test_classes_pretrained_weights_have_seen():
     assert {name: packaged_card(name).seen_by for name in NAMES if packaged_card(name).seen_by} == {
         "mini-imagenet": ("imagenet",)
     }
+    seen_in = {name: packaged_card(name).seen_in for name in NAMES if packaged_card(name).seen_in}
+    assert seen_in == {"mini-imagenet": ("tiny-imagenet", "cinic10")}
+    assert set(seen_in["mini-imagenet"]) < set(NAMES)
 
 
 def test_a_card_read_from_anywhere(tmp_path):
