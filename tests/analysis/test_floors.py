@@ -17,12 +17,13 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.counts import Counts
 from relbench.data.table import Shape
 from relbench.evaluation import retrieval_metrics
-from relbench.experiment import Data, Experiment, Net, Retrieval, Term, Training
+from relbench.experiment import Data, Experiment, FewShot, Net, Retrieval, Term, Training
 from relbench.models import build_embedder
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.results.records import Entry, Machine, Row, write_record
 from relbench.studies.distillation import Arm, distillation
 from relbench.studies.record import StudyRecord
+from relbench.tasks import find_task
 
 KS = (1, 2, 4)
 NET = Net(trunk="conv4", width=2, dim=4)
@@ -117,6 +118,18 @@ def test_floors_are_the_metrics_of_pixels_and_of_networks_before_their_first_ste
     assert floors[1].parameters == sum(weights.numel() for weights in networks[0].parameters())
     assert [floor.seeds for floor in floors] == [1, 2]
     assert "conv4-2/4 with random weights, as built from seeds 0 and 1" in floors[1].how
+
+
+def test_floors_of_few_shot_learning_are_accuracies_in_the_episodes_of_its_runs(source, tmp_path):
+    task = FewShot(way=(4, 2), queries=2, episodes=30, episode_seed=3)
+    asked = floors_of(Data(content="these"), NET, (0,), task)
+    measure_floors(asked, tmp_path, tmp_path, "cpu", iter)
+    network, labels = build_embedder(NET, 3, 0).eval(), source.table["label"].to_numpy(dtype=str)
+    for floor, seen in zip(asked, (RawPixels(), network), strict=True):
+        with torch.inference_mode():
+            expected, _ = find_task(task).score(seen(source.images).numpy(), labels, "test")
+        assert finished_floor(floor, tmp_path).metrics == pytest.approx(expected)
+        assert expected.keys() == {"4way_1shot", "4way_1shot_ci95", "2way_1shot", "2way_1shot_ci95"}
 
 
 def test_they_are_measured_once_and_need_no_data_later(source, tmp_path, monkeypatch):

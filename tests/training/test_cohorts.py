@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from relbench.experiment import CODE_VERSION, Data, Experiment, Net, Term, Training
+from relbench.experiment import CODE_VERSION, Data, Experiment, FewShot, Net, Term, Training
 from relbench.models import build_embedder
 from relbench.settings import changed
 from relbench.training import cohorts
@@ -41,6 +41,7 @@ def test_networks_losses_and_rates_may_differ(other):
     [
         changed(STUDENT, {"seed": 1, "teacher": TEACHER}),
         changed(STUDENT, {"data": Data(size=32)}),
+        changed(STUDENT, {"task": FewShot()}),
         changed(STUDENT, {"data": Data(content="x")}),
         changed(STUDENT, {"teacher": None}),
         changed(STUDENT, {"teacher": changed(TEACHER, {"net": Net(width=8)})}),
@@ -65,6 +66,17 @@ def test_networks_losses_and_rates_may_differ(other):
 )
 def test_all_else_must_be_equal(other):
     assert key(other) != key(STUDENT)
+
+
+def test_episodes_must_be_equal_as_they_are_shown_and_validated_once_for_all():
+    asked = [
+        FewShot(),
+        FewShot(batch_norm="apart"),
+        FewShot(shot=2),
+        FewShot(episode_seed=1),
+        FewShot(scorer="nearest"),
+    ]
+    assert len({key(changed(STUDENT, {"task": task})) for task in asked}) == len(asked)
 
 
 def test_the_first_stages_may_differ():
