@@ -66,7 +66,7 @@ class Data(Settings, use_attribute_docstrings=True):
     train_images_per_class: PositiveInt | None = None
     """Train on so many images of each class only, the same for all seeds; null for all."""
     split: Splitting = "classes"
-    """What training never sees of the test: its classes, as retrieval needs it; or other images of the same classes."""
+    """What training never sees of the test: its classes, for retrieval and few-shot; or other images of the same."""
     partition: Annotated[int, Field(ge=1, le=100)] = 1
     """The partition of the images, where a data set has several, as DTD has ten."""
     hold_out: bool = True

@@ -242,8 +242,8 @@ def test_settings_that_do_not_go_with_it(cards, tmp_path, name, changes, told):
 def test_retrieval_sets_have_no_split_within_their_classes(tmp_path, name):
     data = Data(name=name, split="images", size=28)
     assert refusal(lambda: find_data_set(name, tmp_path).load(data, tmp_path, iter)) == (
-        f"data.split = images, but {name} has no split within its classes: for retrieval set data.split=classes, "
-        "for classification take another data set"
+        f"data.split = images, but {name} has no split within its classes: for retrieval or few-shot set "
+        "data.split=classes, for classification take another data set"
     )
 
 

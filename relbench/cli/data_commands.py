@@ -183,7 +183,10 @@ def add_one(
     root: Root = Path("datasets"),
     seed: Annotated[int, typer.Option(help="Seed of the split, where the source has none.", min=0)] = 0,
     split: Annotated[
-        str, typer.Option(help="What the test has of its own: classes, for retrieval, or images, for classification.")
+        str,
+        typer.Option(
+            help="What the test has of its own: classes, for retrieval or few-shot, or images, for classification."
+        ),
     ] = "classes",
     background: Annotated[
         str, typer.Option(help="Background of transparent images: a colour, such as white or #ff0080; or refuse them.")

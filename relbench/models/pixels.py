@@ -1,4 +1,4 @@
-"""Images as vectors of their own pixels: the floor of retrieval, without learning."""
+"""Images as vectors of their own pixels: the floor of retrieval and few-shot, without learning."""
 
 import torch
 from torch import nn

@@ -100,6 +100,7 @@ def with_values(study: Study, values: Mapping[str, Any]) -> Study:
 
 def _place(study: Study, key: str) -> tuple[str, str]:
     """Group and name: "student.dim" -> ("student", "dim"); "terms.triplet.margin" -> ("terms.triplet", "margin")."""
+    _refuse_to_rename(study, key)
     start, _, rest = key.partition(".")
     loss, dot, _ = rest.rpartition(".")
     if not (start == TERMS and dot and loss in study.losses):
@@ -108,6 +109,18 @@ def _place(study: Study, key: str) -> tuple[str, str]:
         known_key(key, [*setting_keys(study), *terms], name)
     group, _, name = key.rpartition(".")
     return group, name
+
+
+def _refuse_to_rename(study: Study, key: str) -> None:
+    """Cells name metrics, which are not changed under them."""
+    group, _, name = key.partition(".")
+    tasks = [run.task for run in study.runs.values() if group == "task" and study.cells and name in OF_METRICS]
+    kind = next((task.kind for task in tasks if name in keys_of_task(task)), "")
+    if kind:
+        raise ValueError(
+            f"unknown setting {key!r}: numbers of this table are named by it; other {name}s of a run are measured by "
+            f"`relbench evaluate FOLDER_OF_A_RUN --task {kind} --{name} ...`"
+        )
 
 
 def _refuse_without_tuning(study: Study, groups: Groups) -> None:

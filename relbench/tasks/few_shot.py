@@ -97,7 +97,7 @@ class FewShotTask:
         if rest or way < 2:
             raise ValueError(
                 f"batch_size = {training.batch_size} is no episode of two or more classes of {of_a_class} images each "
-                f"({shot} support, {of_a_class - shot} queries): choose a multiple of {of_a_class}"
+                f"(support images: {shot}, queries: {of_a_class - shot}): choose a multiple of {of_a_class}"
             )
         return Episode(way, shot, of_a_class - shot, apart=self.settings.batch_norm == "apart")
 

@@ -113,7 +113,8 @@ def test_other_settings_of_the_task(make):
     assert "12 runs to make" in planned.out
     refused = make("cells-of-episodes", "--set", "task.way=[5]", "--runs")
     assert refused.code == 2
-    assert "unknown setting 'task.way'" in refused.error
+    assert "unknown setting 'task.way': numbers of this table are named by it" in refused.error
+    assert "relbench evaluate FOLDER_OF_A_RUN --task few-shot --way" in " ".join(refused.error.split())
     refused = make("lines-of-episodes", "--set", "task.queries=100", "--runs")
     assert refused.code == 2
     assert "a test episode has 101 images of each class, support and queries, but there is a class of" in refused.error

@@ -115,7 +115,7 @@ def add(
         source: a table (`own.read_table`) or a folder of images (`own.read_image_folder`).
         root: the folder of all data sets.
         seed: see `Added`.
-        split: what the test has of its own: classes, as for retrieval, or images of the same classes.
+        split: what the test has of its own: classes, as for retrieval and few-shot, or images of the same classes.
         decoding: what may be done with images that hold more than colours; what is None is refused.
         progress: wraps the images, for a progress bar.
 

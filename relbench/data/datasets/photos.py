@@ -47,7 +47,7 @@ class SplitBy(NamedTuple):
 
 
 SPLIT_BY: dict[SplitKind, SplitBy] = {
-    "classes": SplitBy("no classes that training never sees", "retrieval"),
+    "classes": SplitBy("no classes that training never sees", "retrieval or few-shot"),
     "images": SplitBy("no split within its classes", "classification"),
 }
 
