@@ -6,7 +6,8 @@
 
 Characters stand for classes, as in Omniglot: 858 to train on, 215 to validate on, 1,074 for the test, each with twelve
 images, one of each typeface. A conv net of width 16 teaches its own network, trained anew, and students of half its
-width; every network has the same 400 steps, at a rate that falls along a cosine. A method stands beside the
+width; every network has the same 400 steps, at a rate that falls along a cosine (refilled in two stages of 200, and
+prototypical-short 200 in all: what refilled's second stage does without its first). A method stands beside the
 prototypical loss, and teacher and student see the same episode. A network trained with one support image of a class, or
 five, is tested with as many. Test episodes have seven queries of a class: five support images leave no more. Support
 images and queries share their batch statistics; views are distorted, as in all studies of Glyphs.

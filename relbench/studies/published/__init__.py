@@ -2,7 +2,8 @@
 
 `rkd_table1` to `rkd_table4` and `rkd_table5_6` hold the 244 numbers of the tables of Park et al. (CVPR 2019,
 arXiv:1904.05068), read by eye from pictures of the printed tables; no table prints a standard deviation or a number of
-seeds. `rkd_fig3` holds the heights of the bars of its Figure 3, measured by pixel, and two numbers of its text.
+seeds, but Table 6 has half of an interval over episodes, in points (`ci95`). `rkd_fig3` holds the heights of the bars
+of its Figure 3, measured by pixel, and two numbers of its text.
 
 `sp_repdistiller` holds the two tables of CIFAR-100 in the README of HobbitLong/RepDistiller@b84f547, and numbers that
 others print of similarity-preserving distillation.
