@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from relbench.counts import Counts
 from relbench.resolve import resolve
 from relbench.settings import changed
 from relbench.studies import build_study
@@ -43,7 +44,8 @@ def test_every_method_from_training_to_the_report(call, tmp_path, data_folder):
     rows, study = rows_of(folder), build_study("glyphs-classification")
     assert len(rows) == 2 * (len(study.runs) + 1)  # REFILLED has a first stage
     assert all(0 <= row["metrics"]["accuracy"] <= row["metrics"]["top5"] <= 1 for row in rows)
-    assert {sum(row["counts"]["trials"]) for row in rows} == {6 * 4}
+    counts = [Counts.model_validate_json(json.dumps(row["counts"])) for row in rows]
+    assert {sum(counted.trials) for counted in counts} == {6 * 4}
     table = (folder / "table.md").read_text()
     assert all(f"| {label} |" in table for label in study.runs)
     assert (folder / "report.html").exists()

@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from relbench.episodes import Episode
 from relbench.losses import INPUTS, Batch, FitNet, cross_entropy, probe
 from relbench.training.objective import DivergedError, Objective, Teacher, WeightedLoss
 
 LABELS = torch.tensor([0, 1, 2, 0])
 INDICES = torch.tensor([7, 3, 30, 8])
+EPISODE = Episode(way=2, shot=1, queries=1)
 
 
 class Shown(nn.Module):
@@ -50,7 +52,8 @@ def batch():
 def values_of(objective, teacher=None, seen=None, images=None):
     first, second = batch()
     taught = teacher.outputs(second if images is None else images) if teacher else None
-    return objective(Batch(INDICES, LABELS, torch.Generator().manual_seed(1), *(seen or first), taught))
+    generator = torch.Generator().manual_seed(1)
+    return objective(Batch(INDICES, LABELS, generator, *(seen or first), taught, episode=EPISODE))
 
 
 def test_total_is_the_weighted_sum():
@@ -86,6 +89,8 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
         "teacher_logits": teacher.classifier(shown[0]),
         "centres": teacher.constants["centres"],
         "indices": INDICES,
+        "support": own[[0, 2]].unflatten(0, (2, 1)),
+        "query": own[[1, 3]].unflatten(0, (2, 1)),
     }
     assert expected.keys() == INPUTS.keys() - {"generator"}
     for first in range(len(INPUTS)):

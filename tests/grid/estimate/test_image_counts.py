@@ -91,5 +91,5 @@ def test_the_first_classes_of_a_card_are_of_the_usual_size(tmp_path):
 
 
 def test_an_unknown_data_set(tmp_path):
-    with pytest.raises(ValueError, match="unknown data set 'mnist': known are cars196"):
-        image_counts(Data(name="mnist"), tmp_path)
+    with pytest.raises(ValueError, match="unknown data set 'a_set_of_nobodys': known are cars196"):
+        image_counts(Data(name="a_set_of_nobodys"), tmp_path)
