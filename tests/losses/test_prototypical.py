@@ -152,6 +152,16 @@ def test_large_distances_in_single_precision(spread: float, shift: float):
         assert float((gradient - slope).norm()) <= 1e-6 * float(slope.norm())
 
 
+@pytest.mark.parametrize("squared", [True, False])
+def test_what_all_embeddings_have_in_common_cancels_out(squared: bool):  # noqa: FBT001
+    """Far from the origin, squares of the numbers as they are would leave two or three digits of a distance."""
+    episode = random_episode(4, 2, 3, 5)
+    expected = loss_and_gradients(*episode, squared=squared)
+    found = loss_and_gradients(*(rows + 1e6 for rows in episode), squared=squared)
+    for near, far in zip(expected, found, strict=True):
+        torch.testing.assert_close(far, near, rtol=0, atol=1e-7)
+
+
 def test_a_query_far_from_its_class_costs_its_distance():
     """Where the probability itself is 0 in any precision, its logarithm is not."""
     support = torch.tensor([[[0.0]], [[100.0]]])
