@@ -24,7 +24,7 @@ from data.tiny_cards import tiny_card
 from PIL import Image
 
 from relbench.data import find_data_set, shown_at
-from relbench.data.datasets.mini_imagenet import reader
+from relbench.data.datasets.mini_imagenet import pickles, reader
 from relbench.data.datasets.mini_imagenet.classes import MOST, known_classes
 from relbench.data.parsing import untrusted_pickle
 from relbench.data.parsing.annotations import Fault
@@ -177,6 +177,24 @@ def test_what_is_left_out_is_said(call, make, tmp_path):
     make("C")
     told = call("data", "verify", NAME, "--data", tmp_path).out
     assert "left out, as they hold other images of the training classes: miniImageNet_category_split_train_ph" in told
+
+
+@pytest.mark.parametrize("layout", PICKLED)
+def test_colours_in_another_order_are_said(call, make, tmp_path, monkeypatch, layout):
+    """Of many images alone, and none is changed: only people can tell."""
+    make(layout)
+    form = reader.PICKLED[layout[0]]
+    assert not form.seems_bgr(tmp_path / NAME)
+    monkeypatch.setattr(pickles, "SAMPLE", 10)
+    red, _, blue = np.stack([picture(label, at) for label in CLASSES["train"] for at in range(4)]).mean(axis=(0, 1, 2))
+    assert form.seems_bgr(tmp_path / NAME) == (blue > red)
+    assert ("stored as BGR" in call("data", "verify", NAME, "--data", tmp_path).out) == (blue > red)
+    file = form.paths(tmp_path / NAME)["train"]
+    content = pickle.loads(file.read_bytes(), encoding="latin1")
+    content[form.pixels] = content[form.pixels][..., ::-1]
+    write_pickle(file, content)
+    assert form.seems_bgr(tmp_path / NAME) == (blue < red)
+    assert ("stored as BGR" in call("data", "verify", NAME, "--data", tmp_path).out) == (blue < red)
 
 
 def test_what_to_place_where_is_said(call, make, tmp_path):

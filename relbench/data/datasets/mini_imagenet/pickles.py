@@ -1,9 +1,9 @@
 """Layouts B and C of miniImageNet: arrays of pixels in pickles, which run nothing (`untrusted_pickle`).
 
-B (Ren et al. 2018): `image_data`, shape (images, 84, 84, 3), and `class_dict`, the rows of each class, in any order. C
-(Gidaris and Komodakis 2018): `data`, `labels`, the number of each row's class, and `catname2label`, the numbers of the
-classes. Keys may be bytes. Beside the three files of C lie two with other images of the training classes, which are
-left out.
+B (Ren et al. 2018): `image_data`, RGB, shape (images, 84, 84, 3), and `class_dict`, the rows of each class, in any
+order. C (Gidaris and Komodakis 2018): `data`, `labels`, the number of each row's class, and `catname2label`, the
+numbers of the classes. Keys may be bytes. Beside the three files of C lie two with other images of the training
+classes, which are left out.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,6 +28,7 @@ SHAPE = (SIDE, SIDE, 3)
 INSTRUCTIONS = 20  # of a pickle, for each image of the data set: an honest one has a few
 ROOM = 2**24  # bytes and instructions of a pickle beside its images
 LARGE = 2**31  # more than any row or class number
+SAMPLE = 1000  # images by which the order of colours is judged, at least
 
 Bytes = NDArray[np.uint8]
 
@@ -177,6 +178,16 @@ class Pickles:
         if not isinstance(pixels, (np.ndarray, TextArray)) or pixels.dtype != np.uint8 or pixels.shape[1:] != SHAPE:
             raise _refused(file, self.letter, f"has no images of {SIDE} x {SIDE} pixels in {self.pixels!r}")
         return Part(self.letter, file, split, content, pixels)
+
+    def seems_bgr(self, folder: Path) -> bool:
+        """Whether the training images have more of their third colour than of the first: photos are more red than blue.
+
+        Nothing in a file says in which order its colours stand, and OpenCV, by which these were made, has blue first.
+        ImageNet's mean levels are 124 of red and 104 of blue, of 255.
+        """
+        images = self.part(self.paths(folder)["train"], "train").images()
+        red, _, blue = images[:: max(1, len(images) // SAMPLE)].mean(axis=(0, 1, 2))
+        return bool(len(images) >= SAMPLE and blue > red)
 
     def records(self, folder: Path) -> "Records":
         """The pixels of the images."""

@@ -17,6 +17,9 @@ from relbench.data.download.card import packaged_card
 from relbench.data.images.photos import Records
 from relbench.data.parsing.annotations import Image, Scan, try_list
 
+BGR = (
+    "the images are more blue than red: they seem to be stored as BGR, and are read as RGB; compare them by eye (show)"
+)
 PICKLED = {form.letter: form for form in (pickles.B, pickles.C)}
 SCANS: dict[str, Callable[[Path], Scan]] = {
     "A": listed.A.scan,
@@ -65,9 +68,10 @@ def layout(folder: Path) -> str:
 
 
 def notes(folder: Path) -> list[str]:
-    """What whoever uses the folder should know: its layout, and what is left out."""
+    """What whoever uses the folder should know: its layout, what is left out, whether colours seem to be reversed."""
     name = layout_in(folder)
     form = PICKLED.get(letter_of(name))
     there = [name for name in (form.left_out if form else ()) if (folder / name).exists()]
     left_out = [f"left out, as they hold other images of the training classes: {', '.join(there)}"] if there else []
-    return [f"layout {name}; other layouts have other pixels, and their numbers are not the same", *left_out]
+    bgr = [BGR] if form and form.seems_bgr(folder) else []
+    return [f"layout {name}; other layouts have other pixels, and their numbers are not the same", *left_out, *bgr]
