@@ -9,11 +9,13 @@ import torch
 from tasks.signs import SIGNS, signs  # noqa: F401 - a fixture
 
 import relbench.tasks.few_shot
+from relbench.data import find_data_set
 from relbench.data.table import indices_of, labels_of
 from relbench.episodes import Episode
 from relbench.evaluation import draw_episodes, few_shot_accuracy, few_shot_interval
 from relbench.experiment import Data, Experiment, FewShot, Net, Scorer, Term, Training
 from relbench.models import initial_network
+from relbench.preflight import check_plan
 from relbench.resolve import check_experiment
 from relbench.results.run_folder import RunFolder
 from relbench.run import run, run_cohort
@@ -203,6 +205,14 @@ def test_impossible_training_episodes_are_refused(task, training, message):
 def test_impossible_test_episodes_are_refused(task, message):
     with pytest.raises(ValueError, match=message):
         find_task(changed(TEACHER.task, task)).check(SIGNS.table)
+
+
+def test_every_task_of_a_plan_is_checked(tmp_path):
+    """Be the networks, losses and batches of its runs the same."""
+    impossible = changed(TEACHER, {"task": changed(TEACHER.task, {"way": (3, 8)})})
+    for plan in ([impossible, TEACHER], [TEACHER, impossible]):
+        with pytest.raises(ValueError, match="a test episode has 8 classes, but there are 7"):
+            check_plan(plan, SIGNS.table, find_data_set("signs", tmp_path))
 
 
 def test_a_split_that_shares_classes_is_refused():
