@@ -52,7 +52,7 @@ class Stage(Settings):
     """A part of a run's training; a run in several goes on with the weights of the one before."""
 
     terms: tuple[Term, ...]
-    share: Annotated[float, Field(gt=0, le=1)] = 1.0  # of the run's steps
+    share: Annotated[float, Field(gt=0, le=10)] = 1.0  # of the run's steps; above 1: of the budget of several runs
     learning_rate: PositiveFloat | None = None  # None: the run's
     changes: Mapping[str, Any] = {}  # settings of its training that differ from the run's, such as the schedule
 

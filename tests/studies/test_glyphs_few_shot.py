@@ -91,18 +91,22 @@ def test_characters_of_training_validation_and_test_are_disjoint(study, tmp_path
 
 
 def test_every_training_has_the_steps_of_the_teacher(study):
-    """But for the control of half as many."""
+    """But for the controls of half as many, and of twice as many."""
+    lengths = {"prototypical-short": 1 / 2, "prototypical-long": 2}
     for path, run in study.items:
         teacher = study.trainings(run.teacher, 0, None, None)[-1] if run.teacher else None
         planned = resolve(study.trainings(path, 0, None, teacher)[-1], path)
-        length = 2 * planned.total_steps if path.endswith("prototypical-short") else planned.total_steps
-        assert length == study.runs["1-shot/teacher"].training.steps
+        length = lengths.get(path.rpartition("/")[2], 1)
+        assert planned.total_steps == length * study.runs["1-shot/teacher"].training.steps
 
 
 def test_claims_are_about_every_column_and_corrected_by_part(study):
     by_family = {}
     for claim in study.claims:
         by_family.setdefault(claim.family, []).append(claim.text)
+    assert list(by_family.pop("")) == [
+        f"{column}: the teacher's own network taught by rkd-da beats prototypical-long" for column in COLUMNS
+    ]
     own, half = by_family.values()
     assert len(own) == 4 * 4
     assert len(half) == 4 * (11 + 1)
