@@ -9,7 +9,7 @@ from typing import Literal, get_args
 from relbench.evaluation.comparison import Interval
 from relbench.results.records import Selection
 
-Answer = Literal["holds", "does not", "not enough runs"]
+Answer = Literal["holds", "does not", "not shown"]
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def claim_problems(claim: AnsweredClaim) -> Iterator[str]:
 def _difference_problems(answer: Answer, difference: PairedDifference) -> Iterator[str]:
     alone, adjusted, mean = difference.p_value, difference.p_adjusted, difference.interval.mean
     if alone is None or adjusted is None:
-        if alone is not adjusted or answer != "not enough runs":
+        if alone is not adjusted or answer != "not shown":
             yield f"has the answer {answer!r} from a difference of unknown chance"
     elif not 0 <= alone <= adjusted <= 1:
         yield f"has impossible p-values: {alone}, corrected {adjusted}"

@@ -142,7 +142,7 @@ def _answered(claim: Claim, judged: Sequence[_Judged]) -> AnsweredClaim:
 def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
     if counts[-1]:
         return "does not"
-    return "holds" if counts[1] == comparisons else "not enough runs"
+    return "holds" if counts[1] == comparisons else "not shown"
 
 
 def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:

@@ -229,6 +229,6 @@ def _claims(claims: tuple[AnsweredClaim, ...]) -> list[str]:
     if not claims:
         return []
     answers = [claim.answer for claim in claims]
-    holds, fails, open_ = (answers.count(answer) for answer in ("holds", "does not", "not enough runs"))
+    holds, fails, open_ = (answers.count(answer) for answer in ("holds", "does not", "not shown"))
     verbs = f"{holds} hold{'s' if holds == 1 else ''}, {fails} {'does' if fails == 1 else 'do'} not"
-    return [f"Of {counted(len(claims), 'claim')}, {verbs}, and for {open_} there are not enough runs."]
+    return [f"Of {counted(len(claims), 'claim')}, {verbs}, and {open_} {'is' if open_ == 1 else 'are'} not shown."]

@@ -51,8 +51,8 @@ def with_added_losses(study: Study, added_losses: Sequence[AddedLoss], *, alone:
 
     A loss that compares with the teacher stands beside the study's task loss, unless it is to stand alone; one that
     knows no teacher takes the task loss's place. Without cells, each is compared with every other student as well; in
-    a table of cells, its cells stand beside those of the student whose network it has, and a claim asks whether it
-    beats the teacher.
+    a table of cells, its cells stand beside those of the student whose network it has, and claims ask whether it
+    beats the teacher, and whatever else the study claims of that student by a single comparison.
 
     Raises:
         ValueError: no student has a teacher, or a label is taken; one line.
@@ -136,7 +136,7 @@ def _cells(study: Study, templates: Sequence[str], label: str) -> Iterator[Cell]
 
 def _claims(study: Study, templates: Sequence[str], labels: Sequence[str]) -> tuple[Claim, ...]:
     if study.cells:
-        return (*study.claims, *(claim for label in labels for claim in _beats_teachers(study, templates, label)))
+        return (*study.claims, *(claim for label in labels for claim in _of_cells(study, templates, label)))
     students = [path for path, run in study.items if run.role == "student"]
     own = [compared(label, other) for label in labels for other in (*students, *labels) if other != label]
     given = (claim for claim in study.claims if claim.family == PAIRS)
@@ -144,6 +144,35 @@ def _claims(study: Study, templates: Sequence[str], labels: Sequence[str]) -> tu
     against = [claim for claim in study.claims if claim.family != PAIRS]
     at = sum(claim.family == STUDENTS for claim in against)
     return (*against[:at], *(against_teacher(label, STUDENTS) for label in labels), *against[at:], *pairs.values())
+
+
+def _of_cells(study: Study, templates: Sequence[str], label: str) -> list[Claim]:
+    """Claims about an added loss in a table of cells; none twice."""
+    own, cells = list(_as_templates(study, templates, label)), study.cells_by_key
+    teachers = {study.runs[path].teacher for path in templates}
+    beats_teacher = any(cells[worse].run in teachers for claim in own for _, worse in claim.better)
+    return own if beats_teacher else [*_beats_teachers(study, templates, label), *own]
+
+
+def _as_templates(study: Study, templates: Sequence[str], label: str) -> Iterator[Claim]:
+    """What is claimed of the students whose networks an added loss has, of the loss: a family of its own.
+
+    Those claims that say that a method "beats" another, by a single comparison. Where others are said to beat such a
+    student, as one without a teacher, the loss is, too.
+    """
+    run = {key: cell.run for key, cell in study.cells_by_key.items()}
+    method = {cell.run: getattr(cell, study.methods_in) for cell in study.cells}
+    made = set[tuple[str, str]]()
+    for claim in study.claims:
+        (better, worse), *more = claim.better
+        key, said = next((key for key in (better, worse) if run[key] in templates), ""), f"{method[run[better]]} beats"
+        if more or not key or said not in claim.text:
+            continue
+        pair = f"{_path(study, label, run[key])}{key.removeprefix(run[key])}", worse
+        if pair not in made:
+            made.add(pair)
+            family = f"{claim.family}, {label}" if claim.family else ""
+            yield Claim(text=claim.text.replace(said, f"{label} beats", 1), better=(pair,), family=family)
 
 
 def _beats_teachers(study: Study, templates: Sequence[str], label: str) -> Iterator[Claim]:

@@ -22,6 +22,7 @@ from relbench.evaluation.knn.points import Embeddings
 from relbench.evaluation.metric_names import HALF_INTERVAL
 from relbench.experiment import FewShot, Net, Training
 from relbench.models import Classifier, build_classifier, embed
+from relbench.plain_text import listed
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 EPISODES_AT_ONCE = 10_000
@@ -163,8 +164,10 @@ class FewShotTask:
         return draw_episodes(labels, way, asked.shot, asked.queries, episodes, asked.episode_seed, STREAMS[split])
 
     def contradictions(self, metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:
-        """What is no share, is not what the counts say, or is another interval than theirs."""
+        """What is no share, is not what the counts say, or another interval than theirs; and missing counts."""
         yield from not_shares(metrics)
+        if counts and (missing := {self._metric(way) for way in self.settings.way} - counts.keys()):
+            yield f"it has no counts of {listed(sorted(missing))}"
         yield from not_as_counted(metrics, counts)
         for metric, counted in counts.items():
             name, found = f"{metric}{HALF_INTERVAL}", np.divide(counted.correct, counted.trials)

@@ -96,17 +96,17 @@ A_LITTLE_WORSE = [0.55, 0.571, 0.594]  # than BETTER: p of 0.03 alone
     [
         ({"a": BETTER, "b": WORSE}, [("a", "b")], "holds"),
         ({"a": BETTER, "b": WORSE}, [("b", "a")], "does not"),
-        ({"a": BETTER, "b": NOISY}, [("a", "b")], "not enough runs"),  # the interval holds zero
-        ({"a": BETTER}, [("a", "b")], "not enough runs"),
-        ({"a": [0.9], "b": [0.1]}, [("a", "b")], "not enough runs"),  # one seed says nothing about chance
-        ({"a": [0.9, None, None], "b": [None, 0.1, 0.1]}, [("a", "b")], "not enough runs"),  # no seed in common
-        ({"a": BETTER, "b": WORSE, "c": NOISY}, [("a", "b"), ("a", "c")], "not enough runs"),
+        ({"a": BETTER, "b": NOISY}, [("a", "b")], "not shown"),  # the interval holds zero
+        ({"a": BETTER}, [("a", "b")], "not shown"),
+        ({"a": [0.9], "b": [0.1]}, [("a", "b")], "not shown"),  # one seed says nothing about chance
+        ({"a": [0.9, None, None], "b": [None, 0.1, 0.1]}, [("a", "b")], "not shown"),  # no seed in common
+        ({"a": BETTER, "b": WORSE, "c": NOISY}, [("a", "b"), ("a", "c")], "not shown"),
         ({"a": BETTER, "b": WORSE, "c": BETTER}, [("a", "b"), ("b", "c")], "does not"),
         ({"a": BETTER, "b": WORSE, "c": WORSE}, [("a", "b"), ("a", "c")], "holds"),
         ({"a": BETTER, "b": A_LITTLE_WORSE}, [("b", "a")], "does not"),
-        ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, [("b", "a"), ("a", "c")], "not enough runs"),  # Holm
-        ({"a": [0.6, 0.7], "b": [0.5, 0.6]}, [("a", "b")], "not enough runs"),  # equal gains by chance: no spread
-        ({"a": [0.1] * 3, "b": [0.0] * 3}, [("a", "b")], "not enough runs"),  # likewise, though their mean is rounded
+        ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, [("b", "a"), ("a", "c")], "not shown"),  # Holm
+        ({"a": [0.6, 0.7], "b": [0.5, 0.6]}, [("a", "b")], "not shown"),  # equal gains by chance: no spread
+        ({"a": [0.1] * 3, "b": [0.0] * 3}, [("a", "b")], "not shown"),  # likewise, though their mean is rounded
     ],
 )
 def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
@@ -124,7 +124,7 @@ def test_a_claim_is_about_new_classes_too_where_they_are_known():
             made = Counts(groups=groups, trials=(20,) * 20, correct=correct)
             found.rows[f"cub200/{name}/8", seed].counts = {"recall@1": made}
     (known,) = summarise(record(table(("a", "b"))), found, ("last",)).claims
-    assert (without.answer, known.answer) == ("holds", "not enough runs")
+    assert (without.answer, known.answer) == ("holds", "not shown")
     assert (without.difference.over_groups, known.difference.over_groups) == (False, True)
     assert without.difference.interval.mean == pytest.approx(known.difference.interval.mean)
     judged = compare(*([found.rows[f"cub200/{name}/8", seed].counts["recall@1"] for seed in range(3)] for name in "ab"))
@@ -185,7 +185,7 @@ def test_a_claim_is_about_the_metric_that_its_key_names_or_else_the_primary_one_
     claims += [Claim(text="five", better=(("cub200/5-shot/a", "cub200/5-shot/b"),))]
     study = few_shot_table(*claims)
     made = summarise(record(study), episodes_found(study, GAINS), ("last",))
-    assert [claim.answer for claim in made.claims] == ["holds", "does not", "holds", "not enough runs"]
+    assert [claim.answer for claim in made.claims] == ["holds", "does not", "holds", "not shown"]
     expected = [sum(GAINS[metric]) / 60 for metric in ("5way_1shot", "20way_1shot", "5way_1shot", "5way_5shot")]
     assert [claim.difference.interval.mean for claim in made.claims] == pytest.approx(expected)
     assert all(claim.difference.over_groups for claim in made.claims)
@@ -222,11 +222,11 @@ def test_comparisons_of_a_family_are_corrected_together_and_others_alone():
         ]
     )
     assert [claim.difference.p_adjusted for claim in judged] == [each.p_adjusted for each in own]
-    words = {"beats": "holds", "loses": "does not", "not shown to differ": "not enough runs"}
+    words = {"beats": "holds", "loses": "does not", "not shown to differ": "not shown"}
     assert [claim.answer for claim in judged] == [words[each.verdict] for each in own]
     assert {claim.difference.family for claim in judged} == {4}
     assert alone.difference.p_adjusted == alone.difference.p_value == judged[3].difference.p_value
-    assert (alone.answer, judged[3].answer) == ("holds", "not enough runs")  # by the correction
+    assert (alone.answer, judged[3].answer) == ("holds", "not shown")  # by the correction
     assert judged[1].answer == "does not"
 
 
@@ -238,7 +238,7 @@ def test_a_missing_run_eases_no_verdict_of_its_family():
         for values in ({"a": BETTER, "b": A_LITTLE_WORSE, "c": NOISY}, {"a": BETTER, "b": A_LITTLE_WORSE})
     )
     assert with_all[0].difference.p_adjusted == without[0].difference.p_adjusted > 0.05
-    assert (without[1].difference, without[1].answer) == (None, "not enough runs")
+    assert (without[1].difference, without[1].answer) == (None, "not shown")
 
 
 def test_one_seed_has_a_difference_and_no_interval():

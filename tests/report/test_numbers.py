@@ -85,8 +85,8 @@ def test_claims_of_one_comparison_have_its_difference_and_others_have_none() -> 
         Interval(0.01, -0.1, 0.12), 3, over_groups=True, p_value=0.2, p_adjusted=0.4, family=2
     )
     unknown = replace(difference, interval=Interval(0.01), p_value=None, p_adjusted=None, over_groups=False)
-    single = AnsweredClaim("One.", "not enough runs", "", unknown)
-    made = table1(claims=(AnsweredClaim("Two.", "not enough runs", "", difference), single, CLAIMS[0]))
+    single = AnsweredClaim("One.", "not shown", "", unknown)
+    made = table1(claims=(AnsweredClaim("Two.", "not shown", "", difference), single, CLAIMS[0]))
     names = (
         "difference",
         "difference_95_low",

@@ -62,7 +62,7 @@ def test_toy_scale_has_a_banner(no_pictures: None) -> None:
 
 def test_claims_and_notes_are_there(no_pictures: None) -> None:
     text = "".join(outline(page_text(figure3())).text)
-    for words in (*NOTES, *(claim.text for claim in CLAIMS), "Not enough runs"):
+    for words in (*NOTES, *(claim.text for claim in CLAIMS), "Not shown"):
         assert words in text
     empty = outline(page_text(summary(table1_cells(), claims=(), notes=())))
     assert [tag["id"] for kind, tag in empty.tags if kind == "section"] == ["table", "picture", "cite"]

@@ -58,10 +58,10 @@ def test_the_outcome_counts_numbers_and_tells_distances() -> None:
 @pytest.mark.parametrize(
     ("answers", "words"),
     [
-        (("holds",), "Of 1 claim, 1 holds, 0 do not, and for 0 there are not enough runs."),
+        (("holds",), "Of 1 claim, 1 holds, 0 do not, and 0 are not shown."),
         (
-            ("does not", "not enough runs", "holds", "holds"),
-            "Of 4 claims, 2 hold, 1 does not, and for 1 there are not enough runs.",
+            ("does not", "not shown", "holds", "holds"),
+            "Of 4 claims, 2 hold, 1 does not, and 1 is not shown.",
         ),
     ],
 )
@@ -142,12 +142,12 @@ DIFFERENCE = PairedDifference(
     ],
 )
 def test_an_answer_shows_the_difference_that_it_rests_on(edit: dict[str, object], words: str) -> None:
-    claim = AnsweredClaim("It is so.", "not enough runs", "1 comparison", replace(DIFFERENCE, **edit))  # type: ignore[arg-type]
-    assert claim_table(summary(EMPTY, claims=(claim,))).rows == (("It is so.", "not enough runs", words),)
+    claim = AnsweredClaim("It is so.", "not shown", "1 comparison", replace(DIFFERENCE, **edit))  # type: ignore[arg-type]
+    assert claim_table(summary(EMPTY, claims=(claim,))).rows == (("It is so.", "not shown", words),)
 
 
 def cautions(*differences: PairedDifference, tasks: tuple[object, ...] = (Retrieval(),)) -> list[str]:
-    claims = tuple(AnsweredClaim("It is so.", "not enough runs", "", difference) for difference in differences)
+    claims = tuple(AnsweredClaim("It is so.", "not shown", "", difference) for difference in differences)
     return claims_caution(summary(EMPTY, claims=claims, tasks=tasks))
 
 

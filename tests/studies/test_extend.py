@@ -241,3 +241,39 @@ def test_a_table_of_self_distillation_takes_further_losses():
         assert (run.teacher, run.task.shot, run.net) == (f"teacher/{shot}-shot", shot, study.runs[run.teacher].net)
     places = {(cell.column, cell.metric) for cell in study.cells if cell.row == "pkt"}
     assert places == {(f"{way}-way {shot}-shot", f"{way}way_{shot}shot") for way in (5, 20) for shot in (1, 5)}
+
+
+def test_what_is_claimed_of_a_tables_student_is_claimed_of_the_loss_with_its_network():
+    """In every column that the study claims it in, as a family of its own: no other verdict depends on it."""
+    given = build_study("glyphs-few-shot")
+    study = with_added_losses(given, [find_added_loss("pml:MultiSimilarityLoss", 1.0)], alone=False)
+    assert study.claims[: len(given.claims)] == given.claims
+    added = study.claims[len(given.claims) :]
+    columns = [f"{way}-way {shot}-shot" for shot in (1, 5) for way in (5, 20)]
+    against = [claim for claim in added if claim.family]
+    assert [claim.text for claim in against] == [f"{at}: MultiSimilarityLoss beats prototypical" for at in columns]
+    assert against[1].better == (
+        ("1-shot/half/prototypical/MultiSimilarityLoss#20way_1shot", "1-shot/half/prototypical#20way_1shot"),
+    )
+    assert len({claim.family for claim in against}) == 1
+    assert not {claim.family for claim in against} & {claim.family for claim in given.claims}
+    teachers = [claim.text for claim in added if not claim.family]
+    assert teachers == [
+        f"glyphs, 5-way {shot}-shot accuracy: students of MultiSimilarityLoss beat their teacher" for shot in (1, 5)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "texts"),
+    [
+        ("rkd-table5", [f"{way}-way {shot}-shot: hard_darkrank beats" for shot in (1, 5) for way in (5, 20)]),
+        ("glyphs-label-spaces", ["glyphs: students of", "same letters: hard_darkrank beats cross-entropy"]),
+        ("rkd-table4", ["cifar100: students of", "tiny-imagenet: students of"]),
+    ],
+)
+def test_no_claim_is_made_twice_nor_one_that_says_more_than_what_beats_what(name, texts):
+    given = build_study(name)
+    added = with_added_losses(given, [find_added_loss("hard_darkrank", 1.0)], alone=False).claims[len(given.claims) :]
+    for claim, text in zip(added, texts, strict=False):
+        assert claim.text.startswith(text)
+    assert len({claim.better for claim in added}) == len(added)

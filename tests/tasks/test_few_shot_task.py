@@ -237,6 +237,9 @@ def test_contradictions_in_a_file_are_found(trained):
     for name in METRICS:
         wrong = trained.metrics | {name: trained.metrics[name] / 2}
         assert len(list(TASK.contradictions(wrong, trained.all_counts))) == 1
+    assert list(TASK.contradictions(trained.metrics, {TASK.primary: trained.counts})) == [
+        "it has no counts of 6way_2shot"
+    ]
 
 
 def test_episodes_are_drawn_and_scored_in_parts(tmp_path, trained, monkeypatch):
