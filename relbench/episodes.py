@@ -83,7 +83,7 @@ class ClassMembers:
         if len(self.sizes) and int(self.sizes.min()) < images:
             raise ValueError(
                 f"a {what} episode has {images} images of each class, support and queries, but there is a class of "
-                f"{int(self.sizes.min())}: ask for fewer, or leave that class out"
+                f"{int(self.sizes.min())}: ask for fewer queries or support images, or leave that class out"
             )
 
     def draw(self, way: int, images: int, generator: torch.Generator) -> Tensor:

@@ -56,6 +56,7 @@ class PairedDifference:
     p_value: float | None  # None where chance is unknown
     p_adjusted: float | None  # corrected for the family; the same without one
     family: int = 1  # comparisons that were corrected together, this included
+    of_networks: Interval | None = None  # of a single seed: over new groups of trials, for the two networks at hand
 
 
 @dataclass(frozen=True)

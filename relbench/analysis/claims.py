@@ -39,6 +39,7 @@ class _Compared:
     seeds: int
     estimate: Estimate | None = None  # None without such a seed
     over_groups: bool = False  # over new groups of trials, too
+    of_networks: Interval | None = None  # of a single seed, over new groups alone
 
 
 @dataclass(frozen=True)
@@ -95,8 +96,11 @@ def _compared(better: Mapping[int, _Seed], worse: Mapping[int, _Seed]) -> _Compa
         return _Compared(0)
     alone = over_seeds([own.value - other.value for own, other in pairs])
     own, other = ([seed.counts for seed in side if seed.counts] for side in zip(*pairs, strict=True))
-    # Seeds that all differ alike, as those of two networks without training, say nothing about new runs.
-    if alone.error == 0 or not len(own) == len(other) == len(pairs) or not _same_trials([*own, *other]):
+    if not len(own) == len(other) == len(pairs) or not _same_trials([*own, *other]):
+        return _Compared(len(pairs), alone)
+    if len(pairs) == 1:
+        return _Compared(1, alone, of_networks=over_seeds_and_classes(own, other).over_classes.interval(CONFIDENCE))
+    if alone.error == 0:  # seeds that all differ alike, as of two networks without training, say nothing about new runs
         return _Compared(len(pairs), alone)
     return _Compared(len(pairs), over_seeds_and_classes(own, other).over_both, over_groups=True)
 
@@ -128,6 +132,7 @@ def _difference(compared: _Compared, p_adjusted: float | None, family: int) -> P
         p_value=p_value,
         p_adjusted=p_adjusted,
         family=family,
+        of_networks=compared.of_networks,
     )
 
 

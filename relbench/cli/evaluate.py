@@ -51,7 +51,7 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     ] = None,
     queries: Annotated[str | None, _option("few-shot", "queries", "query images of each class")] = None,
     episodes: Annotated[str | None, _option("few-shot", "episodes", "how many are drawn")] = None,
-    seed: Annotated[str | None, _option("few-shot", "seed", "which episodes are drawn")] = None,
+    seed: Annotated[str | None, _option("few-shot", "seed", "which episodes, of the images in their order")] = None,
     scorer: Annotated[
         str | None,
         _option(
@@ -139,12 +139,20 @@ def _few_shot_settings(asked: Mapping[str, str]) -> "list[FewShot]":
     numbered["episode_seed"] = numbered.pop("seed")
     named = SCORERS if asked["scorer"] == "all" else asked["scorer"].split(",")
     scorers = [lookup(name, SCORERS, "scorer") for name in named]
-    way = numbers(asked["way"], "--way")
+    way, shots = numbers(asked["way"], "--way"), numbers(asked["shot"], "--shot")
+    _refuse_small({**numbered, "way": min(way), "shot": min(shots)})
     return [
         validated(FewShot, {**numbered, "way": way, "shot": shot, "scorer": scorer})
         for scorer in scorers
-        for shot in numbers(asked["shot"], "--shot")
+        for shot in shots
     ]
+
+
+def _refuse_small(given: Mapping[str, int]) -> None:
+    """In the words of the command's options."""
+    for name, least in {"way": 2, "shot": 1, "queries": 1, "episodes": 2}.items():
+        if given[name] < least:
+            raise ValueError(f"--{name} {given[name]}: give {least} or more")
 
 
 def _number(text: str, what: str) -> int:

@@ -54,7 +54,9 @@ def _checked(name: str, given: Tensor) -> Tensor:
     given = as_floats(name, given)
     if given.ndim != 3 or 0 in given.shape or not given.is_floating_point():
         shape = tuple(given.shape)
-        raise ValueError(f"{name} must be floating, (way, images of a class, dim), but is {given.dtype} of {shape}")
+        raise ValueError(
+            f"{name} must be floating, (way, images of a class, dim), none of them 0, but is {given.dtype} of {shape}"
+        )
     return given
 
 

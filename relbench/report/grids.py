@@ -187,6 +187,8 @@ def claim_detail(claim: AnsweredClaim) -> str:
         return claim.detail
     points = f"{signed(difference.interval.mean)} points"
     seeds = counted(difference.seeds, "seed")
+    if difference.of_networks and difference.of_networks.low is not None:
+        return f"{points} {bounds_cell(difference.of_networks)} for these networks alone, {seeds}: no verdict"
     if difference.p_adjusted is None:
         return f"{points}, {seeds}: no interval"
     holm = "Holm " if difference.family > 1 else ""

@@ -150,5 +150,7 @@ def _paired(difference: PairedDifference | None) -> list[object]:
     if difference is None:
         return [None] * len(PAIRED)
     interval, over = difference.interval, "runs and groups" if difference.over_groups else "runs"
+    if difference.of_networks:
+        interval, over = difference.of_networks, "groups"
     p_values = difference.p_value, difference.p_adjusted
     return [interval.mean, interval.low, interval.high, *p_values, difference.family, difference.seeds, over]

@@ -113,6 +113,21 @@ def test_claims_are_answered_from_paired_seeds(values, pairs, expected):
     assert answer(values, *pairs).answer == expected
 
 
+def test_of_a_single_seed_the_interval_over_classes_is_shown_and_decides_nothing():
+    """Every class is better by far: that says something of these two networks, and nothing of new ones."""
+    correct = {"a": (18, 17, 18, 19), "b": (8, 9, 8, 7)}
+    found = results({name: [sum(counted) / 80] for name, counted in correct.items()})
+    for name, counted in correct.items():
+        made = Counts(groups=("c0", "c1", "c2", "c3"), trials=(20,) * 4, correct=counted)
+        found.rows[f"cub200/{name}/8", 0].counts = {"recall@1": made}
+    (claim,) = summarise(record(table(("a", "b")), seeds=(0,)), found, ("last",)).claims
+    judged = compare(*([found.rows[f"cub200/{name}/8", 0].counts["recall@1"]] for name in "ab"))
+    assert claim.answer == "not shown"
+    assert (claim.difference.interval.low, claim.difference.p_value) == (None, None)
+    assert claim.difference.of_networks == judged.over_classes
+    assert claim.difference.of_networks.low > 0.3
+
+
 def test_a_claim_is_about_new_classes_too_where_they_are_known():
     """Every seed gains, but all of it in one of twenty classes; without the counts, the seeds alone decide."""
     same, gains = (10,) * 20, [(18, *(10,) * 19), (19, *(10,) * 19), (20, *(10,) * 19)]

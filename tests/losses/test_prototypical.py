@@ -227,14 +227,30 @@ def zeros(*shape: int) -> Tensor:
 @pytest.mark.parametrize(
     ("support", "query", "message"),
     [
-        (zeros(3, 2), zeros(3, 4, 2), "support must be floating, (way, images of a class, dim), but is torch.float32"),
-        (zeros(3, 1, 2), zeros(12, 2), "query must be floating, (way, images of a class, dim), but is torch.float32"),
-        (zeros(3, 0, 2), zeros(3, 4, 2), "support must be floating, (way, images of a class, dim), but"),
-        (zeros(3, 1, 0), zeros(3, 4, 0), "support must be floating, (way, images of a class, dim), but"),
+        (
+            zeros(3, 2),
+            zeros(3, 4, 2),
+            "support must be floating, (way, images of a class, dim), none of them 0",
+        ),
+        (
+            zeros(3, 1, 2),
+            zeros(12, 2),
+            "query must be floating, (way, images of a class, dim), none of them 0",
+        ),
+        (
+            zeros(3, 0, 2),
+            zeros(3, 4, 2),
+            "support must be floating, (way, images of a class, dim), none of them 0, but",
+        ),
+        (
+            zeros(3, 1, 0),
+            zeros(3, 4, 0),
+            "support must be floating, (way, images of a class, dim), none of them 0, but",
+        ),
         (
             zeros(3, 1, 2),
             zeros(3, 4, 2).bool(),
-            "query must be floating, (way, images of a class, dim), but is torch.bo",
+            "query must be floating, (way, images of a class, dim), none of them 0, but is torch.bo",
         ),
         (zeros(3, 1, 2), zeros(4, 4, 2), "support (3, 1, 2) and query (4, 4, 2) must have the same classes, at least"),
         (zeros(3, 1, 2), zeros(3, 4, 5), "support (3, 1, 2) and query (3, 4, 5) must have the same classes, at least"),

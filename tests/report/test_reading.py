@@ -139,6 +139,16 @@ DIFFERENCE = PairedDifference(
             {"interval": Interval(0.0123), "seeds": 1, "p_value": None, "p_adjusted": None},
             "+1.2 points, 1 seed: no interval",
         ),
+        (
+            {
+                "interval": Interval(0.0123),
+                "seeds": 1,
+                "p_value": None,
+                "p_adjusted": None,
+                "of_networks": Interval(0.0123, 0.01, 0.0146),
+            },
+            "+1.2 points [+1.0, +1.5] for these networks alone, 1 seed: no verdict",
+        ),
     ],
 )
 def test_an_answer_shows_the_difference_that_it_rests_on(edit: dict[str, object], words: str) -> None:
