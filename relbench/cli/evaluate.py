@@ -135,24 +135,29 @@ def _few_shot_settings(asked: Mapping[str, str]) -> "list[FewShot]":
     from relbench.experiment import FewShot
     from relbench.settings import validated
 
-    numbered = {name: _number(asked[name], f"--{name}") for name in ("queries", "episodes", "seed")}
-    numbered["episode_seed"] = numbered.pop("seed")
+    numbered = {name: _number(asked[name], f"--{name}") for name in ("queries", "episodes")}
+    seed = _number(asked["seed"], "--seed")
     named = SCORERS if asked["scorer"] == "all" else asked["scorer"].split(",")
     scorers = [lookup(name, SCORERS, "scorer") for name in named]
     way, shots = numbers(asked["way"], "--way"), numbers(asked["shot"], "--shot")
     _refuse_small({**numbered, "way": min(way), "shot": min(shots)})
     return [
-        validated(FewShot, {**numbered, "way": way, "shot": shot, "scorer": scorer})
+        validated(FewShot, {**numbered, "episode_seed": seed, "way": way, "shot": shot, "scorer": scorer})
         for scorer in scorers
         for shot in shots
     ]
 
 
 def _refuse_small(given: Mapping[str, int]) -> None:
-    """In the words of the command's options."""
-    for name, least in {"way": 2, "shot": 1, "queries": 1, "episodes": 2}.items():
-        if given[name] < least:
-            raise ValueError(f"--{name} {given[name]}: give {least} or more")
+    """What the settings would refuse, in the words of the command's options."""
+    from relbench.experiment import FewShot
+
+    allowed = FewShot.model_json_schema()["properties"]
+    for name, value in given.items():
+        setting = allowed[name].get("items", allowed[name])
+        least = setting.get("minimum", setting.get("exclusiveMinimum", -1) + 1)
+        if value < least:
+            raise ValueError(f"--{name} {value}: give {least} or more")
 
 
 def _number(text: str, what: str) -> int:

@@ -82,12 +82,16 @@ def _differences(summary: Summary) -> list[str]:
     judged = [difference for difference in told if difference.p_adjusted is not None]
     if not told:
         return []
-    groups = listed([many(task.group) for task in _tasks(summary)]) if any(each.over_groups for each in judged) else ""
-    runs = f"new training runs{f' and new {groups} at once' if groups else ''}"
+    tasks, over_groups = _tasks(summary), any(each.over_groups for each in judged)
+    groups, of_networks = listed([many(task.group) for task in tasks]), any(each.of_networks for each in told)
+    runs = f"new training runs{f' and new {groups} at once' if over_groups else ''}"
     interval = f", with its 95 % interval and p over {runs}" if judged else ""
-    words = f"Difference: what is claimed to be better minus the other, paired by seed{interval}."
-    not_covered = [task.not_covered for task in _tasks(summary) if task.not_covered and groups]
-    return [words, *not_covered, *_corrected({each.family for each in judged})]
+    words = [f"Difference: what is claimed to be better minus the other, paired by seed{interval}."]
+    if of_networks:
+        words.append(f"For these networks alone: 95 % interval over new {groups}, not over new training runs.")
+    if over_groups or of_networks:
+        words += [task.not_covered for task in tasks if task.not_covered]
+    return [*words, *_corrected({each.family for each in judged})]
 
 
 def _corrected(families: set[int]) -> list[str]:

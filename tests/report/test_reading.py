@@ -15,6 +15,7 @@ from relbench.report.headline import outcome
 from relbench.report.numbers import cell_numbers
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
 from relbench.report.wording import NOTHING, full_title
+from relbench.tasks import find_task
 
 EMPTY = table1_cells()
 
@@ -177,6 +178,12 @@ def test_how_differences_are_to_be_read() -> None:
     both.remove(not_covered)
     assert both == [f"{over} and new episodes and test classes at once.", corrected.format("4 and 7")]
     unknown = replace(DIFFERENCE, interval=Interval(0.1), p_value=None, p_adjusted=None)
+    single = replace(unknown, seeds=1, over_groups=False, of_networks=Interval(0.1, 0.0, 0.2))
+    assert cautions(single, tasks=(FewShot(),)) == [
+        f"{start}.",
+        "For these networks alone: 95 % interval over new episodes, not over new training runs.",
+        find_task(FewShot()).not_covered,
+    ]
     assert cautions(unknown) == [f"{start}."]
 
 
