@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, few_shot, images, small_images, start, step
+from relbench.benchmarks.cost import prediction
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.section import Part, Section, measure
 from relbench.machine import describe_machine
@@ -14,6 +15,7 @@ from relbench.machine import describe_machine
 PARTS: dict[str, Part] = {
     "angle": angle.figures,
     "evaluation": evaluation.figures,
+    "plan": prediction.figures,
     "kinds": evaluation_kinds.figures,
     "few-shot": few_shot.figures,
     "images": images.figures,

@@ -12,6 +12,7 @@ from relbench.cli.console import FAILED, errors, errors_as_one_line, expanded, o
 from relbench.cli.studies import Data, StudyName
 
 if TYPE_CHECKING:
+    from relbench.benchmarks.section import Section
     from relbench.losses import Loss
 
 app = typer.Typer(
@@ -96,7 +97,8 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="angle, cohort, evaluation, few-shot, images, kinds, small-images, start, step; all of these; or gpu."
+            help="angle, cohort, evaluation, few-shot, images, kinds, plan, small-images, start, step; all of these; "
+            "or gpu."
         ),
     ] = "all",
     device: Annotated[
@@ -108,6 +110,14 @@ def bench(
             "--json", callback=expanded, help="Of gpu: the file that its figures are written to; default: gpu.json."
         ),
     ] = None,
+    plan: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ROWS[xDIM][:QUERIES]",
+            help="Of evaluation: print what that many embeddings would cost, here and on other hardware, such as 1e9, "
+            "1e9x128 or 1e9x128:1e4; nothing but this machine's rates is measured.",
+        ),
+    ] = None,
 ) -> None:
     """Measure speed and memory against the plain forms, in one run, and print the ratios beside their targets.
 
@@ -115,24 +125,43 @@ def bench(
     gpu checks a machine with a GPU, in about five minutes: whether all numbers are right there, and how fast it is.
     """
     with errors_as_one_line(after_ctrl_c="interrupted"):
-        from relbench.benchmarks import gpu, tables
-        from relbench.resolve import resolve_device
-
-        def tell(line: str) -> None:
-            errors.print(line)
-
         if what != "gpu" and (device or file):
             raise ValueError("--device and --json are for relbench bench gpu alone: leave them out, or write gpu")
-        measured_on = resolve_device(device or "cuda") if what == "gpu" else "cpu"
-        if what == "gpu":
-            sections = gpu.check(measured_on, file or Path("gpu.json"), tell).sections
-        else:
-            sections = tables.measured(what, tell)
-        if what == "gpu" and measured_on == "cpu":
-            out.print("toy size: shows that all runs, and nothing else")
-        out.print(tables.machine_line(measured_on))
-        out.print(tables.table(sections))
-        for note in tables.notes(sections):
-            out.print(note)
+        if plan is not None:
+            _print_plan(what, plan)
+            return
+        sections = _measured(what, device, file)
     if any(section.error for section in sections):
         raise typer.Exit(FAILED)
+
+
+def _print_plan(what: str, plan: str) -> None:
+    from relbench.benchmarks.cost.tables import plans
+    from relbench.benchmarks.cost.workload import parse_workloads
+
+    if what != "evaluation":
+        raise ValueError("--plan is for relbench bench evaluation alone: leave it out, or write evaluation")
+    for part in plans(parse_workloads(plan)):
+        out.print(part)
+
+
+def _measured(what: str, device: str | None, file: Path | None) -> "tuple[Section, ...]":
+    """All parts that were asked for, measured and printed."""
+    from relbench.benchmarks import gpu, tables
+    from relbench.resolve import resolve_device
+
+    def tell(line: str) -> None:
+        errors.print(line)
+
+    measured_on = resolve_device(device or "cuda") if what == "gpu" else "cpu"
+    if what == "gpu":
+        sections = gpu.check(measured_on, file or Path("gpu.json"), tell).sections
+    else:
+        sections = tables.measured(what, tell)
+    if what == "gpu" and measured_on == "cpu":
+        out.print("toy size: shows that all runs, and nothing else")
+    out.print(tables.machine_line(measured_on))
+    out.print(tables.table(sections))
+    for note in tables.notes(sections):
+        out.print(note)
+    return sections

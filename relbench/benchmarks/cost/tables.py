@@ -1,0 +1,74 @@
+"""The cost of an evaluation as a table, with notes on where its figures come from."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.table import Table
+
+from relbench.benchmarks.cost.hardware import REACHED, Hardware, Host, machines
+from relbench.benchmarks.cost.measured import measure_host
+from relbench.benchmarks.cost.model import KEPT, Cost, cost
+from relbench.benchmarks.cost.workload import Workload
+from relbench.benchmarks.figure import in_digits
+from relbench.plain_text import duration_in_words
+
+STAGES = ("reading", "preparation", "products", "selection", "merging")
+UNITS = (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
+
+
+def plans(workloads: Iterable[Workload]) -> Iterator[Table | str]:
+    """For each workload its table, and what it can't say itself; this machine is measured before each.
+
+    Args:
+        workloads: of any size: none is run.
+    """
+    for workload in workloads:
+        host = measure_host(workload.dim)
+        hardware = machines(host)
+        yield cost_table(workload, hardware)
+        yield from cost_notes(host, hardware)
+
+
+def cost_table(workload: Workload, hardware: Iterable[Hardware]) -> Table:
+    """A line for each kind of hardware."""
+    made = Table("", "shards", *STAGES, "in all", "device-hours", "limited by", title=_title(workload))
+    for machine in hardware:
+        found = cost(workload, machine)
+        times = ["-" if (taken := found.seconds[stage]) is None else duration_in_words(taken) for stage in STAGES]
+        ends = (duration_in_words(found.total), in_digits(found.device_hours), found.limit)
+        made.add_row(machine.name, _shards(found), *times, *ends)
+    return made
+
+
+def _title(workload: Workload) -> str:
+    size = f"{workload.gallery:,} x {workload.dim}, {workload.queries:,} queries"
+    return f"{size}: {workload.operations:.3g} operations, gallery of {in_bytes(workload.gallery_bytes)}"
+
+
+def _shards(found: Cost) -> str:
+    layout = found.layout
+    groups = f" in {layout.groups} groups" if layout.groups > 1 else ""
+    rounds = f" in {layout.rounds} rounds" if layout.rounds > 1 else ""
+    return f"{layout.shards}{groups}{rounds}"
+
+
+def in_bytes(number: float) -> str:
+    """A number of bytes in MB, GB, TB or PB."""
+    unit, size = next((each for each in UNITS if number >= each[1]), UNITS[-1])
+    return f"{in_digits(number / size)} {unit}"
+
+
+def cost_notes(host: Host, hardware: Sequence[Hardware]) -> Iterator[str]:
+    """What the table can't say itself."""
+    storage = f"a mapped file is read at {in_bytes(host.storage)} a second" if host.storage else "reading not measured"
+    yield (
+        f"this machine, measured now: {host.name}, {host.cores} threads: products {host.products / 1e9:,.0f} GFLOPS, "
+        f"selection {1e9 * host.selection:.2f} ns a distance, preparation {1e9 * host.preparation:.2f} ns a number; "
+        f"{storage}"
+    )
+    for source in dict.fromkeys(machine.source for machine in hardware[1:]):
+        named = [machine.name for machine in hardware if machine.source == source]
+        yield f"{', '.join(named)}: {source}"
+    yield (
+        f"elsewhere {REACHED:.0%} of each peak is taken to be reached, and a core to select and prepare as fast as "
+        f"here; stages follow each other; a shard returns {KEPT} neighbours for each query"
+    )

@@ -1,0 +1,85 @@
+import math
+
+import pytest
+
+from relbench.benchmarks.cost import measured, prediction, tables
+from relbench.benchmarks.cost.hardware import Host
+from relbench.benchmarks.cost.workload import Workload
+
+HOST = Host(name="EPYC", cores=2, products=1e11, selection=1e-9, preparation=1e-9, memory=1e10, storage=1e9)
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Rates that are measured with few rows."""
+    def measure(dim, **more):
+        return measured.measure_host(dim, count=3000, queries=300, rounds=1, **more)
+
+    for module in (prediction, tables):
+        monkeypatch.setattr(module, "measure_host", measure)
+    return measure
+
+
+def test_rates_of_this_machine(small):
+    host = small(8)
+    assert host.cores >= 1
+    assert 1e6 < host.products < 1e15
+    assert 0 <= host.selection < 1e-3
+    assert 0 < host.preparation < 1
+    assert host.memory > 1e6
+    assert host.storage is None or 1e5 < host.storage < 1e13
+
+
+def test_rates_are_quotients_of_times(monkeypatch):
+    """A clock that only products and evaluations move: 2 s, 3 s for one query, 10 s for all."""
+    durations = iter([2.0, 3.0, 10.0])
+    monkeypatch.setattr(measured, "seconds_of", lambda work, clock=None: next(durations))
+    monkeypatch.setattr(measured, "storage_rate", lambda: None)
+    host = measured.measure_host(8, count=3000, queries=300, rounds=1)
+    assert host.products == pytest.approx(2 * 3000 * 300 * 8 / 2)
+    assert host.preparation == pytest.approx(3 / (3000 * 8))
+    assert host.selection == pytest.approx((10 - 3 - 2) / (3000 * 300))
+
+
+def test_what_is_predicted_stands_beside_what_is_taken(small):
+    figures = list(prediction.figures((Workload(gallery=4000, queries=400, dim=8),)))
+    predicted, taken, ratio = (figure.value for figure in figures[-3:])
+    assert ratio == pytest.approx(max(predicted, taken) / min(predicted, taken))
+    assert math.isfinite(ratio)
+    assert figures[-1].target == prediction.OFF
+
+
+def test_the_table_of_a_plan(small, call):
+    done = call("bench", "evaluation", "--plan", "1e9x128")
+    assert done.code == 0
+    assert done.out.count("1,000,000,000 x 128") == 1
+    assert "2.56e+20 operations, gallery of 512 GB" in " ".join(done.out.split())
+    for words in ("this machine", "one H100", "data sheet", "70% of each peak", "measured now"):
+        assert words in done.out
+
+
+def test_a_line_for_each_kind_of_hardware():
+    made = tables.cost_table(Workload(gallery=10**6, queries=10**6, dim=125), tables.machines(HOST))
+    cells = [list(column.cells) for column in made.columns]
+    assert [cells[0][0], cells[1][0], cells[4][0], cells[5][0]] == ["this machine", "1", "42 min", "17 min"]
+    assert cells[-1][0] == "products"
+    assert cells[1][2] == "1 in 16 groups"
+
+
+@pytest.mark.parametrize("what", ["step", "all", "gpu"])
+def test_a_plan_of_something_else(what, call):
+    done = call("bench", what, "--plan", "1e9")
+    assert done.code == 2
+    assert done.error == "relbench: --plan is for relbench bench evaluation alone: leave it out, or write evaluation\n"
+
+
+def test_a_plan_that_is_refused_measures_nothing(call):
+    done = call("bench", "evaluation", "--plan", "lots")
+    assert done.code == 2
+    assert done.error.startswith("relbench: --plan 'lots': 'lots' is not a number: write the gallery's size")
+    assert len(done.error.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("number", "text"), [(5e5, "0.500 MB"), (5.12e11, "512 GB"), (2e15, "2.00 PB")])
+def test_bytes(number, text):
+    assert tables.in_bytes(number) == text
