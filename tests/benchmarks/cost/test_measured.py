@@ -12,6 +12,7 @@ HOST = Host(name="EPYC", cores=2, products=1e11, selection=1e-9, preparation=1e-
 @pytest.fixture
 def small(monkeypatch):
     """Rates that are measured with few rows."""
+
     def measure(dim, **more):
         return measured.measure_host(dim, count=3000, queries=300, rounds=1, **more)
 
