@@ -15,15 +15,15 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.analysis.summarise import check_rule, summarise
 from relbench.cli.console import out
 from relbench.cli.dry_run import show_plan
+from relbench.cli.executors import check_cluster_options, cluster_of, executor_of
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.files import refuse_links
 from relbench.grid.estimate import image_counts
-from relbench.grid.executors import executor_for
 from relbench.grid.order import Limits
 from relbench.grid.plan import PendingRun
 from relbench.grid.room import Room
-from relbench.grid.scheduler import Schedule, jobs_for, locked, prepare, run_grid
+from relbench.grid.scheduler import Schedule, locked, prepare, run_grid
 from relbench.lookup import lookup
 from relbench.plain_text import counted
 from relbench.report import console_report, write_report
@@ -111,6 +111,7 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
         options: what is asked of it.
         added: what its folder is named by, beside the study and its changes.
     """
+    check_cluster_options(options)
     shown = _rules(study, options.selection)
     data_sets = data_sets_of(study, options.data_sets)
     record, paths = record_of(study, data_sets, options)
@@ -125,7 +126,8 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     with locked(folder):
         job = replace(job, record=joined(record, folder, tells=True))
         check_transfers(job.transfers(), folder, options.data, preparing)
-        job, failed = _run(job)
+        with cluster_of(options):
+            job, failed = _run(job)
         not_measured = _measure_elsewhere(job)
         _measure_floors(job)
         if study.cells or _is_taught(job):
@@ -157,10 +159,10 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(job.record, job.folder / FILE)
     if waiting:
-        jobs = job.options.jobs or jobs_for(waiting)
+        executor = executor_of(waiting, runs, job.options)
         images = {run.data: image_counts(run.data, job.options.data) for run in waiting}
-        limits = Limits(jobs, job.options.cohort, Room(images, jobs).fits)
-        with Bars(planned, finished, jobs, out) as bars, executor_for(waiting, jobs) as executor:
+        limits = Limits(executor.slots, job.options.cohort, Room(images, executor.slots).fits)
+        with Bars(planned, finished, executor.slots, out) as bars, executor:
             run_grid(executor, schedule, runs, job.options.data, bars, limits)
     return schedule
 

@@ -30,6 +30,9 @@ class RunOptions:
         builder: what the study is built with, such as protocol and scale, where it is not the usual.
         selection: by which rule the steps of a table's cells are chosen; None: that of its trainings.
         cohort: how many runs at most are trained together; None: as many as share batches and teacher, and fit memory.
+        cluster: a Ray cluster that makes the runs: "auto", "local" or its address; None: this machine does.
+        cpus_per_run: processors of a node for each run or cohort; None: one for each thread.
+        gpus_per_run: GPUs likewise, or a part of one; None: one where runs compute on a GPU.
     """
 
     seeds: tuple[int, ...] | None
@@ -46,6 +49,9 @@ class RunOptions:
     builder: Mapping[str, str] = field(default_factory=dict)
     selection: str | None = None
     cohort: int | None = None
+    cluster: str | None = None
+    cpus_per_run: float | None = None
+    gpus_per_run: float | None = None
 
 
 def tell(words: str) -> None:

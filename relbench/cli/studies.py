@@ -53,6 +53,21 @@ Cohort = Annotated[
         max=10_000,
     ),
 ]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|local|ADDRESS",
+        help="Make the runs on a Ray cluster: one that `ray start` has started (auto, or HOST:PORT of its head), or "
+        "one that is started on this machine for this command (local).",
+    ),
+]
+CpusPerRun = Annotated[
+    float | None, typer.Option(help="With --cluster: CPUs for each run; default: one for each thread that it has.")
+]
+GpusPerRun = Annotated[
+    float | None,
+    typer.Option(help="With --cluster: GPUs for each run; 0.25 puts four runs on a card. Default: 1 on GPUs."),
+]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
@@ -102,6 +117,9 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     data: Data = Path("datasets"),
     jobs: Jobs = None,
     cohort: Cohort = None,
+    cluster: Cluster = None,
+    cpus_per_run: CpusPerRun = None,
+    gpus_per_run: GpusPerRun = None,
     settings: Changes = None,
     dataset: DataSets = None,
     only: Only = None,
@@ -131,6 +149,9 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         builder={name: value for name, value in builder.items() if value is not None},
         selection=selection,
         cohort=cohort,
+        cluster=cluster,
+        cpus_per_run=cpus_per_run,
+        gpus_per_run=gpus_per_run,
     )
 
 

@@ -1,0 +1,48 @@
+"""Who makes the runs of a command: this machine, or a Ray cluster."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from relbench.cli.options import RunOptions
+from relbench.experiment import Experiment
+from relbench.grid.cluster.connection import connected
+from relbench.grid.cluster.executor import Cluster
+from relbench.grid.cluster.share import share_for
+from relbench.grid.executors import Executor, executor_for
+from relbench.grid.scheduler import jobs_for
+
+
+def check_cluster_options(options: RunOptions) -> None:
+    """Refuse options of a cluster where none is asked for.
+
+    Raises:
+        ValueError: one of them is given.
+    """
+    given = {"--cpus-per-run": options.cpus_per_run, "--gpus-per-run": options.gpus_per_run}
+    for option, value in given.items():
+        if value is not None and options.cluster is None:
+            raise ValueError(f"{option} is of runs on a cluster: give --cluster, too")
+
+
+@contextmanager
+def cluster_of(options: RunOptions) -> Iterator[None]:
+    """Be connected to the cluster that is asked for, if one is."""
+    if options.cluster is None:
+        yield
+        return
+    with connected(options.cluster):
+        yield
+
+
+def executor_of(waiting: Sequence[Experiment], runs: Path, options: RunOptions) -> Executor:
+    """Makes these runs, here or on the cluster that the command is connected to.
+
+    Args:
+        waiting: what is to be made.
+        runs: holds a folder for each run.
+        options: of the command.
+    """
+    if options.cluster is None:
+        return executor_for(waiting, options.jobs or jobs_for(waiting))
+    return Cluster(share_for(waiting, options.cpus_per_run, options.gpus_per_run), runs, options.jobs)

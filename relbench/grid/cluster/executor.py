@@ -1,0 +1,178 @@
+"""The executor of a grid's jobs that hands them to a Ray cluster, and again where a part of that is lost."""
+
+import os
+import platform
+import threading
+import uuid
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.luggage import Shelf
+from relbench.grid.cluster.nodes import Driver
+from relbench.grid.cluster.pieces import DamagedError, Stamp, put_together, stamp
+from relbench.grid.cluster.share import Resources, Share
+from relbench.grid.cluster.worker import Ended, Message, Order, Sent, make
+from relbench.grid.jobs import LONGEST, Ends, Job, left
+from relbench.memory import ADVICE
+from relbench.results.records import Row
+from relbench.results.run_folder import RunFolder
+from relbench.trackers import clear
+
+TRIES = 3  # a job that is lost so often, and has come no further meanwhile, has failed
+AHEAD = 16  # pieces that a worker sends before the driver has taken them
+
+
+class Cluster:
+    """Makes runs on the Ray cluster that this process is connected to (`relbench.grid.cluster.connection`).
+
+    A job whose worker or node is lost is handed over again, with the last checkpoints that have come back.
+
+    Args:
+        share: of a node, for each job.
+        runs: holds a folder for each run.
+        most: jobs at once; None: as many as the cluster holds.
+
+    Raises:
+        ValueError: no node has room for a run.
+    """
+
+    def __init__(self, share: Share, runs: Path, most: int | None = None) -> None:
+        self._share = share
+        room = share.slots(_nodes())
+        if not room:
+            raise ValueError(f"no node of the cluster has {share} for a run: ask for less, or add a node")
+        self._slots = min(room, most or room)
+        self._threads = ThreadPoolExecutor(self._slots, "runs")  # each hears from a worker
+        self._lock, self._given_up = threading.Lock(), False
+        self._under_way: set[Any] = set()
+        self._shelf = Shelf(ray().put)
+        # named like a file that is being written: what a killed driver leaves of it is cleared away
+        self._sign = runs.absolute() / f".shared-{uuid.uuid4().hex}.{os.getpid()}@{platform.node()}.unfinished"
+        self._make = ray().remote(
+            num_cpus=share.cpus,
+            num_gpus=share.gpus,
+            max_retries=0,  # it would not know of the checkpoints
+            num_returns="streaming",
+            _generator_backpressure_num_objects=AHEAD,
+        )(make)
+
+    @property
+    def slots(self) -> int:
+        """The number of jobs at once."""
+        return self._slots
+
+    def submit(self, job: Job) -> Future[Ends]:
+        """Hand the job to the cluster."""
+        return self._threads.submit(self._ended, job)
+
+    def __enter__(self) -> Self:
+        """Leave a sign by which nodes know the results folder."""
+        self._sign.parent.mkdir(parents=True, exist_ok=True)
+        self._sign.touch()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Give up what is under way if something was raised here."""
+        with self._lock:
+            self._given_up = error is not None
+            for messages in self._under_way if error else ():
+                ray().cancel(messages)
+        self._threads.shutdown(cancel_futures=error is not None)
+        self._sign.unlink(missing_ok=True)
+
+    def _ended(self, job: Job) -> Ends:
+        """Hand the job over until it ends, or is lost too often."""
+        tries = 0
+        while True:
+            before = _progress(job)
+            try:
+                return _finished(job) | dict(self._handed_over(_unfinished(job)))
+            except (ray().exceptions.RayError, DamagedError) as error:
+                tries = tries + 1 if _progress(job) == before else 1
+                if self._given_up or tries == TRIES or isinstance(error, _final()):
+                    return left(job, _in_words(error, tries))
+            except OSError as error:  # what has arrived can't be written here
+                return left(job, str(error))
+
+    def _handed_over(self, job: Job) -> Ends:
+        with closing(self._messages(_absolute(job))) as messages:
+            return _received(messages, job)
+
+    def _messages(self, job: Job) -> Generator[Message]:
+        references = self._make.remote(Order(job, self._sign, Driver()), self._shelf.pack(job))
+        with self._lock:
+            self._under_way.add(references)
+            if self._given_up:
+                ray().cancel(references)
+        try:
+            for reference in references:
+                yield ray().get(reference)
+        except GeneratorExit:  # nobody wants the rest
+            ray().cancel(references)
+            raise
+        finally:
+            with self._lock:
+                self._under_way.remove(references)
+
+
+def _nodes() -> list[Resources]:
+    return [node["Resources"] for node in ray().nodes() if node["Alive"]]
+
+
+def _absolute(job: Job) -> Job:
+    shorter = {name: RunFolder(run.runs.absolute(), run.experiment) for name, run in job.shorter.items()}
+    return replace(job, runs=job.runs.absolute(), data=job.data.absolute(), shorter=shorter)
+
+
+def _unfinished(job: Job) -> Job:
+    """What is left of a job: runs whose rows came back before it was lost need not be made again."""
+    runs = tuple(run for run in job.experiments if not job.folders[run.fingerprint].row.exists())
+    names = {run.fingerprint for run in runs}
+    return replace(job, experiments=runs, shorter={name: job.shorter[name] for name in job.shorter if name in names})
+
+
+def _finished(job: Job) -> dict[str, Row]:
+    rows = {name: folder.read() for name, folder in job.folders.items()}
+    return {name: row for name, row in rows.items() if row}
+
+
+def _progress(job: Job) -> list[Stamp | None]:
+    """Changes when a checkpoint or a row has come back."""
+    return [stamp(path) for folder in job.folders.values() for path in (folder.checkpoint, folder.row)]
+
+
+def _received(messages: Iterator[Message], job: Job) -> Ends:
+    """Write the files that are sent, up to the ends."""
+    ends: Ends = {}
+    for message in messages:
+        if isinstance(message, Ended):
+            ends = message.ends
+        else:
+            rest = (following.piece for following in messages if isinstance(following, Sent))
+            put_together(chain([message.piece], rest), job.folders[message.run].path / message.file)
+    for folder in job.folders.values():
+        clear(folder.path)
+    return ends
+
+
+def _final() -> tuple[type[Exception], ...]:
+    """What would happen again."""
+    known = ray().exceptions
+    return known.RayTaskError, known.OutOfMemoryError, known.TaskUnschedulableError
+
+
+def _in_words(error: Exception, tries: int) -> str:
+    """One line on why a job has no end."""
+    known, said = ray().exceptions, " ".join(str(error).split())
+    if isinstance(error, known.OutOfMemoryError):
+        return f"its worker was ended for lack of memory on its node: {ADVICE}"
+    if isinstance(error, known.RayTaskError):
+        return f"its worker failed ({type(error.cause).__name__}: {error.cause})"
+    return f"its worker was lost {tries} times in a row ({type(error).__name__}: {said[:LONGEST]})"

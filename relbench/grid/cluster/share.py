@@ -1,0 +1,68 @@
+"""The share of a node that a run takes, and how many of them a cluster holds."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from relbench.experiment import Experiment
+
+Resources = Mapping[str, float]
+"""What a node has, by Ray's names."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """Processors and GPUs for a run, or for runs that are trained together.
+
+    Attributes:
+        cpus: a whole number, or a fraction of one.
+        gpus: likewise; 0.25 puts four runs on a card.
+    """
+
+    cpus: float
+    gpus: float
+
+    def __post_init__(self) -> None:
+        """Refuse shares that no node could have."""
+        _check("--cpus-per-run", self.cpus, least="more than 0")
+        if self.gpus:
+            _check("--gpus-per-run", self.gpus, least="more than 0, such as 1 or 0.25")
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs" if self.gpus else f"{self.cpus:g} CPUs"
+
+    def slots(self, nodes: Sequence[Resources]) -> int:
+        """The number of runs that these nodes hold at once."""
+        return sum(int(min(_times(self.cpus, each.get("CPU", 0)), self._on_gpus(each.get("GPU", 0)))) for each in nodes)
+
+    def _on_gpus(self, gpus: float) -> float:
+        """Runs on the GPUs of a node: none is split over parts of several cards."""
+        if not self.gpus:
+            return math.inf
+        return _times(self.gpus, gpus) if self.gpus >= 1 else int(gpus) * _times(self.gpus, 1)
+
+
+def share_for(experiments: Sequence[Experiment], cpus: float | None = None, gpus: float | None = None) -> Share:
+    """What is asked for; else a processor for each thread of a run, and a GPU where it computes on one.
+
+    Raises:
+        ValueError: no node could have that; or a run that computes on a GPU is to have none.
+    """
+    on_gpu = any(run.training.device == "cuda" for run in experiments)
+    if on_gpu and gpus == 0:
+        raise ValueError("--gpus-per-run 0, but runs compute on a GPU: give each one, or a part such as 0.25")
+    threads = max(run.training.threads for run in experiments)
+    return Share(threads if cpus is None else cpus, float(on_gpu) if gpus is None else gpus)
+
+
+def _check(option: str, value: float, least: str) -> None:
+    if not 0 < value < math.inf:
+        raise ValueError(f"{option} {value:g}: give {least}")
+    if value > 1 and value != int(value):
+        raise ValueError(f"{option} {value:g}: more than one must be a whole number")
+
+
+def _times(part: float, whole: float) -> int:
+    """How often a part goes into a whole; Ray counts in ten thousandths."""
+    return round(10_000 * whole) // round(10_000 * part)
