@@ -12,6 +12,7 @@ from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.step import CLASSES, NO_END, alone, made_up, repeated, together
 from relbench.benchmarks.timing import in_turns, ratio, seconds
 from relbench.data import find_rendered
+from relbench.data.random_views import random_views
 from relbench.experiment import Experiment
 from relbench.resolve import resolve_device
 from relbench.studies import build_study
@@ -89,6 +90,6 @@ def _rendered(experiment: Experiment) -> TrainingData:
         classes=CLASSES,
         labels=indices // training.images_per_class % CLASSES,
         batch=lambda _: indices,
-        views=lambda _, generator: views.random(pictures, generator),
+        views=lambda _, generator: random_views(views, pictures, generator),
         validate=lambda *_: {},
     )

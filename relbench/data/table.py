@@ -162,8 +162,17 @@ class ImageSource(Protocol):
     content: str  # hash of the manifest: which images, which split
     data_hash: str  # hash of names, labels and split, and of the pixels (photos: of the files' sizes), on this machine
 
-    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random views, shape (len(indices), channels, size, size): float32 in [0, 1], or uint8 to be scaled later."""
+    def train_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Random views, shape (len(indices), channels, size, size): float32 in [0, 1], or uint8 to be scaled later.
+
+        Args:
+            indices: of the batch's images.
+            generator: the source of all random numbers, which are drawn for the whole batch.
+            only: places in the batch of the images whose views are made, at the cost of these alone; None for all. They
+                are equal to those of the whole batch at these places, to the last bit.
+        """
         ...
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:

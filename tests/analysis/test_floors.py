@@ -47,7 +47,7 @@ class Noise:
     def test_batch(self, lines):
         return self.images[lines]
 
-    def train_batch(self, lines, generator):
+    def train_batch(self, lines, generator, only=None):
         raise AssertionError("nothing is trained")
 
 

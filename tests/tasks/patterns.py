@@ -41,8 +41,9 @@ class Patterns:
         part.data_hash, part._pictures = table_hash(part.table), self._pictures[torch.from_numpy(kept)]
         return part
 
-    def train_batch(self, indices, generator):
-        return self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
+    def train_batch(self, indices, generator, only=None):
+        views = self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
+        return views if only is None else views[only]
 
     def test_batch(self, indices):
         return self._pictures[indices]

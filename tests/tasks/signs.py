@@ -33,8 +33,9 @@ class Signs:
         noisy = [signs[label] + 0.4 * random.standard_normal((1, 28, 28)) for label in self.table["label"]]
         self._pictures = torch.from_numpy(np.stack(noisy)).float()
 
-    def train_batch(self, indices, generator):
-        return self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
+    def train_batch(self, indices, generator, only=None):
+        views = self._pictures[indices] + 0.1 * torch.randn(self._pictures[indices].shape, generator=generator)
+        return views if only is None else views[only]
 
     def test_batch(self, indices):
         return self._pictures[indices]

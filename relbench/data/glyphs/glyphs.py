@@ -43,6 +43,7 @@ from numpy.typing import NDArray
 
 from relbench.data.glyphs.outline import Face, rasterise
 from relbench.data.glyphs.views import Distortion, Views
+from relbench.data.random_views import CPU, pending_views
 from relbench.data.selection import few_images, label_space, selected_classes
 from relbench.data.table import COLUMNS, Progress, Shape, checked, table_hash
 from relbench.experiment import ClassSelection, Splitting
@@ -157,9 +158,11 @@ class Glyphs:
         """The hash of all that is shown, from that of the glyphs."""
         return glyphs
 
-    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Randomly distorted views, float32 in [0, 1], shape (len(indices), channels, size, size)."""
-        return self._views.random(self._pictures_of(indices), generator)
+    def train_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Randomly distorted views, float32 in [0, 1], shape (len(indices), channels, size, size), or of a part."""
+        return pending_views(self._views, self._pictures_of, indices, generator, only).on(CPU)
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Views distorted alike, but for each picture always in the same way, whatever subset of classes is in use."""

@@ -14,6 +14,7 @@ import torch
 from relbench.data.glyphs.glyphs import Glyphs, content_hash
 from relbench.data.glyphs.textures import NUMBERS, VERSION, painted, tiles
 from relbench.data.glyphs.views import MOVES, Distortion, Views
+from relbench.data.random_views import Numbers
 
 
 def textured_content() -> str:
@@ -34,20 +35,25 @@ class Painting:
     def __init__(self, size: int, strength: float) -> None:
         self._distortion, self.tiles = Distortion(size, strength), tiles(size)
 
-    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Randomly distorted and painted views of grey pictures, uint8, shape (batch, 3, size, size)."""
-        return self._views(pictures, torch.rand(len(pictures), MOVES + NUMBERS, generator=generator))
+    def draw(self, count: int, generator: torch.Generator) -> Numbers:
+        """Moves, maps of shape (count, 2, 3), and paints, of shape (count, NUMBERS)."""
+        return self._numbers(torch.rand(count, MOVES + NUMBERS, generator=generator))
+
+    def make(self, images: torch.Tensor, numbers: Numbers) -> torch.Tensor:
+        """Distorted and painted views of grey pictures, uint8, shape (batch, 3, size, size)."""
+        # A few at a time: at 224 px they stay in the cache, and a batch doesn't.
+        pairs = zip(torch.split(images, 8), torch.split(numbers["maps"], 8), strict=True)
+        masks = torch.cat([self._distortion.moved(*pair)[:, 0] for pair in pairs])
+        return torch.from_numpy(painted(masks.numpy(), numbers["paints"], self.tiles))
 
     def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """Likewise, by random numbers that depend on each picture's key alone."""
         generators = (torch.Generator().manual_seed(int(key)) for key in keys)
-        return self._views(pictures, torch.stack([torch.rand(MOVES + NUMBERS, generator=each) for each in generators]))
+        numbers = torch.stack([torch.rand(MOVES + NUMBERS, generator=each) for each in generators])
+        return self.make(pictures, self._numbers(numbers))
 
-    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        # A few at a time: at 224 px they stay in the cache, and a batch doesn't.
-        pairs = zip(torch.split(pictures, 8), torch.split(numbers[:, :MOVES], 8), strict=True)
-        masks = torch.cat([self._distortion.moved(*pair)[:, 0] for pair in pairs])
-        return torch.from_numpy(painted(masks.numpy(), numbers[:, MOVES:], self.tiles))
+    def _numbers(self, drawn: torch.Tensor) -> Numbers:
+        return {"maps": self._distortion.maps(drawn[:, :MOVES]), "paints": drawn[:, MOVES:]}
 
 
 class TexturedGlyphs(Glyphs):

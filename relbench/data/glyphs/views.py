@@ -6,6 +6,8 @@ from typing import ClassVar, Protocol
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
+from relbench.data.random_views import Numbers, RandomViews
+
 ROTATION = 0.4  # radians (23 degrees); each of these is the largest at strength 1, drawn uniformly
 SCALE = 0.3  # natural logarithm
 SHEAR = 0.3
@@ -14,16 +16,12 @@ NOISE = 0.15  # standard deviation, grey levels being in [0, 1]
 MOVES = 6  # random numbers that a view takes, beside noise
 
 
-class Views(Protocol):
+class Views(RandomViews, Protocol):
     """Makes views of pictures; see `Distortion`."""
 
     channels: ClassVar[int]  # of the views
 
     def __init__(self, size: int, strength: float) -> None: ...
-
-    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Views made by fresh random numbers."""
-        ...
 
     def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """Views that depend on each picture's key alone."""
@@ -43,20 +41,33 @@ class Distortion:
     strength: float
     channels: ClassVar = 1
 
-    def random(self, pictures: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Distort each picture by fresh random numbers.
+    def draw(self, count: int, generator: torch.Generator) -> Numbers:
+        """Moves, then noise.
 
         Args:
-            pictures: uint8, shape (batch, channels, height, width).
+            count: of pictures.
             generator: the source of all random numbers.
+
+        Returns:
+            Maps, shape (count, 2, 3); and noise, standard normal, shape (count, 1, size, size).
+        """
+        numbers = torch.rand(count, MOVES, generator=generator)
+        noise = torch.randn(count, 1, self.size, self.size, generator=generator)
+        return {"maps": self.maps(numbers), "noise": noise}
+
+    def make(self, images: torch.Tensor, numbers: Numbers) -> torch.Tensor:
+        """Distort each picture by the numbers drawn for it.
+
+        On a GPU, whose sums and products may be rounded otherwise, views are equal to those of the CPU to rounding.
+
+        Args:
+            images: uint8, shape (batch, channels, height, width).
+            numbers: of `draw`.
 
         Returns:
             Views, float32 in [0, 1], shape (batch, channels, size, size).
         """
-        count, channels = pictures.shape[:2]
-        numbers = torch.rand(count, MOVES, generator=generator)
-        noise = torch.randn(count, channels, self.size, self.size, generator=generator)
-        return self._views(pictures, numbers, noise)
+        return (self.moved(images, numbers["maps"]) + NOISE * self.strength * numbers["noise"]).clamp_(0, 1)
 
     def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """Distort each picture by random numbers that depend on its key alone.
@@ -72,24 +83,31 @@ class Distortion:
         generators = [torch.Generator().manual_seed(int(key)) for key in keys]
         numbers = torch.stack([torch.rand(MOVES, generator=generator) for generator in generators])
         noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-        return self._views(pictures, numbers, noise)
+        return self.make(pictures, {"maps": self.maps(numbers), "noise": noise})
 
-    def moved(self, pictures: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        """Rotate, scale, shear and shift each picture by given random numbers; add no noise.
+    def maps(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Maps from places in the view to places in the picture, shape (batch, 2, 3).
+
+        Args:
+            numbers: in [0, 1), shape (batch, MOVES), in the order of `affine_maps`.
+        """
+        return affine_maps((2 * numbers - 1) * self.strength)
+
+    def moved(self, pictures: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """Rotate, scale, shear and shift each picture; add no noise.
 
         Args:
             pictures: uint8, shape (batch, channels, height, width).
-            numbers: in [0, 1), shape (batch, MOVES), in the order of `affine_maps`.
+            maps: of `maps`.
 
         Returns:
             Views, float32 in [0, 1], shape (batch, channels, size, size).
         """
-        maps = affine_maps((2 * numbers - 1) * self.strength)
-        grid = affine_grid(maps, [len(pictures), 1, self.size, self.size], align_corners=False)
+        count, channels = pictures.shape[:2]
+        if not count:  # torch makes no empty grid
+            return torch.empty(0, channels, self.size, self.size, device=pictures.device)
+        grid = affine_grid(maps, [count, 1, self.size, self.size], align_corners=False)
         return grid_sample(pictures.float() / 255, grid, align_corners=False)
-
-    def _views(self, pictures: torch.Tensor, numbers: torch.Tensor, noise: torch.Tensor) -> torch.Tensor:
-        return (self.moved(pictures, numbers) + NOISE * self.strength * noise).clamp_(0, 1)
 
 
 def affine_maps(numbers: torch.Tensor) -> torch.Tensor:

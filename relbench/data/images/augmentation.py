@@ -9,12 +9,14 @@ levels), and changed colours within one level of 255.
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from relbench.data.random_views import Numbers
 from relbench.transforms import SmallTransform
 
 ATTEMPTS = 10  # at a crop that fits into the image, before the image is taken whole
@@ -24,31 +26,64 @@ GREY = 19595, 38470, 7471  # of 65,536: red, green and blue in a grey level, as 
 FIXED = 16  # bits after the point of PIL's coordinates in a rotated image
 
 
-def random_views(images: Tensor, transform: SmallTransform, generator: torch.Generator) -> Tensor:
+@dataclass(frozen=True)
+class SmallViews:
     """Views for training: cropped, mirrored, rotated, then changed in colour, as far as the settings ask for it.
 
-    Args:
-        images: uint8, shape (images, channels, side, side); they may be written to.
+    Attributes:
         transform: the settings; colours are changed of RGB images alone.
-        generator: all numbers are drawn from it, those of a batch together: of the crops, then of the flips, then of
-            the rotations, then of the colours. What isn't asked for draws none.
-
-    Returns:
-        uint8, of the same shape, in their memory or elsewhere.
+        side: of the images in pixels.
     """
-    count, side = len(images), images.shape[-1]
-    if transform.crop == "pad" and transform.pad:
-        places = torch.randint(2 * transform.pad + 1, (2, count), generator=generator)
-        images = padded_crops(images, places, transform.pad, transform.padding)
-    elif transform.crop == "resized":
-        images = resized_crops(images, random_boxes(count, side, generator))
-    if transform.flip:
-        flip(images, torch.rand(count, generator=generator) < 0.5)
-    if transform.rotation:
-        images = rotated(images, transform.rotation * (2 * torch.rand(count, generator=generator) - 1))
-    if transform.jitter:
-        images = recoloured(images, *random_colours(count, transform.jitter, generator))
-    return images
+
+    transform: SmallTransform
+    side: int
+
+    def draw(self, count: int, generator: torch.Generator) -> Numbers:
+        """Crops, then flips, then rotations, then colours; what isn't asked for draws none.
+
+        Args:
+            count: of images.
+            generator: all numbers are drawn from it, those of a batch together.
+        """
+        transform, drawn = self.transform, dict[str, Tensor]()
+        if transform.crop == "pad" and transform.pad:
+            drawn["places"] = torch.randint(2 * transform.pad + 1, (2, count), generator=generator).T
+        elif transform.crop == "resized":
+            drawn["boxes"] = random_boxes(count, self.side, generator).T
+        if transform.flip:
+            drawn["mirrored"] = torch.rand(count, generator=generator) < 0.5
+        if transform.rotation:
+            angles = transform.rotation * (2 * torch.rand(count, generator=generator) - 1)
+            drawn["turns"] = turns(angles, self.side).T
+        if transform.jitter:
+            factors, drawn["orders"] = random_colours(count, transform.jitter, generator)
+            drawn["factors"] = factors.T
+        return drawn
+
+    def make(self, images: Tensor, numbers: Numbers) -> Tensor:
+        """Views by the numbers drawn for them.
+
+        Args:
+            images: uint8, shape (images, channels, side, side); they are not written to.
+            numbers: of `draw`.
+
+        Returns:
+            uint8, of the same shape.
+        """
+        views = self._cropped(images, numbers)
+        if "mirrored" in numbers:
+            flip(views, numbers["mirrored"])
+        if "turns" in numbers:
+            views = turned(views, numbers["turns"].T)
+        if "factors" in numbers:
+            views = recoloured(views, numbers["factors"].T, numbers["orders"])
+        return views
+
+    def _cropped(self, images: Tensor, numbers: Numbers) -> Tensor:
+        """In memory of their own."""
+        if "places" in numbers:
+            return padded_crops(images, numbers["places"].T, self.transform.pad, self.transform.padding)
+        return resized_crops(images, numbers["boxes"].T) if "boxes" in numbers else images.clone()
 
 
 def random_boxes(count: int, side: int, generator: torch.Generator) -> Tensor:
@@ -184,33 +219,43 @@ def flip(images: Tensor, chosen: Tensor) -> None:
         views[numbers] = views[numbers][..., ::-1]
 
 
-def rotated(images: Tensor, angles: Tensor) -> Tensor:
+def turns(angles: Tensor, side: int) -> Tensor:
+    """Rotations in PIL's coordinates, with 16 bits after the point.
+
+    Args:
+        angles: in degrees, counter-clockwise, shape (images,).
+        side: of the images in pixels.
+
+    Returns:
+        Column and row of what comes first, cosine and sine, shape (4, images), int64.
+    """
+    radians = -torch.deg2rad(angles.double())
+    cos, sin, centre = radians.cos(), radians.sin(), side / 2
+    first_column = centre + (cos + sin) * (0.5 - centre)
+    first_row = centre + (cos - sin) * (0.5 - centre)
+    return torch.floor(torch.stack([first_column, first_row, cos, sin]) * 2**FIXED + 0.5).long()
+
+
+def turned(images: Tensor, rotations: Tensor) -> Tensor:
     """Images rotated about their centres; the nearest pixel counts, and what comes from outside is black.
 
     Args:
         images: uint8, shape (images, channels, side, side).
-        angles: in degrees, counter-clockwise, shape (images,).
+        rotations: of `turns`.
 
     Source:
         torchvision's RandomRotation, PIL's `Image.rotate`: coordinates are rounded to 16 bits after the point.
     """
     _, channels, _, side = images.shape
-    radians = -torch.deg2rad(angles.double())
-    cos, sin = radians.cos()[:, None, None], radians.sin()[:, None, None]
-    across, down = torch.arange(side)[None, None, :], torch.arange(side)[None, :, None]
-    centre = side / 2
-    first_column = centre + (cos + sin) * (0.5 - centre)
-    first_row = centre + (cos - sin) * (0.5 - centre)
-    columns = (_fixed(first_column) + across * _fixed(cos) + down * _fixed(sin)) >> FIXED
-    rows = (_fixed(first_row) - across * _fixed(sin) + down * _fixed(cos)) >> FIXED
+    first_column, first_row, cos, sin = rotations[:, :, None, None].unbind()
+    across = torch.arange(side, device=images.device)
+    down = across[:, None]
+    columns = (first_column + across * cos + down * sin) >> FIXED
+    rows = (first_row - across * sin + down * cos) >> FIXED
     inside = (columns >= 0) & (columns < side) & (rows >= 0) & (rows < side)
     sources = torch.where(inside, rows * side + columns, 0).view(-1, 1, side**2).expand(-1, channels, -1)
     views = images.reshape(-1, channels, side**2).gather(2, sources).view_as(images)
     return views * inside[:, None]
-
-
-def _fixed(numbers: Tensor) -> Tensor:
-    return torch.floor(numbers * 2**FIXED + 0.5).long()
 
 
 def recoloured(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:

@@ -168,19 +168,29 @@ class Photos:
         self._mirrored_share = 0.5 if mirror else 0.0
         self._resized_crop = resized_crop
 
-    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random crops, half of them mirrored (or none), uint8, shape (len(indices), 3, size, size).
+    def train_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Random crops, half of them mirrored (or none), uint8, shape (len(indices), 3, size, size), or of a part.
 
         All numbers of a batch are drawn together: all tops, all lefts (or all boxes, where crops are resized), then all
         numbers that decide on mirroring. So the views do not depend on who decodes the images, or on how many threads;
         and without mirroring the crops are the same.
 
+        Args:
+            indices: of the batch's images.
+            generator: the source of all random numbers.
+            only: places in the batch of the images that are decoded and cropped; None for all.
+
         Raises:
             ValueError: an image can't be decoded.
         """
-        boxes = self._boxes(len(indices), generator).tolist()
-        mirrored = (torch.rand(len(indices), generator=generator) < self._mirrored_share).tolist()
-        return self._views(indices, [Crop(*crop) for crop in zip(*boxes, mirrored, strict=True)])
+        boxes = self._boxes(len(indices), generator)
+        mirrored = torch.rand(len(indices), generator=generator) < self._mirrored_share
+        if only is not None:
+            indices, boxes, mirrored = indices[only], boxes[:, only], mirrored[only]
+        crops = zip(*boxes.tolist(), mirrored.tolist(), strict=True)
+        return self._views(indices, [Crop(*crop) for crop in crops])
 
     def _boxes(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Top, left, height and width of random crops, shape (4, count)."""

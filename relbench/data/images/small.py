@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 import torch
 
-from relbench.data.images.augmentation import random_views
+from relbench.data.images.augmentation import SmallViews
 from relbench.data.images.decoded import DecodedImages
+from relbench.data.random_views import CPU, pending_views
 from relbench.data.table import Shape, table_hash
 from relbench.transforms import SmallTransform
 
@@ -44,11 +45,13 @@ class SmallImages:
         self.shape = Shape(channels=pixels.channels, size=size)
         names = table["name"].tolist()
         self.data_hash = table_hash(table, [*pixels.hashes(names), *parts])
-        self._pixels, self._places, self._transform = pixels, pixels.places(names), transform
+        self._pixels, self._places, self._views = pixels, pixels.places(names), SmallViews(transform, size)
 
-    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Random views, uint8, shape (len(indices), channels, size, size); see `augmentation.random_views`."""
-        return random_views(self.test_batch(indices), self._transform, generator)
+    def train_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Random views, uint8, shape (len(indices), channels, size, size), or of a part; see `SmallViews`."""
+        return pending_views(self._views, self.test_batch, indices, generator, only).on(CPU)
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """The images themselves, uint8."""

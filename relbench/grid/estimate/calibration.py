@@ -15,6 +15,7 @@ from torch import nn
 
 from relbench.data import find_rendered
 from relbench.data.cached_views import EVALUATION_BATCH
+from relbench.data.random_views import CPU, pending_views
 from relbench.episodes import Episode
 from relbench.experiment import Experiment
 from relbench.grid.estimate.image_counts import ImageCounts
@@ -214,9 +215,12 @@ class _Images:
         self._pictures = torch.from_numpy(generator.integers(256, size=shape, dtype=np.uint8))  # torch's take seconds
         self._views = rendered.views(sample.data) if rendered and rendered.views else None
 
-    def train_batch(self, indices: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        pictures = self._pictures[indices]
-        return self._views.random(pictures, generator) if self._views else pictures
+    def train_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        if self._views:
+            return pending_views(self._views, self._pictures.__getitem__, indices, generator, only).on(CPU)
+        return self._pictures[indices if only is None else indices[only]]
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         pictures = self._pictures[indices]

@@ -59,11 +59,11 @@ def test_views_are_moved_like_those_of_glyphs_and_painted(whole, folder):
     lines, distortion = torch.tensor([3, 50, 3, 83, 0, 71, 9, 10, 11]), Distortion(32, 1.0)
     pictures = Glyphs(16, None, None, 1.0, folder)._pictures_of(lines)  # kept at 32 px, too
     drawn = torch.rand(9, MOVES + NUMBERS, generator=generator(5))
-    masks = distortion.moved(pictures, drawn[:, :MOVES])[:, 0].numpy()
+    masks = distortion.moved(pictures, distortion.maps(drawn[:, :MOVES]))[:, 0].numpy()
     expected = painted(masks, drawn[:, MOVES:], tiles(32))
     assert torch.equal(whole.train_batch(lines, generator(5)), torch.from_numpy(expected))
     keyed = [torch.rand(MOVES + NUMBERS, generator=generator(int(key))) for key in whole._keys[lines]]
-    masks = distortion.moved(pictures, torch.stack(keyed)[:, :MOVES])[:, 0].numpy()
+    masks = distortion.moved(pictures, distortion.maps(torch.stack(keyed)[:, :MOVES]))[:, 0].numpy()
     expected = painted(masks, torch.stack(keyed)[:, MOVES:], tiles(32))
     assert torch.equal(whole.test_batch(lines), torch.from_numpy(expected))
 

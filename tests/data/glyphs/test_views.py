@@ -9,6 +9,7 @@ from torch.nn.functional import interpolate
 
 from relbench.data.glyphs import views
 from relbench.data.glyphs.views import Distortion, affine_maps
+from relbench.data.random_views import random_views
 
 
 def generator(seed=0):
@@ -52,7 +53,7 @@ def view_in_loops(picture, linear, shift, size):
 def test_as_defined(monkeypatch, strength):
     monkeypatch.setattr(views, "NOISE", 0.0)
     given = pictures(side=10)
-    found = Distortion(size=6, strength=strength).random(given, generator(4)).numpy()
+    found = random_views(Distortion(size=6, strength=strength), given, generator(4)).numpy()
     numbers = (2 * torch.rand(3, 6, generator=generator(4)).double() - 1) * strength
     for picture, row, view in zip(given, numbers.tolist(), found, strict=True):
         np.testing.assert_allclose(view[0], view_in_loops(picture[0].numpy(), *matrix(row), size=6), atol=2e-5)
@@ -71,7 +72,8 @@ def undistorted_but(place, value, size):
     numbers = torch.full((1, 6), 0.5)
     numbers[0, place] = 1.0
     strength = value / (views.ROTATION, views.SCALE, views.SHEAR, views.SHEAR, views.SHIFT, views.SHIFT)[place]
-    return lambda picture: Distortion(size, strength)._views(picture, numbers, torch.zeros(1, 1, size, size))
+    distortion = Distortion(size, strength)
+    return lambda picture: distortion.moved(picture, distortion.maps(numbers))
 
 
 def test_a_quarter_turn_moves_a_pixel():
@@ -103,19 +105,19 @@ def test_strength_zero_only_resizes():
     for size in (16, 8, 11):
         resized = interpolate(given.float() / 255, size=(size, size), mode="bilinear", align_corners=False)
         found = Distortion(size, 0.0)
-        torch.testing.assert_close(found.random(given, generator()), resized, atol=1e-5, rtol=0)
+        torch.testing.assert_close(random_views(found, given, generator()), resized, atol=1e-5, rtol=0)
         torch.testing.assert_close(found.fixed(given, torch.arange(3)), resized, atol=1e-5, rtol=0)
 
 
 def test_half_the_size_is_the_mean_of_four():
     given = pictures(side=16)
     mean = given.float().view(3, 1, 8, 2, 8, 2).mean(dim=(3, 5)) / 255
-    torch.testing.assert_close(Distortion(8, 0.0).random(given, generator()), mean, atol=1e-5, rtol=0)
+    torch.testing.assert_close(random_views(Distortion(8, 0.0), given, generator()), mean, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0, 2.0])
 def test_range_and_shape(strength):
-    found = Distortion(12, strength).random(pictures(count=20, channels=2), generator())
+    found = random_views(Distortion(12, strength), pictures(count=20, channels=2), generator())
     assert found.shape == (20, 2, 12, 12)
     assert found.dtype == torch.float32
     assert found.min() >= 0
@@ -127,7 +129,7 @@ def test_noise(strength):
     """In the middle of an even grey only the noise is left."""
     grey = torch.full((50, 1, 32, 32), 128, dtype=torch.uint8)
     for found in (
-        Distortion(32, strength).random(grey, generator()),
+        random_views(Distortion(32, strength), grey, generator()),
         Distortion(32, strength).fixed(grey, torch.arange(50)),
     ):
         middle = found[:, :, 12:20, 12:20]
@@ -142,7 +144,7 @@ def test_numbers_fill_their_ranges():
     original = views.affine_maps
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(views, "affine_maps", lambda numbers: seen.append(numbers) or original(numbers))
-        Distortion(2, 1.0).random(white, generator())
+        random_views(Distortion(2, 1.0), white, generator())
         Distortion(2, 1.0).fixed(white, torch.arange(2000))
     for numbers in seen:
         assert numbers.abs().max() <= 1
@@ -154,7 +156,7 @@ def test_numbers_fill_their_ranges():
 def test_random_depends_on_the_generator_alone():
     given, distortion = pictures(), Distortion(8, 1.0)
     before = torch.get_rng_state()
-    first, again, other = (distortion.random(given, generator(seed)) for seed in (1, 1, 2))
+    first, again, other = (random_views(distortion, given, generator(seed)) for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), before)
@@ -162,7 +164,7 @@ def test_random_depends_on_the_generator_alone():
 
 def test_random_distorts_each_picture_in_a_way_of_its_own():
     same = pictures(count=1).expand(4, -1, -1, -1)
-    found = Distortion(8, 1.0).random(same, generator())
+    found = random_views(Distortion(8, 1.0), same, generator())
     assert len({view.numpy().tobytes() for view in found}) == 4
 
 

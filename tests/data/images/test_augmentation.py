@@ -12,15 +12,17 @@ from torchvision.transforms import RandomCrop, RandomResizedCrop
 from torchvision.transforms import functional as pil_views
 
 from relbench.data.images.augmentation import (
+    SmallViews,
     flip,
     padded_crops,
     random_boxes,
     random_colours,
-    random_views,
     recoloured,
     resized_crops,
-    rotated,
+    turned,
+    turns,
 )
+from relbench.data.random_views import random_views as views_by
 from relbench.transforms import SmallTransform
 
 CHANGES = (pil_views.adjust_brightness, pil_views.adjust_contrast, pil_views.adjust_saturation)
@@ -32,6 +34,14 @@ def seeded(seed=0):
 
 def noise(count, side):
     return torch.randint(256, (count, 3, side, side), generator=seeded(side), dtype=torch.uint8)
+
+
+def random_views(images, transform, generator):
+    return views_by(SmallViews(transform, images.shape[-1]), images, generator)
+
+
+def rotated(images, angles):
+    return turned(images, turns(angles, images.shape[-1]))
 
 
 def as_pil(image):

@@ -8,10 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from relbench.data.images.augmentation import random_views
+from relbench.data.images.augmentation import SmallViews
 from relbench.data.images.decoded import decoded_images
 from relbench.data.images.photos import ImageFiles
 from relbench.data.images.small import SmallImages
+from relbench.data.random_views import random_views
 from relbench.transforms import SmallTransform
 
 SIDE, COUNT = 12, 20
@@ -53,7 +54,7 @@ def test_a_part_of_the_table_has_its_own_images(tmp_path, table):
 def test_training_views_depend_on_the_generator_alone(tmp_path, table, transform):
     small, lines = source(tmp_path, table["name"], table, transform), torch.tensor([4, 4, 1])
     views = small.train_batch(lines, torch.Generator().manual_seed(3))
-    expected = random_views(small.test_batch(lines), transform, torch.Generator().manual_seed(3))
+    expected = random_views(SmallViews(transform, SIDE), small.test_batch(lines), torch.Generator().manual_seed(3))
     assert torch.equal(views, expected)
 
 

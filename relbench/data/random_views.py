@@ -1,0 +1,86 @@
+"""Random views in two steps: numbers are drawn for a whole batch; then views are made by them, of all images or a part.
+
+What is drawn does not depend on who makes the views, of which images of the batch, or where.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+CPU = torch.device("cpu")
+
+Numbers = Mapping[str, Tensor]
+"""What was drawn, by name: the first dimension of each goes over the images of the batch."""
+
+
+class RandomViews(Protocol):
+    """A maker of random views; a value that can be pickled."""
+
+    def draw(self, count: int, generator: torch.Generator) -> Numbers:
+        """The numbers of a batch, on the CPU.
+
+        Args:
+            count: of the batch's images.
+            generator: the source of all numbers.
+        """
+        ...
+
+    def make(self, images: Tensor, numbers: Numbers) -> Tensor:
+        """Views of images by the numbers drawn for them; the images are not written to.
+
+        Args:
+            images: as they are kept, uint8, shape (images, channels, height, width).
+            numbers: of these images, on the same device.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class PendingViews:
+    """Images of a batch and what was drawn for them, of which views are still to be made.
+
+    Attributes:
+        images: as they are kept, uint8.
+        numbers: drawn for them.
+        maker: of the views.
+    """
+
+    images: Tensor
+    numbers: Numbers
+    maker: RandomViews
+
+    def on(self, device: torch.device) -> Tensor:
+        """The views, made on a device."""
+        images = self.images.to(device, non_blocking=True)
+        numbers = {name: drawn.to(device, non_blocking=True) for name, drawn in self.numbers.items()}
+        return self.maker.make(images, numbers)
+
+
+def pending_views(
+    maker: RandomViews,
+    read: Callable[[Tensor], Tensor],
+    indices: Tensor,
+    generator: torch.Generator,
+    only: Tensor | None = None,
+) -> PendingViews:
+    """Draw for a whole batch, and read the images of it, or of a part.
+
+    Args:
+        maker: of the views.
+        read: from indices to images as they are kept.
+        indices: of the batch's images.
+        generator: the source of all random numbers.
+        only: places in the batch of the images whose views are wanted; None for all.
+    """
+    numbers = maker.draw(len(indices), generator)
+    if only is not None:
+        indices, numbers = indices[only], {name: drawn[only] for name, drawn in numbers.items()}
+    return PendingViews(read(indices), numbers, maker)
+
+
+def random_views(maker: RandomViews, images: Tensor, generator: torch.Generator) -> Tensor:
+    """Views of images that are there, by fresh random numbers."""
+    return maker.make(images, maker.draw(len(images), generator))
