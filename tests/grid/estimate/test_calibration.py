@@ -274,8 +274,8 @@ def test_a_training_that_diverges_at_once_is_one_line(monkeypatch):
 
 def test_views_of_worker_processes_are_not_waited_for(monkeypatch):
     """Each step then takes its own time, or that of the workers, if they are slower."""
-    made, views = [], Distortion.random
-    monkeypatch.setattr(Distortion, "random", lambda *given: made.append(len(given[1])) or views(*given))
+    made, views = [], Distortion.draw
+    monkeypatch.setattr(Distortion, "draw", lambda *given: made.append(given[1]) or views(*given))
     monkeypatch.setattr(calibration, "_viewing", lambda _: 1000.0)
     alone = calibrated((STUDENT, COUNTS))
     assert len(made) > 4
