@@ -13,7 +13,7 @@ from torch import Tensor
 from relbench.benchmarks.figure import Figure
 from relbench.episodes import Episode
 from relbench.experiment import EMBEDDING, Experiment, Net, Term
-from relbench.losses import LOSSES, Batch, Shapes
+from relbench.losses import LOSSES, Batch
 from relbench.models import embedding_size
 from relbench.training import Objective, Teacher
 from relbench.training.assemble import classifier_of, shapes_of, weighted_losses
@@ -72,10 +72,7 @@ def found(name: str, device: str, *, autocast: bool = False) -> Found:
         device: "cpu" or "cuda".
         autocast: compute under bfloat16 autocast.
     """
-    term = Term(loss=name, options=OPTIONS.get(name, {}), layers=LOSSES[name].layers)
-    experiment = Experiment(net=Net(width=4, dim=8), terms=(term,), teacher=TEACHER)
-    shapes = shapes_of(experiment, 1, CLASSES)
-    batch, objective = _made_up(experiment, shapes, device)
+    batch, objective = made_up(name, device)
     leaves = dict(batch.maps) | dict(objective.named_parameters())
     with computing(1, "32-true"), torch.autocast(device, torch.bfloat16, enabled=autocast):
         (value,) = objective(batch).values()
@@ -84,9 +81,18 @@ def found(name: str, device: str, *, autocast: bool = False) -> Found:
     return Found(value.item(), grads)
 
 
-def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch, Objective]:
-    """Numbers from a fixed seed, drawn on the CPU whatever the device."""
-    generator = torch.Generator().manual_seed(0)
+def made_up(name: str, device: str) -> tuple[Batch, Objective]:
+    """A batch of made-up embeddings and maps, and the objective of a loss alone.
+
+    Numbers come from a fixed seed, drawn on the CPU whatever the device.
+
+    Args:
+        name: of the loss.
+        device: "cpu" or "cuda".
+    """
+    term = Term(loss=name, options=OPTIONS.get(name, {}), layers=LOSSES[name].layers)
+    experiment = Experiment(net=Net(width=4, dim=8), terms=(term,), teacher=TEACHER)
+    shapes, generator = shapes_of(experiment, 1, CLASSES), torch.Generator().manual_seed(0)
 
     def drawn(*shape: int) -> Tensor:
         return torch.randn(CLASSES * EACH, *shape, generator=generator).to(device)
@@ -98,7 +104,9 @@ def _made_up(experiment: Experiment, shapes: Shapes, device: str) -> tuple[Batch
     classifier = classifier_of(TEACHER, CLASSES)
     assert classifier is not None
     teacher = Teacher(Fixed((theirs[EMBEDDING], theirs)), classifier.to(device), {"centres": centres})
-    labels = (torch.arange(CLASSES * EACH) // EACH).to(device)
+    host_labels = torch.arange(CLASSES * EACH) // EACH
+    labels = host_labels.to(device)
     draws = torch.Generator().manual_seed(1)
     taught, episode = teacher.outputs(labels), Episode(CLASSES, shot=1, queries=EACH - 1)
-    return Batch(labels, labels, draws, own[EMBEDDING], own, taught, episode=episode), objective
+    batch = Batch(labels, labels, draws, own[EMBEDDING], own, taught, episode=episode, host_labels=host_labels)
+    return batch, objective

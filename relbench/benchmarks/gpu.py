@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from relbench.benchmarks import agreement, cell, cohort, evaluation, exactness, loading, resume, step
+from relbench.benchmarks import agreement, cell, cohort, evaluation, exactness, loading, resume, step, waits
 from relbench.benchmarks import angle as angle_loss
 from relbench.benchmarks.apart import Apart, tell_on_stderr
 from relbench.benchmarks.figure import Figure
@@ -106,6 +106,7 @@ def parts(device: str) -> dict[str, Part]:
         return _parts_of_toys()
     return {
         "losses": partial(agreement.figures, device),
+        "waits": partial(waits.figures, device),
         "exactness": partial(exactness.figures, device),
         "resuming": partial(resume.figures, device),
         "angle": partial(angle, device),
@@ -121,6 +122,7 @@ def _parts_of_toys() -> dict[str, Part]:
     loop = loading.Loop("cpu", "toy", workers=0, started=1, counted=2)
     return {
         "losses": partial(agreement.figures, "cpu"),
+        "waits": waits.figures,
         "exactness": partial(exactness.figures, "cpu", count=300),
         "resuming": partial(resume.figures, "cpu"),
         "angle": partial(angle, "cpu", sizes=((8, 4),)),

@@ -6,7 +6,18 @@ import torch
 from rich.table import Table
 from rich.text import Text
 
-from relbench.benchmarks import angle, cohort, evaluation, evaluation_kinds, few_shot, images, small_images, start, step
+from relbench.benchmarks import (
+    angle,
+    cohort,
+    evaluation,
+    evaluation_kinds,
+    few_shot,
+    images,
+    small_images,
+    start,
+    step,
+    waits,
+)
 from relbench.benchmarks.cost import prediction
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.section import Part, Section, measure
@@ -23,6 +34,7 @@ PARTS: dict[str, Part] = {
     "step": step.figures,
     "cohort": cohort.quick_start,
     "start": start.figures,
+    "waits": waits.figures,
 }
 """By the name that the command takes: a function that measures, and yields each figure as soon as it is known."""
 

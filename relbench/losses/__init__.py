@@ -93,6 +93,7 @@ LOSSES: dict[str, Loss] = _entries(
         options=options_of(DistanceWeightedTriplet),
         make=DistanceWeightedTriplet,
         verify=lambda options: DistanceWeightedTriplet(**options),
+        labels_on_the_host=True,
     ),
     pure_loss(
         cross_entropy,
@@ -188,10 +189,13 @@ LOSSES: dict[str, Loss] = _entries(
         summary="KD: match the teacher's softened class probabilities; needs its classifier, of the same classes",
         source="arXiv:1503.02531; HobbitLong/RepDistiller@b84f547",
     ),
-    pure_loss(
-        refilled_embedding,
-        summary="REFILLED, first stage: match how the teacher relates a positive to hard negatives",
-        source="arXiv:2205.01915; njulus/GKD@a37fc79",
+    replace(
+        pure_loss(
+            refilled_embedding,
+            summary="REFILLED, first stage: match how the teacher relates a positive to hard negatives",
+            source="arXiv:2205.01915; njulus/GKD@a37fc79",
+        ),
+        waits="the student's distances decide how many tuples there are, but for negatives = nearest",
     ),
     pure_loss(
         refilled_classifier,

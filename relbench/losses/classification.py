@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from relbench.geometry import working_dtype
 from relbench.losses.check_inputs import as_floats, class_numbers
+from relbench.losses.placement import beside
 
 
 def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -15,7 +16,7 @@ def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: fl
 
     Args:
         student_logits: ``(batch, classes)``, floating. Get the gradient.
-        labels: ``(batch,)``, class numbers below `classes`.
+        labels: ``(batch,)``, class numbers below `classes`; best on the host, where they are checked.
         label_smoothing: share of the target probability that is spread evenly over all classes, from 0 to below 1.
 
     Returns:
@@ -33,7 +34,7 @@ def cross_entropy(student_logits: Tensor, labels: Tensor, *, label_smoothing: fl
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing must be from 0 to below 1, not {label_smoothing}")
     logits = student_logits.to(working_dtype(student_logits))
-    return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+    return functional.cross_entropy(logits, beside(labels, logits), label_smoothing=label_smoothing)
 
 
 def probe(detached_logits: Tensor, labels: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ def probe(detached_logits: Tensor, labels: Tensor) -> Tensor:
 
     Args:
         detached_logits: ``(batch, classes)``, floating, of embeddings that pass no gradient on. Get the gradient.
-        labels: ``(batch,)``, class numbers below `classes`.
+        labels: ``(batch,)``, class numbers below `classes`; best on the host.
 
     Returns:
         Scalar, as `cross_entropy`.

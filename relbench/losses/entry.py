@@ -39,6 +39,9 @@ class Loss:
         free_length_revision: counts up whenever its code changes, beyond rounding, the numbers of runs whose embeddings
             are not of unit length; those of unit length stay at 1. See `Term.revision`.
         of_places: whether it compares the places of a map with each other, so that it is 0 for maps of one place.
+        labels_on_the_host: whether its labels are in the host's memory, where it finds what follows from them alone
+            without waiting for a GPU; a user's loss, and others, are given them where the embeddings are.
+        waits: why the host must wait for a GPU in each of its steps; empty where it need not (`relbench bench waits`).
     """
 
     name: str
@@ -52,6 +55,14 @@ class Loss:
     verify: Callable[[Mapping[str, Any]], object] = no_further_check
     free_length_revision: int = 1
     of_places: bool = False
+    labels_on_the_host: bool = False
+    waits: str = ""
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of `INPUTS` that `takes` is called with in a training."""
+        on_the_host = {"labels": "host_labels"} if self.labels_on_the_host else {}
+        return tuple(on_the_host.get(name, name) for name in self.takes)
 
     @property
     def requires(self) -> frozenset[Requirement]:
@@ -137,7 +148,8 @@ def pure_loss(
     """The entry of a loss without parameters of its own: a function, whose keyword-only parameters are the options."""
     optional = tuple(name for name, parameter in _positional(function) if parameter.default is not parameter.empty)
     name, takes, options = function.__name__, inputs_of(function), options_of(function)
-    return Loss(name, summary, source, takes, options, partial(partial, function), layers, optional, verify)
+    make = partial(partial, function)
+    return Loss(name, summary, source, takes, options, make, layers, optional, verify, labels_on_the_host=True)
 
 
 def _fits(value: object, annotation: Any) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from relbench.episodes import Episode
 from relbench.experiment import EMBEDDING
+from relbench.losses.placement import beside
 from relbench.losses.refilled import class_centres
 
 Requirement = Literal["teacher", "layers", "classifier", "teacher_classifier", "centres", "episodes"]
@@ -49,13 +50,14 @@ class Batch:
 
     Attributes:
         indices: of the images in the table.
-        labels: class numbers.
+        labels: class numbers, where the embeddings are.
         generator: of all random draws.
         embeddings: of the student, with gradients.
         maps: of the student, by layer.
         taught: the teacher's view; None without one.
         classifier: from embeddings to logits, trained along; None where no loss takes logits.
         episode: the layout of the images; None where batches are no episodes.
+        host_labels: the labels in the host's memory; None: they are only in `labels`, and a GPU must be waited for.
     """
 
     indices: Tensor
@@ -66,6 +68,12 @@ class Batch:
     taught: TeacherOutputs | None = None
     classifier: Callable[[Tensor], Tensor] | None = None
     episode: Episode | None = None
+    host_labels: Tensor | None = None
+
+    @property
+    def labels_on_the_host(self) -> Tensor:
+        """The labels in the host's memory."""
+        return self.labels.cpu() if self.host_labels is None else self.host_labels
 
     @property
     def parts(self) -> tuple[Tensor, Tensor]:
@@ -126,10 +134,14 @@ INPUTS: dict[str, Input] = {
         frozenset({"teacher"}),
     ),
     "labels": Input("class numbers, (batch,)", lambda batch, _: batch.labels),
+    "host_labels": Input(
+        "the same in the host's memory, where what follows from them alone is found without waiting for a GPU",
+        lambda batch, _: batch.labels_on_the_host,
+    ),
     "generator": Input("generator of all random draws", lambda batch, _: batch.generator),
     "indices": Input(
         "index of each image in the table, (batch,): the same in every epoch, as memory banks need it",
-        lambda batch, _: batch.indices.to(batch.labels.device),
+        lambda batch, _: beside(batch.indices, batch.labels),
     ),
     "support": Input(
         "the student's embeddings of support images, (way, shot, dim)",

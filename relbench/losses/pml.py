@@ -162,6 +162,7 @@ def pml_entry(name: str) -> Loss:
         options=_arguments(loss) | _OWN_OPTIONS,
         make=partial(_make, loss),
         verify=partial(_try, loss),
+        waits="most of the library's losses and miners look for pairs of a batch on the GPU",
     )
 
 

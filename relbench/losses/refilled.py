@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy, kl_div
 
 from relbench.geometry import pairwise_distances
 from relbench.losses.check_inputs import as_floats, check_inputs, check_positive, check_rows, class_numbers, unit_rows
+from relbench.losses.placement import beside
 from relbench.losses.triplet import positive_pairs
 
 Negatives = Literal["all", "each", "fewest", "nearest"]
@@ -99,7 +100,7 @@ def refilled_embedding(  # noqa: PLR0913 (a batch, and the options)
     Args:
         student: ``(batch, student_dim)``, floating. Gets the gradient; none flows through the choice of negatives.
         teacher: ``(batch, teacher_dim)``, floating, likewise. A constant.
-        labels: ``(batch,)``, class numbers.
+        labels: ``(batch,)``, class numbers; best on the host, as pairs are found there.
         temperature: above 0, in units of distance.
         margin: how much farther than the positive a negative may be, above 0, in units of distance; ignored by
             "nearest".
@@ -156,15 +157,18 @@ def _tuples(distances: Tensor, labels: Tensor, margin: float, negatives: Negativ
     Returns:
         Anchors ``(tuples, 1)``; members ``(tuples, size)``, the positive first; and which members count, likewise.
     """
-    anchors, positives = positive_pairs(labels)
+    pairs_of_labels = torch.stack(positive_pairs(labels))
+    other_class = labels[pairs_of_labels[0], None] != labels
+    anchors, positives = beside(pairs_of_labels, distances)
     gaps = distances[anchors] - distances[anchors, positives, None]
-    chosen = _chosen(gaps, labels[anchors, None] != labels, margin, negatives)
+    chosen = _chosen(gaps, beside(other_class, distances), margin, negatives)
     if negatives == "each":
         pairs, others = chosen.nonzero(as_tuple=True)
         members = torch.stack([positives[pairs], others], dim=1)
         return anchors[pairs, None], members, torch.ones_like(members, dtype=torch.bool)
-    pairs = chosen.any(dim=1).nonzero().squeeze(1)
-    rows = torch.arange(len(labels), device=labels.device).expand(len(pairs), -1)
+    found = other_class if negatives == "nearest" else chosen  # the nearest is found wherever there is any
+    pairs = beside(found.any(dim=1).nonzero().squeeze(1), distances)
+    rows = torch.arange(len(labels), device=distances.device).expand(len(pairs), -1)
     real = torch.cat([torch.ones_like(pairs[:, None], dtype=torch.bool), chosen[pairs]], dim=1)
     return anchors[pairs, None], torch.cat([positives[pairs, None], rows], dim=1), real
 
@@ -177,7 +181,8 @@ def _chosen(gaps: Tensor, negative: Tensor, margin: float, negatives: Negatives)
     if negatives != "fewest":
         return chosen
     counts = chosen.sum(dim=1)
-    return chosen & (chosen.cumsum(dim=1) <= min(counts[counts > 0].tolist(), default=0))
+    fewest = counts.masked_fill(counts == 0, chosen.shape[1]).amin() if len(counts) else 0
+    return chosen & (chosen.cumsum(dim=1) <= fewest)
 
 
 def _nearest_outside(gaps: Tensor, negative: Tensor) -> Tensor:
@@ -248,7 +253,7 @@ def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
     Args:
         student_logits: ``(batch, classes)``, floating, for all classes of the student. Get the gradient.
         teacher: ``(batch, dim)``, floating: the teacher's embeddings of the images. A constant.
-        labels: ``(batch,)``, class numbers.
+        labels: ``(batch,)``, class numbers; best on the host.
         centres: ``(classes, dim)``, floating, see `class_centres`. A constant.
         teacher_logits: ``(batch, teacher_classes)``, floating: of the teacher's own classifier, over the
             classes that it was trained on, which need not be the student's. A constant; needed where `weighted`,
@@ -280,7 +285,7 @@ def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
     logits, embeddings = check_inputs(student_logits, teacher)
     labels, centres = _checked_labels(labels, len(logits), logits.shape[1]), as_floats("centres", centres)
     _check_centres(centres, logits.shape[1], embeddings.shape[1])
-    present = torch.unique(labels)
+    present = beside(torch.unique(labels), logits)
     # in float64, which autocast leaves alone
     target = (embeddings.double() @ centres[present].detach().double().T).to(embeddings.dtype)
     own, target = (
@@ -291,7 +296,7 @@ def refilled_classifier(  # noqa: PLR0913 (a batch, and the options)
     if weighted:
         divergences = divergences * _instance_weights(logits, teacher_logits)
     shares = len(present) if average == "entry" else 1
-    return cross_entropy(logits, labels) + divergence_weight * divergences.mean() / shares
+    return cross_entropy(logits, beside(labels, logits)) + divergence_weight * divergences.mean() / shares
 
 
 def _instance_weights(logits: Tensor, teacher_logits: Tensor | None) -> Tensor:

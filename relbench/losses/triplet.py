@@ -12,6 +12,7 @@ from torch.nn.functional import normalize, triplet_margin_loss
 
 from relbench.geometry import pairwise_distances, working_dtype
 from relbench.losses.check_inputs import as_floats, class_numbers
+from relbench.losses.placement import beside
 
 NEAREST = 0.5
 """Negatives nearer than this (on the unit sphere) are weighted as at this distance."""
@@ -86,13 +87,14 @@ def distance_weighted_probabilities(embeddings: Tensor, labels: Tensor) -> Tenso
     embeddings, labels = as_floats("embeddings", embeddings), class_numbers(labels)
     _check_labels(embeddings, labels)
     anchors, _ = positive_pairs(labels)
-    return _negative_probabilities(embeddings, labels)[anchors]
+    probabilities = _negative_probabilities(embeddings, labels)
+    return probabilities[beside(anchors, probabilities)]
 
 
 @torch.no_grad()
 def _negative_probabilities(embeddings: Tensor, labels: Tensor) -> Tensor:
     """Probabilities of each anchor, whatever its positive: ``(batch, batch)``."""
-    negative = labels[:, None] != labels
+    negative = beside(labels[:, None] != labels, embeddings)
     distances = pairwise_distances(normalize(embeddings.to(working_dtype(embeddings))))
     dim = embeddings.shape[1]
     clamped = distances.clamp_min(NEAREST)
@@ -111,9 +113,37 @@ def _draw(probabilities: Tensor, anchors: Tensor, generator: torch.Generator) ->
     """
     counts = torch.bincount(anchors, minlength=len(probabilities))
     most = int(counts.max())
-    drawn = torch.multinomial(probabilities.to(generator.device), most, replacement=True, generator=generator)
-    wanted = torch.arange(most, device=counts.device) < counts[:, None]
-    return drawn.to(counts.device)[wanted]
+    wanted = (torch.arange(most, device=counts.device) < counts[:, None]).flatten().nonzero().squeeze(1)
+    if probabilities.device == generator.device:
+        drawn = torch.multinomial(probabilities, most, replacement=True, generator=generator)
+    else:
+        drawn = draw_elsewhere(probabilities, most, generator)
+    return drawn.flatten()[beside(wanted, drawn)]
+
+
+def draw_elsewhere(probabilities: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """As `torch.multinomial` with replacement draws, but on another device than the generator's, and without waiting.
+
+    The same numbers are taken from the generator, and come to the same draws but where they are within rounding of the
+    border between two. They are uniform in [0, 1), and found among the sums of the probabilities so far; a single draw
+    is the row with the largest quotient of its probability and an exponential number.
+
+    Args:
+        probabilities: ``(rows, columns)``, not negative, rows not all 0; not checked.
+        count: draws from each row.
+        generator: on the CPU.
+
+    Returns:
+        Columns, ``(rows, count)``.
+    """
+    if count == 1:
+        exponential = torch.empty(probabilities.shape, dtype=probabilities.dtype).exponential_(generator=generator)
+        return (probabilities / beside(exponential, probabilities)).argmax(dim=1, keepdim=True)
+    uniform = torch.rand(len(probabilities), count, dtype=torch.float64, generator=generator)
+    sums = probabilities.double().cumsum(dim=1)
+    reached = sums / sums[:, -1:]
+    reached[:, -1] = 1.0  # whatever the rounding
+    return torch.searchsorted(reached, beside(uniform, probabilities))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +167,8 @@ class DistanceWeightedTriplet:
         Args:
             embeddings: ``(batch, dim)``, floating. Get the gradient. Distances are those of the rows as given; only the
                 draw takes them to the unit sphere.
-            labels: ``(batch,)``, class numbers.
-            generator: draws the negatives, on its own device: the same draw on the CPU and on a GPU.
+            labels: ``(batch,)``, class numbers; best on the host, as pairs are found there.
+            generator: draws the negatives: the same, to rounding, on the CPU and on a GPU.
 
         Returns:
             Scalar.
@@ -149,8 +179,9 @@ class DistanceWeightedTriplet:
         embeddings, labels = as_floats("embeddings", embeddings), class_numbers(labels)
         _check_labels(embeddings, labels)
         anchors, positives = positive_pairs(labels)
+        pairs = beside(torch.stack([anchors, positives]), embeddings)
         negatives = _draw(_negative_probabilities(embeddings, labels), anchors, generator)
-        return triplet_margin(embeddings, torch.stack([anchors, positives, negatives], dim=1), margin=self.margin)
+        return triplet_margin(embeddings, torch.stack([*pairs, negatives], dim=1), margin=self.margin)
 
 
 def _check_margin(margin: float) -> None:

@@ -239,7 +239,7 @@ def weighted_losses(experiment: Experiment, shapes: Shapes) -> tuple[WeightedLos
 def _part(term: Term, layer: str, experiment: Experiment, shapes: Shapes) -> WeightedLoss:
     entry, facts = find_loss(term.loss, term.source), shapes.facts(experiment.seed, layer)
     loss = entry.build(**{name: facts[name] for name in entry.needs if name in facts} | term.options)
-    return WeightedLoss(term.loss, term.weight, guarded(entry, loss) if term.source else loss, entry.takes, layer)
+    return WeightedLoss(term.loss, term.weight, guarded(entry, loss) if term.source else loss, entry.inputs, layer)
 
 
 def classifier_of(experiment: Experiment, classes: int) -> nn.Module | None:

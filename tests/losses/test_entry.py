@@ -143,6 +143,13 @@ def test_the_names_say_whether_a_teacher_is_needed(names: str, needs_teacher: bo
     assert pure_loss(function, "a summary", "a source").needs_teacher == needs_teacher
 
 
+def test_labels_are_on_the_host_but_for_losses_of_others():
+    inputs = {loss.takes: loss.inputs for loss in LOSSES.values() if loss.inputs != loss.takes}
+    assert all("labels" in takes and "labels" not in given for takes, given in inputs.items())
+    assert not [loss.name for loss in LOSSES.values() if "labels" in loss.inputs]
+    assert "labels" in find_loss("pml:ContrastiveLoss").inputs
+
+
 def test_a_method_is_not_called_with_itself():
     assert inputs_of(FitNet.forward) == MAPS
 

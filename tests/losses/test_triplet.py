@@ -15,6 +15,7 @@ from relbench.losses import (
     positive_pairs,
     triplet_margin,
 )
+from relbench.losses.triplet import draw_elsewhere
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 
@@ -171,6 +172,19 @@ def test_the_generator_alone_decides_the_draw():
     assert loss(rows, labels, seeded(1)) == loss(rows, labels, seeded(1))
     assert loss(rows, labels, seeded(1)) != loss(rows, labels, seeded(2))
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("count", [1, 2, 9])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_draw_on_another_device_is_multinomials(count: int, dtype: torch.dtype):
+    """In float32 the border between two columns lies elsewhere by rounding, which a draw seldom meets."""
+    probabilities = distance_weighted_probabilities(random_rows(40, 6).to(dtype), torch.arange(40) // 5)
+    expected = torch.multinomial(probabilities, count, replacement=True, generator=seeded(4))
+    generator = seeded(4)
+    assert torch.equal(draw_elsewhere(probabilities, count, generator), expected)
+    again = seeded(4)
+    torch.multinomial(probabilities, count, replacement=True, generator=again)
+    assert torch.equal(generator.get_state(), again.get_state())
 
 
 def test_the_margin_adds_to_the_loss_while_all_triplets_violate_it():

@@ -74,7 +74,7 @@ def test_a_part_for_each_term_and_layer():
     terms = (TRIPLET, Term(loss="fitnet", weight=2.0, layers=("stage3", "embedding")), Term(loss="rkd_angle"))
     parts = weighted_losses(run_of(*terms), shapes(run_of(*terms)))
     assert [(part.term, part.weight, part.layer, part.takes) for part in parts] == [
-        ("triplet", 1.0, "", ("embeddings", "labels", "generator")),
+        ("triplet", 1.0, "", ("embeddings", "host_labels", "generator")),
         ("fitnet", 2.0, "stage3", ("student_map", "teacher_map")),
         ("fitnet", 2.0, "embedding", ("student_map", "teacher_map")),
         ("rkd_angle", 1.0, "", ("student", "teacher")),

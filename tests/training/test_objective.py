@@ -82,6 +82,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
         "embeddings": own,
         "teacher": shown[0],
         "labels": LABELS,
+        "host_labels": LABELS,
         "student_map": seen[1]["high"],
         "teacher_map": shown[1]["high"],
         "student_logits": classifier(own),
