@@ -12,6 +12,9 @@ GIGA, TERA = 1e9, 1e12
 REACHED = 0.7
 """Share of a peak that is reached, by products as by transfers."""
 
+REACHED_TOGETHER = 0.9
+"""Share of the cores' rates that all of them reach together, as they share caches and memory."""
+
 KEY_BYTES = 4
 """Of a distance as the product writes it: a GPU's go to the host one by one."""
 
@@ -33,20 +36,23 @@ NODE_MEMORY, NODE_PORT = 768 * GIGA, 12.5 * GIGA
 
 
 class Host(Settings):
-    """What was measured on this machine.
+    """What was measured on this machine: rates of a core, or of its GPU with one.
 
     Attributes:
         name: its processor or card.
-        cores: that take part.
-        products: operations a second in the products of the evaluation, all cores together.
-        selection: seconds of all cores together for what is done with a distance once it is known.
-        preparation: seconds for each number of the gallery, whatever the queries: checked, centred, rounded.
+        cores: that it has; with a GPU, those that select.
+        on_gpu: whether products are computed on a GPU.
+        products: operations a second in the products of the evaluation, of one core or the GPU.
+        selection: seconds of one core for what is done with a distance once it is known.
+        preparation: seconds of one core for each number of the gallery, whatever the queries: to check, centre and
+            round it.
         memory: bytes that are free.
         storage: bytes a second from a mapped file; None where that can't be measured.
     """
 
     name: str
     cores: int
+    on_gpu: bool
     products: float
     selection: float
     preparation: float
@@ -54,9 +60,9 @@ class Host(Settings):
     storage: float | None
 
     @property
-    def core_selection(self) -> float:
-        """Seconds of a single core for what is done with a distance."""
-        return self.selection * self.cores
+    def together(self) -> float:
+        """The cores' rate, in cores."""
+        return 1.0 if self.cores == 1 else REACHED_TOGETHER * self.cores
 
 
 class Hardware(Settings):
@@ -107,14 +113,14 @@ def this_machine(host: Host) -> Hardware:
         name="this machine",
         devices=1,
         nodes=1,
-        products=host.products,
-        selection=host.selection,
+        products=host.products * (1.0 if host.on_gpu else host.together),
+        selection=host.selection / host.together,
         preparation=host.preparation,
         memory=host.memory,
         storage=host.storage,
         link=None,
         network=None,
-        source=f"{host.name}, {host.cores} cores, measured now",
+        source=f"{host.name}, {host.cores} cores, a core measured now",
     )
 
 
@@ -125,7 +131,7 @@ def processors(name: str, host: Host, nodes: int) -> Hardware:
         devices=nodes,
         nodes=nodes,
         products=REACHED * NODE_CORES * NODE_CLOCK * NODE_FLOPS_A_CYCLE,
-        selection=host.core_selection / NODE_CORES,
+        selection=host.selection / (REACHED_TOGETHER * NODE_CORES),
         preparation=host.preparation,
         memory=NODE_MEMORY,
         storage=REACHED * NODE_PORT,
@@ -142,7 +148,7 @@ def cards(name: str, host: Host, devices: int, nodes: int) -> Hardware:
         devices=devices,
         nodes=nodes,
         products=REACHED * CARD_FLOPS,
-        selection=KEY_BYTES / (REACHED * CARD_LINK) + host.core_selection / CARD_CORES,
+        selection=KEY_BYTES / (REACHED * CARD_LINK) + host.selection / (REACHED_TOGETHER * CARD_CORES),
         preparation=host.preparation,
         memory=CARD_MEMORY,
         storage=REACHED * PORT,

@@ -3,19 +3,19 @@
 On one thread, by processor time, from memory: so that the figures hold on a busy machine, and no disk is asked.
 """
 
-import time
 from collections.abc import Iterator
-from functools import partial
 
 import numpy as np
 
 from relbench.benchmarks.cost.hardware import Host, this_machine
-from relbench.benchmarks.cost.measured import measure_host, seconds_of
+from relbench.benchmarks.cost.measured import measure_host
 from relbench.benchmarks.cost.model import cost
 from relbench.benchmarks.cost.workload import Workload
 from relbench.benchmarks.evaluation import KS, clustered
 from relbench.benchmarks.figure import Figure
+from relbench.benchmarks.timing import now
 from relbench.evaluation import query_results
+from relbench.evaluation.knn.approximate import choose_backend
 from relbench.settings import changed
 from relbench.training.computing import on_threads
 
@@ -35,11 +35,10 @@ def figures(sizes: tuple[Workload, ...] = SIZES) -> Iterator[Figure]:
     Args:
         sizes: of the evaluations.
     """
-    with on_threads(1):
-        for workload in sizes:
-            host = changed(measure_host(workload.dim, clock=time.process_time), {"storage": None})
-            yield from _rates(host, workload.dim)
-            yield from _beside(host, workload)
+    for workload in sizes:
+        host = changed(measure_host(workload.dim), {"storage": None, "cores": 1})
+        yield from _rates(host, workload.dim)
+        yield from _beside(host, workload)
 
 
 def _rates(host: Host, dim: int) -> Iterator[Figure]:
@@ -65,4 +64,8 @@ def evaluation_seconds(workload: Workload) -> float:
     """Processor time of an evaluation whose first rows are its queries."""
     rows, labels = clustered(workload.gallery, workload.dim, np.random.default_rng(1))
     query = np.arange(workload.gallery) < workload.queries
-    return seconds_of(partial(query_results, rows, labels, KS, query=query), time.process_time)
+    device = choose_backend("auto", rows)[1].type
+    with on_threads(1):
+        start = now(device)
+        query_results(rows, labels, KS, query=query)
+        return now(device) - start

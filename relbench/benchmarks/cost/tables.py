@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
-from relbench.benchmarks.cost.hardware import REACHED, Hardware, Host, machines
+from relbench.benchmarks.cost.hardware import REACHED, REACHED_TOGETHER, Hardware, Host, machines
 from relbench.benchmarks.cost.measured import measure_host
 from relbench.benchmarks.cost.model import KEPT, Cost, cost
 from relbench.benchmarks.cost.workload import Workload
@@ -61,9 +61,9 @@ def cost_notes(host: Host, hardware: Sequence[Hardware]) -> Iterator[str]:
     """What the table can't say itself."""
     storage = f"a mapped file is read at {in_bytes(host.storage)} a second" if host.storage else "reading not measured"
     yield (
-        f"this machine, measured now: {host.name}, {host.cores} threads: products {host.products / 1e9:,.0f} GFLOPS, "
-        f"selection {1e9 * host.selection:.2f} ns a distance, preparation {1e9 * host.preparation:.2f} ns a number; "
-        f"{storage}"
+        f"this machine, measured now: {host.name}, {host.cores} cores; of one, products {host.products / 1e9:,.0f} "
+        f"GFLOPS, selection {1e9 * host.selection:.2f} ns a distance, preparation {1e9 * host.preparation:.2f} ns a "
+        f"number; several reach {REACHED_TOGETHER:.0%} of as many times that; {storage}"
     )
     for source in dict.fromkeys(machine.source for machine in hardware[1:]):
         named = [machine.name for machine in hardware if machine.source == source]

@@ -6,15 +6,17 @@ from relbench.benchmarks.cost import measured, prediction, tables
 from relbench.benchmarks.cost.hardware import Host
 from relbench.benchmarks.cost.workload import Workload
 
-HOST = Host(name="EPYC", cores=2, products=1e11, selection=1e-9, preparation=1e-9, memory=1e10, storage=1e9)
+HOST = Host(
+    name="EPYC", cores=1, on_gpu=False, products=1e11, selection=1e-9, preparation=1e-9, memory=1e10, storage=1e9
+)
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Rates that are measured with few rows."""
 
-    def measure(dim, **more):
-        return measured.measure_host(dim, count=3000, queries=300, rounds=1, **more)
+    def measure(dim):
+        return measured.measure_host(dim, count=3000, queries=300, rounds=1)
 
     for module in (prediction, tables):
         monkeypatch.setattr(module, "measure_host", measure)
@@ -32,11 +34,11 @@ def test_rates_of_this_machine(small):
 
 
 def test_rates_are_quotients_of_times(monkeypatch):
-    """A clock that only products and evaluations move: 2 s, 3 s for one query, 10 s for all."""
-    durations = iter([2.0, 3.0, 10.0])
-    monkeypatch.setattr(measured, "seconds_of", lambda work, clock=None: next(durations))
+    """Products take 2 s, an evaluation of one query 3 s, of all 10 s; the longer rounds count for nothing."""
+    times = {"products": [9.0, 2.0], "single": [3.0, 8.0], "many": [10.0, 11.0]}
+    monkeypatch.setattr(measured, "timed", lambda forms, *_, **__: {name: times[name] for name in forms})
     monkeypatch.setattr(measured, "storage_rate", lambda: None)
-    host = measured.measure_host(8, count=3000, queries=300, rounds=1)
+    host = measured.measure_host(8, count=3000, queries=300)
     assert host.products == pytest.approx(2 * 3000 * 300 * 8 / 2)
     assert host.preparation == pytest.approx(3 / (3000 * 8))
     assert host.selection == pytest.approx((10 - 3 - 2) / (3000 * 300))

@@ -7,7 +7,7 @@ from relbench.benchmarks.cost.model import cost, laid_out
 from relbench.benchmarks.cost.workload import Workload
 from relbench.settings import changed
 
-HOST = Host(name="a", cores=2, products=1e11, selection=1e-9, preparation=1e-9, memory=1e10, storage=1e9)
+HOST = Host(name="a", cores=1, on_gpu=False, products=1e11, selection=1e-9, preparation=1e-9, memory=1e10, storage=1e9)
 HERE, *OTHERS = machines(HOST)
 CLUSTER = changed(
     OTHERS[-1],
@@ -97,3 +97,11 @@ def test_storage_that_is_not_known():
     found = cost(MILLION, machines(changed(HOST, {"storage": None}))[0])
     assert found.seconds["reading"] is None
     assert found.total == pytest.approx(3500.125)
+
+
+def test_cores_together():
+    """Two reach 1.8 times the rate of one; a GPU's products do not depend on them."""
+    two = cost(MILLION, machines(changed(HOST, {"cores": 2}))[0]).seconds
+    gpu = cost(MILLION, machines(changed(HOST, {"cores": 2, "on_gpu": True}))[0]).seconds
+    assert (two["products"], two["selection"]) == pytest.approx((2500 / 1.8, 1000 / 1.8))
+    assert (gpu["products"], gpu["selection"]) == pytest.approx((2500, 1000 / 1.8))
