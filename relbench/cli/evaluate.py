@@ -58,6 +58,14 @@ def evaluate(  # noqa: PLR0913 - one argument an option
             "few-shot", "scorer", "what classifies queries: prototypes, centred, nearest, logistic, several, or all"
         ),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Of retrieval: memory of the process, such as 4GB: the gallery is searched in shards that fit, with "
+            "the same numbers; default: in one piece, or in shards within half of the free memory if too large.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure embeddings, of any run, or your own.
@@ -71,8 +79,10 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
     with errors_as_one_line():
         asked = _asked(task, {name: text for name, text in given.items() if text is not None})
+        if memory is not None and task != "retrieval":
+            raise ValueError(f"--memory is an option of retrieval, not of {task}: leave it out")
         if task == "retrieval":
-            _retrieval(embeddings, labels, asked, as_json=as_json)
+            _retrieval(embeddings, labels, asked, memory, as_json=as_json)
         else:
             _few_shot(embeddings, labels, asked, as_json=as_json)
 
@@ -94,12 +104,15 @@ def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
     return {**OPTIONS[task], **given}
 
 
-def _retrieval(embeddings: Path, labels: Path | None, asked: Mapping[str, str], *, as_json: bool) -> None:
-    from relbench.evaluation import stored_metrics
+def _retrieval(
+    embeddings: Path, labels: Path | None, asked: Mapping[str, str], memory: str | None, *, as_json: bool
+) -> None:
+    from relbench.evaluation import Sharding, stored_metrics
     from relbench.trackers.bars import shown_if_slow
 
+    sharding = None if memory is None else Sharding(_bytes(memory, "--memory"))
     with shown_if_slow("queries", errors) as advance:
-        metrics = stored_metrics(embeddings, labels, numbers(asked["k"], "--k"), advance)
+        metrics = stored_metrics(embeddings, labels, numbers(asked["k"], "--k"), advance, sharding)
     if as_json:
         typer.echo(json.dumps(metrics))
         return
@@ -107,6 +120,15 @@ def _retrieval(embeddings: Path, labels: Path | None, asked: Mapping[str, str], 
     for name, value in metrics.items():
         table.add_row(name, f"{100 * value:.2f}")
     out.print(table)
+
+
+def _bytes(text: str, what: str) -> int:
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise ValueError(f"{what} {text}: give a number of bytes, such as 4GB, 500MB or 2GiB") from None
 
 
 def _few_shot(embeddings: Path, labels: Path | None, asked: Mapping[str, str], *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from relbench.evaluation.few_shot import (
     few_shot_interval,
     right_queries,
 )
+from relbench.evaluation.gallery.sharded import Sharding, sharded_query_results
 from relbench.evaluation.knn.neighbours import nearest
 from relbench.evaluation.pairs import PairDistances, pair_distances
 from relbench.evaluation.retrieval import (
@@ -40,6 +41,7 @@ __all__ = [
     "Counts",
     "Episodes",
     "PairDistances",
+    "Sharding",
     "Stored",
     "chance_of",
     "claimed_sides",
@@ -66,5 +68,6 @@ __all__ = [
     "retrieval_metrics",
     "right_queries",
     "seed_interval",
+    "sharded_query_results",
     "stored_metrics",
 ]

@@ -149,7 +149,7 @@ def query_results(
     positives.
     """
     points = check_points(embeddings, query, gallery)
-    depth = _check_ks(points, ks)
+    depth = check_ks(points, ks)
     classes = Classes(points, check_labels(labels, len(points.rows)))
     rank, shares = np.zeros(len(points.query), np.int64), np.zeros((2, len(points.query)))
     chosen = choose_backend(backend, embeddings)
@@ -161,7 +161,8 @@ def query_results(
     return QueryResults(classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth)
 
 
-def _check_ks(points: Points, ks: Sequence[int]) -> int:
+def check_ks(points: Points, ks: Sequence[int]) -> int:
+    """The largest K; ValueError if one is out of range, no whole number or repeated, or there is none."""
     if not np.iterable(ks) or not len(ks):
         raise ValueError(f"ks = {ks} must be a list of at least one K: correct it")
     for k in ks:

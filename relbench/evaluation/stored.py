@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 
+from relbench.evaluation.gallery.sharded import Sharding, sharded_query_results
+from relbench.evaluation.gallery.sources import RowsInFile, layout_of, rows_in_file
 from relbench.evaluation.knn.points import as_array
-from relbench.evaluation.retrieval import retrieval_metrics
+from relbench.evaluation.retrieval import means, retrieval_metrics
 from relbench.files import check_memory, open_regular
 from relbench.tensors import content_hash, read_tensors
 
@@ -25,6 +28,7 @@ Array = NDArray[Any]
 _KEPT = "embeddings.npz"  # in the folder of a run
 _OF_TORCH = (".pt", ".pth")
 _NEEDED = ("embeddings", "labels")
+_COPIES = 12  # of embeddings, where float32 is not precise enough for them
 _MASKS = ("query", "gallery")  # kept where a data set separates them
 # errors of numpy and zipfile on damaged files; MemoryError where a header announces too much
 _DAMAGE = (
@@ -97,12 +101,17 @@ def read_embeddings(path: Path, labels_path: Path | None = None) -> Stored:
         if labels_path is not None:
             raise ValueError(f"{path} must hold the labels itself, so {labels_path} is one file too many: leave it out")
         return found
+    return Stored(found, _read_labels(path, labels_path), {})
+
+
+def _read_labels(path: Path, labels_path: Path | None) -> Array:
+    """The labels of embeddings in a file of their own."""
     if labels_path is None:
         raise ValueError(f"{path} holds no labels: name a second file with them, or an .npz file with both")
     labels = _read_alone(labels_path)
     if isinstance(labels, Stored):
         raise ValueError(f"{labels_path} holds more than labels: name a file with a single array")
-    return Stored(found, labels, {})
+    return labels
 
 
 def _in_folder(folder: Path) -> Path:
@@ -117,7 +126,11 @@ def _in_folder(folder: Path) -> Path:
 
 
 def stored_metrics(
-    path: Path, labels_path: Path | None, ks: Sequence[int], advance: Callable[[int, int], None] | None = None
+    path: Path,
+    labels_path: Path | None,
+    ks: Sequence[int],
+    advance: Callable[[int, int], None] | None = None,
+    sharding: Sharding | None = None,
 ) -> dict[str, float]:
     """Metrics of embeddings in files, as `retrieval.retrieval_metrics` computes them.
 
@@ -126,20 +139,49 @@ def stored_metrics(
         labels_path: As in `read_embeddings`.
         ks: The K of Recall@K, without repetition.
         advance: Called with the number of queries done since the last call, and of all queries.
+        sharding: How the gallery is searched in shards, with the same numbers; None: in one piece, or in shards within
+            half of the free memory where one piece might not fit into it. Of embeddings in an .npy file only parts are
+            then in memory.
 
     Raises:
-        ValueError: What `read_embeddings` or `retrieval_metrics` refuses; the message names the files.
+        ValueError: What `read_embeddings`, `retrieval_metrics` or `sharded_query_results` refuses; the message names
+            the files.
     """
-    stored = read_embeddings(path, labels_path)
-    query, gallery = (stored.masks.get(name) for name in _MASKS)
-    total = int(np.count_nonzero(np.ones(stored.embeddings.shape[:1]) if query is None else query))
+    embeddings, labels, masks = _opened(path, labels_path, in_parts=sharding is not None)
+    total = int(np.count_nonzero(masks.get("query", np.ones(labels.shape[:1]))))
 
     def progress(done: int) -> None:
         if advance is not None:
             advance(done, total)
 
     with naming_files(path, labels_path):
-        return retrieval_metrics(stored.embeddings, stored.labels, ks, query=query, gallery=gallery, progress=progress)
+        query, gallery = (masks.get(name) for name in _MASKS)
+        if sharding is None and not isinstance(embeddings, RowsInFile) and not _is_large(embeddings.nbytes):
+            return retrieval_metrics(embeddings, labels, ks, query=query, gallery=gallery, progress=progress)
+        chosen = sharding or Sharding(psutil.virtual_memory().available // 2)
+        found = sharded_query_results(
+            embeddings, labels, ks, sharding=chosen, query=query, gallery=gallery, progress=progress
+        )
+        return means(found, ks)
+
+
+def _opened(
+    path: Path, labels_path: Path | None, *, in_parts: bool
+) -> tuple[Array | RowsInFile, Array, Mapping[str, Array]]:
+    """Embeddings, labels and masks; those in an .npy file are left there if they are to be read in parts, or large."""
+    if path.suffix == ".npy" and path.is_file() and (in_parts or _is_large(path.stat().st_size)):
+        labels = _read_labels(path, labels_path)
+        with _readable(path):
+            layout = layout_of(path)
+        with naming_files(path, labels_path):
+            return rows_in_file(path, layout), labels, {}
+    stored = read_embeddings(path, labels_path)
+    return stored.embeddings, stored.labels, stored.masks
+
+
+def _is_large(size: int) -> bool:
+    """Whether embeddings might not fit into the free memory as often as they can be needed: as given, and widened."""
+    return size * _COPIES > psutil.virtual_memory().available
 
 
 @contextmanager

@@ -32,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import import_module
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
@@ -51,6 +52,7 @@ Multiply = Callable[[Integers, Keys], None]
 _ROWS_AT_ONCE = 4096
 _BFLOAT16_ROUNDING = 2.0**-7 + 2.0**-15  # of a product of two rounded numbers, and what is rounded along with it
 _BFLOAT16_PARTS = 3  # of 8 binary digits: those of a float32
+_PRECISION = Lock()
 _PROBED = 256  # rows and columns of the product that shows whether factors are rounded
 
 
@@ -287,9 +289,7 @@ def _faiss_multiply(centred: Centred) -> Multiply:
 
 def _torch_multiply(centred: Centred, device: torch.device, working: Working) -> Multiply:
     fast = device.type == "cpu" and working == fast_factors()
-    whole = len(centred.points.gallery) == len(centred.points.rows)
-    gallery = centred.widened if whole else centred.widened[centred.points.gallery]
-    transposed = torch.from_numpy(gallery).to(device).T
+    transposed = torch.from_numpy(_of_gallery(centred.widened, centred.points)).to(device).T
 
     def multiply(queries: Integers, keys: Keys) -> None:
         left = np.ones((len(queries), transposed.shape[0]), np.float32)
@@ -297,6 +297,19 @@ def _torch_multiply(centred: Centred, device: torch.device, working: Working) ->
         _product(torch.from_numpy(left).to(device), transposed, keys, "medium" if fast else "highest")
 
     return multiply
+
+
+def _of_gallery(rows: NDArray[np.float32], points: Points) -> NDArray[np.float32]:
+    """Those of the gallery; no copy where they are the first rows, or all."""
+    first = int(points.gallery[-1]) + 1 == len(points.gallery)
+    return rows[: len(points.gallery)] if first else rows[points.gallery]
+
+
+def lacking(centred: Centred, backend: tuple[str, torch.device], queries: Integers, working: Working) -> Floats:
+    """(queries,) what keys lack of squared distances of scaled rows: torch leaves out the query's squared length."""
+    if backend[0] == "faiss" and working == "float32":
+        return np.zeros(len(queries))
+    return np.square(centred.norms[centred.points.query[queries]])
 
 
 def _split(numbers: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -321,26 +334,29 @@ def _wide_multiply(centred: Centred, device: torch.device) -> Multiply:
 
 
 def _product(left: torch.Tensor, right: torch.Tensor, keys: Keys, precision: str) -> None:
+    on_cpu = left.device.type == "cpu"
     with _at_precision(precision, left.device):
-        if left.device.type == "cpu":
-            torch.mm(left, right, out=torch.from_numpy(keys))
-        else:
-            torch.from_numpy(keys).copy_(torch.mm(left, right))
+        product = torch.mm(left, right, out=torch.from_numpy(keys) if on_cpu else None)
+    if not on_cpu:  # a GPU has only been told what to do so far: others are told meanwhile
+        torch.from_numpy(keys).copy_(product)
 
 
 @contextmanager
 def _at_precision(precision: str, device: torch.device) -> Iterator[None]:
     """Multiply in a known precision, and keep autocast out: other products would break the error bound.
 
+    The precision is torch's for all threads, so that those of several devices enter one after another.
+
     Args:
         precision: Of float32 products, in torch's words: "highest" keeps TensorFloat-32 out, too; "medium" allows
             bfloat16 factors. `torch.mm` of bfloat16 tensors would round its results as well.
         device: Where the product is computed.
     """
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        torch.set_float32_matmul_precision(before)
+    with _PRECISION:
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision(precision)
+        try:
+            with torch.no_grad(), torch.autocast(device.type, enabled=False):
+                yield
+        finally:
+            torch.set_float32_matmul_precision(before)

@@ -19,7 +19,8 @@ _LARGEST_WHOLE = {np.float32: 2**24, np.float64: 2**53}  # up to here a type hol
 _SLAB_NUMBERS = 1 << 15  # numbers held at once by the canonical distance: they stay in the cache
 _ROWS_AT_ONCE = 1024
 _LARGEST_FACTOR = 1000  # powers of two up to this exponent are float64 numbers
-_SAFE_EXPONENT = 400  # squares of numbers within 2**-400 .. 2**400 stay normal in float64
+SAFE_EXPONENT = 400
+"""Squares of numbers within 2**-400 .. 2**400 stay normal in float64."""
 
 
 @dataclass(frozen=True)
@@ -84,41 +85,69 @@ def check_points(embeddings: Embeddings, query: ArrayLike | None, gallery: Array
         TypeError: Embeddings of other types.
     """
     rows = _as_matrix(embeddings)
+    return with_roles(rows, query, gallery)
+
+
+def with_roles(rows: NDArray[Any], query: ArrayLike | None, gallery: ArrayLike | None) -> Points:
+    """Rows and masks, of which only the masks are checked.
+
+    Raises:
+        ValueError: a mask that is empty or of another length or kind.
+    """
     queries = _as_indices(query, "query", len(rows))
     columns = _as_indices(gallery, "gallery", len(rows))
-    position = np.minimum(np.searchsorted(columns, queries), len(columns) - 1)
-    return Points(rows, queries, columns, np.where(columns[position] == queries, position, -1))
+    return Points(rows, queries, columns, place_among(queries, columns))
+
+
+def place_among(rows: Integers, columns: Integers) -> Integers:
+    """(rows,) place of each row number in ascending `columns`, -1 where it is not there."""
+    position = np.minimum(np.searchsorted(columns, rows), len(columns) - 1)
+    return np.where(columns[position] == rows, position, -1)
 
 
 def _as_matrix(embeddings: Embeddings) -> NDArray[Any]:
     if isinstance(embeddings, torch.Tensor):
         embeddings = as_array(embeddings)
-    if isinstance(embeddings, np.ndarray) and embeddings.dtype.kind in "iu":
+    check_type(embeddings.dtype if isinstance(embeddings, np.ndarray) else type(embeddings).__name__)
+    if embeddings.dtype.kind in "iu":
         embeddings = _as_floats(embeddings)
-    if not isinstance(embeddings, np.ndarray) or embeddings.dtype not in (np.float16, np.float32, np.float64):
-        found = getattr(embeddings, "dtype", type(embeddings).__name__)
-        raise TypeError(
-            f"embeddings must be an array or tensor of integers, float16, float32 or float64, not {found}: convert "
-            "them first"
-        )
-    if embeddings.ndim != 2 or embeddings.shape[1] == 0:
-        raise ValueError(f"embeddings must have the shape (rows, dim), not {embeddings.shape}: reshape them")
-    if len(embeddings) < 2:
-        raise ValueError(
-            f"embeddings have {len(embeddings)} row(s), but a neighbour needs at least two: pass the whole test set"
-        )
+    check_matrix(embeddings.shape)
     _check_finite(embeddings)
     return np.ascontiguousarray(embeddings)
+
+
+def check_type(dtype: np.dtype[Any] | str) -> None:
+    """Refuse arrays of other types than numbers that are computed with, TypeError; or the name of another type."""
+    if isinstance(dtype, str) or (dtype.kind not in "iu" and dtype not in (np.float16, np.float32, np.float64)):
+        raise TypeError(
+            f"embeddings must be an array or tensor of integers, float16, float32 or float64, not {dtype}: convert "
+            "them first"
+        )
+
+
+def check_matrix(shape: tuple[int, ...]) -> None:
+    """Refuse arrays that are no matrix of two rows or more, ValueError."""
+    if len(shape) != 2 or shape[1] == 0:
+        raise ValueError(f"embeddings must have the shape (rows, dim), not {shape}: reshape them")
+    if shape[0] < 2:
+        raise ValueError(
+            f"embeddings have {shape[0]} row(s), but a neighbour needs at least two: pass the whole test set"
+        )
 
 
 def _as_floats(integers: NDArray[Any]) -> NDArray[Any]:
     """The numbers as floats of the smallest type that holds all of them; ValueError if none does."""
     most = max((abs(int(number)) for number in (integers.min(initial=0), integers.max(initial=0))), default=0)
+    return integers.astype(type_of_integers(most))
+
+
+def type_of_integers(most: int) -> type[np.float32 | np.float64]:
+    """The smallest type of floats that holds all whole numbers up to one; ValueError if none does."""
     if most > _LARGEST_WHOLE[np.float64]:
         raise ValueError(
             f"embeddings hold integers up to {most}, which no floating type holds exactly: divide by a power of two"
         )
-    return integers.astype(np.float32 if most <= _LARGEST_WHOLE[np.float32] else np.float64)
+    return np.float32 if most <= _LARGEST_WHOLE[np.float32] else np.float64
 
 
 def as_array(values: ArrayLike) -> NDArray[Any]:
@@ -132,10 +161,15 @@ def as_array(values: ArrayLike) -> NDArray[Any]:
 
 def _check_finite(rows: NDArray[Any]) -> None:
     bad = ~np.isfinite(rows).all(axis=1)
-    if bad.any():
+    refuse_infinite(int(bad.argmax()), int(bad.sum()))
+
+
+def refuse_infinite(first: int, rows: int) -> None:
+    """Refuse rows with NaN or infinity, if there are any; ValueError with the first and their number."""
+    if rows:
         raise ValueError(
-            f"embeddings hold NaN or infinity, first in row {int(bad.argmax())} "
-            f"({int(bad.sum())} row(s) in all): look at the checkpoint that made them"
+            f"embeddings hold NaN or infinity, first in row {first} "
+            f"({rows} row(s) in all): look at the checkpoint that made them"
         )
 
 
@@ -185,7 +219,7 @@ def squared_distances(points: Points, queries: Integers, columns: Integers) -> F
 
 
 def _scale(exponent: int) -> float:
-    return 1.0 if abs(exponent) < _SAFE_EXPONENT else 2.0 ** max(-1000, min(1000, -exponent))
+    return 1.0 if abs(exponent) < SAFE_EXPONENT else 2.0 ** max(-1000, min(1000, -exponent))
 
 
 def _slabs(length: int, dim: int) -> Iterator[slice]:

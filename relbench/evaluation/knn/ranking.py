@@ -15,11 +15,11 @@ from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, s
 
 QueriesDone = Callable[[int], None]
 
-_WHOLE_GALLERY = 8  # where more than 1 item in 8 is of the class, the whole gallery is sorted
-_FEWEST_TO_SAMPLE = 256  # queries: fewer are not worth a sample
-_SAMPLE = 32
-_FEWEST_REPEATS = 2  # of each gallery row: with more, distinct rows are worth finding
-_SHARE_UNSURE = 128  # where more than 1 item in 128 is undecided, more precise keys are cheaper
+WHOLE_GALLERY = 8  # where more than 1 item in 8 is of the class, the whole gallery is sorted
+FEWEST_TO_SAMPLE = 256  # queries: fewer are not worth a sample
+SAMPLE = 32
+FEWEST_REPEATS = 2  # of each gallery row: with more, distinct rows are worth finding
+SHARE_UNSURE = 128  # where more than 1 item in 128 is undecided, more precise keys are cheaper
 _FIRST_OCTAVE = 4  # up to 15 positives, finding the nearest costs the same
 
 
@@ -128,7 +128,7 @@ class Evaluation:
 
     def _outcomes(self) -> Iterator[Outcome]:
         """Results by size of the class, so that queries of a block need similar numbers of neighbours."""
-        large = self.positives * _WHOLE_GALLERY > len(self.search.points.gallery)
+        large = self.positives * WHOLE_GALLERY > len(self.search.points.gallery)
         octaves = np.where(large, -1, np.maximum(np.frexp(self.positives)[1], _FIRST_OCTAVE))
         for octave in np.unique(octaves):
             queries = np.flatnonzero(octaves == octave)
@@ -143,17 +143,17 @@ class Evaluation:
         for working in cheaper:
             if not self._many_unsure(queries, working):
                 return self.search.map_blocks(self._block, queries, working)
-        if self.search.distinct.repeats > _FEWEST_REPEATS or self.search.distinct.whole:
+        if self.search.distinct.repeats > FEWEST_REPEATS or self.search.distinct.whole:
             return self._all_in_order(queries)
         return self.search.map_blocks(self._block, queries, widest)
 
     def _many_unsure(self, queries: Integers, working: Working) -> bool:
         """Whether keys leave so many items undecided that more precise keys or distinct rows are cheaper."""
-        if len(queries) < _FEWEST_TO_SAMPLE:
+        if len(queries) < FEWEST_TO_SAMPLE:
             return False
-        sample = queries[:: len(queries) // _SAMPLE]
+        sample = queries[:: len(queries) // SAMPLE]
         unsure = sum(self.search.map_blocks(self._unsure, sample, working))
-        return unsure * _SHARE_UNSURE > len(sample) * len(self.search.points.gallery)
+        return unsure * SHARE_UNSURE > len(sample) * len(self.search.points.gallery)
 
     def _unsure(self, block: Block) -> int:
         """Number of items that would have to be compared one by one."""
@@ -162,7 +162,7 @@ class Evaluation:
         found, crowded = select(block, folded, limit, np.flatnonzero(first <= limit), most)
         unsure = found.near_next & self._matters(found)[:, 1:]
         deep = np.flatnonzero((first > limit) & (first < np.inf))
-        _, _, near = self._counts(block, folded, deep, first)
+        _, _, near = count_below(block, folded, deep, first, self.depth)
         return int(np.count_nonzero(unsure) + near[near > 1].sum() + len(crowded) * block.keys.shape[1])
 
     def _most(self, queries: Integers) -> int:
@@ -222,47 +222,20 @@ class Evaluation:
 
     def _fill(self, out: Outcome, rows: Integers, hits: Booleans) -> None:
         """Rank and shares from which of the nearest are of the class; the rank stays 0 if none of the R nearest is."""
-        wanted = self.positives[out.queries[rows]]
-        places = np.arange(1, 1 + min(hits.shape[1], int(wanted.max(initial=0))))
-        hits = hits[:, : len(places)] & (places <= wanted[:, None])
-        out.rank[rows] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0) if len(places) else 0
-        precision = np.cumsum(hits, axis=1, dtype=np.float64)
-        precision /= places
-        precision *= hits
-        # in sequence, so that the width of the padding can't change the rounding
-        summed = np.cumsum(precision, axis=1, out=precision)[:, -1:].sum(axis=1)
-        out.shares[:, rows] = np.stack([count_per_row(hits), summed]) / np.maximum(wanted, 1)
+        out.rank[rows], out.shares[:, rows] = rank_and_shares(hits, self.positives[out.queries[rows]])
 
     def _count_nearer(self, out: Outcome, block: Block, folded: Folded, rows: Integers, first: Keys) -> Integers:
         """Fill in ranks up to the depth by counting; returns the rows that are too crowded."""
-        rows, nearer, near = self._counts(block, folded, rows, first)
+        rows, nearer, near = count_below(block, folded, rows, first, self.depth)
         out.rank[rows] = nearer + 1
         several = rows[(near > 1) & (near <= self.search.most(0))]
         if len(several):
             out.rank[several] += self._places(block, several, first)
         return rows[near > self.search.most(0)]
 
-    def _counts(self, block: Block, folded: Folded, rows: Integers, first: Keys) -> tuple[Integers, Integers, Integers]:
-        """Rows whose rank can be within the depth, how many items are nearer, and how many keys can't tell apart.
-
-        Items are counted row by row: a row's flags then stay in the processor's nearest cache.
-
-        Args:
-            block: The queries, and their keys.
-            folded: The same keys: as many groups as have a nearer item, as many items are nearer, at least.
-            rows: Which rows to look at.
-            first: Smallest key of the class, of all rows of the block.
-        """
-        low, high = _reach(block, first)
-        rows = rows[count_per_row(folded.smallest[rows] < low[rows, None]) < self.depth]
-        nearer = np.array([np.count_nonzero(block.keys[row] < low[row]) for row in rows], np.int64)
-        rows, nearer = rows[nearer < self.depth], nearer[nearer < self.depth]
-        within = np.array([np.count_nonzero(block.keys[row] <= high[row]) for row in rows], np.int64)
-        return rows, nearer, within - nearer
-
     def _places(self, block: Block, rows: Integers, first: Keys) -> Integers:
         """Place, from 0, of the first hit among items that keys can't tell apart from the class's smallest key."""
-        (low, high), keys, queries = _reach(block, first), block.keys[rows], block.queries[rows]
+        (low, high), keys, queries = reach(block, first), block.keys[rows], block.queries[rows]
         row, column = np.nonzero((keys >= low[rows, None]) & (keys <= high[rows, None]))
         distances = squared_distances(self.search.points, queries[row], column)
         order = np.lexsort((column, distances, row))
@@ -280,12 +253,55 @@ class Evaluation:
             out.rank[rows] = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0)
 
 
+def rank_and_shares(hits: Booleans, wanted: Integers) -> tuple[Integers, Floats]:
+    """Place of the first hit among the R nearest, from 1, or 0; R-precision and average precision, 0 where R is 0.
+
+    Args:
+        hits: (rows, width) whether each of the nearest is of the query's class, the nearest first.
+        wanted: (rows,) R.
+
+    Returns:
+        (rows,) and (2, rows).
+    """
+    places = np.arange(1, 1 + min(hits.shape[1], int(wanted.max(initial=0))))
+    hits = hits[:, : len(places)] & (places <= wanted[:, None])
+    rank = np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, 0) if len(places) else np.zeros(len(hits), np.int64)
+    precision = np.cumsum(hits, axis=1, dtype=np.float64)
+    precision /= places
+    precision *= hits
+    # in sequence, so that the width of the padding can't change the rounding
+    summed = np.cumsum(precision, axis=1, out=precision)[:, -1:].sum(axis=1)
+    return rank, np.stack([count_per_row(hits), summed]) / np.maximum(wanted, 1)
+
+
 def _nothing(queries: Integers) -> Outcome:
     """Empty results, to be filled in."""
     return Outcome(queries, np.zeros(len(queries), np.int64), np.zeros((2, len(queries))))
 
 
-def _reach(block: Block, keys: Keys) -> tuple[Keys, Keys]:
+def count_below(
+    block: Block, folded: Folded, rows: Integers, first: Keys, depth: int
+) -> tuple[Integers, Integers, Integers]:
+    """Rows whose rank can be within the depth, how many items are nearer, and how many keys can't tell apart.
+
+    Items are counted row by row: a row's flags then stay in the processor's nearest cache.
+
+    Args:
+        block: The queries, and their keys.
+        folded: The same keys: as many groups as have a nearer item, as many items are nearer, at least.
+        rows: Which rows to look at.
+        first: Smallest key of the class, of all rows of the block.
+        depth: The largest K.
+    """
+    low, high = reach(block, first)
+    rows = rows[count_per_row(folded.smallest[rows] < low[rows, None]) < depth]
+    nearer = np.array([np.count_nonzero(block.keys[row] < low[row]) for row in rows], np.int64)
+    rows, nearer = rows[nearer < depth], nearer[nearer < depth]
+    within = np.array([np.count_nonzero(block.keys[row] <= high[row]) for row in rows], np.int64)
+    return rows, nearer, within - nearer
+
+
+def reach(block: Block, keys: Keys) -> tuple[Keys, Keys]:
     """Limits between which the keys of each row can't be told apart from a given key of it."""
     low, high = (keys + shift for shift in (-block.slack, block.slack))
     return low.astype(keys.dtype), high.astype(keys.dtype)

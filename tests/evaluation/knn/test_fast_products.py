@@ -77,7 +77,7 @@ def test_the_bound_is_needed_and_close():
 
 def test_every_answer_is_the_same(embeddings, labels, rounding):
     """With so few queries none is sampled, so that the fast products must do, however many items they leave open."""
-    assert len(embeddings) < ranking._FEWEST_TO_SAMPLE
+    assert len(embeddings) < ranking.FEWEST_TO_SAMPLE
     found = query_results(embeddings, labels, KS, backend="torch")
     assert set(rounding) == {"medium"}
     same(found, query_results(embeddings, labels, KS, backend="faiss"))

@@ -24,10 +24,10 @@ def test_rows_with_crowds_of_neighbours_get_the_same_answer(embeddings, labels, 
 
 
 WAYS = {
-    "float32 keys": {"_WHOLE_GALLERY": 0},
-    "float64 keys": {"_WHOLE_GALLERY": 0, "_FEWEST_TO_SAMPLE": 1, "_SAMPLE": 1, "_FEWEST_REPEATS": np.inf}
-    | {"_SHARE_UNSURE": np.inf},
-    "distinct rows": {"_WHOLE_GALLERY": 10**9},
+    "float32 keys": {"WHOLE_GALLERY": 0},
+    "float64 keys": {"WHOLE_GALLERY": 0, "FEWEST_TO_SAMPLE": 1, "SAMPLE": 1, "FEWEST_REPEATS": np.inf}
+    | {"SHARE_UNSURE": np.inf},
+    "distinct rows": {"WHOLE_GALLERY": 10**9},
 }
 
 

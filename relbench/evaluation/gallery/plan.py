@@ -1,0 +1,80 @@
+"""How many items a shard has, and how many queries are searched at a time, within a limit of memory."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import psutil
+from rich.filesize import decimal
+
+from relbench.evaluation.knn.points import Integers
+
+MOST_QUERIES = 1 << 16
+"""Queries at a time: with more, reading and preparing the shards would cost no less, and progress be seldom."""
+
+_FIXED = 320_000_000  # bytes for products, blocks of keys and libraries
+_FOR_SHARD = 0.5  # of the rest; half of what then remains is for queries, and half for their answers
+_COPIES = 6  # of an answer, while it is merged
+_ITEM = 16  # bytes of an item in an answer
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of shards and chunks.
+
+    Attributes:
+        memory: bytes that may be used for them.
+        dim: numbers of a row.
+        itemsize: bytes of a number.
+    """
+
+    memory: int
+    dim: int
+    itemsize: int
+
+    @property
+    def item(self) -> int:
+        """Bytes per row of a shard, with float64 keys and distinct rows, if the data need these.
+
+        Three times as they are (as they are, without outliers, sorted), widened in float32, and five times in float64.
+        """
+        return self.dim * (3 * self.itemsize + 4 + 5 * 8) + 160
+
+    @property
+    def query(self) -> int:
+        """Bytes per query, its answer aside: its row twice as it is, and twice widened."""
+        return self.dim * (2 * self.itemsize + 2 * 4) + 160
+
+    @property
+    def items(self) -> int:
+        """Rows of a shard."""
+        return int(self.memory * _FOR_SHARD) // self.item
+
+    def queries(self, wanted: int) -> int:
+        """Queries at a time, each of which wants a number of items."""
+        part = self.memory * (1 - _FOR_SHARD) / 2
+        return int(min(MOST_QUERIES, part // self.query, part // (_COPIES * _ITEM * wanted)))
+
+
+def plan_for(memory: int, at_once: int, wanted: Integers, dim: int, itemsize: int) -> Plan:
+    """A plan for what remains of a limit.
+
+    Args:
+        memory: bytes that the process may use, what it uses already included.
+        at_once: shards that are searched at the same time in this process.
+        wanted: R of each query.
+        dim: numbers of a row.
+        itemsize: bytes of a number.
+
+    Raises:
+        ValueError: so little memory remains that not even a row could be searched.
+    """
+    used = psutil.Process().memory_info().rss
+    plan = Plan(max(0, memory - used - _FIXED) // at_once, dim, itemsize)
+    most = int(np.max(wanted, initial=1))
+    if plan.items < 1 or plan.queries(most) < 1:
+        least = max(plan.item, 2 * plan.query, 2 * _COPIES * _ITEM * most) * 2 * at_once + used + _FIXED
+        raise ValueError(
+            f"{decimal(memory)} of memory are too few: {decimal(used)} are in use already, and a shard of one row with "
+            f"one query needs {decimal(least)} in all; allow more, preferably several times as much"
+        )
+    return plan

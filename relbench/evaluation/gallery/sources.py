@@ -1,0 +1,209 @@
+"""Rows of embeddings that are read piece by piece: from an .npy file, or from an array of the caller's.
+
+A file is read, not mapped: pages of a mapped file count as memory of the process, and where the file is cut short while
+it is searched, touching a page that is gone kills the process. Each read looks whether the file is still the same.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relbench.evaluation.knn.points import Integers, check_matrix
+from relbench.files import open_regular
+
+Rows = NDArray[Any]
+Stamp = tuple[int, int, int]
+
+_BYTES_AT_ONCE = 1 << 22
+
+
+class Source(Protocol):
+    """Rows that can be read again and again, by any process that can unpickle it."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows, and of columns."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers."""
+
+    def part(self, start: int, stop: int) -> Self:
+        """Consecutive rows."""
+
+    def picked(self, rows: Integers) -> Self:
+        """Rows by ascending number."""
+
+    def pieces(self) -> Iterator[Rows]:
+        """All rows, a few MB at a time; the next piece overwrites none."""
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Rows of an array.
+
+    Attributes:
+        rows: ``(n, dim)``.
+    """
+
+    rows: Rows
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows, and of columns."""
+        return self.rows.shape[0], self.rows.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers."""
+        return self.rows.dtype
+
+    def part(self, start: int, stop: int) -> "RowsInMemory":
+        """Consecutive rows, without a copy."""
+        return RowsInMemory(self.rows[start:stop])
+
+    def picked(self, rows: Integers) -> "RowsInMemory":
+        """Rows by ascending number; a copy."""
+        return RowsInMemory(self.rows[rows])
+
+    def pieces(self) -> Iterator[Rows]:
+        """All rows, a few MB at a time."""
+        step = rows_at_once(self)
+        return (self.rows[start : start + step] for start in range(0, len(self.rows), step))
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the header of an .npy file says, and which file it is.
+
+    Attributes:
+        offset: of the first number, in bytes.
+        shape: of the array.
+        dtype: of the numbers.
+        by_column: whether they are stored column by column.
+        stamp: size, time of the last change and inode of the file.
+    """
+
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    by_column: bool
+    stamp: Stamp
+
+
+@dataclass(frozen=True)
+class RowsInFile:
+    """Rows of a matrix in an .npy file.
+
+    Attributes:
+        path: of the file.
+        layout: what its header said when it was opened first.
+        start: the first row.
+        stop: one more than the last.
+        chosen: ascending numbers of the rows, counted from `start`; None: all.
+    """
+
+    path: Path
+    layout: Layout
+    start: int
+    stop: int
+    chosen: Integers | None = None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows, and of columns."""
+        return self.stop - self.start if self.chosen is None else len(self.chosen), self.layout.shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers."""
+        return self.layout.dtype
+
+    def part(self, start: int, stop: int) -> "RowsInFile":
+        """Consecutive rows."""
+        if self.chosen is not None:
+            return replace(self, chosen=self.chosen[start:stop])
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+    def picked(self, rows: Integers) -> "RowsInFile":
+        """Rows by ascending number."""
+        return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
+
+    def pieces(self) -> Iterator[Rows]:
+        """All rows, read in order."""
+        chosen, step = self.chosen, rows_at_once(self)
+        first, last = (0, self.stop - self.start) if chosen is None else (int(chosen[0]), int(chosen[-1]) + 1)
+        with open_regular(self.path) as file:
+            for start in range(first, last, step):
+                read = self._read(file, self.start + start, min(step, last - start))
+                if chosen is not None:
+                    within = slice(*np.searchsorted(chosen, (start, start + step)))
+                    read = read[chosen[within] - start]
+                yield read
+
+    def _read(self, file: BufferedReader, first: int, count: int) -> Rows:
+        """Consecutive rows, read into new memory."""
+        (all_rows, columns), dtype = self.layout.shape, self.layout.dtype
+        if self.layout.by_column:
+            rows = np.empty((columns, count), dtype)
+            for column in range(columns):
+                self._fill(file, rows[column], column * all_rows + first)
+            rows = rows.T
+        else:
+            rows = np.empty((count, columns), dtype)
+            self._fill(file, rows.reshape(-1), first * columns)
+        if _stamp(file) != self.layout.stamp:
+            raise self._changed()
+        return rows
+
+    def _fill(self, file: BufferedReader, numbers: Rows, first: int) -> None:
+        file.seek(self.layout.offset + first * self.layout.dtype.itemsize)
+        if file.readinto(numbers.view(np.uint8).data) != numbers.nbytes:
+            raise self._changed()
+
+    def _changed(self) -> ValueError:
+        return ValueError(
+            f"{self.path} has changed while it was read: wait until the program that writes it is done, then try again"
+        )
+
+
+def rows_at_once(source: Source) -> int:
+    """Number of rows of a piece."""
+    return max(1, _BYTES_AT_ONCE // (source.shape[1] * source.dtype.itemsize))
+
+
+def layout_of(path: Path) -> Layout:
+    """What the header of an .npy file says; no number is read.
+
+    Raises:
+        OSError: the file can't be read.
+        ValueError: its header is damaged, or it is cut short.
+    """
+    with open_regular(path) as file:
+        stamp = _stamp(file)
+    mapped = np.lib.format.open_memmap(path, mode="r")  # checks header and size
+    return Layout(mapped.offset, mapped.shape, mapped.dtype, not mapped.flags.c_contiguous, stamp)
+
+
+def rows_in_file(path: Path, layout: Layout) -> RowsInFile:
+    """The rows of a matrix in an .npy file, none of which is read yet; ValueError where it holds no matrix."""
+    check_matrix(layout.shape)
+    return RowsInFile(path, layout, 0, layout.shape[0])
+
+
+def rows_in_memory(rows: Rows) -> RowsInMemory:
+    """The rows of a matrix; ValueError where it is none."""
+    check_matrix(rows.shape)
+    return RowsInMemory(rows)
+
+
+def _stamp(file: BufferedReader) -> Stamp:
+    """Size, time of the last change, and inode."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns, status.st_ino
