@@ -205,6 +205,8 @@ class Training(Settings, use_attribute_docstrings=True):
     """Images in a batch."""
     images_per_class: Annotated[int, Field(ge=2)] = 5
     """Images of each class in a batch."""
+    batch_norm_parts: PositiveInt = 1
+    """Equal parts of a batch that are normalised by batch statistics of their own, as on that many GPUs."""
     validate_every: PositiveInt = 250
     """Steps between two validations; a checkpoint is written at each."""
     selection: Literal["last", "validation"] = "last"
@@ -225,6 +227,8 @@ class Training(Settings, use_attribute_docstrings=True):
         if list(self.decay_at) != sorted(set(self.decay_at)):
             raise ValueError("decay_at must increase")
         self._check_optimizer()
+        if self.batch_norm_parts > self.batch_size // 2:
+            raise ValueError("batch_norm_parts leaves parts of a single image: lower it, or raise batch_size")
         return self
 
     def _check_optimizer(self) -> None:

@@ -7,7 +7,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,29 @@ from torch import nn
 from relbench.data import find_data_set
 from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource, indices_of, roles_of
+from relbench.execution import USUAL, Execution
 from relbench.experiment import Experiment, Training
 from relbench.files import atomic_write
+from relbench.losses.worker import work_here
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.memory import let_go
 from relbench.models import weights_of
 from relbench.preflight import check_runs
+from relbench.ranks import ALONE, Ranks, launched
 from relbench.results.checkpoint import State, selected_classifier, selected_weights, weights_hash
 from relbench.results.records import WATCHED, Row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks import Model, Task, find_task
 from relbench.tensors import content_hash
-from relbench.trackers import Tracker
+from relbench.trackers import Silent, Tracker
 from relbench.training import DivergedError, Earlier, Learner, Trainer, TrainingSetup
 from relbench.training.assemble import TrainedNetworks, assemble, table_data
 from relbench.training.computing import computing
+from relbench.training.division import Layout
 from relbench.training.prefetching import workers_beside
 
 
-def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker) -> Row:
+def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker, execution: Execution = USUAL) -> Row:
     """Train, evaluate on the test images, write the row.
 
     Args:
@@ -46,20 +50,25 @@ def run(experiment: Experiment, runs: Path, data_folder: Path, tracker: Tracker)
         runs: holds a folder for each run.
         data_folder: where data sets live.
         tracker: of the run's progress.
+        execution: by how many processes, and who prepares images.
 
     Raises:
         CheckpointError: a checkpoint is damaged, missing, or another experiment's.
         OSError: something can't be written.
         DivergedError: a loss or weight is no longer finite.
     """
-    (end,) = run_cohort([experiment], runs, data_folder, [tracker]).values()
+    (end,) = run_cohort([experiment], runs, data_folder, [tracker], execution).values()
     if isinstance(end, Exception):
         raise end
     return end
 
 
 def run_cohort(
-    experiments: Sequence[Experiment], runs: Path, data_folder: Path, trackers: Sequence[Tracker]
+    experiments: Sequence[Experiment],
+    runs: Path,
+    data_folder: Path,
+    trackers: Sequence[Tracker],
+    execution: Execution = USUAL,
 ) -> Mapping[str, Row | Exception]:
     """Train several runs side by side, evaluate each, write each row: as `run` would, to the last bit of its numbers.
 
@@ -70,6 +79,7 @@ def run_cohort(
         runs: holds a folder for each run.
         data_folder: where data sets live.
         trackers: of each run's progress.
+        execution: by how many processes, and who prepares images. With several, there is one run alone.
 
     Returns:
         By fingerprint: the row, or what the run has failed of. What fails alone takes no other with it.
@@ -77,8 +87,12 @@ def run_cohort(
     members = [_Member(RunFolder(runs, each), tracker) for each, tracker in zip(experiments, trackers, strict=True)]
     training, ends = experiments[0].training, dict[str, Row | Exception]()
     try:
+        if execution.devices > 1:
+            (member,) = members
+            about = execution.devices, training.device, member, data_folder, execution
+            return {member.name: launched(_run_among, *about)}
         with computing(training.threads, training.precision):
-            _run_members(members, data_folder, ends)
+            _run_members(members, data_folder, ends, execution)
     except Exception as error:  # noqa: BLE001 - it stops all that are under way: an image can't be read, say
         return {member.name: error for member in members} | ends
     return ends
@@ -100,7 +114,30 @@ class _Member:
         return self.experiment.fingerprint
 
 
-def _run_members(members: Sequence[_Member], data_folder: Path, ends: dict[str, Row | Exception]) -> None:
+def _run_among(ranks: Ranks, member: _Member, data_folder: Path, execution: Execution) -> Row:
+    """Make a run that several processes share, in one of them.
+
+    Raises:
+        Exception: what the run has failed of.
+    """
+    training, ends = member.experiment.training, dict[str, Row | Exception]()
+    work_here()
+    own = member if ranks.is_first else replace(member, tracker=Silent())
+    with computing(training.threads, training.precision):
+        _run_members([own], data_folder, ends, execution, ranks)
+    end = ends[member.name]
+    if isinstance(end, Exception):
+        raise end
+    return end
+
+
+def _run_members(
+    members: Sequence[_Member],
+    data_folder: Path,
+    ends: dict[str, Row | Exception],
+    execution: Execution,
+    ranks: Ranks = ALONE,
+) -> None:
     """Run them; `ends` gets each row or failure as soon as it is known."""
     first = members[0].experiment
     forget_peak_memory(torch.device(first.training.device))
@@ -111,11 +148,14 @@ def _run_members(members: Sequence[_Member], data_folder: Path, ends: dict[str, 
         with _leaving(member, ends):
             member.tracker.begin("preparing")
             check_runs([member.experiment], member.folder.runs, source, data_set)
-    for member, state, model in _trained([each for each in members if each.name not in ends], source, task, ends):
+    ready = [each for each in members if each.name not in ends]
+    learners = _learners(ready, source, task, ends, execution, ranks)
+    for member, state, model in _trained(ready, learners, ranks, ends):
         with _leaving(member, ends):
             member.tracker.begin("evaluating")
             row = _evaluate(member.experiment, member.folder, source, task, model, state)
-            write_record(row, member.folder.row)
+            if ranks.is_first:
+                write_record(row, member.folder.row)
             ends[member.name] = row
 
 
@@ -130,33 +170,35 @@ def _leaving(member: _Member, ends: dict[str, Row | Exception]) -> Iterator[None
 
 
 def _trained(
-    members: Sequence[_Member], source: CachedViews, task: Task, ends: dict[str, Row | Exception]
+    members: Sequence[_Member], learners: Mapping[str, Learner], ranks: Ranks, ends: dict[str, Row | Exception]
 ) -> Iterator[tuple[_Member, State, Model]]:
     """Train to the last step; the models come back with the weights of the step that counts."""
-    learners = _learners(members, source, task, ends)
     trained = Trainer(list(learners.values())).run() if learners else {}
     for member in members:
         if member.name in learners:
             with _leaving(member, ends):
                 state = _state(member.experiment, trained[member.name])
-                yield member, state, _model(member.experiment, learners[member.name].setup, state)
+                yield member, state, _model(member.experiment, learners[member.name].setup, state, ranks)
 
 
 def _learners(
-    members: Sequence[_Member], source: CachedViews, task: Task, ends: dict[str, Row | Exception]
+    members: Sequence[_Member],
+    source: CachedViews,
+    task: Task,
+    ends: dict[str, Row | Exception],
+    execution: Execution,
+    ranks: Ranks,
 ) -> dict[str, Learner]:
     """Those that can begin, by name; the data and the teacher of all are the same objects."""
     if not members:
         return {}
     first, runs = members[0].experiment, members[0].folder.runs
-    workers = workers_beside(torch.device(first.training.device))
-    data = table_data(
-        source,
-        _sampler(first, task),
-        _validation(source, task, first.training),
-        workers,
-        task.episode(first.training),
-    )
+    workers = execution.workers
+    if workers is None:
+        workers = workers_beside(torch.device(first.training.device), ranks.count)
+    layout = Layout(task.episode(first.training), first.training.batch_norm_parts, ranks)
+    validate = _validation(source, task, first.training, ranks)
+    data = table_data(source, _sampler(first, task), validate, workers, layout)
     networks = TrainedNetworks(runs, source.source)
     teacher = networks.teacher([member.experiment for member in members]) if first.teacher else None
     learners: dict[str, Learner] = {}
@@ -169,7 +211,10 @@ def _learners(
 
 def _learner(member: _Member, setup: TrainingSetup, channels: int) -> Learner:
     run, folder = member.experiment, member.folder
-    _begin_anew_with_own_losses(run, folder)
+    ranks = setup.data.layout.ranks
+    if ranks.is_first:
+        _begin_anew_with_own_losses(run, folder)
+    ranks.wait()
     earlier = _earlier(run, folder.runs, channels)
     return Learner(setup, run.training, run.seed, run.fingerprint, folder.checkpoint, member.tracker, earlier)
 
@@ -186,12 +231,12 @@ def _state(experiment: Experiment, end: State | Exception) -> State:
     return end
 
 
-def _model(experiment: Experiment, setup: TrainingSetup, state: State) -> Model:
+def _model(experiment: Experiment, setup: TrainingSetup, state: State, ranks: Ranks) -> Model:
     """With the weights of the step that counts."""
     setup.network.load_state_dict(selected_weights(state))
     if setup.classifier:
         setup.classifier.load_state_dict(selected_classifier(state))
-    return Model(setup.network, torch.device(experiment.training.device), setup.classifier)
+    return Model(setup.network, torch.device(experiment.training.device), setup.classifier, ranks)
 
 
 def _sampler(experiment: Experiment, task: Task) -> Callable[[torch.Tensor], Callable[[int], torch.Tensor]]:
@@ -224,7 +269,7 @@ def own_losses_named(experiment: Experiment) -> Iterator[None]:
 
 
 def _validation(
-    source: ImageSource, task: Task, training: Training
+    source: ImageSource, task: Task, training: Training, ranks: Ranks
 ) -> Callable[[nn.Module, nn.Module | None], dict[str, float]]:
     """What is measured on the way: the primary metric on validation images, where there are any; the test's if logged.
 
@@ -233,7 +278,7 @@ def _validation(
     device, has_validation = torch.device(training.device), len(indices_of(source.table, "validation")) > 0
 
     def validate(network: nn.Module, head: nn.Module | None) -> dict[str, float]:
-        model, found = Model(network, device, head), {}
+        model, found = Model(network, device, head, ranks), {}
         if has_validation:
             found[task.primary] = task.evaluate(model, source, "validation").metrics[task.primary]
         if training.log_test_metrics:
@@ -255,7 +300,7 @@ def _evaluate(
     """Measure on the test images, keep their embeddings, and make the row."""
     start = time.perf_counter()
     measured = task.evaluate(model, source, "test")
-    embeddings_hash = _keep(folder.embeddings, source, measured.embeddings)
+    embeddings_hash = _keep(folder.embeddings, source, measured.embeddings, writes=model.ranks.is_first)
     selected = state["best"]["step"] if state["best"] else state["step"]
     return Row(
         fingerprint=experiment.fingerprint,
@@ -277,6 +322,7 @@ def _evaluate(
         weights_hash=weights_hash(state),
         embeddings_hash=embeddings_hash,
         dependencies=_dependencies(experiment, folder.runs),
+        devices=model.ranks.count,
     )
 
 
@@ -299,14 +345,22 @@ def _validated(history: Sequence[Mapping[str, float]], step: int, primary: str) 
     return {name: value for name, value in entry.items() if name == primary}
 
 
-def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32]) -> str:
-    """Store test embeddings, so that a new metric needs no new training, and return their hash."""
+def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32], *, writes: bool) -> str:
+    """Store test embeddings, so that a new metric needs no new training, and return their hash.
+
+    Args:
+        path: of the file.
+        source: of the images.
+        embeddings: of its test images.
+        writes: whether this process writes the file.
+    """
     indices = indices_of(source.table, "test")
     arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
     arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[indices] for column in ("label", "name")}
     query, gallery = roles_of(source.table, indices)
     if not (query.all() and gallery.all()):
         arrays |= {"query": query, "gallery": gallery}
-    with atomic_write(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    if writes:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, allow_pickle=False, **arrays)
     return content_hash(arrays)

@@ -64,6 +64,7 @@ OTHER = {  # for every setting a second value
         "frozen": True,
         "batch_size": 64,
         "images_per_class": 2,
+        "batch_norm_parts": 2,
         "validate_every": 7,
         "selection": "validation",
         "precision": "bf16-mixed",
@@ -128,7 +129,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, training; terms; task, seed, scale, version; the student's first stage, the teacher's two
-    assert len(prints) == 2 * (19 + 6 + 21) + 3 * 6 + 2 * 4 + 3
+    assert len(prints) == 2 * (19 + 6 + 22) + 3 * 6 + 2 * 4 + 3
     assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -335,6 +336,7 @@ def test_defaults_are_pinned():
         "frozen": False,
         "batch_size": 128,
         "images_per_class": 5,
+        "batch_norm_parts": 1,
         "validate_every": 250,
         "selection": "last",
         "precision": "32-true",

@@ -9,7 +9,16 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "relbench"
 LAYERS = [
     {"settings", "transforms", "experiment", "geometry", "lookup", "seeding", "files", "locks", "tensors", "memory"}
-    | {"cores", "processes", "plain_text", "fonts", "counts", "episodes"},  # small things with a name
+    | {
+        "cores",
+        "processes",
+        "plain_text",
+        "fonts",
+        "counts",
+        "episodes",
+        "execution",
+        "ranks",
+    },  # small things with a name
     {"data", "models", "losses", "evaluation"},
     {"results", "tasks", "studies"},
     {"training", "machine", "trackers"},
@@ -33,6 +42,7 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("transfer", "resolve"),
     ("analysis", "grid"),  # learning rates that were chosen stand in the notes
     ("report", "analysis"),  # a summary is drawn
+    ("ranks", "processes"),  # they are started as all processes are
     ("processes", "memory"),  # a process that was killed was perhaps short of it
     ("training", "trackers"),  # each step is told
 }

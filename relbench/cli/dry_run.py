@@ -190,10 +190,12 @@ def _print_total(
         tell("nothing is left to run")
         return
     runs = list(waiting.values())
-    jobs = options.jobs or jobs_for(runs)
+    devices = options.execution.devices
+    jobs = options.jobs or jobs_for(runs, devices)
     room = Room(images, jobs)
     begun_by = {name: folder.experiment.fingerprint for name, folder in shorter.items()}
-    cohorts = rehearsed(waiting, Limits(jobs, options.cohort, room.fits), _steps_of, begun_by).cohorts
+    limits = Limits(jobs, options.cohort if devices == 1 else 1, room.fits)
+    cohorts = rehearsed(waiting, limits, _steps_of, begun_by).cohorts
     whole = total([[estimates[name] for name in cohort] for cohort in cohorts], jobs)
     tell(f"{counted(len(waiting), 'run')} to make, {_together(cohorts)}{jobs} at once; disk: {decimal(whole.disk)}")
     tell(_memory_of_all(cohorts, room))

@@ -44,5 +44,5 @@ def executor_of(waiting: Sequence[Experiment], runs: Path, options: RunOptions) 
         options: of the command.
     """
     if options.cluster is None:
-        return executor_for(waiting, options.jobs or jobs_for(waiting))
+        return executor_for(waiting, options.jobs or jobs_for(waiting, options.execution.devices))
     return Cluster(share_for(waiting, options.cpus_per_run, options.gpus_per_run), runs, options.jobs)

@@ -159,11 +159,13 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(job.record, job.folder / FILE)
     if waiting:
+        execution = job.options.execution
         executor = executor_of(waiting, runs, job.options)
         images = {run.data: image_counts(run.data, job.options.data) for run in waiting}
-        limits = Limits(executor.slots, job.options.cohort, Room(images, executor.slots).fits)
+        together = job.options.cohort if execution.devices == 1 else 1
+        limits = Limits(executor.slots, together, Room(images, executor.slots).fits)
         with Bars(planned, finished, executor.slots, out) as bars, executor:
-            run_grid(executor, schedule, runs, job.options.data, bars, limits)
+            run_grid(executor, schedule, runs, job.options.data, bars, limits, execution)
     return schedule
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rich.progress import track
 
 from relbench.cli.console import out
+from relbench.execution import USUAL, Execution
 from relbench.grid.estimate import LONGEST
 
 
@@ -33,6 +34,7 @@ class RunOptions:
         cluster: a Ray cluster that makes the runs: "auto", "local" or its address; None: this machine does.
         cpus_per_run: processors of a node for each run or cohort; None: one for each thread.
         gpus_per_run: GPUs likewise, or a part of one; None: one where runs compute on a GPU.
+        execution: by how many processes each run is made, and who prepares its images.
     """
 
     seeds: tuple[int, ...] | None
@@ -52,6 +54,7 @@ class RunOptions:
     cluster: str | None = None
     cpus_per_run: float | None = None
     gpus_per_run: float | None = None
+    execution: Execution = USUAL
 
 
 def tell(words: str) -> None:

@@ -68,6 +68,27 @@ GpusPerRun = Annotated[
     float | None,
     typer.Option(help="With --cluster: GPUs for each run; 0.25 puts four runs on a card. Default: 1 on GPUs."),
 ]
+Devices = Annotated[
+    int,
+    typer.Option(
+        "--devices",
+        metavar="N",
+        help="GPUs, or processes on the CPU, that share each step of a run; equal to one but for rounding.",
+        min=1,
+        max=64,
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        metavar="N",
+        help="Processes that make the images of later steps, for each device of a run; with the same results. "
+        "Default: up to eight beside a GPU, none on the CPU.",
+        min=0,
+        max=64,
+    ),
+]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
@@ -120,6 +141,8 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     cluster: Cluster = None,
     cpus_per_run: CpusPerRun = None,
     gpus_per_run: GpusPerRun = None,
+    devices: Devices = 1,
+    workers: Workers = None,
     settings: Changes = None,
     dataset: DataSets = None,
     only: Only = None,
@@ -132,6 +155,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     list_runs: ListRuns = False,
 ) -> "RunOptions":
     from relbench.cli.options import RunOptions
+    from relbench.execution import Execution
 
     builder = {"protocol": protocol, "scale": scale}
     return RunOptions(
@@ -152,6 +176,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         cluster=cluster,
         cpus_per_run=cpus_per_run,
         gpus_per_run=gpus_per_run,
+        execution=Execution(devices, workers),
     )
 
 

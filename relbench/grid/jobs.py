@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from relbench.execution import USUAL, Execution
 from relbench.experiment import Experiment
 from relbench.files import atomic_write
 from relbench.grid.longer import begin_with
@@ -21,7 +22,7 @@ from relbench.trackers import FolderTracker, Tracker, clear
 from relbench.training import DivergedError
 
 # As `relbench.run.run_cohort`: rows or errors, by fingerprint.
-Run = Callable[[Sequence[Experiment], Path, Path, Sequence[Tracker]], Mapping[str, Row | Exception]]
+Run = Callable[[Sequence[Experiment], Path, Path, Sequence[Tracker], Execution], Mapping[str, Row | Exception]]
 
 EXPECTED = (DivergedError, ValueError, OSError)  # their words are enough; of any other error its kind is told, too
 LONGEST = 300  # characters of an error in a line; the file has all of it
@@ -37,6 +38,7 @@ class Job:
         runs: holds a folder for each.
         data: holds the data sets.
         shorter: finished runs that some of them go on from, by the fingerprint of the longer run.
+        execution: by how many processes a run is made, and who prepares its images.
     """
 
     run: Run
@@ -44,6 +46,7 @@ class Job:
     runs: Path
     data: Path
     shorter: Mapping[str, RunFolder] = field(default_factory=dict)
+    execution: Execution = USUAL
 
     @property
     def folders(self) -> dict[str, RunFolder]:
@@ -102,7 +105,8 @@ def _tracked(job: Job, folders: Mapping[str, RunFolder]) -> Mapping[str, Row | E
         refused = _gone_on_with(job.shorter, folders)
         ready = {name: folder.experiment for name, folder in folders.items() if name not in refused}
         told = [trackers[name] for name in ready]
-        return {**refused, **(job.run([*ready.values()], job.runs, job.data, told) if ready else {})}
+        about = [*ready.values()], job.runs, job.data, told, job.execution
+        return {**refused, **(job.run(*about) if ready else {})}
     finally:
         for tracker in trackers.values():
             tracker.clear()

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from relbench.cores import usable_cores
 from relbench.data import Progress, find_data_set
+from relbench.execution import USUAL, Execution
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
 from relbench.grid.executors import Executor
@@ -155,7 +156,13 @@ def prepare(
 
 
 def run_grid(
-    executor: Executor, schedule: Schedule, runs: Path, data: Path, watcher: Watcher, limits: Limits | None = None
+    executor: Executor,
+    schedule: Schedule,
+    runs: Path,
+    data: Path,
+    watcher: Watcher,
+    limits: Limits | None = None,
+    execution: Execution = USUAL,
 ) -> None:
     """Hand runs to an executor as soon as they have what they build on, until none is left.
 
@@ -166,6 +173,7 @@ def run_grid(
         data: holds the data sets.
         watcher: is told of starts and ends.
         limits: of what is trained together; None: as many as can be.
+        execution: of each run.
     """
     under_way: dict[Future[Ends], Job] = {}
     limits = limits or Limits(executor.slots)
@@ -174,7 +182,7 @@ def run_grid(
             cohort = schedule.order.take(limits, [*map(_left, under_way.values())])
             if not cohort:
                 break
-            job = Job(run_cohort, tuple(cohort.values()), runs, data, _begun_by(schedule, cohort))
+            job = Job(run_cohort, tuple(cohort.values()), runs, data, _begun_by(schedule, cohort), execution)
             watcher.started({name: folder.path for name, folder in job.folders.items()})
             under_way[executor.submit(job)] = job
         if not under_way:
@@ -220,11 +228,16 @@ def _fail(schedule: Schedule, fingerprint: str, end: Failure, watcher: Watcher) 
         watcher.failed(failed, schedule.failures[failed])
 
 
-def jobs_for(experiments: Sequence[Experiment]) -> int:
-    """The number of runs to have at once: one on a GPU; on the CPU as many as have cores of their own."""
+def jobs_for(experiments: Sequence[Experiment], devices: int = 1) -> int:
+    """The number of runs to have at once: one on a GPU; on the CPU as many as have cores of their own.
+
+    Args:
+        experiments: that are to be made.
+        devices: processes that share each of them.
+    """
     if any(experiment.training.device == "cuda" for experiment in experiments):
         return 1
-    return max(1, usable_cores() // max(experiment.training.threads for experiment in experiments))
+    return max(1, usable_cores() // (devices * max(experiment.training.threads for experiment in experiments)))
 
 
 @contextmanager

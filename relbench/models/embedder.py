@@ -45,7 +45,12 @@ class Embedder(nn.Module):
         """
         scaled = images.float() / 255 if images.dtype == torch.uint8 else images
         embeddings: torch.Tensor = self.linear(self.trunk(scaled.contiguous(memory_format=self._layout)))
-        return normalize(embeddings.float(), dim=1) if self.unit_length else embeddings
+        return normalize(at_least_float32(embeddings), dim=1) if self.unit_length else embeddings
+
+
+def at_least_float32(numbers: torch.Tensor) -> torch.Tensor:
+    """The numbers in float32, where their type is a smaller one."""
+    return numbers if numbers.dtype == torch.float64 else numbers.float()
 
 
 def build_embedder(net: Net, channels: int, seed: int, size: int | None = None) -> Embedder:

@@ -35,14 +35,13 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.network = network
         names = dict.fromkeys(lookup(layer, layers_of(net), f"layer of {net.trunk}") for layer in layers)
-        self._parts = {
-            name: network.trunk.get_submodule(TRUNKS[net.trunk].layers[name]) for name in names if name != EMBEDDING
-        }
+        self._places = {name: TRUNKS[net.trunk].layers[name] for name in names if name != EMBEDDING}
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Images, as `Embedder` takes them -> embeddings, and maps ``(batch, channels, height, width)`` by layer."""
         maps: dict[str, torch.Tensor] = {}
-        handles = [part.register_forward_hook(partial(_keep, maps, name)) for name, part in self._parts.items()]
+        parts = {name: self.network.trunk.get_submodule(place) for name, place in self._places.items()}
+        handles = [part.register_forward_hook(partial(_keep, maps, name)) for name, part in parts.items()]
         try:
             embeddings = self.network(images)
         finally:

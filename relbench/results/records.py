@@ -71,6 +71,7 @@ class Row(Result):
     embeddings_hash: str = ""  # of the stored test embeddings
     # "teacher", "first stage" -> hash of its weights at the time
     dependencies: Annotated[dict[str, str], renamed("dependencies")] = {}
+    devices: int = 1  # processes that shared each step, on a GPU each or on the CPU
     other_counts: dict[str, Counts] = {}  # of other metrics that are shares of trials, too, by name
 
     @property

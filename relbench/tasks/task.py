@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from relbench.counts import Counts
 from relbench.experiment import Net, Training
+from relbench.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:  # settings and rows are read without these
     import numpy as np
@@ -25,11 +26,13 @@ class Model:
         network: from images to embeddings, on the device.
         device: where it is.
         head: from embeddings to logits; None where none was trained along.
+        ranks: that share the work; all of them measure the same network.
     """
 
     network: "torch.nn.Module"
     device: "torch.device"
     head: "torch.nn.Module | None" = None
+    ranks: Ranks = ALONE
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,15 @@ from torch import nn
 
 from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
-from relbench.episodes import Episode
 from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
 from relbench.models import Embedder, FeatureExtractor, embed, embedding_size, folded, initial_network, layers_of
 from relbench.models.outlines import shapes_of_maps
+from relbench.models.sharing import Sharing, share_layers
 from relbench.results.run_folder import has_classifier, load_trained
 from relbench.tasks import find_task
+from relbench.training.division import Layout
 from relbench.training.objective import Teacher, WeightedLoss
 from relbench.training.setup import TrainingSetup
 from relbench.training.stream import TrainingData
@@ -54,6 +55,9 @@ def assemble(
         CheckpointError: the teacher's checkpoint is damaged, gone, or another experiment's.
     """
     network, features = networks.student(experiment)
+    sharing = Sharing() if data.layout.ranks.count > 1 else None
+    if sharing:
+        share_layers(network, sharing)
     return TrainingSetup(
         network=network,
         features=features,
@@ -62,6 +66,7 @@ def assemble(
         teacher=teacher or (networks.teacher([experiment]) if experiment.teacher else None),
         data=data,
         primary=find_task(experiment.task).primary,
+        sharing=sharing,
     )
 
 
@@ -169,7 +174,7 @@ def table_data(
     sampler: Callable[[torch.Tensor], Callable[[int], torch.Tensor]],
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
     workers: int = 0,
-    episode: Episode | None = None,
+    layout: Layout | None = None,
 ) -> TrainingData:
     """The training images of a table.
 
@@ -178,7 +183,7 @@ def table_data(
         sampler: from class numbers of the training images to the batch of each step, as places in that list.
         validate: see `TrainingData`.
         workers: see `TrainingData`.
-        episode: see `TrainingData`.
+        layout: see `TrainingData`.
     """
     indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
     numbers, names = labels_of(table, indices.numpy())
@@ -191,7 +196,7 @@ def table_data(
         views=source.train_batch,
         validate=validate,
         workers=workers,
-        episode=episode,
+        layout=layout or Layout(),
     )
 
 

@@ -118,24 +118,53 @@ class Learner:
         if validates:
             self._validate()
             self._count_time()
-            save_checkpoint(self.state(), self._checkpoint)
+            self._save()
         self._tracker.step(self._step)
         self._count_time()
 
+    def _save(self) -> None:
+        """Write the checkpoint: the first rank does, and the others hear whether it could.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        ranks, fault = self.setup.data.layout.ranks, None
+        if ranks.is_first:
+            try:
+                save_checkpoint(self.state(), self._checkpoint)
+            except OSError as error:
+                fault = error
+        fault = ranks.objects(fault)[0]
+        if fault:
+            raise fault
+
     def _learn(self, shown: Shown) -> dict[str, torch.Tensor]:
         """Change the weights; returns the loss terms."""
-        self._seed_global_generators()
-        batch = self.setup.see(shown, step_generator(self.seed, "losses", self.place))
+        parts = self.setup.data.layout.parts
+        self._seed_global_generators(parts)
+        begin = self._seed_global_generators if parts > 1 else None
+        batch = self.setup.see(shown, step_generator(self.seed, "losses", self.place), begin)
+        if begin:  # what the networks have drawn depends on which parts this rank has shown
+            begin(parts)
         values: dict[str, torch.Tensor] = self._objective(batch)
         self._optimizer.zero_grad()
         torch.autograd.backward(self._total(values))
+        self.setup.data.layout.ranks.sum_gradients(self._network.parameters())
+        self.setup.data.layout.ranks.align_gradients(self._objective.parameters())
         self._optimizer.step()
         self._scheduler.step()
         return {name: value.detach() for name, value in values.items()}
 
-    def _seed_global_generators(self) -> None:
-        """Set those of torch that layers and losses on this device draw from."""
-        seed = step_seed(self.seed, "global", self.place)
+    def _seed_global_generators(self, part: int) -> None:
+        """Set those of torch that layers and losses on this device draw from.
+
+        Args:
+            part: of the batch, which layers draw for; the number of parts for losses. A batch of one part sets them
+                once.
+        """
+        parts = self.setup.data.layout.parts
+        number = self.place if parts == 1 else self.place * (parts + 1) + part
+        seed = step_seed(self.seed, "global", number)
         torch.default_generator.manual_seed(seed)
         if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)

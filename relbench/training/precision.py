@@ -4,11 +4,12 @@ import torch
 from torch import nn
 
 from relbench.experiment import Precision
+from relbench.models.embedder import at_least_float32
 from relbench.models.features import Outputs
 
 
 class InPrecision(nn.Module):
-    """A network on a device that computes under autocast where the precision is mixed, and always shows float32.
+    """A network on a device that computes under autocast where the precision is mixed, and shows float32 at least.
 
     TF32 is no matter of it: torch's switches for that are set for the whole process, by who trains.
 
@@ -27,4 +28,4 @@ class InPrecision(nn.Module):
         """As the network, in its precision; losses get float32."""
         with torch.autocast(self._device, torch.bfloat16, enabled=self._is_mixed):
             embeddings, maps = self.network(images)
-        return embeddings.float(), {name: shown.float() for name, shown in maps.items()}
+        return at_least_float32(embeddings), {name: at_least_float32(shown) for name, shown in maps.items()}

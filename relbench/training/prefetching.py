@@ -41,9 +41,14 @@ class Steps(Protocol):
         ...
 
 
-def workers_beside(device: torch.device) -> int:
-    """The number of worker processes for a training on a device: none on the CPU, whose cores are at work."""
-    return min(MOST, usable_cores() - 1) if device.type == "cuda" else 0
+def workers_beside(device: torch.device, ranks: int = 1) -> int:
+    """The number of worker processes for a training on a device: none on the CPU, whose cores are at work.
+
+    Args:
+        device: of the training.
+        ranks: that share the machine's cores, each with workers of its own.
+    """
+    return min(MOST, usable_cores() // ranks - 1) if device.type == "cuda" else 0
 
 
 def prefetched(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[Step]:

@@ -1,13 +1,16 @@
 """The objects of a training, and what a step shows to its students."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
 
-from relbench.episodes import Episode
 from relbench.losses.inputs import Batch, TeacherOutputs
+from relbench.models.sharing import Sharing
+from relbench.ranks import Ranks
+from relbench.training.division import Division
 from relbench.training.objective import Objective, Outputs, Teacher, WeightedLoss
 from relbench.training.stream import TrainingData
 
@@ -21,14 +24,16 @@ class Shown:
     Attributes:
         indices: of the images.
         labels: class numbers.
-        images: as they are trained on.
-        taught: the teacher's view; None without one.
+        images: as they are trained on; of several ranks each has its own.
+        taught: the teacher's view of the whole batch; None without one.
+        division: of the batch.
     """
 
     indices: torch.Tensor
     labels: torch.Tensor
     images: torch.Tensor
     taught: TeacherOutputs | None
+    division: Division
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,7 @@ class TrainingSetup:
         teacher: what the network is compared with; the same object for all students of a cohort.
         data: images; likewise.
         primary: the metric that the best step is chosen by.
+        sharing: is told what the network is shown; None where no other rank shows a part of it.
     """
 
     network: nn.Module
@@ -52,6 +58,7 @@ class TrainingSetup:
     teacher: Teacher | None
     data: TrainingData
     primary: str
+    sharing: Sharing | None = None
 
     def objective(self) -> Objective:
         """The weighted sum of the losses."""
@@ -61,39 +68,52 @@ class TrainingSetup:
         """Images, labels and the teacher's view: before any student's, while no activations of theirs are alive.
 
         Args:
-            indices: of the images.
-            images: as they are trained on.
+            indices: of the batch's images.
+            images: as they are trained on: this rank's.
             device: of networks and losses.
         """
+        division = self.data.layout.division(len(indices))
         images, labels = images.to(device, non_blocking=True), self.data.labels[indices].to(device)
-        return Shown(indices, labels, images, self.teacher.outputs(images) if self.teacher else None)
+        taught = self.teacher.outputs(images) if self.teacher else None
+        if taught and self.data.layout.ranks.count > 1:
+            taught = _of_whole_batch(taught, division, self.data.layout.ranks)
+        return Shown(indices, labels, images, taught, division)
 
-    def see(self, shown: Shown, generator: torch.Generator) -> Batch:
+    def see(self, shown: Shown, generator: torch.Generator, begin: Callable[[int], None] | None = None) -> Batch:
         """A batch as teacher and student see it.
 
         Args:
             shown: by `show`.
             generator: of the losses.
+            begin: is told of each group of images that are shown with batch statistics of their own, by its number.
         """
-        episode = self.data.episode
-        if episode and episode.apart:
-            embeddings, maps = seen_apart(self.features, shown.images, episode)
-        else:
-            embeddings, maps = self.features(shown.images)
-        return Batch(shown.indices, shown.labels, generator, embeddings, maps, shown.taught, episode=episode)
+        embeddings, maps = self._outputs(shown, begin)
+        seen = Batch(shown.indices, shown.labels, generator, embeddings, maps, shown.taught)
+        return replace(seen, episode=self.data.layout.episode)
+
+    def _outputs(self, shown: Shown, begin: Callable[[int], None] | None) -> Outputs:
+        """Embeddings and maps of the whole batch: of this rank's images pass by pass, and of the other ranks'."""
+        division, ranks, seen = shown.division, self.data.layout.ranks, list[Outputs]()
+        for each in division.passes:
+            if begin:
+                begin(each.group)
+            images = shown.images if len(division.passes) == 1 else shown.images[each.places.to(shown.images.device)]
+            with self.sharing.of(each.shared) if self.sharing else nullcontext():
+                seen.append(self.features(images))
+        if len(seen) == 1 and ranks.count == 1:
+            return seen[0]
+
+        def whole(rows: Sequence[torch.Tensor]) -> torch.Tensor:
+            return division.whole(division.in_own_order(rows), ranks)
+
+        return whole([own for own, _ in seen]), {name: whole([maps[name] for _, maps in seen]) for name in seen[0][1]}
 
 
-def seen_apart(features: nn.Module, images: torch.Tensor, episode: Episode) -> Outputs:
-    """Embeddings and maps of an episode whose support images and queries a network is shown one after the other.
-
-    Each then has batch statistics of its own, and running statistics are updated twice.
-
-    Args:
-        features: from images to embeddings and maps.
-        images: of the episode.
-        episode: its layout.
-    """
-    seen = [(part.shape[:2], *features(part.flatten(0, 1))) for part in episode.parts(images)]
-    embeddings = episode.joined(*(own.unflatten(0, shape) for shape, own, _ in seen))
-    maps = {name: episode.joined(*(own[name].unflatten(0, shape) for shape, _, own in seen)) for name in seen[0][2]}
-    return embeddings, maps
+def _of_whole_batch(taught: TeacherOutputs, division: Division, ranks: Ranks) -> TeacherOutputs:
+    """A teacher's view of the images of all ranks, from that of this rank's."""
+    return replace(
+        taught,
+        embeddings=division.whole(taught.embeddings, ranks),
+        maps={name: division.whole(rows, ranks) for name, rows in taught.maps.items()},
+        logits=division.whole(taught.logits, ranks) if taught.logits is not None else None,
+    )

@@ -1,13 +1,13 @@
 """The stream of a training's images: batch after batch, each a function of the seed and its step."""
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from relbench.episodes import Episode
 from relbench.seeding import step_generator
+from relbench.training.division import Layout
 from relbench.training.prefetching import Step, prefetched
 
 
@@ -24,7 +24,7 @@ class TrainingData:
         validate: from a network and its classifier to metrics on validation images, the task's primary one among them;
             nothing where there are no such images. What else it returns is only written down.
         workers: processes that make the images of later steps meanwhile; `batch` and `views` must then be picklable.
-        episode: the layout of a batch; None where batches are no episodes.
+        layout: of a batch.
     """
 
     channels: int
@@ -34,20 +34,23 @@ class TrainingData:
     views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]]
     workers: int = 0
-    episode: Episode | None = None
+    layout: Layout = field(default_factory=Layout)
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """Indices and images by step."""
+    """Indices of all images of a step, and those images that this rank shows."""
 
     batch: Callable[[int], torch.Tensor]
     views: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
     seed: int
+    layout: Layout
 
     def __getitem__(self, step: int) -> Step:
         indices = self.batch(step)
-        return indices, self.views(indices, step_generator(self.seed, "views", step))
+        views = self.views(indices, step_generator(self.seed, "views", step))
+        own = self.layout.own(len(indices))
+        return indices, views if own is None else views[own]
 
 
 def stream(data: TrainingData, seed: int, start: int, stop: int) -> Generator[Step, None, None]:
@@ -61,7 +64,7 @@ def stream(data: TrainingData, seed: int, start: int, stop: int) -> Generator[St
         start: the first step, counted from 0 at the beginning of the first stage.
         stop: the step before which to end.
     """
-    steps = _Steps(data.batch, data.views, seed)
+    steps = _Steps(data.batch, data.views, seed, data.layout)
     if data.workers and start < stop:
         yield from prefetched(steps, range(start, stop), data.workers)
     else:

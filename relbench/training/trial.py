@@ -13,6 +13,7 @@ from relbench.losses import Batch, Shapes, find_loss, made_up_batch
 from relbench.losses.worker import execute
 from relbench.tasks import find_task
 from relbench.training.assemble import assemble, classifier_of, layers_in, random_constants, shapes_of, teacher_of
+from relbench.training.division import Layout
 from relbench.training.objective import Outputs, Teacher
 from relbench.training.stream import TrainingData, stream
 
@@ -107,7 +108,7 @@ def _showing(batch: Batch, channels: int, classes: int) -> TrainingData:
         batch=lambda _: batch.indices,
         views=lambda indices, _: torch.zeros(len(indices), 0),
         validate=lambda *_: {},
-        episode=replace(batch.episode, apart=False) if batch.episode else None,  # nothing is shown to a network
+        layout=Layout(replace(batch.episode, apart=False) if batch.episode else None),  # no network is shown anything
     )
 
 

@@ -62,7 +62,7 @@ def fake_run(monkeypatch):
             except (RuntimeError, ValueError, OSError, MemoryError) as error:
                 return error
 
-        def fake(experiments, runs, data, trackers):
+        def fake(experiments, runs, data, trackers, _execution):
             return {one.fingerprint: ended(one, told) for one, told in zip(experiments, trackers, strict=True)}
 
         monkeypatch.setattr(relbench.grid.scheduler, "run_cohort", fake)
@@ -336,7 +336,7 @@ def test_runs_without_room_side_by_side_are_tried_again_apart(tmp_path, fake_run
     assert schedule.failures[NAMES[3]].startswith("out of memory (MemoryError: try 2); ")
 
 
-def die_among_others(experiments, runs, data, trackers):
+def die_among_others(experiments, runs, data, trackers, _execution):
     """The first ends, and then the process is killed, where there are others; that of five dimensions always dies."""
     first = experiments[0]
     for tracker in trackers:

@@ -258,6 +258,7 @@ ARM = {
     "weight_decay": 0.5,
     "batch_size": 64,
     "images_per_class": 2,
+    "batch_norm_parts": 2,
     "validate_every": 7,
     "selection": "validation",
     "precision": "bf16-mixed",

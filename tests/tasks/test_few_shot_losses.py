@@ -13,6 +13,7 @@ from relbench.settings import changed
 from relbench.tasks import find_task
 from relbench.trackers import Silent
 from relbench.training.assemble import UntrainedNetworks, assemble, shapes_of, table_data, weighted_losses
+from relbench.training.division import Layout
 from relbench.training.objective import Objective
 from relbench.training.trial import try_terms
 
@@ -120,7 +121,7 @@ def assembled(experiment):
         SIGNS,
         lambda labels: task.sampler(labels, experiment.seed, experiment.training),
         lambda *_: {},
-        episode=task.episode(experiment.training),
+        layout=Layout(task.episode(experiment.training)),
     )
     return assemble(experiment, UntrainedNetworks(1, 8), data)
 

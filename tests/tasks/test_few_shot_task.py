@@ -22,7 +22,9 @@ from relbench.run import run, run_cohort
 from relbench.settings import changed
 from relbench.tasks import Model, find_task
 from relbench.trackers import Silent
-from relbench.training.setup import seen_apart
+from relbench.training.division import Layout
+from relbench.training.setup import TrainingSetup
+from relbench.training.stream import TrainingData
 from relbench.transfer import TransferSpec, finished_transfer, transfer
 
 pytestmark = pytest.mark.usefixtures("signs")
@@ -163,13 +165,16 @@ def test_stopped_and_resumed_it_is_the_same_to_the_last_bit(tmp_path, batch_norm
 
 def test_support_images_and_queries_are_normalised_together_or_apart():
     """Apart, a row's statistics are those of its own kind; rows and maps come back in the batch's order."""
-    episode, norm = Episode(way=3, shot=2, queries=4), torch.nn.BatchNorm1d(5)
+    episode, norm = Episode(way=3, shot=2, queries=4, apart=True), torch.nn.BatchNorm1d(5)
     images = torch.randn(18, 5, generator=torch.Generator().manual_seed(0))
 
     def features(rows):
         return norm(rows), {"layer": 2 * norm(rows)}
 
-    embeddings, maps = seen_apart(features, images, episode)
+    data = TrainingData(5, 3, torch.arange(18) // 6, None, None, None, layout=Layout(episode))
+    setup = TrainingSetup(norm, features, (), None, None, data, "")
+    seen = setup.see(setup.show(torch.arange(18), images), torch.Generator())
+    embeddings, maps = seen.embeddings, seen.maps
     support = torch.tensor([0, 1, 6, 7, 12, 13])
     query = torch.tensor([at for at in range(18) if at not in support])
     for rows in (support, query):

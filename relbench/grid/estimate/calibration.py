@@ -27,6 +27,7 @@ from relbench.trackers import Silent
 from relbench.training import DivergedError, Learner, TrainingData, TrainingSetup, train
 from relbench.training.assemble import UntrainedNetworks, assemble
 from relbench.training.computing import computing
+from relbench.training.division import Layout
 from relbench.training.prefetching import workers_beside
 from relbench.training.trainer import prepared
 
@@ -270,7 +271,7 @@ def _made_up_data(
         batch=batch,
         views=views,
         validate=lambda *_: {},
-        episode=_of_any_way(find_task(sample.task).episode(sample.training)),
+        layout=Layout(_of_any_way(find_task(sample.task).episode(sample.training)), sample.training.batch_norm_parts),
     )
 
 

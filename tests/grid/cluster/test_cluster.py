@@ -4,7 +4,7 @@ import os
 
 import pytest
 from planned import plan_runs
-from small_jobs import end_of, job, rows_of
+from small_jobs import end_of, job
 from tiny import TINY
 
 from relbench.grid.cluster.executor import Cluster

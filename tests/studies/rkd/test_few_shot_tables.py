@@ -12,6 +12,7 @@ from relbench.studies.changes import with_values
 from relbench.tasks import find_task
 from relbench.training import TrainingData
 from relbench.training.assemble import UntrainedNetworks, assemble
+from relbench.training.division import Layout
 from relbench.training.optimizers import build_optimizer, build_scheduler
 
 TABLES = {name: build_study(name) for name in ("rkd-table5", "rkd-table6")}
@@ -110,7 +111,7 @@ def test_a_step_of_the_full_network(name, path):
         batch=torch.arange,
         views=lambda *_: shown,
         validate=lambda *_: {},
-        episode=find_task(experiment.task).episode(experiment.training),
+        layout=Layout(find_task(experiment.task).episode(experiment.training)),
     )
     setup = assemble(experiment, UntrainedNetworks(channels, 2), data)
     setup.network.train()
