@@ -45,6 +45,7 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("ranks", "processes"),  # they are started as all processes are
     ("processes", "memory"),  # a process that was killed was perhaps short of it
     ("training", "trackers"),  # each step is told
+    ("benchmarks", "grid"),  # executors are measured
 }
 LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -11,6 +11,7 @@ from relbench.benchmarks import (
     cohort,
     evaluation,
     evaluation_kinds,
+    executors,
     few_shot,
     images,
     small_images,
@@ -34,6 +35,7 @@ PARTS: dict[str, Part] = {
     "step": step.figures,
     "cohort": cohort.quick_start,
     "start": start.figures,
+    "executors": executors.figures,
     "waits": waits.figures,
 }
 """By the name that the command takes: a function that measures, and yields each figure as soon as it is known."""

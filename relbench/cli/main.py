@@ -97,8 +97,8 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="angle, cohort, evaluation, few-shot, images, kinds, plan, small-images, start, step, waits; "
-            "all of these; or gpu."
+            help="angle, cohort, evaluation, executors, few-shot, images, kinds, plan, small-images, start, step, "
+            "waits; all of these; or gpu."
         ),
     ] = "all",
     device: Annotated[
