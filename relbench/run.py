@@ -199,7 +199,7 @@ def _learners(
     layout = Layout(task.episode(first.training), first.training.batch_norm_parts, ranks)
     validate = _validation(source, task, first.training, ranks)
     data = table_data(source, _sampler(first, task), validate, workers, layout)
-    networks = TrainedNetworks(runs, source.source)
+    networks = TrainedNetworks(runs, source.source, ranks)
     teacher = networks.teacher([member.experiment for member in members]) if first.teacher else None
     learners: dict[str, Learner] = {}
     for member in members:
@@ -273,7 +273,8 @@ def _validation(
 ) -> Callable[[nn.Module, nn.Module | None], dict[str, float]]:
     """What is measured on the way: the primary metric on validation images, where there are any; the test's if logged.
 
-    The test's metrics are written down, and nothing else is done with them.
+    The test's metrics are written down, and nothing else is done with them. All ranks return those of the first, so
+    that they choose the same step.
     """
     device, has_validation = torch.device(training.device), len(indices_of(source.table, "validation")) > 0
 
@@ -284,7 +285,7 @@ def _validation(
         if training.log_test_metrics:
             metrics = task.evaluate(model, source, "test").metrics
             found |= {f"{WATCHED}{name}": value for name, value in metrics.items()}
-        return found
+        return ranks.objects(found)[0]
 
     return validate
 

@@ -108,6 +108,22 @@ def retrieval_metrics(
     return means(results, ks)
 
 
+def joined(parts: Sequence[QueryResults]) -> QueryResults:
+    """Results of queries that were searched in parts, one after the other.
+
+    Args:
+        parts: one at least; of the same depth.
+    """
+    return QueryResults(
+        labels=np.concatenate([part.labels for part in parts]),
+        positives=np.concatenate([part.positives for part in parts]),
+        rank=np.concatenate([part.rank for part in parts]),
+        r_precision=np.concatenate([part.r_precision for part in parts]),
+        average_precision=np.concatenate([part.average_precision for part in parts]),
+        depth=parts[0].depth,
+    )
+
+
 def means(results: QueryResults, ks: Sequence[int]) -> dict[str, float]:
     """Means of `query_results`, named as in `retrieval_metrics`.
 

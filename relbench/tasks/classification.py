@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from relbench.counts import Counts
-from relbench.data.cached_views import evaluation_batches
 from relbench.data.samplers import EpochSampler, batches_of_epoch
 from relbench.data.table import ImageSource, check_classes, indices_of, labels_of
 from relbench.evaluation import class_means, classification_metrics, correct, nearest_class_mean
 from relbench.evaluation.knn.points import Floats
 from relbench.experiment import Classification, Net, Training
-from relbench.models import Classifier, build_classifier, embed, evaluating
+from relbench.models import Classifier, build_classifier, evaluating
+from relbench.tasks.shares import embeddings_of
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 NEAREST_MEAN = "ncm_accuracy"  # the metric of class means
@@ -84,7 +84,7 @@ class ClassificationTask:
         """
         indices = indices_of(source.table, split)
         labels, names = labels_of(source.table, indices)
-        embeddings = _embeddings(model, source, indices)
+        embeddings = embeddings_of(model, source, indices)
         found = {NEAREST_MEAN: _by_mean(model, source, embeddings)} if self._takes_means(model, split) else {}
         logits = _by_head(model.head, embeddings, model.device) if model.head else found[NEAREST_MEAN]
         metrics = classification_metrics(logits, labels)
@@ -121,8 +121,4 @@ def _by_mean(model: Model, source: ImageSource, embeddings: NDArray[np.float32])
     """Logits of embeddings by the class means of the training images."""
     indices = indices_of(source.table, "train")
     labels, names = labels_of(source.table, indices)
-    return nearest_class_mean(embeddings, class_means(_embeddings(model, source, indices), labels, len(names)))
-
-
-def _embeddings(model: Model, source: ImageSource, indices: NDArray[np.int64]) -> NDArray[np.float32]:
-    return embed(model.network, evaluation_batches(source, indices), model.device)
+    return nearest_class_mean(embeddings, class_means(embeddings_of(model, source, indices), labels, len(names)))

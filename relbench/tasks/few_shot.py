@@ -5,6 +5,7 @@ A batch in training is an episode, too, of other classes.
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,6 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from relbench.counts import Counts
-from relbench.data.cached_views import evaluation_batches
 from relbench.data.samplers import EpisodeSampler
 from relbench.data.table import ImageSource, check_classes, indices_of, labels_of
 from relbench.episodes import Episode
@@ -21,8 +21,10 @@ from relbench.evaluation.few_shot import Episodes, EpisodeStream, draw_episodes,
 from relbench.evaluation.knn.points import Embeddings
 from relbench.evaluation.metric_names import HALF_INTERVAL
 from relbench.experiment import FewShot, Net, Training
-from relbench.models import Classifier, build_classifier, embed
+from relbench.models import Classifier, build_classifier
 from relbench.plain_text import listed
+from relbench.ranks import ALONE, Ranks
+from relbench.tasks.shares import embeddings_of
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 EPISODES_AT_ONCE = 10_000
@@ -115,12 +117,17 @@ class FewShotTask:
         """Embed the images of a split in batches, once, and score all episodes."""
         indices = indices_of(source.table, split)
         labels, _ = labels_of(source.table, indices)
-        embeddings = embed(model.network, evaluation_batches(source, indices), model.device)
-        metrics, counts = self.score(embeddings, labels, split)
+        embeddings = embeddings_of(model, source, indices)
+        metrics, counts = self.score(embeddings, labels, split, ranks=model.ranks)
         return Measured(embeddings, metrics, counts.pop(self.primary), counts)
 
     def score(
-        self, embeddings: Embeddings, labels: ArrayLike, split: str, progress: Callable[[int], None] | None = None
+        self,
+        embeddings: Embeddings,
+        labels: ArrayLike,
+        split: str,
+        progress: Callable[[int], None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> tuple[dict[str, float], dict[str, Counts]]:
         """Metrics of embeddings, and counts by metric.
 
@@ -129,13 +136,14 @@ class FewShotTask:
             labels: (images,): which classes an episode has follows from their order, numbers or names.
             split: whose episodes are drawn.
             progress: is called with the number of episodes done since the last call.
+            ranks: that have the same embeddings; each scores its share of the episodes.
 
         Raises:
             ValueError: there are too few classes or images, or embeddings that can't be used.
         """
         metrics, counts = dict[str, float](), dict[str, Counts]()
         for way in self._ways(split):
-            counted = self._counted(embeddings, labels, split, way, progress)
+            counted = self._counted(embeddings, labels, split, way, progress, ranks)
             accuracies = np.divide(counted.correct, counted.trials)
             counts[self._metric(way)] = counted
             metrics[self._metric(way)], metrics[f"{self._metric(way)}{HALF_INTERVAL}"] = few_shot_interval(accuracies)
@@ -147,14 +155,16 @@ class FewShotTask:
         labels: ArrayLike,
         split: str,
         way: int,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None] | None = None,
+        ranks: Ranks = ALONE,
     ) -> Counts:
         total, right = self._episodes(split), list[int]()
-        for first in range(0, total, EPISODES_AT_ONCE):
-            episodes = self._draw(labels, split, way, range(first, min(first + EPISODES_AT_ONCE, total)))
+        own = range(total)[ranks.share(total)]
+        for first in own[::EPISODES_AT_ONCE]:
+            episodes = self._draw(labels, split, way, range(first, min(first + EPISODES_AT_ONCE, own.stop)))
             right += right_queries(embeddings, episodes, self.settings.scorer, progress).tolist()
         groups, trials = tuple(map(str, range(total))), (way * self.settings.queries,) * total
-        return Counts(groups=groups, trials=trials, correct=tuple(right))
+        return Counts(groups=groups, trials=trials, correct=tuple(chain.from_iterable(ranks.objects(right))))
 
     def _episodes(self, split: str) -> int:
         return self.settings.episodes if split == "test" else self.settings.validation_episodes
@@ -181,4 +191,4 @@ class FewShotTask:
         rows = torch.rand(max(images, way * of_a_class), dim, generator=torch.Generator().manual_seed(0))
         labels = torch.arange(len(rows)).numpy() % way
         for classes in self.settings.way:
-            self._counted(rows, labels, "test", classes, None)
+            self._counted(rows, labels, "test", classes)

@@ -9,12 +9,12 @@ import pandas as pd
 import torch
 
 from relbench.counts import Counts
-from relbench.data.cached_views import evaluation_batches
 from relbench.data.samplers import ClassBalancedSampler
 from relbench.data.table import ImageSource, check_classes, indices_of, roles_of
-from relbench.evaluation import means, query_results, recall_by_class, retrieval_metrics
+from relbench.evaluation import means, recall_by_class, retrieval_metrics
 from relbench.experiment import Net, Training
-from relbench.models import Classifier, build_classifier, embed
+from relbench.models import Classifier, build_classifier
+from relbench.tasks.shares import embeddings_of, results_of
 from relbench.tasks.task import Measured, Model, not_as_counted, not_shares
 
 
@@ -73,8 +73,8 @@ class RetrievalTask:
         indices, ks = indices_of(source.table, split), self._ks_on(split)
         labels = source.table["label"].to_numpy(dtype=str)[indices]
         query, gallery = roles_of(source.table, indices)
-        embeddings = embed(model.network, evaluation_batches(source, indices), model.device)
-        found = query_results(torch.from_numpy(embeddings).to(model.device), labels, ks, query=query, gallery=gallery)
+        embeddings = embeddings_of(model, source, indices)
+        found = results_of(model.ranks, torch.from_numpy(embeddings).to(model.device), labels, ks, query, gallery)
         return Measured(embeddings, means(found, ks), recall_by_class(found))
 
     def contradictions(self, metrics: Mapping[str, float], counts: Mapping[str, Counts]) -> Iterator[str]:

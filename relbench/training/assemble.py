@@ -11,16 +11,17 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from relbench.data.cached_views import evaluation_batches
 from relbench.data.table import ImageSource, indices_of, labels_of
 from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
-from relbench.models import Embedder, FeatureExtractor, embed, embedding_size, folded, initial_network, layers_of
+from relbench.models import Embedder, FeatureExtractor, embedding_size, folded, initial_network, layers_of
 from relbench.models.outlines import shapes_of_maps
 from relbench.models.sharing import Sharing, share_layers
+from relbench.ranks import ALONE, Ranks
 from relbench.results.run_folder import has_classifier, load_trained
-from relbench.tasks import find_task
+from relbench.tasks import Model, find_task
+from relbench.tasks.shares import embeddings_of
 from relbench.training.division import Layout
 from relbench.training.objective import Teacher, WeightedLoss
 from relbench.training.setup import TrainingSetup
@@ -77,10 +78,12 @@ class TrainedNetworks:
     Attributes:
         runs: holds a folder for each run.
         source: of the images; a teacher's constants are those of its training images.
+        ranks: that share the run; each embeds its share of these images.
     """
 
     runs: Path
     source: ImageSource
+    ranks: Ranks = ALONE
 
     def student(self, experiment: Experiment) -> tuple[Embedder, FeatureExtractor]:
         """With random or pretrained weights, as the settings say."""
@@ -102,8 +105,8 @@ class TrainedNetworks:
         """From the teacher's embeddings of the test views of all training images."""
         indices = indices_of(self.source.table, "train")
         labels, names = labels_of(self.source.table, indices)
-        batches = evaluation_batches(self.source, indices)
-        embeddings = embed(teacher.to(device), batches, torch.device(device))
+        model = Model(teacher.to(device), torch.device(device), ranks=self.ranks)
+        embeddings = embeddings_of(model, self.source, indices)
         return constants_of(required, torch.from_numpy(embeddings), torch.from_numpy(labels), len(names))
 
 
