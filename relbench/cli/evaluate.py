@@ -12,6 +12,7 @@ from relbench.cli.console import errors, errors_as_one_line, expanded, numbers, 
 from relbench.lookup import lookup
 
 if TYPE_CHECKING:
+    from relbench.cli.sharding import ShardingOptions
     from relbench.experiment import FewShot
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
@@ -66,6 +67,18 @@ def evaluate(  # noqa: PLR0913 - one argument an option
             show_default=False,
         ),
     ] = None,
+    devices: Annotated[
+        int | None,
+        typer.Option(help="Of retrieval: number of GPUs, each of which searches shards.", show_default=False),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Of retrieval: a Ray cluster whose nodes search shards of a file that all of them see: auto, local or "
+            "its address; each task within --memory, or 4 GB.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure embeddings, of any run, or your own.
@@ -79,11 +92,12 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
     with errors_as_one_line():
         asked = _asked(task, {name: text for name, text in given.items() if text is not None})
-        if memory is not None and task != "retrieval":
-            raise ValueError(f"--memory is an option of retrieval, not of {task}: leave it out")
         if task == "retrieval":
-            _retrieval(embeddings, labels, asked, memory, as_json=as_json)
+            from relbench.cli.sharding import ShardingOptions
+
+            _retrieval(embeddings, labels, asked, ShardingOptions(memory, devices, cluster), as_json=as_json)
         else:
+            _refuse_shards(task, {"memory": memory, "devices": devices, "cluster": cluster})
             _few_shot(embeddings, labels, asked, as_json=as_json)
 
 
@@ -104,14 +118,22 @@ def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
     return {**OPTIONS[task], **given}
 
 
+def _refuse_shards(task: str, given: Mapping[str, object]) -> None:
+    """Refuse options of shards for a task that has no gallery."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"--{name} is an option of retrieval, not of {task}: leave it out, or choose --task retrieval"
+            )
+
+
 def _retrieval(
-    embeddings: Path, labels: Path | None, asked: Mapping[str, str], memory: str | None, *, as_json: bool
+    embeddings: Path, labels: Path | None, asked: Mapping[str, str], options: "ShardingOptions", *, as_json: bool
 ) -> None:
-    from relbench.evaluation import Sharding, stored_metrics
+    from relbench.evaluation import stored_metrics
     from relbench.trackers.bars import shown_if_slow
 
-    sharding = None if memory is None else Sharding(_bytes(memory, "--memory"))
-    with shown_if_slow("queries", errors) as advance:
+    with options.chosen() as sharding, shown_if_slow("queries", errors) as advance:
         metrics = stored_metrics(embeddings, labels, numbers(asked["k"], "--k"), advance, sharding)
     if as_json:
         typer.echo(json.dumps(metrics))
@@ -120,15 +142,6 @@ def _retrieval(
     for name, value in metrics.items():
         table.add_row(name, f"{100 * value:.2f}")
     out.print(table)
-
-
-def _bytes(text: str, what: str) -> int:
-    from pydantic import ByteSize, TypeAdapter, ValidationError
-
-    try:
-        return int(TypeAdapter(ByteSize).validate_python(text))
-    except ValidationError:
-        raise ValueError(f"{what} {text}: give a number of bytes, such as 4GB, 500MB or 2GiB") from None
 
 
 def _few_shot(embeddings: Path, labels: Path | None, asked: Mapping[str, str], *, as_json: bool) -> None:

@@ -148,3 +148,31 @@ def test_bad_contents_name_the_file(call, tmp_path, embeddings, labels, message)
     assert f"{tmp_path / 'bad.npz'}: " in done.error
     assert message in done.error
     assert done.error.count("\n") == 1
+
+
+def test_a_gallery_in_shards_has_the_same_numbers(call, tmp_path):
+    np.save(tmp_path / "e.npy", ROWS)
+    np.save(tmp_path / "l.npy", LABELS)
+    files = (tmp_path / "e.npy", tmp_path / "l.npy")
+    wanted = retrieval_metrics(ROWS, LABELS, (1, 20))
+    for options in (("--memory", "64GB"), ("--devices", "1")):
+        done = call("evaluate", *files, "--k", "1,20", "--json", *options)
+        assert (done.code, json.loads(done.out)) == (0, wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--memory", "many"], "--memory many: give a number of bytes, such as 4GB, 500MB or 2GiB"),
+        (["--memory", "1MB"], "both.npz: 1.0 MB of memory are too few: "),
+        (["--devices", "0"], "--devices 0: give 1 or more"),
+        (["--devices", "99"], "--devices 99: this machine has "),
+        (["--cluster", "auto", "--devices", "1"], "--devices is of this machine"),
+        (["--task", "few-shot", "--memory", "4GB"], "--memory is an option of retrieval, not of few-shot: leave it out"),
+    ],
+)
+def test_options_of_shards_are_refused_in_one_line(call, file, options, message):
+    done = call("evaluate", file, *options)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.error
+    assert done.error.count("\n") == 1

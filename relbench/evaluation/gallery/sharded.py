@@ -19,7 +19,7 @@ from relbench.evaluation.gallery.shard import Images, Items, Question, earlier, 
 from relbench.evaluation.gallery.sources import RowsInFile, Source, layout_of, rows_in_file, rows_in_memory
 from relbench.evaluation.knn.approximate import Backend
 from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, as_array, check_type, with_roles
-from relbench.evaluation.knn.ranking import Classes, QueriesDone
+from relbench.evaluation.knn.ranking import FIRST_OCTAVE, Classes, QueriesDone
 from relbench.evaluation.retrieval import QueryResults, check_ks, check_labels
 
 
@@ -152,7 +152,8 @@ class _Whole:
 
     def _chunks(self) -> Iterator[Integers]:
         """Positions in `points.query` of queries that want similar numbers of items, those that want none left out."""
-        octaves = np.frexp(self.classes.positives)[1]
+        positives = self.classes.positives
+        octaves = np.where(positives > 0, np.maximum(np.frexp(positives)[1], FIRST_OCTAVE), 0)
         for octave in np.unique(octaves[octaves > 0]):
             queries = np.flatnonzero(octaves == octave)
             step = self.sharding.queries or self.plan.queries(int(self.classes.positives[queries].max()))

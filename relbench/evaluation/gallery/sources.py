@@ -5,6 +5,7 @@ it is searched, touching a page that is gone kills the process. Each read looks 
 """
 
 import os
+import platform
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BufferedReader
@@ -139,13 +140,22 @@ class RowsInFile:
         """All rows, read in order."""
         chosen, step = self.chosen, rows_at_once(self)
         first, last = (0, self.stop - self.start) if chosen is None else (int(chosen[0]), int(chosen[-1]) + 1)
-        with open_regular(self.path) as file:
+        with self._opened() as file:
             for start in range(first, last, step):
                 read = self._read(file, self.start + start, min(step, last - start))
                 if chosen is not None:
                     within = slice(*np.searchsorted(chosen, (start, start + step)))
                     read = read[chosen[within] - start]
                 yield read
+
+    def _opened(self) -> BufferedReader:
+        try:
+            return open_regular(self.path)
+        except OSError as error:
+            raise ValueError(
+                f"{self.path} can't be read on {platform.node()} ({error.strerror or error}): put it where all who "
+                "search it can read it, under the same path"
+            ) from None
 
     def _read(self, file: BufferedReader, first: int, count: int) -> Rows:
         """Consecutive rows, read into new memory."""

@@ -20,7 +20,7 @@ FEWEST_TO_SAMPLE = 256  # queries: fewer are not worth a sample
 SAMPLE = 32
 FEWEST_REPEATS = 2  # of each gallery row: with more, distinct rows are worth finding
 SHARE_UNSURE = 128  # where more than 1 item in 128 is undecided, more precise keys are cheaper
-_FIRST_OCTAVE = 4  # up to 15 positives, finding the nearest costs the same
+FIRST_OCTAVE = 4  # up to 15 positives, finding the nearest costs the same
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Evaluation:
     def _outcomes(self) -> Iterator[Outcome]:
         """Results by size of the class, so that queries of a block need similar numbers of neighbours."""
         large = self.positives * WHOLE_GALLERY > len(self.search.points.gallery)
-        octaves = np.where(large, -1, np.maximum(np.frexp(self.positives)[1], _FIRST_OCTAVE))
+        octaves = np.where(large, -1, np.maximum(np.frexp(self.positives)[1], FIRST_OCTAVE))
         for octave in np.unique(octaves):
             queries = np.flatnonzero(octaves == octave)
             if octave < 0:

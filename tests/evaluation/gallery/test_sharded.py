@@ -1,3 +1,5 @@
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relbench.evaluation import Sharding, means, query_results, retrieval_metrics, sharded_query_results
+from relbench.evaluation.gallery import mappers
+from relbench.evaluation.gallery.sources import layout_of, rows_in_file
+from relbench.grid.cluster.connection import connected
 
 COUNT = 150
 KS = (1, 2, 7, 50)
@@ -42,3 +47,39 @@ def test_any_input(by_definition, rows, labels, items):
     found = means(sharded_query_results(rows, labels, (3, 1), sharding=Sharding(LARGE, items=items)), (3, 1))
     assert found == pytest.approx(by_definition(rows, labels, (3, 1), everything, everything), rel=1e-12)
     assert found == retrieval_metrics(rows, labels, (3, 1))
+
+
+def by_threads():
+    return mappers.over_devices(("cpu", "cpu", "cpu"))
+
+
+def by_processes():
+    return mappers.over_processes(1)
+
+
+@contextmanager
+def by_ray():
+    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    with connected("local"):
+        yield mappers.over_ray(ray, 1, num_cpus=1)
+
+
+@pytest.mark.parametrize("way", [by_threads, by_processes, by_ray])
+def test_whoever_searches_the_answers_are_the_same(tmp_path, labels, way):
+    """With half of the rows twice, so that ties are met by several shards; and what fails there is told here."""
+    rows = np.random.default_rng(0).standard_normal((COUNT, 6)).astype(np.float32)
+    rows[: COUNT // 2] = rows[COUNT // 2 :]
+    np.save(tmp_path / "rows.npy", rows)
+    wanted = query_results(rows, labels, KS)
+    with way() as mapper:
+        for embeddings in (rows, tmp_path / "rows.npy"):
+            sharding = Sharding(LARGE, mapper, items=40, queries=70)
+            assert_same(sharded_query_results(embeddings, labels, KS, sharding=sharding), wanted)
+        rows[COUNT - 5, 2] = np.nan
+        np.save(tmp_path / "rows.npy", rows)
+        with pytest.raises(ValueError, match=f"first in row {COUNT - 5}"):
+            sharded_query_results(tmp_path / "rows.npy", labels, KS, sharding=sharding)
+        source = rows_in_file(tmp_path / "rows.npy", layout_of(tmp_path / "rows.npy"))
+        (tmp_path / "rows.npy").unlink()
+        with pytest.raises(ValueError, match=r"\A.*rows\.npy can't be read .*\Z"):
+            sharded_query_results(source, labels, KS, sharding=sharding)

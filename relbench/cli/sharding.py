@@ -1,0 +1,87 @@
+"""Options of `relbench evaluate` that say how a gallery is searched in shards."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+import torch
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from relbench.evaluation import Sharding
+from relbench.evaluation.gallery.mappers import over_devices, over_ray
+from relbench.grid.cluster.connection import connected
+from relbench.grid.cluster.library import ray
+
+OF_A_TASK = 4_000_000_000
+"""Bytes of memory that a task on a cluster uses where nothing else is said."""
+
+
+@dataclass(frozen=True)
+class ShardingOptions:
+    """What the command was given.
+
+    Attributes:
+        memory: such as "4GB"; None: half of the free memory.
+        devices: number of GPUs of this machine; None: one, if there is any.
+        cluster: "auto", "local" or the address of a Ray cluster; None: this machine searches.
+    """
+
+    memory: str | None
+    devices: int | None
+    cluster: str | None
+
+    @contextmanager
+    def chosen(self) -> Iterator[Sharding | None]:
+        """How the gallery is searched; None: as its size asks for.
+
+        Raises:
+            ValueError: an option that makes no sense, more devices than there are, or a cluster that does not answer.
+        """
+        if self.cluster is not None:
+            with self._on_cluster(self.cluster) as sharding:
+                yield sharding
+        elif self.devices is not None:
+            number = self.devices
+            with over_devices(_devices(number)) as mapper:
+                yield Sharding(self._bytes(psutil.virtual_memory().available // 2), mapper, number)
+        else:
+            yield None if self.memory is None else Sharding(self._bytes(0))
+
+    @contextmanager
+    def _on_cluster(self, address: str) -> Iterator[Sharding]:
+        if self.devices is not None:
+            raise ValueError("--devices is of this machine, and --cluster uses all of its own: leave one out")
+        memory = self._bytes(OF_A_TASK)
+        with connected(address):
+            total = ray().cluster_resources()
+            gpus = int(total.get("GPU", 0))
+            needs = {"num_gpus": 1.0} if gpus else {"num_cpus": 1.0, "memory": float(memory)}
+            at_once = gpus or int(min(total.get("CPU", 0), total.get("memory", 0) // memory))
+            if at_once < 1:
+                raise ValueError(
+                    f"no node of the cluster offers a core and {ByteSize(memory).human_readable(decimal=True)} of "
+                    "memory for a task: give a smaller --memory"
+                )
+            yield Sharding(memory, over_ray(ray(), at_once, **needs))
+
+    def _bytes(self, usual: int) -> int:
+        if self.memory is None:
+            return usual
+        try:
+            return int(TypeAdapter(ByteSize).validate_python(self.memory))
+        except ValidationError:
+            raise ValueError(f"--memory {self.memory}: give a number of bytes, such as 4GB, 500MB or 2GiB") from None
+
+
+def _devices(number: int) -> list[str]:
+    """Names of the first GPUs, or of the processor for a single device where there is none."""
+    gpus = torch.cuda.device_count()
+    if number < 1:
+        raise ValueError(f"--devices {number}: give 1 or more")
+    if number > max(gpus, 1):
+        raise ValueError(
+            f"--devices {number}: this machine has {gpus} GPU(s); give at most as many, or leave it out (all cores are "
+            "used without it)"
+        )
+    return [f"cuda:{index}" for index in range(number)] if gpus else ["cpu"]
