@@ -18,7 +18,9 @@ from relbench.tasks import find_task
 from relbench.training.trial import try_terms, where_losses_may_be_built
 
 
-def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSource, data_set: DataSet) -> None:
+def check_runs(
+    experiments: Sequence[Experiment], runs: Path, source: ImageSource, data_set: DataSet, *, elsewhere: bool = False
+) -> None:
     """Refuse what would stop a run at its first step or its last.
 
     Args:
@@ -26,6 +28,7 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
         runs: holds a folder for each run.
         source: of the images.
         data_set: theirs.
+        elsewhere: whether another machine makes them: the device that they compute on is not looked for here.
 
     Raises:
         ValueError: as `check_plan`; or a run is of another code version, there is no GPU where one is needed, or
@@ -34,7 +37,7 @@ def check_runs(experiments: Sequence[Experiment], runs: Path, source: ImageSourc
     """
     for experiment in experiments:
         _refuse_other_code(experiment)
-    for device in {experiment.training.device for experiment in experiments}:
+    for device in set() if elsewhere else {experiment.training.device for experiment in experiments}:
         check_device(device)
     check_plan(experiments, source.table, data_set)
     _check_checkpoints(experiments, runs, source)

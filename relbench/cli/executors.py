@@ -4,12 +4,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from relbench.cli.options import RunOptions
+from relbench.cli.options import RunOptions, tell
 from relbench.experiment import Experiment
 from relbench.grid.cluster.connection import connected
 from relbench.grid.cluster.executor import Cluster
 from relbench.grid.cluster.share import share_for
+from relbench.grid.estimate import image_counts
 from relbench.grid.executors import Executor, executor_for
+from relbench.grid.room import Room
 from relbench.grid.scheduler import jobs_for
 
 
@@ -45,4 +47,19 @@ def executor_of(waiting: Sequence[Experiment], runs: Path, options: RunOptions) 
     """
     if options.cluster is None:
         return executor_for(waiting, options.jobs or jobs_for(waiting, options.execution.devices))
-    return Cluster(share_for(waiting, options.cpus_per_run, options.gpus_per_run), runs, options.jobs)
+    return Cluster(share_for(waiting, options.cpus_per_run, options.gpus_per_run), runs, tell, options.jobs)
+
+
+def room_for(waiting: Sequence[Experiment], executor: Executor, options: RunOptions) -> Room:
+    """A slot's share of the memory: of this machine, or of the node of the cluster where it is least.
+
+    Args:
+        waiting: what is to be made.
+        executor: makes it.
+        options: of the command.
+    """
+    images = {run.data: image_counts(run.data, options.data) for run in waiting}
+    if not isinstance(executor, Cluster):
+        return Room(images, executor.slots)
+    devices = {run.training.device for run in waiting}
+    return Room(images, 1, {device: executor.memory(device) for device in devices})

@@ -15,14 +15,12 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.analysis.summarise import check_rule, summarise
 from relbench.cli.console import out
 from relbench.cli.dry_run import show_plan
-from relbench.cli.executors import check_cluster_options, cluster_of, executor_of
+from relbench.cli.executors import check_cluster_options, cluster_of, executor_of, room_for
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.files import refuse_links
-from relbench.grid.estimate import image_counts
 from relbench.grid.order import Limits
 from relbench.grid.plan import PendingRun
-from relbench.grid.room import Room
 from relbench.grid.scheduler import Schedule, locked, prepare, run_grid
 from relbench.lookup import lookup
 from relbench.plain_text import counted
@@ -154,16 +152,17 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     runs, experiments = job.folder / "runs", [run.experiment for run in planned]
     for other, count in link_finished(experiments, runs, job.options.results).items():
         out.print(f"{count} finished runs are taken over from {other}")
-    schedule = prepare(experiments, runs, job.options.data, preparing, tell, job.options.results)
+    schedule = prepare(
+        experiments, runs, job.options.data, preparing, tell, job.options.results, elsewhere=bool(job.options.cluster)
+    )
     finished, waiting = list(schedule.rows), list(schedule.waiting.values())
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(job.record, job.folder / FILE)
     if waiting:
         execution = job.options.execution
         executor = executor_of(waiting, runs, job.options)
-        images = {run.data: image_counts(run.data, job.options.data) for run in waiting}
         together = job.options.cohort if execution.devices == 1 else 1
-        limits = Limits(executor.slots, together, Room(images, executor.slots).fits)
+        limits = Limits(executor.slots, together, room_for(waiting, executor, job.options).fits)
         with Bars(planned, finished, executor.slots, out) as bars, executor:
             run_grid(executor, schedule, runs, job.options.data, bars, limits, execution)
     return schedule

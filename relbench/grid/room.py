@@ -28,7 +28,7 @@ class Room:
 
     images: Mapping[Data, ImageCounts]
     slots: int
-    free: dict[str, int] = field(default_factory=dict)
+    free: dict[str, float] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)  # by form: seeds, rates and batches are many
 
     def fits(self, runs: Sequence[Experiment]) -> bool:

@@ -118,6 +118,8 @@ def prepare(
     progress: Progress,
     hear: Callable[[str], None],
     results: Path | None = None,
+    *,
+    elsewhere: bool = False,
 ) -> Schedule:
     """Find what is finished, make the data ready, and refuse what could not be run: all before any work.
 
@@ -128,6 +130,7 @@ def prepare(
         progress: wraps what is made ready, for a progress bar.
         hear: is told what would make the runs faster, what can't be verified, and which runs go on from shorter ones.
         results: holds the folders of all studies, for longer runs to go on from; None: none does.
+        elsewhere: whether other machines make the runs: this one need not have their device.
 
     Raises:
         ValueError: a row or checkpoint is damaged, a data set is too small for its run, or pretrained weights can't be
@@ -149,6 +152,7 @@ def prepare(
             runs,
             source,
             data_set,
+            elsewhere=elsewhere,
         )
         if hint:  # files are decoded in each run; what is kept decoded has been looked at
             check_evaluated_images(source, progress)

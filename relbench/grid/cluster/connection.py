@@ -3,6 +3,8 @@
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,7 +16,8 @@ from relbench.cores import usable_cores
 from relbench.grid.cluster.library import ray
 
 LOCAL, AUTO = "local", "auto"
-PROBE = 5.0  # seconds that the head of a cluster has to answer: Ray itself would try for minutes
+PROBE = 8.0  # seconds that the head of a cluster has to answer
+LONGEST = 200  # characters of what Ray says to that
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -31,7 +34,7 @@ def connected(address: str) -> Iterator[None]:
     """
     library = ray()
     os.environ |= QUIET
-    if address not in {LOCAL, AUTO}:
+    if address != LOCAL:
         _probe(address)
     try:
         library.init(address, **(_of_a_cluster_of_our_own() if address == LOCAL else {}), **_settings())
@@ -57,24 +60,35 @@ def _of_a_cluster_of_our_own() -> dict[str, Any]:
 
 
 def _probe(address: str) -> None:
-    """Refuse an address that does not answer.
+    """Refuse a cluster that does not answer: Ray itself would go on trying for minutes.
 
     Raises:
-        ValueError: it is not HOST:PORT, or nobody is there.
+        ValueError: an address is not HOST:PORT, nobody is there, or it is no Ray cluster's.
     """
-    host, _, port = address.rpartition(":")
-    if not (host and port.isdecimal()) or "/" in host:
-        raise ValueError(
-            f"--cluster {address}: give auto, local, or HOST:PORT of the cluster's head, such as head:6379"
-        )
+    named = [] if address == AUTO else ["--address", address]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *named]
     try:
-        socket.create_connection((host.strip("[]"), int(port)), PROBE).close()
+        if named:
+            _reach(address)
+        asked = subprocess.run(command, capture_output=True, text=True, timeout=PROBE, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired:
+        raise ValueError(_refused(address, f"within {PROBE:.0f} s")) from None
     except OSError as error:
         raise ValueError(_refused(address, error)) from None
+    if asked.returncode:
+        last = [line for line in asked.stderr.splitlines() if line][-1:]
+        raise ValueError(_refused(address, *last))
 
 
-def _refused(address: str, error: Exception) -> str:
-    said = " ".join(str(error).split())
+def _reach(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if not (host and port.isdecimal()) or "/" in host:
+        raise ValueError(f"--cluster {address}: give auto, local, or HOST:PORT of the cluster's head")
+    socket.create_connection((host.strip("[]"), int(port)), PROBE).close()
+
+
+def _refused(address: str, *why: object) -> str:
+    said = " ".join(" ".join(map(str, why)).split())[:LONGEST].removeprefix("ConnectionError: ")
     return (
-        f"--cluster {address}: no cluster answers ({said}): start one with `ray start --head`, or take --cluster local"
+        f"--cluster {address}: no Ray cluster answers ({said}); `ray start --head` starts one, or take --cluster local"
     )

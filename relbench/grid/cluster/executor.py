@@ -4,7 +4,7 @@ import os
 import platform
 import threading
 import uuid
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
@@ -15,9 +15,9 @@ from typing import Any, Self
 
 from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.luggage import Shelf
-from relbench.grid.cluster.nodes import Driver
+from relbench.grid.cluster.nodes import Driver, least_gpu, resources
 from relbench.grid.cluster.pieces import DamagedError, Stamp, put_together, stamp
-from relbench.grid.cluster.share import Resources, Share
+from relbench.grid.cluster.share import Share
 from relbench.grid.cluster.worker import Ended, Message, Order, Sent, make
 from relbench.grid.jobs import LONGEST, Ends, Job, left
 from relbench.memory import ADVICE
@@ -26,6 +26,7 @@ from relbench.results.run_folder import RunFolder
 from relbench.trackers import clear
 
 TRIES = 3  # a job that is lost so often, and has come no further meanwhile, has failed
+SHOWN = 3  # names of a job's runs in a message
 AHEAD = 16  # pieces that a worker sends before the driver has taken them
 
 
@@ -37,15 +38,16 @@ class Cluster:
     Args:
         share: of a node, for each job.
         runs: holds a folder for each run.
+        hear: is told of jobs that are lost.
         most: jobs at once; None: as many as the cluster holds.
 
     Raises:
         ValueError: no node has room for a run.
     """
 
-    def __init__(self, share: Share, runs: Path, most: int | None = None) -> None:
-        self._share = share
-        room = share.slots(_nodes())
+    def __init__(self, share: Share, runs: Path, hear: Callable[[str], None], most: int | None = None) -> None:
+        self._share, self._hear = share, hear
+        room = share.slots(resources())
         if not room:
             raise ValueError(f"no node of the cluster has {share} for a run: ask for less, or add a node")
         self._slots = min(room, most or room)
@@ -67,6 +69,14 @@ class Cluster:
     def slots(self) -> int:
         """The number of jobs at once."""
         return self._slots
+
+    def memory(self, device: str) -> float:
+        """Bytes for each job, on the node where they are least: of memory, or of the share of a GPU.
+
+        A GPU is asked for what it has in all. Where none can be asked within a minute, as others compute on them, none
+        is promised, and each run is trained alone.
+        """
+        return self._share.memory(resources()) if device == "cpu" else min(1, self._share.gpus) * least_gpu(self._share)
 
     def submit(self, job: Job) -> Future[Ends]:
         """Hand the job to the cluster."""
@@ -98,8 +108,14 @@ class Cluster:
                 tries = tries + 1 if _progress(job) == before else 1
                 if self._given_up or tries == TRIES or isinstance(error, _final()):
                     return left(job, _in_words(error, tries))
+                self._tell(job, error)
             except OSError as error:  # what has arrived can't be written here
                 return left(job, str(error))
+
+    def _tell(self, job: Job, error: Exception) -> None:
+        names = ", ".join(list(job.folders)[:SHOWN]) + (", ..." if len(job.folders) > SHOWN else "")
+        room = "" if self._share.slots(resources()) else f"; no node has {self._share} now: it waits for one"
+        self._hear(f"{names}: {type(error).__name__}: goes on from what has come back{room}")
 
     def _handed_over(self, job: Job) -> Ends:
         with closing(self._messages(_absolute(job))) as messages:
@@ -120,10 +136,6 @@ class Cluster:
         finally:
             with self._lock:
                 self._under_way.remove(references)
-
-
-def _nodes() -> list[Resources]:
-    return [node["Resources"] for node in ray().nodes() if node["Alive"]]
 
 
 def _absolute(job: Job) -> Job:

@@ -34,7 +34,14 @@ class Share:
 
     def slots(self, nodes: Sequence[Resources]) -> int:
         """The number of runs that these nodes hold at once."""
-        return sum(int(min(_times(self.cpus, each.get("CPU", 0)), self._on_gpus(each.get("GPU", 0)))) for each in nodes)
+        return sum(map(self._on, nodes))
+
+    def memory(self, nodes: Sequence[Resources]) -> float:
+        """Bytes for each run where they are least: a node's memory, as Ray counts it, divided by its runs."""
+        return min((node.get("memory", 0) / held for node in nodes if (held := self._on(node))), default=0)
+
+    def _on(self, node: Resources) -> int:
+        return int(min(_times(self.cpus, node.get("CPU", 0)), self._on_gpus(node.get("GPU", 0))))
 
     def _on_gpus(self, gpus: float) -> float:
         """Runs on the GPUs of a node: none is split over parts of several cards."""

@@ -1,7 +1,7 @@
 """Work on a node of the cluster: a job is made there as on one machine, and what comes of it is sent to the driver."""
 
+import atexit
 import platform
-import tempfile
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
@@ -12,6 +12,7 @@ from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.luggage import Luggage
 from relbench.grid.cluster.nodes import Driver, checked
 from relbench.grid.cluster.pieces import Piece, pieces_of, put_together, stamp
+from relbench.grid.cluster.work_folder import work_folder
 from relbench.grid.executors import Processes
 from relbench.grid.jobs import Ends, Failure, Job
 from relbench.results.records import Row
@@ -88,8 +89,8 @@ def _at_place(order: Order, luggage: Luggage) -> Iterator[Job]:
     if order.sign.exists():
         yield order.job
         return
-    with tempfile.TemporaryDirectory(prefix="relbench-") as folder:
-        job, places = _moved(order.job, Path(folder))
+    with work_folder() as folder:
+        job, places = _moved(order.job, folder)
         for path, parcel in luggage.items():
             put_together(map(ray().get, parcel), places[path.parents[1]] / path.parent.name / path.name)
         yield job
@@ -105,12 +106,34 @@ def _moved(job: Job, folder: Path) -> tuple[Job, Mapping[Path, Path]]:
 
 def _made(job: Job, outbox: "Outbox") -> Generator[Sent, None, Ends]:
     """Make the runs, and send their files as they change; if that is given up, the process ends with it."""
-    with Processes(1) as executor:
+    with _processes() as executor:
         future = executor.submit(job)
         while not wait([future], LOOK_EVERY).done:
             yield from outbox.sent()
         yield from outbox.sent()
         return future.result()
+
+
+@contextmanager
+def _processes() -> Iterator[Processes]:
+    """For all jobs of this worker the same: a process that has made one can make the next, but for users' code."""
+    executor = _KEPT.pop() if _KEPT else Processes(1)
+    try:
+        yield executor
+    except BaseException as error:
+        executor.__exit__(type(error), error, error.__traceback__)
+        raise
+    _KEPT.append(executor)
+
+
+_KEPT: list[Processes] = []
+
+
+@atexit.register
+def _end_kept() -> None:
+    """Python would wait for their processes, which wait for work."""
+    for executor in _KEPT:
+        executor.__exit__(None, None, None)
 
 
 class Outbox:

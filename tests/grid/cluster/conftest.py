@@ -25,11 +25,11 @@ def nodes():
         cluster = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(2):
             cluster.add_node(num_cpus=1, object_store_memory=STORE)
-    yield cluster
-    cluster.shutdown()
+        yield cluster
+        cluster.shutdown()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def cluster(nodes):
     """The cluster, with this process as its driver."""
     with connected(nodes.address):

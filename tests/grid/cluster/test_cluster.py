@@ -1,10 +1,13 @@
 """Runs on a cluster: their rows are those of this machine, whatever is lost on the way."""
 
-import os
+from functools import partial
+from pathlib import Path
 
 import pytest
+from grid.cluster.conftest import STORE
+from grid.cluster.lost_runs import always_killed, half_made, killed_once, wait_for
 from planned import plan_runs
-from small_jobs import end_of, job
+from small_jobs import end_of, experiment, job
 from tiny import TINY
 
 from relbench.grid.cluster.executor import Cluster
@@ -67,7 +70,7 @@ class Apart(Cluster):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
 def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path, data_folder):
-    executor = kind(ONE, tmp_path)
+    executor = kind(ONE, tmp_path, print)
     assert executor.slots == 2
     schedule = made(executor, planned, tmp_path, data_folder)
     assert not schedule.failures
@@ -87,7 +90,57 @@ def tell_folder(experiments, runs, data, trackers):
 
 @pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
 def test_a_shared_folder_is_worked_in(cluster, kind, tmp_path):
-    with kind(ONE, tmp_path / "runs") as executor:
+    with kind(ONE, tmp_path / "runs", print) as executor:
         where = end_of(executor.submit(job(tmp_path, tell_folder)).result())
     assert (where == str(tmp_path / "runs")) == (kind is Cluster)
-    assert os.path.exists(where) == (kind is Cluster)
+    assert Path(where).exists() == (kind is Cluster)
+
+
+@pytest.mark.slow
+def test_a_killed_worker_is_followed_by_another(cluster, planned, inline, tmp_path, data_folder, monkeypatch):
+    """Each run is killed after its first checkpoint, and comes out as if it had not been."""
+    monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(killed_once, 5, tmp_path))
+    heard = []
+    schedule = made(Apart(ONE, tmp_path, heard.append), planned, tmp_path, data_folder)
+    assert not schedule.failures
+    assert_same(schedule.rows, inline)
+    assert sorted(heard) == sorted(
+        f"{one.fingerprint}: WorkerCrashedError: goes on from what has come back" for one in planned
+    )
+
+
+def test_a_checkpoint_that_came_back_goes_along_again(cluster, tmp_path):
+    data, one = tmp_path / "data", job(tmp_path, half_made)
+    data.mkdir()
+    with Apart(ONE, tmp_path / "runs", print) as executor:
+        future = executor.submit(one)
+        wait_for(one.folders[experiment(0).fingerprint].checkpoint)
+        (data / "come back").touch()
+        assert end_of(future.result()) == "half of it"
+
+
+def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path):
+    heard = []
+    with Cluster(ONE, tmp_path / "runs", heard.append) as executor:
+        end = end_of(executor.submit(job(tmp_path, always_killed)).result())
+    assert end.words.startswith("its worker was lost 3 times in a row (WorkerCrashedError: ")
+    assert not end.crowded
+    assert len(heard) == 2
+
+
+def test_a_node_that_is_lost_is_done_without(cluster, tmp_path):
+    """The job goes on where there is room, or once there is."""
+    data, one, heard = tmp_path / "data", job(tmp_path, half_made), []
+    data.mkdir()
+    large = Share(cpus=3, gpus=0)
+    lost = cluster.add_node(num_cpus=3, object_store_memory=STORE)
+    with Apart(large, tmp_path / "runs", heard.append) as executor:
+        assert executor.slots == 1
+        future = executor.submit(one)
+        wait_for(one.folders[experiment(0).fingerprint].checkpoint)
+        cluster.remove_node(lost, allow_graceful=False)
+        other = cluster.add_node(num_cpus=3, object_store_memory=STORE)
+        assert end_of(future.result()) == "half of it"
+    cluster.remove_node(other)
+    assert len(heard) == 1
+    assert "NodeDiedError" in heard[0]

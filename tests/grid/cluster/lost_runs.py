@@ -1,0 +1,72 @@
+"""Runs that lose the worker that makes them, or its node; workers import them by name."""
+
+import os
+import signal
+import time
+
+from relbench.files import atomic_write
+from relbench.results.run_folder import RunFolder
+from relbench.run import run_cohort
+
+SECONDS = 60.0  # that a test waits at most
+
+
+def wait_for(path):
+    """Wait until a file is there."""
+    end = time.monotonic() + SECONDS
+    while not path.exists():
+        assert time.monotonic() < end, path
+        time.sleep(0.02)
+
+
+def kill_worker():
+    """Kill the worker of the cluster that waits for this process, and wait to end with it."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(SECONDS)
+
+
+def always_killed(experiments, runs, data, trackers):
+    kill_worker()
+
+
+def half_made(experiments, runs, data, trackers):
+    """Writes a checkpoint first; the second time, returns what is in the checkpoint that it finds.
+
+    In between, its worker is killed, once the file "come back" is in the data folder.
+    """
+    folder = RunFolder(runs, experiments[0])
+    if not folder.checkpoint.exists():
+        with atomic_write(folder.checkpoint) as temporary:
+            temporary.write_text("half of it")
+        wait_for(data / "come back")
+        kill_worker()
+    return {folder.path.name: folder.checkpoint.read_text()}
+
+
+class KilledAt:
+    """A tracker after whose step the worker is killed, once its checkpoint has come back to the driver."""
+
+    def __init__(self, tracker, step, checkpoint):
+        self.tracker, self.at, self.checkpoint = tracker, step, checkpoint
+
+    def begin(self, phase):
+        self.tracker.begin(phase)
+
+    def log(self, entry):
+        self.tracker.log(entry)
+
+    def step(self, done):
+        self.tracker.step(done)
+        if done == self.at:
+            wait_for(self.checkpoint)
+            kill_worker()
+
+
+def killed_once(step, there, experiments, runs, data, trackers):
+    """As `run_cohort`; but a run that has no checkpoint yet is killed at a step. `there` are the driver's folders."""
+    first = [not RunFolder(runs, one).checkpoint.exists() for one in experiments]
+    told = [
+        KilledAt(tracker, step, RunFolder(there, one).checkpoint) if new else tracker
+        for one, tracker, new in zip(experiments, trackers, first, strict=True)
+    ]
+    return run_cohort(experiments, runs, data, told)
