@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from relbench.experiment import Experiment
 
+LEAST = 1e-4  # of a CPU or a card: Ray's unit
 Resources = Mapping[str, float]
 """What a node has, by Ray's names."""
 
@@ -64,12 +65,12 @@ def share_for(experiments: Sequence[Experiment], cpus: float | None = None, gpus
 
 
 def _check(option: str, value: float, least: str) -> None:
-    if not 0 < value < math.inf:
+    if not LEAST <= value < math.inf:
         raise ValueError(f"{option} {value:g}: give {least}")
     if value > 1 and value != int(value):
         raise ValueError(f"{option} {value:g}: more than one must be a whole number")
 
 
 def _times(part: float, whole: float) -> int:
-    """How often a part goes into a whole; Ray counts in ten thousandths."""
-    return round(10_000 * whole) // round(10_000 * part)
+    """How often a part goes into a whole, in Ray's arithmetic."""
+    return round(whole / LEAST) // round(part / LEAST)

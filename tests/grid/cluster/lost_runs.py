@@ -3,8 +3,15 @@
 import os
 import signal
 import time
+from functools import partial
+from pathlib import Path
 
+from relbench.experiment import Experiment
 from relbench.files import atomic_write
+from relbench.grid.cluster.connection import connected
+from relbench.grid.cluster.executor import Cluster
+from relbench.grid.cluster.share import Share
+from relbench.grid.jobs import Job
 from relbench.results.run_folder import RunFolder
 from relbench.run import run_cohort
 
@@ -43,6 +50,15 @@ def half_made(experiments, runs, data, trackers):
     return {folder.path.name: folder.checkpoint.read_text()}
 
 
+class Apart(Cluster):
+    """A cluster whose nodes do not see the results folder: its sign is not to be found."""
+
+    def __enter__(self):
+        super().__enter__()
+        self._sign.unlink()
+        return self
+
+
 class KilledAt:
     """A tracker after whose step the worker is killed, once its checkpoint has come back to the driver."""
 
@@ -70,3 +86,19 @@ def killed_once(step, there, experiments, runs, data, trackers):
         for one, tracker, new in zip(experiments, trackers, first, strict=True)
     ]
     return run_cohort(experiments, runs, data, told)
+
+
+def from_its_checkpoint(notes, experiments, runs, data, trackers):
+    """As `run_cohort`; and notes the step from which each run goes on."""
+    for one in experiments:
+        folder = RunFolder(runs, one)
+        (notes / folder.path.name).write_text(str(folder.state()["step"] if folder.checkpoint.exists() else 0))
+    return run_cohort(experiments, runs, data, trackers)
+
+
+def drive(address, text, runs, data):
+    """Be a driver that makes a run, whose worker waits for ever at step 5."""
+    with connected(address), Apart(Share(1, 0), Path(runs), print) as executor:
+        waits = partial(killed_once, 5, Path("nowhere"))
+        one = Job(waits, (Experiment.model_validate_json(text),), Path(runs), Path(data))
+        executor.submit(one).result()

@@ -1,11 +1,15 @@
 """Runs on a cluster: their rows are those of this machine, whatever is lost on the way."""
 
+import subprocess
+import sys
+import time
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 from grid.cluster.conftest import STORE
-from grid.cluster.lost_runs import always_killed, half_made, killed_once, wait_for
+from grid.cluster.lost_runs import SECONDS, Apart, always_killed, from_its_checkpoint, half_made, killed_once, wait_for
 from planned import plan_runs
 from small_jobs import end_of, experiment, job
 from tiny import TINY
@@ -16,6 +20,7 @@ from relbench.grid.executors import Inline
 from relbench.grid.scheduler import Schedule, run_grid
 from relbench.results.run_folder import RunFolder
 from relbench.studies import build_study
+from relbench.trackers import read
 
 SAME = ("metrics", "history", "counts", "validation", "selected_step", "weights_hash", "embeddings_hash")
 ONE = Share(cpus=1, gpus=0)
@@ -51,20 +56,18 @@ def made(executor, experiments, runs, data):
     return schedule
 
 
+def wait_until(condition):
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
 def assert_same(rows, inline):
     assert rows.keys() == inline.keys()
     for name, row in rows.items():
         for what in SAME:
             assert getattr(row, what) == getattr(inline[name], what), what
-
-
-class Apart(Cluster):
-    """A cluster whose nodes do not see the results folder: its sign is not to be found."""
-
-    def __enter__(self):
-        super().__enter__()
-        self._sign.unlink()
-        return self
 
 
 @pytest.mark.slow
@@ -99,33 +102,25 @@ def test_a_shared_folder_is_worked_in(cluster, kind, tmp_path):
 @pytest.mark.slow
 def test_a_killed_worker_is_followed_by_another(cluster, planned, inline, tmp_path, data_folder, monkeypatch):
     """Each run is killed after its first checkpoint, and comes out as if it had not been."""
+    planned = planned[:2]
     monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(killed_once, 5, tmp_path))
     heard = []
     schedule = made(Apart(ONE, tmp_path, heard.append), planned, tmp_path, data_folder)
     assert not schedule.failures
-    assert_same(schedule.rows, inline)
+    assert_same(schedule.rows, {one.fingerprint: inline[one.fingerprint] for one in planned})
     assert sorted(heard) == sorted(
         f"{one.fingerprint}: WorkerCrashedError: goes on from what has come back" for one in planned
     )
 
 
-def test_a_checkpoint_that_came_back_goes_along_again(cluster, tmp_path):
-    data, one = tmp_path / "data", job(tmp_path, half_made)
-    data.mkdir()
-    with Apart(ONE, tmp_path / "runs", print) as executor:
-        future = executor.submit(one)
-        wait_for(one.folders[experiment(0).fingerprint].checkpoint)
-        (data / "come back").touch()
-        assert end_of(future.result()) == "half of it"
-
-
-def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path):
+def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("relbench.grid.cluster.executor.TRIES", 2)
     heard = []
     with Cluster(ONE, tmp_path / "runs", heard.append) as executor:
         end = end_of(executor.submit(job(tmp_path, always_killed)).result())
-    assert end.words.startswith("its worker was lost 3 times in a row (WorkerCrashedError: ")
+    assert end.words.startswith("its worker was lost 2 times in a row (WorkerCrashedError: ")
     assert not end.crowded
-    assert len(heard) == 2
+    assert len(heard) == 1
 
 
 def test_a_node_that_is_lost_is_done_without(cluster, tmp_path):
@@ -144,3 +139,62 @@ def test_a_node_that_is_lost_is_done_without(cluster, tmp_path):
     cluster.remove_node(other)
     assert len(heard) == 1
     assert "NodeDiedError" in heard[0]
+
+
+DRIVE = "import sys; from tests.grid.cluster.lost_runs import drive; drive(*sys.argv[1:])"
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_killed_and_started_again(cluster, planned, inline, tmp_path, data_folder, monkeypatch):
+    """Its runs end with it; they go on from the checkpoints that had come back, and come out as if nothing had been."""
+    teacher, runs = planned[0], tmp_path / "runs"
+    arguments = [cluster.address, teacher.model_dump_json(), str(runs), str(data_folder)]
+    folder = RunFolder(runs, teacher)
+    with subprocess.Popen([sys.executable, "-c", DRIVE, *arguments]) as driver:
+        wait_for(folder.checkpoint)
+        made_by = read(folder.path).process
+        driver.kill()
+    wait_until(lambda: not psutil.pid_exists(made_by))
+    monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(from_its_checkpoint, tmp_path))
+    schedule = made(Apart(ONE, runs, print), [teacher], runs, data_folder)
+    assert (tmp_path / teacher.fingerprint).read_text() == "3"
+    assert_same(schedule.rows, {teacher.fingerprint: inline[teacher.fingerprint]})
+
+
+def test_runs_that_are_given_up_end_at_once(cluster, tmp_path):
+    """They go on from the checkpoints that have come back, and nobody is told that they are still under way."""
+    (tmp_path / "data").mkdir()
+    jobs, futures = [job(tmp_path, half_made, seed) for seed in range(3)], []
+    folders = [RunFolder(one.runs, one.experiments[0]) for one in jobs]
+
+    def interrupted():
+        with Apart(ONE, tmp_path / "runs", print) as executor:
+            futures.extend(executor.submit(one) for one in jobs)
+            for folder in folders[:2]:
+                wait_for(folder.checkpoint)
+                wait_for(folder.path / "progress.json")
+            made_by.extend(read(folder.path).process for folder in folders[:2])
+            raise KeyboardInterrupt
+
+    made_by = []
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert all(future.done() for future in futures)
+    assert [folder.checkpoint.exists() for folder in folders] == [True, True, False]
+    assert not any(read(folder.path) for folder in folders)
+    wait_until(lambda: not any(map(psutil.pid_exists, made_by)))
+    assert [path.name for path in (tmp_path / "runs").iterdir() if path.is_file()] == []
+
+
+@pytest.mark.slow
+def test_the_command_on_a_cluster_of_its_own(tmp_path, data_folder):
+    """The row is the teacher's, and nothing of the cluster is left."""
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    where = ["--results", str(tmp_path), "--data", str(data_folder), "--seeds", "0", "--only", "teacher"]
+    command = [sys.executable, "-m", "relbench", "reproduce", "quickstart", "--cluster", "local", *where, *settings]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    assert "[1/1] teacher, seed 0: Recall@1 " in done.stdout
+    assert len(list(tmp_path.glob("*/runs/*/row.json"))) == 1
+    assert not [path for path in tmp_path.rglob("*") if "unfinished" in path.name]
