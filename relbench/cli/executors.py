@@ -47,7 +47,8 @@ def executor_of(waiting: Sequence[Experiment], runs: Path, options: RunOptions) 
     """
     if options.cluster is None:
         return executor_for(waiting, options.jobs or jobs_for(waiting, options.execution.devices))
-    return Cluster(share_for(waiting, options.cpus_per_run, options.gpus_per_run), runs, tell, options.jobs)
+    share = share_for(waiting, options.execution.devices, options.cpus_per_run, options.gpus_per_run)
+    return Cluster(share, runs, options.jobs, tell)
 
 
 def room_for(waiting: Sequence[Experiment], executor: Executor, options: RunOptions) -> Room:

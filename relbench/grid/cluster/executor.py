@@ -38,14 +38,14 @@ class Cluster:
     Args:
         share: of a node, for each job.
         runs: holds a folder for each run.
-        hear: is told of jobs that are lost.
         most: jobs at once; None: as many as the cluster holds.
+        hear: is told of jobs that are lost; by default, nobody hears of it.
 
     Raises:
         ValueError: no node has room for a run.
     """
 
-    def __init__(self, share: Share, runs: Path, hear: Callable[[str], None], most: int | None = None) -> None:
+    def __init__(self, share: Share, runs: Path, most: int | None = None, hear: Callable[[str], object] = str) -> None:
         self._share, self._hear = share, hear
         room = share.slots(resources())
         if not room:

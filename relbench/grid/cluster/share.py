@@ -51,17 +51,27 @@ class Share:
         return _times(self.gpus, gpus) if self.gpus >= 1 else int(gpus) * _times(self.gpus, 1)
 
 
-def share_for(experiments: Sequence[Experiment], cpus: float | None = None, gpus: float | None = None) -> Share:
-    """What is asked for; else a processor for each thread of a run, and a GPU where it computes on one.
+def share_for(
+    experiments: Sequence[Experiment], devices: int = 1, cpus: float | None = None, gpus: float | None = None
+) -> Share:
+    """What is asked for; else a processor for each thread of a run, and a GPU for each process that computes on one.
+
+    Args:
+        experiments: the runs.
+        devices: processes that share each of them.
+        cpus: for each run.
+        gpus: for each run.
 
     Raises:
-        ValueError: no node could have that; or a run that computes on a GPU is to have none.
+        ValueError: no node could have that; or runs that compute on GPUs are to have too few.
     """
     on_gpu = any(run.training.device == "cuda" for run in experiments)
     if on_gpu and gpus == 0:
         raise ValueError("--gpus-per-run 0, but runs compute on a GPU: give each one, or a part such as 0.25")
-    threads = max(run.training.threads for run in experiments)
-    return Share(threads if cpus is None else cpus, float(on_gpu) if gpus is None else gpus)
+    if on_gpu and gpus is not None and devices > max(1, gpus):
+        raise ValueError(f"--gpus-per-run {gpus:g}, but each run has --devices {devices}: give it as many GPUs")
+    threads = devices * max(run.training.threads for run in experiments)
+    return Share(threads if cpus is None else cpus, float(devices * on_gpu) if gpus is None else gpus)
 
 
 def _check(option: str, value: float, least: str) -> None:

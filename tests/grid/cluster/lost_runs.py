@@ -98,7 +98,7 @@ def from_its_checkpoint(notes, experiments, runs, data, trackers):
 
 def drive(address, text, runs, data):
     """Be a driver that makes a run, whose worker waits for ever at step 5."""
-    with connected(address), Apart(Share(1, 0), Path(runs), print) as executor:
+    with connected(address), Apart(Share(1, 0), Path(runs)) as executor:
         waits = partial(killed_once, 5, Path("nowhere"))
         one = Job(waits, (Experiment.model_validate_json(text),), Path(runs), Path(data))
         executor.submit(one).result()

@@ -73,7 +73,7 @@ def assert_same(rows, inline):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
 def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path, data_folder):
-    executor = kind(ONE, tmp_path, print)
+    executor = kind(ONE, tmp_path)
     assert executor.slots == 2
     schedule = made(executor, planned, tmp_path, data_folder)
     assert not schedule.failures
@@ -93,7 +93,7 @@ def tell_folder(experiments, runs, data, trackers):
 
 @pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
 def test_a_shared_folder_is_worked_in(cluster, kind, tmp_path):
-    with kind(ONE, tmp_path / "runs", print) as executor:
+    with kind(ONE, tmp_path / "runs") as executor:
         where = end_of(executor.submit(job(tmp_path, tell_folder)).result())
     assert (where == str(tmp_path / "runs")) == (kind is Cluster)
     assert Path(where).exists() == (kind is Cluster)
@@ -105,7 +105,7 @@ def test_a_killed_worker_is_followed_by_another(cluster, planned, inline, tmp_pa
     planned = planned[:2]
     monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(killed_once, 5, tmp_path))
     heard = []
-    schedule = made(Apart(ONE, tmp_path, heard.append), planned, tmp_path, data_folder)
+    schedule = made(Apart(ONE, tmp_path, hear=heard.append), planned, tmp_path, data_folder)
     assert not schedule.failures
     assert_same(schedule.rows, {one.fingerprint: inline[one.fingerprint] for one in planned})
     assert sorted(heard) == sorted(
@@ -116,7 +116,7 @@ def test_a_killed_worker_is_followed_by_another(cluster, planned, inline, tmp_pa
 def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path, monkeypatch):
     monkeypatch.setattr("relbench.grid.cluster.executor.TRIES", 2)
     heard = []
-    with Cluster(ONE, tmp_path / "runs", heard.append) as executor:
+    with Cluster(ONE, tmp_path / "runs", hear=heard.append) as executor:
         end = end_of(executor.submit(job(tmp_path, always_killed)).result())
     assert end.words.startswith("its worker was lost 2 times in a row (WorkerCrashedError: ")
     assert not end.crowded
@@ -129,7 +129,7 @@ def test_a_node_that_is_lost_is_done_without(cluster, tmp_path):
     data.mkdir()
     large = Share(cpus=3, gpus=0)
     lost = cluster.add_node(num_cpus=3, object_store_memory=STORE)
-    with Apart(large, tmp_path / "runs", heard.append) as executor:
+    with Apart(large, tmp_path / "runs", hear=heard.append) as executor:
         assert executor.slots == 1
         future = executor.submit(one)
         wait_for(one.folders[experiment(0).fingerprint].checkpoint)
@@ -156,7 +156,7 @@ def test_a_driver_that_is_killed_and_started_again(cluster, planned, inline, tmp
         driver.kill()
     wait_until(lambda: not psutil.pid_exists(made_by))
     monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(from_its_checkpoint, tmp_path))
-    schedule = made(Apart(ONE, runs, print), [teacher], runs, data_folder)
+    schedule = made(Apart(ONE, runs), [teacher], runs, data_folder)
     assert (tmp_path / teacher.fingerprint).read_text() == "3"
     assert_same(schedule.rows, {teacher.fingerprint: inline[teacher.fingerprint]})
 
@@ -168,7 +168,7 @@ def test_runs_that_are_given_up_end_at_once(cluster, tmp_path):
     folders = [RunFolder(one.runs, one.experiments[0]) for one in jobs]
 
     def interrupted():
-        with Apart(ONE, tmp_path / "runs", print) as executor:
+        with Apart(ONE, tmp_path / "runs") as executor:
             futures.extend(executor.submit(one) for one in jobs)
             for folder in folders[:2]:
                 wait_for(folder.checkpoint)

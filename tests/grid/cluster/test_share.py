@@ -47,6 +47,8 @@ def test_a_run_has_a_processor_for_each_thread_and_a_gpu_to_compute_on():
     assert share_for([experiment(0), on_gpu]) == Share(1, 1)
     assert share_for([on_gpu], cpus=0.5, gpus=0.25) == Share(0.5, 0.25)
     assert share_for([two], gpus=0) == Share(2, 0)
+    assert share_for([two], devices=3) == Share(6, 0)
+    assert share_for([on_gpu], devices=3) == Share(3, 3)
 
 
 @pytest.mark.parametrize(
@@ -60,10 +62,11 @@ def test_a_run_has_a_processor_for_each_thread_and_a_gpu_to_compute_on():
         (-2, None, "--cpus-per-run -2: give"),
         (2.5, None, "--cpus-per-run 2.5: more than one must be a whole number"),
         (1, 0, "--gpus-per-run 0, but runs compute on a GPU"),
+        (1, 0.5, "--gpus-per-run 0.5, but each run has --devices 2: give it as many GPUs"),
         (0.00001, None, "--cpus-per-run 1e-05: give"),
     ],
 )
 def test_shares_that_make_no_sense(cpus, gpus, words):
     on_gpu = changed(experiment(0), {"training": Training(device="cuda")})
     with pytest.raises(ValueError, match="^" + words):
-        share_for([on_gpu], cpus, gpus)
+        share_for([on_gpu], 2 if "devices" in words else 1, cpus, gpus)
