@@ -8,6 +8,9 @@ from rich.filesize import decimal
 
 from relbench.evaluation.knn.points import Integers
 
+MOST_ITEMS = 1 << 17
+"""Rows of a shard: with more, fewer queries are multiplied at a time (64 MB of keys), and products take longer."""
+
 MOST_QUERIES = 1 << 16
 """Queries at a time: with more, reading and preparing the shards would cost no less, and progress be seldom."""
 
@@ -47,7 +50,7 @@ class Plan:
     @property
     def items(self) -> int:
         """Rows of a shard."""
-        return int(self.memory * _FOR_SHARD) // self.item
+        return min(MOST_ITEMS, int(self.memory * _FOR_SHARD) // self.item)
 
     def queries(self, wanted: int) -> int:
         """Queries at a time, each of which wants a number of items."""

@@ -45,8 +45,11 @@ def test_rates_are_quotients_of_times(monkeypatch):
 
 
 def test_what_is_predicted_stands_beside_what_is_taken(small):
-    figures = list(prediction.figures((Workload(gallery=4000, queries=400, dim=8),)))
+    workload = Workload(gallery=4000, queries=400, dim=8)
+    *figures, shards = prediction.figures((workload,), workload, rows=1000, rounds=1)
     predicted, taken, ratio = (figure.value for figure in figures[-3:])
+    assert shards.name == "400 queries in 4,000 x 8: one shard, times shards of 1,000 rows"
+    assert shards.value > 0
     assert ratio == pytest.approx(max(predicted, taken) / min(predicted, taken))
     assert math.isfinite(ratio)
     assert figures[-1].target == prediction.OFF
