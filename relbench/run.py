@@ -36,7 +36,7 @@ from relbench.tasks import Model, Task, find_task
 from relbench.tensors import content_hash
 from relbench.trackers import Silent, Tracker
 from relbench.training import DivergedError, Earlier, Learner, Trainer, TrainingSetup
-from relbench.training.assemble import TrainedNetworks, assemble, table_data
+from relbench.training.assemble import TrainedNetworks, assemble, table_data, views_on
 from relbench.training.computing import computing
 from relbench.training.division import Layout
 from relbench.training.prefetching import workers_beside
@@ -198,7 +198,8 @@ def _learners(
         workers = workers_beside(torch.device(first.training.device), ranks.count)
     layout = Layout(task.episode(first.training), first.training.batch_norm_parts, ranks)
     validate = _validation(source, task, first.training, ranks)
-    data = table_data(source, _sampler(first, task), validate, workers, layout)
+    views = views_on(execution.views, source.source, first.data.name)
+    data = table_data(source, _sampler(first, task), validate, workers, layout, views)
     networks = TrainedNetworks(runs, source.source, ranks)
     teacher = networks.teacher([member.experiment for member in members]) if first.teacher else None
     learners: dict[str, Learner] = {}

@@ -56,8 +56,10 @@ def _data(ranks, experiment, images):
     size, training = experiment.data.size, experiment.training
     table = torch.rand(100, 1, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
-    def views(indices, generator):
-        return table[indices] + 0.1 * torch.rand(len(indices), 1, size, size, generator=generator, dtype=torch.float64)
+    def views(indices, generator, only=None):
+        views = torch.rand(len(indices), 1, size, size, generator=generator, dtype=torch.float64)
+        only = slice(None) if only is None else only
+        return table[indices[only]] + 0.1 * views[only]
 
     def batch(step):
         return torch.randperm(100, generator=step_generator(3, "batches", step))[:images].sort().values

@@ -90,6 +90,6 @@ def _rendered(experiment: Experiment) -> TrainingData:
         classes=CLASSES,
         labels=indices // training.images_per_class % CLASSES,
         batch=lambda _: indices,
-        views=lambda _, generator: random_views(views, pictures, generator),
+        views=lambda _, generator, *__: random_views(views, pictures, generator),
         validate=lambda *_: {},
     )

@@ -144,10 +144,8 @@ def _learner(experiment: Experiment, setup: TrainingSetup) -> Learner:
 
 def made_up(experiment: Experiment) -> TrainingData:
     """The same images at each step; on a GPU they are in its memory."""
-    training, size = experiment.training, experiment.data.size
-    count, generator = training.batch_size, torch.Generator().manual_seed(0)
-    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator).to(training.device)
-    indices = torch.arange(count)
+    training, images = experiment.training, _images(experiment)
+    indices = torch.arange(training.batch_size)
     return TrainingData(
         channels=3,
         classes=CLASSES,
@@ -174,7 +172,9 @@ def _authors(plan: Plan, student: Experiment) -> Callable[[], float]:
 
 
 def _images(experiment: Experiment) -> torch.Tensor:
-    return made_up(experiment).views(torch.arange(0), torch.Generator())
+    count, size, generator = experiment.training.batch_size, experiment.data.size, torch.Generator().manual_seed(0)
+    images = torch.randint(256, (count, 3, size, size), dtype=torch.uint8, generator=generator)
+    return images.to(experiment.training.device)
 
 
 def repeated(step: Callable[[], object], device: str, steps: int) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relbench.cli.console import FAILED, errors_as_one_line, expanded, numbers
+from relbench.execution import ViewsOn
 
 if TYPE_CHECKING:
     from relbench.cli.options import RunOptions
@@ -89,6 +90,13 @@ Workers = Annotated[
         max=64,
     ),
 ]
+Views = Annotated[
+    ViewsOn,
+    typer.Option(
+        "--views-on",
+        help="Where training images are cropped, mirrored and distorted; equal but for rounding on a GPU.",
+    ),
+]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, such as student.dim=64.")
 ]
@@ -143,6 +151,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     gpus_per_run: GpusPerRun = None,
     devices: Devices = 1,
     workers: Workers = None,
+    views_on: Views = "cpu",
     settings: Changes = None,
     dataset: DataSets = None,
     only: Only = None,
@@ -176,7 +185,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         cluster=cluster,
         cpus_per_run=cpus_per_run,
         gpus_per_run=gpus_per_run,
-        execution=Execution(devices, workers),
+        execution=Execution(devices, workers, views_on),
     )
 
 

@@ -5,7 +5,7 @@ What is drawn does not depend on who makes the views, of which images of the bat
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -42,21 +42,54 @@ class RandomViews(Protocol):
 class PendingViews:
     """Images of a batch and what was drawn for them, of which views are still to be made.
 
+    They travel between processes and devices as bytes and numbers, and can be pickled.
+
     Attributes:
         images: as they are kept, uint8.
         numbers: drawn for them.
-        maker: of the views.
+        make: from images and numbers, on the same device, to views.
     """
 
     images: Tensor
     numbers: Numbers
-    maker: RandomViews
+    make: Callable[[Tensor, Numbers], Tensor]
 
     def on(self, device: torch.device) -> Tensor:
         """The views, made on a device."""
-        images = self.images.to(device, non_blocking=True)
-        numbers = {name: drawn.to(device, non_blocking=True) for name, drawn in self.numbers.items()}
-        return self.maker.make(images, numbers)
+        there = self.to(device)
+        return self.make(there.images, there.numbers)
+
+    def to(self, device: torch.device) -> "PendingViews":
+        """The same on a device, to which pinned memory is copied without waiting."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def pin_memory(self) -> "PendingViews":
+        """The same in memory that a GPU copies from by itself; torch's `DataLoader` asks for it."""
+        return self._each(Tensor.pin_memory)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of images and numbers."""
+        return sum(tensor.nbytes for tensor in (self.images, *self.numbers.values()))
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "PendingViews":
+        numbers = {name: change(drawn) for name, drawn in self.numbers.items()}
+        return PendingViews(change(self.images), numbers, self.make)
+
+
+@runtime_checkable
+class PendingSource(Protocol):
+    """A source of images whose views can be made on a device; see `table.ImageSource`."""
+
+    def pending_batch(self, indices: Tensor, generator: torch.Generator, only: Tensor | None = None) -> PendingViews:
+        """What `train_batch` makes views of: these are its views, to the last bit where they are made on the CPU.
+
+        Args:
+            indices: of the batch's images.
+            generator: the source of all random numbers, which are drawn for the whole batch.
+            only: places in the batch of the images that are read; None for all.
+        """
+        ...
 
 
 def pending_views(
@@ -78,7 +111,7 @@ def pending_views(
     numbers = maker.draw(len(indices), generator)
     if only is not None:
         indices, numbers = indices[only], {name: drawn[only] for name, drawn in numbers.items()}
-    return PendingViews(read(indices), numbers, maker)
+    return PendingViews(read(indices), numbers, maker.make)
 
 
 def random_views(maker: RandomViews, images: Tensor, generator: torch.Generator) -> Tensor:

@@ -11,7 +11,9 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from relbench.data.random_views import PendingSource
 from relbench.data.table import ImageSource, indices_of, labels_of
+from relbench.execution import ViewsOn
 from relbench.experiment import Experiment, Term, Training
 from relbench.losses import Shapes, find_loss, guarded
 from relbench.losses.inputs import FROM_TEACHER, Requirement, constants_of
@@ -25,7 +27,7 @@ from relbench.tasks.shares import embeddings_of
 from relbench.training.division import Layout
 from relbench.training.objective import Teacher, WeightedLoss
 from relbench.training.setup import TrainingSetup
-from relbench.training.stream import TrainingData
+from relbench.training.stream import BatchViews, TrainingData
 
 
 class Networks(Protocol):
@@ -178,6 +180,7 @@ def table_data(
     validate: Callable[[nn.Module, nn.Module | None], dict[str, float]],
     workers: int = 0,
     layout: Layout | None = None,
+    views: BatchViews | None = None,
 ) -> TrainingData:
     """The training images of a table.
 
@@ -187,6 +190,7 @@ def table_data(
         validate: see `TrainingData`.
         workers: see `TrainingData`.
         layout: see `TrainingData`.
+        views: of `views_on`; None: made by the source.
     """
     indices, table = torch.from_numpy(indices_of(source.table, "train")), source.table
     numbers, names = labels_of(table, indices.numpy())
@@ -196,11 +200,29 @@ def table_data(
         classes=len(names),
         labels=torch.full((len(table),), -1).scatter(0, indices, labels),
         batch=_Batches(indices, sampler(labels)),
-        views=source.train_batch,
+        views=views or source.train_batch,
         validate=validate,
         workers=workers,
         layout=layout or Layout(),
     )
+
+
+def views_on(where: ViewsOn, source: ImageSource, name: str) -> BatchViews:
+    """The views of training images, made by the source, or to be made on the device.
+
+    Args:
+        where: they are computed.
+        source: of the images.
+        name: of the data set.
+
+    Raises:
+        ValueError: they can't be made on the device.
+    """
+    if where == "cpu":
+        return source.train_batch
+    if not isinstance(source, PendingSource):
+        raise ValueError(f"--views-on device: {name} makes its views on the CPU alone; leave the option out")
+    return source.pending_batch
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,9 +24,10 @@ from threadpoolctl import threadpool_limits
 from torch.utils.data import DataLoader, Dataset
 
 from relbench.cores import usable_cores
+from relbench.data.random_views import PendingViews
 from relbench.processes import die_with_parent
 
-Step = tuple[torch.Tensor, torch.Tensor]  # indices of images, and the images
+Step = tuple[torch.Tensor, torch.Tensor | PendingViews]  # indices of images, and the images, perhaps to be made
 
 SHARED = Path("/dev/shm")  # noqa: S108 - where Linux keeps memory that processes share; containers often have little
 AHEAD = 2  # steps of each worker that may be waiting
@@ -79,17 +81,20 @@ def _room(step: Step) -> int:
 
 def _from_workers(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[Step]:
     """Workers are started at once, not when the first step is asked for."""
-    loader: DataLoader[Step | Exception] = DataLoader(
-        _Guarded(steps, numbers),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=AHEAD,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_begin,
-        multiprocessing_context=worker_context(),
-        generator=torch.Generator(),  # else a number is drawn from the global one
-    )
-    return _raised(iter(loader))
+    with warnings.catch_warnings():
+        # torch's words on more workers than cores: who wants so many has said so
+        warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
+        loader: DataLoader[Step | Exception] = DataLoader(
+            _Guarded(steps, numbers),
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=AHEAD,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_begin,
+            multiprocessing_context=worker_context(),
+            generator=torch.Generator(),  # else a number is drawn from the global one
+        )
+        return _raised(iter(loader))
 
 
 def worker_context() -> BaseContext:

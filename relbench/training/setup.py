@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from relbench.data.random_views import PendingViews
 from relbench.losses.inputs import Batch, TeacherOutputs
 from relbench.models.sharing import Sharing
 from relbench.ranks import Ranks
@@ -64,16 +65,17 @@ class TrainingSetup:
         """The weighted sum of the losses."""
         return Objective(self.losses, self.classifier)
 
-    def show(self, indices: torch.Tensor, images: torch.Tensor, device: torch.device = CPU) -> Shown:
+    def show(self, indices: torch.Tensor, images: torch.Tensor | PendingViews, device: torch.device = CPU) -> Shown:
         """Images, labels and the teacher's view: before any student's, while no activations of theirs are alive.
 
         Args:
             indices: of the batch's images.
-            images: as they are trained on: this rank's.
+            images: as they are trained on, or to be made on the device: this rank's.
             device: of networks and losses.
         """
         division = self.data.layout.division(len(indices))
-        images, labels = images.to(device, non_blocking=True), self.data.labels[indices].to(device)
+        images = images.on(device) if isinstance(images, PendingViews) else images.to(device, non_blocking=True)
+        labels = self.data.labels[indices].to(device)
         taught = self.teacher.outputs(images) if self.teacher else None
         if taught and self.data.layout.ranks.count > 1:
             taught = _of_whole_batch(taught, division, self.data.layout.ranks)

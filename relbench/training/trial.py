@@ -106,7 +106,7 @@ def _showing(batch: Batch, channels: int, classes: int) -> TrainingData:
         classes=classes,
         labels=batch.labels,
         batch=lambda _: batch.indices,
-        views=lambda indices, _: torch.zeros(len(indices), 0),
+        views=lambda indices, *_: torch.zeros(len(indices), 0),
         validate=lambda *_: {},
         layout=Layout(replace(batch.episode, apart=False) if batch.episode else None),  # no network is shown anything
     )

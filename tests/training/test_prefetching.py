@@ -141,7 +141,7 @@ class Breaks:
     def batch(self, step):
         return torch.tensor([step])
 
-    def views(self, indices, _generator):
+    def views(self, indices, _generator, _only):
         if int(indices) == self.where:
             raise ValueError(f"image {self.where} can't be decoded: restore the file")
         return indices.float()
@@ -160,7 +160,7 @@ def test_an_error_comes_when_its_step_does_and_says_the_same(where):
 
 
 class Dies(Breaks):
-    def views(self, indices, _generator):
+    def views(self, indices, _generator, _only):
         if int(indices) == self.where and multiprocessing.parent_process():
             os.kill(os.getpid(), signal.SIGKILL)
         return indices.float()

@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 
 from relbench.data.glyphs.outline import Face, rasterise
 from relbench.data.glyphs.views import Distortion, Views
-from relbench.data.random_views import CPU, pending_views
+from relbench.data.random_views import CPU, PendingViews, pending_views
 from relbench.data.selection import few_images, label_space, selected_classes
 from relbench.data.table import COLUMNS, Progress, Shape, checked, table_hash
 from relbench.experiment import ClassSelection, Splitting
@@ -162,7 +162,13 @@ class Glyphs:
         self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Randomly distorted views, float32 in [0, 1], shape (len(indices), channels, size, size), or of a part."""
-        return pending_views(self._views, self._pictures_of, indices, generator, only).on(CPU)
+        return self.pending_batch(indices, generator, only).on(CPU)
+
+    def pending_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> PendingViews:
+        """Images and numbers that training views are made of; see `PendingSource`."""
+        return pending_views(self._views, self._pictures_of, indices, generator, only)
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Views distorted alike, but for each picture always in the same way, whatever subset of classes is in use."""

@@ -7,12 +7,14 @@ The rendered glyphs are kept at the size of the view, not at twice of it: 1.3 GB
 """
 
 import hashlib
+from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import torch
 
 from relbench.data.glyphs.glyphs import Glyphs, content_hash
-from relbench.data.glyphs.textures import NUMBERS, VERSION, painted, tiles
+from relbench.data.glyphs.textures import NUMBERS, VERSION, painted, painted_on_device, tiles
 from relbench.data.glyphs.views import MOVES, Distortion, Views
 from relbench.data.random_views import Numbers
 
@@ -22,6 +24,7 @@ def textured_content() -> str:
     return hashlib.sha256(f"{content_hash()} textured {VERSION}".encode()).hexdigest()
 
 
+@dataclass(frozen=True)
 class Painting:
     """Distorts pictures of glyphs and paints them.
 
@@ -30,21 +33,26 @@ class Painting:
         strength: multiplies every amount of distortion.
     """
 
+    size: int
+    strength: float
     channels: ClassVar = 3
-
-    def __init__(self, size: int, strength: float) -> None:
-        self._distortion, self.tiles = Distortion(size, strength), tiles(size)
 
     def draw(self, count: int, generator: torch.Generator) -> Numbers:
         """Moves, maps of shape (count, 2, 3), and paints, of shape (count, NUMBERS)."""
         return self._numbers(torch.rand(count, MOVES + NUMBERS, generator=generator))
 
     def make(self, images: torch.Tensor, numbers: Numbers) -> torch.Tensor:
-        """Distorted and painted views of grey pictures, uint8, shape (batch, 3, size, size)."""
+        """Distorted and painted views of grey pictures, uint8, shape (batch, 3, size, size).
+
+        On a GPU, whose sums and products may be rounded otherwise, a level may differ by one from that of the CPU.
+        """
+        if images.device.type != "cpu":
+            masks = self._distortion.moved(images, numbers["maps"])[:, 0]
+            return painted_on_device(masks, numbers["paints"], _tiles_on(self.size, images.device))
         # A few at a time: at 224 px they stay in the cache, and a batch doesn't.
         pairs = zip(torch.split(images, 8), torch.split(numbers["maps"], 8), strict=True)
         masks = torch.cat([self._distortion.moved(*pair)[:, 0] for pair in pairs])
-        return torch.from_numpy(painted(masks.numpy(), numbers["paints"], self.tiles))
+        return torch.from_numpy(painted(masks.numpy(), numbers["paints"], tiles(self.size)))
 
     def fixed(self, pictures: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
         """Likewise, by random numbers that depend on each picture's key alone."""
@@ -52,8 +60,17 @@ class Painting:
         numbers = torch.stack([torch.rand(MOVES + NUMBERS, generator=each) for each in generators])
         return self.make(pictures, self._numbers(numbers))
 
+    @property
+    def _distortion(self) -> Distortion:
+        return Distortion(self.size, self.strength)
+
     def _numbers(self, drawn: torch.Tensor) -> Numbers:
         return {"maps": self._distortion.maps(drawn[:, :MOVES]), "paints": drawn[:, MOVES:]}
+
+
+@cache
+def _tiles_on(size: int, device: torch.device) -> torch.Tensor:
+    return torch.tensor(tiles(size), device=device)
 
 
 class TexturedGlyphs(Glyphs):

@@ -10,12 +10,15 @@ levels), and changed colours within one level of 255.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from relbench.data.images import on_device
+from relbench.data.images.on_device import taps
 from relbench.data.random_views import Numbers
 from relbench.transforms import SmallTransform
 
@@ -61,7 +64,7 @@ class SmallViews:
         return drawn
 
     def make(self, images: Tensor, numbers: Numbers) -> Tensor:
-        """Views by the numbers drawn for them.
+        """Views by the numbers drawn for them; on all devices the same bytes, but for what `on_device` says.
 
         Args:
             images: uint8, shape (images, channels, side, side); they are not written to.
@@ -70,20 +73,22 @@ class SmallViews:
         Returns:
             uint8, of the same shape.
         """
-        views = self._cropped(images, numbers)
+        return self.made(images, numbers, ON_CPU if images.device.type == "cpu" else ON_DEVICE)
+
+    def made(self, images: Tensor, numbers: Numbers, forms: "Forms") -> Tensor:
+        """Likewise, by either form of crops and flips."""
+        views = images
+        if "places" in numbers:
+            views = forms.padded_crops(views, numbers["places"].T, self.transform.pad, self.transform.padding)
+        if "boxes" in numbers:
+            views = forms.resized_crops(views, numbers["boxes"].T)
         if "mirrored" in numbers:
-            flip(views, numbers["mirrored"])
+            views = forms.flipped(views if views is not images else images.clone(), numbers["mirrored"])
         if "turns" in numbers:
             views = turned(views, numbers["turns"].T)
         if "factors" in numbers:
             views = recoloured(views, numbers["factors"].T, numbers["orders"])
         return views
-
-    def _cropped(self, images: Tensor, numbers: Numbers) -> Tensor:
-        """In memory of their own."""
-        if "places" in numbers:
-            return padded_crops(images, numbers["places"].T, self.transform.pad, self.transform.padding)
-        return resized_crops(images, numbers["boxes"].T) if "boxes" in numbers else images.clone()
 
 
 def random_boxes(count: int, side: int, generator: torch.Generator) -> Tensor:
@@ -194,11 +199,7 @@ def resized_crops(images: Tensor, boxes: Tensor) -> Tensor:
 
 def _bilinear(starts: Tensor, lengths: Tensor, side: int) -> Tensor:
     """Weights by which pixels become those of the resized part of a line, shape (lines, side, side), rows sum to 1."""
-    centres = (torch.arange(side) + 0.5) * lengths[:, None] / side - 0.5
-    below = centres.floor()
-    share = centres - below
-    last = lengths[:, None] - 1
-    near, far = (starts[:, None] + (below.long() + step).clamp(min=0).minimum(last) for step in (0, 1))
+    near, far, share = taps(starts, lengths, side)
     weights = torch.zeros(len(starts), side, side)
     weights.scatter_add_(2, near[..., None], (1 - share)[..., None])
     return weights.scatter_add_(2, far[..., None], share[..., None])
@@ -209,14 +210,15 @@ def _to_nearest(levels: Tensor) -> Tensor:
     return levels.add_(0.5).floor_()
 
 
-def flip(images: Tensor, chosen: Tensor) -> None:
-    """Mirror the chosen images, shape (images,), in place: left is right."""
+def flipped(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the chosen images, shape (images,), in place, and return all: left is right."""
     views, numbers = images.numpy(), np.flatnonzero(chosen.numpy())  # numpy reverses bytes faster than torch
     if images.shape[-1] % 8 == 0 and images.is_contiguous():
         words = views.view(np.uint64)  # reversed in turn, and the eight bytes of each: faster still
         words[numbers] = words[numbers][..., ::-1].byteswap()
     else:
         views[numbers] = views[numbers][..., ::-1]
+    return images
 
 
 def turns(angles: Tensor, side: int) -> Tensor:
@@ -274,21 +276,17 @@ def recoloured(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
     """
     views = images.to(torch.float32)
     for turn in orders.T:
-        for number, plain_of in enumerate(PLAIN_IMAGES):
-            chosen = turn == number
-            kept = views[chosen]
-            plain = plain_of(kept)
-            changed = plain + factors[number, chosen][:, None, None, None] * (kept - plain)
-            views[chosen] = changed.clamp_(0, 255).floor_()
+        number, grey = turn[:, None, None, None], _grey(views)
+        plain = torch.where(number == 2, grey, torch.where(number == 1, _mean_level(grey), 0))
+        factor = factors.T.gather(1, turn[:, None])[:, :, None, None]
+        views = (plain + factor * (views - plain)).clamp_(0, 255).floor_()
     return views.to(torch.uint8)
 
 
-def _black(images: Tensor) -> Tensor:
-    return torch.zeros(len(images), 1, 1, 1)
-
-
-def _mean_grey(images: Tensor) -> Tensor:
-    return (_grey(images).double().mean(dim=(2, 3), keepdim=True) + 0.5).floor().float()
+def _mean_level(grey: Tensor) -> Tensor:
+    """To the nearest level, a half up: in whole numbers."""
+    count = grey[0].numel() if len(grey) else 1
+    return (2 * grey.long().sum(dim=(2, 3), keepdim=True) + count).div(2 * count, rounding_mode="floor").float()
 
 
 def _grey(images: Tensor) -> Tensor:
@@ -297,5 +295,13 @@ def _grey(images: Tensor) -> Tensor:
     return levels[:, None].to(torch.float32)
 
 
-PLAIN_IMAGES: tuple[Callable[[Tensor], Tensor], ...] = (_black, _mean_grey, _grey)
-"""What brightness, contrast and saturation 0 make of images."""
+class Forms(NamedTuple):
+    """Crops and flips, on the CPU or on any device."""
+
+    padded_crops: Callable[[Tensor, Tensor, int, str], Tensor]
+    resized_crops: Callable[[Tensor, Tensor], Tensor]
+    flipped: Callable[[Tensor, Tensor], Tensor]
+
+
+ON_CPU = Forms(padded_crops, resized_crops, flipped)
+ON_DEVICE = Forms(on_device.padded_crops, on_device.resized_crops, on_device.flipped)

@@ -28,6 +28,8 @@ from PIL import Image, UnidentifiedImageError
 
 from relbench.data.images.augmentation import random_boxes
 from relbench.data.images.decoding import FORMATS, Decoding, UnsuitableError, rgb
+from relbench.data.images.on_device import flipped
+from relbench.data.random_views import Numbers, PendingViews
 from relbench.data.table import Shape, table_hash
 
 RESAMPLING = Image.Resampling.BILINEAR
@@ -185,12 +187,29 @@ class Photos:
         Raises:
             ValueError: an image can't be decoded.
         """
-        boxes = self._boxes(len(indices), generator)
-        mirrored = torch.rand(len(indices), generator=generator) < self._mirrored_share
-        if only is not None:
-            indices, boxes, mirrored = indices[only], boxes[:, only], mirrored[only]
+        indices, boxes, mirrored = self._drawn(indices, generator, only)
         crops = zip(*boxes.tolist(), mirrored.tolist(), strict=True)
         return self._views(indices, [Crop(*crop) for crop in crops])
+
+    def pending_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> PendingViews:
+        """Crops that are still to be mirrored: they are smaller than the images, and are copied from them anyway.
+
+        Raises:
+            ValueError: an image can't be decoded.
+        """
+        indices, boxes, mirrored = self._drawn(indices, generator, only)
+        crops = [Crop(top, left, height, width, mirrored=False) for top, left, height, width in boxes.T.tolist()]
+        return PendingViews(self._views(indices, crops), {"mirrored": mirrored}, _mirrored)
+
+    def _drawn(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Indices, boxes of shape (4, images), and which are mirrored, all of the places `only`."""
+        boxes = self._boxes(len(indices), generator)
+        mirrored = torch.rand(len(indices), generator=generator) < self._mirrored_share
+        return (indices, boxes, mirrored) if only is None else (indices[only], boxes[:, only], mirrored[only])
 
     def _boxes(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Top, left, height and width of random crops, shape (4, count)."""
@@ -215,6 +234,11 @@ class Photos:
                 part = resized(part, size)
             view[:] = part[:, :, ::-1] if crop.mirrored else part
         return batch
+
+
+def _mirrored(crops: torch.Tensor, numbers: Numbers) -> torch.Tensor:
+    """Crops, mirrored as drawn; the same bytes on all devices."""
+    return flipped(crops, numbers["mirrored"])
 
 
 def resized(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import torch
 
 from relbench.data.images.augmentation import SmallViews
 from relbench.data.images.decoded import DecodedImages
-from relbench.data.random_views import CPU, pending_views
+from relbench.data.random_views import CPU, PendingViews, pending_views
 from relbench.data.table import Shape, table_hash
 from relbench.transforms import SmallTransform
 
@@ -51,7 +51,13 @@ class SmallImages:
         self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Random views, uint8, shape (len(indices), channels, size, size), or of a part; see `SmallViews`."""
-        return pending_views(self._views, self.test_batch, indices, generator, only).on(CPU)
+        return self.pending_batch(indices, generator, only).on(CPU)
+
+    def pending_batch(
+        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
+    ) -> PendingViews:
+        """Images and numbers that training views are made of; see `PendingSource`."""
+        return pending_views(self._views, self.test_batch, indices, generator, only)
 
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """The images themselves, uint8."""

@@ -29,6 +29,7 @@ from relbench.training.assemble import UntrainedNetworks, assemble
 from relbench.training.computing import computing
 from relbench.training.division import Layout
 from relbench.training.prefetching import workers_beside
+from relbench.training.stream import BatchViews
 from relbench.training.trainer import prepared
 
 ENOUGH = 0.3  # seconds of work that can be scaled up: with less, what does not grow with the images counts too much
@@ -227,10 +228,10 @@ class _Images:
         pictures = self._pictures[indices]
         return self._views.fixed(pictures, indices) if self._views else pictures
 
-    def ready(self) -> Callable[[torch.Tensor, torch.Generator], torch.Tensor]:
+    def ready(self) -> BatchViews:
         """Views for training that were made before, as those of worker processes are."""
         views = self.train_batch(torch.arange(self.most), torch.Generator().manual_seed(0))
-        return lambda indices, _: views[indices]
+        return lambda indices, *_: views[indices]
 
     @property
     def are_read(self) -> bool:
@@ -252,7 +253,7 @@ def _stopwatch(device: torch.device, first: int, most: int) -> Stopwatch:
 def _made_up_data(
     sample: Experiment,
     counts: ImageCounts,
-    views: Callable[[torch.Tensor, torch.Generator], torch.Tensor],
+    views: BatchViews,
     stopwatch: Stopwatch,
 ) -> TrainingData:
     """As many batches as the stopwatch asks for."""

@@ -15,6 +15,7 @@ from relbench.data.glyphs.textures import (
     TILE,
     mean_colours,
     painted,
+    painted_on_device,
     tiles,
 )
 
@@ -142,3 +143,11 @@ def test_every_number_counts(patterns):
         other[0, place] = 0.8
         assert not np.array_equal(painted(half, other, patterns), before), place
     assert len(LAYERS) * 8 + 7 == NUMBERS
+
+
+@pytest.mark.parametrize("size", [8, 13, 32])
+def test_the_form_for_devices_paints_the_same_bytes(size):
+    drawn, figures = numbers(30), masks(30, size)
+    drawn[0], drawn[1] = 0.0, 1 - 2**-24
+    found = painted_on_device(torch.from_numpy(figures), drawn, torch.tensor(tiles(size)))
+    np.testing.assert_array_equal(found, painted(figures, drawn, tiles(size)))

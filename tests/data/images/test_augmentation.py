@@ -13,7 +13,7 @@ from torchvision.transforms import functional as pil_views
 
 from relbench.data.images.augmentation import (
     SmallViews,
-    flip,
+    flipped,
     padded_crops,
     random_boxes,
     random_colours,
@@ -90,7 +90,7 @@ def test_a_crop_beyond_the_padding_is_refused(place):
 def test_flips_are_pils(side):
     images, chosen = noise(20, side), torch.rand(20, generator=seeded()) < 0.5
     expected = by_pil(images, lambda image, mirror: pil_views.hflip(image) if mirror else image, chosen)
-    flip(images, chosen)
+    flipped(images, chosen)
     assert torch.equal(images, expected)
 
 
@@ -188,7 +188,7 @@ def test_the_documented_numbers_are_drawn():
     images, every = noise(50, 16), SmallTransform(pad=3, padding="reflect", rotation=30, jitter=0.3)
     generator = seeded(5)
     views = padded_crops(images, torch.randint(7, (2, 50), generator=generator), 3, "reflect")
-    flip(views, torch.rand(50, generator=generator) < 0.5)
+    flipped(views, torch.rand(50, generator=generator) < 0.5)
     views = rotated(views, 30 * (2 * torch.rand(50, generator=generator) - 1))
     views = recoloured(views, *random_colours(50, 0.3, generator))
     assert torch.equal(random_views(images, every, seeded(5)), views)

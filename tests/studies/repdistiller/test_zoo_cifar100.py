@@ -169,7 +169,7 @@ def test_two_real_steps_of_a_pair_with_all_its_methods(tmp_path, images, teacher
         classes=100,
         labels=torch.arange(0, 80, 10),
         batch=lambda step: torch.arange(4) + 4 * step,
-        views=lambda indices, _: images[indices],
+        views=lambda indices, *_: images[indices],
         validate=lambda *_: {},
     )
     setup = assemble(experiment, Networks(3, 100, teachers), data)
