@@ -2,45 +2,51 @@
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from relbench.seeding import step_generator
-from relbench.settings import changed
 from relbench.tasks import find_task
 from relbench.trackers import Silent
-from relbench.training import Learner, TrainingData, train
+from relbench.training import Earlier, Learner, TrainingData, train
 from relbench.training.assemble import UntrainedNetworks, assemble
 from relbench.training.division import Layout
 
-STEPS = 10
 CLASSES = 9
+IMAGES = 100
 
 
-def trained(ranks, experiments, images=40):
-    """By name: the history, the gradients of the last step, and the weights, after ten steps of each experiment.
+def trained(ranks, experiments):
+    """By name: history, gradients of the last step, weights, and the losses that compute in less than float64.
 
     Args:
         ranks: that share the batches.
         experiments: by name.
-        images: of a batch.
     """
-    return {name: _trained(ranks, experiment, images) for name, experiment in experiments.items()}
+    torch.set_num_threads(1)
+    return {name: _trained(ranks, experiment)[1:] for name, experiment in experiments.items()}
 
 
-def _trained(ranks, experiment, images):
-    training = changed(experiment.training, {"steps": STEPS, "validate_every": STEPS, "batch_size": images})
-    experiment = changed(experiment, {"training": training})
-    setup = assemble(experiment, UntrainedNetworks(1, CLASSES), _data(ranks, experiment, images))
+def _trained(ranks, experiment):
+    first = experiment.initialized_from
+    earlier = Earlier(_trained(ranks, first)[0], experiment.begins_at) if first else None
+    setup = assemble(experiment, UntrainedNetworks(1, CLASSES), _data(ranks, experiment))
     setup = replace(setup, teacher=_in_float64(setup.teacher))
     setup.network.double()
+    narrow = set()
     with tempfile.TemporaryDirectory() as folder:
-        learner = Learner(setup, training, 3, "abc", Path(folder) / "checkpoint.pt", Silent())
+        checkpoint = Path(folder) / "checkpoint.pt"
+        learner = Learner(setup, experiment.training, 3, experiment.fingerprint, checkpoint, Silent(), earlier)
         learner._objective.double()
+        learner._objective.register_forward_hook(partial(_note_narrow, narrow))
         state = train(learner)
-        gradients = [parameter.grad for parameter in setup.network.parameters()]
-    return state["history"], gradients, [*state["network"].values(), *state["losses"].values()]
+        gradients = [parameter.grad for parameter in [*setup.network.parameters(), *learner._objective.parameters()]]
+    return state, state["history"], gradients, [*state["network"].values(), *state["losses"].values()], narrow
+
+
+def _note_narrow(narrow, _objective, _given, values):
+    narrow.update(name for name, value in values.items() if value.dtype != torch.float64)
 
 
 def _in_float64(teacher):
@@ -51,25 +57,23 @@ def _in_float64(teacher):
     return replace(teacher, network=teacher.network.double(), classifier=classifier, constants=constants)
 
 
-def _data(ranks, experiment, images):
-    """Random images; a class's are together, as in all batches of several images of a class."""
-    size, training = experiment.data.size, experiment.training
-    table = torch.rand(100, 1, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+def _data(ranks, experiment):
+    """Random images, in batches as the task draws them."""
+    size, task, training = experiment.data.size, find_task(experiment.task), experiment.training
+    table = torch.rand(IMAGES, 1, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    labels = torch.arange(IMAGES) % CLASSES
 
     def views(indices, generator, only=None):
         views = torch.rand(len(indices), 1, size, size, generator=generator, dtype=torch.float64)
         only = slice(None) if only is None else only
         return table[indices[only]] + 0.1 * views[only]
 
-    def batch(step):
-        return torch.randperm(100, generator=step_generator(3, "batches", step))[:images].sort().values
-
     return TrainingData(
         channels=1,
         classes=CLASSES,
-        labels=torch.arange(100) // 12,
-        batch=batch,
+        labels=labels,
+        batch=task.sampler(labels, experiment.seed, training),
         views=views,
         validate=lambda *_: {},
-        layout=Layout(find_task(experiment.task).episode(training), training.batch_norm_parts, ranks),
+        layout=Layout(task.episode(training), training.batch_norm_parts, ranks),
     )
