@@ -27,6 +27,12 @@ def check_cluster_options(options: RunOptions) -> None:
             raise ValueError(f"{option} is of runs on a cluster: give --cluster, too")
 
 
+def tell_of_cluster(options: RunOptions) -> None:
+    """Say that a plan asks no cluster."""
+    if options.cluster is not None:
+        tell("no cluster is asked in a plan: runs at once, time and memory are those of this machine")
+
+
 @contextmanager
 def cluster_of(options: RunOptions) -> Iterator[None]:
     """Be connected to the cluster that is asked for, if one is."""

@@ -15,7 +15,7 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.analysis.summarise import check_rule, summarise
 from relbench.cli.console import out
 from relbench.cli.dry_run import show_plan
-from relbench.cli.executors import check_cluster_options, cluster_of, executor_of, room_for
+from relbench.cli.executors import check_cluster_options, cluster_of, executor_of, room_for, tell_of_cluster
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.files import refuse_links
@@ -119,6 +119,7 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     planned = job.planned()  # refuses impossible settings
     if options.dry_run:
         show_plan(planned, folder, options)
+        tell_of_cluster(options)
         _tell_transfers(job)
         return False
     with locked(folder):

@@ -38,7 +38,8 @@ Data = Annotated[
 Jobs = Annotated[
     int | None,
     typer.Option(
-        help="Runs at once, or groups of runs that are trained together; default: as many as the cores allow.",
+        help="Runs at once, or groups of runs that are trained together; default: as many as the cores or the "
+        "cluster allow.",
         min=1,
         max=256,
     ),

@@ -32,11 +32,11 @@ def kill_worker():
     time.sleep(SECONDS)
 
 
-def always_killed(experiments, runs, data, trackers):
+def always_killed(experiments, runs, data, trackers, execution):
     kill_worker()
 
 
-def half_made(experiments, runs, data, trackers):
+def half_made(experiments, runs, data, trackers, execution):
     """Writes a checkpoint first; the second time, returns what is in the checkpoint that it finds.
 
     In between, its worker is killed, once the file "come back" is in the data folder.
@@ -48,6 +48,17 @@ def half_made(experiments, runs, data, trackers):
         wait_for(data / "come back")
         kill_worker()
     return {folder.path.name: folder.checkpoint.read_text()}
+
+
+def one_by_one(experiments, runs, data, trackers, execution):
+    """Of two runs, writes the row of the first, which is in the data folder, and is killed once that has come back."""
+    if len(experiments) == 2:
+        first = RunFolder(runs, experiments[0])
+        with atomic_write(first.row) as temporary:
+            temporary.write_bytes((data / "row.json").read_bytes())
+        wait_for(data / "come back")
+        kill_worker()
+    return {one.fingerprint: "made alone" for one in experiments}
 
 
 class Apart(Cluster):
@@ -78,22 +89,22 @@ class KilledAt:
             kill_worker()
 
 
-def killed_once(step, there, experiments, runs, data, trackers):
+def killed_once(step, there, experiments, runs, data, trackers, execution):
     """As `run_cohort`; but a run that has no checkpoint yet is killed at a step. `there` are the driver's folders."""
     first = [not RunFolder(runs, one).checkpoint.exists() for one in experiments]
     told = [
         KilledAt(tracker, step, RunFolder(there, one).checkpoint) if new else tracker
         for one, tracker, new in zip(experiments, trackers, first, strict=True)
     ]
-    return run_cohort(experiments, runs, data, told)
+    return run_cohort(experiments, runs, data, told, execution)
 
 
-def from_its_checkpoint(notes, experiments, runs, data, trackers):
+def from_its_checkpoint(notes, experiments, runs, data, trackers, execution):
     """As `run_cohort`; and notes the step from which each run goes on."""
     for one in experiments:
         folder = RunFolder(runs, one)
         (notes / folder.path.name).write_text(str(folder.state()["step"] if folder.checkpoint.exists() else 0))
-    return run_cohort(experiments, runs, data, trackers)
+    return run_cohort(experiments, runs, data, trackers, execution)
 
 
 def drive(address, text, runs, data):

@@ -1,5 +1,7 @@
 """Runs on a cluster: their rows are those of this machine, whatever is lost on the way."""
 
+import errno
+import json
 import subprocess
 import sys
 import time
@@ -8,8 +10,18 @@ from pathlib import Path
 
 import psutil
 import pytest
+from analysis.test_summarise import make_row
 from grid.cluster.conftest import STORE
-from grid.cluster.lost_runs import SECONDS, Apart, always_killed, from_its_checkpoint, half_made, killed_once, wait_for
+from grid.cluster.lost_runs import (
+    SECONDS,
+    Apart,
+    always_killed,
+    from_its_checkpoint,
+    half_made,
+    killed_once,
+    one_by_one,
+    wait_for,
+)
 from planned import plan_runs
 from small_jobs import end_of, experiment, job
 from tiny import TINY
@@ -18,6 +30,7 @@ from relbench.grid.cluster.executor import Cluster
 from relbench.grid.cluster.share import Share
 from relbench.grid.executors import Inline
 from relbench.grid.scheduler import Schedule, run_grid
+from relbench.results.records import write_record
 from relbench.results.run_folder import RunFolder
 from relbench.studies import build_study
 from relbench.trackers import read
@@ -75,6 +88,7 @@ def assert_same(rows, inline):
 def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path, data_folder):
     executor = kind(ONE, tmp_path)
     assert executor.slots == 2
+    assert 0 < executor.memory("cpu") < psutil.virtual_memory().total
     schedule = made(executor, planned, tmp_path, data_folder)
     assert not schedule.failures
     assert_same(schedule.rows, inline)
@@ -87,7 +101,7 @@ def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {one.fingerprint for one in planned}
 
 
-def tell_folder(experiments, runs, data, trackers):
+def tell_folder(experiments, runs, data, trackers, execution):
     return {one.fingerprint: str(runs) for one in experiments}
 
 
@@ -111,6 +125,35 @@ def test_a_killed_worker_is_followed_by_another(cluster, planned, inline, tmp_pa
     assert sorted(heard) == sorted(
         f"{one.fingerprint}: WorkerCrashedError: goes on from what has come back" for one in planned
     )
+
+
+def test_a_run_whose_row_came_back_is_not_made_again(cluster, tmp_path):
+    """It was one of two that were trained together, when their worker was killed."""
+    data, two = tmp_path / "data", job(tmp_path, one_by_one, 0, 1)
+    first, second = two.experiments
+    row = make_row(first, (1, 2, 3))
+    row = row.model_copy(update={"history": ({"step": float(row.selected_step)},)})
+    write_record(row, data / "row.json")
+    with Apart(ONE, tmp_path / "runs") as executor:
+        future = executor.submit(two)
+        wait_for(RunFolder(tmp_path / "runs", first).row)
+        (data / "come back").touch()
+        assert future.result() == {first.fingerprint: row, second.fingerprint: "made alone"}
+
+
+def test_what_can_not_be_written_is_a_failure_of_its_runs(cluster, tmp_path, monkeypatch):
+    """The disk of the driver is full: the work is given up."""
+
+    def full(pieces, path):
+        made_by.append(json.loads(next(iter(pieces)).content)["process"])
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    made_by = []
+    monkeypatch.setattr("relbench.grid.cluster.executor.put_together", full)
+    with Apart(ONE, tmp_path / "runs") as executor:
+        end = end_of(executor.submit(job(tmp_path, half_made)).result())
+    assert end.words.startswith("[Errno 28] No space left on device: ")
+    wait_until(lambda: not psutil.pid_exists(made_by[0]))
 
 
 def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path, monkeypatch):
