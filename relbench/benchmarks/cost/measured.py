@@ -1,6 +1,7 @@
 """The rates of this machine that an evaluation depends on, measured in a few seconds."""
 
 import os
+import pickle
 import tempfile
 import time
 from collections.abc import Callable
@@ -11,20 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench.benchmarks.cost.hardware import Host
-from relbench.benchmarks.evaluation import KS, Rows, clustered
+from relbench.benchmarks.cost.model import POSITIVES
+from relbench.benchmarks.evaluation import KS, clustered
 from relbench.benchmarks.timing import timed
 from relbench.cores import usable_cores
-from relbench.evaluation import query_results
+from relbench.evaluation import Sharding, sharded_query_results
+from relbench.evaluation.gallery.merge import Merged
+from relbench.evaluation.gallery.plan import MOST_ITEMS, MOST_QUERIES
+from relbench.evaluation.gallery.shard import Answer, Items
 from relbench.evaluation.knn.approximate import Block, choose_backend
 from relbench.evaluation.knn.neighbours import Search
 from relbench.evaluation.knn.points import check_points
 from relbench.machine import describe_machine, free_memory
 
-ROWS, QUERIES, ROUNDS = 131_072, 2048, 3
-FILE_BYTES = 1 << 28
+QUERIES, ROUNDS = 2048, 3
+AMPLE = 10**12
+"""Bytes of memory, where shards are not to depend on them."""
+
+FILE_BYTES, SENT_BYTES = 1 << 28, 1 << 24
+ONE_IN = 10  # queries of which another shard finds a nearer item
 
 
-def measure_host(dim: int, count: int = ROWS, queries: int = QUERIES, rounds: int = ROUNDS) -> Host:
+def measure_host(dim: int, count: int = MOST_ITEMS, queries: int = QUERIES, rounds: int = ROUNDS) -> Host:
     """Rates of one core of this machine, or of its GPU, in evaluations of a dimension.
 
     Products are those of the evaluation, in its own precision. What an evaluation of a single query takes is the
@@ -33,20 +42,24 @@ def measure_host(dim: int, count: int = ROWS, queries: int = QUERIES, rounds: in
 
     Args:
         dim: columns.
-        count: rows of the gallery.
+        count: rows of the shard.
         queries: among them.
         rounds: timings, of which the shortest counts: what else a machine does can only lengthen it.
     """
     rows, labels = clustered(count, dim, np.random.default_rng(0))
     search = Search(check_points(rows, _first(queries, count), None), choose_backend("auto", rows))
-    device = search.backend[1]
+    device, shard = search.backend[1], Sharding(AMPLE, items=count)
+    evaluated = partial(sharded_query_results, rows, labels, KS, sharding=shard)
     forms: dict[str, Callable[[], object]] = {
         "products": partial(_multiply, search, queries),
-        "single": partial(query_results, rows, labels, KS, query=_first(1, count)),
-        "many": partial(query_results, rows, labels, KS, query=_first(queries, count)),
+        "single": partial(evaluated, query=_first(1, count)),
+        "many": partial(evaluated, query=_first(queries, count)),
+        "merging": _merging(),
+        "sending": _sent,
     }
     _multiply(search, 1)  # centres and rounds the rows, once
     times = {name: min(taken) for name, taken in timed(forms, rounds, device.type, warm=0).items()}
+    storage, cached = file_rates()
     return Host(
         name=describe_machine(device).device,
         cores=usable_cores(),
@@ -54,8 +67,11 @@ def measure_host(dim: int, count: int = ROWS, queries: int = QUERIES, rounds: in
         products=2 * count * queries * dim / times["products"],
         selection=max(0.0, times["many"] - times["single"] - times["products"]) / (count * queries),
         preparation=times["single"] / (count * dim),
+        merging=times["merging"] / MOST_QUERIES,
+        sending=SENT_BYTES / times["sending"],
         memory=float(free_memory(device)),
-        storage=storage_rate(),
+        storage=storage,
+        cached=cached,
     )
 
 
@@ -73,34 +89,50 @@ def _nothing(_: Block) -> None:
     """What is done with distances where their products alone are timed."""
 
 
-def storage_rate(size: int = FILE_BYTES) -> float | None:
-    """Bytes a second from a mapped file in the folder for temporary files that no memory holds yet.
+def _merging() -> Callable[[], None]:
+    """Takes in what another shard has found of a chunk of queries: a nearer item for one in ten."""
+    merged = Merged(np.full(MOST_QUERIES, POSITIVES))
+    merged.add(_found(np.full(MOST_QUERIES, POSITIVES)))
+    return partial(merged.add, _found((np.arange(MOST_QUERIES) % ONE_IN == 0).astype(np.int64)))
+
+
+def _found(count: NDArray[np.int64]) -> Answer:
+    places = np.arange(count.sum())
+    return Answer(count, Items(np.linspace(1.0, 0.0, len(places)), places), np.zeros(len(count), np.int64))
+
+
+def _sent() -> None:
+    """Pack and unpack what processes send each other."""
+    pickle.loads(pickle.dumps(np.zeros(SENT_BYTES, np.uint8), protocol=5))  # noqa: S301 - packed right here
+
+
+def file_rates(size: int = FILE_BYTES) -> tuple[float | None, float]:
+    """Bytes a second from a file in the folder for temporary files: from storage, and from the system's memory.
 
     Args:
         size: bytes of the file.
 
     Returns:
-        None where a system does not let go of a file that it has in memory.
+        None in place of the first where a system does not let go of a file that it has in memory.
     """
-    if not hasattr(os, "posix_fadvise"):
-        return None
     with tempfile.TemporaryDirectory(prefix="relbench-plan-") as folder:
         file = Path(folder) / "rows.npy"
         np.save(file, np.ones(size // 4, np.float32))
-        _forget(file)
-        return size / _read_seconds(file)
+        storage = size / _read_seconds(file) if _forgotten(file) else None
+        return storage, size / _read_seconds(file)
 
 
-def _forget(file: Path) -> None:
-    """Let go of a file that the system holds in memory, so that it is read from storage the next time."""
+def _forgotten(file: Path) -> bool:
+    if not hasattr(os, "posix_fadvise"):
+        return False
     with file.open("rb") as opened:
         os.fsync(opened.fileno())
         os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return True
 
 
 def _read_seconds(file: Path) -> float:
     """On the wall: of the time that a disk takes, a processor knows nothing."""
     start = time.perf_counter()
-    mapped: Rows = np.load(file, mmap_mode="r")
-    mapped.sum()
+    np.load(file)
     return time.perf_counter() - start

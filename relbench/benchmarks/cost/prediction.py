@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench.benchmarks.cost.hardware import Host, this_machine
-from relbench.benchmarks.cost.measured import measure_host
+from relbench.benchmarks.cost.measured import AMPLE, measure_host
 from relbench.benchmarks.cost.model import cost
 from relbench.benchmarks.cost.workload import Workload
 from relbench.benchmarks.evaluation import KS, Rows, clustered
 from relbench.benchmarks.figure import Figure
 from relbench.benchmarks.timing import now, ratio, timed
-from relbench.evaluation import Sharding, query_results, sharded_query_results
+from relbench.evaluation import Sharding, sharded_query_results
 from relbench.evaluation.gallery.plan import MOST_ITEMS
 from relbench.evaluation.knn.approximate import choose_backend
 from relbench.settings import changed
@@ -31,7 +31,6 @@ SIZES = (
 OFF = 1.5
 """Largest ratio of the longer of both times to the shorter."""
 
-AMPLE = 10**11  # bytes of memory: what decides is the size of shards
 LARGE = Workload(gallery=1_000_000, queries=1024, dim=128)
 """Evaluated in shards of two sizes."""
 
@@ -48,7 +47,7 @@ def figures(
         rounds: timings of both.
     """
     for workload in sizes:
-        host = changed(measure_host(workload.dim), {"storage": None, "cores": 1})
+        host = changed(measure_host(workload.dim), {"storage": None, "cores": 1, "memory": float(AMPLE)})
         yield from _rates(host, workload.dim)
         yield from _beside(host, workload)
     yield _of_shards(large, rows, rounds)
@@ -75,7 +74,7 @@ def _rates(host: Host, dim: int) -> Iterator[Figure]:
 
 def _beside(host: Host, workload: Workload) -> Iterator[Figure]:
     said = f"{workload.queries:,} queries in {workload.gallery:,} x {workload.dim}"
-    predicted, taken = cost(workload, this_machine(host)).total, evaluation_seconds(workload)
+    predicted, taken = cost(workload, this_machine(host), host).total, evaluation_seconds(workload)
     yield Figure(name=f"{said}: predicted processor time", value=predicted, unit="s")
     yield Figure(name=f"{said}: processor time", value=taken, unit="s")
     yield Figure(
@@ -92,7 +91,7 @@ def evaluation_seconds(workload: Workload) -> float:
     device = choose_backend("auto", rows)[1].type
     with on_threads(1):
         start = now(device)
-        query_results(rows, labels, KS, query=query)
+        sharded_query_results(rows, labels, KS, sharding=Sharding(AMPLE), query=query)
         return now(device) - start
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Table
 
-from relbench.benchmarks.cost.hardware import REACHED, REACHED_TOGETHER, Hardware, Host, machines
+from relbench.benchmarks.cost.hardware import GIGA, REACHED, REACHED_BY_KEYS, REACHED_TOGETHER, Hardware, Host, machines
 from relbench.benchmarks.cost.measured import measure_host
-from relbench.benchmarks.cost.model import KEPT, Cost, cost
+from relbench.benchmarks.cost.model import POSITIVES, cost
 from relbench.benchmarks.cost.workload import Workload
 from relbench.benchmarks.figure import in_digits
 from relbench.plain_text import duration_in_words
@@ -24,31 +24,25 @@ def plans(workloads: Iterable[Workload]) -> Iterator[Table | str]:
     for workload in workloads:
         host = measure_host(workload.dim)
         hardware = machines(host)
-        yield cost_table(workload, hardware)
+        yield cost_table(workload, hardware, host)
         yield from cost_notes(host, hardware)
 
 
-def cost_table(workload: Workload, hardware: Iterable[Hardware]) -> Table:
+def cost_table(workload: Workload, hardware: Iterable[Hardware], host: Host) -> Table:
     """A line for each kind of hardware."""
-    made = Table("", "shards", *STAGES, "in all", "device-hours", "limited by", title=_title(workload))
+    made = Table("", "shards x chunks", *STAGES, "in all", "hours", "limited by", title=_title(workload))
     for machine in hardware:
-        found = cost(workload, machine)
+        found = cost(workload, machine, host)
         times = ["-" if (taken := found.seconds[stage]) is None else duration_in_words(taken) for stage in STAGES]
-        ends = (duration_in_words(found.total), in_digits(found.device_hours), found.limit)
-        made.add_row(machine.name, _shards(found), *times, *ends)
+        cut = f"{found.layout.shards:,} x {found.layout.chunks:,}"
+        hours = f"{in_digits(found.unit_hours)} {machine.unit}-h"
+        made.add_row(machine.name, cut, *times, duration_in_words(found.total), hours, found.limit)
     return made
 
 
 def _title(workload: Workload) -> str:
     size = f"{workload.gallery:,} x {workload.dim}, {workload.queries:,} queries"
     return f"{size}: {workload.operations:.3g} operations, gallery of {in_bytes(workload.gallery_bytes)}"
-
-
-def _shards(found: Cost) -> str:
-    layout = found.layout
-    groups = f" in {layout.groups} groups" if layout.groups > 1 else ""
-    rounds = f" in {layout.rounds} rounds" if layout.rounds > 1 else ""
-    return f"{layout.shards}{groups}{rounds}"
 
 
 def in_bytes(number: float) -> str:
@@ -59,16 +53,18 @@ def in_bytes(number: float) -> str:
 
 def cost_notes(host: Host, hardware: Sequence[Hardware]) -> Iterator[str]:
     """What the table can't say itself."""
-    storage = f"a mapped file is read at {in_bytes(host.storage)} a second" if host.storage else "reading not measured"
+    storage = in_bytes(host.storage) if host.storage else "unknown"
     yield (
-        f"this machine, measured now: {host.name}, {host.cores} cores; of one, products {host.products / 1e9:,.0f} "
+        f"this machine, measured now: {host.name}, {host.cores} cores; of one, products {host.products / GIGA:,.0f} "
         f"GFLOPS, selection {1e9 * host.selection:.2f} ns a distance, preparation {1e9 * host.preparation:.2f} ns a "
-        f"number; several reach {REACHED_TOGETHER:.0%} of as many times that; {storage}"
+        f"number; several reach {REACHED_TOGETHER:.0%} of as many times that; merging {1e9 * host.merging:.0f} ns a "
+        f"query and shard; a second, a file is read at {storage}, {in_bytes(host.cached)} once it is in memory"
     )
     for source in dict.fromkeys(machine.source for machine in hardware[1:]):
         named = [machine.name for machine in hardware if machine.source == source]
         yield f"{', '.join(named)}: {source}"
     yield (
-        f"elsewhere {REACHED:.0%} of each peak is taken to be reached, and a core to select and prepare as fast as "
-        f"here; stages follow each other; a shard returns {KEPT} neighbours for each query"
+        f"elsewhere {REACHED:.0%} of each peak is taken to be reached, {REACHED_BY_KEYS:.0%} by distances that leave a "
+        f"GPU, and a core to be as fast as here; {POSITIVES} neighbours of each query are wanted, no stage overlaps "
+        "another, and a single process merges"
     )

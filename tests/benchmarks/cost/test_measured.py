@@ -7,7 +7,17 @@ from relbench.benchmarks.cost.hardware import Host
 from relbench.benchmarks.cost.workload import Workload
 
 HOST = Host(
-    name="EPYC", cores=1, on_gpu=False, products=1e11, selection=1e-9, preparation=1e-9, memory=1e10, storage=1e9
+    name="EPYC",
+    cores=1,
+    on_gpu=False,
+    products=1e11,
+    selection=1e-9,
+    preparation=1e-9,
+    merging=1e-8,
+    sending=1e9,
+    memory=1e11,
+    storage=1e9,
+    cached=2e9,
 )
 
 
@@ -30,18 +40,23 @@ def test_rates_of_this_machine(small):
     assert 0 <= host.selection < 1e-3
     assert 0 < host.preparation < 1
     assert host.memory > 1e6
+    assert 0 < host.merging < 1e-3
+    assert host.sending > 1e5
     assert host.storage is None or 1e5 < host.storage < 1e13
+    assert 1e5 < host.cached < 1e13
 
 
 def test_rates_are_quotients_of_times(monkeypatch):
     """Products take 2 s, an evaluation of one query 3 s, of all 10 s; the longer rounds count for nothing."""
-    times = {"products": [9.0, 2.0], "single": [3.0, 8.0], "many": [10.0, 11.0]}
+    times = {"products": [9.0, 2.0], "single": [3.0, 8.0], "many": [10.0, 11.0], "merging": [1, 2], "sending": [0.5, 1]}
     monkeypatch.setattr(measured, "timed", lambda forms, *_, **__: {name: times[name] for name in forms})
-    monkeypatch.setattr(measured, "storage_rate", lambda: None)
+    monkeypatch.setattr(measured, "file_rates", lambda: (None, 1e9))
     host = measured.measure_host(8, count=3000, queries=300)
     assert host.products == pytest.approx(2 * 3000 * 300 * 8 / 2)
     assert host.preparation == pytest.approx(3 / (3000 * 8))
     assert host.selection == pytest.approx((10 - 3 - 2) / (3000 * 300))
+    assert host.merging == pytest.approx(1 / 2**16)
+    assert host.sending == pytest.approx(2**24 / 0.5)
 
 
 def test_what_is_predicted_stands_beside_what_is_taken(small):
@@ -65,11 +80,13 @@ def test_the_table_of_a_plan(small, call):
 
 
 def test_a_line_for_each_kind_of_hardware():
-    made = tables.cost_table(Workload(gallery=10**6, queries=10**6, dim=125), tables.machines(HOST))
-    cells = [list(column.cells) for column in made.columns]
-    assert [cells[0][0], cells[1][0], cells[4][0], cells[5][0]] == ["this machine", "1", "42 min", "17 min"]
-    assert cells[-1][0] == "products"
-    assert cells[1][2] == "1 in 16 groups"
+    workload = Workload(gallery=10**6, queries=10**6, dim=125)
+    made = tables.cost_table(workload, tables.machines(HOST), HOST)
+    lines = list(zip(*(list(column.cells) for column in made.columns), strict=True))
+    assert len(lines) == 6
+    assert lines[0][:2] == ("this machine", "8 x 16")
+    assert lines[0][4:6] == ("42 min", "17 min")  # 2 x 1e12 x 125 / 1e11 s, and 1e12 x 1e-9 s
+    assert lines[0][-2:] == ("0.977 core-h", "products")  # 3,516 s: 12.5 to read, 3 to prepare, 0.08 to merge
 
 
 @pytest.mark.parametrize("what", ["step", "all", "gpu"])
