@@ -215,6 +215,8 @@ class Training(Settings, use_attribute_docstrings=True):
     """Precision of the computation; 32-true uses no TF32 in products or convolutions."""
     channels_last: bool = False
     """Memory layout of images and weights; true is faster with some GPUs and precisions."""
+    compile: bool = False
+    """Compile the networks by torch.compile: takes a while at the first step, and changes numbers by rounding."""
     log_test_metrics: Annotated[bool, renamed("log_test_metrics")] = False
     """Measure the test images at each validation, too, to show the effect of choosing by them."""
     device: Literal["cpu", "cuda"] = "cpu"

@@ -69,6 +69,7 @@ OTHER = {  # for every setting a second value
         "selection": "validation",
         "precision": "bf16-mixed",
         "channels_last": True,
+        "compile": True,
         "log_test_metrics": True,
         "device": "cuda",
         "threads": 2,
@@ -129,7 +130,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, training; terms; task, seed, scale, version; the student's first stage, the teacher's two
-    assert len(prints) == 2 * (19 + 6 + 22) + 3 * 6 + 2 * 4 + 3
+    assert len(prints) == 2 * (19 + 6 + 23) + 3 * 6 + 2 * 4 + 3
     assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -341,6 +342,7 @@ def test_defaults_are_pinned():
         "selection": "last",
         "precision": "32-true",
         "channels_last": False,
+        "compile": False,
         "log_test_metrics": False,
         "device": "cpu",
         "threads": 1,

@@ -11,6 +11,9 @@ from relbench.lookup import lookup
 from relbench.models.embedder import Embedder, evaluating
 from relbench.models.trunks import TRUNKS
 
+RECOMPILE_LIMIT = 256
+"""Networks, sizes and modes that a process may compile: beyond 8, torch would go back to uncompiled ones."""
+
 Outputs = tuple[torch.Tensor, dict[str, torch.Tensor]]  # embeddings; maps by layer, the embeddings among them
 
 
@@ -40,8 +43,7 @@ class FeatureExtractor(nn.Module):
     def forward(self, images: torch.Tensor) -> Outputs:
         """Images, as `Embedder` takes them -> embeddings, and maps ``(batch, channels, height, width)`` by layer."""
         maps: dict[str, torch.Tensor] = {}
-        parts = {name: self.network.trunk.get_submodule(place) for name, place in self._places.items()}
-        handles = [part.register_forward_hook(partial(_keep, maps, name)) for name, part in parts.items()]
+        handles = [part.register_forward_hook(partial(_keep, maps, name)) for name, part in self.parts().items()]
         try:
             embeddings = self.network(images)
         finally:
@@ -49,12 +51,55 @@ class FeatureExtractor(nn.Module):
                 handle.remove()
         return embeddings, {**maps, EMBEDDING: embeddings}
 
+    def parts(self) -> dict[str, nn.Module]:
+        """The layers other than the embedding, by name."""
+        return {name: self.network.trunk.get_submodule(place) for name, place in self._places.items()}
+
     def shapes(self, channels: int, size: int) -> dict[str, torch.Size]:
         """Shape of each layer's map of an image of `channels` x `size` x `size`, without the batch."""
         device = next(self.network.parameters()).device
         with evaluating(self.network):
             _, maps = self(torch.zeros(1, channels, size, size, device=device))
         return {name: features.shape[1:] for name, features in maps.items()}
+
+
+class CompiledFeatures(nn.Module):
+    """A feature extractor whose network `torch.compile` has compiled: the same outputs, to rounding.
+
+    The first batch loads the compiler, and takes seconds to minutes; so does the first of another size, as sizes are
+    built in. The network itself stays as it is: called by others, as in a validation, it computes uncompiled, and its
+    weights keep their names.
+
+    Args:
+        features: whose network is compiled.
+    """
+
+    def __init__(self, features: FeatureExtractor) -> None:
+        super().__init__()
+        self.network = features.network
+        self._maps: dict[str, torch.Tensor] = {}
+        self._is_asked = False
+        for name, part in features.parts().items():  # once for all: hooks that come and go would not be compiled
+            part.register_forward_hook(partial(self._keep, name))
+        self._embed = torch.compile(self._embeddings, dynamic=False)
+
+    def forward(self, images: torch.Tensor) -> Outputs:
+        """As `FeatureExtractor`."""
+        self._is_asked = True
+        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):  # noqa: SLF001 - torch's name for its switches
+            embeddings = self._embed(images)
+        self._is_asked = False
+        maps = {**self._maps, EMBEDDING: embeddings}
+        self._maps.clear()  # what is compiled begins with none
+        return embeddings, maps
+
+    def _embeddings(self, images: torch.Tensor) -> torch.Tensor:
+        embeddings: torch.Tensor = self.network(images)
+        return embeddings
+
+    def _keep(self, name: str, _part: nn.Module, _given: object, output: torch.Tensor) -> None:
+        if self._is_asked:
+            self._maps[name] = output
 
 
 def _keep(maps: dict[str, torch.Tensor], name: str, _part: nn.Module, _given: object, output: torch.Tensor) -> None:

@@ -13,6 +13,9 @@ from relbench.settings import changed
 from relbench.tasks import find_task
 from relbench.transforms import TRANSFORM_OF
 
+SELDOM = ("batch_norm_parts", "compile")
+"""Settings of a training that stand in tables where a run has another value than the default alone."""
+
 
 def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> pd.DataFrame:
     """Table of finished runs, one per line, with settings and metrics in columns of dotted names."""
@@ -23,8 +26,8 @@ def as_frame(entries: Iterable[Entry], rows: Mapping[str, Row]) -> pd.DataFrame:
 def setting_columns(experiment: Experiment) -> dict[str, Any]:
     """Settings of data, network, training and task by dotted name, but for those that no run of its kind has.
 
-    Those are the settings of views that other data sets have, of batches that other tasks draw, and of fewer images of
-    a class where a run has them all.
+    Those are the settings of views that other data sets have, of batches that other tasks draw, of fewer images of a
+    class where a run has them all, and what seldom differs from its default.
     """
     groups = {"data": _data(experiment.data), "net": flattened(experiment.net), "training": _training(experiment)}
     columns = {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
@@ -39,8 +42,9 @@ def _data(data: Data) -> dict[str, Any]:
 
 
 def _training(experiment: Experiment) -> dict[str, Any]:
-    values = flattened(experiment.training)
+    values, training = flattened(experiment.training), experiment.training
     others = set() if find_task(experiment.task).balanced else {"images_per_class"}
+    others |= {name for name in SELDOM if name not in training.model_dump(exclude_defaults=True)}
     return {name: value for name, value in values.items() if name not in others}
 
 

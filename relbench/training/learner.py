@@ -12,7 +12,7 @@ from relbench.seeding import step_generator, step_seed
 from relbench.trackers import Tracker
 from relbench.training.objective import DivergedError
 from relbench.training.optimizers import build_optimizer, build_scheduler
-from relbench.training.precision import InPrecision
+from relbench.training.precision import as_trained
 from relbench.training.schedule import is_logged
 from relbench.training.setup import Shown, TrainingSetup
 
@@ -68,7 +68,7 @@ class Learner:
         self.earlier = earlier.steps if earlier else 0
         self._checkpoint, self._tracker = checkpoint, tracker
         self._device = torch.device(training.device)
-        module = InPrecision(setup.features, self._device, training.precision)
+        module = as_trained(setup.features, training)
         self._network, self._objective = setup.network, setup.objective().to(self._device)
         self._network.requires_grad_(not training.frozen)
         trained = [each for each in self._network.parameters() if each.requires_grad]

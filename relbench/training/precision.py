@@ -1,11 +1,13 @@
-"""Networks in the precision of their training."""
+"""Networks in the precision of their training, and compiled where it says so."""
+
+from typing import cast
 
 import torch
 from torch import nn
 
-from relbench.experiment import Precision
+from relbench.experiment import Precision, Training
 from relbench.models.embedder import at_least_float32
-from relbench.models.features import Outputs
+from relbench.models.features import CompiledFeatures, FeatureExtractor, Outputs
 
 
 class InPrecision(nn.Module):
@@ -29,3 +31,15 @@ class InPrecision(nn.Module):
         with torch.autocast(self._device, torch.bfloat16, enabled=self._is_mixed):
             embeddings, maps = self.network(images)
         return at_least_float32(embeddings), {name: at_least_float32(shown) for name, shown in maps.items()}
+
+
+def as_trained(features: nn.Module, training: Training) -> InPrecision:
+    """A network as a training has it compute: on its device, in its precision, compiled where it says so.
+
+    Args:
+        features: from images to embeddings and maps; a `FeatureExtractor` where it is to be compiled.
+        training: of the network, or of the students of a teacher.
+    """
+    if training.compile:
+        features = CompiledFeatures(cast("FeatureExtractor", features))
+    return InPrecision(features, torch.device(training.device), training.precision)

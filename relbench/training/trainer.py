@@ -13,7 +13,7 @@ from relbench.memory import let_go
 from relbench.results.checkpoint import State
 from relbench.training.learner import Learner
 from relbench.training.objective import Teacher
-from relbench.training.precision import InPrecision
+from relbench.training.precision import as_trained
 from relbench.training.prefetching import Step
 from relbench.training.stream import stream
 
@@ -89,7 +89,7 @@ def prepared(teacher: Teacher | None, training: Training) -> Teacher | None:
     device = torch.device(training.device)
     return replace(
         teacher,
-        network=InPrecision(teacher.network, device, training.precision),
+        network=as_trained(teacher.network, training),
         classifier=teacher.classifier.to(device) if teacher.classifier else None,
         constants={name: value.to(device) for name, value in teacher.constants.items()},
     )

@@ -263,6 +263,7 @@ ARM = {
     "selection": "validation",
     "precision": "bf16-mixed",
     "channels_last": True,
+    "compile": True,
     "log_test_metrics": True,
     "device": "cuda",
     "threads": 2,

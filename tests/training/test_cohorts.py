@@ -57,6 +57,7 @@ def test_networks_losses_and_rates_may_differ(other):
                 "validate_every": 9,
                 "precision": "tf32",
                 "channels_last": True,
+                "compile": True,
                 "log_test_metrics": True,
                 "device": "cuda",
                 "threads": 2,

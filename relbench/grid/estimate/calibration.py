@@ -74,6 +74,7 @@ class Kind:
     images_per_class: int
     precision: str
     channels_last: bool
+    compiled: bool
     device: str
     threads: int
     losses: tuple[tuple[str, tuple[str, ...], str], ...]  # name, layers, source
@@ -102,6 +103,7 @@ def kind_of(experiment: Experiment, channels: int) -> Kind:
         images_per_class=training.images_per_class,
         precision=training.precision,
         channels_last=training.channels_last,
+        compiled=training.compile,
         device=training.device,
         threads=training.threads,
         losses=tuple((term.loss, term.layers, term.source) for term in experiment.terms),

@@ -125,6 +125,7 @@ def test_the_kind_leaves_out_what_does_not_matter():
                 "images_per_class": 2,
                 "precision": "bf16-mixed",
                 "channels_last": True,
+                "compile": True,
                 "device": "cuda",
                 "threads": 2,
             }.items()
