@@ -243,7 +243,8 @@ def test_frame():
     others = {*TRANSFORM_OF, "train_images_per_class"} - {"distortion"}  # all images are trained on
     data = [f"data.{name}" for name in flattened(TEACHER.data) if name not in others]
     net = [f"net.{name}" for name in ("trunk", "width", "weights", "dim", "unit_length", "normalization")]
-    training = [f"training.{name}" for name in type(TEACHER.training).model_fields]
+    seldom = {"batch_norm_parts", "compile"}  # at their defaults
+    training = [f"training.{name}" for name in type(TEACHER.training).model_fields if name not in seldom]
     assert list(frame.columns) == [
         *("study_label", "role", "seed", "fingerprint", "teacher", "recall@1", "map@r", "validation.recall@1"),
         *(*data, *net, *training, "terms", "data_hash", "weights", "parameters", "selected_step"),
@@ -258,6 +259,8 @@ def test_frame():
     assert json.loads(frame["terms"][0]) == [{"loss": "rkd_distance", "weight": 1 / 3, "options": {}}]
     fewer = changed(TEACHER, {"data": changed(TEACHER.data, {"train_images_per_class": 3})})
     assert setting_columns(fewer)["data.train_images_per_class"] == 3
+    parts = changed(TEACHER, {"training": changed(TEACHER.training, {"batch_norm_parts": 2})})
+    assert setting_columns(parts)["training.batch_norm_parts"] == 2
 
 
 @pytest.mark.parametrize(("name", "kind"), [("glyphs", GlyphTransform), ("cub200", PhotoTransform)])
