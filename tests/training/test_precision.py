@@ -179,7 +179,7 @@ def data():
         classes=CLASSES,
         labels=torch.arange(40) // 5,
         batch=lambda _: torch.arange(40),
-        views=lambda indices, generator: torch.rand(len(indices), 1, 28, 28, generator=generator),
+        views=lambda indices, generator, only=None: torch.rand(len(indices), 1, 28, 28, generator=generator),
         validate=lambda *_: {"recall@1": 0.5},
     )
 
