@@ -18,6 +18,7 @@ from relbench.grid.cluster.library import ray
 LOCAL, AUTO = "local", "auto"
 PROBE = 8.0  # seconds that the head of a cluster has to answer
 LONGEST = 200  # characters of what Ray says to that
+UNKNOWN_CALLER = "AuthenticationError"  # what Ray says where a token is missing
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
@@ -75,9 +76,24 @@ def _probe(address: str) -> None:
         raise ValueError(_refused(address, f"within {PROBE:.0f} s")) from None
     except OSError as error:
         raise ValueError(_refused(address, error)) from None
-    if asked.returncode:
+    if UNKNOWN_CALLER in asked.stderr:
+        _check_token(address)
+    elif asked.returncode:
         last = [line for line in asked.stderr.splitlines() if line][-1:]
         raise ValueError(_refused(address, *last))
+
+
+def _check_token(address: str) -> None:
+    """Refuse an address that asks for a token which Ray sends to clusters that it finds by itself alone.
+
+    Raises:
+        ValueError: Ray would not send one.
+    """
+    if address != AUTO or os.environ.get("RAY_ADDRESS"):
+        raise ValueError(
+            f"--cluster {address}: the cluster asks for a token: set RAY_AUTH_MODE=token, and have its token in "
+            "~/.ray/auth_token or RAY_AUTH_TOKEN"
+        )
 
 
 def _reach(address: str) -> None:

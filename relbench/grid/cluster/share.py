@@ -31,7 +31,10 @@ class Share:
 
     def __str__(self) -> str:
         """In words."""
-        return f"{self.cpus:g} CPUs and {self.gpus:g} GPUs" if self.gpus else f"{self.cpus:g} CPUs"
+        amounts = {"CPU": self.cpus, "GPU": self.gpus}
+        return " and ".join(
+            f"{amount:g} {what}{'' if amount <= 1 else 's'}" for what, amount in amounts.items() if amount
+        )
 
     def slots(self, nodes: Sequence[Resources]) -> int:
         """The number of runs that these nodes hold at once."""

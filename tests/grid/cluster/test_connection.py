@@ -1,6 +1,7 @@
 """Clusters that do not answer, and options that make no sense: one line, at once."""
 
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -36,6 +37,24 @@ def test_somebody_else_is_there(monkeypatch):
         silent.bind(("127.0.0.1", 0))
         silent.listen()
         assert "no Ray cluster answers (within 1 s)" in refused(f"127.0.0.1:{silent.getsockname()[1]}")
+
+
+def test_a_token_is_asked_for(monkeypatch):
+    """Ray sends a token of its own accord to a cluster that it has found, not to an address."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    said = "Traceback:\nray.exceptions.AuthenticationError: RPC error: InvalidAuthToken"
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", said))
+    monkeypatch.setattr("ray.init", lambda address, **_: found.append(address))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    found = []
+    with socket.socket() as head:
+        head.bind(("127.0.0.1", 0))
+        head.listen()
+        assert "asks for a token: set RAY_AUTH_MODE=token" in refused(f"127.0.0.1:{head.getsockname()[1]}")
+    with connected("auto"):
+        assert found == ["auto"]
+    monkeypatch.setenv("RAY_ADDRESS", "head:6379")
+    assert "asks for a token" in refused("auto")
 
 
 def test_ray_is_not_installed(monkeypatch):

@@ -32,6 +32,11 @@ def test_slots_are_the_runs_that_find_room(cpus, gpus):
     assert share.slots([]) == 0
 
 
+def test_shares_in_words():
+    assert str(Share(1, 0)) == "1 CPU"
+    assert str(Share(4, 0.25)) == "4 CPUs and 0.25 GPU"
+
+
 def test_memory_is_that_of_the_node_where_it_is_least():
     """Two runs in 8 GB, one in 3 GB; a node that holds none does not count."""
     nodes = [{"CPU": 4, "memory": 8 * GB}, {"CPU": 2, "memory": 3 * GB}, {"memory": GB}]
