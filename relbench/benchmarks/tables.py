@@ -17,6 +17,7 @@ from relbench.benchmarks import (
     small_images,
     start,
     step,
+    views,
     waits,
 )
 from relbench.benchmarks.cost import prediction
@@ -32,6 +33,7 @@ PARTS: dict[str, Part] = {
     "few-shot": few_shot.figures,
     "images": images.figures,
     "small-images": small_images.figures,
+    "views": views.figures,
     "step": step.figures,
     "cohort": cohort.quick_start,
     "start": start.figures,

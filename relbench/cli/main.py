@@ -98,7 +98,7 @@ def bench(
         str,
         typer.Argument(
             help="angle, cohort, evaluation, executors, few-shot, images, kinds, plan, small-images, start, step, "
-            "waits; all of these; or gpu."
+            "views, waits; all of these; or gpu."
         ),
     ] = "all",
     device: Annotated[

@@ -168,7 +168,10 @@ def test_a_gallery_in_shards_has_the_same_numbers(call, tmp_path):
         (["--devices", "0"], "--devices 0: give 1 or more"),
         (["--devices", "99"], "--devices 99: this machine has "),
         (["--cluster", "auto", "--devices", "1"], "--devices is of this machine"),
-        (["--task", "few-shot", "--memory", "4GB"], "--memory is an option of retrieval, not of few-shot: leave it out"),
+        (
+            ["--task", "few-shot", "--memory", "4GB"],
+            "--memory is an option of retrieval, not of few-shot: leave it out",
+        ),
     ],
 )
 def test_options_of_shards_are_refused_in_one_line(call, file, options, message):

@@ -279,18 +279,18 @@ def recoloured(images: Tensor, factors: Tensor, orders: Tensor) -> Tensor:
         number, grey = turn[:, None, None, None], _grey(views)
         plain = torch.where(number == 2, grey, torch.where(number == 1, _mean_level(grey), 0))
         factor = factors.T.gather(1, turn[:, None])[:, :, None, None]
-        views = (plain + factor * (views - plain)).clamp_(0, 255).floor_()
+        views.sub_(plain).mul_(factor).add_(plain).clamp_(0, 255).floor_()
     return views.to(torch.uint8)
 
 
 def _mean_level(grey: Tensor) -> Tensor:
     """To the nearest level, a half up: in whole numbers."""
-    count = grey[0].numel() if len(grey) else 1
-    return (2 * grey.long().sum(dim=(2, 3), keepdim=True) + count).div(2 * count, rounding_mode="floor").float()
+    count, total = grey.shape[2] * grey.shape[3], grey.sum(dim=(2, 3), keepdim=True, dtype=torch.float64).long()
+    return (2 * total + count).div(2 * count, rounding_mode="floor").float()
 
 
 def _grey(images: Tensor) -> Tensor:
-    red, green, blue = images.long().unbind(dim=1)
+    red, green, blue = images.int().unbind(dim=1)
     levels = (red * GREY[0] + green * GREY[1] + blue * GREY[2] + 2**15) >> 16
     return levels[:, None].to(torch.float32)
 
