@@ -13,9 +13,11 @@ from tiny import TINY, tiny_folder
 from typer.testing import CliRunner
 
 import relbench.cli.console
+import relbench.cli.make_study
 from relbench.analysis.results import read_results
 from relbench.cli.main import app
 from relbench.evaluation import retrieval_metrics
+from relbench.execution import USUAL, Execution
 from relbench.grid.scheduler import locked
 from relbench.results.records import Row, read_record
 from relbench.studies.record import FILE as RECORD
@@ -510,3 +512,24 @@ def test_nowhere_to_print(tmp_path, arguments):
 
 def test_bench_refuses(relbench_command):
     refused(relbench_command("bench", "angel"), "unknown benchmark 'angel'")
+
+
+class Reached(Exception):  # noqa: N818 - nothing is wrong
+    pass
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [((), USUAL), (("--devices", 2, "--workers", 3, "--views-on", "device"), Execution(2, 3, "device"))],
+)
+def test_options_of_the_execution_reach_the_runs(
+    relbench_command, monkeypatch, tmp_path, data_folder, options, expected
+):
+    def grid(*given):
+        raise Reached(given[-1])
+
+    monkeypatch.setattr(relbench.cli.make_study, "run_grid", grid)
+    settings = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
+    with pytest.raises(Reached) as caught:
+        relbench_command("reproduce", "quickstart", *settings, "--results", tmp_path, "--data", data_folder, *options)
+    assert caught.value.args == (expected,)
