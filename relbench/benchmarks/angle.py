@@ -16,6 +16,7 @@ from relbench.geometry import pairwise_distances, safe_scale
 from relbench.losses import rkd_angle
 from relbench.losses.angle import EAGER, DeviceKernel, angle_loss, kernel_on
 from relbench.processes import die_with_parent
+from relbench.ranks import Ranks
 
 AngleLoss = Callable[[Tensor, Tensor], Tensor]
 
@@ -31,6 +32,9 @@ DEPARTURE = 1e-5
 
 WARM = 3
 """Untimed calls before each timing: the plain form's arrays have evicted all code from the processor's caches."""
+
+RANKS = {1: None, 2: 0.6, 4: 0.35}
+"""By the number of ranks: the largest share of the time of all angles that one of them may take."""
 
 MEGA = 1_000_000
 MEMORY_TARGET = 10**9
@@ -69,6 +73,7 @@ def figures(sizes: Sequence[tuple[int, int]] = SIZES, rounds: int = 15) -> Itera
     """
     for batch, dim in sizes:
         yield from speeds("cpu", batch, dim, rounds)
+    yield from shares_of_ranks(rounds)
     yield Figure(
         name="rkd_angle, 1,024 x 512: memory above the inputs",
         value=peak_memory() / MEGA,
@@ -101,6 +106,25 @@ def speeds(device: str, batch: int, dim: int, rounds: int = 15) -> Iterator[Figu
         )
         if device != "cpu":
             yield seconds(f"{said}: time", times[name])
+
+
+def shares_of_ranks(rounds: int = 15, batch: int = 256, dim: int = 128) -> Iterator[Figure]:
+    """Shares of the time of all angles that a rank takes for its own, distances and the exchange aside.
+
+    Args:
+        rounds: timings of each share.
+        batch: rows.
+        dim: columns.
+    """
+    student, teacher = (pairwise_distances(rows.detach()) for rows in _inputs(batch, dim))
+    kernel, parts = kernel_on("cpu").loss_and_gradient, {count: Ranks(0, count).share(batch) for count in RANKS}
+    times = timed(
+        {str(count): partial(kernel, student, teacher, part) for count, part in parts.items()}, rounds, "cpu", WARM
+    )
+    for count, target in RANKS.items():
+        if target:
+            said = f"rkd_angle, angles of {batch} rows: time of one of {count} ranks, as a share of all angles'"
+            yield ratio(said, times[str(count)], times["1"], target=target)
 
 
 def departures(device: str, batch: int, dim: int) -> Iterator[Figure]:

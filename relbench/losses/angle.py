@@ -16,8 +16,10 @@ from torch import Tensor
 
 from relbench.losses import angle_eager
 
-Kernel = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From the student's and the teacher's distances: the loss, and its gradient with respect to the student's."""
+Kernel = Callable[[Tensor, Tensor, slice | None], tuple[Tensor, Tensor]]
+"""From the student's and the teacher's distances, and a part of the rows, None for all: the loss, and its gradient with
+respect to the student's. The angles of a row are those at it, or those with a side from it, as suits the kernel; the
+losses and the gradients of disjoint parts that are all rows add up to those of all angles."""
 
 _PACKAGES = {"cpu": "numba", "cuda": "triton"}
 """By type of device: the package whose kernel is faster than the eager one."""
@@ -41,33 +43,34 @@ class DeviceKernel(NamedTuple):
 EAGER = DeviceKernel(package=None, loss_and_gradient=angle_eager.loss_and_gradient)
 
 
-def angle_loss(student: Tensor, teacher: Tensor, kernel: Kernel) -> Tensor:
+def angle_loss(student: Tensor, teacher: Tensor, kernel: Kernel, part: slice | None = None) -> Tensor:
     """The angle loss (`rkd_angle`) of distance matrices.
 
     Args:
         student: distances ``(count, count)``, symmetric. Gets the gradient, which is a constant to autograd.
         teacher: likewise, of the same type and device. Gets no gradient.
         kernel: what computes it.
+        part: of the rows: a summand of the loss, from their angles; None: all of it.
 
     Returns:
         Scalar of the same type.
     """
-    return cast("Tensor", _AngleLoss.apply(student, teacher, kernel))
+    return cast("Tensor", _AngleLoss.apply(student, teacher, kernel, part))
 
 
 class _AngleLoss(torch.autograd.Function):
     """RKD-A as a function of two distance matrices; `pairwise_distances` refuses a second derivative."""
 
     @staticmethod
-    def forward(ctx: Any, student: Tensor, teacher: Tensor, kernel: Kernel) -> Tensor:
-        loss, gradient = kernel(student, teacher)
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, kernel: Kernel, part: slice | None) -> Tensor:
+        loss, gradient = kernel(student, teacher, part)
         ctx.save_for_backward(gradient)
         return loss
 
     @staticmethod
-    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad_loss: Tensor) -> tuple[Tensor, None, None, None]:
         (gradient,) = ctx.saved_tensors
-        return grad_loss * gradient, None, None
+        return grad_loss * gradient, None, None, None
 
 
 @cache
@@ -104,5 +107,5 @@ def kernel_package(device: str) -> str | None:
 def _tried(package: str, device: str) -> Kernel:
     kernel: Kernel = import_module(f"relbench.losses.angle_{package}").loss_and_gradient
     distances = 1 - torch.eye(3, device=device)
-    kernel(distances, distances)[0].item()
+    kernel(distances, distances, None)[0].item()
     return kernel

@@ -12,17 +12,18 @@ _SLAB_ANGLES_ON_ACCELERATOR = 2**24
 """Angles held at once: what fits a processor's cache, or keeps an accelerator busy."""
 
 
-def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(student: Tensor, teacher: Tensor, part: slice | None = None) -> tuple[Tensor, Tensor]:
     """The angle loss, a slab of vertices at a time, and its gradient.
 
     Args:
         student: distances, ``(count, count)``.
         teacher: likewise, of the same type and on the same device.
+        part: of the rows, which are the vertices; None: all.
 
     Returns:
         The loss, a scalar, and its gradient with respect to the student's distances, all entries taken as independent.
     """
-    sums = _AngleSums.of(Sides.of(student), Sides.of(teacher))
+    sums = _AngleSums.of(Sides.of(student), Sides.of(teacher), part or slice(0, len(student)))
     return sums.loss(), sums.gradient()
 
 
@@ -51,16 +52,16 @@ class _AngleSums:
         self.slab = _vertices_per_slab(self.count, distances.device.type)
         self.buffers = distances.new_empty(3, self.slab, self.count, self.count)
         self.huber = distances.new_zeros((), dtype=torch.float64)
-        self.pulled = torch.empty_like(distances)  # sum over k of C cos
-        self.adjacent = torch.empty_like(distances)  # sum over k of W
+        self.pulled = torch.zeros_like(distances)  # sum over k of C cos
+        self.adjacent = torch.zeros_like(distances)  # sum over k of W
         self.opposite = torch.zeros_like(distances)  # sum over j of W
 
     @classmethod
-    def of(cls, student: Sides, teacher: Sides) -> Self:
-        """The sums over all angles."""
+    def of(cls, student: Sides, teacher: Sides, vertices: slice) -> Self:
+        """The sums over all angles at some vertices."""
         sums = cls(student, teacher)
-        for start in range(0, sums.count, sums.slab):
-            sums.add(slice(start, min(start + sums.slab, sums.count)))
+        for start in range(vertices.start, vertices.stop, sums.slab):
+            sums.add(slice(start, min(start + sums.slab, vertices.stop)))
         return sums
 
     def add(self, vertices: slice) -> None:

@@ -37,7 +37,7 @@ Sides = tuple[Numbers, ...]
 Compiled = Callable[..., Any]
 
 
-def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(student: Tensor, teacher: Tensor, part: slice | None = None) -> tuple[Tensor, Tensor]:
     """The angle loss, by as many threads as torch has, and its gradient; the same bits for any number of threads.
 
     Distances that are not finite go to the eager kernel, which returns a loss that is not finite for them.
@@ -45,34 +45,35 @@ def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]
     Args:
         student: distances, ``(count, count)``, symmetric, on the CPU.
         teacher: likewise, of the same type.
+        part: of the rows, from which a side of the angles goes; None: all.
 
     Returns:
         The loss, a scalar, and its gradient with respect to the student's distances, all entries taken as independent.
     """
     if not torch.isfinite(student.sum() + teacher.sum()):  # the sum of finite distances is within the type
-        return angle_eager.loss_and_gradient(student, teacher)
+        return angle_eager.loss_and_gradient(student, teacher, part)
     prepare, _ = _compiled(student.dtype)
     sides = [
         prepare(matrix.detach().contiguous().numpy(), float(no_direction(matrix))) for matrix in (student, teacher)
     ]
-    gradient, losses = torch.empty_like(student, memory_format=torch.contiguous_format), np.empty(len(student))
-    _sweep_all(sides, losses, gradient.numpy())
+    gradient, losses = torch.zeros_like(student, memory_format=torch.contiguous_format), np.zeros(len(student))
+    _sweep_all(sides, losses, gradient.numpy(), part or slice(0, len(student)))
     return torch.tensor(losses.sum() / len(losses) ** 3, dtype=student.dtype), gradient.T
 
 
-def _sweep_all(sides: list[Sides], losses: Numbers, gradient: Numbers) -> None:
-    """Sweep all rows, in equal parts by the threads; the first part by this thread itself."""
+def _sweep_all(sides: list[Sides], losses: Numbers, gradient: Numbers, rows: slice) -> None:
+    """Sweep some rows, in equal parts by the threads; the first part by this thread itself."""
     _, sweep = _compiled(torch.float64 if gradient.dtype == np.float64 else torch.float32)
-    count = len(losses)
-    parts = max(1, min(torch.get_num_threads(), count, count**3 // _ANGLES_PER_THREAD))
-    ends = [count * part // parts for part in range(parts + 1)]
+    count = rows.stop - rows.start
+    parts = max(1, min(torch.get_num_threads(), count, count * len(losses) ** 2 // _ANGLES_PER_THREAD))
+    ends = [rows.start + count * part // parts for part in range(parts + 1)]
     threads = _threads(parts - 1, os.getpid()) if parts > 1 else None
     others = [
         threads.submit(sweep, *sides, losses, gradient, *ends[part : part + 2])
         for part in range(1, parts)
         if threads is not None
     ]
-    sweep(*sides, losses, gradient, 0, ends[1])
+    sweep(*sides, losses, gradient, *ends[:2])
     for other in others:
         other.result()
 

@@ -27,7 +27,7 @@ _OPTIONS = {"enable_fp_fusion": True}
 """Products and sums in one rounding: said, as some versions of Triton warn that their default will change."""
 
 
-def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(student: Tensor, teacher: Tensor, part: slice | None = None) -> tuple[Tensor, Tensor]:
     """The angle loss and its gradient, the same bits at each call.
 
     A program sums over the angles with one side from a row i and the other end k in a tile of columns, for all vertices
@@ -38,6 +38,7 @@ def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]
     Args:
         student: distances, ``(count, count)``, symmetric, on CUDA.
         teacher: likewise, of the same type.
+        part: of the rows, from which a side of the angles goes; None: all.
 
     Returns:
         The loss, a scalar, and its gradient with respect to the student's distances, all entries taken as independent.
@@ -47,18 +48,19 @@ def loss_and_gradient(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]
     columns = 32 if count <= _WIDE else 128
     tiles = triton.cdiv(count, columns)
     if tiles * count**2 > _PLACES:
-        return angle_eager.loss_and_gradient(student, teacher)
+        return angle_eager.loss_and_gradient(student, teacher, part)
     with torch.cuda.device_of(student):  # Triton starts kernels on the current GPU, wherever the distances are
-        return _swept(student, teacher, columns, tiles)
+        return _swept(student, teacher, part or slice(0, count), columns, tiles)
 
 
-def _swept(student: Tensor, teacher: Tensor, columns: int, tiles: int) -> tuple[Tensor, Tensor]:
-    count = len(student)
-    direct, gradient = student.new_empty(tiles, count, count), torch.empty_like(student)
-    losses = student.new_empty(count, tiles, dtype=torch.float64)
+def _swept(student: Tensor, teacher: Tensor, part: slice, columns: int, tiles: int) -> tuple[Tensor, Tensor]:
+    count, rows = len(student), part.stop - part.start
+    new = student.new_empty if rows == count else student.new_zeros  # other rows' sums are not written
+    direct, gradient = new(tiles, count, count), new(count, count)
+    losses = new(count, tiles, dtype=torch.float64)
     least = no_direction(student), no_direction(teacher)
-    _sweep[(count, tiles)](
-        student, teacher, *least, losses, direct, gradient, count, rows=_ROWS, columns=columns, **_OPTIONS
+    _sweep[(rows, tiles)](
+        student, teacher, *least, losses, direct, gradient, count, part.start, rows=_ROWS, columns=columns, **_OPTIONS
     )
     _finish[(triton.cdiv(count * count, _FINISHED),)](
         student, direct, gradient, count, tiles, size=_FINISHED, **_OPTIONS
@@ -91,7 +93,7 @@ def _cosines(distances, least, count, i, j, k):
 
 @triton.jit
 def _sweep(  # noqa: PLR0913, PLR0917 - where to read, where to write, and sizes
-    student, teacher, student_least, teacher_least, losses, direct, opposite, count,
+    student, teacher, student_least, teacher_least, losses, direct, opposite, count, first,
     rows: tl.constexpr, columns: tl.constexpr,
 ):  # fmt: skip
     """Sums over the angles at all vertices j between a row i and a tile of columns k; see the eager kernel.
@@ -105,10 +107,11 @@ def _sweep(  # noqa: PLR0913, PLR0917 - where to read, where to write, and sizes
         direct: written at ``[tile, i, j]``: the sum over the tile's k of the gradient through the sides that meet at j.
         opposite: written at ``[i, k]``: the sum over j of the gradient through the side opposite j.
         count: of all rows.
+        first: of the rows i.
         rows: vertices at once.
         columns: of a tile.
     """
-    i, tile, tiles = tl.program_id(0), tl.program_id(1), tl.num_programs(1)
+    i, tile, tiles = first + tl.program_id(0), tl.program_id(1), tl.num_programs(1)
     k = tile * columns + tl.arange(0, columns)
     least, target_least = tl.load(student_least), tl.load(teacher_least)
     facing = tl.zeros([columns], dtype=student.dtype.element_ty)

@@ -16,6 +16,7 @@ from relbench.episodes import Episode
 from relbench.experiment import EMBEDDING
 from relbench.losses.placement import beside
 from relbench.losses.refilled import class_centres
+from relbench.ranks import ALONE, Ranks
 
 Requirement = Literal["teacher", "layers", "classifier", "teacher_classifier", "centres", "episodes"]
 """What must be assembled for an input before the training: a teacher; the maps of layers; a classifier that is trained
@@ -58,6 +59,7 @@ class Batch:
         classifier: from embeddings to logits, trained along; None where no loss takes logits.
         episode: the layout of the images; None where batches are no episodes.
         host_labels: the labels in the host's memory; None: they are only in `labels`, and a GPU must be waited for.
+        ranks: the processes that share the run, each of which has the whole batch.
     """
 
     indices: Tensor
@@ -69,6 +71,7 @@ class Batch:
     classifier: Callable[[Tensor], Tensor] | None = None
     episode: Episode | None = None
     host_labels: Tensor | None = None
+    ranks: Ranks = ALONE
 
     @property
     def labels_on_the_host(self) -> Tensor:
@@ -139,6 +142,11 @@ INPUTS: dict[str, Input] = {
         lambda batch, _: batch.labels_on_the_host,
     ),
     "generator": Input("generator of all random draws", lambda batch, _: batch.generator),
+    "ranks": Input(
+        "the processes that share the run, which may share the loss's work; each has the whole batch, and needs the "
+        "whole value and gradient",
+        lambda batch, _: batch.ranks,
+    ),
     "indices": Input(
         "index of each image in the table, (batch,): the same in every epoch, as memory banks need it",
         lambda batch, _: beside(batch.indices, batch.labels),

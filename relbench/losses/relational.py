@@ -14,6 +14,7 @@ from torch.nn.functional import smooth_l1_loss
 from relbench.geometry import pairwise_distances, safe_scale
 from relbench.losses.angle import angle_loss, kernel_on
 from relbench.losses.check_inputs import check_rows
+from relbench.ranks import ALONE, Ranks
 
 SMALLEST_DISTANCE = 1e-6
 """The authors' floor of a distance (of its square: 1e-12)."""
@@ -80,7 +81,7 @@ def _relative_distances(rows: Tensor) -> Tensor:
     return distances * (count * (count - 1) / distances.sum())
 
 
-def rkd_angle(student: Tensor, teacher: Tensor, *, unit_length: bool = False) -> Tensor:
+def rkd_angle(student: Tensor, teacher: Tensor, ranks: Ranks = ALONE, *, unit_length: bool = False) -> Tensor:
     """Angle-wise relational distillation (RKD-A): match the angles of all triangles of rows.
 
     The loss is the Huber loss (threshold 1) of the difference between the student's and the
@@ -91,6 +92,7 @@ def rkd_angle(student: Tensor, teacher: Tensor, *, unit_length: bool = False) ->
         student: ``(batch, student_dim)``, floating, at least two rows. Gets the gradient. A second
             derivative is refused with a RuntimeError.
         teacher: ``(batch, teacher_dim)``, floating. A constant: gets no gradient.
+        ranks: processes that share the work, each of which has all rows; all get the value and the gradient.
         unit_length: scale each row of either side to Euclidean length 1 first, as the authors do with pooled
             features for classification. The gradient flows through the scaling; a row of zeros stays, and gets none.
 
@@ -106,7 +108,8 @@ def rkd_angle(student: Tensor, teacher: Tensor, *, unit_length: bool = False) ->
     Cost:
         Time ``batch^3 + batch^2 dim``. Cosines follow from distances by the law of cosines; the gradient is summed in
         the same pass, in closed form. Memory: a few times ``batch^2``. The kernel is that of `relbench.losses.angle`
-        for the device and the packages that are installed; all compute the same, to rounding.
+        for the device and the packages that are installed; all compute the same, to rounding. Of several ranks each
+        computes the angles of its share of the rows, and the gradient by distances is summed over them.
 
     Numerics:
         By the law of cosines a cosine errs by at most ``8 eps r``, where r is the ratio of the longer to the shorter of
@@ -130,4 +133,5 @@ def rkd_angle(student: Tensor, teacher: Tensor, *, unit_length: bool = False) ->
     student, teacher = check_rows(student, teacher, least=2, unit_length=unit_length)
     # scaling changes no angle, and keeps squares within the type
     distances, target = (pairwise_distances(rows * safe_scale(rows)) for rows in (student, teacher))
-    return angle_loss(distances, target, kernel_on(student.device.type).loss_and_gradient)
+    kernel, part = kernel_on(student.device.type).loss_and_gradient, ranks.share(len(student))
+    return ranks.added(angle_loss(ranks.copied(distances), target, kernel, part))

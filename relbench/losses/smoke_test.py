@@ -117,10 +117,12 @@ class _Trial:
 
     def run(self, batch: Batch, device: str) -> None:
         """ValueError if a check fails."""
-        inputs = {name: _leaf(INPUTS[name].of(batch, ""), device) for name in self.entry.takes if name != "generator"}
+        taken = {name: INPUTS[name].of(batch, "") for name in self.entry.takes}
+        inputs = {name: _leaf(value, device) for name, value in taken.items() if isinstance(value, Tensor)}
         given = {name: rows.clone() for name, rows in inputs.items()}  # no leaves: in training they are none either
+        others = {"generator": torch.Generator().manual_seed(0), "ranks": batch.ranks}
         with self._users_code():
-            value = self.loss(*self._arguments(given))
+            value = self.loss(*[given.get(name, others.get(name)) for name in self.entry.takes])
         self._refuse(_wrong_value(value))
         self._refuse(_changed(inputs, given))
         with self._users_code():
@@ -129,10 +131,6 @@ class _Trial:
 
     def _users_code(self) -> AbstractContextManager[None]:
         return blame_user_code(self.entry.name, self.entry.source, f" on {self.case}")
-
-    def _arguments(self, given: Mapping[str, Tensor]) -> list[Tensor | torch.Generator]:
-        generator = torch.Generator().manual_seed(0)
-        return [given.get(name, generator) for name in self.entry.takes]
 
     def _refuse(self, problems: Iterator[tuple[str, str]]) -> None:
         for check, what in problems:

@@ -62,9 +62,27 @@ class Ranks:
     def summed(self, tensor: Tensor) -> Tensor:
         """The sum over the ranks, without a gradient."""
         if self.count > 1:
-            tensor = tensor.detach().clone()
+            tensor = tensor.detach().clone(memory_format=torch.contiguous_format)
             dist.all_reduce(tensor)
         return tensor
+
+    def copied(self, tensor: Tensor) -> Tensor:
+        """What is the same on all ranks, for a computation of which each does a part; its gradients are summed.
+
+        A loss whose work is shared takes its inputs, and its parameters, through this, computes with the rows of
+        `share`, and returns what `added` makes of its parts.
+        """
+        if self.count == 1:
+            return tensor
+        copied: Tensor = _Copied.apply(tensor, self)
+        return copied
+
+    def added(self, part: Tensor) -> Tensor:
+        """The sum over the ranks, each of which has computed a part; the gradient comes to all of them."""
+        if self.count == 1:
+            return part
+        added: Tensor = _Added.apply(part, self)
+        return added
 
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Put the sum over the ranks in place of each gradient, all of them in one exchange for each type of number.
@@ -134,3 +152,32 @@ class _Joined(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         """The own rows of it."""
         return gradient[ctx.own], None, None
+
+
+class _Copied(torch.autograd.Function):
+    """`Ranks.copied`."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor, ranks: Ranks) -> Tensor:
+        """The same numbers."""
+        ctx.ranks = ranks
+        return tensor.view_as(tensor)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """The sum over the ranks."""
+        return ctx.ranks.summed(gradient), None
+
+
+class _Added(torch.autograd.Function):
+    """`Ranks.added`."""
+
+    @staticmethod
+    def forward(_ctx: Any, part: Tensor, ranks: Ranks) -> Tensor:
+        """The sum over the ranks."""
+        return ranks.summed(part)
+
+    @staticmethod
+    def backward(_ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """The same gradient."""
+        return gradient, None

@@ -91,7 +91,7 @@ class TrainingSetup:
         """
         embeddings, maps = self._outputs(shown, begin)
         seen = Batch(shown.indices, shown.labels, generator, embeddings, maps, shown.taught)
-        return replace(seen, episode=self.data.layout.episode)
+        return replace(seen, episode=self.data.layout.episode, ranks=self.data.layout.ranks)
 
     def _outputs(self, shown: Shown, begin: Callable[[int], None] | None) -> Outputs:
         """Embeddings and maps of the whole batch: of this rank's images pass by pass, and of the other ranks'."""

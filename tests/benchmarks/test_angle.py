@@ -19,12 +19,13 @@ def test_the_plain_form_is_the_same_loss():
 @linux
 def test_figures_of_each_size():
     threads = torch.get_num_threads()
-    *speeds, memory = angle.figures(sizes=((8, 4), (128, 32)), rounds=2)
+    *speeds, half, quarter, memory = angle.figures(sizes=((8, 4), (128, 32)), rounds=2)
     assert torch.get_num_threads() == threads
     assert [speed.target for speed in speeds] == [None, None, 10.0, 2.8]
     assert {speed.bound for speed in speeds} == {"at least"}
     assert [speed.name.split()[2] for speed in speeds] == ["numba,", "plain"] * 2
     assert all(speed.spread[0] <= speed.value <= speed.spread[1] for speed in speeds)
+    assert quarter.value < half.value
     assert memory.met is True
 
 

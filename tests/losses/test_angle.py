@@ -17,6 +17,7 @@ from relbench.geometry import Sides, pairwise_distances
 from relbench.losses import angle, angle_eager, rkd_angle
 from relbench.losses.angle import EAGER, Kernel, angle_loss, kernel_on
 from relbench.machine import describe_machine
+from relbench.ranks import Ranks
 
 angle_numba = pytest.importorskip("relbench.losses.angle_numba", reason="numba is not installed")
 KERNELS = {"eager": angle_eager.loss_and_gradient, "numba": angle_numba.loss_and_gradient}
@@ -87,6 +88,21 @@ def test_equals_the_closed_form_where_many_angles_are_opposite(kernel: Kernel):
 def angles(rows: Tensor) -> Tensor:
     count = len(rows)
     return Sides.of(pairwise_distances(rows)).at(slice(0, count)).cosines(out=rows.new_empty(count, count, count))
+
+
+@of_each_kernel
+@pytest.mark.parametrize("count", [3, 66, 129])
+@pytest.mark.parametrize("parts", [2, 4])
+def test_parts_add_up_to_all_angles(kernel: Kernel, count: int, parts: int):
+    """Those of ranks, some of them empty; none has the work of another."""
+    distances = distances_of(count, torch.float64)
+    losses, gradients = zip(
+        *(kernel(*distances, Ranks(rank, parts).share(count)) for rank in range(parts)), strict=True
+    )
+    loss, gradient = kernel(*distances, None)
+    torch.testing.assert_close(sum(losses), loss, rtol=1e-13, atol=0)
+    torch.testing.assert_close(sum(gradients), gradient, rtol=0, atol=1e-13 * float(gradient.abs().max()))
+    assert all(part < loss for part in losses)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 2e-6), (torch.float64, 1e-13)])

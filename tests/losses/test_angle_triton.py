@@ -39,6 +39,12 @@ for count, dtype, tolerance in ((33, torch.float32, 2e-6), (5, torch.float64, 1e
         assert one.dtype == other.dtype == dtype
         assert (one - other).norm() < tolerance * other.norm(), (count, one, other)
 
+distances = distances_of(5, torch.float64)
+parts = [angle_triton.loss_and_gradient(*distances, rows) for rows in (slice(0, 2), slice(2, 5), slice(5, 5))]
+for one, other in zip(map(sum, zip(*parts)), expected):
+    assert torch.allclose(one, other, rtol=0, atol=1e-13)
+assert 0 == parts[2][0] < parts[1][0] < expected[0]
+
 angle_triton._WIDE = 0  # wide tiles
 wide = angle_triton.loss_and_gradient(*distances_of(5, torch.float64))
 assert torch.allclose(wide[1], expected[1], rtol=0, atol=1e-13)
@@ -74,9 +80,8 @@ def test_compiles_for_a_gpu_that_is_not_here(number: str, tmp_path: Path, monkey
     for name, constants in sizes.items():
         kernel = getattr(kernels, name)
         kinds = dict.fromkeys(kernel.arg_names, f"*{number}") | dict.fromkeys(constants, "constexpr")
-        kinds |= {
-            name: kind for name, kind in {"losses": "*fp64", "count": "i32", "tiles": "i32"}.items() if name in kinds
-        }
+        given = {"losses": "*fp64"} | dict.fromkeys(("count", "first", "tiles"), "i32")
+        kinds |= {name: kind for name, kind in given.items() if name in kinds}
         source = compiler.ASTSource(kernel, kinds, constants)
         assert compiler.compile(source, target=target, options=kernels._OPTIONS).asm["cubin"]
 
