@@ -18,7 +18,7 @@ class ManualStepsError(ValueError):
     """The data set can't be downloaded: the message tells, on several lines, what to do by hand."""
 
 
-def fetch(card: Card, root: Path, progress: Fetched) -> Path:
+def fetch(card: Card, root: Path, progress: Fetched, *, wait: bool = False) -> Path:
     """Bring a data set into its folder: download what is missing, check it, unpack it.
 
     Archives placed in the folder by hand are taken if they fit the card. What is already there is not touched, and an
@@ -28,6 +28,7 @@ def fetch(card: Card, root: Path, progress: Fetched) -> Path:
         card: the data set.
         root: the folder of all data sets; that of this data set is `root / card.name`.
         progress: told what is done ("fetching ...", "checking ...", "unpacking ..."), and how far it is.
+        wait: until another process that is fetching the same has finished.
 
     Returns:
         The data set's folder.
@@ -44,7 +45,7 @@ def fetch(card: Card, root: Path, progress: Fetched) -> Path:
                 return folder
             _refuse_by_hand(card, folder)  # before anything is written
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _alone(folder, wait=wait):
             settle(folder)
             if state(card, root) != "ready":
                 _complete(card, folder, progress)
@@ -93,10 +94,10 @@ def _holds_something(folder: Path) -> bool:
         return folder.is_dir() and any(path.name[0] != "." and path.name != "decoded" for path in folder.iterdir())
 
 
-def _alone(folder: Path) -> IO[str]:
+def _alone(folder: Path, *, wait: bool) -> IO[str]:
     """Keep other processes from fetching the same; the system lets go when this process ends, however it does."""
     try:
-        return lock(folder)
+        return lock(folder, wait=wait)
     except HeldError:
         raise ValueError(f"another process is fetching into {folder}: try again when it has finished") from None
 

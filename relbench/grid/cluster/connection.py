@@ -13,6 +13,7 @@ from typing import Any
 
 import relbench
 from relbench.cores import usable_cores
+from relbench.grid.cluster import environment
 from relbench.grid.cluster.library import ray
 
 LOCAL, AUTO = "local", "auto"
@@ -41,6 +42,7 @@ def connected(address: str) -> Iterator[None]:
         library.init(address, **(_of_a_cluster_of_our_own() if address == LOCAL else {}), **_settings())
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
         raise ValueError(_refused(address, error)) from None
+    library.cloudpickle.register_pickle_by_value(environment)  # for nodes without relbench
     try:
         yield
     finally:

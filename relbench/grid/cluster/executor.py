@@ -13,12 +13,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from relbench.grid.cluster import environment
+from relbench.grid.cluster.data_sets import ImagesHere
+from relbench.grid.cluster.environment import Environment, Node
+from relbench.grid.cluster.fitness import ALL, Fitness, Refusal, RefusedError, of_another_environment
 from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.luggage import Shelf
-from relbench.grid.cluster.nodes import Driver, least_gpu, resources
+from relbench.grid.cluster.nodes import least_gpu, resources
 from relbench.grid.cluster.pieces import DamagedError, Stamp, put_together, stamp
 from relbench.grid.cluster.share import Share
-from relbench.grid.cluster.worker import Ended, Message, Order, Sent, make
+from relbench.grid.cluster.worker import Ended, Message, Order, Sent, Work
 from relbench.grid.jobs import LONGEST, Ends, Job, left
 from relbench.memory import ADVICE
 from relbench.results.records import Row
@@ -39,7 +43,7 @@ class Cluster:
         share: of a node, for each job.
         runs: holds a folder for each run.
         most: jobs at once; None: as many as the cluster holds.
-        hear: is told of jobs that are lost; by default, nobody hears of it.
+        hear: is told of jobs that are lost, and of nodes that can't make them; by default, nobody hears of it.
 
     Raises:
         ValueError: no node has room for a run.
@@ -57,13 +61,14 @@ class Cluster:
         self._shelf = Shelf(ray().put)
         # named like a file that is being written: what a killed driver leaves of it is cleared away
         self._sign = runs.absolute() / f".shared-{uuid.uuid4().hex}.{os.getpid()}@{platform.node()}.unfinished"
-        self._make = ray().remote(
+        self._environment, self._fitness, self._images = environment.environment(), Fitness(share), ImagesHere()
+        self._work = ray().remote(
             num_cpus=share.cpus,
             num_gpus=share.gpus,
             max_retries=0,  # it would not know of the checkpoints
             num_returns="streaming",
             _generator_backpressure_num_objects=AHEAD,
-        )(make)
+        )(environment.work)
 
     @property
     def slots(self) -> int:
@@ -98,18 +103,34 @@ class Cluster:
         self._sign.unlink(missing_ok=True)
 
     def _ended(self, job: Job) -> Ends:
+        """Hand the job over to nodes until one makes it.
+
+        Raises:
+            ValueError: no node has the driver's environment; one line.
+        """
+        while not (refusal := self._fitness.none_left(job)):
+            try:
+                return self._made(job)
+            except RefusedError as error:
+                if self._fitness.note(error.refusal) and not self._fitness.none_left(job):
+                    self._hear(f"{error}; runs go to other nodes")
+        if refusal.about == ALL:
+            raise ValueError(str(refusal))
+        return left(job, str(refusal))
+
+    def _made(self, job: Job) -> Ends:
         """Hand the job over until it ends, or is lost too often."""
         tries = 0
         while True:
             before = _progress(job)
             try:
                 return _finished(job) | dict(self._handed_over(_unfinished(job)))
-            except (ray().exceptions.RayError, DamagedError) as error:
+            except ray().exceptions.RayError as error:
                 tries = tries + 1 if _progress(job) == before else 1
                 if self._given_up or tries == TRIES or isinstance(error, _final()):
                     return left(job, _in_words(error, tries))
                 self._tell(job, error)
-            except OSError as error:  # what has arrived can't be written here
+            except (OSError, DamagedError) as error:  # what has arrived can't be written here, or is of no use
                 return left(job, str(error))
 
     def _tell(self, job: Job, error: Exception) -> None:
@@ -121,21 +142,42 @@ class Cluster:
         with closing(self._messages(_absolute(job))) as messages:
             return _received(messages, job)
 
-    def _messages(self, job: Job) -> Generator[Message]:
-        references = self._make.remote(Order(job, self._sign, Driver()), self._shelf.pack(job))
+    def _messages(self, job: Job) -> Generator[Work]:
+        images = self._images.of(job.experiments[0].data, job.data)
+        order = ray().cloudpickle.dumps(Order(job, self._sign, images))
+        work = self._work.options(**self._fitness.options(job))
+        references = work.remote(self._environment, order, self._shelf.pack(job))
         with self._lock:
             self._under_way.add(references)
             if self._given_up:
                 ray().cancel(references)
         try:
             for reference in references:
-                yield ray().get(reference)
+                yield self._accepted(_fetched(reference))
         except GeneratorExit:  # nobody wants the rest
             ray().cancel(references)
             raise
         finally:
             with self._lock:
                 self._under_way.remove(references)
+
+    def _accepted(self, message: Message | tuple[Node, Environment]) -> Work:
+        """A message of the work, if it is not that of a node which can't do it.
+
+        Raises:
+            RefusedError: it is.
+        """
+        if isinstance(message, tuple):
+            message = of_another_environment(*message, self._environment)
+        if isinstance(message, Refusal):
+            raise RefusedError(message)
+        return message
+
+
+def _fetched(reference: Any) -> Any:
+    """A message; fetched again if a piece of a file has arrived damaged."""
+    message = ray().get(reference)
+    return message if not isinstance(message, Sent) or message.piece.is_sound else ray().get(reference)
 
 
 def _absolute(job: Job) -> Job:
@@ -160,7 +202,7 @@ def _progress(job: Job) -> list[Stamp | None]:
     return [stamp(path) for folder in job.folders.values() for path in (folder.checkpoint, folder.row)]
 
 
-def _received(messages: Iterator[Message], job: Job) -> Ends:
+def _received(messages: Iterator[Work], job: Job) -> Ends:
     """Write the files that are sent, up to the ends."""
     ends: Ends = {}
     for message in messages:

@@ -1,9 +1,10 @@
-"""Files that travel through Ray's object store: in pieces, and checked by the hash of the whole."""
+"""Files that travel through Ray's object store: in pieces, each of which is checked by its hash, as is the whole."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from relbench.files import atomic_write, open_regular
 
@@ -16,11 +17,18 @@ class Piece:
 
     Attributes:
         content: its bytes.
-        hash: of the whole file, if this is the last piece; else None.
+        hash: of the content.
+        whole: hash of all pieces' hashes, if this is the last one; else None.
     """
 
     content: bytes
-    hash: str | None = None
+    hash: bytes
+    whole: bytes | None = None
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether the content is what was sent."""
+        return sha256(self.content).digest() == self.hash
 
 
 Stamp = tuple[int, int]
@@ -46,11 +54,16 @@ def pieces_of(path: Path) -> Iterator[Piece]:
     with open_regular(path) as file:
         content = file.read(SIZE)
         while following := file.read(SIZE):
-            digest.update(content)
-            yield Piece(content)
+            yield _piece(content, digest)
             content = following
-    digest.update(content)
-    yield Piece(content, digest.hexdigest())
+    last = _piece(content, digest)
+    yield replace(last, whole=digest.digest())
+
+
+def _piece(content: bytes, digest: Any) -> Piece:
+    piece = Piece(content, sha256(content).digest())
+    digest.update(piece.hash)
+    return piece
 
 
 def put_together(pieces: Iterable[Piece], path: Path) -> None:
@@ -64,16 +77,18 @@ def put_together(pieces: Iterable[Piece], path: Path) -> None:
         DamagedError: the bytes are not those that were sent; the file that was there before stays.
         OSError: it can't be written.
     """
-    digest, last = sha256(), None
+    digest, whole = sha256(), None
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         for piece in pieces:
-            digest.update(piece.content)
-            file.write(piece.content)
-            last = piece.hash
-            if last is not None:
+            if not piece.is_sound:
                 break
-        if last != digest.hexdigest():
-            raise DamagedError(f"{path} has arrived damaged")
+            digest.update(piece.hash)
+            file.write(piece.content)
+            whole = piece.whole
+            if whole is not None:
+                break
+        if whole != digest.digest():
+            raise DamagedError(f"{path} has arrived damaged, and so it has at a second try: run the command again")
 
 
 class DamagedError(Exception):

@@ -1,17 +1,20 @@
 """Work on a node of the cluster: a job is made there as on one machine, and what comes of it is sent to the driver."""
 
 import atexit
-import platform
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from relbench.data.download.disk import plain_disk_errors
+from relbench.grid.cluster.data_sets import Images, folder_here, make_ready
+from relbench.grid.cluster.environment import this_node
+from relbench.grid.cluster.fitness import Refusal
 from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.luggage import Luggage
-from relbench.grid.cluster.nodes import Driver, checked
-from relbench.grid.cluster.pieces import Piece, pieces_of, put_together, stamp
+from relbench.grid.cluster.pieces import DamagedError, Piece, pieces_of, put_together, stamp
 from relbench.grid.cluster.work_folder import work_folder
 from relbench.grid.executors import Processes
 from relbench.grid.jobs import Ends, Failure, Job
@@ -44,7 +47,8 @@ class Ended:
     ends: Ends
 
 
-Message = Sent | Ended
+Work = Sent | Ended
+Message = Work | Refusal
 
 
 @dataclass(frozen=True)
@@ -54,12 +58,12 @@ class Order:
     Attributes:
         job: with absolute paths, as they are on the driver.
         sign: a file that the driver has made; where a node finds it, both see the same results folder.
-        driver: what a node must have in common with it.
+        images: of the runs, as the driver has them.
     """
 
     job: Job
     sign: Path
-    driver: Driver
+    images: Images
 
 
 def make(order: Order, luggage: Luggage) -> Iterator[Message]:
@@ -67,15 +71,21 @@ def make(order: Order, luggage: Luggage) -> Iterator[Message]:
 
     Where this node sees the driver's results folder, they are made there. Else they are made in a folder that goes
     with the job, and the files that the runs write are sent as they change.
+
+    A job that can't begin here, as its images or files can't be had, is refused: another node may make it.
     """
-    try:
-        checked(order.driver)
-        with _at_place(order, luggage) as job:
-            outbox = Outbox([] if job is order.job else [*job.folders.values()])
-            ends = yield from _made(job, outbox)
+    first = order.job.experiments[0]
+    with ExitStack() as stack:
+        about = first.data.name
+        try:
+            order = _with_images(order)
+            about = first.fingerprint
+            job = stack.enter_context(_at_place(order, luggage))
+        except (ValueError, OSError, DamagedError) as error:
+            yield Refusal(this_node(), about, str(error))
+            return
+        ends = yield from _made(job, Outbox([] if job is order.job else [*job.folders.values()]))
         yield Ended({name: _told(end, job.runs, order.job.runs) for name, end in ends.items()})
-    except (ValueError, OSError) as error:
-        yield Ended(dict.fromkeys(order.job.folders, Failure(f"{error} (on node {platform.node()})")))
 
 
 def _told(end: Row | Failure, here: Path, there: Path) -> Row | Failure:
@@ -83,17 +93,41 @@ def _told(end: Row | Failure, here: Path, there: Path) -> Row | Failure:
     return replace(end, words=end.words.replace(str(here), str(there))) if isinstance(end, Failure) else end
 
 
+def _with_images(order: Order) -> Order:
+    """The same, with the folder of data sets on this node; those of the job are there.
+
+    Raises:
+        ValueError: they can't be had; one line.
+    """
+    root = folder_here(order.job.data)
+    with plain_disk_errors(root):
+        make_ready(order.job.experiments[0].data, root, order.images)
+    return replace(order, job=replace(order.job, data=root))
+
+
 @contextmanager
 def _at_place(order: Order, luggage: Luggage) -> Iterator[Job]:
-    """The job where it can be made on this node: as it is, if this node sees the driver's results folder."""
+    """The job where it can be made on this node: as it is, if this node sees the driver's results folder.
+
+    Raises:
+        ValueError: there is no room for what it takes along; one line.
+        DamagedError: some of that has arrived damaged, and so it has at a second try.
+    """
     if order.sign.exists():
         yield order.job
         return
     with work_folder() as folder:
         job, places = _moved(order.job, folder)
-        for path, parcel in luggage.items():
-            put_together(map(ray().get, parcel), places[path.parents[1]] / path.parent.name / path.name)
+        with plain_disk_errors(folder):
+            for path, parcel in luggage.items():
+                put_together(map(_fetched, parcel), places[path.parents[1]] / path.parent.name / path.name)
         yield job
+
+
+def _fetched(reference: Any) -> Piece:
+    """A piece; fetched again if it has arrived damaged."""
+    piece: Piece = ray().get(reference)
+    return piece if piece.is_sound else ray().get(reference)
 
 
 def _moved(job: Job, folder: Path) -> tuple[Job, Mapping[Path, Path]]:

@@ -1,0 +1,104 @@
+"""Data sets on nodes: each is made ready once, and must be the driver's to the last bit before a run sees it."""
+
+import os
+import threading
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from relbench.data import find_data_set, find_rendered
+from relbench.data.datasets.added import added_names
+from relbench.data.download.card import card_names, packaged_card
+from relbench.data.download.fetch import ManualStepsError, fetch, not_ready
+from relbench.experiment import Data
+
+VARIABLE = "RELBENCH_NODE_DATA"
+
+
+@dataclass(frozen=True)
+class Images:
+    """The images of a run, by their hashes.
+
+    Attributes:
+        content: of the data set: which images, which classes, which split.
+        data_hash: of those in use, as in a row.
+    """
+
+    content: str
+    data_hash: str
+
+
+def images_of(data: Data, root: Path) -> Images:
+    """The images as they are on this machine.
+
+    Args:
+        data: the settings.
+        root: the folder of all data sets.
+
+    Raises:
+        ValueError: the data set is not there, or damaged.
+        OSError: it can't be read, or not be written where it is rendered.
+    """
+    source = find_data_set(data.name, root).load(data, root, iter)
+    return Images(source.content, source.data_hash)
+
+
+class ImagesHere:
+    """The images of the driver, at which it looks once for all jobs."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # the first jobs come at once
+        self._known: dict[Data, Images] = {}
+
+    def of(self, data: Data, root: Path) -> Images:
+        """As `images_of`."""
+        with self._lock:
+            if data not in self._known:
+                self._known[data] = images_of(data, root)
+            return self._known[data]
+
+
+def folder_here(root: Path) -> Path:
+    """The folder of all data sets on this node: the driver's path, if the node's variable names no other.
+
+    Args:
+        root: the driver's.
+    """
+    named = os.environ.get(VARIABLE)
+    return Path(named).expanduser().absolute() if named else root
+
+
+@cache
+def make_ready(data: Data, root: Path, wanted: Images) -> None:
+    """Fetch or render what is not there, and compare it with the driver's.
+
+    Where several processes come at once, one of them does it, and the others wait. A process looks at images once.
+
+    Args:
+        data: the settings.
+        root: the folder of all data sets on this node.
+        wanted: what the driver has.
+
+    Raises:
+        ValueError: it can't be had, or is not the same; one line.
+        OSError: the disk is full, or can't be written.
+    """
+    if data.name in card_names():
+        _fetch(data.name, root)
+    elif not find_rendered(data.name) and data.name not in added_names(root):
+        raise ValueError(
+            f"{data.name} was added on the machine of the command, and is not in {root}: let --data be a folder that "
+            "all nodes see, with the images in it"
+        )
+    if images_of(data, root) != wanted:
+        raise ValueError(
+            f"{data.name} in {root} has other images, classes or splits than that of the command: put a copy there"
+        )
+
+
+def _fetch(name: str, root: Path) -> None:
+    card = packaged_card(name)
+    try:
+        fetch(card, root, lambda _what, _done, _total: None, wait=True)
+    except ManualStepsError:
+        raise ValueError(f"{not_ready(card, root)}, or let --data be a folder that all nodes see") from None
