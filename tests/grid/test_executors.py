@@ -55,7 +55,7 @@ def test_runs_with_a_users_code_are_made_in_processes():
             assert executor.slots == 1
 
 
-def tell_process(experiments, runs, data, trackers):
+def tell_process(experiments, runs, data, trackers, _execution):
     return {one.fingerprint: str(os.getpid()) for one in experiments}
 
 
@@ -67,7 +67,7 @@ def test_a_process_that_has_executed_a_users_code_makes_no_second_run(tmp_path):
     assert first == second == own != after
 
 
-def wait_long(experiments, runs, data, trackers):
+def wait_long(experiments, runs, data, trackers, _execution):
     for tracker in trackers:
         tracker.step(3)
     time.sleep(600)
@@ -93,7 +93,7 @@ def test_runs_that_are_given_up_end_at_once(tmp_path):
     assert not any(map(read, folders))
 
 
-def misbehave(experiments, runs, data, trackers):
+def misbehave(experiments, runs, data, trackers, _execution):
     """By seed: out of memory, killed for want of memory, an error that can't be sent; else a row."""
     ((one, tracker),) = zip(experiments, trackers, strict=True)
     tracker.step(1)

@@ -1,0 +1,27 @@
+"""Runs that are never trained, for tests of nodes; workers import them by name."""
+
+import time
+
+from relbench.results.run_folder import RunFolder
+
+SECONDS = 60.0  # that a test waits at most
+CONTENT = bytes(range(256)) * 2**15  # of a checkpoint: two pieces
+
+
+def tell_data(experiments, runs, data, trackers, _execution):
+    return {one.fingerprint: str(data) for one in experiments}
+
+
+def tell_data_once_heard(experiments, runs, data, trackers, _execution):
+    """Ends once the file "heard" lies beside the results folder: it holds its node until then."""
+    end = time.monotonic() + SECONDS
+    while not (runs.parent / "heard").exists():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return tell_data(experiments, runs, data, trackers, _execution)
+
+
+def write_checkpoint(experiments, runs, data, trackers, _execution):
+    folder = RunFolder(runs, experiments[0])
+    folder.checkpoint.write_bytes(CONTENT)
+    return {folder.path.name: "a row"}
