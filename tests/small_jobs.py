@@ -3,7 +3,6 @@
 from relbench.experiment import Data, Experiment, Term
 from relbench.grid.jobs import Job
 
-
 FEW = Data(size=8, train_classes=2, test_classes=2, hold_out=False)  # rendered in no time
 
 

@@ -9,6 +9,7 @@ import shutil
 import socket
 import tarfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -388,6 +389,24 @@ def test_an_archive_that_holds_something_else(tmp_path):
         card = from_addresses(server.address("/birds.tgz"), **sums(other), bytes=len(other))
         with pytest.raises(ValueError, match="does not hold birds/images"):
             fetch(card, tmp_path, silent)
+
+
+def test_the_second_waits_if_asked_to(tmp_path):
+    """And then finds all that there is to be found."""
+    waiting = []
+
+    def fetch_beside(what, done, total):
+        if not waiting:
+            with pytest.raises(ValueError, match="another process is fetching"):
+                fetch(card, tmp_path, silent)
+            waiting.append(beside.submit(fetch, card, tmp_path, silent, wait=True))
+
+    with serving({"/birds.tgz": good(WHOLE)}) as server, ThreadPoolExecutor() as beside:
+        card = from_addresses(server.address("/birds.tgz"))
+        fetch(card, tmp_path, fetch_beside)
+        assert waiting[0].result() == tmp_path / "birds"
+        assert server.count("/birds.tgz") == 1
+    assert below(tmp_path / "birds") == COMPLETE
 
 
 def test_one_process_at_a_time(tmp_path):

@@ -7,7 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from data.archives import MAKERS, pack
 from data.full_disk import files_up_to
+from data.misbehaving_server import good, serving
+from data.tiny_cards import tiny_card
 from small_jobs import FEW
 from tiny_photos import write_photos
 
@@ -18,6 +21,7 @@ from relbench.experiment import Data
 from relbench.grid.cluster.data_sets import VARIABLE, Images, folder_here, images_of, make_ready
 
 MINE = Data(name="mine", size=8)
+SOP = "Stanford_Online_Products.zip"
 
 
 def add_mine(root, source):
@@ -86,6 +90,31 @@ def test_two_processes_at_once_render_once(tmp_path, monkeypatch):
     with ThreadPoolExecutor(2) as threads:
         list(threads.map(come, range(2)))
     assert len(rendered) == 1
+
+
+def test_two_processes_at_once_fetch_once(tmp_path, cards):
+    truth = MAKERS["sop"](tmp_path / "there" / "sop")
+    (archive,) = pack("sop", tmp_path / "there" / "sop", tmp_path)
+    with serving({f"/{SOP}": good(archive.read_bytes())}) as server:
+        cards(tiny_card("sop", truth, {SOP: archive}, [server.address(f"/{SOP}")]))
+        data = Data(name="sop", size=8)
+        there, meeting = images_of(data, tmp_path / "there"), threading.Barrier(2, timeout=60)
+
+        def come(_):
+            meeting.wait()
+            make_ready.__wrapped__(data, tmp_path / "here", there)
+
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(come, range(2)))
+        assert server.count(f"/{SOP}") == 1
+
+
+def test_what_must_be_fetched_by_hand_is_refused_in_one_line(tmp_path):
+    words = refusal(Data(name="cars196", size=8), tmp_path, Images("", ""))
+    assert words == (
+        f"cars196 is not ready in {tmp_path / 'cars196'}: relbench data fetch cars196 --data {tmp_path}, or let --data "
+        "be a folder that all nodes see"
+    )
 
 
 def test_a_full_disk(tmp_path):

@@ -1,5 +1,8 @@
 """Files in pieces: whole or not there."""
 
+from dataclasses import replace
+from hashlib import sha256
+
 import pytest
 
 from relbench.grid.cluster import pieces
@@ -18,19 +21,20 @@ def test_a_file_arrives_as_it_was(tmp_path, length, count):
     (tmp_path / "file").write_bytes(content)
     sent = list(pieces_of(tmp_path / "file"))
     assert [len(piece.content) for piece in sent[:-1]] == [4] * (count - 1)
-    following = iter([*sent, Piece(b"of another file")])
+    following = iter([*sent, Piece(b"of another file", b"")])
     put_together(following, tmp_path / "folder" / "copy")
     assert (tmp_path / "folder" / "copy").read_bytes() == content
     assert next(following).content == b"of another file"  # is left for whoever asks for it
 
 
 @pytest.mark.usefixtures("few_bytes")
-@pytest.mark.parametrize("harm", ["changed", "short", "swapped", "nothing"])
+@pytest.mark.parametrize("harm", ["changed", "changed with its hash", "short", "swapped", "nothing"])
 def test_a_damaged_file_does_not_arrive(tmp_path, harm):
     (tmp_path / "file").write_bytes(b"0123456789")
     first, second, last = pieces_of(tmp_path / "file")
     arrived = {
-        "changed": [first, Piece(b"4_67"), last],
+        "changed": [first, replace(second, content=b"4_67"), last],
+        "changed with its hash": [first, Piece(b"4_67", sha256(b"4_67").digest()), last],
         "short": [first, second],
         "swapped": [second, first, last],
         "nothing": [],
