@@ -48,7 +48,6 @@ from relbench.data.selection import few_images, label_space, selected_classes
 from relbench.data.table import COLUMNS, Progress, Shape, checked, table_hash
 from relbench.experiment import ClassSelection, Splitting
 from relbench.files import atomic_write, open_regular
-from relbench.locks import lock
 
 FACES = tuple(
     f"DejaVu{family}{style}.ttf"
@@ -244,14 +243,11 @@ def _all_classes() -> list[str]:
 
 
 def _kept(classes: Sequence[str], size: int, folder: Path, progress: Progress) -> Path:
-    """The file of these classes' pictures; rendered if it isn't there, by one process while others wait for it."""
+    """The file of these classes' pictures; rendered if it isn't there."""
     name = _sha256([content_hash().encode(), *(label.encode() for label in classes)])
     kept = folder / f"{size}px-{name[:16]}.raw"
     if not kept.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with lock(folder, wait=True):
-            if not kept.exists():
-                _render(kept, classes, size, progress)
+        _render(kept, classes, size, progress)
     return kept
 
 

@@ -11,6 +11,8 @@ from relbench.data.datasets.added import added_names
 from relbench.data.download.card import card_names, packaged_card
 from relbench.data.download.fetch import ManualStepsError, fetch, not_ready
 from relbench.experiment import Data
+from relbench.grid.cluster.work_folder import folder_of_this_user
+from relbench.locks import lock
 
 VARIABLE = "RELBENCH_NODE_DATA"
 
@@ -72,7 +74,8 @@ def folder_here(root: Path) -> Path:
 def make_ready(data: Data, root: Path, wanted: Images) -> None:
     """Fetch or render what is not there, and compare it with the driver's.
 
-    Where several processes come at once, one of them does it, and the others wait. A process looks at images once.
+    Where several processes of this node come at once, one of them does it, and the others wait; where several nodes
+    see the same folder, one fetches. A process looks at images once.
 
     Args:
         data: the settings.
@@ -83,16 +86,25 @@ def make_ready(data: Data, root: Path, wanted: Images) -> None:
         ValueError: it can't be had, or is not the same; one line.
         OSError: the disk is full, or can't be written.
     """
+    folder = folder_of_this_user() / "data"
+    folder.mkdir(exist_ok=True)
+    with lock(folder, wait=True):
+        _have(data, root)
+        found = images_of(data, root)
+    if found != wanted:
+        raise ValueError(
+            f"{data.name} in {root} has other images, classes or splits than that of the command: put a copy there"
+        )
+
+
+def _have(data: Data, root: Path) -> None:
+    """Fetch what can be fetched; what can be rendered is when it is loaded."""
     if data.name in card_names():
         _fetch(data.name, root)
     elif not find_rendered(data.name) and data.name not in added_names(root):
         raise ValueError(
             f"{data.name} was added on the machine of the command, and is not in {root}: let --data be a folder that "
             "all nodes see, with the images in it"
-        )
-    if images_of(data, root) != wanted:
-        raise ValueError(
-            f"{data.name} in {root} has other images, classes or splits than that of the command: put a copy there"
         )
 
 

@@ -20,7 +20,7 @@ def work_folder() -> Iterator[Path]:
         ValueError: the folder above it belongs to somebody else.
         OSError: there is no place.
     """
-    above = _of_this_user()
+    above = folder_of_this_user()
     with lock(above, wait=True):  # no other process sees a folder that is not held yet
         _clear(above)
         folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=above))
@@ -32,7 +32,13 @@ def work_folder() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def _of_this_user() -> Path:
+def folder_of_this_user() -> Path:
+    """Holds what jobs of this user need on a node.
+
+    Raises:
+        ValueError: it belongs to somebody else.
+        OSError: there is no place.
+    """
     folder = Path(tempfile.gettempdir(), f"relbench-{os.getuid()}")
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.is_symlink() or folder.stat().st_uid != os.getuid():
