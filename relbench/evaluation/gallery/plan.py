@@ -14,7 +14,7 @@ MOST_ITEMS = 1 << 17
 MOST_QUERIES = 1 << 16
 """Queries at a time: with more, reading and preparing the shards would cost no less, and progress be seldom."""
 
-_FIXED = 320_000_000  # bytes for products, blocks of keys and libraries
+FIXED = 320_000_000  # bytes for products, blocks of keys and libraries
 _FOR_SHARD = 0.5  # of the rest; half of what then remains is for queries, and half for their answers
 _COPIES = 6  # of an answer, while it is merged
 _ITEM = 16  # bytes of an item in an answer
@@ -72,10 +72,10 @@ def plan_for(memory: int, at_once: int, wanted: Integers, dim: int, itemsize: in
         ValueError: so little memory remains that not even a row could be searched.
     """
     used = psutil.Process().memory_info().rss
-    plan = Plan(max(0, memory - used - _FIXED) // at_once, dim, itemsize)
+    plan = Plan(max(0, memory - used - FIXED) // at_once, dim, itemsize)
     most = int(np.max(wanted, initial=1))
     if plan.items < 1 or plan.queries(most) < 1:
-        least = max(plan.item, 2 * plan.query, 2 * _COPIES * _ITEM * most) * 2 * at_once + used + _FIXED
+        least = max(plan.item, 2 * plan.query, 2 * _COPIES * _ITEM * most) * 2 * at_once + used + FIXED
         raise ValueError(
             f"{decimal(memory)} of memory are too few: {decimal(used)} are in use already, and a shard of one row with "
             f"one query needs {decimal(least)} in all; allow more, preferably several times as much"
