@@ -28,7 +28,7 @@ class Merged:
         return self._distances[np.arange(len(self._wanted)), self._wanted - 1]
 
     def add(self, answer: Answer) -> None:
-        """Take in what another shard has found."""
+        """Take in what the next shard has found, all of whose items have larger numbers than those before."""
         self._nearer += answer.nearer
         start = np.cumsum(answer.count) - answer.count
         rows = np.flatnonzero(answer.count)
@@ -40,7 +40,8 @@ class Merged:
     def _add(self, rows: Integers, distances: Floats, numbers: Integers) -> None:
         distances = np.hstack([self._distances[rows], distances])
         numbers = np.hstack([self._numbers[rows], numbers])
-        order = np.lexsort((numbers, distances), axis=1)[:, : self._distances.shape[1]]
+        # two sorted lists one after the other, which a stable sort merges, with equal distances in the order of numbers
+        order = np.argsort(distances, axis=1, kind="stable")[:, : self._distances.shape[1]]
         self._distances[rows] = np.take_along_axis(distances, order, axis=1)
         self._numbers[rows] = np.take_along_axis(numbers, order, axis=1)
 

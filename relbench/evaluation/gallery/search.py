@@ -121,7 +121,7 @@ class Few:
         """The items of a block's queries."""
         folded, candidates, crowded = self._candidates(block, working)
         out = self._nothing(block.queries)
-        self._fill(out, candidates.places, candidates.columns)
+        self._fill(out, candidates.places, _ascending(candidates.columns))
         rows = candidates.places
         first, bound = (values[block.queries[rows]] for values in (self.first.distances, self.bound))
         # else all items before the first of the class are in the list
@@ -157,11 +157,14 @@ class Few:
         return Found(queries, np.full(shape, np.inf), np.full(shape, -1), np.zeros(len(queries), np.int64))
 
     def _fill(self, out: Found, rows: Integers, columns: Integers) -> None:
-        """Fill in rows from columns in any order, -1 as padding, and count those before the first of the class."""
+        """Fill in rows from columns, -1 as padding, and count those before the first of the class.
+
+        Columns are in any order, but for those that are equally far: they ascend.
+        """
         if not columns.size:
             return
         distances, numbers = self._measured(out.queries[rows], columns)
-        order = np.lexsort((numbers, distances), axis=1)[:, : self.k]
+        order = np.argsort(distances, axis=1, kind="stable")[:, : self.k]
         width = slice(order.shape[1])
         out.distances[rows, width] = np.take_along_axis(distances, order, axis=1)
         out.numbers[rows, width] = np.take_along_axis(numbers, order, axis=1)
@@ -209,3 +212,8 @@ class Few:
     @staticmethod
     def _put(out: Found, rows: Integers, found: Found) -> None:
         out.distances[rows], out.numbers[rows], out.nearer[rows] = found.distances, found.numbers, found.nearer
+
+
+def _ascending(columns: Integers) -> Integers:
+    """Each row's columns in ascending order, with the padding, -1, in front."""
+    return np.sort(columns, axis=1)
