@@ -1,4 +1,26 @@
-from relbench.evaluation.gallery.plan import MOST_ITEMS, Plan
+import tracemalloc
+
+import numpy as np
+import psutil
+import pytest
+
+from relbench.evaluation import Sharding, query_results, sharded_query_results
+from relbench.evaluation.gallery.plan import FIXED, MOST_ITEMS, MOST_QUERIES, Plan, plan_for
+
+COUNT, DIM = 5_000, 64
+
+
+def used():
+    return psutil.Process().memory_info().rss
+
+
+def test_what_is_planned_fits():
+    plan = Plan(10**9, 128, 4)
+    for wanted in (1, 1000, 10**5):
+        queries = plan.queries(wanted)
+        assert 1 <= queries <= MOST_QUERIES
+        assert plan.items * plan.item + queries * (plan.query + 6 * 16 * wanted) <= 10**9
+    assert plan.queries(10**5) < plan.queries(1)
 
 
 def test_shards_fit_and_are_no_larger_than_fast():
@@ -6,3 +28,52 @@ def test_shards_fit_and_are_no_larger_than_fast():
     assert 0 < few.items < MOST_ITEMS
     assert few.items * few.item <= few.memory / 2 < (few.items + 1) * few.item
     assert Plan(memory=10**12, dim=128, itemsize=4).items == MOST_ITEMS
+
+
+def test_shards_that_are_searched_at_once_share_the_memory():
+    wanted, allowed = np.array([5]), used() + FIXED + 10**9
+    one, four = (plan_for(allowed, at_once, wanted, 128, 4) for at_once in (1, 4))
+    assert one.memory == pytest.approx(4 * four.memory, rel=0.1)
+
+
+@pytest.mark.parametrize("allowed", [0, 10**6, FIXED])
+def test_too_little_memory_is_refused_with_what_is_needed(allowed):
+    with pytest.raises(ValueError, match=r"\A\d.* of memory are too few: .* needs .* in all; allow more[^\n]*\Z"):
+        plan_for(allowed, 1, np.array([5]), 128, 4)
+
+
+def peak_of(search):
+    """Bytes of all arrays at their peak."""
+    tracemalloc.start()
+    try:
+        result = search()
+        return result, tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+KINDS = {
+    "random": lambda rows: rows,
+    "float32 is not precise enough": lambda rows: (1e4 + 1e-3 * rows).astype(np.float32),
+    "collapsed": np.ones_like,
+    "outliers": lambda rows: rows * np.where(np.arange(COUNT) % 1000 == 0, 1e6, 1).astype(np.float32)[:, None],
+}
+
+
+@pytest.mark.parametrize("classes", [2_000, 2], ids=["small classes", "two classes"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_memory_suffices_whatever_the_data(tmp_path, kind, classes):
+    """What is planned for shards and answers, of any data; one piece takes several times as much."""
+    rows = KINDS[kind](np.random.default_rng(0).standard_normal((COUNT, DIM)).astype(np.float32))
+    labels, query = np.arange(COUNT) % classes, np.arange(COUNT) % (COUNT // 10) == 0
+    np.save(tmp_path / "rows.npy", rows)
+    allowed = 1_500_000
+    wanted, whole = peak_of(lambda: query_results(rows, labels, (1, 2), query=query))
+    sharding = Sharding(used() + FIXED + allowed)
+    found, peak = peak_of(
+        lambda: sharded_query_results(tmp_path / "rows.npy", labels, (1, 2), sharding=sharding, query=query)
+    )
+    np.testing.assert_array_equal(found.rank, wanted.rank)
+    np.testing.assert_array_equal(found.average_precision, wanted.average_precision)
+    assert peak < 1.2 * allowed
+    assert whole > 2 * peak

@@ -1,14 +1,18 @@
 from contextlib import contextmanager
+from unittest.mock import patch
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relbench.evaluation import Sharding, means, query_results, retrieval_metrics, sharded_query_results
-from relbench.evaluation.gallery import mappers
+from relbench.evaluation.gallery import mappers, search
 from relbench.evaluation.gallery.sources import layout_of, rows_in_file
+from relbench.evaluation.knn.neighbours import Search
+from relbench.evaluation.knn.points import squared_distances
 from relbench.grid.cluster.connection import connected
 
 COUNT = 150
@@ -83,3 +87,101 @@ def test_whoever_searches_the_answers_are_the_same(tmp_path, labels, way):
         (tmp_path / "rows.npy").unlink()
         with pytest.raises(ValueError, match=r"\A.*rows\.npy can't be read .*\Z"):
             sharded_query_results(source, labels, KS, sharding=sharding)
+
+
+FOUR = np.array([[0.0], [1.0], [2.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"embeddings": np.array([[0.0], [1.0], [np.nan], [np.inf]])},
+        {"embeddings": np.zeros(4)},
+        {"embeddings": np.zeros((4, 0))},
+        {"embeddings": np.zeros((1, 2)), "labels": [0]},
+        {"embeddings": np.ones((4, 2), bool)},
+        {"embeddings": np.array([[2**60], [0], [1], [2]])},
+        {"labels": [0, 0, 1]},
+        {"labels": [0.0, 0.5, 1.0, 1.5]},
+        {"labels": ["a", None, "b", "b"]},
+        {"ks": ()},
+        {"ks": (1, 4)},
+        {"ks": (1, 1)},
+        {"query": np.zeros(4, bool)},
+        {"gallery": np.ones(5, bool)},
+        {"gallery": np.array([1, 1, 0, 0], bool), "ks": (2,)},
+    ],
+    ids=str,
+)
+def test_what_is_refused_in_one_piece_is_refused_in_the_same_words(tmp_path, change):
+    given = {"embeddings": FOUR, "labels": [0, 0, 1, 1], "ks": (1,)} | change
+    with pytest.raises((ValueError, TypeError)) as wanted:
+        query_results(**given)
+    np.save(tmp_path / "x.npy", given["embeddings"])
+    for embeddings in (given["embeddings"], tmp_path / "x.npy"):
+        with pytest.raises(type(wanted.value)) as found:
+            sharded_query_results(**given | {"embeddings": embeddings}, sharding=Sharding(LARGE, items=2))
+        assert str(found.value) == str(wanted.value)
+
+
+@pytest.mark.parametrize("size", [1e130, 1e-130])
+def test_rows_whose_squares_lose_digits_are_left_to_one_piece(size):
+    """There all rows are multiplied by a power of two that depends on which are compared."""
+    rows = np.vstack([FOUR, [[0.0]], [[size]]])
+    with pytest.raises(ValueError, match="first in row 5: multiply them by a power of two, or"):
+        sharded_query_results(rows, [0, 0, 1, 1, 2, 2], (1,), sharding=Sharding(LARGE, items=2))
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float16])
+def test_numbers_of_every_type(labels, dtype):
+    rows = np.random.default_rng(0).integers(-100, 100, (COUNT, 4)).astype(dtype)
+    found = sharded_query_results(rows, labels, KS, sharding=Sharding(LARGE, items=40))
+    assert_same(found, query_results(rows, labels, KS))
+    if dtype == np.int64:  # float32 would lose the differences, which one shard alone can't know
+        rows[7] += 2**40
+        found = sharded_query_results(torch.from_numpy(rows), labels, KS, sharding=Sharding(LARGE, items=40))
+        assert_same(found, query_results(rows, labels, KS))
+
+
+def test_progress_counts_every_query_shard_by_shard(labels):
+    done = []
+    rows = np.random.default_rng(0).standard_normal((COUNT, 4))
+    sharded_query_results(rows, labels, KS, sharding=Sharding(LARGE, items=10), progress=done.append)
+    assert sum(done) == COUNT
+    assert len(done) >= 15
+    assert min(done) > 0
+
+
+WAYS = {
+    "float64 keys": {"WHOLE_GALLERY": 0, "FEWEST_TO_SAMPLE": 1, "SAMPLE": 1, "FEWEST_REPEATS": np.inf}
+    | {"SHARE_UNSURE": np.inf},
+    "float32 keys": {"WHOLE_GALLERY": 0},
+}
+
+
+@pytest.mark.parametrize(
+    ("backend", "most"), [("faiss", None), ("torch", lambda _, k: k), ("torch", lambda _, k: 0 * k)]
+)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_has_the_same_answer(embeddings, labels, way, backend, most):
+    """By keys of each type and backend; where many items are near, by distinct rows."""
+    wanted = query_results(embeddings, labels, KS)
+    with patch.multiple(search, **WAYS[way]), patch.object(Search, "most", most or Search.most):
+        found = sharded_query_results(embeddings, labels, KS, sharding=Sharding(LARGE, backend=backend, items=60))
+    assert_same(found, wanted)
+
+
+def test_few_items_are_compared_one_by_one():
+    """That takes most of the time where many are: canonical distances of little more than R items of a query."""
+    compared = []
+
+    def counted(points, queries, columns):
+        compared.append(len(queries))
+        return squared_distances(points, queries, columns)
+
+    rows = np.random.default_rng(0).standard_normal((4000, 16)).astype(np.float32)
+    query = np.arange(4000) % 10 == 0
+    with patch.object(search, "squared_distances", counted):
+        sharded_query_results(rows, np.arange(4000) // 8, (1, 100), sharding=Sharding(LARGE, items=1000), query=query)
+    shards, items = 4, 15  # items: the largest R of those that are searched together
+    assert sum(compared) < 1.5 * shards * items * query.sum()

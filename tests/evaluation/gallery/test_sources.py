@@ -1,0 +1,83 @@
+import os
+
+import numpy as np
+import pytest
+
+from relbench.evaluation import Sharding, sharded_query_results, stored_metrics
+from relbench.evaluation.gallery import sources
+from relbench.evaluation.gallery.shard import load
+from relbench.evaluation.gallery.sources import layout_of, rows_in_file, rows_in_memory
+
+ROWS = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
+LABELS = np.arange(50) % 10
+LARGE = 1 << 34
+
+
+def in_file(path, rows):
+    np.save(path, rows)
+    return rows_in_file(path, layout_of(path))
+
+
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("at_once", [1, 7 * 12, 1 << 20])
+def test_parts_of_a_file_are_those_of_the_array(tmp_path, monkeypatch, order, at_once):
+    """A piece of one row, of seven, of all; rows stored one after another, or column by column."""
+    monkeypatch.setattr(sources, "_BYTES_AT_ONCE", at_once)
+    file, array = in_file(tmp_path / "x.npy", np.asarray(ROWS, order=order)), rows_in_memory(ROWS)
+    chosen = np.array([2, 3, 9, 30, 31, 49])
+    for source in (file, array):
+        parts = {
+            "all": (source, ROWS),
+            "part": (source.part(5, 45).part(1, 30), ROWS[6:35]),
+            "picked": (source.picked(chosen), ROWS[chosen]),
+            "picked from a part": (source.part(20, 50).picked(np.array([0, 28])), ROWS[[20, 48]]),
+            "part of picked": (source.picked(chosen).part(1, 4), ROWS[chosen[1:4]]),
+        }
+        for name, (part, wanted) in parts.items():
+            assert part.shape == wanted.shape, name
+            np.testing.assert_array_equal(load([part], ROWS.dtype), wanted, err_msg=name)
+        np.testing.assert_array_equal(load([source, source.part(0, 2)], np.dtype(float)), [*ROWS, *ROWS[:2]])
+
+
+def cut_short(path):
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def touched(path):
+    os.utime(path, ns=(0, 0))
+
+
+def written_anew(path):
+    path.unlink()
+    np.save(path, ROWS)
+
+
+@pytest.mark.parametrize("change", [cut_short, touched, written_anew])
+def test_a_file_that_changes_is_refused(tmp_path, change):
+    source = in_file(tmp_path / "x.npy", ROWS)
+    other = tmp_path / "kept.npy"  # keeps the inode from being used again
+    os.link(tmp_path / "x.npy", other)
+    change(tmp_path / "x.npy")
+    with pytest.raises(ValueError, match=r"\A.*x\.npy has changed while it was read: wait [^\n]*\Z"):
+        sharded_query_results(source, LABELS, (1,), sharding=Sharding(LARGE, items=20))
+
+
+def test_a_file_that_changes_in_the_middle_of_the_search_is_refused(tmp_path):
+    source = in_file(tmp_path / "x.npy", ROWS)
+    with pytest.raises(ValueError, match=r"x\.npy has changed while it was read"):
+        sharded_query_results(
+            source,
+            LABELS,
+            (1,),
+            sharding=Sharding(LARGE, items=20, queries=10),
+            progress=lambda _: touched(tmp_path / "x.npy"),
+        )
+
+
+@pytest.mark.parametrize("left", [0, 4, 60, 128 + 50 * 12 - 1])
+def test_a_file_that_is_cut_short_is_named(tmp_path, left):
+    np.save(tmp_path / "x.npy", ROWS)
+    np.save(tmp_path / "l.npy", LABELS)
+    os.truncate(tmp_path / "x.npy", left)
+    with pytest.raises(ValueError, match=r"\A[^\n]*x\.npy is not a readable \.npy file[^\n]*save it again\Z"):
+        stored_metrics(tmp_path / "x.npy", tmp_path / "l.npy", (1,), sharding=Sharding(LARGE))
