@@ -59,9 +59,9 @@ def search_shard(question: Question, device: str | None) -> Answer:
         for found in few.found():
             here = queries[found.queries]
             distances[here], numbers[here], nearer[here] = found.distances, found.numbers, found.nearer
-    places = np.arange(k) < question.wanted[:, None]
-    count = ((distances <= question.bound[:, None]) & (distances < np.inf) & places).sum(axis=1)
-    return flattened(count, distances, numbers, nearer)
+    # an item as far as the R-th of the shards before comes after it, as its number is larger
+    sent = (distances < question.bound[:, None]) & (np.arange(k) < question.wanted[:, None])
+    return flattened(sent.sum(axis=1), distances, numbers, nearer)
 
 
 @dataclass(frozen=True)

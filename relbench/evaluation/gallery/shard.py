@@ -62,7 +62,7 @@ class Question:
         queries: in ascending order of their numbers.
         wanted: ``(queries,)`` R, 1 or more.
         first: the nearest item of the class over all shards; none where nothing is to be counted.
-        bound: ``(queries,)`` no item beyond this distance is wanted.
+        bound: ``(queries,)`` distance of the R-th nearest of the shards before; infinite where there are fewer.
         depth: the largest K.
         dtype: type of floats of all rows.
         backend: as in `retrieval.query_results`.
@@ -94,8 +94,8 @@ class Answer:
     """What a shard answers.
 
     Attributes:
-        count: ``(queries,)`` how many items follow of each query: the R nearest of the shard, without those beyond the
-            bound.
+        count: ``(queries,)`` how many items follow of each query: the R nearest of the shard, as far as they are nearer
+            than the bound.
         items: of the first query, then of the second, and so on; each the nearest first.
         nearer: ``(queries,)`` how many items of the shard come before the first of the class; from the depth on, the
             depth or more.

@@ -185,3 +185,17 @@ def test_few_items_are_compared_one_by_one():
         sharded_query_results(rows, np.arange(4000) // 8, (1, 100), sharding=Sharding(LARGE, items=1000), query=query)
     shards, items = 4, 15  # items: the largest R of those that are searched together
     assert sum(compared) < 1.5 * shards * items * query.sum()
+
+
+def test_outliers_of_a_shard_are_counted():
+    """Queries near the middle need no outliers as neighbours, but these, too, come before the nearest of the class."""
+    generator = np.random.default_rng(0)
+    near, mates = (generator.standard_normal((count, 3)) for count in (20, 60))
+    far = 100 * generator.standard_normal((20, 3))
+    queries = generator.standard_normal((60, 3))
+    rows = np.vstack([near, far, mates + 1000, queries])
+    labels = np.concatenate([np.full(40, -1), np.arange(60), np.arange(60)])
+    masks = {"query": np.arange(160) >= 100, "gallery": np.arange(160) < 100}
+    wanted = query_results(rows, labels, (1, 99), **masks)
+    assert wanted.rank.min() > 40
+    assert_same(sharded_query_results(rows, labels, (1, 99), sharding=Sharding(LARGE, items=40), **masks), wanted)
