@@ -196,6 +196,6 @@ def test_outliers_of_a_shard_are_counted():
     rows = np.vstack([near, far, mates + 1000, queries])
     labels = np.concatenate([np.full(40, -1), np.arange(60), np.arange(60)])
     masks = {"query": np.arange(160) >= 100, "gallery": np.arange(160) < 100}
-    wanted = query_results(rows, labels, (1, 99), **masks)
+    wanted = query_results(rows, labels, (1, 100), **masks)
     assert wanted.rank.min() > 40
-    assert_same(sharded_query_results(rows, labels, (1, 99), sharding=Sharding(LARGE, items=40), **masks), wanted)
+    assert_same(sharded_query_results(rows, labels, (1, 100), sharding=Sharding(LARGE, items=40), **masks), wanted)
