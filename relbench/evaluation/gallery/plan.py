@@ -58,6 +58,11 @@ class Plan:
         return int(min(MOST_QUERIES, part // self.query, part // (_COPIES * _ITEM * wanted)))
 
 
+def used_memory() -> int:
+    """Bytes of memory that this process uses."""
+    return int(psutil.Process().memory_info().rss)
+
+
 def plan_for(memory: int, at_once: int, wanted: Integers, dim: int, itemsize: int) -> Plan:
     """A plan for what remains of a limit.
 
@@ -71,7 +76,7 @@ def plan_for(memory: int, at_once: int, wanted: Integers, dim: int, itemsize: in
     Raises:
         ValueError: so little memory remains that not even a row could be searched.
     """
-    used = psutil.Process().memory_info().rss
+    used = used_memory()
     plan = Plan(max(0, memory - used - FIXED) // at_once, dim, itemsize)
     most = int(np.max(wanted, initial=1))
     if plan.items < 1 or plan.queries(most) < 1:
