@@ -1,7 +1,8 @@
 """Training: from an experiment to the objects that train, the objective, and the loop."""
 
+from relbench.training.divergence import DivergedError
 from relbench.training.learner import Earlier, Learner
-from relbench.training.objective import DivergedError, Objective, Teacher
+from relbench.training.objective import Objective, Teacher
 from relbench.training.setup import TrainingSetup
 from relbench.training.stream import TrainingData, stream
 from relbench.training.trainer import Trainer, train

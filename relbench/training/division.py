@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from relbench.episodes import Episode
+from relbench.losses.placement import beside
 from relbench.models.sharing import Shared
 from relbench.ranks import ALONE, Ranks
 
@@ -52,13 +53,14 @@ class Division:
 
     def whole(self, rows: Tensor, ranks: Ranks) -> Tensor:
         """The rows of all images of the batch, in its order, from this rank's."""
-        return rows if ranks.count == 1 else ranks.joined(rows, self.lengths)[self.order.to(rows.device)]
+        return rows if ranks.count == 1 else ranks.joined(rows, self.lengths)[beside(self.order, rows)]
 
     def in_own_order(self, shown: Sequence[Tensor]) -> Tensor:
         """This rank's rows, from those of its passes."""
         if len(shown) == 1:
             return shown[0]
-        return torch.cat(list(shown))[torch.cat([each.places for each in self.passes]).argsort().to(shown[0].device)]
+        order = torch.cat([each.places for each in self.passes]).argsort()
+        return torch.cat(list(shown))[beside(order, shown[0])]
 
 
 @dataclass(frozen=True)

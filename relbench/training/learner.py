@@ -10,7 +10,7 @@ from relbench.experiment import Training
 from relbench.results.checkpoint import State, fits, load_checkpoint, save_checkpoint, selected_weights
 from relbench.seeding import step_generator, step_seed
 from relbench.trackers import Tracker
-from relbench.training.objective import DivergedError
+from relbench.training.divergence import DivergedError, Watch
 from relbench.training.optimizers import build_optimizer, build_scheduler
 from relbench.training.precision import as_trained
 from relbench.training.schedule import is_logged
@@ -74,6 +74,9 @@ class Learner:
         trained = [each for each in self._network.parameters() if each.requires_grad]
         self._optimizer = build_optimizer([*trained, *self._objective.parameters()], training)
         self._scheduler = build_scheduler(self._optimizer, training)
+        self._watch = Watch(self._device)
+        if self._watch.frozen is not None:  # as torch's own GradScaler hands it over
+            self._optimizer.found_inf = self._watch.frozen  # type: ignore[attr-defined]
         self.setup = replace(setup, features=module)
         self.seconds, self._since = 0.0, time.perf_counter()
         self._step, self._logged, self._sums = 0, 0, dict[str, torch.Tensor]()
@@ -105,7 +108,8 @@ class Learner:
         """Make a step, and what is due after it: an entry of the history, a validation, a checkpoint.
 
         Raises:
-            DivergedError: a loss or a weight is not finite; the last checkpoint stays.
+            DivergedError: a loss or a weight is not finite, of this step, or of the last few on a GPU; the last
+                checkpoint stays.
             OSError: the checkpoint can't be written.
         """
         self._since = time.perf_counter()
@@ -114,6 +118,7 @@ class Learner:
         self._step += 1
         validates = self._is_due(self.training.validate_every)
         if validates or is_logged(self._step):
+            self._look()
             self._log_means()
         if validates:
             self._validate()
@@ -147,8 +152,12 @@ class Learner:
         if begin:  # what the networks have drawn depends on which parts this rank has shown
             begin(parts)
         values: dict[str, torch.Tensor] = self._objective(batch)
+        total = self._objective.total(values)
+        self._watch.note(self._step + 1, values, total)
+        if self._watch.is_due:
+            self._look()
         self._optimizer.zero_grad()
-        torch.autograd.backward(self._total(values))
+        torch.autograd.backward(total)
         self.setup.data.layout.ranks.sum_gradients(self._network.parameters())
         self.setup.data.layout.ranks.align_gradients(self._objective.parameters())
         self._optimizer.step()
@@ -169,15 +178,16 @@ class Learner:
         if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
-    def _total(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
-        try:
-            return self._objective.total(values, self._step + 1)
-        except DivergedError:
-            self._check_weights(self._step + 1, f"a gradient of an earlier step was not: of {', '.join(values)}; ")
-            raise
+    def _look(self) -> None:
+        """DivergedError if a step that nobody has looked at yet had an objective that is not finite."""
+        found = self._watch.look()
+        if found:
+            self._check_weights(found.step, f"a gradient of an earlier step was not: of {', '.join(found.terms)}; ")
+            raise DivergedError(found.words)
 
     def _check_weights(self, step: int, why: str = "") -> None:
-        if not all(torch.isfinite(tensor).all() for tensor in self._network.state_dict().values()):
+        weights = self._network.state_dict().values()
+        if not torch.stack([torch.isfinite(tensor).all() for tensor in weights]).all():
             raise DivergedError(f"step {step}: a weight is not finite; {why}try a lower learning rate")
 
     def _is_due(self, every: int) -> bool:
@@ -186,8 +196,8 @@ class Learner:
     def _log_means(self) -> None:
         """Of each loss term since the last entry."""
         count = self._step - self._logged
-        means = {name: (total / count).item() for name, total in self._sums.items()}
-        self._history.append({"step": self._step} | means)
+        means = torch.stack([total / count for total in self._sums.values()]).cpu().tolist()
+        self._history.append({"step": self._step} | dict(zip(self._sums, means, strict=True)))
         self._logged, self._sums = self._step, {}
         self._tracker.log(self._history[-1])
 

@@ -9,6 +9,7 @@ from torch import nn
 
 from relbench.data.random_views import PendingViews
 from relbench.losses.inputs import Batch, TeacherOutputs
+from relbench.losses.placement import beside
 from relbench.models.sharing import Sharing
 from relbench.ranks import Ranks
 from relbench.training.division import Division
@@ -25,6 +26,7 @@ class Shown:
     Attributes:
         indices: of the images.
         labels: class numbers.
+        host_labels: the same in the host's memory.
         images: as they are trained on; of several ranks each has its own.
         taught: the teacher's view of the whole batch; None without one.
         division: of the batch.
@@ -32,6 +34,7 @@ class Shown:
 
     indices: torch.Tensor
     labels: torch.Tensor
+    host_labels: torch.Tensor
     images: torch.Tensor
     taught: TeacherOutputs | None
     division: Division
@@ -75,11 +78,11 @@ class TrainingSetup:
         """
         division = self.data.layout.division(len(indices))
         images = images.on(device) if isinstance(images, PendingViews) else images.to(device, non_blocking=True)
-        labels = self.data.labels[indices].to(device)
+        labels = self.data.labels[indices]
         taught = self.teacher.outputs(images) if self.teacher else None
         if taught and self.data.layout.ranks.count > 1:
             taught = _of_whole_batch(taught, division, self.data.layout.ranks)
-        return Shown(indices, labels, images, taught, division)
+        return Shown(indices, beside(labels, images), labels, images, taught, division)
 
     def see(self, shown: Shown, generator: torch.Generator, begin: Callable[[int], None] | None = None) -> Batch:
         """A batch as teacher and student see it.
@@ -91,7 +94,8 @@ class TrainingSetup:
         """
         embeddings, maps = self._outputs(shown, begin)
         seen = Batch(shown.indices, shown.labels, generator, embeddings, maps, shown.taught)
-        return replace(seen, episode=self.data.layout.episode, ranks=self.data.layout.ranks)
+        layout = self.data.layout
+        return replace(seen, episode=layout.episode, ranks=layout.ranks, host_labels=shown.host_labels)
 
     def _outputs(self, shown: Shown, begin: Callable[[int], None] | None) -> Outputs:
         """Embeddings and maps of the whole batch: of this rank's images pass by pass, and of the other ranks'."""
@@ -99,7 +103,7 @@ class TrainingSetup:
         for each in division.passes:
             if begin:
                 begin(each.group)
-            images = shown.images if len(division.passes) == 1 else shown.images[each.places.to(shown.images.device)]
+            images = shown.images if len(division.passes) == 1 else shown.images[beside(each.places, shown.images)]
             with self.sharing.of(each.shared) if self.sharing else nullcontext():
                 seen.append(self.features(images))
         if len(seen) == 1 and ranks.count == 1:

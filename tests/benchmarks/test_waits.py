@@ -127,6 +127,14 @@ def test_a_loss_waits_where_its_entry_says_why(name):
     assert agreement.departure(there, agreement.found(name, "cpu")) < 1e-5
 
 
+def test_a_step_of_a_training_waits_for_nothing():
+    """But for an entry of the history, where losses are looked at and their means are kept."""
+    step, entry = waits.of_training("cpu")
+    assert step == {}
+    assert sorted(entry.values()) == [1, 1]
+    assert all("_to_copy, training/" in place for place in entry)
+
+
 def refilled(rows, negatives):
     return refilled_embedding(rows, 2 * rows, torch.tensor([0, 0, 1, 1, 2]), negatives=negatives, margin=2.0)
 

@@ -70,7 +70,7 @@ class Stage:
         """Each term's value, and the weighted sum."""
         objective = self.objective(*terms)
         values = objective(self.batch)
-        return values, objective.total(values, 1)
+        return values, objective.total(values)
 
 
 class Constant(nn.Module):

@@ -19,7 +19,8 @@ import relbench.training
 from relbench.losses import cross_entropy
 from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
 from relbench.seeding import step_generator
-from relbench.training.objective import DivergedError, WeightedLoss
+from relbench.training.divergence import DivergedError
+from relbench.training.objective import WeightedLoss
 from relbench.training.schedule import is_logged
 from relbench.training.stream import stream
 

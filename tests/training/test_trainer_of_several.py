@@ -8,7 +8,7 @@ from training.toy import HALF, TRAINING, Stop, assert_equal, learner, parts_with
 from relbench.experiment import Experiment, Net, Term
 from relbench.results.checkpoint import load_checkpoint, save_checkpoint
 from relbench.settings import changed
-from relbench.training.objective import DivergedError
+from relbench.training.divergence import DivergedError
 from relbench.training.schedule import gone_on_from, may_go_on_from
 from relbench.training.trainer import Trainer
 
@@ -132,7 +132,7 @@ def test_what_a_failed_step_has_computed_is_let_go(tmp_path, what):
     (end,) = Trainer([failing]).run().values()
     assert isinstance(end, DivergedError)
     frames = list(frames_of(end))
-    assert len(frames) > 3
+    assert len(frames) >= 3
     held = [value for frame in frames for value in frame.f_locals.values()]
     assert not any(isinstance(value, torch.Tensor | dict) for value in held)
 
