@@ -48,9 +48,9 @@ def figures(device: str = "cpu") -> Iterator[Figure]:
     where = "" if device == "cuda" else ", GPU pretended"
     for name, entry in LOSSES.items():
         yield _figure(f"{name}: waits for the GPU{where}", of_loss(name, device), entry.waits)
-    step, entry = of_training(device)
+    step, logged = of_training(device)
     yield _figure(f"training with {len(TERMS)} losses: waits for the GPU{where}", step, "")
-    yield _figure(f"the same with an entry of the history{where}", entry, "losses are looked at, and their means kept")
+    yield _figure(f"the same with an entry of the history{where}", logged, "losses are looked at, and their means kept")
 
 
 def _figure(name: str, waits: Waits, reason: str) -> Figure:
