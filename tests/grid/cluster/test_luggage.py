@@ -1,5 +1,7 @@
 """What travels with a job, and where it is unpacked."""
 
+import os
+
 import pytest
 from small_jobs import experiment
 
@@ -8,6 +10,7 @@ from relbench.grid.cluster.luggage import Shelf, needed
 from relbench.grid.cluster.work_folder import work_folder
 from relbench.grid.cluster.worker import Outbox
 from relbench.grid.jobs import Job
+from relbench.locks import lock
 from relbench.results.run_folder import RunFolder
 
 TEACHER = Experiment(terms=(Term(loss="rkd_angle"),), teacher=experiment(0))
@@ -84,17 +87,19 @@ def temporary(tmp_path, monkeypatch):
 
 
 def test_work_folders_of_killed_workers_are_cleared_away(temporary):
+    """Not those that are held, if only by a process of another container, nor of a process that runs without locks."""
     with work_folder() as first:
-        left = first.with_name("999999999-killed")
-        left.mkdir()
-        (left / "checkpoint.pt").touch()
-        first.joinpath("0").mkdir()
-        with work_folder() as second:
-            assert first.joinpath("0").exists()
-            assert not left.exists()
-            assert second.parent == first.parent
+        killed, held, unlocked = (
+            first.with_name(f"{number}-job") for number in (999_999_999, 999_999_998, os.getpid())
+        )
+        for folder in (killed, held, unlocked):
+            folder.mkdir()
+            (folder / "checkpoint.pt").touch()
+        with lock(held), work_folder() as second:
+            assert set(first.parent.iterdir()) == {first, second, held, unlocked, first.parent / ".lock"}
             assert second.parent.stat().st_mode & 0o077 == 0
-    assert [path.name for path in first.parent.iterdir()] == [".lock"]
+        assert not second.exists()
+    assert not first.exists()
 
 
 def test_a_work_folder_of_somebody_else_is_refused(temporary, monkeypatch):
