@@ -101,6 +101,20 @@ def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path
     assert {path.name for path in tmp_path.iterdir()} == {one.fingerprint for one in planned}
 
 
+def fail(experiments, runs, data, trackers, execution):
+    raise ValueError("bad")
+
+
+@pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
+def test_a_failure_names_the_file_of_the_driver(cluster, kind, tmp_path):
+    failing = job(tmp_path, fail)
+    (folder,) = failing.folders.values()
+    with kind(ONE, failing.runs) as executor:
+        end = end_of(executor.submit(failing).result())
+    assert end.words == f"bad (traceback: {folder.error})"
+    assert folder.error.read_text().startswith("Traceback")
+
+
 def tell_folder(experiments, runs, data, trackers, execution):
     return {one.fingerprint: str(runs) for one in experiments}
 
