@@ -45,6 +45,7 @@ def test_a_token_is_asked_for(monkeypatch):
     said = "Traceback:\nray.exceptions.AuthenticationError: RPC error: InvalidAuthToken"
     monkeypatch.setattr(subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", said))
     monkeypatch.setattr("ray.init", lambda address, **_: found.append(address))
+    monkeypatch.setattr("ray.shutdown", lambda: None)  # other tests are connected
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     found = []
     with socket.socket() as head:
