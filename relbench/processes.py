@@ -8,9 +8,26 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
+from multiprocessing.context import ForkServerContext, SpawnContext
 from typing import NoReturn
 
 from relbench.memory import ADVICE
+
+
+def quick_start(module: str) -> ForkServerContext | SpawnContext:
+    """How processes are started: by a fork server that has loaded a module, or anew where the system has none.
+
+    A fork of this process itself would copy the threads of torch and CUDA in an unknown state. The fork server stays
+    for as long as this process and what it has started; it loads the first module that is asked for.
+
+    Args:
+        module: that the processes need; what it imports takes seconds.
+    """
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([module])
+    return context
 
 
 @contextmanager

@@ -16,7 +16,19 @@ from typing import Any
 import numpy as np
 import torch
 
-from relbench.benchmarks import agreement, cell, cohort, evaluation, exactness, loading, resume, step, views, waits
+from relbench.benchmarks import (
+    agreement,
+    cell,
+    cohort,
+    evaluation,
+    exactness,
+    loading,
+    resume,
+    shared,
+    step,
+    views,
+    waits,
+)
 from relbench.benchmarks import angle as angle_loss
 from relbench.benchmarks.apart import Apart, tell_on_stderr
 from relbench.benchmarks.figure import Figure
@@ -109,6 +121,7 @@ def parts(device: str) -> dict[str, Part]:
         "waits": partial(waits.figures, device),
         "exactness": partial(exactness.figures, device),
         "resuming": partial(resume.figures, device),
+        "two devices": partial(shared.figures, device),
         "views": partial(views.on_device, device),
         "angle": partial(angle, device),
         **{f"step, {name}": partial(_step, device, name) for name in PRECISIONS},
@@ -126,6 +139,7 @@ def _parts_of_toys() -> dict[str, Part]:
         "waits": waits.figures,
         "exactness": partial(exactness.figures, "cpu", count=300),
         "resuming": partial(resume.figures, "cpu"),
+        "two devices": partial(shared.figures, "cpu"),
         "views": partial(views.on_device, "cpu", rounds=1),
         "angle": partial(angle, "cpu", sizes=((8, 4),)),
         "step": partial(step.figures, step.Plan(scale="toy", settings={}, rounds=2)),

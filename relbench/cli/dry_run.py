@@ -10,10 +10,12 @@ from rich.table import Table
 from rich.text import Text
 
 from relbench.cli.console import out
+from relbench.cli.executors import tell_alone
 from relbench.cli.options import RunOptions, measuring, tell
 from relbench.data import find_data_set, find_photos
 from relbench.experiment import Data, Experiment
 from relbench.grid.estimate import (
+    BEFORE,
     LONGEST,
     Estimate,
     ImageCounts,
@@ -124,7 +126,7 @@ def _estimates(
 ) -> dict[str, Estimate]:
     """By name. Runs whose settings are not known yet are taken for others that look alike."""
     runs = list(waiting.values())
-    rows = [state.row for state in states.values() if state.row]
+    rows = [state.row for state in states.values() if state.row and state.row.devices == options.execution.devices]
     rates = measured_rates(runs, images, rows, measuring) if options.estimate else {}
     done = {run.fingerprint: states[name].steps for name, run in waiting.items()}
     done |= {name: folder.experiment.training.steps for name, folder in shorter.items()}
@@ -192,12 +194,13 @@ def _print_total(
     runs = list(waiting.values())
     devices = options.execution.devices
     jobs = options.jobs or jobs_for(runs, devices)
-    room = Room(images, jobs)
+    room = Room(images, jobs, devices=devices)
     begun_by = {name: folder.experiment.fingerprint for name, folder in shorter.items()}
-    limits = Limits(jobs, options.cohort if devices == 1 else 1, room.fits)
+    limits = Limits(jobs, options.together, room.fits)
     cohorts = rehearsed(waiting, limits, _steps_of, begun_by).cohorts
     whole = total([[estimates[name] for name in cohort] for cohort in cohorts], jobs)
     tell(f"{counted(len(waiting), 'run')} to make, {_together(cohorts)}{jobs} at once; disk: {decimal(whole.disk)}")
+    tell_alone(options)
     tell(_memory_of_all(cohorts, room))
     tell(_time_of_all(whole, sum(estimate.seconds is None for estimate in estimates.values()), runs, options))
     if not options.list_runs:
@@ -225,7 +228,7 @@ def _memory_of_all(cohorts: Sequence[Cohort], room: Room) -> str:
     most = max(known, key=room.taken)
     device, taken = most[0].training.device, room.taken(most)
     share, where = room.share(device), "on the GPU" if device == "cuda" else "here"
-    each = f" for each of {room.slots}" if room.slots > 1 else ""
+    each = f" for each of {processes}" if (processes := room.processes(device)) > 1 else ""
     free = "" if math.isinf(share) else f", of {decimal(int(share))} that are free {where}"
     short = "" if taken <= share else "; that may not be enough: fewer --jobs or a smaller batch_size need less"
     return f"memory: about {decimal(taken)} at most{each}{free}{short}"
@@ -243,7 +246,9 @@ def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], o
     covered = f"{len(waiting) - unknown} of the {len(waiting)} runs" if unknown else "all of them"
     files = any(find_data_set(run.data.name, options.data).transform is PhotoTransform for run in waiting)
     more = "; reading and decoding image files comes on top" if files else ""
-    return f"time: about {duration_in_words(whole.seconds)} for {covered}, judging by {whole.measured}{more}"
+    devices = options.execution.devices
+    alone = f" of one process: what {devices} take was not measured" if devices > 1 and whole.measured != BEFORE else ""
+    return f"time: about {duration_in_words(whole.seconds)} for {covered}, judging by {whole.measured}{alone}{more}"
 
 
 def _why_unknown(devices: Collection[str], options: RunOptions) -> str:

@@ -15,7 +15,16 @@ from relbench.analysis.results import floors_asked, read_results, tuning_plan
 from relbench.analysis.summarise import check_rule, summarise
 from relbench.cli.console import out
 from relbench.cli.dry_run import show_plan
-from relbench.cli.executors import check_cluster_options, cluster_of, executor_of, room_for, tell_of_cluster
+from relbench.cli.executors import (
+    check_cluster_options,
+    check_devices,
+    cluster_of,
+    execution_beside,
+    executor_of,
+    room_for,
+    tell_alone,
+    tell_of_cluster,
+)
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.files import refuse_links
@@ -117,6 +126,7 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     folder = folder_of(record, options, added)
     job = Job(joined(record, folder), paths, folder, options, record.other_contents)
     planned = job.planned()  # refuses impossible settings
+    check_devices([run.experiment for run in planned], options)
     if options.dry_run:
         show_plan(planned, folder, options)
         tell_of_cluster(options)
@@ -125,6 +135,7 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     with locked(folder):
         job = replace(job, record=joined(record, folder, tells=True))
         check_transfers(job.transfers(), folder, options.data, preparing)
+        tell_alone(options)
         with cluster_of(options):
             job, failed = _run(job)
         not_measured = _measure_elsewhere(job)
@@ -160,10 +171,9 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(job.record, job.folder / FILE)
     if waiting:
-        execution = job.options.execution
         executor = executor_of(waiting, runs, job.options)
-        together = job.options.cohort if execution.devices == 1 else 1
-        limits = Limits(executor.slots, together, room_for(waiting, executor, job.options).fits)
+        execution = execution_beside(executor.slots, waiting, job.options)
+        limits = Limits(executor.slots, job.options.together, room_for(waiting, executor, job.options).fits)
         with Bars(planned, finished, executor.slots, out) as bars, executor:
             run_grid(executor, schedule, runs, job.options.data, bars, limits, execution)
     return schedule

@@ -56,6 +56,11 @@ class RunOptions:
     gpus_per_run: float | None = None
     execution: Execution = USUAL
 
+    @property
+    def together(self) -> int | None:
+        """How many runs at most are trained together: processes share one alone."""
+        return self.cohort if self.execution.devices == 1 else 1
+
 
 def tell(words: str) -> None:
     """Print a sentence as it is, in one line."""

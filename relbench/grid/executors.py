@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from relbench.experiment import Experiment
+from relbench.grid.gpus import gpu_groups, see
 from relbench.grid.jobs import Ends, Job, attempt, left
 from relbench.losses.worker import work_here
 from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended
@@ -44,14 +45,18 @@ class Executor(Protocol):
         ...
 
 
-def executor_for(experiments: Sequence[Experiment], jobs: int) -> Executor:
+def executor_for(experiments: Sequence[Experiment], jobs: int, devices: int = 1) -> Executor:
     """This process, where it makes one job at a time and no run executes a user's code; else processes.
 
     Args:
         experiments: that are to be made.
         jobs: how many at once.
+        devices: that share each run; where there are GPUs for several jobs, each has its own.
     """
-    return Inline() if jobs == 1 and not any(map(executes_users_code, experiments)) else Processes(jobs)
+    if jobs == 1 and not any(map(executes_users_code, experiments)):
+        return Inline()
+    on_gpu = any(experiment.training.device == "cuda" for experiment in experiments)
+    return Processes(jobs, gpu_groups(devices) if on_gpu else (None,))
 
 
 class Inline:
@@ -80,10 +85,11 @@ class Processes:
 
     Args:
         slots: how many jobs at once; processes start when they are needed.
+        groups: of GPUs, as `relbench.grid.gpus` names them; a process sees one of them.
     """
 
-    def __init__(self, slots: int) -> None:
-        self._slots = slots
+    def __init__(self, slots: int, groups: Sequence[str | None] = (None,)) -> None:
+        self._slots, self._groups = slots, groups
         self._threads = ThreadPoolExecutor(slots, "runs")  # each waits for a process
         self._lock, self._given_up = threading.Lock(), False
         self._idle: list[_Process] = []
@@ -126,7 +132,10 @@ class Processes:
 
     def _taken(self) -> "_Process":
         with self._lock:
-            process = next((idle for idle in self._idle if idle.is_alive()), None) or _Process()
+            at_work = [busy.group for busy in self._busy]
+            group = min(self._groups, key=at_work.count)
+            fitting = (idle for idle in self._idle if idle.is_alive() and idle.group == group)
+            process = next(fitting, None) or _Process(group)
             self._idle = [idle for idle in self._idle if idle is not process]
             self._busy.add(process)
             if self._given_up:
@@ -135,12 +144,17 @@ class Processes:
 
 
 class _Process:
-    """A process that makes the runs that it is sent, one job after another."""
+    """A process that makes the runs that it is sent, one job after another.
 
-    def __init__(self) -> None:
+    Args:
+        group: of GPUs that it sees; None: all that this process sees.
+    """
+
+    def __init__(self, group: str | None = None) -> None:
+        self.group = group
         context = multiprocessing.get_context("spawn")  # a fork would copy torch's threads in an unknown state
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs,))
+        self._process = context.Process(target=_serve, args=(theirs, group))
         with children_deaf_to_ctrl_c():
             self._process.start()
         theirs.close()  # so that the end of the process is the end of the connection
@@ -168,9 +182,10 @@ class _Process:
         self._process.join()
 
 
-def _serve(connection: Connection) -> None:
-    """Make runs until nobody wants any more; does not outlive the parent."""
+def _serve(connection: Connection, group: str | None) -> None:
+    """Make runs until nobody wants any more, on a group of GPUs; does not outlive the parent."""
     die_with_parent()
+    see(group)
     work_here()
     while True:
         try:

@@ -24,11 +24,13 @@ class Room:
         images: for the data settings of each run.
         slots: how many cohorts are under way at once.
         free: bytes on each device that runs compute on; measured when they are first asked for, if not given.
+        devices: processes that share each run.
     """
 
     images: Mapping[Data, ImageCounts]
     slots: int
     free: dict[str, float] = field(default_factory=dict)
+    devices: int = 1
     _known: dict[str, int] = field(default_factory=dict)  # by form: seeds, rates and batches are many
 
     def fits(self, runs: Sequence[Experiment]) -> bool:
@@ -36,16 +38,22 @@ class Room:
         return self.taken(runs) <= self.share(runs[0].training.device)
 
     def share(self, device: str) -> float:
-        """Bytes for each slot; no end of them on a GPU that is not here, with which runs can only be planned."""
+        """Bytes for each process; no end of them on a GPU that is not here, with which runs can only be planned."""
         if device not in self.free:
             if device == "cuda" and not torch.cuda.is_available():
                 return math.inf
             self.free[device] = free_memory(torch.device(device))
-        return self.free[device] / self.slots
+        return self.free[device] / self.processes(device)
+
+    def processes(self, device: str) -> int:
+        """The number of processes that share the memory: of the machine; or of a GPU, where they are spread evenly."""
+        processes = self.slots * self.devices
+        return math.ceil(processes / max(1, torch.cuda.device_count())) if device == "cuda" else processes
 
     def taken(self, runs: Sequence[Experiment]) -> int:
         """Bytes of memory, on the device, that these runs take side by side: an estimate, without a look at any image.
 
+        Where several processes share a run, none of them takes more: its weights are whole, its images a part.
         Their losses are built: not for runs that execute a user's code.
         """
         form = json.dumps([_form(run) for run in runs])

@@ -16,6 +16,7 @@ from relbench.execution import USUAL, Execution
 from relbench.experiment import Experiment
 from relbench.files import clear_unfinished_below, refuse_links
 from relbench.grid.executors import Executor
+from relbench.grid.gpus import gpu_groups
 from relbench.grid.jobs import Ends, Failure, Job
 from relbench.grid.longer import gone_on_with, shorter_runs
 from relbench.grid.order import Cohort, Limits, Order
@@ -233,14 +234,14 @@ def _fail(schedule: Schedule, fingerprint: str, end: Failure, watcher: Watcher) 
 
 
 def jobs_for(experiments: Sequence[Experiment], devices: int = 1) -> int:
-    """The number of runs to have at once: one on a GPU; on the CPU as many as have cores of their own.
+    """The number of runs to have at once: on GPUs as many as have GPUs of their own, on the CPU cores of their own.
 
     Args:
         experiments: that are to be made.
         devices: processes that share each of them.
     """
     if any(experiment.training.device == "cuda" for experiment in experiments):
-        return 1
+        return len(gpu_groups(devices))
     return max(1, usable_cores() // (devices * max(experiment.training.threads for experiment in experiments)))
 
 

@@ -2,9 +2,10 @@
 
 import datetime as dt
 import math
-import multiprocessing
 import os
 import pickle
+import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended
+from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended, quick_start
 from relbench.ranks.ranks import Ranks
 
 Result = TypeVar("Result")
@@ -61,7 +62,7 @@ def refuse_too_many(count: int, device: str) -> None:
     """
     there = torch.cuda.device_count()
     if device == "cuda" and count > there:
-        raise ValueError(f"--devices {count}: this machine has {there}; ask for no more")
+        raise ValueError(f"--devices {count}: torch sees {there} GPUs here; ask for no more than there are")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class _Rank:
 @contextmanager
 def _started(function: Callable[..., Any], count: int, device: str, meeting: str) -> Iterator[list[_Rank]]:
     """Processes that wait for arguments; none is left behind."""
-    context, ranks = multiprocessing.get_context("spawn"), list[_Rank]()
+    context, ranks = quick_start(function.__module__), list[_Rank]()
     try:
         with children_deaf_to_ctrl_c():
             for number in range(count):
@@ -138,6 +139,7 @@ def _is_of_another(error: Exception) -> bool:
 def _serve(function: Callable[..., Any], ranks: Ranks, device: str, meeting: str, connection: Connection) -> None:
     """Call the function, and say how it ended; does not outlive the parent."""
     die_with_parent()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # a fork server may not have inherited that
     try:
         arguments = pickle.loads(connection.recv_bytes())  # noqa: S301 - from the process that has started this one
         with _joined(ranks, device, Path(meeting)):
@@ -153,7 +155,8 @@ def _serve(function: Callable[..., Any], ranks: Ranks, device: str, meeting: str
 def _joined(ranks: Ranks, device: str, meeting: Path) -> Iterator[None]:
     if device == "cuda":
         torch.cuda.set_device(ranks.rank)
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # all are on this machine, whatever its name resolves to
+    if loopback := _loopback():  # all are on this machine, whatever its name resolves to
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", loopback)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo",
         init_method=f"file://{meeting / 'ranks'}",
@@ -165,6 +168,12 @@ def _joined(ranks: Ranks, device: str, meeting: Path) -> Iterator[None]:
         yield
     finally:
         dist.destroy_process_group()
+
+
+def _loopback() -> str | None:
+    """The network interface of a machine with itself: lo on Linux, lo0 on macOS."""
+    names = (name for _, name in socket.if_nameindex())
+    return next((name for name in names if name in {"lo", "lo0"}), None)
 
 
 def _send(connection: Connection, value: object) -> None:

@@ -48,6 +48,7 @@ def notes(summary: Summary) -> list[str]:
         *_unequal_seeds(summary),
         _data(summary),
         *_unequal_students(summary),
+        *_shared_runs(summary),
         *_mixed(summary),
         *([] if summary.cells else summary.notes),  # which stand below the cells
     ]
@@ -204,12 +205,20 @@ def _setting(name: str) -> Callable[[Row], str]:
     return lambda row: settings(row.experiment)[name]
 
 
+def _shared_runs(summary: Summary) -> list[str]:
+    """Whether several devices shared each run; where only some were shared, `_mixed` says so."""
+    numbers = {row.devices for row in summary.rows}
+    shared = [number for number in numbers if number > 1 and len(numbers) == 1]
+    return [f"Each run was shared by {number:,} devices: as by one, but for rounding." for number in shared]
+
+
 def _mixed(summary: Summary) -> list[str]:
     """One note for each circumstance in which the runs differ: such a difference may be in the results too."""
     packages = sorted({name for row in summary.rows for name in row.machine.versions})
     circumstances = {
         "data": _groups(summary.methods, lambda row: f"{row.experiment.data.name} {row.data_hash}"),
         "device": _groups(summary.methods, lambda row: row.machine.device),
+        "devices of a run": _groups(summary.methods, lambda row: counted(row.devices, "device")),
         "git commit": _groups(summary.methods, lambda row: commit_of(row.machine)),
         **{name: _groups(summary.methods, _version_of(name)) for name in packages},
     }

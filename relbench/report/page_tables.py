@@ -6,6 +6,7 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment, Term
 from relbench.models import embedding_size
+from relbench.plain_text import counted
 from relbench.report.grids import decimals, parts
 from relbench.report.markup import Grid
 from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_title, percent, stage_steps
@@ -84,7 +85,7 @@ def runs(summary: Summary) -> Grid:
     machines = _distinct_machines(summary)
     costs = ["Training, s", "Evaluation, s", "Peak memory, MiB"]
     header = ["Method", "Seed", "Run", "Teacher's run", "Data", "Machine", *costs, "Finished"]
-    rows = [_run_line(method, row, machines.index(row.machine) + 1) for method, row in _runs_of(summary)]
+    rows = [_run_line(method, row, machines.index((row.machine, row.devices)) + 1) for method, row in _runs_of(summary)]
     return Grid("Runs", header, rows, [title in costs for title in header])
 
 
@@ -95,21 +96,27 @@ def _run_line(method: Method, row: Row, machine: int) -> list[str]:
     return [method.label, str(row.experiment.seed), *names, *costs, row.finished]
 
 
-def _distinct_machines(summary: Summary) -> list[Machine]:
-    machines: list[Machine] = []
+def _distinct_machines(summary: Summary) -> list[tuple[Machine, int]]:
+    """Machines, each with the number of its devices that shared a run."""
+    machines: list[tuple[Machine, int]] = []
     for row in summary.rows:
-        if row.machine not in machines:
-            machines.append(row.machine)
+        if (row.machine, row.devices) not in machines:
+            machines.append((row.machine, row.devices))
     return machines
 
 
 def machines(summary: Summary) -> list[str]:
     """Machines, one per line, in the order that the runs cite them by."""
     return [
-        f"{machine.device}, {machine.cores} cores, {machine.system}; git commit {commit_of(machine)}; "
+        f"{machine.device}{_shared_by(devices)}, {machine.cores} cores, {machine.system}; "
+        f"git commit {commit_of(machine)}; "
         + ", ".join(f"{package} {version}" for package, version in sorted(machine.versions.items()))
-        for machine in _distinct_machines(summary)
+        for machine, devices in _distinct_machines(summary)
     ]
+
+
+def _shared_by(devices: int) -> str:
+    return f", each run shared by {counted(devices, 'device')}" if devices > 1 else ""
 
 
 def cells_by_seed(summary: Summary) -> Grid | None:

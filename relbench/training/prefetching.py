@@ -1,11 +1,8 @@
 """Images of later steps, made by worker processes while a GPU trains.
 
-Workers are started by a fork server, or anew where there is none: a fork of this process would copy the threads of
-torch and CUDA in an unknown state. What a step's images are follows from its number, so that who makes them changes
-nothing.
+What a step's images are follows from its number, so that who makes them changes nothing.
 """
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -25,7 +22,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from relbench.cores import usable_cores
 from relbench.data.random_views import PendingViews
-from relbench.processes import die_with_parent
+from relbench.processes import die_with_parent, quick_start
 
 Step = tuple[torch.Tensor, torch.Tensor | PendingViews]  # indices of images, and the images, perhaps to be made
 
@@ -50,7 +47,7 @@ def workers_beside(device: torch.device, ranks: int = 1) -> int:
         device: of the training.
         ranks: that share the machine's cores, each with workers of its own.
     """
-    return min(MOST, usable_cores() // ranks - 1) if device.type == "cuda" else 0
+    return max(0, min(MOST, usable_cores() // ranks - 1)) if device.type == "cuda" else 0
 
 
 def prefetched(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[Step]:
@@ -98,12 +95,8 @@ def _from_workers(steps: Steps, numbers: Sequence[int], workers: int) -> Iterato
 
 
 def worker_context() -> BaseContext:
-    """How worker processes are started: by a fork server that has loaded what they need, where the system has one."""
-    if "forkserver" not in multiprocessing.get_all_start_methods():
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    return context
+    """How worker processes are started: quickly, with what they need."""
+    return quick_start(__name__)
 
 
 def _begin(_worker: int) -> None:

@@ -66,12 +66,12 @@ def share_for(
         gpus: for each run.
 
     Raises:
-        ValueError: no node could have that; or runs that compute on GPUs are to have too few.
+        ValueError: no node could have that; or runs that compute on GPUs are to have other numbers of them.
     """
     on_gpu = any(run.training.device == "cuda" for run in experiments)
     if on_gpu and gpus == 0:
         raise ValueError("--gpus-per-run 0, but runs compute on a GPU: give each one, or a part such as 0.25")
-    if on_gpu and gpus is not None and devices > max(1, gpus):
+    if on_gpu and devices > 1 and gpus not in {None, devices}:
         raise ValueError(f"--gpus-per-run {gpus:g}, but each run has --devices {devices}: give it as many GPUs")
     threads = devices * max(run.training.threads for run in experiments)
     return Share(threads if cpus is None else cpus, float(devices * on_gpu) if gpus is None else gpus)

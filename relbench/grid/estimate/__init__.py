@@ -28,6 +28,7 @@ from relbench.settings import changed
 from relbench.tasks import find_task
 
 __all__ = [
+    "BEFORE",
     "LONGEST",
     "Estimate",
     "ImageCounts",
@@ -44,6 +45,7 @@ Run = tuple[Experiment, ImageCounts]
 NONE_DONE: Mapping[str, int] = MappingProxyType({})
 NONE_MEASURED: Mapping[Kind, Rates] = MappingProxyType({})
 OF_DISK = ("steps", "selection", "optimizer", "momentum", "frozen")  # settings of a training that its room depends on
+BEFORE = "finished runs of the same kind"  # that an estimate is taken from
 LONGEST = 60.0  # seconds that a calibration may take
 
 
@@ -120,7 +122,7 @@ def estimated(
         counts, left = images[run.data], run.training.steps - done.get(run.fingerprint, 0)
         kind, seconds, measured, shared = kind_of(run, counts.channels), None, "", 0.0
         if rows := known.get(_looks(run)):
-            seconds, measured = _seconds_as_before(rows, left), "finished runs of the same kind"
+            seconds, measured = _seconds_as_before(rows, left), BEFORE
         elif rate := rates.get(kind) or alike.get(kind.networks):
             seconds, measured = _seconds(run, counts, rate, left), rate.measured
             shared = left * min(rate.shared, rate.step) + counts.test * rate.view

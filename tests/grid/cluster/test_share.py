@@ -68,6 +68,7 @@ def test_a_run_has_a_processor_for_each_thread_and_a_gpu_to_compute_on():
         (2.5, None, "--cpus-per-run 2.5: more than one must be a whole number"),
         (1, 0, "--gpus-per-run 0, but runs compute on a GPU"),
         (1, 0.5, "--gpus-per-run 0.5, but each run has --devices 2: give it as many GPUs"),
+        (1, 3, "--gpus-per-run 3, but each run has --devices 2: give it as many GPUs"),
         (0.00001, None, "--cpus-per-run 1e-05: give"),
     ],
 )
