@@ -1,6 +1,7 @@
 """Several GPUs of a machine, which here are pretended: each process of a grid sees its own."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -47,8 +48,13 @@ def test_each_group_of_gpus_has_a_run(gpus, count, named, devices, groups):
     assert jobs_for([experiment(0), ON_GPU], devices) == len(groups)
 
 
-def tell_gpus(experiments, *_):
-    return {one.fingerprint: (os.environ.get(VISIBLE), os.getpid()) for one in experiments}
+def tell_gpus(experiments, runs, *_):
+    """Both of a pair are under way at the same time."""
+    (one,) = experiments
+    (runs / f"{one.seed // 2}-{one.seed}.here").touch()
+    while len(list(runs.glob(f"{one.seed // 2}-*.here"))) < 2:
+        time.sleep(0.02)
+    return {one.fingerprint: (os.environ.get(VISIBLE), os.getpid())}
 
 
 def test_a_process_sees_its_own_gpus_and_is_used_again(tmp_path):
