@@ -4,15 +4,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn.functional import conv2d
 
 from relbench.benchmarks.figure import Figure
-from relbench.evaluation import nearest, retrieval_metrics
+from relbench.evaluation import Sharding, means, nearest, retrieval_metrics, sharded_query_results
+from relbench.evaluation.gallery.mappers import over_devices
 from relbench.experiment import Net, Precision
 from relbench.models import build_embedder, embed
 from relbench.training.computing import computing
 
 ROUNDING, TF32_ROUNDING = 1e-5, 1e-4  # float32 errs less than the first, TF32's 10 bits err more than the second
+_AMPLE = 2**36  # bytes of memory
 LAYOUTS_DIFFER = 1e-5  # at most, in coordinates of embeddings of unit length
 
 
@@ -37,10 +40,19 @@ def _neighbours(device: str, count: int) -> Iterator[Figure]:
         with computing(1, "tf32" if device == "cuda" else "32-true"), torch.autocast(device, torch.bfloat16):
             found = nearest(torch.from_numpy(data).to(device), 20)
             metrics = retrieval_metrics(torch.from_numpy(data).to(device), labels, (1, 10))
+            in_shards = _in_shards(data, labels, device)
         wrong = int((found != nearest(torch.from_numpy(data), 20)).sum())
-        off = sum(metrics[name] != value for name, value in retrieval_metrics(data, labels, (1, 10)).items())
+        wanted = retrieval_metrics(torch.from_numpy(data), labels, (1, 10))
+        off = sum((metrics[name] != value) + (in_shards[name] != value) for name, value in wanted.items())
         name = f"20 neighbours of {count:,} rows{kind}, {device} against CPU, TF32 and autocast on"
         yield Figure(name=f"{name}: different", value=wrong + off, unit="", target=0)
+
+
+def _in_shards(rows: NDArray[np.float32], labels: NDArray[np.int64], device: str) -> dict[str, float]:
+    """Metrics by two threads that search shards on the same device."""
+    with over_devices((device, device)) as mapper:
+        sharding = Sharding(_AMPLE, mapper, at_once=2, items=len(rows) // 5)
+        return means(sharded_query_results(rows, labels, (1, 10), sharding=sharding), (1, 10))
 
 
 def _tf32(device: str) -> Iterator[Figure]:

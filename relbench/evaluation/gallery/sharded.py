@@ -29,7 +29,7 @@ class Sharding:
 
     Attributes:
         memory: bytes that a process may use, what it uses already included.
-        mapper: who searches the shards.
+        mapper: who searches the shards: one of `gallery.mappers`.
         at_once: shards that are searched at the same time in this process.
         backend: as in `retrieval.query_results`.
         items: rows of a shard; None: as many as the memory allows.
@@ -69,6 +69,12 @@ def sharded_query_results(
         ValueError: What `query_results` refuses, a file that can't be read or changes meanwhile, too little memory, or
             float64 rows whose squares only a common power of two would keep from overflow.
         TypeError: Embeddings of other types.
+
+    Example:
+        >>> rows, labels = np.array([[0.0], [1.0], [3.0], [3.5]]), ["a", "a", "b", "c"]
+        >>> sharding = Sharding(memory=2**34, items=2)
+        >>> sharded_query_results(rows, labels, (1,), sharding=sharding).rank.tolist()
+        [1, 1, 0, 0]
     """
     source = _source_of(embeddings)
     points = with_roles(np.broadcast_to(np.int8(0), source.shape), query, gallery)
