@@ -58,7 +58,7 @@ class Distortion:
     def make(self, images: torch.Tensor, numbers: Numbers) -> torch.Tensor:
         """Distort each picture by the numbers drawn for it.
 
-        On a GPU, whose sums and products may be rounded otherwise, views are equal to those of the CPU to rounding.
+        On a GPU, whose sums may be rounded otherwise, views are equal to those of the CPU to rounding.
 
         Args:
             images: uint8, shape (batch, channels, height, width).
@@ -106,8 +106,25 @@ class Distortion:
         count, channels = pictures.shape[:2]
         if not count:  # torch makes no empty grid
             return torch.empty(0, channels, self.size, self.size, device=pictures.device)
-        grid = affine_grid(maps, [count, 1, self.size, self.size], align_corners=False)
+        if maps.device.type == "cpu":
+            grid = affine_grid(maps, [count, 1, self.size, self.size], align_corners=False)
+        else:
+            grid = places(maps, self.size)
         return grid_sample(pictures.float() / 255, grid, align_corners=False)
+
+
+def places(maps: torch.Tensor, size: int) -> torch.Tensor:
+    """The places in a picture of the pixels of a view, shape (batch, size, size, 2).
+
+    As torch's `affine_grid`, which multiplies matrices, and on a GPU perhaps in TF32: too coarse for places.
+
+    Args:
+        maps: of shape (batch, 2, 3), on coordinates in [-1, 1].
+        size: side of the view in pixels.
+    """
+    along = torch.linspace(-1, 1, size, device=maps.device) * (size - 1) / size
+    of_x, of_y, shift = maps[:, None, None].unbind(-1)
+    return along[None, None, :, None] * of_x + along[None, :, None, None] * of_y + shift
 
 
 def affine_maps(numbers: torch.Tensor) -> torch.Tensor:

@@ -1,8 +1,8 @@
 """Crops and flips of small images where they lie, on any device: the bytes that `augmentation` makes on the CPU.
 
-On the CPU numpy and a product of matrices are faster, so each is there twice. These are whole numbers but for crops
-that are resized, whose sums are exact where the side is a power of two. Elsewhere each sum is rounded as by a processor
-that adds a product in one step, as those do that PyTorch's products are fast on; on others a level may differ by one.
+On the CPU numpy and a product of matrices are faster, so each is there twice. All is done in whole numbers, but for
+crops that are resized: where the side is a power of two, their sums are exact; elsewhere they are rounded by fused
+multiply-add, as in the products of most processors, and beside any other sum a level may differ by one.
 Nothing waits for the device.
 """
 

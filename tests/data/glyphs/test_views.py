@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import interpolate
+from torch.nn.functional import affine_grid, interpolate
 
 from relbench.data.glyphs import views
-from relbench.data.glyphs.views import Distortion, affine_maps
+from relbench.data.glyphs.views import Distortion, affine_maps, places
 from relbench.data.random_views import random_views
 
 
@@ -65,6 +65,13 @@ def test_maps_as_defined():
         linear, shift = matrix(row)
         np.testing.assert_allclose(found[:, :2], linear)
         np.testing.assert_allclose(found[:, 2], shift)
+
+
+@pytest.mark.parametrize("size", [1, 13, 28])
+def test_places_on_a_device_are_those_of_the_affine_grid(size):
+    maps = affine_maps(2 * torch.rand(5, 6, generator=generator()) - 1)
+    expected = affine_grid(maps, [5, 1, size, size], align_corners=False)
+    torch.testing.assert_close(places(maps, size), expected, atol=1e-6, rtol=0)
 
 
 def undistorted_but(place, value, size):
