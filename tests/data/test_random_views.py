@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from data.every_source import TRANSFORMS, folder, sources  # noqa: F401 - fixtures
-from torch.utils.data import DataLoader
 
 from relbench.benchmarks.pretended import DEVICE, pretended
 from relbench.data.random_views import CPU, PendingSource, PendingViews
@@ -55,24 +54,8 @@ def test_bytes_are_those_of_images_and_numbers(sources):  # noqa: F811
     assert views.nbytes == 10 * (3 * 20 * 20 + 2 * 8 + 1)  # pixels, two places of eight bytes, mirrored or not
 
 
-class Doubled:
-    """Steps of views that are doubled in another process than they are drawn in."""
-
-    def __getitem__(self, place):
-        return place, PendingViews(torch.full((2,), place), {"by": torch.tensor([2, 2])}, doubled)
-
-    def __len__(self):
-        return 3
-
-
 def doubled(images, numbers):
     return images * numbers["by"]
-
-
-def test_worker_processes_hand_them_on(recwarn):
-    loader = DataLoader(Doubled(), batch_size=None, num_workers=1, multiprocessing_context="forkserver")
-    assert [(place, views.on(CPU).tolist()) for place, views in loader] == [(0, [0, 0]), (1, [2, 2]), (2, [4, 4])]
-    assert not recwarn
 
 
 def test_pinned_and_moved_alike(monkeypatch):
