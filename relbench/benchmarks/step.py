@@ -26,6 +26,7 @@ from relbench.trackers import Silent
 from relbench.training import Learner, Teacher, TrainingData, TrainingSetup
 from relbench.training.assemble import UntrainedNetworks, assemble
 from relbench.training.computing import computing
+from relbench.training.division import Layout
 from relbench.training.trainer import prepared
 
 WHOLE = 1.05
@@ -142,17 +143,24 @@ def _learner(experiment: Experiment, setup: TrainingSetup) -> Learner:
     return Learner(setup, experiment.training, experiment.seed, experiment.fingerprint, unwritten, Silent())
 
 
-def made_up(experiment: Experiment) -> TrainingData:
-    """The same images at each step; on a GPU they are in its memory."""
-    training, images = experiment.training, _images(experiment)
-    indices = torch.arange(training.batch_size)
+def made_up(experiment: Experiment, layout: Layout | None = None) -> TrainingData:
+    """The same images at each step; on a GPU they are in its memory.
+
+    Args:
+        experiment: says how many, and of which size.
+        layout: of the batch; None: this process shows all images, with the same batch statistics.
+    """
+    training, images, layout = experiment.training, _images(experiment), layout or Layout()
+    indices, own = torch.arange(training.batch_size), layout.own(training.batch_size)
+    shown = images if own is None else images[own]
     return TrainingData(
         channels=3,
         classes=CLASSES,
         labels=indices // training.images_per_class % CLASSES,
         batch=lambda _: indices,
-        views=lambda *_: images,
+        views=lambda *_: shown,
         validate=lambda *_: {},
+        layout=layout,
     )
 
 

@@ -9,6 +9,7 @@ from rich.text import Text
 from relbench.benchmarks import (
     angle,
     cohort,
+    devices,
     evaluation,
     evaluation_kinds,
     executors,
@@ -40,6 +41,7 @@ PARTS: dict[str, Part] = {
     "cohort": cohort.quick_start,
     "start": start.figures,
     "executors": executors.figures,
+    "devices": devices.figures,
     "waits": waits.figures,
 }
 """By the name that the command takes: a function that measures, and yields each figure as soon as it is known."""

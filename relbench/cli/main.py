@@ -97,8 +97,8 @@ def bench(
     what: Annotated[
         str,
         typer.Argument(
-            help="angle, cohort, evaluation, executors, few-shot, images, kinds, plan, shards, small-images, start, "
-            "step, views, waits; all of these; or gpu."
+            help="angle, cohort, devices, evaluation, executors, few-shot, images, kinds, plan, shards, small-images, "
+            "start, step, views, waits; all of these; or gpu."
         ),
     ] = "all",
     device: Annotated[
