@@ -14,6 +14,7 @@ from relbench.models.sharing import Sharing
 from relbench.ranks import Ranks
 from relbench.training.division import Division
 from relbench.training.objective import Objective, Outputs, Teacher, WeightedLoss
+from relbench.training.sending import send
 from relbench.training.stream import TrainingData
 
 CPU = torch.device("cpu")
@@ -77,12 +78,12 @@ class TrainingSetup:
             device: of networks and losses.
         """
         division = self.data.layout.division(len(indices))
-        images = images.on(device) if isinstance(images, PendingViews) else images.to(device, non_blocking=True)
-        labels = self.data.labels[indices]
+        host_labels = self.data.labels[indices]
+        images, labels = send(images, host_labels, device)
         taught = self.teacher.outputs(images) if self.teacher else None
         if taught and self.data.layout.ranks.count > 1:
             taught = _of_whole_batch(taught, division, self.data.layout.ranks)
-        return Shown(indices, beside(labels, images), labels, images, taught, division)
+        return Shown(indices, labels, host_labels, images, taught, division)
 
     def see(self, shown: Shown, generator: torch.Generator, begin: Callable[[int], None] | None = None) -> Batch:
         """A batch as teacher and student see it.

@@ -19,12 +19,12 @@ import pytest
 import torch
 from PIL import Image
 
-import relbench.run
 from relbench.benchmarks.cell import experiments
 from relbench.data.glyphs.textured import TexturedGlyphs
 from relbench.data.images.decoded import decoded_images
 from relbench.data.images.photos import ImageFiles, Photos
 from relbench.data.samplers import ClassBalancedSampler
+from relbench.execution import Execution
 from relbench.run import run
 from relbench.trackers import Silent
 from relbench.training import prefetching
@@ -82,19 +82,16 @@ def test_workers_change_no_bit(source):
     assert not torch.equal(alone[0][1], alone[1][1])
 
 
-def test_a_run_is_the_same_to_the_last_bit(monkeypatch, tmp_path):
+def test_a_run_is_the_same_to_the_last_bit(tmp_path):
     """A teacher on textured Glyphs and its student, as `glyphs-table1` has them at toy scale."""
     pair = experiments("toy", "cpu", {})
-    rows = {}
-    for workers in (0, 2):
-        monkeypatch.setattr(relbench.run, "workers_beside", lambda _, workers=workers: workers)
-        rows[workers] = [run(each, tmp_path / str(workers), tmp_path, Silent()) for each in pair]
-    for alone, helped in zip(rows[0], rows[2], strict=True):
-        assert (helped.weights_hash, helped.history, helped.metrics) == (
-            alone.weights_hash,
-            alone.history,
-            alone.metrics,
-        )
+    alone, *others = (
+        [run(each, tmp_path / str(workers), tmp_path, Silent(), Execution(workers=workers)) for each in pair]
+        for workers in (0, 1, 4)
+    )
+    for row, *helped in zip(alone, *others, strict=True):
+        for own in helped:
+            assert (own.weights_hash, own.history, own.metrics) == (row.weights_hash, row.history, row.metrics)
     assert children() == []
 
 
