@@ -1,6 +1,9 @@
 """Nodes of the cluster: what they have."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from importlib import import_module
+from typing import Any
 
 from relbench.grid.cluster import environment
 from relbench.grid.cluster.library import ray
@@ -15,7 +18,7 @@ def resources() -> list[Resources]:
 
 
 def least_gpu(share: Share) -> int:
-    """Bytes of the smallest GPU among those that answer; 0 if none does.
+    """Bytes of the smallest GPU among those that answer; 0 if none does. Nodes that can't answer can't make runs.
 
     Args:
         share: of a node that a run takes; nodes without room for one are not asked.
@@ -27,4 +30,11 @@ def least_gpu(share: Share) -> int:
     answered, busy = ray().wait(asked, num_returns=len(asked), timeout=SECONDS)
     for reference in busy:
         ray().cancel(reference)
-    return min(ray().get(answered), default=0)
+    return min(_without_errors(answered), default=0)
+
+
+def _without_errors(references: Sequence[Any]) -> Iterator[int]:
+    """What could be answered: a node without torch, say, is refused when it gets its first job."""
+    for reference in references:
+        with suppress(ray().exceptions.RayError):
+            yield ray().get(reference)

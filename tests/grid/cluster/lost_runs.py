@@ -32,6 +32,10 @@ def kill_worker():
     time.sleep(SECONDS)
 
 
+def eight_bytes():
+    return 8
+
+
 def always_killed(experiments, runs, data, trackers, execution):
     kill_worker()
 

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from grid.cluster.lost_runs import (
     SECONDS,
     Apart,
     always_killed,
+    eight_bytes,
     from_its_checkpoint,
     half_made,
     killed_once,
@@ -56,10 +58,17 @@ def planned():
 
 
 @pytest.fixture(scope="module")
-def inline(planned, tmp_path_factory, data_folder):
-    """Their rows, made in this process."""
+def made_here(planned, tmp_path_factory, data_folder):
+    """Their folders, made in this process."""
     runs = tmp_path_factory.mktemp("inline")
-    return made(Inline(), planned, runs, data_folder).rows
+    made(Inline(), planned, runs, data_folder)
+    return runs
+
+
+@pytest.fixture(scope="module")
+def inline(planned, made_here):
+    """Their rows, made in this process."""
+    return Schedule.of(planned, made_here).rows
 
 
 def made(executor, experiments, runs, data):
@@ -128,17 +137,16 @@ def test_a_shared_folder_is_worked_in(cluster, kind, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_followed_by_another(cluster, planned, inline, tmp_path, data_folder, monkeypatch):
-    """Each run is killed after its first checkpoint, and comes out as if it had not been."""
-    planned = planned[:2]
+def test_a_killed_worker_is_followed_by_another(cluster, planned, made_here, tmp_path, data_folder, monkeypatch):
+    """A student is killed after its first checkpoint, and comes out as if it had not been."""
+    teacher, _, student = planned
+    shutil.copytree(RunFolder(made_here, teacher).path, RunFolder(tmp_path, teacher).path)
     monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(killed_once, 5, tmp_path))
     heard = []
-    schedule = made(Apart(ONE, tmp_path, hear=heard.append), planned, tmp_path, data_folder)
+    schedule = made(Apart(ONE, tmp_path, hear=heard.append), [teacher, student], tmp_path, data_folder)
     assert not schedule.failures
-    assert_same(schedule.rows, {one.fingerprint: inline[one.fingerprint] for one in planned})
-    assert sorted(heard) == sorted(
-        f"{one.fingerprint}: WorkerCrashedError: goes on from what has come back" for one in planned
-    )
+    assert_same(schedule.rows, Schedule.of([teacher, student], made_here).rows)
+    assert heard == [f"{student.fingerprint}: WorkerCrashedError: goes on from what has come back"]
 
 
 def test_a_run_whose_row_came_back_is_not_made_again(cluster, tmp_path):
@@ -180,18 +188,20 @@ def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path, monkeypatc
     assert len(heard) == 1
 
 
-def test_a_node_that_is_lost_is_done_without(cluster, tmp_path):
-    """The job goes on where there is room, or once there is."""
+def test_a_node_that_is_lost_is_done_without(cluster, tmp_path, monkeypatch):
+    """The job goes on where there is room, or once there is; here on a quarter of a GPU, which is not one."""
+    monkeypatch.setattr("relbench.grid.cluster.environment.gpu_memory", eight_bytes)
     data, one, heard = tmp_path / "data", job(tmp_path, half_made), []
     data.mkdir()
-    large = Share(cpus=3, gpus=0)
-    lost = cluster.add_node(num_cpus=3, object_store_memory=STORE)
+    large = Share(cpus=3, gpus=0.25)
+    lost = cluster.add_node(num_cpus=3, num_gpus=1, object_store_memory=STORE)
     with Apart(large, tmp_path / "runs", hear=heard.append) as executor:
         assert executor.slots == 1
+        assert executor.memory("cuda") == 2
         future = executor.submit(one)
         wait_for(one.folders[experiment(0).fingerprint].checkpoint)
         cluster.remove_node(lost, allow_graceful=False)
-        other = cluster.add_node(num_cpus=3, object_store_memory=STORE)
+        other = cluster.add_node(num_cpus=3, num_gpus=1, object_store_memory=STORE)
         assert end_of(future.result()) == "half of it"
     cluster.remove_node(other)
     assert len(heard) == 1
