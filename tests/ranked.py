@@ -17,6 +17,10 @@ CLASSES = 9
 IMAGES = 100
 
 
+class Stop(Exception):  # noqa: N818 - stands for a kill
+    pass
+
+
 def trained(ranks, experiments):
     """By name: history, gradients of the last step, weights, and the losses that compute in less than float64.
 
@@ -28,20 +32,30 @@ def trained(ranks, experiments):
     return {name: _trained(ranks, experiment)[1:] for name, experiment in experiments.items()}
 
 
+def gone_on(ranks, experiment, checkpoints, stop=None):
+    """The same for each checkpoint that is gone on from, if it is there; None where training stops before a step."""
+    try:
+        return [_gone_on(ranks, experiment, path, stop)[1:] for path in checkpoints]
+    except Stop:
+        return None
+
+
 def _trained(ranks, experiment):
-    first = experiment.initialized_from
-    earlier = Earlier(_trained(ranks, first)[0], experiment.begins_at) if first else None
-    setup = assemble(experiment, UntrainedNetworks(1, CLASSES), _data(ranks, experiment))
-    setup = replace(setup, teacher=_in_float64(setup.teacher))
-    setup.network.double()
-    narrow = set()
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = Path(folder) / "checkpoint.pt"
-        learner = Learner(setup, experiment.training, 3, experiment.fingerprint, checkpoint, Silent(), earlier)
-        learner._objective.double()
-        learner._objective.register_forward_hook(partial(_note_narrow, narrow))
-        state = train(learner)
-        gradients = [parameter.grad for parameter in [*setup.network.parameters(), *learner._objective.parameters()]]
+        return _gone_on(ranks, experiment, Path(folder) / "checkpoint.pt", None)
+
+
+def _gone_on(ranks, experiment, checkpoint, stop):
+    first, narrow = experiment.initialized_from, set()
+    earlier = Earlier(_trained(ranks, first)[0], experiment.begins_at) if first else None
+    setup = assemble(experiment, UntrainedNetworks(1, CLASSES), _data(ranks, experiment, stop))
+    setup = replace(setup, teacher=_in_float64(setup.teacher))
+    for module in (setup.network, setup.objective()):  # made of the same losses and classifier as the learner's
+        module.double()
+    learner = Learner(setup, experiment.training, 3, experiment.fingerprint, checkpoint, Silent(), earlier)
+    learner._objective.register_forward_hook(partial(_note_narrow, narrow))
+    state = train(learner)
+    gradients = [parameter.grad for parameter in [*setup.network.parameters(), *learner._objective.parameters()]]
     return state, state["history"], gradients, [*state["network"].values(), *state["losses"].values()], narrow
 
 
@@ -57,11 +71,18 @@ def _in_float64(teacher):
     return replace(teacher, network=teacher.network.double(), classifier=classifier, constants=constants)
 
 
-def _data(ranks, experiment):
-    """Random images, in batches as the task draws them."""
+def _data(ranks, experiment, stop):
+    """Random images, in batches as the task draws them, up to a step."""
     size, task, training = experiment.data.size, find_task(experiment.task), experiment.training
     table = torch.rand(IMAGES, 1, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     labels = torch.arange(IMAGES) % CLASSES
+
+    sampler = task.sampler(labels, experiment.seed, training)
+
+    def batch(step):
+        if step == stop:
+            raise Stop
+        return sampler(step)
 
     def views(indices, generator, only=None):
         views = torch.rand(len(indices), 1, size, size, generator=generator, dtype=torch.float64)
@@ -72,7 +93,7 @@ def _data(ranks, experiment):
         channels=1,
         classes=CLASSES,
         labels=labels,
-        batch=task.sampler(labels, experiment.seed, training),
+        batch=batch,
         views=views,
         validate=lambda *_: {},
         layout=Layout(task.episode(training), training.batch_norm_parts, ranks),

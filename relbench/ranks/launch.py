@@ -87,7 +87,8 @@ def _started(function: Callable[..., Any], count: int, device: str, meeting: str
         yield ranks
     finally:
         for rank in ranks:
-            rank.process.terminate()
+            rank.process.kill()  # whatever a user's loss has done to signals
+        for rank in ranks:
             rank.process.join()
             rank.connection.close()
 

@@ -1,9 +1,10 @@
 """Several processes train as one does, with every loss: equal but for rounding. A new loss is taken along by itself."""
 
+import shutil
 from itertools import cycle
 
 import pytest
-from ranked import trained
+from ranked import gone_on, trained
 from training.small_runs import TEACHER, run_of
 
 from relbench.experiment import Data, FewShot, Term, Training
@@ -12,6 +13,7 @@ from relbench.losses.pml import _classes
 from relbench.ranks import ALONE, launched
 from relbench.resolve import resolve
 from relbench.settings import changed
+from relbench.tensors import read_tensors
 
 STEPS = 10
 TRAINING = Training(steps=STEPS, validate_every=STEPS, batch_size=25, images_per_class=5)
@@ -24,10 +26,10 @@ OF_PAIRS = ("Angular", "Circle", "Contrastive", "Margin", "MultiSimilarity", "NT
 TOLERANCES = {"pml:SmoothAPLoss": 1e-4}  # the library computes it in float32, whatever it is given
 
 
-def run(*terms, **changes):
+def run(*terms, training=None, **changes):
     """Of batches of 25 images, which 2 and 4 ranks share unequally."""
-    teacher = changed(TEACHER, {"data": DATA})
-    return resolve(run_of(*terms, **{"teacher": teacher, "training": TRAINING, "data": DATA} | changes), "student")
+    usual = {"teacher": changed(TEACHER, {"data": DATA}), "training": changed(TRAINING, training or {}), "data": DATA}
+    return resolve(run_of(*terms, **usual | changes), "student")
 
 
 def few_shot(*terms, batch_norm):
@@ -96,12 +98,37 @@ def differences(found, expected):
             yield float((own - other).abs().max() / max(1.0, float(other.abs().max())))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_ranks_equal_one(name, among, alone):
-    (history, *tensors, narrow), (expected, *others, _) = among[name], alone[name]
-    tolerance = TOLERANCES.get(name, 1e-9)
-    for own, other in zip(history, expected, strict=True):
+def assert_equal(found, expected, tolerance=1e-9):
+    (history, *tensors, _), (wanted, *others, _) = found, expected
+    for own, other in zip(history, wanted, strict=True):
         assert own == pytest.approx(other, rel=tolerance, abs=tolerance)
     for own, other in zip(tensors, others, strict=True):
         assert max(differences(own, other)) < tolerance
-    assert narrow == {name} & TOLERANCES.keys()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ranks_equal_one(name, among, alone):
+    assert_equal(among[name], alone[name], TOLERANCES.get(name, 1e-9))
+    assert among[name][-1] == {name} & TOLERANCES.keys()  # of all losses, those alone compute in less than float64
+
+
+def shape_of(content):
+    """A checkpoint's names, types and shapes."""
+    if isinstance(content, dict):
+        return {name: shape_of(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [shape_of(value) for value in content]
+    return getattr(content, "shape", type(content))
+
+
+def test_checkpoints_carry_over_between_numbers_of_ranks(tmp_path):
+    """Trained to the fifth step by two and by one; gone on with by one, and both by three."""
+    experiment = run(*map(term, ("triplet", "fitnet_regressor", "cross_entropy")), training={"validate_every": 5})
+    by_two, by_one, copy = (tmp_path / name for name in ("two.pt", "one.pt", "copy.pt"))
+    assert launched(gone_on, 2, "cpu", experiment, [by_two], 5) is None
+    assert gone_on(ALONE, experiment, [by_one], 5) is None
+    assert shape_of(read_tensors(by_two)) == shape_of(read_tensors(by_one))
+    shutil.copy(by_two, copy)
+    expected = trained(ALONE, {"": experiment})[""]
+    for found in (*gone_on(ALONE, experiment, [copy]), *launched(gone_on, 3, "cpu", experiment, [by_two, by_one])):
+        assert_equal(found, expected)
