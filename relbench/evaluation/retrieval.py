@@ -162,7 +162,7 @@ def query_results(
     """Rank of the first correct neighbour, R-precision and average precision of each query.
 
     Arguments and errors as in `retrieval_metrics`, which averages these results, except that no query needs to have
-    positives.
+    positives. `gallery.sharded.sharded_query_results` returns the same for a gallery that does not fit into memory.
     """
     points = check_points(embeddings, query, gallery)
     depth = check_ks(points, ks)

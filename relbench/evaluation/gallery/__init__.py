@@ -16,8 +16,10 @@ only what a shard looks at, so that each shard has its own, and none needs to kn
 
 Passes over the gallery's file, with c chunks of queries: one to check all rows before the work begins (a NaN in the
 last row must not end a search of hours), c to find the nearest of the class (skipped where R >= K for all), and c to
-search.
-A chunk has up to 65,536 queries; fewer where 16 R bytes each, six times over for merging, would be more than a quarter
-of the memory. Distances: queries x gallery, in matrix products, once (a sample of queries that shows float32 to be too
-imprecise for the data adds to them). A shard's rows take, in float32, 4 dim bytes as they are and 4 (dim + 3) widened.
+search. Distances: queries x gallery, in matrix products, once (a sample of queries that shows float32 to be too
+imprecise for the data adds to them).
+
+A shard has up to 131,072 rows; fewer where these, in float32 and float64, would be more than half of the memory. They
+take, in float32, 4 dim bytes a row as they are and 4 (dim + 3) widened. A chunk has up to 65,536 queries; fewer where
+16 R bytes each, six times over for merging, would be more than a quarter of the memory.
 """
