@@ -168,7 +168,7 @@ class Cluster:
             RefusedError: it is.
         """
         if isinstance(message, tuple):
-            message = of_another_environment(*message, self._environment)
+            message = of_another_environment(*message, self._environment, environment.environment())
         if isinstance(message, Refusal):
             raise RefusedError(message)
         return message

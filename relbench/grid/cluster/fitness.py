@@ -81,15 +81,18 @@ class Fitness:
         return (refusal for refusal in known if refusal.about in about)
 
 
-def of_another_environment(node: Node, here: Environment, driver: Environment) -> Refusal:
+def of_another_environment(node: Node, here: Environment, driver: Environment, now: Environment) -> Refusal:
     """The refusal of a node that would make other numbers.
 
     Args:
         node: which.
         here: its environment.
-        driver: that of the driver.
+        driver: that of the driver when it began.
+        now: what is on the driver's machine by now.
     """
     name = next(name for name in driver if here.get(name) != driver[name])
+    if now != driver:
+        return Refusal(node, ALL, "relbench has changed since the command began: give it again, finished runs stay")
     if name == SOURCE:
         return Refusal(
             node, ALL, f"its relbench {here[RELBENCH]} has other {SOURCE} than the command's: install the same"

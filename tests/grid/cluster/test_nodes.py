@@ -57,8 +57,10 @@ def mine(tmp_path):
 )
 def test_what_differs_is_named(name, here, words):
     driver = {"Python": "3.11", "relbench": "9", "source files": "a", "torch": "2.15"}
-    refusal = of_another_environment(NODE, driver | {name: here}, driver)
+    refusal = of_another_environment(NODE, driver | {name: here}, driver, driver)
     assert str(refusal) == f"node host (10.0.0.1): {words}"
+    changed_since = of_another_environment(NODE, driver | {name: here}, driver, driver | {"source files": "new"})
+    assert changed_since.words == "relbench has changed since the command began: give it again, finished runs stay"
 
 
 def test_source_files_are_those_of_data_too(tmp_path):
@@ -86,9 +88,10 @@ def test_a_node_without_relbench_can_say_so(tmp_path):
     assert (done.stdout, done.stderr) == ("\n", "")
 
 
-def test_where_no_node_has_the_environment_the_command_ends(cluster, tmp_path):
+def test_where_no_node_has_the_environment_the_command_ends(cluster, tmp_path, monkeypatch):
     with Cluster(ONE, tmp_path / "runs") as executor:
-        executor._environment = {**executor._environment, "torch": "1.0"}
+        known = executor._environment = {**executor._environment, "torch": "1.0"}
+        monkeypatch.setattr("relbench.grid.cluster.environment.environment", lambda: known)
         words = r"^node .* \(.*\): it has torch .*, and the command has torch 1\.0: install the same in both places$"
         with pytest.raises(ValueError, match=words):
             executor.submit(job(tmp_path, tell_data)).result()
