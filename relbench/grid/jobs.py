@@ -62,11 +62,13 @@ class Failure:
         words: one line, with advice.
         diverged: whether its training did; it would again.
         crowded: whether the runs beside it may be the cause: memory ran out, or the process of several runs died.
+        unwritten: whether the place may be the cause: a file can't be written there, or read.
     """
 
     words: str
     diverged: bool = False
     crowded: bool = False
+    unwritten: bool = False
 
 
 Ends = Mapping[str, Row | Failure]
@@ -136,7 +138,7 @@ def _noted(end: Row | BaseException, error_file: Path, company: int) -> Row | Fa
         return end
     where = _written(end, error_file)
     crowded = company > 1 and is_out_of_memory(end)
-    return Failure(_explained(end) + where, isinstance(end, DivergedError), crowded)
+    return Failure(_explained(end) + where, isinstance(end, DivergedError), crowded, isinstance(end, OSError))
 
 
 def _explained(error: BaseException) -> str:

@@ -72,20 +72,31 @@ def make(order: Order, luggage: Luggage) -> Iterator[Message]:
     Where this node sees the driver's results folder, they are made there. Else they are made in a folder that goes
     with the job, and the files that the runs write are sent as they change.
 
-    A job that can't begin here, as its images or files can't be had, is refused: another node may make it.
+    A job that can't begin here, as its images or files can't be had, or whose folder here can't be written to, is
+    refused: another node may make it.
     """
-    first = order.job.experiments[0]
     with ExitStack() as stack:
-        about = first.data.name
-        try:
-            order = _with_images(order)
-            about = first.fingerprint
-            job = stack.enter_context(_at_place(order, luggage))
-        except (ValueError, OSError, DamagedError) as error:
-            yield Refusal(this_node(), about, str(error))
+        job = _begun(order, luggage, stack)
+        if isinstance(job, Refusal):
+            yield job
             return
-        ends = yield from _made(job, Outbox([] if job is order.job else [*job.folders.values()]))
-        yield Ended({name: _told(end, job.runs, order.job.runs) for name, end in ends.items()})
+        moved = job.runs != order.job.runs
+        ends = yield from _made(job, Outbox([*job.folders.values()] if moved else []))
+    ends = {name: _told(end, job.runs, order.job.runs) for name, end in ends.items()}
+    unwritten = [end.words for end in ends.values() if isinstance(end, Failure) and end.unwritten]
+    yield Refusal(this_node(), job.experiments[0].fingerprint, unwritten[0]) if moved and unwritten else Ended(ends)
+
+
+def _begun(order: Order, luggage: Luggage, stack: ExitStack) -> Job | Refusal:
+    """The job as it can be made here, until the stack is left; or why it can't."""
+    first = order.job.experiments[0]
+    about = first.data.name
+    try:
+        order = _with_images(order)
+        about = first.fingerprint
+        return stack.enter_context(_at_place(order, luggage))
+    except (ValueError, OSError, DamagedError) as error:
+        return Refusal(this_node(), about, str(error))
 
 
 def _told(end: Row | Failure, here: Path, there: Path) -> Row | Failure:

@@ -9,7 +9,7 @@ import pytest
 from grid.cluster.conftest import STORE
 from grid.cluster.lost_runs import Apart
 from grid.cluster.test_data_sets import MINE, add_mine
-from grid.cluster.unfit import CONTENT, tell_data, tell_data_once_heard, write_checkpoint
+from grid.cluster.unfit import CONTENT, full_disk_at_first, tell_data, tell_data_once_heard, write_checkpoint
 from small_jobs import end_of, experiment, job
 
 from relbench.grid.cluster import executor as module
@@ -112,16 +112,16 @@ def test_runs_that_no_node_can_make_are_refused(apart, mine, tmp_path):
 
 
 def test_runs_go_to_other_nodes(apart, mine, tmp_path):
-    """As many at once as there are processors; those that hold theirs do so until a node has refused."""
+    """Of three at once, one comes to the node with two processors; the others hold theirs until it has refused."""
     heard = []
 
     def hear(words):
         heard.append(words)
         (tmp_path / "heard").touch()
 
-    with Cluster(ONE, tmp_path / "runs", hear=hear) as executor:
-        assert executor.slots == 4
-        futures = [executor.submit(mine(tell_data_once_heard, seed)) for seed in range(4)]
+    with Cluster(ONE, tmp_path / "runs", 3, hear) as executor:
+        assert executor.slots == 3
+        futures = [executor.submit(mine(tell_data_once_heard, seed)) for seed in range(3)]
         assert {end_of(future.result()) for future in futures} == {str(tmp_path / "data")}
     assert len(heard) == 1
     assert heard[0].endswith("with the images in it; runs go to other nodes")
@@ -139,6 +139,15 @@ def test_a_node_that_can_not_be_written_to_is_passed_over(apart, tmp_path):
     moved.rename(apart)
     assert "Not a directory" in end.words
     assert end.words.endswith("free some space, change the rights or choose another folder, then try again")
+
+
+def test_a_run_goes_on_elsewhere_if_its_node_is_full(cluster, tmp_path):
+    heard, one = [], job(tmp_path, full_disk_at_first)
+    with Apart(ONE, tmp_path / "runs", hear=heard.append) as executor:
+        assert end_of(executor.submit(one).result()) == "half of it"
+    folder = one.folders[experiment(0).fingerprint]
+    error = f"[Errno 28] No space left on device: '{folder.checkpoint}' (traceback: {folder.error})"
+    assert [words.partition(": ")[2] for words in heard] == [f"{error}; runs go to other nodes"]
 
 
 def damaged(message):

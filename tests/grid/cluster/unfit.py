@@ -25,3 +25,12 @@ def write_checkpoint(experiments, runs, data, trackers, _execution):
     folder = RunFolder(runs, experiments[0])
     folder.checkpoint.write_bytes(CONTENT)
     return {folder.path.name: "a row"}
+
+
+def full_disk_at_first(experiments, runs, data, trackers, _execution):
+    """Writes a checkpoint, and can't write another; the second time, returns what is in the one that it finds."""
+    folder = RunFolder(runs, experiments[0])
+    if not folder.checkpoint.exists():
+        folder.checkpoint.write_text("half of it")
+        raise OSError(28, "No space left on device", str(folder.checkpoint))
+    return {folder.path.name: folder.checkpoint.read_text()}
