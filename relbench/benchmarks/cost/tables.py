@@ -12,11 +12,17 @@ from relbench.benchmarks.figure import in_digits
 from relbench.plain_text import duration_in_words
 
 STAGES = ("reading", "preparation", "products", "selection", "merging")
+TO_RUN = (
+    "to run it: relbench evaluate EMBEDDINGS.npy LABELS.npy here; with --devices 8 on the GPUs of a machine; with "
+    "--cluster ADDRESS on several machines that see the files, or on each core of one by itself"
+)
+"""What the lines of the table are reached by."""
+
 UNITS = (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
 
 
 def plans(workloads: Iterable[Workload]) -> Iterator[Table | str]:
-    """For each workload its table, and what it can't say itself; this machine is measured before each.
+    """For each workload its table, and what it can't say itself, then how it is run; this machine is measured before.
 
     Args:
         workloads: of any size: none is run.
@@ -26,6 +32,7 @@ def plans(workloads: Iterable[Workload]) -> Iterator[Table | str]:
         hardware = machines(host)
         yield cost_table(workload, hardware, host)
         yield from cost_notes(host, hardware)
+    yield TO_RUN
 
 
 def cost_table(workload: Workload, hardware: Iterable[Hardware], host: Host) -> Table:

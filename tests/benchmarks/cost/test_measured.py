@@ -75,7 +75,7 @@ def test_the_table_of_a_plan(small, call):
     assert done.code == 0
     assert done.out.count("1,000,000,000 x 128") == 1
     assert "2.56e+20 operations, gallery of 512 GB" in " ".join(done.out.split())
-    for words in ("this machine", "one H100", "data sheet", "70% of each peak", "measured now"):
+    for words in ("this machine", "one H100", "data sheet", "70% of each peak", "measured now", "to run it"):
         assert words in done.out
 
 
