@@ -120,12 +120,14 @@ class Input:
         of: from a batch, and the layer that is compared ("" for losses of embeddings), to the value.
         requires: what must be assembled for it.
         trains: whether its gradient reaches the student.
+        on_the_host: whether it is in the host's memory, wherever the embeddings are.
     """
 
     summary: str
     of: Callable[[Batch, str], Any]
     requires: frozenset[Requirement] = frozenset()
     trains: bool = False
+    on_the_host: bool = False
 
 
 INPUTS: dict[str, Input] = {
@@ -140,6 +142,7 @@ INPUTS: dict[str, Input] = {
     "host_labels": Input(
         "the same in the host's memory, where what follows from them alone is found without waiting for a GPU",
         lambda batch, _: batch.labels_on_the_host,
+        on_the_host=True,
     ),
     "generator": Input("generator of all random draws", lambda batch, _: batch.generator),
     "ranks": Input(

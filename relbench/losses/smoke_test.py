@@ -118,7 +118,8 @@ class _Trial:
     def run(self, batch: Batch, device: str) -> None:
         """ValueError if a check fails."""
         taken = {name: INPUTS[name].of(batch, "") for name in self.entry.takes}
-        inputs = {name: _leaf(value, device) for name, value in taken.items() if isinstance(value, Tensor)}
+        place = {name: "cpu" if INPUTS[name].on_the_host else device for name in taken}
+        inputs = {name: _leaf(value, place[name]) for name, value in taken.items() if isinstance(value, Tensor)}
         given = {name: rows.clone() for name, rows in inputs.items()}  # no leaves: in training they are none either
         others = {"generator": torch.Generator().manual_seed(0), "ranks": batch.ranks}
         with self._users_code():

@@ -7,7 +7,7 @@ import torch
 
 from relbench.benchmarks import agreement, waits
 from relbench.benchmarks.pretended import DEVICE, pretended
-from relbench.losses import LOSSES, find_loss, pml_loss, refilled_embedding
+from relbench.losses import LOSSES, find_loss, own_loss, pml_loss, refilled_embedding, try_loss
 
 WAITING = {
     "a number": lambda rows: rows.sum().item(),
@@ -153,6 +153,14 @@ def test_a_library_looks_for_pairs_on_the_gpu():
 
     assert waits_of(work, DEVICE).total() > 1
     assert find_loss("pml:ContrastiveLoss").waits
+
+
+def test_a_users_loss_may_take_labels_on_the_host():
+    """`tolist` of what is on the pretended device is an error."""
+    text = "def f(embeddings, host_labels):\n    return embeddings[: len({*host_labels.tolist()})].square().mean()\n"
+    size = {"student_dim": 4, "teacher_dim": 4, "batch_size": 10, "images_per_class": 5, "num_classes": 4}
+    with pretended():
+        try_loss(own_loss("mine:f", text), {}, **size, unit_length=False, device=DEVICE)
 
 
 def test_on_a_gpu_torch_counts(monkeypatch):

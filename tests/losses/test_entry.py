@@ -31,6 +31,7 @@ from relbench.losses import (
 )
 from relbench.losses.entry import RESERVED, inputs_of, pure_loss
 from relbench.losses.inputs import NEEDS
+from relbench.ranks import ALONE, Ranks
 
 
 def softened(student: Tensor, teacher: Tensor, *, temperature: float, hard: bool = False) -> Tensor:
@@ -54,7 +55,7 @@ EPISODE = ("support", "query")
 SECOND_STAGE = ("student_logits", "teacher", "labels", "centres", "teacher_logits")
 TAKES: dict[Any, tuple[str, ...]] = {
     rkd_distance: ROWS,
-    rkd_angle: ROWS,
+    rkd_angle: (*ROWS, "ranks"),
     hard_darkrank: ROWS,
     pkt: ROWS,
     similarity_preserving: MAPS,
@@ -83,11 +84,11 @@ def test_no_loss_is_left_out():
     assert LOSSES.keys() == {function.__name__ for function in TAKES} | MODULES.keys()
 
 
-def given(name: str) -> Tensor | torch.Generator:
+def given(name: str) -> Tensor | torch.Generator | Ranks:
     """Something of the shape that `INPUTS` says."""
     generator = torch.Generator().manual_seed(len(name))
     shapes = {"centres": (4, 3), "support": (4, 1, 3), "query": (4, 2, 3)} | dict.fromkeys(MAPS, (6, 3, 2, 2))
-    others = {"labels": torch.arange(6) % 4, "generator": generator}
+    others = {"labels": torch.arange(6) % 4, "generator": generator, "ranks": ALONE}
     logits = (6, 4) if name.endswith("logits") else (6, 3)
     return others[name] if name in others else torch.randn(shapes.get(name, logits), generator=generator)
 
@@ -119,9 +120,10 @@ def test_every_loss_takes_what_there_is(loss: Any):
     assert set(loss.needs) == set(loss.options) & set(NEEDS)
 
 
-def test_only_the_teachers_logits_may_be_missing():
+def test_only_the_teachers_logits_and_ranks_may_be_missing():
     assert {loss.name: loss.optional for loss in LOSSES.values() if loss.optional} == {
-        "refilled_classifier": ("teacher_logits",)
+        "refilled_classifier": ("teacher_logits",),
+        "rkd_angle": ("ranks",),
     }
 
 

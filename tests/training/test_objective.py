@@ -6,6 +6,7 @@ from torch import nn
 
 from relbench.episodes import Episode
 from relbench.losses import INPUTS, Batch, FitNet, cross_entropy, probe
+from relbench.ranks import ALONE
 from relbench.training.objective import Objective, Teacher, WeightedLoss
 
 LABELS = torch.tensor([0, 1, 2, 0])
@@ -93,7 +94,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
         "support": own[[0, 2]].unflatten(0, (2, 1)),
         "query": own[[1, 3]].unflatten(0, (2, 1)),
     }
-    assert expected.keys() == INPUTS.keys() - {"generator"}
+    assert expected.keys() == INPUTS.keys() - {"generator", "ranks"}
     for first in range(len(INPUTS)):
         takes = (*list(INPUTS)[first:], *list(INPUTS)[:first])
         given = {}
@@ -104,6 +105,7 @@ def test_each_loss_is_given_what_it_takes_in_its_order():
 
         values_of(Objective([WeightedLoss("x", 1.0, remember, takes, "high")], classifier), teacher, seen, images)
         assert isinstance(given.pop("generator"), torch.Generator)
+        assert given.pop("ranks") is ALONE
         for name, value in expected.items():
             assert torch.equal(given[name], value), name
 
