@@ -21,6 +21,7 @@ from relbench.grid.scheduler import jobs_for
 from relbench.plain_text import counted
 from relbench.ranks.launch import refuse_too_many
 from relbench.training.prefetching import workers_beside
+from relbench.transfer import TransferSpec
 
 
 def check_cluster_options(options: RunOptions) -> None:
@@ -39,6 +40,12 @@ def tell_of_cluster(options: RunOptions) -> None:
     """Say that a plan asks no cluster."""
     if options.cluster is not None:
         tell("no cluster is asked in a plan: runs at once, time and memory are those of this machine")
+
+
+def measured_here(asked: Sequence[TransferSpec], options: RunOptions) -> list[TransferSpec]:
+    """The measurements that this machine can make: beside a cluster, it need not have the GPU of the runs."""
+    beside_a_cluster = options.cluster is not None and not torch.cuda.is_available()
+    return [spec for spec in asked if not (beside_a_cluster and spec.device == "cuda")]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from relbench.cli.executors import (
     cluster_of,
     execution_beside,
     executor_of,
+    measured_here,
     room_for,
     tell_alone,
     tell_of_cluster,
@@ -134,7 +135,7 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
         return False
     with locked(folder):
         job = replace(job, record=joined(record, folder, tells=True))
-        check_transfers(job.transfers(), folder, options.data, preparing)
+        check_transfers(measured_here(job.transfers(), options), folder, options.data, preparing)
         tell_alone(options)
         with cluster_of(options):
             job, failed = _run(job)
@@ -208,7 +209,10 @@ def _measure_elsewhere(job: Job) -> bool:
     """Measure finished networks on the other data sets that are there; returns whether that failed."""
     failed = False
     ready = [spec for spec in job.transfers() if not spec.experiment or is_finished(spec.experiment, job.folder)]
-    waiting = [spec for spec in ready if not finished_transfer(spec, job.folder)]
+    wanting = [spec for spec in ready if not finished_transfer(spec, job.folder)]
+    waiting = measured_here(wanting, job.options)
+    if left := len(wanting) - len(waiting):
+        tell(f"{counted(left, 'measurement')} on other data sets left: run the command again on a machine with a GPU")
     for spec in track(waiting, description="measuring on other data sets", console=out) if waiting else ():
         try:
             transfer(spec, job.folder, job.options.data)
