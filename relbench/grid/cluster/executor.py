@@ -144,7 +144,7 @@ class Cluster:
 
     def _messages(self, job: Job) -> Generator[Work]:
         images = self._images.of(job.experiments[0].data, job.data)
-        order = ray().cloudpickle.dumps(Order(job, self._sign, images))
+        order = ray().cloudpickle.dumps(Order(job, self._sign, images, self._share.most_on(resources())))
         work = self._work.options(**self._fitness.options(job))
         references = work.remote(self._environment, order, self._shelf.pack(job))
         with self._lock:

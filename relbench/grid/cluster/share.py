@@ -40,6 +40,10 @@ class Share:
         """The number of runs that these nodes hold at once."""
         return sum(map(self._on, nodes))
 
+    def most_on(self, nodes: Sequence[Resources]) -> int:
+        """The most runs that any of these nodes holds at once; 1 at least."""
+        return max([1, *map(self._on, nodes)])
+
     def memory(self, nodes: Sequence[Resources]) -> float:
         """Bytes for each run where they are least: a node's memory, as Ray counts it, divided by its runs."""
         return min((node.get("memory", 0) / held for node in nodes if (held := self._on(node))), default=0)

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from relbench.data.download.disk import plain_disk_errors
 from relbench.grid.cluster.data_sets import Images, folder_here, make_ready
 from relbench.grid.cluster.environment import this_node
@@ -21,6 +23,7 @@ from relbench.grid.jobs import Ends, Failure, Job
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
 from relbench.trackers.tracker import FILE
+from relbench.training.prefetching import workers_beside
 
 LOOK_EVERY = 0.25  # seconds between two looks into the folders of the runs
 
@@ -59,11 +62,13 @@ class Order:
         job: with absolute paths, as they are on the driver.
         sign: a file that the driver has made; where a node finds it, both see the same results folder.
         images: of the runs, as the driver has them.
+        beside: jobs that a node has at once, at most.
     """
 
     job: Job
     sign: Path
     images: Images
+    beside: int = 1
 
 
 def make(order: Order, luggage: Luggage) -> Iterator[Message]:
@@ -81,7 +86,7 @@ def make(order: Order, luggage: Luggage) -> Iterator[Message]:
             yield job
             return
         moved = job.runs != order.job.runs
-        ends = yield from _made(job, Outbox([*job.folders.values()] if moved else []))
+        ends = yield from _made(with_workers(job, order.beside), Outbox([*job.folders.values()] if moved else []))
     ends = {name: _told(end, job.runs, order.job.runs) for name, end in ends.items()}
     unwritten = [end.words for end in ends.values() if isinstance(end, Failure) and end.unwritten]
     yield Refusal(this_node(), job.experiments[0].fingerprint, unwritten[0]) if moved and unwritten else Ended(ends)
@@ -97,6 +102,14 @@ def _begun(order: Order, luggage: Luggage, stack: ExitStack) -> Job | Refusal:
         return stack.enter_context(_at_place(order, luggage))
     except (ValueError, OSError, DamagedError) as error:
         return Refusal(this_node(), about, str(error))
+
+
+def with_workers(job: Job, beside: int) -> Job:
+    """The job with its share of this node's cores to prepare images, where nothing else is asked for."""
+    execution, device = job.execution, torch.device(job.experiments[0].training.device)
+    if execution.workers is not None:
+        return job
+    return replace(job, execution=replace(execution, workers=workers_beside(device, beside * execution.devices)))
 
 
 def _told(end: Row | Failure, here: Path, there: Path) -> Row | Failure:

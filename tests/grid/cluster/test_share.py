@@ -1,10 +1,16 @@
 """How many runs a cluster holds, and what each may take."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from small_jobs import experiment
 
+from relbench.execution import Execution
 from relbench.experiment import Training
 from relbench.grid.cluster.share import Share, share_for
+from relbench.grid.cluster.worker import with_workers
+from relbench.grid.jobs import Job
 from relbench.settings import changed
 
 GB = 2**30
@@ -30,6 +36,18 @@ def test_slots_are_the_runs_that_find_room(cpus, gpus):
     resources = [{"CPU": float(has), **({"GPU": float(cards)} if cards else {})} for has, cards in nodes]
     assert share.slots(resources) == sum(filled(has, cards, share) for has, cards in nodes)
     assert share.slots([]) == 0
+
+
+def test_cores_of_a_node_are_shared_by_the_runs_that_it_holds(monkeypatch):
+    """Of 24 cores, 4 runs have 6 each: one computes, 5 make images; two processes of a run have half of that each."""
+    monkeypatch.setattr("relbench.training.prefetching.usable_cores", lambda: 24)
+    on_gpu = changed(experiment(0), {"training": Training(device="cuda")})
+    beside = Share(1, 0.5).most_on([{"CPU": 24, "GPU": 2}, {"CPU": 3, "GPU": 2}, {}])
+    assert beside == 4
+    for execution, workers in ((Execution(), 5), (Execution(devices=2), 2), (Execution(workers=1), 1)):
+        job = Job(lambda *_: {}, (on_gpu,), Path("runs"), Path("data"), execution=execution)
+        assert with_workers(job, beside).execution.workers == workers
+    assert with_workers(replace(job, experiments=(experiment(0),), execution=Execution()), 1).execution.workers == 0
 
 
 def test_shares_in_words():
