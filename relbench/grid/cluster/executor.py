@@ -23,7 +23,7 @@ from relbench.grid.cluster.nodes import least_gpu, resources
 from relbench.grid.cluster.pieces import DamagedError, Stamp, put_together, stamp
 from relbench.grid.cluster.share import Share
 from relbench.grid.cluster.worker import Ended, Message, Order, Sent, Work
-from relbench.grid.jobs import LONGEST, Ends, Job, left
+from relbench.grid.jobs import LONGEST, Ends, Failure, Job, left
 from relbench.memory import ADVICE
 from relbench.results.records import Row
 from relbench.results.run_folder import RunFolder
@@ -124,7 +124,8 @@ class Cluster:
         while True:
             before = _progress(job)
             try:
-                return _finished(job) | dict(self._handed_over(_unfinished(job)))
+                unfinished = _unfinished(job)
+                return _finished(job) | (self._handed_over(unfinished) if unfinished.experiments else {})
             except ray().exceptions.RayError as error:
                 tries = tries + 1 if _progress(job) == before else 1
                 if self._given_up or tries == TRIES or isinstance(error, _final()):
@@ -138,9 +139,9 @@ class Cluster:
         room = "" if self._share.slots(resources()) else f"; no node has {self._share} now: it waits for one"
         self._hear(f"{names}: {type(error).__name__}: goes on from what has come back{room}")
 
-    def _handed_over(self, job: Job) -> Ends:
+    def _handed_over(self, job: Job) -> dict[str, Row | Failure]:
         with closing(self._messages(_absolute(job))) as messages:
-            return _received(messages, job)
+            return dict(_received(messages, job))
 
     def _messages(self, job: Job) -> Generator[Work]:
         images = self._images.of(job.experiments[0].data, job.data)
@@ -192,7 +193,7 @@ def _unfinished(job: Job) -> Job:
     return replace(job, experiments=runs, shorter={name: job.shorter[name] for name in job.shorter if name in names})
 
 
-def _finished(job: Job) -> dict[str, Row]:
+def _finished(job: Job) -> dict[str, Row | Failure]:
     rows = {name: folder.read() for name, folder in job.folders.items()}
     return {name: row for name, row in rows.items() if row}
 

@@ -55,14 +55,12 @@ def half_made(experiments, runs, data, trackers, execution):
 
 
 def one_by_one(experiments, runs, data, trackers, execution):
-    """Of two runs, writes the row of the first, which is in the data folder, and is killed once that has come back."""
-    if len(experiments) == 2:
-        first = RunFolder(runs, experiments[0])
-        with atomic_write(first.row) as temporary:
-            temporary.write_bytes((data / "row.json").read_bytes())
-        wait_for(data / "come back")
-        kill_worker()
-    return {one.fingerprint: "made alone" for one in experiments}
+    """Writes the row of the first run, which is in the data folder, and is killed once the file "back" is there."""
+    folder = RunFolder(runs, experiments[0])
+    with atomic_write(folder.row) as temporary:
+        temporary.write_bytes((data / folder.path.name / "row.json").read_bytes())
+    wait_for(data / folder.path.name / "back")
+    kill_worker()
 
 
 class Apart(Cluster):

@@ -150,17 +150,18 @@ def test_a_killed_worker_is_followed_by_another(cluster, planned, made_here, tmp
 
 
 def test_a_run_whose_row_came_back_is_not_made_again(cluster, tmp_path):
-    """It was one of two that were trained together, when their worker was killed."""
+    """Of two that are trained together, each is killed after its row, and the last before it has told how it ended."""
     data, two = tmp_path / "data", job(tmp_path, one_by_one, 0, 1)
-    first, second = two.experiments
-    row = make_row(first, (1, 2, 3))
-    row = row.model_copy(update={"history": ({"step": float(row.selected_step)},)})
-    write_record(row, data / "row.json")
+    rows = {one.fingerprint: make_row(one, (1, 2, 3)) for one in two.experiments}
+    for name, row in rows.items():
+        rows[name] = row.model_copy(update={"history": ({"step": float(row.selected_step)},)})
+        write_record(rows[name], data / name / "row.json")
     with Apart(ONE, tmp_path / "runs") as executor:
         future = executor.submit(two)
-        wait_for(RunFolder(tmp_path / "runs", first).row)
-        (data / "come back").touch()
-        assert future.result() == {first.fingerprint: row, second.fingerprint: "made alone"}
+        for name, folder in two.folders.items():
+            wait_for(folder.row)
+            (data / name / "back").touch()
+        assert future.result() == rows
 
 
 def test_what_can_not_be_written_is_a_failure_of_its_runs(cluster, tmp_path, monkeypatch):
