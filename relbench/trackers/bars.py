@@ -154,8 +154,8 @@ class Bars:
             if fingerprint in self._ended:
                 return
             pace = self._paces[fingerprint]
-            self._done += step - pace.done
-            if phase != "preparing":
+            if phase != "preparing":  # a run that is handed over again knows only then from which step it goes on
+                self._done += step - pace.done
                 pace.advance(step, now)
             if fingerprint not in self._tasks:
                 name = self._names[fingerprint]

@@ -169,6 +169,16 @@ def test_steps_of_a_failed_run_are_no_longer_waited_for(console):
     assert shown(bars) == [("all steps", 22, 22), ("teacher, seed 0", 10, 10)]
 
 
+def test_a_run_that_is_handed_over_again_is_counted_once(console):
+    """It is looked at twice before it knows that it goes on from step 4."""
+    bars = Bars(CELLS, [], jobs=1, console=console)
+    bars.show(ONE, 6, "training", now=0.0)
+    for _ in range(2):
+        bars.show(ONE, 0, "preparing", now=1.0)
+    bars.show(ONE, 4, "training", now=2.0)
+    assert shown(bars)[0] == ("all steps", 4, 40)
+
+
 def test_news_after_the_end_changes_nothing(console):
     """Steps come through a queue, ends do not: the last step may arrive late."""
     bars = Bars(CELLS, [], jobs=2, console=console)

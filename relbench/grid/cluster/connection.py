@@ -20,7 +20,6 @@ LOCAL, AUTO = "local", "auto"
 PROBE = 8.0  # seconds that the head of a cluster has to answer
 LONGEST = 200  # characters of what Ray says to that
 UNKNOWN_CALLER = "AuthenticationError"  # what Ray says where a token is missing
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @contextmanager
@@ -35,7 +34,6 @@ def connected(address: str) -> Iterator[None]:
         ValueError: Ray is not installed, or no such cluster answers.
     """
     library = ray()
-    os.environ |= QUIET
     if address != LOCAL:
         _probe(address)
     try:
