@@ -2,14 +2,17 @@
 
 import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from relbench.data import find_data_set, find_rendered
+from relbench.data import find_data_set, find_photos, find_rendered
 from relbench.data.datasets.added import added_names
+from relbench.data.datasets.photos import side_of
 from relbench.data.download.card import card_names, packaged_card
 from relbench.data.download.fetch import ManualStepsError, fetch, not_ready
+from relbench.data.images.decoded import decoded_images
+from relbench.data.images.decoded_folder import folder_to_fill
 from relbench.experiment import Data
 from relbench.grid.cluster.work_folder import folder_of_this_user
 from relbench.locks import lock
@@ -24,10 +27,12 @@ class Images:
     Attributes:
         content: of the data set: which images, which classes, which split.
         data_hash: of those in use, as in a row.
+        decoded: whether they need not be decoded in each run; no matter where images are compared.
     """
 
     content: str
     data_hash: str
+    decoded: bool = field(default=True, compare=False)
 
 
 def images_of(data: Data, root: Path) -> Images:
@@ -41,8 +46,9 @@ def images_of(data: Data, root: Path) -> Images:
         ValueError: the data set is not there, or damaged.
         OSError: it can't be read, or not be written where it is rendered.
     """
-    source = find_data_set(data.name, root).load(data, root, iter)
-    return Images(source.content, source.data_hash)
+    data_set = find_data_set(data.name, root)
+    source = data_set.load(data, root, iter)
+    return Images(source.content, source.data_hash, not data_set.hint(data, root))
 
 
 class ImagesHere:
@@ -72,7 +78,7 @@ def folder_here(root: Path) -> Path:
 
 @cache
 def make_ready(data: Data, root: Path, wanted: Images) -> None:
-    """Fetch or render what is not there, and compare it with the driver's.
+    """Fetch or render what is not there, and compare it with the driver's; keep photos decoded where the driver does.
 
     Where several processes of this node come at once, one of them does it, and the others wait; where several nodes
     see the same folder, one fetches. A process looks at images once.
@@ -91,10 +97,12 @@ def make_ready(data: Data, root: Path, wanted: Images) -> None:
     with lock(folder, wait=True):
         _have(data, root)
         found = images_of(data, root)
-    if found != wanted:
-        raise ValueError(
-            f"{data.name} in {root} has other images, classes or splits than that of the command: put a copy there"
-        )
+        if found != wanted:
+            raise ValueError(
+                f"{data.name} in {root} has other images, classes or splits than that of the command: put a copy there"
+            )
+        if wanted.decoded and not found.decoded:
+            _keep_decoded(data, root)
 
 
 def _have(data: Data, root: Path) -> None:
@@ -114,3 +122,9 @@ def _fetch(name: str, root: Path) -> None:
         fetch(card, root, lambda _what, _done, _total: None, wait=True)
     except ManualStepsError:
         raise ValueError(f"{not_ready(card, root)}, or let --data be a folder that all nodes see") from None
+
+
+def _keep_decoded(data: Data, root: Path) -> None:
+    photos = find_photos(data.name, root)
+    names, folder = photos.all_images(root)["name"].tolist(), photos.cache_folder(root)
+    decoded_images(photos.originals(root, side_of(data)), names, folder_to_fill(folder, None))

@@ -18,7 +18,7 @@ from relbench.data.datasets.added import add
 from relbench.data.download.disk import plain_disk_errors
 from relbench.data.glyphs import glyphs
 from relbench.experiment import Data
-from relbench.grid.cluster.data_sets import VARIABLE, Images, folder_here, images_of, make_ready
+from relbench.grid.cluster.data_sets import VARIABLE, Images, _keep_decoded, folder_here, images_of, make_ready
 
 pytestmark = pytest.mark.usefixtures("own_temporary_folder")
 MINE = Data(name="mine", size=8)
@@ -99,13 +99,18 @@ def test_two_processes_at_once_render_once(tmp_path, monkeypatch):
     assert len(rendered) == 1
 
 
-def test_two_processes_at_once_fetch_once(tmp_path, cards):
+@pytest.mark.parametrize("decoded", [False, True], ids=["as files", "decoded"])
+def test_two_processes_at_once_fetch_once(tmp_path, cards, decoded):
+    """And keep the images decoded if the driver does."""
     truth = MAKERS["sop"](tmp_path / "there" / "sop")
     (archive,) = pack("sop", tmp_path / "there" / "sop", tmp_path)
     with serving({f"/{SOP}": good(archive.read_bytes())}) as server:
         cards(tiny_card("sop", truth, {SOP: archive}, [server.address(f"/{SOP}")]))
-        data = Data(name="sop", size=8)
-        there, meeting = images_of(data, tmp_path / "there"), threading.Barrier(2, timeout=60)
+        data, meeting = Data(name="sop", size=8), threading.Barrier(2, timeout=60)
+        if decoded:
+            _keep_decoded(data, tmp_path / "there")
+        there = images_of(data, tmp_path / "there")
+        assert there.decoded == decoded
 
         def come(_):
             meeting.wait()
@@ -114,6 +119,7 @@ def test_two_processes_at_once_fetch_once(tmp_path, cards):
         with ThreadPoolExecutor(2) as threads:
             list(threads.map(come, range(2)))
         assert server.count(f"/{SOP}") == 1
+    assert images_of(data, tmp_path / "here").decoded == decoded
 
 
 def test_what_must_be_fetched_by_hand_is_refused_in_one_line(tmp_path):

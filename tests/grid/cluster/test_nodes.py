@@ -16,7 +16,7 @@ from relbench.grid.cluster import executor as module
 from relbench.grid.cluster.data_sets import VARIABLE
 from relbench.grid.cluster.environment import environment, source_hash
 from relbench.grid.cluster.executor import Cluster
-from relbench.grid.cluster.fitness import of_another_environment
+from relbench.grid.cluster.fitness import ALL, Fitness, Refusal, of_another_environment
 from relbench.grid.cluster.luggage import Shelf
 from relbench.grid.cluster.share import Share
 from relbench.grid.cluster.worker import Sent
@@ -61,6 +61,18 @@ def test_what_differs_is_named(name, here, words):
     assert str(refusal) == f"node host (10.0.0.1): {words}"
     changed_since = of_another_environment(NODE, driver | {name: here}, driver, driver | {"source files": "new"})
     assert changed_since.words == "relbench has changed since the command began: give it again, finished runs stay"
+
+
+def test_a_node_gets_no_job_like_one_that_it_has_refused(tmp_path):
+    """Any job, jobs on a data set, or one job: others may still come."""
+    fitness, refused, other = Fitness(ONE), job(tmp_path, tell_data, 0), job(tmp_path, tell_data, 1)
+    elsewhere = replace(other, experiments=(changed(experiment(0), {"data": MINE}),))
+    for node, about in (("a", ALL), ("b", "glyphs"), ("c", experiment(0).fingerprint)):
+        assert fitness.note(Refusal((node, ""), about, ""))
+        assert not fitness.note(Refusal((node, ""), about, "again"))
+    unfit = [fitness.options(one)["label_selector"]["ray.io/node-id"] for one in (refused, other, elsewhere)]
+    assert unfit == ["!in(a,b,c)", "!in(a,b)", "!in(a)"]
+    assert Fitness(ONE).options(refused) == {}
 
 
 def test_source_files_are_those_of_data_too(tmp_path):
