@@ -1,6 +1,7 @@
 """Data sets on nodes: made ready once, and equal to the driver's or refused."""
 
 import shutil
+import tempfile
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from relbench.data.datasets.added import add
 from relbench.data.download.disk import plain_disk_errors
 from relbench.data.glyphs import glyphs
 from relbench.experiment import Data
+from relbench.grid.cluster import data_sets
 from relbench.grid.cluster.data_sets import VARIABLE, Images, _keep_decoded, folder_here, images_of, make_ready
 
 pytestmark = pytest.mark.usefixtures("own_temporary_folder")
@@ -100,8 +102,9 @@ def test_two_processes_at_once_render_once(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("decoded", [False, True], ids=["as files", "decoded"])
-def test_two_processes_at_once_fetch_once(tmp_path, cards, decoded):
-    """And keep the images decoded if the driver does."""
+def test_two_nodes_at_once_fetch_once(tmp_path, cards, decoded, monkeypatch):
+    """Into a folder that both see; and keep the images decoded if the driver does."""
+    monkeypatch.setattr(data_sets, "folder_of_this_user", lambda: Path(tempfile.mkdtemp(dir=tmp_path)))
     truth = MAKERS["sop"](tmp_path / "there" / "sop")
     (archive,) = pack("sop", tmp_path / "there" / "sop", tmp_path)
     with serving({f"/{SOP}": good(archive.read_bytes())}) as server:
