@@ -88,6 +88,7 @@ def check_experiment(experiment: Experiment) -> None:
     if experiment.training.selection == "validation" and not experiment.data.hold_out:
         raise ValueError("selection = validation needs validation images: set data.hold_out to true")
     _check_frozen(experiment)
+    _check_parts(experiment)
     for part, needed in experiment.dependencies.items():
         check_experiment(needed)
         check_size(needed, f"the {part}", experiment.data.size)
@@ -169,6 +170,15 @@ def check_size(trained: Experiment, what: str, size: int) -> None:
 def _check_frozen(experiment: Experiment) -> None:
     if experiment.training.frozen and not has_classifier(experiment):
         raise ValueError("frozen = true trains the head alone, but no loss takes its logits: add cross_entropy")
+
+
+def _check_parts(experiment: Experiment) -> None:
+    episode, parts = find_task(experiment.task).episode(experiment.training), experiment.training.batch_norm_parts
+    if episode and episode.apart and parts > 1:
+        raise ValueError(
+            f"training.batch_norm_parts = {parts}, but task.batch_norm = apart divides a batch already: leave one of "
+            "them out"
+        )
 
 
 def _check_term(term: Term, experiment: Experiment) -> None:

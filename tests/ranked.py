@@ -48,15 +48,20 @@ def _trained(ranks, experiment):
 def _gone_on(ranks, experiment, checkpoint, stop):
     first, narrow = experiment.initialized_from, set()
     earlier = Earlier(_trained(ranks, first)[0], experiment.begins_at) if first else None
-    setup = assemble(experiment, UntrainedNetworks(1, CLASSES), _data(ranks, experiment, stop))
-    setup = replace(setup, teacher=_in_float64(setup.teacher))
-    for module in (setup.network, setup.objective()):  # made of the same losses and classifier as the learner's
-        module.double()
+    setup = assemble(experiment, UntrainedNetworks(1, CLASSES), random_images(ranks, experiment, stop))
+    if experiment.training.precision == "32-true":
+        setup = replace(setup, teacher=_in_float64(setup.teacher))
+        _to_float64(setup)
     learner = Learner(setup, experiment.training, 3, experiment.fingerprint, checkpoint, Silent(), earlier)
     learner._objective.register_forward_hook(partial(_note_narrow, narrow))
     state = train(learner)
     gradients = [parameter.grad for parameter in [*setup.network.parameters(), *learner._objective.parameters()]]
     return state, state["history"], gradients, [*state["network"].values(), *state["losses"].values()], narrow
+
+
+def _to_float64(setup):
+    for module in (setup.network, setup.objective()):  # made of the same losses and classifier as the learner's
+        module.double()
 
 
 def _note_narrow(narrow, _objective, _given, values):
@@ -71,12 +76,12 @@ def _in_float64(teacher):
     return replace(teacher, network=teacher.network.double(), classifier=classifier, constants=constants)
 
 
-def _data(ranks, experiment, stop):
+def random_images(ranks, experiment, stop=None):
     """Random images, in batches as the task draws them, up to a step."""
     size, task, training = experiment.data.size, find_task(experiment.task), experiment.training
-    table = torch.rand(IMAGES, 1, size, size, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    number = torch.float64 if training.precision == "32-true" else torch.float32
+    table = torch.rand(IMAGES, 1, size, size, generator=torch.Generator().manual_seed(0), dtype=number)
     labels = torch.arange(IMAGES) % CLASSES
-
     sampler = task.sampler(labels, experiment.seed, training)
 
     def batch(step):
@@ -85,7 +90,7 @@ def _data(ranks, experiment, stop):
         return sampler(step)
 
     def views(indices, generator, only=None):
-        views = torch.rand(len(indices), 1, size, size, generator=generator, dtype=torch.float64)
+        views = torch.rand(len(indices), 1, size, size, generator=generator, dtype=number)
         only = slice(None) if only is None else only
         return table[indices[only]] + 0.1 * views[only]
 

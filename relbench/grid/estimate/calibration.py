@@ -74,6 +74,7 @@ class Kind:
     images_per_class: int
     precision: str
     channels_last: bool
+    batch_norm_parts: int
     compiled: bool
     device: str
     threads: int
@@ -103,6 +104,7 @@ def kind_of(experiment: Experiment, channels: int) -> Kind:
         images_per_class=training.images_per_class,
         precision=training.precision,
         channels_last=training.channels_last,
+        batch_norm_parts=training.batch_norm_parts,
         compiled=training.compile,
         device=training.device,
         threads=training.threads,
