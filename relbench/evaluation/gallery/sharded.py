@@ -18,7 +18,7 @@ from relbench.evaluation.gallery.search import search_shard
 from relbench.evaluation.gallery.shard import Images, Items, Question, earlier, nearest_of_class, none_yet
 from relbench.evaluation.gallery.sources import RowsInFile, Source, layout_of, rows_in_file, rows_in_memory
 from relbench.evaluation.knn.approximate import Backend
-from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, as_array, check_type, with_roles
+from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, as_array, with_roles
 from relbench.evaluation.knn.ranking import FIRST_OCTAVE, Classes, QueriesDone
 from relbench.evaluation.retrieval import QueryResults, check_ks, check_labels
 
@@ -87,13 +87,10 @@ def sharded_query_results(
 
 def _source_of(embeddings: Embeddings | Path | RowsInFile) -> Source:
     if isinstance(embeddings, RowsInFile):
-        source: Source = embeddings
-    elif isinstance(embeddings, Path):
-        source = rows_in_file(embeddings, layout_of(embeddings))
-    else:
-        source = rows_in_memory(as_array(embeddings))
-    check_type(source.dtype)
-    return source
+        return embeddings
+    if isinstance(embeddings, Path):
+        return rows_in_file(embeddings, layout_of(embeddings))
+    return rows_in_memory(as_array(embeddings))
 
 
 @dataclass(frozen=True)

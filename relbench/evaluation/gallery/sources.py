@@ -15,13 +15,14 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from relbench.evaluation.knn.points import Integers, check_matrix
+from relbench.evaluation.knn.points import Integers, check_matrix, check_type
 from relbench.files import open_regular
 
 Rows = NDArray[Any]
 Stamp = tuple[int, int, int]
 
 _BYTES_AT_ONCE = 1 << 22
+_BYTES_SKIPPED = 1 << 16  # between two rows: fewer are read sooner than the file is asked again
 
 
 class Source(Protocol):
@@ -137,16 +138,25 @@ class RowsInFile:
         return replace(self, chosen=rows if self.chosen is None else self.chosen[rows])
 
     def pieces(self) -> Iterator[Rows]:
-        """All rows, read in order."""
+        """All rows, read in order; what lies between them only where they are close."""
         chosen, step = self.chosen, rows_at_once(self)
-        first, last = (0, self.stop - self.start) if chosen is None else (int(chosen[0]), int(chosen[-1]) + 1)
         with self._opened() as file:
-            for start in range(first, last, step):
-                read = self._read(file, self.start + start, min(step, last - start))
-                if chosen is not None:
-                    within = slice(*np.searchsorted(chosen, (start, start + step)))
-                    read = read[chosen[within] - start]
-                yield read
+            for first, last in self._runs():
+                for start in range(first, last, step):
+                    read = self._read(file, self.start + start, min(step, last - start))
+                    if chosen is not None:
+                        within = slice(*np.searchsorted(chosen, (start, min(start + step, last))))
+                        read = read[chosen[within] - start]
+                    yield read
+
+    def _runs(self) -> Iterator[tuple[int, int]]:
+        """The first row, counted from `start`, and one more than the last, of rows that are read together."""
+        if self.chosen is None:
+            return iter([(0, self.stop - self.start)])
+        number, columns = self.layout.dtype.itemsize, self.layout.shape[1]
+        skipped = (np.diff(self.chosen) - 1) * (number if self.layout.by_column else number * columns)
+        runs = np.split(self.chosen, 1 + np.flatnonzero(skipped > _BYTES_SKIPPED))
+        return ((int(run[0]), int(run[-1]) + 1) for run in runs)
 
     def _opened(self) -> BufferedReader:
         try:
@@ -193,22 +203,26 @@ def layout_of(path: Path) -> Layout:
 
     Raises:
         OSError: the file can't be read.
+        ArithmeticError: its header says more numbers than can be counted.
         ValueError: its header is damaged, or it is cut short.
     """
     with open_regular(path) as file:
         stamp = _stamp(file)
-    mapped = np.lib.format.open_memmap(path, mode="r")  # checks header and size
+    with np.errstate(over="raise"):  # of a size that no number can hold
+        mapped = np.lib.format.open_memmap(path, mode="r")  # checks header and size
     return Layout(mapped.offset, mapped.shape, mapped.dtype, not mapped.flags.c_contiguous, stamp)
 
 
 def rows_in_file(path: Path, layout: Layout) -> RowsInFile:
-    """The rows of a matrix in an .npy file, none of which is read yet; ValueError where it holds no matrix."""
+    """The rows of a matrix in an .npy file, none of which is read yet; else what `points` refuses."""
+    check_type(layout.dtype)
     check_matrix(layout.shape)
     return RowsInFile(path, layout, 0, layout.shape[0])
 
 
 def rows_in_memory(rows: Rows) -> RowsInMemory:
-    """The rows of a matrix; ValueError where it is none."""
+    """The rows of a matrix; else what `points` refuses."""
+    check_type(rows.dtype)
     check_matrix(rows.shape)
     return RowsInMemory(rows)
 

@@ -100,6 +100,7 @@ FOUR = np.array([[0.0], [1.0], [2.0], [3.0]])
         {"embeddings": np.zeros((4, 0))},
         {"embeddings": np.zeros((1, 2)), "labels": [0]},
         {"embeddings": np.ones((4, 2), bool)},
+        {"embeddings": np.zeros(4, [("x", "f4"), ("y", "f4")])},
         {"embeddings": np.array([[2**60], [0], [1], [2]])},
         {"labels": [0, 0, 1]},
         {"labels": [0.0, 0.5, 1.0, 1.5]},

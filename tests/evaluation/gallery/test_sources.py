@@ -19,10 +19,11 @@ def in_file(path, rows):
 
 
 @pytest.mark.parametrize("order", "CF")
-@pytest.mark.parametrize("at_once", [1, 7 * 12, 1 << 20])
-def test_parts_of_a_file_are_those_of_the_array(tmp_path, monkeypatch, order, at_once):
+@pytest.mark.parametrize(("at_once", "skipped"), [(1, 0), (7 * 12, 0), (7 * 12, 60), (1 << 20, 1 << 16)])
+def test_parts_of_a_file_are_those_of_the_array(tmp_path, monkeypatch, order, at_once, skipped):
     """A piece of one row, of seven, of all; rows stored one after another, or column by column."""
     monkeypatch.setattr(sources, "_BYTES_AT_ONCE", at_once)
+    monkeypatch.setattr(sources, "_BYTES_SKIPPED", skipped)
     file, array = in_file(tmp_path / "x.npy", np.asarray(ROWS, order=order)), rows_in_memory(ROWS)
     chosen = np.array([2, 3, 9, 30, 31, 49])
     for source in (file, array):
@@ -37,6 +38,20 @@ def test_parts_of_a_file_are_those_of_the_array(tmp_path, monkeypatch, order, at
             assert part.shape == wanted.shape, name
             np.testing.assert_array_equal(load([part], ROWS.dtype), wanted, err_msg=name)
         np.testing.assert_array_equal(load([source, source.part(0, 2)], np.dtype(float)), [*ROWS, *ROWS[:2]])
+
+
+@pytest.mark.parametrize(("order", "runs"), [("C", [(2, 4), (9, 10), (30, 33), (49, 50)]), ("F", [(2, 10), (30, 50)])])
+def test_what_lies_between_rows_far_apart_is_not_read(tmp_path, monkeypatch, order, runs):
+    """Beyond four rows of twelve bytes, or sixteen numbers of a column."""
+    monkeypatch.setattr(sources, "_BYTES_SKIPPED", {"C": 4 * 12, "F": 16 * 4}[order])
+    read, reads = sources.RowsInFile._read, []
+    monkeypatch.setattr(
+        sources.RowsInFile, "_read", lambda *of: reads.append((of[2], of[2] + of[3])) or read(*of)
+    )
+    rows = np.array([2, 3, 9, 30, 32, 49])
+    source = in_file(tmp_path / "x.npy", np.asarray(ROWS, order=order)).picked(rows)
+    np.testing.assert_array_equal(load([source], ROWS.dtype), ROWS[rows])
+    assert reads == runs
 
 
 def cut_short(path):
