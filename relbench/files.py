@@ -19,6 +19,8 @@ from pathlib import Path
 import psutil
 from rich.filesize import decimal
 
+from relbench.memory import free_for_this_process
+
 UNFINISHED = re.compile(r"\..+\.(?P<process>\d{1,9})@(?P<machine>.*)\.unfinished", re.DOTALL)
 NO_PLAIN_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)  # the system's answers to a link, a folder, a socket
 NO_FOLDER_TO_DISK = (errno.EINVAL, errno.EBADF, errno.ENOSYS, errno.EOPNOTSUPP, errno.EACCES, errno.EISDIR)
@@ -123,7 +125,7 @@ def check_memory(needed: int) -> None:
     Raises:
         ValueError: with the bytes needed and free.
     """
-    free = psutil.virtual_memory().available
+    free = free_for_this_process()
     if needed > free:
         raise ValueError(f"it would take {decimal(needed)} of memory, but {decimal(free)} are free")
 

@@ -8,11 +8,11 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-import psutil
 import torch
 
-from relbench.cores import control_groups, read_system_file, usable_cores
+from relbench.cores import usable_cores
 from relbench.losses.angle import kernel_package
+from relbench.memory import free_for_this_process
 from relbench.results.records import Machine
 
 CLEAR_REFS, STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
@@ -97,26 +97,7 @@ def free_memory(device: torch.device) -> int:
     """Bytes that are free on a GPU, or for this process on the CPU: in a container fewer than the machine has."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    rooms = (room for group in control_groups("memory") if (room := _room_in(group)) is not None)
-    return min([psutil.virtual_memory().available, *rooms])
-
-
-def _room_in(group: Path) -> int | None:
-    """Bytes left in a control group, where files that are only cached count as free; None without a limit."""
-    limit, used, statistics = (
-        read_system_file(group / new) or read_system_file(group / old)
-        for new, old in (
-            ("memory.max", "memory.limit_in_bytes"),
-            ("memory.current", "memory.usage_in_bytes"),
-            ("memory.stat", "memory.stat"),
-        )
-    )
-    cached = dict(line.split()[:2] for line in statistics.splitlines() if len(line.split()) > 1)
-    try:
-        taken = int(used) - int(cached.get("file", cached.get("total_cache", 0)))
-        return max(0, int(limit) - taken)
-    except ValueError:  # "max", or nothing at all
-        return None
+    return free_for_this_process()
 
 
 def forget_peak_memory(device: torch.device) -> None:

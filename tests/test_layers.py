@@ -28,6 +28,8 @@ LAYERS = [
 ]
 INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
     ("locks", "files"),  # a lock file is written to through no link
+    ("files", "memory"),  # what would not fit is not read
+    ("memory", "cores"),  # control groups limit both
     ("tensors", "files"),  # pipes are not read
     ("counts", "settings"),  # frozen alike, and their keys were renamed
     ("transforms", "settings"),

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from relbench import cores, machine
+from relbench import cores, machine, memory
 from relbench.cores import usable_cores
 
 CPU = torch.device("cpu")
@@ -152,7 +152,7 @@ def test_memory_that_is_free_in_a_container(tmp_path, monkeypatch, files, free):
     (tmp_path / "membership").write_text("0::/\n4:memory:/\n")
     monkeypatch.setattr(cores, "MEMBERSHIP", tmp_path / "membership")
     monkeypatch.setattr(cores, "MOUNTED", tmp_path / "mounted")
-    monkeypatch.setattr(machine.psutil, "virtual_memory", lambda: SimpleNamespace(available=16 * GIB))
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=16 * GIB))
     assert machine.free_memory(CPU) == free
 
 

@@ -9,9 +9,9 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from relbench.evaluation import Sharding
 from relbench.evaluation.gallery.mappers import over_devices, over_ray
+from relbench.evaluation.gallery.plan import half_of_free_memory
 from relbench.grid.cluster.connection import connected
 from relbench.grid.cluster.library import ray
-from relbench.machine import free_memory
 
 OF_A_TASK = 4_000_000_000
 """Bytes of memory that a task on a cluster uses where nothing else is said."""
@@ -44,7 +44,7 @@ class ShardingOptions:
         elif self.devices is not None:
             number = self.devices
             with over_devices(_devices(number)) as mapper:
-                yield Sharding(self._bytes(free_memory(torch.device("cpu")) // 2), mapper, number)
+                yield Sharding(self._bytes(half_of_free_memory()), mapper, number)
         else:
             yield None if self.memory is None else Sharding(self._bytes(0))
 

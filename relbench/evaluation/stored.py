@@ -12,15 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 
+from relbench.evaluation.gallery.plan import half_of_free_memory
 from relbench.evaluation.gallery.sharded import Sharding, sharded_query_results
 from relbench.evaluation.gallery.sources import RowsInFile, layout_of, rows_in_file
 from relbench.evaluation.knn.points import as_array
 from relbench.evaluation.retrieval import means, retrieval_metrics
 from relbench.files import check_memory, open_regular
+from relbench.memory import free_for_this_process
 from relbench.tensors import content_hash, read_tensors
 
 Array = NDArray[Any]
@@ -158,7 +159,7 @@ def stored_metrics(
         query, gallery = (masks.get(name) for name in _MASKS)
         if sharding is None and not isinstance(embeddings, RowsInFile) and not _is_large(embeddings.nbytes):
             return retrieval_metrics(embeddings, labels, ks, query=query, gallery=gallery, progress=progress)
-        chosen = sharding or Sharding(psutil.virtual_memory().available // 2)
+        chosen = sharding or Sharding(half_of_free_memory())
         found = sharded_query_results(
             embeddings, labels, ks, sharding=chosen, query=query, gallery=gallery, progress=progress
         )
@@ -181,7 +182,7 @@ def _opened(
 
 def _is_large(size: int) -> bool:
     """Whether embeddings might not fit into the free memory as often as they can be needed: as given, and widened."""
-    return size * _COPIES > psutil.virtual_memory().available
+    return size * _COPIES > free_for_this_process()
 
 
 @contextmanager

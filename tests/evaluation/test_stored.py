@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.cli import console
-from relbench.evaluation import read_embeddings, retrieval_metrics, stored_metrics
+from relbench.evaluation import Sharding, read_embeddings, retrieval_metrics, stored, stored_metrics
+from relbench.evaluation.gallery import plan
 from relbench.trackers import bars as progress
 
 ROWS = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
@@ -292,3 +293,20 @@ def test_an_npz_file_that_is_small_on_disk_only(tmp_path, monkeypatch):
         ValueError, match=r"bomb\.npz is not a readable .* \(it would take 4\.0 MB of memory, but 3\.0 MB"
     ):
         read_embeddings(tmp_path / "bomb.npz")
+
+
+def test_embeddings_that_may_not_fit_are_searched_in_shards(tmp_path, monkeypatch):
+    """Within half of what is free beside what the process uses already, be that as much as is free."""
+    embeddings = np.random.default_rng(0).standard_normal((len(LABELS), 3)).astype(np.float32)
+    np.savez(tmp_path / "e.npz", embeddings=embeddings, labels=LABELS)
+    wanted = stored_metrics(tmp_path / "e.npz", None, (1,))
+    free, given = embeddings.nbytes * 12, []
+    monkeypatch.setattr(stored, "free_for_this_process", lambda: free)
+    monkeypatch.setattr(stored, "Sharding", lambda memory: given.append(memory) or Sharding(memory))
+    monkeypatch.setattr(plan, "free_for_this_process", lambda: 10**9)
+    monkeypatch.setattr(plan, "used_memory", lambda: 10**9)
+    assert stored_metrics(tmp_path / "e.npz", None, (1,)) == wanted
+    assert not given  # they just fit
+    free -= 1
+    assert stored_metrics(tmp_path / "e.npz", None, (1,)) == wanted
+    assert given == [1.5e9]

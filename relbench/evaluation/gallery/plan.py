@@ -7,6 +7,7 @@ import psutil
 from rich.filesize import decimal
 
 from relbench.evaluation.knn.points import Integers
+from relbench.memory import free_for_this_process
 
 MOST_ITEMS = 1 << 17
 """Rows of a shard: with more, fewer queries are multiplied at a time (64 MB of keys), and products take longer."""
@@ -56,6 +57,11 @@ class Plan:
         """Queries at a time, each of which wants a number of items."""
         part = self.memory * (1 - _FOR_SHARD) / 2
         return int(min(MOST_QUERIES, part // self.query, part // (_COPIES * _ITEM * wanted)))
+
+
+def half_of_free_memory() -> int:
+    """A limit for this process: what it uses already, and half of what is free."""
+    return used_memory() + free_for_this_process() // 2
 
 
 def used_memory() -> int:
