@@ -71,6 +71,7 @@ def _flat(entry: Entry, row: Row) -> dict[str, Any]:
     columns |= {name: getattr(row, name) for name in plain}
     machine = row.machine
     columns |= {"code_version": row.experiment.code_version, "device_name": machine.device, "cores": machine.cores}
+    columns |= {"devices": row.devices} if row.devices > 1 else {}
     columns |= {"system": machine.system, "git_commit": machine.git_commit}
     return columns | {f"version.{name}": version for name, version in machine.versions.items()}
 

@@ -2,12 +2,18 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 import torch
 from tiny import TINY, tiny_folder
 
 import relbench.cli.executors
+from relbench.cli.executors import execution_beside
+from relbench.cli.options import RunOptions
+from relbench.execution import Execution
+from relbench.experiment import Experiment, Term, Training
+from relbench.training import prefetching
 
 SETTINGS = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
 
@@ -45,6 +51,18 @@ def test_a_dry_run_says_what_devices_change(cores, call, tmp_path):
     assert "--devices" not in call("reproduce", "quickstart", "--dry-run", *options, "--cohort", 1).out
 
 
+def test_runs_on_gpus_share_the_cores_that_prepare_images(monkeypatch):
+    monkeypatch.setattr(prefetching, "usable_cores", lambda: 16)
+    waiting = [Experiment(terms=(Term(loss="triplet"),), training=Training(device="cuda"))]
+
+    def workers(slots, devices, asked=None):
+        options = RunOptions((0,), "cuda", Path(), Path(), None, {}, execution=Execution(devices, asked))
+        return execution_beside(slots, waiting, options).workers
+
+    assert [workers(1, 1), workers(4, 1), workers(4, 2), workers(16, 2)] == [8, 3, 1, 0]
+    assert workers(16, 2, asked=5) == 5
+
+
 def test_rows_are_those_of_one_device_but_for_rounding(cores, call, data_folder, tmp_path):
     cores(2)
     rows, page = {}, ""
@@ -61,5 +79,6 @@ def test_rows_are_those_of_one_device_but_for_rounding(cores, call, data_folder,
         assert row["devices"] == 2
         assert len(row["history"]) == len(rows[1][name]["history"])
         assert row["history"][0] == pytest.approx(rows[1][name]["history"][0], rel=1e-3)
+    assert "devices" in (folder / "rows.csv").read_text().partition("\n")[0].split(",")
     assert "Each run was shared by 2 devices" in page
     assert ", each run shared by 2 devices, " in page

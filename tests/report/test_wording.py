@@ -376,6 +376,20 @@ def test_runs_from_different_circumstances_are_said(study: Summary, values: dict
     assert said in mixed[0]
 
 
+def test_runs_that_several_devices_shared_are_said(study: Summary) -> None:
+    def shared(row: Row) -> Row:
+        return row.model_copy(update={"devices": 2})
+
+    mixed = [note for note in notes(edited(study, "rkd-d", shared)) if "devices" in note]
+    assert len(mixed) == 1
+    assert mixed[0].startswith("Mixed: devices of a run: 1 device (teacher, ")
+    assert "2 devices (rkd-d)" in mixed[0]
+    methods = tuple(dataclasses.replace(method, rows=tuple(map(shared, method.rows))) for method in study.methods)
+    every = [note for note in notes(study.replaced(entries=(), methods=methods)) if "devices" in note]
+    assert every == ["Each run was shared by 2 devices: as by one, but for rounding."]
+    assert not [note for note in notes(study) if "devices" in note]
+
+
 def test_missing_runs_are_said(study: Summary) -> None:
     methods = tuple(
         dataclasses.replace(method, rows=method.rows[:2]) if method.label in {"rkd-d", "rkd-a"} else method
