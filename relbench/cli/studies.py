@@ -60,7 +60,8 @@ Cluster = Annotated[
     typer.Option(
         metavar="auto|local|ADDRESS",
         help="Make the runs on a Ray cluster: one that `ray start` has started (auto, or HOST:PORT of its head), or "
-        "one that is started on this machine for this command (local).",
+        "one that is started on this machine for this command (local). Nodes look for data sets where the command does, or "
+        "where RELBENCH_NODE_DATA says, if `ray start` saw that there; what can be rendered or downloaded is.",
     ),
 ]
 CpusPerRun = Annotated[

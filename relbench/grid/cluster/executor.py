@@ -136,7 +136,7 @@ class Cluster:
 
     def _tell(self, job: Job, error: Exception) -> None:
         names = ", ".join(list(job.folders)[:SHOWN]) + (", ..." if len(job.folders) > SHOWN else "")
-        room = "" if self._share.slots(resources()) else f"; no node has {self._share} now: it waits for one"
+        room = "" if self._fitness.has_room(job) else f"; no node has {self._share} now: it waits for one"
         self._hear(f"{names}: {type(error).__name__}: goes on from what has come back{room}")
 
     def _handed_over(self, job: Job) -> dict[str, Row | Failure]:

@@ -68,11 +68,15 @@ class Fitness:
 
     def none_left(self, job: Job) -> Refusal | None:
         """The reason of a node, where all that had room for a job have refused it, or one like it."""
-        refusals = {refusal.node[0]: refusal for refusal in self._about(job)}
-        nodes = [node for node in ray().nodes() if node["Alive"] and node["NodeID"] not in refusals]
-        if self._share.slots([node["Resources"] for node in nodes]):
+        if self.has_room(job):
             return None
-        return max(refusals.values(), key=lambda refusal: refusal.about == ALL, default=None)
+        return max(self._about(job), key=lambda refusal: refusal.about == ALL, default=None)
+
+    def has_room(self, job: Job) -> bool:
+        """Whether a node that is there, busy or not, can make a job."""
+        unfit = {refusal.node[0] for refusal in self._about(job)}
+        nodes = [node for node in ray().nodes() if node["Alive"] and node["NodeID"] not in unfit]
+        return self._share.slots([node["Resources"] for node in nodes]) > 0
 
     def _about(self, job: Job) -> Iterator[Refusal]:
         with self._lock:
