@@ -60,8 +60,8 @@ Cluster = Annotated[
     typer.Option(
         metavar="auto|local|ADDRESS",
         help="Make the runs on a Ray cluster: one that `ray start` has started (auto, or HOST:PORT of its head), or "
-        "one that is started on this machine for this command (local). Nodes look for data sets where the command does, or "
-        "where RELBENCH_NODE_DATA says, if `ray start` saw that there; what can be rendered or downloaded is.",
+        "one that is started on this machine for this command (local). Nodes look for data sets where the command "
+        "does, or in RELBENCH_NODE_DATA, where `ray start` was given that; they render or download what they lack.",
     ),
 ]
 CpusPerRun = Annotated[

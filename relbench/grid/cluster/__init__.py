@@ -9,6 +9,6 @@ as soon as it has changed. Where the node sees the results folder of the driver,
 No run differs by the node that makes it. A node must have the driver's Python, packages and source files of relbench:
 these are compared and not sent, as nothing would then say that the packages around them are the same. It makes data
 sets ready by itself (renders them, fetches published ones, or finds them where all nodes look), and their hashes must
-be the driver's. Data that a user has added are not sent either: they may be large, and lie in a folder of which relbench
-knows no more than a path. A node that fails in any of this is told of in a line, and its jobs go to others.
+be the driver's. Data that a user has added are not sent either: they may be large, and relbench knows no more of their
+place than a path. A node that fails in any of this is told of in a line, and its jobs go to others.
 """
