@@ -1,20 +1,28 @@
 """Options of `relbench evaluate` that say how a gallery is searched in shards."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
-from pydantic import ByteSize, TypeAdapter, ValidationError
+from pydantic import ByteSize, Field, TypeAdapter, ValidationError
 
 from relbench.evaluation import Sharding
-from relbench.evaluation.gallery.mappers import over_devices, over_ray
+from relbench.evaluation.gallery.mappers import over_devices
 from relbench.evaluation.gallery.plan import half_of_free_memory
 from relbench.grid.cluster.connection import connected
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.mapper import over_ray
+from relbench.grid.cluster.nodes import resources
+from relbench.grid.cluster.share import Resources
 
 OF_A_TASK = 4_000_000_000
 """Bytes of memory that a task on a cluster uses where nothing else is said."""
+
+SOME_BYTES = Annotated[ByteSize, Field(gt=0)]
+
+NAMES = {"CPU": "num_cpus", "GPU": "num_gpus", "memory": "memory"}
+"""What a node offers, and what Ray calls it where a task needs it."""
 
 
 @dataclass(frozen=True)
@@ -54,24 +62,33 @@ class ShardingOptions:
             raise ValueError("--devices is of this machine, and --cluster uses all of its own: leave one out")
         memory = self._bytes(OF_A_TASK)
         with connected(address):
-            total = ray().cluster_resources()
-            gpus = int(total.get("GPU", 0))
-            needs = {"num_gpus": 1.0} if gpus else {"num_cpus": 1.0, "memory": float(memory)}
-            at_once = gpus or int(min(total.get("CPU", 0), total.get("memory", 0) // memory))
+            needs = _needs(memory, resources())
+            at_once = sum(_times(needs, node) for node in resources())
             if at_once < 1:
                 raise ValueError(
-                    f"no node of the cluster offers a core and {ByteSize(memory).human_readable(decimal=True)} of "
-                    "memory for a task: give a smaller --memory"
+                    f"no node of the cluster offers a core{' with a GPU' if 'GPU' in needs else ''} and "
+                    f"{ByteSize(memory).human_readable(decimal=True)} of memory for a task: give a smaller --memory"
                 )
-            yield Sharding(memory, over_ray(ray(), at_once, **needs))
+            yield Sharding(memory, over_ray(at_once, **{NAMES[name]: number for name, number in needs.items()}))
 
     def _bytes(self, usual: int) -> int:
         if self.memory is None:
             return usual
         try:
-            return int(TypeAdapter(ByteSize).validate_python(self.memory))
+            return int(TypeAdapter(SOME_BYTES).validate_python(self.memory))
         except ValidationError:
             raise ValueError(f"--memory {self.memory}: give a number of bytes, such as 4GB, 500MB or 2GiB") from None
+
+
+def _needs(memory: int, nodes: Sequence[Resources]) -> Resources:
+    """What a task needs of its node: a GPU, too, where nodes have any."""
+    any_gpu = any(node.get("GPU", 0) >= 1 for node in nodes)
+    return {"CPU": 1.0, "memory": float(memory), **({"GPU": 1.0} if any_gpu else {})}
+
+
+def _times(needs: Resources, node: Resources) -> int:
+    """How many tasks a node has room for at once: a task is on one node alone."""
+    return int(min(node.get(name, 0) // number for name, number in needs.items()))
 
 
 def _devices(number: int) -> list[str]:

@@ -69,6 +69,23 @@ def gpu_memory() -> int:
     return total
 
 
+def call(driver: Environment, order: bytes) -> tuple[Node, Environment] | tuple[None, Any]:
+    """Call a function where the environment is the driver's; the task of a search that nodes are given.
+
+    Args:
+        driver: its environment.
+        order: the function and what it is called with, pickled, as they can be read only where relbench is the same.
+
+    Returns:
+        None and the result; else this node and its environment.
+    """
+    here = environment()
+    if here != driver:
+        return this_node(), here
+    function, given = pickle.loads(order)  # noqa: S301 - from the driver, which has this process in hand anyway
+    return None, function(given, None)
+
+
 def work(driver: Environment, order: bytes, luggage: Mapping[Path, Any]) -> Iterator[Any]:
     """Do what the driver asks for where the environment is the driver's; the task that nodes are given.
 

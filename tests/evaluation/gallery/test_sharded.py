@@ -1,4 +1,6 @@
+import os
 from contextlib import contextmanager
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import numpy as np
@@ -13,7 +15,10 @@ from relbench.evaluation.gallery import mappers, search
 from relbench.evaluation.gallery.sources import layout_of, rows_in_file
 from relbench.evaluation.knn.neighbours import Search
 from relbench.evaluation.knn.points import squared_distances
+from relbench.grid.cluster import mapper as of_cluster
 from relbench.grid.cluster.connection import connected
+from relbench.grid.cluster.environment import call, environment
+from relbench.grid.cluster.mapper import over_ray
 
 COUNT = 150
 KS = (1, 2, 7, 50)
@@ -57,18 +62,14 @@ def by_threads():
     return mappers.over_devices(("cpu", "cpu", "cpu"))
 
 
-def by_processes():
-    return mappers.over_processes(1)
-
-
 @contextmanager
 def by_ray():
-    ray = pytest.importorskip("ray", reason="Ray is not installed")
+    pytest.importorskip("ray", reason="Ray is not installed")
     with connected("local"):
-        yield mappers.over_ray(ray, 1, num_cpus=1)
+        yield over_ray(1, num_cpus=1)
 
 
-@pytest.mark.parametrize("way", [by_threads, by_processes, by_ray])
+@pytest.mark.parametrize("way", [by_threads, by_ray])
 def test_whoever_searches_the_answers_are_the_same(tmp_path, labels, way):
     """With half of the rows twice, so that ties are met by several shards; and what fails there is told here."""
     rows = np.random.default_rng(0).standard_normal((COUNT, 6)).astype(np.float32)
@@ -87,6 +88,21 @@ def test_whoever_searches_the_answers_are_the_same(tmp_path, labels, way):
         (tmp_path / "rows.npy").unlink()
         with pytest.raises(ValueError, match=r"\A.*rows\.npy can't be read .*\Z"):
             sharded_query_results(source, labels, KS, sharding=sharding)
+
+
+def end_abruptly(_task, _device):
+    os._exit(1)
+
+
+def test_nodes_that_compute_other_numbers_or_lose_tasks_are_named(monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
+    other = SimpleNamespace(environment=lambda: {**environment(), "numpy": "1.0"}, call=call)
+    with connected("local"):
+        with pytest.raises(ValueError, match=r"\Aa task was lost on the cluster \(WorkerCrashedError: [^\n]*\Z"):
+            list(over_ray(1, num_cpus=1, max_retries=0)(end_abruptly, [None]))
+        monkeypatch.setattr(of_cluster, "environment", other)
+        with pytest.raises(ValueError, match=r"\Anode .*: it has numpy .*, and the command has numpy 1\.0: install "):
+            list(over_ray(1, num_cpus=1)(print, [None]))
 
 
 FOUR = np.array([[0.0], [1.0], [2.0], [3.0]])
