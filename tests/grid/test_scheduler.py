@@ -14,6 +14,7 @@ from analysis.test_summarise import make_row
 import relbench.grid.scheduler
 from relbench.experiment import Experiment, Net, Term, Training
 from relbench.grid.executors import Processes, executor_for
+from relbench.grid.gpus import gpu_groups
 from relbench.grid.jobs import Job
 from relbench.grid.order import Limits
 from relbench.grid.scheduler import Schedule, jobs_for, locked, run_grid
@@ -146,7 +147,7 @@ def test_jobs():
     two_threads = changed(TEACHER, {"training": Training(threads=2)})
     assert jobs_for([TEACHER]) == relbench.grid.scheduler.usable_cores()
     assert jobs_for([TEACHER, two_threads]) == max(1, relbench.grid.scheduler.usable_cores() // 2)
-    assert jobs_for([TEACHER, changed(TEACHER, {"training": Training(device="cuda")})]) == 1
+    assert jobs_for([TEACHER, changed(TEACHER, {"training": Training(device="cuda")})]) == len(gpu_groups())
 
 
 def hold(folder, ready, release):

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ from relbench.execution import Execution
 from relbench.experiment import Data, Experiment, Net, Term, Training
 from relbench.grid.jobs import Failure, Job, attempt
 from relbench.losses import read_own
+from relbench.processes import quick_start
 from relbench.resolve import resolve
 from relbench.run import run_cohort
 
@@ -88,10 +89,12 @@ def photos(tmp_path_factory):
 
 @pytest.fixture
 def place(tmp_path, photos):
-    """Whatever happens there, no process is left behind."""
+    """Whatever happens there, no process is left behind, but for the fork server, which starts the next ones."""
     place = Place(tmp_path, photos / "data")
     place.job()  # starts the process that describes users' losses
     resource_tracker.ensure_running()
+    quick_start("relbench.run")
+    forkserver.ensure_running()
     before = psutil.Process().children(recursive=True)
     yield place
     assert [each for each in psutil.Process().children(recursive=True) if each not in before] == []
