@@ -29,7 +29,10 @@ from pathlib import Path
 import torch
 
 class Projected(torch.nn.Module):
-    """Distance of a projection to random numbers; notes what it is called with, and fails at the fifth step."""
+    """Distance of a projection to random numbers, of which each rank takes its share of the rows.
+
+    Notes what it is called with, and fails at the fifth step.
+    """
 
     def __init__(self, embedding_size: int, *, notes: str, fault: str = ""):
         super().__init__()
@@ -42,14 +45,16 @@ class Projected(torch.nn.Module):
             print(len(embeddings), labels.tolist(), file=file)
         if self.calls == 5:
             self.fail(ranks.rank)
-        distances = self.projection(embeddings) - torch.rand(embeddings.shape, generator=generator)
-        return distances.square().mean() * (torch.nan if self.fault == "diverged" and self.calls == 5 else 1)
+        rows = ranks.copied(self.projection(embeddings))
+        distances = (rows - torch.rand(rows.shape, generator=generator))[ranks.share(len(rows))]
+        whole = ranks.added(distances.square().sum() / rows.numel())
+        return whole * (torch.nan if self.fault == "diverged" and self.calls == 5 else 1)
 
     def fail(self, rank):
         if self.fault == "killed" and rank == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         if self.fault == "full disk":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5000, resource.RLIM_INFINITY))
 '''
 STEPS = 6
 
@@ -66,7 +71,7 @@ class Place:
         own.write_text(OWN, encoding="utf-8")
         name, source = read_own(f"{own}:Projected")
         options = {"notes": str(self.root), **({"fault": fault} if fault else {})}
-        settings = Training(steps=STEPS, validate_every=2, batch_size=11, images_per_class=3)
+        settings = Training(steps=STEPS, validate_every=2, batch_size=11, images_per_class=3, log_test_metrics=True)
         experiment = Experiment(
             data=Data(name="photos", size=16, train_classes=None, test_classes=None),
             net=Net(width=2, dim=8, normalization=None),
@@ -97,7 +102,8 @@ def place(tmp_path, photos):
     forkserver.ensure_running()
     before = psutil.Process().children(recursive=True)
     yield place
-    assert [each for each in psutil.Process().children(recursive=True) if each not in before] == []
+    left = [each.cmdline() for each in psutil.Process().children(recursive=True) if each not in before]
+    assert left == []
 
 
 def end_of(job):
