@@ -86,12 +86,13 @@ class CompiledFeatures(nn.Module):
     def forward(self, images: torch.Tensor) -> Outputs:
         """As `FeatureExtractor`."""
         self._is_asked = True
-        with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):  # noqa: SLF001 - torch's name for its switches
-            embeddings = self._embed(images)
-        self._is_asked = False
-        maps = {**self._maps, EMBEDDING: embeddings}
-        self._maps.clear()  # what is compiled begins with none
-        return embeddings, maps
+        try:
+            with torch._dynamo.config.patch(recompile_limit=RECOMPILE_LIMIT):  # noqa: SLF001 - torch's name for switches
+                embeddings = self._embed(images)
+            return embeddings, {**self._maps, EMBEDDING: embeddings}
+        finally:  # what is compiled begins with none; and one that has failed keeps no memory
+            self._is_asked = False
+            self._maps.clear()
 
     def _embeddings(self, images: torch.Tensor) -> torch.Tensor:
         embeddings: torch.Tensor = self.network(images)

@@ -155,6 +155,10 @@ def test_a_compiled_network_keeps_no_maps_that_others_ask_for():
     compiled = CompiledFeatures(FeatureExtractor(network, NET, LAYERS))
     network(torch.rand(2, 1, 16, 16))
     assert compiled._maps == {}
+    with pytest.raises(RuntimeError, match="channels"):
+        compiled(torch.rand(2, 3, 16, 16))
+    network(torch.rand(2, 1, 16, 16))
+    assert compiled._maps == {}
 
 
 def test_student_and_teacher_are_compiled_and_train_alike(traced, tmp_path):
