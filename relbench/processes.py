@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import signal
 import sys
 import threading
@@ -66,3 +67,12 @@ def how_ended(exit_code: int | None) -> str:
         return f"its process was killed, perhaps for lack of memory: {ADVICE}"
     how = signal.Signals(-exit_code).name if exit_code and exit_code < 0 else f"exit code {exit_code}"
     return f"its process ended ({how})"
+
+
+def picklable(error: Exception) -> Exception:
+    """An error as it can be sent to another process: in words alone where its class can't be made anew there."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled right here
+    except Exception:  # noqa: BLE001 - whatever a class of errors does when it is made anew
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 
-from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended, quick_start
+from relbench.processes import children_deaf_to_ctrl_c, die_with_parent, end_at_once, how_ended, picklable, quick_start
 from relbench.ranks.ranks import Ranks
 
 Result = TypeVar("Result")
@@ -146,7 +146,7 @@ def _serve(function: Callable[..., Any], ranks: Ranks, device: str, meeting: str
         with _joined(ranks, device, Path(meeting)):
             end: _Returned | _Raised = _Returned(function(ranks, *arguments))
     except Exception as error:  # noqa: BLE001 - it is raised again where the ranks were launched
-        end = _Raised(_picklable(error))
+        end = _Raised(picklable(error))
     with suppress(OSError):  # nobody waits any more
         _send(connection, end)
     end_at_once()
@@ -180,11 +180,3 @@ def _loopback() -> str | None:
 def _send(connection: Connection, value: object) -> None:
     """Send copies of tensors: torch would have a connection send memory that is gone when this process ends."""
     connection.send_bytes(pickle.dumps(value))
-
-
-def _picklable(error: Exception) -> Exception:
-    try:
-        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was pickled right here
-    except Exception:  # noqa: BLE001 - whatever a class of errors does when it is made anew
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error

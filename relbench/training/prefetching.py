@@ -4,6 +4,7 @@ What a step's images are follows from its number, so that who makes them changes
 """
 
 import os
+import pickle
 import shutil
 import signal
 import sys
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from relbench.cores import usable_cores
 from relbench.data.random_views import PendingViews
-from relbench.processes import die_with_parent, quick_start
+from relbench.processes import die_with_parent, picklable, quick_start
 
 Step = tuple[torch.Tensor, torch.Tensor | PendingViews]  # indices of images, and the images, perhaps to be made
 
@@ -50,7 +52,7 @@ def workers_beside(device: torch.device, ranks: int = 1) -> int:
     return max(0, min(MOST, usable_cores() // ranks - 1)) if device.type == "cuda" else 0
 
 
-def prefetched(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[Step]:
+def prefetched(steps: Steps, numbers: Sequence[int], workers: int, ranks: int = 1) -> Iterator[Step]:
     """The steps of these numbers, in order.
 
     Args:
@@ -58,12 +60,14 @@ def prefetched(steps: Steps, numbers: Sequence[int], workers: int) -> Iterator[S
         numbers: of the steps.
         workers: processes at most; fewer where shared memory has no room for what they make ahead, and none for the
             first step, which shows how much that is.
+        ranks: that share this memory, each with workers of its own.
 
     Raises:
         Exception: what making a step raises, when its turn has come.
+        RuntimeError: a worker has ended.
     """
     first, rest = steps[numbers[0]], numbers[1:]
-    workers = min(workers, len(rest), _room(first))
+    workers = min(workers, len(rest), _room(first) // ranks)
     later = _from_workers(steps, rest, workers) if workers else map(steps.__getitem__, rest)
     yield first
     yield from later
@@ -82,7 +86,7 @@ def _from_workers(steps: Steps, numbers: Sequence[int], workers: int) -> Iterato
         # torch's words on more workers than cores: who wants so many has said so
         warnings.filterwarnings("ignore", "This DataLoader will create", UserWarning)
         loader: DataLoader[Step | Exception] = DataLoader(
-            _Guarded(steps, numbers),
+            _Guarded(pickle.dumps(steps), numbers),
             batch_size=None,
             num_workers=workers,
             prefetch_factor=AHEAD,
@@ -117,10 +121,22 @@ def _said(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 @dataclass(frozen=True)
 class _Guarded(Dataset["Step | Exception"]):
-    """Steps by their place, or the error that making one raises: torch would wrap it in a traceback's text."""
+    """Steps by their place, or the error that making one raises: torch would wrap it in a traceback's text.
 
-    steps: Steps
+    Attributes:
+        pickled: the steps. As an object, each of its tensors would take an open file in every process, and there may
+            be one for each class.
+        numbers: of the steps.
+    """
+
+    pickled: bytes
     numbers: Sequence[int]
+
+    @cached_property
+    def steps(self) -> Steps:
+        """Those of this process."""
+        steps: Steps = pickle.loads(self.pickled)  # noqa: S301 - from the process that has started this one
+        return steps
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -129,12 +145,21 @@ class _Guarded(Dataset["Step | Exception"]):
         try:
             return self.steps[self.numbers[place]]
         except Exception as error:  # noqa: BLE001 - it is raised again where the step is asked for
-            return error
+            return picklable(error)
 
 
 def _raised(found: Iterator["Step | Exception"]) -> Iterator[Step]:
-    for step in found:
+    while (step := _next(found)) is not None:
         if isinstance(step, Exception):
             raise step
         indices, images = step
         yield indices, images
+
+
+def _next(found: Iterator["Step | Exception"]) -> "Step | Exception | None":
+    try:
+        return next(found, None)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise RuntimeError(f"{error}, perhaps for lack of memory: fewer --workers need less") from None

@@ -76,6 +76,6 @@ def stream(data: TrainingData, seed: int, start: int, stop: int) -> Generator[St
     """
     steps = _Steps(data.batch, data.views, seed, data.layout)
     if data.workers and start < stop:
-        yield from prefetched(steps, range(start, stop), data.workers)
+        yield from prefetched(steps, range(start, stop), data.workers, data.layout.ranks.count)
     else:
         yield from map(steps.__getitem__, range(start, stop))

@@ -6,9 +6,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -139,7 +140,7 @@ class Breaks:
         return torch.tensor([step])
 
     def views(self, indices, _generator, _only):
-        if int(indices) == self.where:
+        if int(indices[0]) == self.where:
             raise ValueError(f"image {self.where} can't be decoded: restore the file")
         return indices.float()
 
@@ -156,6 +157,35 @@ def test_an_error_comes_when_its_step_does_and_says_the_same(where):
     assert children() == []
 
 
+class Locked(Exception):  # noqa: N818
+    """Can't be sent from one process to another."""
+
+    def __init__(self):
+        super().__init__("no way")
+        self.lock = threading.Lock()
+
+
+class Fails(Breaks):
+    def views(self, indices, _generator, _only):
+        if int(indices) == self.where:
+            raise Locked
+        return indices.float()
+
+
+def test_an_error_that_can_not_be_sent_comes_in_words():
+    with pytest.raises(RuntimeError, match=r"^Locked: no way$"):
+        list(stream(Fails(2).data(1), 0, 0, 6))
+    assert children() == []
+
+
+def test_a_tensor_for_each_of_many_classes():
+    """As a sampler has them: each took an open file in every worker, of which 250 can be handed over."""
+    labels = torch.arange(600) // 2
+    data = replace(Breaks(-1).data(1), batch=ClassBalancedSampler(labels, 4, 2, seed=0))
+    for (found, _), (expected, _) in zip(stream(data, 0, 0, 3), stream(replace(data, workers=0), 0, 0, 3), strict=True):
+        assert torch.equal(found, expected)
+
+
 class Dies(Breaks):
     def views(self, indices, _generator, _only):
         if int(indices) == self.where and multiprocessing.parent_process():
@@ -164,7 +194,7 @@ class Dies(Breaks):
 
 
 def test_a_worker_that_is_killed_is_an_error():
-    with pytest.raises(RuntimeError, match=r"DataLoader worker .* exited unexpectedly|killed by signal"):
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker .*, perhaps for lack of memory: fewer --workers"):
         list(stream(Dies(2).data(1), 0, 0, 6))
     assert children() == []
 
@@ -183,6 +213,15 @@ def test_little_shared_memory_means_fewer_workers(monkeypatch, tmp_path):
         assert prefetching._room(step) == room
     monkeypatch.setattr(prefetching, "SHARED", tmp_path / "nowhere")
     assert prefetching._room(step) == prefetching.MOST
+
+
+def test_ranks_share_the_shared_memory(monkeypatch):
+    asked = []
+    monkeypatch.setattr(prefetching, "_room", lambda _: 5)
+    monkeypatch.setattr(prefetching, "_from_workers", lambda *given: iter(asked.append(given[-1]) or ()))
+    for ranks in (1, 2, 8):
+        list(prefetching.prefetched([(torch.zeros(1), torch.zeros(1))] * 9, range(9), 4, ranks))
+    assert asked == [4, 2]
 
 
 def test_without_room_this_process_makes_them(monkeypatch, textured):
