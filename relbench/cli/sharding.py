@@ -10,14 +10,11 @@ from pydantic import ByteSize, Field, TypeAdapter, ValidationError
 
 from relbench.evaluation import Sharding
 from relbench.evaluation.gallery.mappers import over_devices
-from relbench.evaluation.gallery.plan import half_of_free_memory
+from relbench.evaluation.gallery.plan import LIBRARIES, OF_A_TASK, half_of_free_memory
 from relbench.grid.cluster.connection import connected
 from relbench.grid.cluster.mapper import over_ray
 from relbench.grid.cluster.nodes import resources
 from relbench.grid.cluster.share import Resources
-
-OF_A_TASK = 4_000_000_000
-"""Bytes of memory that a task on a cluster uses where nothing else is said."""
 
 SOME_BYTES = Annotated[ByteSize, Field(gt=0)]
 
@@ -52,7 +49,7 @@ class ShardingOptions:
         elif self.devices is not None:
             number = self.devices
             with over_devices(_devices(number)) as mapper:
-                yield Sharding(self._bytes(half_of_free_memory()), mapper, number)
+                yield Sharding(self._bytes(half_of_free_memory()), mapper, at_once=number)
         else:
             yield None if self.memory is None else Sharding(self._bytes(0))
 
@@ -69,7 +66,8 @@ class ShardingOptions:
                     f"no node of the cluster offers a core{' with a GPU' if 'GPU' in needs else ''} and "
                     f"{ByteSize(memory).human_readable(decimal=True)} of memory for a task: give a smaller --memory"
                 )
-            yield Sharding(memory, over_ray(at_once, **{NAMES[name]: number for name, number in needs.items()}))
+            mapper = over_ray(at_once, **{NAMES[name]: number for name, number in needs.items()})
+            yield Sharding(memory, mapper, used=LIBRARIES)
 
     def _bytes(self, usual: int) -> int:
         if self.memory is None:

@@ -6,6 +6,7 @@ import pytest
 
 from relbench.cli import sharding
 from relbench.cli.sharding import ShardingOptions
+from relbench.evaluation.gallery.plan import LIBRARIES
 
 FEW, MANY = {"CPU": 3.0, "memory": 9e9}, {"CPU": 64.0, "memory": 20e9}
 SMALL, GPUS = {"CPU": 8.0, "memory": 3e9}, {"CPU": 64.0, "memory": 20e9, "GPU": 2.0}
@@ -34,7 +35,7 @@ def test_as_many_tasks_as_the_nodes_have_room_for(offered, nodes, at_once, needs
     """Each task on one node: what several have left is of no use to it."""
     offered[0].extend(nodes)
     with ShardingOptions(None, None, "auto").chosen() as chosen:
-        assert chosen.memory == 4e9
+        assert (chosen.memory, chosen.used) == (4e9, LIBRARIES)
     assert offered[1] == [(at_once, {"num_cpus": 1, "memory": 4e9, **needs})]
 
 

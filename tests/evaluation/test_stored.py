@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from relbench.cli import console
 from relbench.evaluation import Sharding, read_embeddings, retrieval_metrics, stored, stored_metrics
-from relbench.evaluation.gallery import plan
+from relbench.evaluation.gallery import plan, sharded
 from relbench.trackers import bars as progress
 
 ROWS = np.random.default_rng(0).standard_normal((30, 4)).astype(np.float32)
@@ -304,7 +304,8 @@ def test_embeddings_that_may_not_fit_are_searched_in_shards(tmp_path, monkeypatc
     monkeypatch.setattr(stored, "free_for_this_process", lambda: free)
     monkeypatch.setattr(stored, "Sharding", lambda memory: given.append(memory) or Sharding(memory))
     monkeypatch.setattr(plan, "free_for_this_process", lambda: 10**9)
-    monkeypatch.setattr(plan, "used_memory", lambda: 10**9)
+    for module in (plan, sharded):
+        monkeypatch.setattr(module, "used_memory", lambda: 10**9)
     assert stored_metrics(tmp_path / "e.npz", None, (1,)) == wanted
     assert not given  # they just fit
     free -= 1

@@ -5,6 +5,7 @@ hardware has been committed. A GPU multiplies, and hands each distance to the ho
 measured here, and a core elsewhere is taken to be as fast.
 """
 
+from relbench.evaluation.gallery.plan import FIXED, LIBRARIES, OF_A_TASK
 from relbench.settings import Settings
 
 GIGA, TERA = 1e9, 1e12
@@ -38,7 +39,7 @@ CARD_FLOPS, CARD_LINK = 67 * TERA, 64 * GIGA
 DGX_MEMORY, DGX_PORT = 2 * TERA, 50 * GIGA
 NODE_CORES, CORE_FLOPS = 64, 32 * 3.1 * GIGA
 NODE_MEMORY, NODE_PORT = 768 * GIGA, 12.5 * GIGA
-TASK_MEMORY = 3.3 * GIGA  # of the 4 GB of a task on a cluster, what libraries and products leave
+TASK_MEMORY = OF_A_TASK - LIBRARIES - FIXED
 
 
 class Host(Settings):

@@ -16,6 +16,12 @@ MOST_QUERIES = 1 << 16
 """Queries at a time: with more, reading and preparing the shards would cost no less, and progress be seldom."""
 
 FIXED = 320_000_000  # bytes for products, blocks of keys and libraries
+OF_A_TASK = 4_000_000_000
+"""Bytes of memory that a task on a cluster uses where nothing else is said."""
+
+LIBRARIES = 700_000_000
+"""Bytes that a process uses before it searches, where it can't be asked."""
+
 _FOR_SHARD = 0.5  # of the rest; half of what then remains is for queries, and half for their answers
 _COPIES = 6  # of an answer, while it is merged
 _ITEM = 16  # bytes of an item in an answer
@@ -69,12 +75,13 @@ def used_memory() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def plan_for(memory: int, at_once: int, wanted: Integers, dim: int, itemsize: int) -> Plan:
+def plan_for(memory: int, used: int, at_once: int, wanted: Integers, dim: int, itemsize: int) -> Plan:
     """A plan for what remains of a limit.
 
     Args:
-        memory: bytes that the process may use, what it uses already included.
-        at_once: shards that are searched at the same time in this process.
+        memory: bytes that a process which searches may use.
+        used: of these, bytes that it uses already.
+        at_once: shards that are searched at the same time in it.
         wanted: R of each query.
         dim: numbers of a row.
         itemsize: bytes of a number.
@@ -82,7 +89,6 @@ def plan_for(memory: int, at_once: int, wanted: Integers, dim: int, itemsize: in
     Raises:
         ValueError: so little memory remains that not even a row could be searched.
     """
-    used = used_memory()
     plan = Plan(max(0, memory - used - FIXED) // at_once, dim, itemsize)
     most = int(np.max(wanted, initial=1))
     if plan.items < 1 or plan.queries(most) < 1:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from relbench.evaluation.gallery.mappers import Mapper, inline
 from relbench.evaluation.gallery.merge import Merged
-from relbench.evaluation.gallery.plan import Plan, plan_for
+from relbench.evaluation.gallery.plan import Plan, plan_for, used_memory
 from relbench.evaluation.gallery.scan import Scan, joined, refuse, scan, working_type
 from relbench.evaluation.gallery.search import search_shard
 from relbench.evaluation.gallery.shard import Images, Items, Question, earlier, nearest_of_class, none_yet
@@ -28,9 +28,10 @@ class Sharding:
     """How a gallery is searched in shards; changes no result.
 
     Attributes:
-        memory: bytes that a process may use, what it uses already included.
+        memory: bytes that a process which searches may use, what it uses already included.
         mapper: who searches the shards: one of `gallery.mappers`.
-        at_once: shards that are searched at the same time in this process.
+        used: bytes that it uses already; None: it is this process.
+        at_once: shards that are searched at the same time in it.
         backend: as in `retrieval.query_results`.
         items: rows of a shard; None: as many as the memory allows.
         queries: at a time; None: as many as the memory allows, up to `plan.MOST_QUERIES`.
@@ -38,6 +39,7 @@ class Sharding:
 
     memory: int
     mapper: Mapper = inline
+    used: int | None = None
     at_once: int = 1
     backend: Backend = "auto"
     items: int | None = None
@@ -126,7 +128,8 @@ class _Whole:
         """Sizes of shards and chunks."""
         sharding, wanted, dtype = self.sharding, self.classes.positives, self.source.dtype
         itemsize = dtype.itemsize if dtype.kind == "f" else 8
-        return plan_for(sharding.memory, sharding.at_once, wanted, self.points.dim, itemsize)
+        used = used_memory() if sharding.used is None else sharding.used
+        return plan_for(sharding.memory, used, sharding.at_once, wanted, self.points.dim, itemsize)
 
     @cached_property
     def scanned(self) -> Scan:

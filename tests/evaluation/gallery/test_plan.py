@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from relbench.evaluation import Sharding, query_results, sharded_query_results
-from relbench.evaluation.gallery import plan
-from relbench.evaluation.gallery.plan import FIXED, MOST_ITEMS, MOST_QUERIES, Plan, plan_for
+from relbench.evaluation.gallery import sharded
+from relbench.evaluation.gallery.plan import FIXED, LIBRARIES, MOST_ITEMS, MOST_QUERIES, OF_A_TASK, Plan, plan_for
 
 COUNT, DIM = 5_000, 64
 
@@ -16,7 +16,7 @@ USED = 600_000_000
 @pytest.fixture(autouse=True)
 def same_use(monkeypatch):
     """What the process uses differs by some MB from one moment to the next."""
-    monkeypatch.setattr(plan, "used_memory", lambda: USED)
+    monkeypatch.setattr(sharded, "used_memory", lambda: USED)
 
 
 def test_what_is_planned_fits():
@@ -37,14 +37,14 @@ def test_shards_fit_and_are_no_larger_than_fast():
 
 def test_shards_that_are_searched_at_once_share_the_memory():
     wanted, allowed = np.array([5]), USED + FIXED + 10**9
-    one, four = (plan_for(allowed, at_once, wanted, 128, 4) for at_once in (1, 4))
+    one, four = (plan_for(allowed, USED, at_once, wanted, 128, 4) for at_once in (1, 4))
     assert one.memory == pytest.approx(4 * four.memory, rel=0.1)
 
 
 @pytest.mark.parametrize("allowed", [0, 10**6, FIXED])
 def test_too_little_memory_is_refused_with_what_is_needed(allowed):
     with pytest.raises(ValueError, match=r"\A\d.* of memory are too few: .* needs .* in all; allow more[^\n]*\Z"):
-        plan_for(allowed, 1, np.array([5]), 128, 4)
+        plan_for(allowed, USED, 1, np.array([5]), 128, 4)
 
 
 def peak_of(search):
@@ -82,3 +82,12 @@ def test_the_memory_suffices_whatever_the_data(tmp_path, kind, classes):
     np.testing.assert_array_equal(found.average_precision, wanted.average_precision)
     assert peak < 1.2 * allowed
     assert whole > 2 * peak
+
+
+def test_what_this_process_uses_is_nothing_to_those_who_search_elsewhere(monkeypatch):
+    """Labels of very many rows, say, which stay with who merges."""
+    monkeypatch.setattr(sharded, "used_memory", lambda: 10**12)
+    rows, labels = np.eye(6), np.arange(6) % 2
+    with pytest.raises(ValueError, match=r"1\.0 TB are in use already"):
+        sharded_query_results(rows, labels, (1,), sharding=Sharding(OF_A_TASK))
+    sharded_query_results(rows, labels, (1,), sharding=Sharding(OF_A_TASK, used=LIBRARIES))
