@@ -69,12 +69,12 @@ def gpu_memory() -> int:
     return total
 
 
-def call(driver: Environment, order: bytes) -> tuple[Node, Environment] | tuple[None, Any]:
+def call(driver: Environment, request: bytes) -> tuple[Node, Environment] | tuple[None, Any]:
     """Call a function where the environment is the driver's; the task of a search that nodes are given.
 
     Args:
         driver: its environment.
-        order: the function and what it is called with, pickled, as they can be read only where relbench is the same.
+        request: the function and what it is called with, pickled, as they can be read only where relbench is the same.
 
     Returns:
         None and the result; else this node and its environment.
@@ -82,17 +82,17 @@ def call(driver: Environment, order: bytes) -> tuple[Node, Environment] | tuple[
     here = environment()
     if here != driver:
         return this_node(), here
-    function, given = pickle.loads(order)  # noqa: S301 - from the driver, which has this process in hand anyway
+    function, given = pickle.loads(request)  # noqa: S301 - from the driver, which has this process in hand anyway
     return None, function(given, None)
 
 
-def work(driver: Environment, order: bytes, luggage: Mapping[Path, Any]) -> Iterator[Any]:
+def work(driver: Environment, request: bytes, inputs: Mapping[Path, Any]) -> Iterator[Any]:
     """Do what the driver asks for where the environment is the driver's; the task that nodes are given.
 
     Args:
         driver: its environment.
-        order: pickled, as it can be read only where relbench is the same.
-        luggage: goes with it.
+        request: pickled, as it can be read only where relbench is the same.
+        inputs: of the job.
 
     Yields:
         Messages of the work; else this node and its environment, and nothing more.
@@ -102,4 +102,4 @@ def work(driver: Environment, order: bytes, luggage: Mapping[Path, Any]) -> Iter
         yield this_node(), here
         return
     make = import_module("relbench.grid.cluster.worker").make  # only now is it known to be there
-    yield from make(pickle.loads(order), luggage)  # noqa: S301 - from the driver, which has this process in hand anyway
+    yield from make(pickle.loads(request), inputs)  # noqa: S301 - from the driver, which has this process in hand anyway

@@ -14,15 +14,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from relbench.grid.cluster import environment
+from relbench.grid.cluster.changed_files import FilePiece
 from relbench.grid.cluster.data_sets import ImagesHere
 from relbench.grid.cluster.environment import Environment, Node
 from relbench.grid.cluster.fitness import ALL, Fitness, Refusal, RefusedError, of_another_environment
+from relbench.grid.cluster.inputs import ObjectCache
 from relbench.grid.cluster.library import ray
-from relbench.grid.cluster.luggage import Shelf
 from relbench.grid.cluster.nodes import least_gpu, resources
 from relbench.grid.cluster.pieces import DamagedError, Stamp, put_together, stamp
 from relbench.grid.cluster.share import Share
-from relbench.grid.cluster.worker import Ended, Message, Order, Sent, Work
+from relbench.grid.cluster.worker import Ended, Message, Request, Work
 from relbench.grid.jobs import LONGEST, Ends, Failure, Job, left
 from relbench.memory import ADVICE
 from relbench.results.records import Row
@@ -58,9 +59,9 @@ class Cluster:
         self._threads = ThreadPoolExecutor(self._slots, "runs")  # each hears from a worker
         self._lock, self._given_up = threading.Lock(), False
         self._under_way: set[Any] = set()
-        self._shelf = Shelf(ray().put)
+        self._cache = ObjectCache(ray().put)
         # named like a file that is being written: what a killed driver leaves of it is cleared away
-        self._sign = runs.absolute() / f".shared-{uuid.uuid4().hex}.{os.getpid()}@{platform.node()}.unfinished"
+        self._marker = runs.absolute() / f".shared-{uuid.uuid4().hex}.{os.getpid()}@{platform.node()}.unfinished"
         self._environment, self._fitness, self._images = environment.environment(), Fitness(share), ImagesHere()
         self._work = ray().remote(
             num_cpus=share.cpus,
@@ -88,9 +89,9 @@ class Cluster:
         return self._threads.submit(self._ended, job)
 
     def __enter__(self) -> Self:
-        """Leave a sign by which nodes know the results folder."""
-        self._sign.parent.mkdir(parents=True, exist_ok=True)
-        self._sign.touch()
+        """Leave a marker by which nodes know the results folder."""
+        self._marker.parent.mkdir(parents=True, exist_ok=True)
+        self._marker.touch()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
@@ -100,7 +101,7 @@ class Cluster:
             for messages in self._under_way if error else ():
                 ray().cancel(messages)
         self._threads.shutdown(cancel_futures=error is not None)
-        self._sign.unlink(missing_ok=True)
+        self._marker.unlink(missing_ok=True)
 
     def _ended(self, job: Job) -> Ends:
         """Hand the job over to nodes until one makes it.
@@ -145,9 +146,9 @@ class Cluster:
 
     def _messages(self, job: Job) -> Generator[Work]:
         images = self._images.of(job.experiments[0].data, job.data)
-        order = ray().cloudpickle.dumps(Order(job, self._sign, images, self._share.most_on(resources())))
+        request = ray().cloudpickle.dumps(Request(job, self._marker, images, self._share.most_on(resources())))
         work = self._work.options(**self._fitness.options(job))
-        references = work.remote(self._environment, order, self._shelf.pack(job))
+        references = work.remote(self._environment, request, self._cache.inputs(job))
         with self._lock:
             self._under_way.add(references)
             if self._given_up:
@@ -178,7 +179,7 @@ class Cluster:
 def _fetched(reference: Any) -> Any:
     """A message; fetched again if a piece of a file has arrived damaged."""
     message = ray().get(reference)
-    return message if not isinstance(message, Sent) or message.piece.is_sound else ray().get(reference)
+    return message if not isinstance(message, FilePiece) or message.piece.is_sound else ray().get(reference)
 
 
 def _absolute(job: Job) -> Job:
@@ -210,7 +211,7 @@ def _received(messages: Iterator[Work], job: Job) -> Ends:
         if isinstance(message, Ended):
             ends = message.ends
         else:
-            rest = (following.piece for following in messages if isinstance(following, Sent))
+            rest = (following.piece for following in messages if isinstance(following, FilePiece))
             put_together(chain([message.piece], rest), job.folders[message.run].path / message.file)
     for folder in job.folders.values():
         clear(folder.path)

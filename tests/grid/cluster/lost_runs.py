@@ -63,12 +63,12 @@ def one_by_one(experiments, runs, data, trackers, execution):
     kill_worker()
 
 
-class Apart(Cluster):
-    """A cluster whose nodes do not see the results folder: its sign is not to be found."""
+class Unshared(Cluster):
+    """A cluster whose nodes do not see the results folder: its marker is not to be found."""
 
     def __enter__(self):
         super().__enter__()
-        self._sign.unlink()
+        self._marker.unlink()
         return self
 
 
@@ -111,7 +111,7 @@ def from_its_checkpoint(notes, experiments, runs, data, trackers, execution):
 
 def drive(address, text, runs, data):
     """Be a driver that makes a run, whose worker waits for ever at step 5."""
-    with connected(address), Apart(Share(1, 0), Path(runs)) as executor:
+    with connected(address), Unshared(Share(1, 0), Path(runs)) as executor:
         waits = partial(killed_once, 5, Path("nowhere"))
         one = Job(waits, (Experiment.model_validate_json(text),), Path(runs), Path(data))
         executor.submit(one).result()

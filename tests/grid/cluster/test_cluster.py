@@ -15,7 +15,7 @@ from analysis.test_summarise import make_row
 from grid.cluster.conftest import STORE
 from grid.cluster.lost_runs import (
     SECONDS,
-    Apart,
+    Unshared,
     always_killed,
     eight_bytes,
     from_its_checkpoint,
@@ -93,7 +93,7 @@ def assert_same(rows, inline):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
+@pytest.mark.parametrize("kind", [Cluster, Unshared], ids=["folder shared", "folder not shared"])
 def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path, data_folder):
     executor = kind(ONE, tmp_path)
     assert executor.slots == 2
@@ -114,7 +114,7 @@ def fail(experiments, runs, data, trackers, execution):
     raise ValueError("bad")
 
 
-@pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
+@pytest.mark.parametrize("kind", [Cluster, Unshared], ids=["folder shared", "folder not shared"])
 def test_a_failure_names_the_file_of_the_driver(cluster, kind, tmp_path):
     failing = job(tmp_path, fail)
     (folder,) = failing.folders.values()
@@ -128,7 +128,7 @@ def tell_folder(experiments, runs, data, trackers, execution):
     return {one.fingerprint: str(runs) for one in experiments}
 
 
-@pytest.mark.parametrize("kind", [Cluster, Apart], ids=["folder shared", "folder apart"])
+@pytest.mark.parametrize("kind", [Cluster, Unshared], ids=["folder shared", "folder not shared"])
 def test_a_shared_folder_is_worked_in(cluster, kind, tmp_path):
     with kind(ONE, tmp_path / "runs") as executor:
         where = end_of(executor.submit(job(tmp_path, tell_folder)).result())
@@ -143,7 +143,7 @@ def test_a_killed_worker_is_followed_by_another(cluster, planned, made_here, tmp
     shutil.copytree(RunFolder(made_here, teacher).path, RunFolder(tmp_path, teacher).path)
     monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(killed_once, 5, tmp_path))
     heard = []
-    schedule = made(Apart(ONE, tmp_path, hear=heard.append), [teacher, student], tmp_path, data_folder)
+    schedule = made(Unshared(ONE, tmp_path, hear=heard.append), [teacher, student], tmp_path, data_folder)
     assert not schedule.failures
     assert_same(schedule.rows, Schedule.of([teacher, student], made_here).rows)
     assert heard == [f"{student.fingerprint}: WorkerCrashedError: goes on from what has come back"]
@@ -156,7 +156,7 @@ def test_a_run_whose_row_came_back_is_not_made_again(cluster, tmp_path):
     for name, row in rows.items():
         rows[name] = row.model_copy(update={"history": ({"step": float(row.selected_step)},)})
         write_record(rows[name], data / name / "row.json")
-    with Apart(ONE, tmp_path / "runs") as executor:
+    with Unshared(ONE, tmp_path / "runs") as executor:
         future = executor.submit(two)
         for name, folder in two.folders.items():
             wait_for(folder.row)
@@ -173,7 +173,7 @@ def test_what_can_not_be_written_is_a_failure_of_its_runs(cluster, tmp_path, mon
 
     made_by = []
     monkeypatch.setattr("relbench.grid.cluster.executor.put_together", full)
-    with Apart(ONE, tmp_path / "runs") as executor:
+    with Unshared(ONE, tmp_path / "runs") as executor:
         end = end_of(executor.submit(job(tmp_path, half_made)).result())
     assert end.words.startswith("[Errno 28] No space left on device: ")
     wait_until(lambda: not psutil.pid_exists(made_by[0]))
@@ -196,7 +196,7 @@ def test_a_node_that_is_lost_is_done_without(cluster, tmp_path, monkeypatch):
     data.mkdir()
     large = Share(cpus=3, gpus=0.25)
     lost = cluster.add_node(num_cpus=3, num_gpus=1, object_store_memory=STORE)
-    with Apart(large, tmp_path / "runs", hear=heard.append) as executor:
+    with Unshared(large, tmp_path / "runs", hear=heard.append) as executor:
         assert executor.slots == 1
         assert executor.memory("cuda") == 2
         future = executor.submit(one)
@@ -224,7 +224,7 @@ def test_a_driver_that_is_killed_and_started_again(cluster, planned, inline, tmp
         driver.kill()
     wait_until(lambda: not psutil.pid_exists(made_by))
     monkeypatch.setattr("relbench.grid.scheduler.run_cohort", partial(from_its_checkpoint, tmp_path))
-    schedule = made(Apart(ONE, runs), [teacher], runs, data_folder)
+    schedule = made(Unshared(ONE, runs), [teacher], runs, data_folder)
     assert (tmp_path / teacher.fingerprint).read_text() == "3"
     assert_same(schedule.rows, {teacher.fingerprint: inline[teacher.fingerprint]})
 
@@ -236,7 +236,7 @@ def test_runs_that_are_given_up_end_at_once(cluster, tmp_path):
     folders = [RunFolder(one.runs, one.experiments[0]) for one in jobs]
 
     def interrupted():
-        with Apart(ONE, tmp_path / "runs") as executor:
+        with Unshared(ONE, tmp_path / "runs") as executor:
             futures.extend(executor.submit(one) for one in jobs)
             for folder in folders[:2]:
                 wait_for(folder.checkpoint)

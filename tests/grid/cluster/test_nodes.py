@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 from grid.cluster.conftest import STORE
-from grid.cluster.lost_runs import Apart
+from grid.cluster.lost_runs import Unshared
 from grid.cluster.test_data_sets import MINE, add_mine
 from grid.cluster.unfit import CONTENT, full_disk_at_first, tell_data, tell_data_once_heard, write_checkpoint
 from small_jobs import end_of, experiment, job
 
 from relbench.grid.cluster import executor as module
+from relbench.grid.cluster.changed_files import FilePiece
 from relbench.grid.cluster.data_sets import VARIABLE
 from relbench.grid.cluster.environment import environment, source_hash
 from relbench.grid.cluster.executor import Cluster
 from relbench.grid.cluster.fitness import ALL, Fitness, Refusal, of_another_environment
-from relbench.grid.cluster.luggage import Shelf
+from relbench.grid.cluster.inputs import ObjectCache
 from relbench.grid.cluster.share import Share
-from relbench.grid.cluster.worker import Sent
 from relbench.grid.jobs import Failure
 from relbench.results.run_folder import RunFolder
 from relbench.settings import changed
@@ -155,7 +155,7 @@ def test_a_node_that_can_not_be_written_to_is_passed_over(apart, tmp_path):
 
 def test_a_run_goes_on_elsewhere_if_its_node_is_full(cluster, tmp_path):
     heard, one = [], job(tmp_path, full_disk_at_first)
-    with Apart(ONE, tmp_path / "runs", hear=heard.append) as executor:
+    with Unshared(ONE, tmp_path / "runs", hear=heard.append) as executor:
         assert end_of(executor.submit(one).result()) == "half of it"
     folder = one.folders[experiment(0).fingerprint]
     error = f"[Errno 28] No space left on device: '{folder.checkpoint}' (traceback: {folder.error})"
@@ -164,7 +164,7 @@ def test_a_run_goes_on_elsewhere_if_its_node_is_full(cluster, tmp_path):
 
 def damaged(message):
     """A message whose piece of a file has another byte."""
-    return replace(message, piece=spoilt(message.piece)) if isinstance(message, Sent) else message
+    return replace(message, piece=spoilt(message.piece)) if isinstance(message, FilePiece) else message
 
 
 def spoilt(piece):
@@ -185,7 +185,7 @@ def test_what_arrives_damaged_is_fetched_again_once(cluster, tmp_path, monkeypat
             return get if name == "get" else getattr(ray, name)
 
     monkeypatch.setattr(module, "ray", Damaging)
-    with Apart(ONE, tmp_path / "runs") as executor:
+    with Unshared(ONE, tmp_path / "runs") as executor:
         end = end_of(executor.submit(job(tmp_path, write_checkpoint)).result())
     folder = RunFolder(tmp_path / "runs", experiment(0))
     if times == 1:
@@ -203,8 +203,8 @@ def test_what_arrives_damaged_on_a_node(cluster, tmp_path):
     folder = RunFolder(tmp_path / "runs", experiment(0))
     folder.path.mkdir(parents=True)
     folder.checkpoint.write_bytes(CONTENT)
-    with Apart(ONE, tmp_path / "runs") as executor:
-        executor._shelf = Shelf(lambda piece: module.ray().put(spoilt(piece)))
+    with Unshared(ONE, tmp_path / "runs") as executor:
+        executor._cache = ObjectCache(lambda piece: module.ray().put(spoilt(piece)))
         end = end_of(executor.submit(job(tmp_path, write_checkpoint)).result())
     assert "checkpoint.pt has arrived damaged, and so it has at a second try" in end.words
     assert folder.checkpoint.read_bytes() == CONTENT

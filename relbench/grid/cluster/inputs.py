@@ -1,4 +1,4 @@
-"""What a job takes along to a node that does not see the results folder: files of the runs that it builds on."""
+"""Inputs of a job, which a node that does not see the results folder is sent: files of the runs that it builds on."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -9,16 +9,16 @@ from relbench.grid.cluster.pieces import Piece, pieces_of
 from relbench.grid.jobs import Job
 from relbench.results.run_folder import RunFolder
 
-Parcel = tuple[Any, ...]
+References = tuple[Any, ...]
 """References of a file's pieces in the object store."""
 
-Luggage = Mapping[Path, Parcel]
-"""Parcels by the path of the file on the driver."""
+Inputs = Mapping[Path, References]
+"""References of files, by their paths on the driver."""
 
 KEPT = 64  # files: as long as they are kept, jobs that need the same file need not send it again
 
 
-class Shelf:
+class ObjectCache:
     """Files in the object store, each put there once while it stays as it is, however many jobs need it.
 
     A node fetches each piece once for all of its jobs: that is the object store's work.
@@ -29,17 +29,17 @@ class Shelf:
 
     def __init__(self, put: Callable[[Piece], Any]) -> None:
         self._put = put
-        self._parcel = lru_cache(KEPT)(self._packed)
+        self._references = lru_cache(KEPT)(self._put_file)
 
-    def pack(self, job: Job) -> Luggage:
-        """All that a job needs and that is there."""
-        return {path: self._parcel(path, path.stat().st_mtime_ns) for path in needed(job) if path.exists()}
+    def inputs(self, job: Job) -> Inputs:
+        """Files that a job reads, as far as they are there."""
+        return {path: self._references(path, path.stat().st_mtime_ns) for path in input_files(job) if path.exists()}
 
-    def _packed(self, path: Path, _: int) -> Parcel:
+    def _put_file(self, path: Path, _: int) -> References:
         return tuple(map(self._put, pieces_of(path)))
 
 
-def needed(job: Job) -> Iterator[Path]:
+def input_files(job: Job) -> Iterator[Path]:
     """The files that the runs of a job read, or would read if they were there.
 
     They are rows and checkpoints of runs that they build on; of these runs' own bases, whose weights they name, the

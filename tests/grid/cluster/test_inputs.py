@@ -1,4 +1,4 @@
-"""What travels with a job, and where it is unpacked."""
+"""Files that are sent with a job, those that come back, and the folder where they are in between."""
 
 import os
 
@@ -6,9 +6,9 @@ import pytest
 from small_jobs import experiment
 
 from relbench.experiment import Experiment, Term
-from relbench.grid.cluster.luggage import Shelf, needed
+from relbench.grid.cluster.changed_files import ChangedFiles
+from relbench.grid.cluster.inputs import ObjectCache, input_files
 from relbench.grid.cluster.work_folder import work_folder
-from relbench.grid.cluster.worker import Outbox
 from relbench.grid.jobs import Job
 from relbench.locks import lock
 from relbench.results.run_folder import RunFolder
@@ -28,44 +28,44 @@ def test_what_a_second_stage_needs(tmp_path):
         *(RunFolder(runs, experiment(0)).row, RunFolder(runs, SECOND).checkpoint),
         *(shorter.row, shorter.checkpoint, RunFolder(other, TEACHER).row, RunFolder(other, experiment(0)).row),
     ]
-    assert sorted(needed(job)) == sorted(expected)
+    assert sorted(input_files(job)) == sorted(expected)
 
 
 def test_each_file_is_sent_once_until_it_changes(tmp_path):
     sent = []
-    shelf = Shelf(lambda piece: sent.append(piece.content) or len(sent))
+    cache = ObjectCache(lambda piece: sent.append(piece.content) or len(sent))
     jobs = [Job(lambda *_: {}, (run,), tmp_path, tmp_path) for run in (FIRST, SECOND)]
     teacher = RunFolder(tmp_path, TEACHER)
     teacher.path.mkdir()
     teacher.checkpoint.write_bytes(b"weights")
-    assert [shelf.pack(job) for job in (*jobs, *jobs)] == [{teacher.checkpoint: (1,)}] * 4
+    assert [cache.inputs(job) for job in (*jobs, *jobs)] == [{teacher.checkpoint: (1,)}] * 4
     assert sent == [b"weights"]
     teacher.checkpoint.unlink()
     teacher.checkpoint.write_bytes(b"others")
-    assert shelf.pack(jobs[0]) == {teacher.checkpoint: (2,)}
+    assert cache.inputs(jobs[0]) == {teacher.checkpoint: (2,)}
 
 
 def test_files_are_sent_when_they_have_changed_and_the_row_last(tmp_path):
     folder = RunFolder(tmp_path, TEACHER)
     folder.path.mkdir()
-    folder.checkpoint.write_text("came along")
-    outbox = Outbox([folder])
-    assert not list(outbox.sent())
+    folder.checkpoint.write_text("an input")
+    changed = ChangedFiles([folder])
+    assert not list(changed.pieces())
     for path in (folder.row, folder.embeddings, folder.checkpoint, folder.path / "another"):
         path.unlink(missing_ok=True)
         path.write_text(path.name)
-    sent = list(outbox.sent())
+    sent = list(changed.pieces())
     assert [message.file for message in sent] == ["checkpoint.pt", "embeddings.npz", "row.json"]
     assert [message.piece.content.decode() for message in sent] == [message.file for message in sent]
     assert {message.run for message in sent} == {TEACHER.fingerprint}
-    assert not list(outbox.sent())
+    assert not list(changed.pieces())
 
 
 def test_a_row_is_never_sent_before_the_files_that_it_is_of(tmp_path, monkeypatch):
     """The run goes on while its folder is looked at: its last checkpoint and its row appear after the first look."""
     folder = RunFolder(tmp_path, TEACHER)
     folder.path.mkdir()
-    outbox, looks = Outbox([folder]), []
+    changed, looks = ChangedFiles([folder]), []
 
     def look(path):
         looks.append(path)
@@ -74,8 +74,8 @@ def test_a_row_is_never_sent_before_the_files_that_it_is_of(tmp_path, monkeypatc
                 file.write_text("done")
         return path.exists() or None
 
-    monkeypatch.setattr("relbench.grid.cluster.worker.stamp", look)
-    first, second = ([message.file for message in outbox.sent()] for _ in range(2))
+    monkeypatch.setattr("relbench.grid.cluster.changed_files.stamp", look)
+    first, second = ([message.file for message in changed.pieces()] for _ in range(2))
     assert "row.json" not in first
     assert {*first, *second} == {"checkpoint.pt", "embeddings.npz", "row.json"}
 
