@@ -2,11 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from rich.table import Table
+from rich.box import SIMPLE_HEAD
+from rich.table import Column, Table
 
 from relbench.benchmarks.cost.hardware import GIGA, REACHED, REACHED_BY_KEYS, REACHED_TOGETHER, Hardware, Host, machines
 from relbench.benchmarks.cost.measured import measure_host
-from relbench.benchmarks.cost.model import POSITIVES, cost
+from relbench.benchmarks.cost.model import HELD_BYTES, POSITIVES, cost
 from relbench.benchmarks.cost.workload import Workload
 from relbench.benchmarks.figure import in_digits
 from relbench.plain_text import duration_in_words
@@ -18,6 +19,7 @@ TO_RUN = (
 )
 """What the lines of the table are reached by."""
 
+LINES = ("shards x chunks", *STAGES, "in all", "hours", "limited by")
 UNITS = (("PB", 1e15), ("TB", 1e12), ("GB", 1e9), ("MB", 1e6))
 
 
@@ -32,19 +34,36 @@ def plans(workloads: Iterable[Workload]) -> Iterator[Table | str]:
         hardware = machines(host)
         yield cost_table(workload, hardware, host)
         yield from cost_notes(host, hardware)
+        yield (
+            f"who merges holds labels, classes and numbers of all rows: {in_bytes(HELD_BYTES * workload.gallery)} of "
+            "memory"
+        )
     yield TO_RUN
 
 
 def cost_table(workload: Workload, hardware: Iterable[Hardware], host: Host) -> Table:
-    """A line for each kind of hardware."""
-    made = Table("", "shards x chunks", *STAGES, "in all", "hours", "limited by", title=_title(workload))
-    for machine in hardware:
-        found = cost(workload, machine, host)
-        times = ["-" if (taken := found.seconds[stage]) is None else duration_in_words(taken) for stage in STAGES]
-        cut = f"{found.layout.shards:,} x {found.layout.chunks:,}"
-        hours = f"{in_digits(found.unit_hours)} {machine.unit}-h"
-        made.add_row(machine.name, cut, *times, duration_in_words(found.total), hours, found.limit)
+    """A column for each kind of hardware; what does not fit a narrow terminal goes on below."""
+    machines = tuple(hardware)
+    columns = [Column(machine.name, overflow="fold") for machine in machines]
+    made = Table(
+        Column("", min_width=max(map(len, STAGES))),
+        *columns,
+        title=_title(workload),
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    for name, *cells in zip(LINES, *(_cells(workload, machine, host) for machine in machines), strict=True):
+        made.add_row(name, *cells)
     return made
+
+
+def _cells(workload: Workload, machine: Hardware, host: Host) -> Iterator[str]:
+    """What stands in the lines of a kind of hardware."""
+    found = cost(workload, machine, host)
+    yield f"{found.layout.shards:,} x {found.layout.chunks:,}"
+    for stage in STAGES:
+        yield "-" if (taken := found.seconds[stage]) is None else duration_in_words(taken)
+    yield from (duration_in_words(found.total), f"{in_digits(found.unit_hours)} {machine.unit}-h", found.limit)
 
 
 def _title(workload: Workload) -> str:

@@ -1,6 +1,8 @@
 import math
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
 from relbench.benchmarks.cost import measured, prediction, tables
 from relbench.benchmarks.cost.hardware import Host
@@ -79,14 +81,23 @@ def test_the_table_of_a_plan(small, call):
         assert words in done.out
 
 
-def test_a_line_for_each_kind_of_hardware():
+def test_a_column_for_each_kind_of_hardware():
     workload = Workload(gallery=10**6, queries=10**6, dim=125)
     made = tables.cost_table(workload, tables.machines(HOST), HOST)
-    lines = list(zip(*(list(column.cells) for column in made.columns), strict=True))
-    assert len(lines) == 6
-    assert lines[0][:2] == ("this machine", "8 x 16")
-    assert lines[0][4:6] == ("42 min", "17 min")  # 2 x 1e12 x 125 / 1e11 s, and 1e12 x 1e-9 s
-    assert lines[0][-2:] == ("0.977 core-h", "products")  # 3,516 s: 12.5 to read, 3 to prepare, 0.08 to merge
+    lines, *columns = (list(column.cells) for column in made.columns)
+    assert len(columns) == 6
+    assert made.columns[1].header == "this machine"
+    here = dict(zip(lines, columns[0], strict=True))
+    assert here["shards x chunks"] == "8 x 16"
+    assert (here["products"], here["selection"]) == ("42 min", "17 min")  # 2 x 1e12 x 125 / 1e11 s; 1e12 x 1e-9 s
+    assert here["hours"] == "0.977 core-h"  # 3,516 s: 12.5 to read, 3 to prepare, 0.08 to merge
+    assert here["limited by"] == "products"
+
+
+def test_nothing_is_cut_short_in_a_narrow_terminal():
+    workload, shown = Workload(gallery=10**9, queries=10**9, dim=128), StringIO()
+    Console(width=80, file=shown).print(tables.cost_table(workload, tables.machines(HOST), HOST))
+    assert "…" not in shown.getvalue()
 
 
 @pytest.mark.parametrize("what", ["step", "all", "gpu"])
