@@ -21,7 +21,7 @@ ITEM_BYTES, ANSWER_BYTES, QUESTION_BYTES, ROW_BYTES = 16, 32, 48, 16
 """Sent of each neighbour; of each query from a shard, beside these; of each query to a shard; of each of its rows."""
 
 HELD_BYTES = 60
-"""Of each row by who merges: its label, class and number while classes are counted, as measured with 10,000,000 rows."""
+"""Of each row by who merges: its label, class and number while classes are counted; measured with 10,000,000."""
 
 READINGS = 2
 """Of a shard for a chunk of queries: for the nearest of the class, and for the search; one more, of all, before."""
