@@ -13,6 +13,7 @@ from relbench.cli.console import out
 from relbench.cli.executors import tell_alone
 from relbench.cli.options import RunOptions, measuring, tell
 from relbench.data import find_data_set, find_photos
+from relbench.execution import USUAL, Execution
 from relbench.experiment import Data, Experiment
 from relbench.grid.estimate import (
     BEFORE,
@@ -248,7 +249,15 @@ def _time_of_all(whole: Estimate, unknown: int, waiting: Sequence[Experiment], o
     more = "; reading and decoding image files comes on top" if files else ""
     devices = options.execution.devices
     alone = f" of one process: what {devices} take was not measured" if devices > 1 and whole.measured != BEFORE else ""
-    return f"time: about {duration_in_words(whole.seconds)} for {covered}, judging by {whole.measured}{alone}{more}"
+    judged = f"judging by {whole.measured}{alone}{more}{_not_in_it(options.execution)}"
+    return f"time: about {duration_in_words(whole.seconds)} for {covered}, {judged}"
+
+
+def _not_in_it(execution: Execution) -> str:
+    """The options that no estimate knows, if they are given."""
+    given = {"--workers": execution.workers != USUAL.workers, "--views-on": execution.views != USUAL.views}
+    names = " and ".join(name for name, is_given in given.items() if is_given)
+    return f"; what {names} may change is not in it" if names else ""
 
 
 def _why_unknown(devices: Collection[str], options: RunOptions) -> str:

@@ -96,7 +96,8 @@ Views = Annotated[
     ViewsOn,
     typer.Option(
         "--views-on",
-        help="Where training images are cropped, mirrored and distorted; equal but for rounding on a GPU.",
+        help="Where training images are cropped, mirrored and distorted; equal but for rounding on a GPU. "
+        "Photos are cropped on the CPU in any case.",
     ),
 ]
 Changes = Annotated[

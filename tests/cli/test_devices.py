@@ -9,10 +9,12 @@ import torch
 from tiny import TINY, tiny_folder
 
 import relbench.cli.executors
+from relbench.cli.dry_run import _time_of_all
 from relbench.cli.executors import execution_beside
 from relbench.cli.options import RunOptions
 from relbench.execution import Execution
 from relbench.experiment import Experiment, Term, Training
+from relbench.grid.estimate import Estimate
 from relbench.training import prefetching
 
 SETTINGS = [part for key, value in TINY.items() for part in ("--set", f"{key}={value}")]
@@ -49,6 +51,17 @@ def test_a_dry_run_says_what_devices_change(cores, call, tmp_path):
     assert "\n--devices 2: each run is trained alone, not in a cohort with others\n" in done.out
     assert re.search(r"\nmemory: about .* at most for each of 6, of ", done.out)
     assert "--devices" not in call("reproduce", "quickstart", "--dry-run", *options, "--cohort", 1).out
+
+
+def test_an_estimate_says_what_it_does_not_know():
+    def told(**given):
+        options = RunOptions((0,), "cpu", Path(), Path(), None, {}, execution=Execution(**given))
+        return _time_of_all(Estimate(7200, 0, "steps"), 0, [Experiment(terms=(Term(loss="triplet"),))], options)
+
+    plain = "time: about 2.0 h for all of them, judging by steps"
+    assert told() == plain
+    assert told(workers=0) == f"{plain}; what --workers may change is not in it"
+    assert told(workers=2, views="device") == f"{plain}; what --workers and --views-on may change is not in it"
 
 
 def test_runs_on_gpus_share_the_cores_that_prepare_images(monkeypatch):
