@@ -189,7 +189,8 @@ class RowsInFile:
 
     def _changed(self) -> ValueError:
         return ValueError(
-            f"{self.path} has changed while it was read: wait until the program that writes it is done, then try again"
+            f"{self.path} has changed while it was read, or is another file on {platform.node()}: wait until the "
+            "program that writes it is done, or let all who search it see the same file, then try again"
         )
 
 
