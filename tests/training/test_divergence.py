@@ -45,8 +45,8 @@ def test_a_gpu_is_not_waited_for_in_each_step():
 
 @pytest.fixture
 def late(monkeypatch):
-    """Losses are looked at as late as on a GPU."""
-    monkeypatch.setattr(learners, "Watch", lambda device: Watch(device, every=7))
+    """Losses are looked at late, as on a GPU."""
+    monkeypatch.setattr(learners, "Watch", lambda device: Watch(device, every=8))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
