@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from relbench.grid.cluster import environment
+from relbench.grid.cluster.cancel import cancel
 from relbench.grid.cluster.changed_files import FilePiece
 from relbench.grid.cluster.data_sets import ImagesHere
 from relbench.grid.cluster.environment import Environment, Node
@@ -98,8 +99,8 @@ class Cluster:
         """Give up what is under way if something was raised here."""
         with self._lock:
             self._given_up = error is not None
-            for messages in self._under_way if error else ():
-                ray().cancel(messages)
+            under_way = [*self._under_way]
+        cancel(under_way if error else ())
         self._threads.shutdown(cancel_futures=error is not None)
         self._marker.unlink(missing_ok=True)
 
@@ -151,13 +152,13 @@ class Cluster:
         references = work.remote(self._environment, request, self._cache.inputs(job))
         with self._lock:
             self._under_way.add(references)
-            if self._given_up:
-                ray().cancel(references)
+            too_late = self._given_up
+        cancel([references] if too_late else ())
         try:
             for reference in references:
                 yield self._accepted(_fetched(reference))
         except GeneratorExit:  # nobody wants the rest
-            ray().cancel(references)
+            cancel([references])
             raise
         finally:
             with self._lock:

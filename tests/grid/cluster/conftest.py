@@ -13,7 +13,7 @@ STORE = 100 * 2**20  # bytes of each node's object store
 
 @pytest.fixture(scope="session")
 def nodes():
-    """The cluster: a head without processors, and two nodes with one each."""
+    """The cluster: two nodes with a processor each."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'relbench-kd[cluster]'")
     from ray.cluster_utils import Cluster  # noqa: PLC0415 - an optional package
 
@@ -21,10 +21,10 @@ def nodes():
     tests = Path(__file__).parents[2]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(tests.parent), str(tests)]))  # workers find toy runs
-        head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": STORE}
-        cluster = Cluster(initialize_head=True, head_node_args=head)
-        for _ in range(2):
-            cluster.add_node(num_cpus=1, object_store_memory=STORE)
+        patch.setenv("RAY_worker_niceness", "0")  # else workers wait for all others on a busy machine
+        node = {"num_cpus": 1, "object_store_memory": STORE}
+        cluster = Cluster(initialize_head=True, head_node_args={"include_dashboard": False, **node})
+        cluster.add_node(**node)
         yield cluster
         cluster.shutdown()
 

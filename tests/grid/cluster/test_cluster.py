@@ -29,6 +29,7 @@ from small_jobs import end_of, experiment, job
 from tiny import TINY
 
 from relbench.grid.cluster.executor import Cluster
+from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.share import Share
 from relbench.grid.executors import Inline
 from relbench.grid.scheduler import Schedule, run_grid
@@ -164,8 +165,22 @@ def test_a_run_whose_row_came_back_is_not_made_again(cluster, tmp_path):
         assert future.result() == rows
 
 
+class WithoutInterrupts:
+    """Ray, whose interrupts get lost: only the end of a worker ends its work."""
+
+    def __init__(self, ray):
+        self._ray = ray
+
+    def __getattr__(self, name):
+        return getattr(self._ray, name)
+
+    def cancel(self, task, *, force=False):
+        if force:
+            self._ray.cancel(task, force=True)
+
+
 def test_what_can_not_be_written_is_a_failure_of_its_runs(cluster, tmp_path, monkeypatch):
-    """The disk of the driver is full: the work is given up."""
+    """The disk of the driver is full: the work is given up, even if it can't be interrupted."""
 
     def full(pieces, path):
         made_by.append(json.loads(next(iter(pieces)).content)["process"])
@@ -173,6 +188,8 @@ def test_what_can_not_be_written_is_a_failure_of_its_runs(cluster, tmp_path, mon
 
     made_by = []
     monkeypatch.setattr("relbench.grid.cluster.executor.put_together", full)
+    monkeypatch.setattr("relbench.grid.cluster.cancel.GRACE", 0.1)
+    monkeypatch.setattr("relbench.grid.cluster.cancel.ray", partial(WithoutInterrupts, ray()))
     with Unshared(ONE, tmp_path / "runs") as executor:
         end = end_of(executor.submit(job(tmp_path, half_made)).result())
     assert end.words.startswith("[Errno 28] No space left on device: ")
