@@ -17,7 +17,7 @@ from relbench.grid.cluster import environment
 from relbench.grid.cluster.library import ray
 
 LOCAL, AUTO = "local", "auto"
-PROBE = 8.0  # seconds that the head of a cluster has to answer
+PROBE = 20.0  # seconds that the head of a cluster has to answer: on a busy machine, Ray takes as many to ask
 LONGEST = 200  # characters of what Ray says to that
 UNKNOWN_CALLER = "AuthenticationError"  # what Ray says where a token is missing
 

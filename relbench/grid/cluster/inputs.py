@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from relbench.grid.cluster.pieces import Piece, pieces_of
+from relbench.grid.cluster.pieces import Piece, Stamp, pieces_of, stamp
 from relbench.grid.jobs import Job
 from relbench.results.run_folder import RunFolder
 
@@ -33,9 +33,10 @@ class ObjectCache:
 
     def inputs(self, job: Job) -> Inputs:
         """Files that a job reads, as far as they are there."""
-        return {path: self._references(path, path.stat().st_mtime_ns) for path in input_files(job) if path.exists()}
+        stamps = {path: stamp(path) for path in input_files(job)}
+        return {path: self._references(path, known) for path, known in stamps.items() if known}
 
-    def _put_file(self, path: Path, _: int) -> References:
+    def _put_file(self, path: Path, _: Stamp) -> References:
         return tuple(map(self._put, pieces_of(path)))
 
 
