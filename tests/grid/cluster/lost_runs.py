@@ -36,10 +36,6 @@ def eight_bytes():
     return 8
 
 
-def always_killed(experiments, runs, data, trackers, execution):
-    kill_worker()
-
-
 def half_made(experiments, runs, data, trackers, execution):
     """Writes a checkpoint first; the second time, returns what is in the checkpoint that it finds.
 

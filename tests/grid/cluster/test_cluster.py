@@ -16,7 +16,6 @@ from grid.cluster.conftest import STORE
 from grid.cluster.lost_runs import (
     SECONDS,
     Unshared,
-    always_killed,
     eight_bytes,
     from_its_checkpoint,
     half_made,
@@ -197,15 +196,25 @@ def test_what_can_not_be_written_is_a_failure_of_its_runs(cluster, tmp_path, mon
 
 
 def test_a_job_that_is_lost_without_progress_fails(cluster, tmp_path, monkeypatch):
-    monkeypatch.setattr("relbench.grid.cluster.executor.TRIES", 2)
-    heard = []
-    with Cluster(ONE, tmp_path / "runs", hear=heard.append) as executor:
-        end = end_of(executor.submit(job(tmp_path, always_killed)).result())
-    assert end.words.startswith("its worker was lost 2 times in a row (WorkerCrashedError: ")
+    """Its tries are counted anew after each checkpoint; nothing is handed over here."""
+    one, heard, tries = job(tmp_path, half_made), [], []
+    (folder,) = one.folders.values()
+
+    def lose(_executor, lost):
+        tries.append(lost)
+        if len(tries) == 2:
+            write_record(make_row(experiment(0), (1, 2, 3)), folder.checkpoint)
+        raise ray().exceptions.WorkerCrashedError
+
+    monkeypatch.setattr(Cluster, "_handed_over", lose)
+    with Cluster(ONE, one.runs, hear=heard.append) as executor:
+        end = end_of(executor.submit(one).result())
+    assert end.words.startswith("its worker was lost 3 times in a row (WorkerCrashedError: ")
     assert not end.crowded
-    assert len(heard) == 1
+    assert (len(tries), len(heard)) == (4, 3)
 
 
+@pytest.mark.slow
 def test_a_node_that_is_lost_is_done_without(cluster, tmp_path, monkeypatch):
     """The job goes on where there is room, or once there is; here on a quarter of a GPU, which is not one."""
     monkeypatch.setattr("relbench.grid.cluster.environment.gpu_memory", eight_bytes)
