@@ -5,7 +5,7 @@ import platform
 import threading
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
@@ -33,6 +33,7 @@ from relbench.trackers import clear
 
 TRIES = 3  # a job that is lost so often, and has come no further meanwhile, has failed
 SHOWN = 3  # names of a job's runs in a message
+PATIENCE = 10.0  # seconds in which runs that are given up may end
 AHEAD = 16  # pieces that a worker sends before the driver has taken them
 
 
@@ -60,6 +61,7 @@ class Cluster:
         self._threads = ThreadPoolExecutor(self._slots, "runs")  # each hears from a worker
         self._lock, self._given_up = threading.Lock(), False
         self._under_way: set[Any] = set()
+        self._ends: list[Future[Ends]] = []
         self._cache = ObjectCache(ray().put)
         # named like a file that is being written: what a killed driver leaves of it is cleared away
         self._marker = runs.absolute() / f".shared-{uuid.uuid4().hex}.{os.getpid()}@{platform.node()}.unfinished"
@@ -87,7 +89,9 @@ class Cluster:
 
     def submit(self, job: Job) -> Future[Ends]:
         """Hand the job to the cluster."""
-        return self._threads.submit(self._ended, job)
+        end = self._threads.submit(self._ended, job)
+        self._ends = [*(earlier for earlier in self._ends if not earlier.done()), end]
+        return end
 
     def __enter__(self) -> Self:
         """Leave a marker by which nodes know the results folder."""
@@ -96,12 +100,16 @@ class Cluster:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        """Give up what is under way if something was raised here."""
+        """Give up what is under way if something was raised here, and wait for it, but not for what does not end."""
         with self._lock:
             self._given_up = error is not None
             under_way = [*self._under_way]
-        cancel(under_way if error else ())
-        self._threads.shutdown(cancel_futures=error is not None)
+        if error:
+            cancel(under_way)
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            wait(self._ends, PATIENCE)  # a worker that is stopped hears nothing: its thread ends with the connection
+        else:
+            self._threads.shutdown()
         self._marker.unlink(missing_ok=True)
 
     def _ended(self, job: Job) -> Ends:

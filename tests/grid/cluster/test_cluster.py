@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
@@ -112,6 +113,25 @@ def test_rows_are_those_of_this_process(cluster, kind, planned, inline, tmp_path
 
 def fail(experiments, runs, data, trackers, execution):
     raise ValueError("bad")
+
+
+class Stopped(Cluster):
+    """What a driver sees of a worker that is stopped, and hears no cancelling."""
+
+    over = threading.Event()
+
+    def _made(self, job):
+        self.over.wait()
+
+
+def test_a_command_that_is_interrupted_does_not_wait_for_a_stopped_worker(cluster, tmp_path, monkeypatch):
+    monkeypatch.setattr("relbench.grid.cluster.executor.PATIENCE", 0.1)
+    executor = Stopped(ONE, tmp_path).__enter__()
+    end = executor.submit(job(tmp_path, fail))
+    executor.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert not end.done()
+    assert not list(tmp_path.glob(".shared-*"))
+    Stopped.over.set()
 
 
 @pytest.mark.parametrize("kind", [Cluster, Unshared], ids=["folder shared", "folder not shared"])
