@@ -13,7 +13,7 @@ from relbench.execution import Execution
 from relbench.experiment import Experiment
 from relbench.grid.cluster.connection import connected
 from relbench.grid.cluster.executor import Cluster
-from relbench.grid.cluster.share import share_for
+from relbench.grid.cluster.share import Share, share_for
 from relbench.grid.estimate import image_counts
 from relbench.grid.executors import Executor, executor_for
 from relbench.grid.room import Room
@@ -28,12 +28,14 @@ def check_cluster_options(options: RunOptions) -> None:
     """Refuse options of a cluster where none is asked for.
 
     Raises:
-        ValueError: one of them is given.
+        ValueError: one of them is given; or it makes no sense, whatever the nodes have.
     """
     given = {"--cpus-per-run": options.cpus_per_run, "--gpus-per-run": options.gpus_per_run}
     for option, value in given.items():
         if value is not None and options.cluster is None:
             raise ValueError(f"{option} is of runs on a cluster: give --cluster, too")
+    cpus, gpus = (value if value is not None else 1 for value in given.values())
+    Share(cpus, gpus)  # refuses what no node could have, before any work
 
 
 def tell_of_cluster(options: RunOptions) -> None:

@@ -62,7 +62,8 @@ def refuse_too_many(count: int, device: str) -> None:
     """
     there = torch.cuda.device_count()
     if device == "cuda" and count > there:
-        raise ValueError(f"--devices {count}: torch sees {there} GPUs here; ask for no more than there are")
+        asked = f"--devices {count}" if count > 1 else "--device cuda"
+        raise ValueError(f"{asked}: torch sees {there} GPUs here; ask for no more than there are")
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,12 @@ def test_no_more_processes_than_cores_or_gpus(cores, call, monkeypatch, tmp_path
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     done = call(*options, "--device", "cuda", "--devices", 4)
     assert done.error == "relbench: --devices 4: torch sees 2 GPUs here; ask for no more than there are\n"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    done = call(*options, "--device", "cuda")
+    assert done.error == "relbench: --device cuda: torch sees 0 GPUs here; ask for no more than there are\n"
+    for share in (("--gpus-per-run", 1.5), ("--cpus-per-run", 0)):
+        done = call(*options, "--cluster", "local", *share)
+        assert done.error.startswith(f"relbench: {share[0]} {share[1]:g}: ")
     assert not (tmp_path / "results").exists()
 
 

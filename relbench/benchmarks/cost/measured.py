@@ -4,7 +4,7 @@ import os
 import pickle
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from relbench.evaluation.knn.neighbours import Search
 from relbench.evaluation.knn.points import check_points
 from relbench.machine import describe_machine, free_memory
 
-QUERIES, ROUNDS = 2048, 3
+QUERIES, ROUNDS, TRIES = 2048, 3, 3
 AMPLE = 10**12
 """Bytes of memory, where shards are not to depend on them."""
 
@@ -58,14 +58,14 @@ def measure_host(dim: int, count: int = MOST_ITEMS, queries: int = QUERIES, roun
         "sending": _sent,
     }
     _multiply(search, 1)  # centres and rounds the rows, once
-    times = {name: min(taken) for name, taken in timed(forms, rounds, device.type, warm=0).items()}
+    times = _times(forms, rounds, device.type)
     storage, cached = file_rates()
     return Host(
         name=describe_machine(device).device,
         cores=usable_cores(),
         on_gpu=device.type == "cuda",
         products=2 * count * queries * dim / times["products"],
-        selection=max(0.0, times["many"] - times["single"] - times["products"]) / (count * queries),
+        selection=_selection(times) / (count * queries),
         preparation=times["single"] / (count * dim),
         merging=times["merging"] / MOST_QUERIES,
         sending=SENT_BYTES / times["sending"],
@@ -73,6 +73,24 @@ def measure_host(dim: int, count: int = MOST_ITEMS, queries: int = QUERIES, roun
         storage=storage,
         cached=cached,
     )
+
+
+def _times(forms: Mapping[str, Callable[[], object]], rounds: int, device: str) -> dict[str, float]:
+    """The shortest times; measured again where a busy machine has lengthened one so that they contradict each other.
+
+    Raises:
+        ValueError: they do so time and again.
+    """
+    for _ in range(TRIES):
+        times = {name: min(taken) for name, taken in timed(forms, rounds, device, warm=0).items()}
+        if _selection(times) > 0:
+            return times
+    raise ValueError("this machine is too busy to be measured: nothing is left of the time for selection; try again")
+
+
+def _selection(times: Mapping[str, float]) -> float:
+    """Seconds of an evaluation beyond its preparation and its products."""
+    return times["many"] - times["single"] - times["products"]
 
 
 def _first(queries: int, count: int) -> NDArray[np.bool_]:

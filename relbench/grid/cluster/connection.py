@@ -2,9 +2,11 @@
 
 import logging
 import os
+import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -42,9 +44,23 @@ def connected(address: str) -> Iterator[None]:
         raise ValueError(_refused(address, error)) from None
     library.cloudpickle.register_pickle_by_value(environment)  # for nodes without relbench
     try:
-        yield
+        with _interrupted_by_sigterm():
+            yield
     finally:
         library.shutdown()
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Take SIGTERM, which `timeout` and Slurm send, as Ctrl-C: Ray's own handler would end in a dump of its stack."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _settings() -> dict[str, Any]:
