@@ -1,6 +1,7 @@
 """Several processes train as one does, with every loss: equal but for rounding. A new loss is taken along by itself."""
 
 import shutil
+from functools import cache
 from itertools import cycle
 
 import pytest
@@ -112,9 +113,10 @@ def alone():
     return trained(ALONE, CASES[2])
 
 
-@pytest.fixture(scope="module")
-def among(request):
-    return launched(trained, request.param, "cpu", CASES[request.param])
+@cache
+def among(count):
+    """No fixture with a parameter: pytest would launch the processes anew for each test."""
+    return launched(trained, count, "cpu", CASES[count])
 
 
 def differences(found, expected):
@@ -134,12 +136,11 @@ def assert_equal(found, expected, tolerance=1e-9):
         assert max(differences(own, other)) < tolerance
 
 
-@pytest.mark.parametrize(
-    ("among", "name"), [(count, name) for count, cases in CASES.items() for name in cases], indirect=["among"]
-)
-def test_ranks_equal_one(name, among, alone):
-    assert_equal(among[name], alone[name], TOLERANCES.get(name, 1e-9))
-    narrow = among[name][-1]  # losses that compute in less than float64
+@pytest.mark.parametrize(("count", "name"), [(count, name) for count, cases in CASES.items() for name in cases])
+def test_ranks_equal_one(count, name, alone):
+    found = among(count)[name]
+    assert_equal(found, alone[name], TOLERANCES.get(name, 1e-9))
+    narrow = found[-1]  # losses that compute in less than float64
     assert name == MIXED or narrow == {name} & TOLERANCES.keys()
 
 
