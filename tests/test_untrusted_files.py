@@ -139,6 +139,15 @@ def test_the_pickles_are_hostile(tmp_path, write):
     assert (tmp_path / "executed").exists()
 
 
+BETWEEN_PROCESSES = {
+    "benchmarks/cost/measured.py",  # packs and unpacks an array
+    "grid/cluster/environment.py",  # from the driver, which has the process in hand anyway
+    "processes.py",  # tries whether an error can be sent
+    "ranks/launch.py",
+    "training/prefetching.py",
+}
+
+
 def called(path):
     """Name and keywords of each call in a file: `exec`, `torch.load`."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -147,7 +156,10 @@ def called(path):
 
 
 def test_relbench_calls_nothing_that_executes_what_it_reads():
-    """Apart from a user's own loss, whose file the command names. Extend it with each new way of reading."""
+    """Apart from a user's own loss, whose file the command names, and from what processes of ours send each other.
+
+    Extend it with each new way of reading.
+    """
     forbidden = re.compile(
         r"(eval|exec|__import__|compile)|(c?[pP]ickle|dill|joblib|marshal|shelve|runpy|yaml)\..+|np\.load|.*read_pickle"
         r"|.*(get_state_dict|load_state_dict_from_url|hub\.load|exec_module|loadmat)"
@@ -162,4 +174,6 @@ def test_relbench_calls_nothing_that_executes_what_it_reads():
             )
             if forbidden.fullmatch(name) or any(without_care):
                 found.append((str(path.relative_to(package)), name))
-    assert sorted(found) == [("losses/user.py", name) for name in ("compile", "eval", "exec")]
+    sent = {name for name in found if name[1].startswith("pickle.") and name[0] in BETWEEN_PROCESSES}
+    assert sorted(set(found) - sent) == [("losses/user.py", name) for name in ("compile", "eval", "exec")]
+    assert {path for path, _ in sent} == BETWEEN_PROCESSES

@@ -126,7 +126,7 @@ def _spend(path: Path, labels: NDArray[np.int64], queries: int, memory: int | No
     before, start = psutil.Process().memory_info().rss, now()
     with on_threads(1):
         if memory is None:
-            found = query_results(np.load(path), labels, KS, query=chosen)
+            found = query_results(np.array(np.lib.format.open_memmap(path, mode="r")), labels, KS, query=chosen)
         else:
             found = sharded_query_results(path, labels, KS, sharding=Sharding(before + FIXED + memory), query=chosen)
     return Spent(now() - start, peak_memory(torch.device("cpu")) - before, means(found, KS))

@@ -17,7 +17,7 @@ import relbench.cli.make_study
 from relbench.analysis.results import read_results
 from relbench.cli.main import app
 from relbench.evaluation import retrieval_metrics
-from relbench.execution import USUAL, Execution
+from relbench.execution import Execution
 from relbench.grid.scheduler import locked
 from relbench.results.records import Row, read_record
 from relbench.studies.record import FILE as RECORD
@@ -404,10 +404,10 @@ def test_a_failed_run_gives_exit_code_1_and_a_table_of_the_rest(relbench_command
     """Out of memory is the commonest failure on a GPU: the others go on, and the traceback is in the run's folder."""
     total = Objective.total
 
-    def short(self, values, step):
+    def short(self, values):
         if "rkd_angle" in values:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-        return total(self, values, step)
+        return total(self, values)
 
     monkeypatch.setattr(Objective, "total", short)
     code, text, _ = relbench_command(*tiny_options(tmp_path, data_folder, "--seeds", "0", "--jobs", "1"))
@@ -520,7 +520,7 @@ class Reached(Exception):  # noqa: N818 - nothing is wrong
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [((), USUAL), (("--devices", 2, "--workers", 3, "--views-on", "device"), Execution(2, 3, "device"))],
+    [((), Execution(workers=0)), (("--devices", 2, "--workers", 3, "--views-on", "device"), Execution(2, 3, "device"))],
 )
 def test_options_of_the_execution_reach_the_runs(
     relbench_command, monkeypatch, tmp_path, data_folder, options, expected

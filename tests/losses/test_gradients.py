@@ -17,6 +17,7 @@ from relbench.losses import (
     rkd_angle,
     rkd_distance,
 )
+from relbench.ranks import ALONE
 
 BATCH, CLASSES, DIM, CHANNELS, SIDE = 24, 8, 16, 6, 4
 LABELS = torch.arange(BATCH) // (BATCH // CLASSES)
@@ -66,7 +67,7 @@ def gradient(loss: Callable[..., Tensor], takes: tuple[str, ...], length: float,
         name: of_length(length, STUDENT_SHAPES[name], seed).to(dtype).requires_grad_()
         for seed, name in zip((0, 5), names, strict=False)
     }
-    given = {**students, "labels": LABELS, "generator": torch.Generator().manual_seed(0)}
+    given = {**students, "labels": LABELS, "generator": torch.Generator().manual_seed(0), "ranks": ALONE}
     given |= {other: of_length(1.0, TEACHER_SHAPES[other], 2).to(dtype) for other in TEACHER_SHAPES}
     loss(*[given[other] for other in takes]).backward()
     return torch.cat([student.grad.double().flatten() for student in students.values() if student.grad is not None])

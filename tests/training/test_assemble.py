@@ -77,7 +77,7 @@ def test_a_part_for_each_term_and_layer():
         ("triplet", 1.0, "", ("embeddings", "host_labels", "generator")),
         ("fitnet", 2.0, "stage3", ("student_map", "teacher_map")),
         ("fitnet", 2.0, "embedding", ("student_map", "teacher_map")),
-        ("rkd_angle", 1.0, "", ("student", "teacher")),
+        ("rkd_angle", 1.0, "", ("student", "teacher", "ranks")),
     ]
     assert [tuple(part.loss.weight.shape) for part in parts[1:3]] == [(16, 8), (16, 8)]  # teacher's, student's
     assert parts[1].loss is not parts[2].loss

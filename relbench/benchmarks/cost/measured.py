@@ -152,5 +152,5 @@ def _forgotten(file: Path) -> bool:
 def _read_seconds(file: Path) -> float:
     """On the wall: of the time that a disk takes, a processor knows nothing."""
     start = time.perf_counter()
-    np.load(file)
+    file.read_bytes()
     return time.perf_counter() - start
