@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.ray_package import ray
 
 GRACE = 5.0  # seconds that a worker has to clear away what it was at
 

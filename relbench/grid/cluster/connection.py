@@ -16,7 +16,7 @@ from typing import Any
 import relbench
 from relbench.cores import usable_cores
 from relbench.grid.cluster import environment
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.ray_package import ray
 
 LOCAL, AUTO = "local", "auto"
 PROBE = 20.0  # seconds that the head of a cluster has to answer: on a busy machine, Ray takes as many to ask

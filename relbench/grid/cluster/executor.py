@@ -20,9 +20,9 @@ from relbench.grid.cluster.data_sets import ImagesHere
 from relbench.grid.cluster.environment import Environment, Node
 from relbench.grid.cluster.fitness import ALL, Fitness, Refusal, RefusedError, of_another_environment
 from relbench.grid.cluster.inputs import ObjectCache
-from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.nodes import least_gpu, resources
 from relbench.grid.cluster.pieces import DamagedError, Stamp, put_together, stamp
+from relbench.grid.cluster.ray_package import ray
 from relbench.grid.cluster.share import Share
 from relbench.grid.cluster.worker import Ended, Message, Request, Work
 from relbench.grid.jobs import LONGEST, Ends, Failure, Job, left

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relbench.grid.cluster.environment import RELBENCH, SOURCE, Environment, Node
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.ray_package import ray
 from relbench.grid.cluster.share import Share
 from relbench.grid.jobs import Job
 

@@ -8,7 +8,7 @@ from relbench.evaluation.gallery.mappers import Mapper, Result, Task, Work, in_o
 from relbench.grid.cluster import environment
 from relbench.grid.cluster.environment import Environment
 from relbench.grid.cluster.fitness import of_another_environment
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.ray_package import ray
 
 LONGEST = 200  # characters of what Ray says
 

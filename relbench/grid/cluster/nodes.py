@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from relbench.grid.cluster import environment
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.ray_package import ray
 from relbench.grid.cluster.share import Resources, Share
 
 SECONDS = 60.0  # that GPUs have to answer: their node first starts a process

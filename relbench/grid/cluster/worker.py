@@ -16,8 +16,8 @@ from relbench.grid.cluster.data_sets import Images, folder_here, make_ready
 from relbench.grid.cluster.environment import this_node
 from relbench.grid.cluster.fitness import Refusal
 from relbench.grid.cluster.inputs import Inputs
-from relbench.grid.cluster.library import ray
 from relbench.grid.cluster.pieces import DamagedError, Piece, put_together
+from relbench.grid.cluster.ray_package import ray
 from relbench.grid.cluster.work_folder import work_folder
 from relbench.grid.executors import Processes
 from relbench.grid.jobs import Ends, Failure, Job

@@ -29,7 +29,7 @@ from small_jobs import end_of, experiment, job
 from tiny import TINY
 
 from relbench.grid.cluster.executor import Cluster
-from relbench.grid.cluster.library import ray
+from relbench.grid.cluster.ray_package import ray
 from relbench.grid.cluster.share import Share
 from relbench.grid.executors import Inline
 from relbench.grid.scheduler import Schedule, run_grid
