@@ -3,6 +3,7 @@
 What is drawn does not depend on who makes the views, of which images of the batch, or where.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -112,6 +113,24 @@ def pending_views(
     if only is not None:
         indices, numbers = indices[only], {name: drawn[only] for name, drawn in numbers.items()}
     return PendingViews(read(indices), numbers, maker.make)
+
+
+class KeptImages(ABC):
+    """A source of images that are kept in memory as bytes, whose training views a maker makes of them."""
+
+    _views: RandomViews
+
+    @abstractmethod
+    def _images_of(self, indices: Tensor) -> Tensor:
+        """Images as they are kept, which views are made of."""
+
+    def train_batch(self, indices: Tensor, generator: torch.Generator, only: Tensor | None = None) -> Tensor:
+        """Random views, shape (images, channels, size, size), or of a part; see `table.ImageSource`."""
+        return self.pending_batch(indices, generator, only).on(CPU)
+
+    def pending_batch(self, indices: Tensor, generator: torch.Generator, only: Tensor | None = None) -> PendingViews:
+        """Images and numbers that training views are made of; see `PendingSource`."""
+        return pending_views(self._views, self._images_of, indices, generator, only)
 
 
 def random_views(maker: RandomViews, images: Tensor, generator: torch.Generator) -> Tensor:

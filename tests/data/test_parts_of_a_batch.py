@@ -43,7 +43,7 @@ def test_a_photo_that_is_not_asked_for_is_not_opened(tmp_path):
 @pytest.mark.parametrize("kind", ["padded", "glyphs", "textured"])
 def test_pictures_that_are_not_asked_for_are_not_read(sources, kind, monkeypatch):  # noqa: F811
     read, source = [], sources[kind]
-    reader = "test_batch" if kind == "padded" else "_pictures_of"
+    reader = "test_batch" if kind == "padded" else "_images_of"
     original = getattr(source, reader)
     monkeypatch.setattr(source, reader, lambda indices: read.extend(indices.tolist()) or original(indices))
     source.train_batch(torch.arange(10), torch.Generator(), torch.tensor([7, 1]))

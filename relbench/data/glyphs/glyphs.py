@@ -43,7 +43,7 @@ from numpy.typing import NDArray
 
 from relbench.data.glyphs.outline import Face, rasterise
 from relbench.data.glyphs.views import Distortion, Views
-from relbench.data.random_views import CPU, PendingViews, pending_views
+from relbench.data.random_views import KeptImages
 from relbench.data.selection import few_images, label_space, selected_classes
 from relbench.data.table import COLUMNS, Progress, Shape, checked, table_hash
 from relbench.experiment import ClassSelection, Splitting
@@ -87,7 +87,7 @@ def glyph_counts() -> dict[str, int]:
     return {f"{side}_classes": count for side, count in sides.items()} | images
 
 
-class Glyphs:
+class Glyphs(KeptImages):
     """The data set as a source of images.
 
     Pictures are kept at twice the network's input (`oversize`), so that a distorted view stays sharp.
@@ -111,6 +111,8 @@ class Glyphs:
 
     oversize = 2
     views: type[Views] = Distortion
+
+    _views: Views
 
     def __init__(  # noqa: PLR0913 - what is shown, and of which classes
         self,
@@ -158,23 +160,11 @@ class Glyphs:
         """The hash of all that is shown, from that of the glyphs."""
         return glyphs
 
-    def train_batch(
-        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Randomly distorted views, float32 in [0, 1], shape (len(indices), channels, size, size), or of a part."""
-        return self.pending_batch(indices, generator, only).on(CPU)
-
-    def pending_batch(
-        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
-    ) -> PendingViews:
-        """Images and numbers that training views are made of; see `PendingSource`."""
-        return pending_views(self._views, self._pictures_of, indices, generator, only)
-
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """Views distorted alike, but for each picture always in the same way, whatever subset of classes is in use."""
-        return self._views.fixed(self._pictures_of(indices), self._keys[indices])
+        return self._views.fixed(self._images_of(indices), self._keys[indices])
 
-    def _pictures_of(self, indices: torch.Tensor) -> torch.Tensor:
+    def _images_of(self, indices: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(self._pictures[self._places[indices.numpy()]])
 
 

@@ -7,12 +7,12 @@ import torch
 
 from relbench.data.images.augmentation import SmallViews
 from relbench.data.images.decoded import DecodedImages
-from relbench.data.random_views import CPU, PendingViews, pending_views
+from relbench.data.random_views import KeptImages
 from relbench.data.table import Shape, table_hash
 from relbench.transforms import SmallTransform
 
 
-class SmallImages:
+class SmallImages(KeptImages):
     """Images that are kept at the size that networks see, as a source.
 
     The array is a file that is mapped into memory, which all processes share; a copy of the source for another process
@@ -47,18 +47,9 @@ class SmallImages:
         self.data_hash = table_hash(table, [*pixels.hashes(names), *parts])
         self._pixels, self._places, self._views = pixels, pixels.places(names), SmallViews(transform, size)
 
-    def train_batch(
-        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Random views, uint8, shape (len(indices), channels, size, size), or of a part; see `SmallViews`."""
-        return self.pending_batch(indices, generator, only).on(CPU)
-
-    def pending_batch(
-        self, indices: torch.Tensor, generator: torch.Generator, only: torch.Tensor | None = None
-    ) -> PendingViews:
-        """Images and numbers that training views are made of; see `PendingSource`."""
-        return pending_views(self._views, self.test_batch, indices, generator, only)
-
     def test_batch(self, indices: torch.Tensor) -> torch.Tensor:
         """The images themselves, uint8."""
         return torch.from_numpy(self._pixels.images[self._places[indices.numpy()]])
+
+    def _images_of(self, indices: torch.Tensor) -> torch.Tensor:
+        return self.test_batch(indices)

@@ -57,7 +57,7 @@ def test_classes_split_and_faces_are_those_of_glyphs(whole, folder):
 def test_views_are_moved_like_those_of_glyphs_and_painted(whole, folder):
     """By the first six numbers the one, by the rest the other."""
     lines, distortion = torch.tensor([3, 50, 3, 83, 0, 71, 9, 10, 11]), Distortion(32, 1.0)
-    pictures = Glyphs(16, None, None, 1.0, folder)._pictures_of(lines)  # kept at 32 px, too
+    pictures = Glyphs(16, None, None, 1.0, folder)._images_of(lines)  # kept at 32 px, too
     drawn = torch.rand(9, MOVES + NUMBERS, generator=generator(5))
     masks = distortion.moved(pictures, distortion.maps(drawn[:, :MOVES]))[:, 0].numpy()
     expected = painted(masks, drawn[:, MOVES:], tiles(32))
