@@ -171,8 +171,6 @@ class SharedDropout(nn.Module):
         if not self.training or shared.whole:
             return dropout(images, self.p, self.training)
         ones = images.new_ones(shared.images, *images.shape[1:])
-        if (
-            images.ndim == 4 and not images.is_contiguous()
-        ):  # numbers are drawn in the order in which maps lie in memory
-            ones = ones.contiguous(memory_format=torch.channels_last)
+        if images.ndim == 4 and not images.is_contiguous():
+            ones = ones.contiguous(memory_format=torch.channels_last)  # numbers are drawn in the order of the memory
         return images * dropout(ones, self.p)[shared.ranks.share(shared.images)]

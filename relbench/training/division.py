@@ -44,12 +44,14 @@ class Division:
         passes: the order in which they are shown.
         lengths: number of images of each rank.
         order: the place, among the images of all ranks one after the other, of each image of the batch.
+        own_order: the place, among the images of the passes one after the other, of each of this rank's.
     """
 
     own: Tensor
     passes: tuple[Pass, ...]
     lengths: tuple[int, ...]
     order: Tensor
+    own_order: Tensor
 
     def whole(self, rows: Tensor, ranks: Ranks) -> Tensor:
         """The rows of all images of the batch, in its order, from this rank's."""
@@ -59,8 +61,7 @@ class Division:
         """This rank's rows, from those of its passes."""
         if len(shown) == 1:
             return shown[0]
-        order = torch.cat([each.places for each in self.passes]).argsort()
-        return torch.cat(list(shown))[beside(order, shown[0])]
+        return torch.cat(list(shown))[beside(self.own_order, shown[0])]
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Layout:
             Pass(torch.searchsorted(own, places), Shared(ranks, len(groups[number]), whole=whole), number)
             for number, places in zip(numbers, by_rank[ranks.rank], strict=True)
         )
-        return Division(own, passes, tuple(map(len, rows)), torch.cat(rows).argsort())
+        own_order = torch.cat([each.places for each in passes]).argsort()
+        return Division(own, passes, tuple(map(len, rows)), torch.cat(rows).argsort(), own_order)
 
 
 def _places(groups: Sequence[Tensor], ranks: Ranks, rank: int, *, whole: bool) -> list[Tensor]:
