@@ -2,25 +2,11 @@ import math
 from io import StringIO
 
 import pytest
+from benchmarks.cost.hosts import HOST
 from rich.console import Console
 
 from relbench.benchmarks.cost import measured, prediction, tables
-from relbench.benchmarks.cost.hardware import Host
 from relbench.benchmarks.cost.workload import Workload
-
-HOST = Host(
-    name="EPYC",
-    cores=1,
-    on_gpu=False,
-    products=1e11,
-    selection=1e-9,
-    preparation=1e-9,
-    merging=1e-8,
-    sending=1e9,
-    memory=1e11,
-    storage=1e9,
-    cached=2e9,
-)
 
 
 @pytest.fixture

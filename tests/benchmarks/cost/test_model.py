@@ -3,26 +3,14 @@
 from math import log
 
 import pytest
+from benchmarks.cost.hosts import HOST
 
-from relbench.benchmarks.cost.hardware import Host, machines
+from relbench.benchmarks.cost.hardware import machines
 from relbench.benchmarks.cost.model import cost, laid_out, rows_read, sent_bytes
 from relbench.benchmarks.cost.workload import Workload
 from relbench.evaluation.gallery.plan import MOST_ITEMS, MOST_QUERIES
 from relbench.settings import changed
 
-HOST = Host(
-    name="a",
-    cores=1,
-    on_gpu=False,
-    products=1e11,
-    selection=1e-9,
-    preparation=1e-9,
-    merging=1e-8,
-    sending=1e9,
-    memory=1e11,
-    storage=1e9,
-    cached=2e9,
-)
 HERE, *OTHERS = machines(HOST)
 CLUSTER = changed(
     OTHERS[-1],
