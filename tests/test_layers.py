@@ -17,6 +17,7 @@ LAYERS = [
         "counts",
         "episodes",
         "execution",
+        "extras",
         "ranks",
     },  # small things with a name
     {"data", "models", "losses", "evaluation"},
