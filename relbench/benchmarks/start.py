@@ -4,11 +4,7 @@ Each is a process of its own, whose processor time and peak memory the system te
 itself, which takes 0.3 GB without CUDA and 0.7 GB with it.
 """
 
-import os
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,11 +13,12 @@ import numpy as np
 import torch
 
 from relbench.benchmarks.figure import Figure
+from relbench.benchmarks.startup import spent
 from relbench.benchmarks.timing import quartiles, ratio, seconds
 from relbench.counts import Counts
 from relbench.data.download.card import packaged_card
 from relbench.experiment import Experiment
-from relbench.machine import PEAK_UNIT, describe_machine
+from relbench.machine import describe_machine
 from relbench.resolve import resolve
 from relbench.results.records import Row, write_record
 from relbench.results.run_folder import RunFolder
@@ -29,47 +26,14 @@ from relbench.studies import build_study
 from relbench.studies.record import FILE, StudyRecord
 from relbench.studies.study import Study
 
-HELP, COMMAND = ("-m", "relbench", "--help"), ("-m", "relbench", "list")
+COMMAND = ("-m", "relbench", "list")
 WORKER, TORCH = ("-c", "import relbench.run"), ("-c", "import torch")
 IMPORT_TARGET = 1.7
 """Most time to load all that a run needs, in times that of torch alone."""
 
 DRY_RUN_TARGET, DRY_RUN_MEMORY = 15.0, 1000.0  # seconds, MB
 REPORT_TARGET = 8.0  # seconds
-LAUNCHER = """\
-import os, subprocess, sys
-nothing = subprocess.DEVNULL
-process = subprocess.Popen(sys.argv[1:], stdout=nothing, stderr=nothing)
-_, status, usage = os.wait4(process.pid, 0)
-process.returncode = os.waitstatus_to_exitcode(status)
-print(process.returncode, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
-"""
-"""Starts a process from a small one: Linux counts the memory of whoever starts a process to that process's peak."""
-
 ROWS, CLASSES, QUERIES, ENTRIES = 5000, 1074, 12, 100  # of the report; of each row: as those of Glyphs
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a process has taken: processor time in seconds, and its peak memory in bytes."""
-
-    seconds: float
-    peak: int
-
-
-def spent(arguments: Sequence[str]) -> Spent:
-    """Run Python on a single thread with these arguments.
-
-    Raises:
-        RuntimeError: the process failed.
-    """
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
-    launch = [sys.executable, "-I", "-S", "-c", LAUNCHER, sys.executable, *arguments]
-    told = subprocess.run(launch, env=os.environ | threads, stdout=subprocess.PIPE, check=True)  # noqa: S603 - Python
-    code, taken, peak = told.stdout.split()
-    if int(code):
-        raise RuntimeError(f"python {' '.join(arguments)} ended with {int(code)}")
-    return Spent(float(taken), int(peak) * PEAK_UNIT)
 
 
 def figures(rows: int = ROWS, rounds: int = 5) -> Iterator[Figure]:
@@ -86,10 +50,9 @@ def figures(rows: int = ROWS, rounds: int = 5) -> Iterator[Figure]:
 
 
 def loading(rounds: int) -> Iterator[Figure]:
-    """Of commands that need nothing, of one that lists what there is, and of a process that trains."""
-    taken = [{form: spent(form) for form in (HELP, COMMAND, WORKER, TORCH)} for _ in range(rounds)]
-    times = {form: [each[form].seconds for each in taken] for form in (HELP, COMMAND, WORKER, TORCH)}
-    yield seconds("relbench --help", times[HELP])
+    """Of a command that lists what there is, and of a process that trains."""
+    taken = [{form: spent(form) for form in (COMMAND, WORKER, TORCH)} for _ in range(rounds)]
+    times = {form: [each[form].seconds for each in taken] for form in (COMMAND, WORKER, TORCH)}
     yield seconds("relbench list", times[COMMAND])
     yield seconds("loading what a run needs", times[WORKER])
     yield ratio("loading what a run needs / loading torch", times[WORKER], times[TORCH], target=IMPORT_TARGET)

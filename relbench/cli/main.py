@@ -98,7 +98,7 @@ def bench(
         str,
         typer.Argument(
             help="angle, cohort, devices, evaluation, executors, few-shot, images, kinds, plan, shards, small-images, "
-            "start, step, views, waits; all of these; or gpu."
+            "start, startup, step, views, waits; all of these; or gpu."
         ),
     ] = "all",
     device: Annotated[

@@ -1,8 +1,5 @@
 """The benchmark of loading, planning and reporting: it measures what it says, on data as a user has them."""
 
-import numpy as np
-import pytest
-
 from relbench.analysis.results import read_results
 from relbench.benchmarks import start
 from relbench.data import find_data_set
@@ -29,14 +26,3 @@ def test_a_small_measurement(tmp_path):
     assert 0.5 < whole.value < 100
     assert 100 < peak.value < 10_000
     assert whole.target is None  # the target is that of 5,000 rows
-
-
-def test_a_command_that_fails_is_no_figure():
-    with pytest.raises(RuntimeError, match="ended with 2"):
-        start.spent(("-c", "raise SystemExit(2)"))
-
-
-def test_the_peak_of_a_process_is_its_own():
-    """Linux begins with the memory of whoever has started the process."""
-    mine = np.ones(64_000_000)  # half a gigabyte
-    assert start.spent(("-c", "")).peak < 100e6 < mine.nbytes
