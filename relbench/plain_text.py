@@ -3,12 +3,14 @@
 A name can hold escape sequences that recolour or clear a terminal, marks that reverse the direction of writing, line
 breaks that forge a second line, and halves of surrogate pairs that no file can hold. Each is shown by its number, as
 Python writes it. All formats of a report, and the terminal, use this; escaping of markup is left to each format.
+Numbers in words are written here, too, the same everywhere.
 """
 
 import math
 import re
 from collections.abc import Sequence
 
+MINUS = "\N{MINUS SIGN}"
 UNSEEN = re.compile(
     "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f"  # control characters, except tab and line feed
     "\\u061c\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069"  # directions of writing
@@ -64,3 +66,25 @@ def duration_in_words(seconds: float) -> str:
     )
     size, _, form, unit = next(unit for unit in units if seconds < unit[0] * unit[1])
     return f"{seconds / size:{form}} {unit}"
+
+
+def percent(value: float, decimals: int = 1) -> str:
+    """0.523 is 52.3."""
+    return f"{_rounded(value, decimals):.{decimals}f}".replace("-", MINUS)
+
+
+def signed(value: float, decimals: int = 1) -> str:
+    """A difference in points, with its sign: 0.049 is +4.9."""
+    return f"{_rounded(value, decimals):+.{decimals}f}".replace("-", MINUS)
+
+
+def _rounded(value: float, decimals: int) -> float:
+    return round(100 * value, decimals) + 0.0  # the sum turns -0.0 into 0.0
+
+
+def p_value(value: float) -> str:
+    """As many digits as a decision at 0.05 needs: "p = 0.052", "p < 0.001"."""
+    if value < 0.001:
+        return "p < 0.001"
+    rounded = f"{value:.3f}"
+    return "p < 0.05" if value < 0.05 <= float(rounded) else f"p = {rounded}"

@@ -10,10 +10,10 @@ from relbench.analysis.cells import AnsweredClaim, FilledCell
 from relbench.analysis.methods import Floor
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import metric_name
-from relbench.plain_text import counted
+from relbench.plain_text import counted, p_value, percent, signed
 from relbench.report.reading import marks
 from relbench.report.tables import Column, Table, filled
-from relbench.report.wording import NOTHING, ONE_SEED, bounds_cell, mean_cell, p_value, percent, signed
+from relbench.report.wording import NOTHING, ONE_SEED, bounds_cell, mean_cell
 from relbench.results.records import Selection
 
 PAPER, DIFFERENCE = "paper", "difference"

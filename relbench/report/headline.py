@@ -8,8 +8,8 @@ from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence
-from relbench.plain_text import counted, listed
-from relbench.report.wording import RULES, VERDICTS, net_name, pair_verdict, percent, rests_on, signed
+from relbench.plain_text import counted, listed, percent, signed
+from relbench.report.wording import RULES, VERDICTS, net_name, pair_verdict, rests_on
 
 
 def headline(summary: Summary) -> str:

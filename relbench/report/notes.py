@@ -8,12 +8,11 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment
-from relbench.plain_text import counted, listed, many
+from relbench.plain_text import counted, listed, many, p_value
 from relbench.report.wording import (
     commit_of,
     groups_of_trials,
     meanings,
-    p_value,
     rests_on,
     seeds_in_words,
     stage_steps,

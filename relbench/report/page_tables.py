@@ -6,10 +6,10 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment, Term
 from relbench.models import embedding_size
-from relbench.plain_text import counted
+from relbench.plain_text import counted, percent
 from relbench.report.grids import decimals, parts
 from relbench.report.markup import Grid
-from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_title, percent, stage_steps
+from relbench.report.wording import BRIEF, NOTHING, TIMES, commit_of, metric_title, stage_steps
 from relbench.results.frame import setting_columns
 from relbench.results.records import Machine, Row, Selection
 

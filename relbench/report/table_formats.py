@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from relbench.plain_text import one_line, visible
+from relbench.plain_text import MINUS, one_line, visible
 from relbench.report.tables import Table
-from relbench.report.wording import MINUS, NOTHING, ONE_SEED, RAISED, TIMES
+from relbench.report.wording import NOTHING, ONE_SEED, RAISED, TIMES
 
 FORMULA = re.compile(
     r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"

@@ -10,17 +10,8 @@ from typing import Any, Generic, TypeVar
 from relbench.analysis.methods import Floor, Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
-from relbench.report.wording import (
-    NOTHING,
-    bounds_cell,
-    metric_cell,
-    metric_title,
-    net_name,
-    pair_verdict,
-    percent,
-    signed,
-    verdict,
-)
+from relbench.plain_text import percent, signed
+from relbench.report.wording import NOTHING, bounds_cell, metric_cell, metric_title, net_name, pair_verdict, verdict
 
 Line = TypeVar("Line")  # what a line of a table is about
 

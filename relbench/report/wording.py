@@ -7,7 +7,7 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.evaluation.metric_names import MEANING_OF_HALF_INTERVAL, MEANINGS, half_interval_of, metric_name
 from relbench.experiment import Experiment
-from relbench.plain_text import counted, listed, many
+from relbench.plain_text import counted, listed, many, p_value, percent, signed
 from relbench.results.records import Machine, Selection
 from relbench.tasks import Task, find_task
 
@@ -26,7 +26,6 @@ RULES: Mapping[Selection, str] = {
 BRIEF: Mapping[Selection, str] = {"last": "last", "validation": "validation", "test": "test: peeking"}
 TOY = "Toy scale: these numbers say only that everything runs."
 NOTHING = "\N{EN DASH}"
-MINUS = "\N{MINUS SIGN}"
 TIMES = "\N{MULTIPLICATION SIGN}"
 ONE_SEED = "\N{DAGGER}"
 RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏˡᵐⁿᵒᵖʳˢᵗᵘᵛʷˣʸᶻ", strict=True))  # there is no raised q
@@ -35,20 +34,6 @@ RAISED = dict(zip("abcdefghijklmnoprstuvwxyz", "ᵃᵇᶜᵈᵉᶠᵍʰⁱʲᵏ�
 def recall_ranks(method: Method) -> list[int]:
     """Every K that recall@K was measured at, rising."""
     return sorted(int(metric.removeprefix(RECALL)) for metric in method.metrics if metric.startswith(RECALL))
-
-
-def percent(value: float, decimals: int = 1) -> str:
-    """0.523 is 52.3."""
-    return f"{_rounded(value, decimals):.{decimals}f}".replace("-", MINUS)
-
-
-def signed(value: float, decimals: int = 1) -> str:
-    """A difference in points, with its sign: 0.049 is +4.9."""
-    return f"{_rounded(value, decimals):+.{decimals}f}".replace("-", MINUS)
-
-
-def _rounded(value: float, decimals: int) -> float:
-    return round(100 * value, decimals) + 0.0  # the sum turns -0.0 into 0.0
 
 
 def mean_cell(interval: Interval, decimals: int = 1) -> str:
@@ -93,14 +78,6 @@ def rests_on(comparison: Comparison) -> str:
     if comparison.p_adjusted is None:
         return counted(1, "seed" if comparison.seeds == 1 else "class")
     return f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
-
-
-def p_value(value: float) -> str:
-    """As many digits as a decision at 0.05 needs: "p = 0.052", "p < 0.001"."""
-    if value < 0.001:
-        return "p < 0.001"
-    rounded = f"{value:.3f}"
-    return "p < 0.05" if value < 0.05 <= float(rounded) else f"p = {rounded}"
 
 
 def seeds_in_words(summary: Summary) -> str:

@@ -18,10 +18,11 @@ from printed_tables import (
 
 from relbench.analysis.cells import FilledCell
 from relbench.analysis.summary import Summary
+from relbench.plain_text import MINUS
 from relbench.report.grids import Block, decimals, formatted_parts
 from relbench.report.numbers import cell_numbers
 from relbench.report.reading import footnotes
-from relbench.report.wording import MINUS, NOTHING
+from relbench.report.wording import NOTHING
 
 EMPTY = table1_cells()
 

@@ -9,20 +9,10 @@ from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.experiment import Training
-from relbench.plain_text import listed, many
+from relbench.plain_text import listed, many, p_value, percent, signed
 from relbench.report.headline import gap, headline
 from relbench.report.notes import notes, pair_note
-from relbench.report.wording import (
-    bounds_cell,
-    mean_cell,
-    meanings,
-    metric_cell,
-    metric_title,
-    p_value,
-    percent,
-    signed,
-    verdict,
-)
+from relbench.report.wording import bounds_cell, mean_cell, meanings, metric_cell, metric_title, verdict
 from relbench.results.records import Row
 from relbench.settings import changed
 

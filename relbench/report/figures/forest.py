@@ -11,9 +11,9 @@ from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Verdict
 from relbench.evaluation.metric_names import in_sentence, metric_name
-from relbench.plain_text import counted, listed
+from relbench.plain_text import counted, listed, signed
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, groups_of_trials, net_name, seeds_in_words, signed
+from relbench.report.wording import VERDICTS, groups_of_trials, net_name, seeds_in_words
 
 LINE = 0.205  # inches of a line of letters
 LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour

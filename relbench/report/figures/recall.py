@@ -10,6 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator
 
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
+from relbench.plain_text import percent
 from relbench.report.figures.canvas import drawn
 from relbench.report.figures.looks import (
     FLOOR,
@@ -23,7 +24,7 @@ from relbench.report.figures.looks import (
     name_floor,
     ranked,
 )
-from relbench.report.wording import RECALL, percent, recall_ranks
+from relbench.report.wording import RECALL, recall_ranks
 
 ROOM = 0.055  # of a line of letters beside a curve's end, in heights of the axes
 

@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import in_sentence, metric_name
-from relbench.plain_text import listed
+from relbench.plain_text import listed, percent
 from relbench.report.figures.canvas import drawn, shortened
 from relbench.report.figures.looks import Looks, add_legend, add_title, legend_of, looks_of, wrapped
-from relbench.report.wording import percent
 from relbench.results.records import WATCHED
 
 TERM = 26  # letters of a loss term's name in a line above its panel
