@@ -9,7 +9,7 @@ from relbench.experiment import Data, Experiment, Net, Term
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
-from relbench.models import TRUNKS, layers_of
+from relbench.models import find_trunk, layers_of
 from relbench.results.run_folder import has_classifier
 from relbench.settings import changed
 from relbench.tasks import find_task
@@ -102,7 +102,7 @@ def check_net(net: Net, size: int) -> None:
     Raises:
         ValueError: an unknown trunk; a width or weights that it doesn't have; an image too small or too large for it.
     """
-    trunk = TRUNKS[lookup(net.trunk, TRUNKS, "trunk")]
+    trunk = find_trunk(net.trunk)
     if net.width is not None and not trunk.scalable:
         raise ValueError(f"width = {net.width}, but the width of the trunk {net.trunk} is fixed: set it to null")
     if net.weights == "imagenet" and not trunk.weights:
@@ -160,7 +160,7 @@ def check_size(trained: Experiment, what: str, size: int) -> None:
     Raises:
         ValueError: its trunk takes images of the size that it was trained on alone, and this is another.
     """
-    if size != trained.data.size and not TRUNKS[trained.net.trunk].any_size:
+    if size != trained.data.size and not find_trunk(trained.net.trunk).any_size:
         raise ValueError(
             f"{what}, {trained.net.trunk} trained on images of {trained.data.size} pixels, takes no images of {size}: "
             "make data.size equal, or choose another trunk"

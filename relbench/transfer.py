@@ -18,7 +18,7 @@ from relbench.counts import Counts
 from relbench.data import DataSet, Progress, find_data_set
 from relbench.experiment import CODE_VERSION, Data, Experiment, Net, Retrieval, TaskField, hashed_task
 from relbench.machine import describe_machine
-from relbench.models import TRUNKS, Embedder, build_features, check_weights, weights_of
+from relbench.models import Embedder, build_features, check_weights, find_trunk, weights_of
 from relbench.preflight import check_device
 from relbench.resolve import check_net, check_size, check_unseen, check_weights_unseen
 from relbench.results.records import Machine, Result, read_result, write_record
@@ -209,7 +209,7 @@ def _channels(asked: TransferSpec, data_set: DataSet, data: Path) -> int:
         return data_set.channels
     trained_on = asked.experiment.data.name
     channels = find_data_set(trained_on, data).channels
-    if channels != data_set.channels and not TRUNKS[asked.net.trunk].any_channels:
+    if channels != data_set.channels and not find_trunk(asked.net.trunk).any_channels:
         raise ValueError(
             f"{asked.net.trunk} trained on {trained_on} takes images of {channels} channels, but those of "
             f"{asked.data.name} have {data_set.channels}: choose another data set, or another trunk"

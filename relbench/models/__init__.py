@@ -5,7 +5,7 @@ from relbench.models.features import FeatureExtractor, layers_of
 from relbench.models.folding import folded
 from relbench.models.heads import Classifier, build_classifier
 from relbench.models.outlines import embedding_size, outline, shapes_of_maps
-from relbench.models.trunks import TRUNKS, check_weights, weights_of
+from relbench.models.trunks import TRUNKS, check_weights, find_trunk, weights_of
 
 __all__ = [
     "TRUNKS",
@@ -19,6 +19,7 @@ __all__ = [
     "embed",
     "embedding_size",
     "evaluating",
+    "find_trunk",
     "folded",
     "initial_network",
     "layers_of",

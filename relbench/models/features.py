@@ -9,7 +9,8 @@ from torch import nn
 from relbench.experiment import EMBEDDING, Net
 from relbench.lookup import lookup
 from relbench.models.embedder import Embedder, evaluating
-from relbench.models.trunks import TRUNKS
+from relbench.models.layouts import Layout
+from relbench.models.trunks import find_trunk
 
 RECOMPILE_LIMIT = 256
 """Networks, sizes and modes that a process may compile: beyond 8, torch would go back to uncompiled ones."""
@@ -19,7 +20,7 @@ Outputs = tuple[torch.Tensor, dict[str, torch.Tensor]]  # embeddings; maps by la
 
 def layers_of(net: Net) -> list[str]:
     """Names of the layers whose output can be compared."""
-    return [*TRUNKS[net.trunk].layers, EMBEDDING]
+    return [*find_trunk(net.trunk).layers, EMBEDDING]
 
 
 class FeatureExtractor(nn.Module):
@@ -38,12 +39,16 @@ class FeatureExtractor(nn.Module):
         super().__init__()
         self.network = network
         names = dict.fromkeys(lookup(layer, layers_of(net), f"layer of {net.trunk}") for layer in layers)
-        self._places = {name: TRUNKS[net.trunk].layers[name] for name in names if name != EMBEDDING}
+        places = find_trunk(net.trunk).layers
+        self._places = {name: places[name] for name in names if name != EMBEDDING}
 
     def forward(self, images: torch.Tensor) -> Outputs:
         """Images, as `Embedder` takes them -> embeddings, and maps ``(batch, channels, height, width)`` by layer."""
         maps: dict[str, torch.Tensor] = {}
-        handles = [part.register_forward_hook(partial(_keep, maps, name)) for name, part in self.parts().items()]
+        handles = [
+            part.register_forward_hook(partial(_keep, maps, name, self.layout(name)))
+            for name, part in self.parts().items()
+        ]
         try:
             embeddings = self.network(images)
         finally:
@@ -54,6 +59,10 @@ class FeatureExtractor(nn.Module):
     def parts(self) -> dict[str, nn.Module]:
         """The layers other than the embedding, by name."""
         return {name: self.network.trunk.get_submodule(place) for name, place in self._places.items()}
+
+    def layout(self, name: str) -> Layout:
+        """How the output of a layer other than the embedding holds its map."""
+        return self.network.trunk.layout_of(self._places[name])
 
     def shapes(self, channels: int, size: int) -> dict[str, torch.Size]:
         """Shape of each layer's map of an image of `channels` x `size` x `size`, without the batch."""
@@ -80,7 +89,7 @@ class CompiledFeatures(nn.Module):
         self._maps: dict[str, torch.Tensor] = {}
         self._is_asked = False
         for name, part in features.parts().items():  # once for all: hooks that come and go would not be compiled
-            part.register_forward_hook(partial(self._keep, name))
+            part.register_forward_hook(partial(self._keep, name, features.layout(name)))
         self._embed = torch.compile(self._embeddings, dynamic=False)
 
     def forward(self, images: torch.Tensor) -> Outputs:
@@ -98,10 +107,12 @@ class CompiledFeatures(nn.Module):
         embeddings: torch.Tensor = self.network(images)
         return embeddings
 
-    def _keep(self, name: str, _part: nn.Module, _given: object, output: torch.Tensor) -> None:
+    def _keep(self, name: str, layout: Layout, _part: nn.Module, _given: object, output: torch.Tensor) -> None:
         if self._is_asked:
-            self._maps[name] = output
+            self._maps[name] = layout.as_map(output)
 
 
-def _keep(maps: dict[str, torch.Tensor], name: str, _part: nn.Module, _given: object, output: torch.Tensor) -> None:
-    maps[name] = output
+def _keep(
+    maps: dict[str, torch.Tensor], name: str, layout: Layout, _part: nn.Module, _given: object, output: torch.Tensor
+) -> None:
+    maps[name] = layout.as_map(output)

@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from relbench.experiment import EMBEDDING, Net
 from relbench.lookup import lookup
 from relbench.models.embedder import Embedder
-from relbench.models.trunks import TRUNKS
+from relbench.models.trunks import find_trunk
 
 Pair = tuple[str, str]  # names of a convolution and of the batch normalisation of its output
 
@@ -36,7 +36,7 @@ def folded(network: Embedder, net: Net, layers: Iterable[str] = ()) -> Embedder:
     Raises:
         ValueError: the network has no such layer.
     """
-    stages = TRUNKS[net.trunk].layers
+    stages = find_trunk(net.trunk).layers
     shown = {stages[lookup(name, stages, f"layer of {net.trunk}")] for name in layers if name != EMBEDDING}
     copy = deepcopy(network).eval()
     for convolution, normalisation in list(_pairs(copy.trunk)):

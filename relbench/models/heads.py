@@ -5,7 +5,7 @@ from torch import nn
 
 from relbench.experiment import Net
 from relbench.models.outlines import embedding_size
-from relbench.models.trunks import TRUNKS
+from relbench.models.trunks import find_trunk
 from relbench.seeding import seeded
 
 
@@ -44,7 +44,7 @@ def build_classifier(net: Net, size: int, classes: int, seed: int) -> Classifier
     """
     dim = embedding_size(net, size)
     scale = dim**0.5 if net.unit_length else 1.0
-    initialize = TRUNKS[net.trunk].initialize_head if net.dim is None else None
+    initialize = find_trunk(net.trunk).initialize_head if net.dim is None else None
     with seeded(seed):
         head = Classifier(dim, classes, scale)
         if initialize:

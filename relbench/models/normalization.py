@@ -29,14 +29,18 @@ NORMALIZATIONS: Mapping[Name, Constants] = {
 
 
 class Normalization(nn.Module):
-    """Images minus the mean of each colour, divided by its deviation; the constants are not part of the weights."""
+    """Images minus the mean of each colour, divided by its deviation; the constants are not part of the weights.
+
+    Args:
+        given: the constants, or their name.
+    """
 
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(self, name: Name) -> None:
+    def __init__(self, given: Name | Constants) -> None:
         super().__init__()
-        mean, deviation = NORMALIZATIONS[name]
+        mean, deviation = NORMALIZATIONS[given] if isinstance(given, str) else given
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("deviation", torch.tensor(deviation).view(1, 3, 1, 1), persistent=False)
 

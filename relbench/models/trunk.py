@@ -1,16 +1,21 @@
-"""A trunk: the network from images to feature vectors below the embedding, and what its entry in `TRUNKS` says."""
+"""A trunk: the network from images to feature vectors below the embedding, and what is known of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import torch
 from torch import nn
 
 from relbench.experiment import Normalization as NormalizationName
+from relbench.models.layouts import CHANNELS_FIRST, Layout
+from relbench.models.normalization import Constants
 
 Build = Callable[[int | None, int, int | None, bool], "Trunk"]
 """A trunk from its width (null where it has none to choose), the images' channels, their side in pixels (null for any,
 where the trunk takes any), and whether it is pretrained."""
+
+NO_LAYOUTS: Mapping[str, Layout] = MappingProxyType({})
 
 
 class Trunk(nn.Module):
@@ -21,13 +26,20 @@ class Trunk(nn.Module):
     Attributes:
         features: the length of the vector.
         normalize: the first step; images stay as they are unless `build_trunk` puts another module here.
+        layouts: of the outputs of submodules, by name, where they are not channels first.
     """
 
     features: int
+    layouts: Mapping[str, Layout]
 
     def __init__(self) -> None:
         super().__init__()
         self.normalize: nn.Module = nn.Identity()
+        self.layouts = {}
+
+    def layout_of(self, place: str) -> Layout:
+        """The layout of a submodule's output."""
+        return self.layouts.get(place, CHANNELS_FIRST)
 
 
 class ColourTrunk(Trunk):
@@ -36,12 +48,14 @@ class ColourTrunk(Trunk):
     Args:
         network: returns feature vectors.
         features: their length.
+        layouts: as in `Trunk`.
     """
 
-    def __init__(self, network: nn.Module, features: int) -> None:
+    def __init__(self, network: nn.Module, features: int, layouts: Mapping[str, Layout] = NO_LAYOUTS) -> None:
         super().__init__()
         self.features = features
         self.network = network
+        self.layouts = dict(layouts)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Images in [0, 1], shape (batch, 1 or 3, size, size) -> features after the last pooling."""
@@ -52,14 +66,14 @@ class ColourTrunk(Trunk):
 
 @dataclass(frozen=True)
 class TrunkEntry:
-    """An entry of `TRUNKS`.
+    """What is known of a trunk before it is built: an entry of `TRUNKS`, or what another library says of its own.
 
     `build` makes the trunk; `layers`: the submodules whose maps can be compared with those of another trunk, "stem" and
     then by stage, each at most as large as the last; `scalable`: it has a width; `any_channels`: it takes both grey and
     coloured images; `weights`: source of the pretrained weights, "" where there are none; `smallest` and `largest`:
     input sides in pixels that it can take; `any_size`: once built, it takes images of all these sizes;
-    `normalization`: its usual one, null for none; `initialize_head`: draws the weights of a linear classifier right
-    above it, where the code that is reproduced does not leave that to torch.
+    `normalization`: its usual one, by name or by its constants, null for none; `initialize_head`: draws the weights of
+    a linear classifier right above it, where the code that is reproduced does not leave that to torch.
     """
 
     summary: str
@@ -71,7 +85,7 @@ class TrunkEntry:
     smallest: int = 32
     largest: int | None = None
     any_size: bool = True
-    normalization: NormalizationName | None = "imagenet"
+    normalization: NormalizationName | Constants | None = "imagenet"
     initialize_head: Callable[[nn.Linear], None] | None = None
 
 
