@@ -26,12 +26,13 @@ from relbench.cli.executors import (
     tell_alone,
     tell_of_cluster,
 )
+from relbench.cli.following import followers_of
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
 from relbench.files import refuse_links
 from relbench.grid.order import Limits
 from relbench.grid.plan import PendingRun
-from relbench.grid.scheduler import Schedule, locked, prepare, run_grid
+from relbench.grid.scheduler import Schedule, Watchers, locked, prepare, run_grid
 from relbench.lookup import lookup
 from relbench.plain_text import counted
 from relbench.report import console_report, write_report
@@ -44,6 +45,7 @@ from relbench.studies.extend import find_added_loss, try_own_losses, with_added_
 from relbench.studies.record import FILE, StudyRecord, read_study
 from relbench.studies.study import PlannedRun, Study
 from relbench.trackers.bars import Bars
+from relbench.trackers.follower import Follower
 from relbench.transfer import check_transfers, finished_transfer, transfer
 
 SELECTIONS: tuple[Selection, ...] = ("last", "validation", "test")
@@ -137,8 +139,8 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
         job = replace(job, record=joined(record, folder, tells=True))
         check_transfers(measured_here(job.transfers(), options), folder, options.data, preparing)
         tell_alone(options)
-        with cluster_of(options):
-            job, failed = _run(job)
+        with cluster_of(options), followers_of(options, folder) as followers:
+            job, failed = _run(job, followers)
         not_measured = _measure_elsewhere(job)
         _measure_floors(job)
         if study.cells or _is_taught(job):
@@ -146,21 +148,21 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     return failed or not_measured
 
 
-def _run(job: Job) -> tuple[Job, bool]:
+def _run(job: Job, followers: Sequence[Follower]) -> tuple[Job, bool]:
     """Make what can be made, until nothing more is known that is not finished; returns whether a run failed, too."""
     failed: dict[str, str] = {}
     while True:
         planned = job.planned()
         runs = _without_failed([run for run in planned if isinstance(run, PlannedRun)], failed)
         finished = all(is_finished(run.experiment, job.folder) for run in runs)
-        schedule = _make_runs(runs, job)
+        schedule = _make_runs(runs, job, followers)
         failed |= schedule.failures
         job = _with_diverged(job, {run.name for run in runs if run.role == "tuning"} & schedule.diverged)
         if finished or not any(isinstance(run, PendingRun) for run in planned):
             return job, bool(failed)
 
 
-def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
+def _make_runs(planned: Sequence[PlannedRun], job: Job, followers: Sequence[Follower]) -> Schedule:
     """Make the runs that are not finished; the record is written once nothing can be refused any more."""
     runs, experiments = job.folder / "runs", [run.experiment for run in planned]
     for other, count in link_finished(experiments, runs, job.options.results).items():
@@ -171,12 +173,15 @@ def _make_runs(planned: Sequence[PlannedRun], job: Job) -> Schedule:
     finished, waiting = list(schedule.rows), list(schedule.waiting.values())
     out.print(f"{len(finished)} of {len(finished) + len(waiting)} runs are finished already")
     write_record(job.record, job.folder / FILE)
+    for follower in followers:
+        follower.plan(planned, schedule.rows)
     if waiting:
         executor = executor_of(waiting, runs, job.options)
         execution = execution_beside(executor.slots, waiting, job.options)
         limits = Limits(executor.slots, job.options.together, room_for(waiting, executor, job.options).fits)
         with Bars(planned, finished, executor.slots, out) as bars, executor:
-            run_grid(executor, schedule, runs, job.options.data, bars, limits, execution)
+            watcher = Watchers((bars, *followers))
+            run_grid(executor, schedule, runs, job.options.data, watcher, limits, execution)
     return schedule
 
 

@@ -34,6 +34,7 @@ class RunOptions:
         cluster: a Ray cluster that makes the runs: "auto", "local" or its address; None: this machine does.
         cpus_per_run: processors of a node for each run or cohort; None: one for each thread.
         gpus_per_run: GPUs likewise, or a part of one; None: one where runs compute on a GPU.
+        track: names of the programs for curves that follow the runs.
         execution: by how many processes each run is made, and who prepares its images.
     """
 
@@ -54,6 +55,7 @@ class RunOptions:
     cluster: str | None = None
     cpus_per_run: float | None = None
     gpus_per_run: float | None = None
+    track: tuple[str, ...] = ()
     execution: Execution = USUAL
 
     @property

@@ -126,6 +126,16 @@ SelectionOption = Annotated[
     str | None,
     typer.Option(help="Tables of cells: last, val or test (best step on these images; test is peeking), or all."),
 ]
+Track = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--track",
+        metavar="csv|mlflow|tensorboard|wandb",
+        help="Write curves, settings and results of the runs for other programs, into `tracks` in the study's folder, "
+        "also of runs that are finished already. Several times, or with commas. W&B stays offline unless WANDB_MODE "
+        "says otherwise.",
+    ),
+]
 
 
 def _settings(pairs: Sequence[str]) -> dict[str, Any]:
@@ -161,6 +171,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     protocol: ProtocolOption = None,
     scale: ScaleOption = None,
     selection: SelectionOption = None,
+    track: Track = None,
     *,
     dry_run: DryRun = False,
     estimate: Estimate = False,
@@ -168,6 +179,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
 ) -> "RunOptions":
     from relbench.cli.options import RunOptions
     from relbench.execution import Execution
+    from relbench.trackers.loggers import loggers_asked
 
     builder = {"protocol": protocol, "scale": scale}
     return RunOptions(
@@ -188,6 +200,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         cluster=cluster,
         cpus_per_run=cpus_per_run,
         gpus_per_run=gpus_per_run,
+        track=loggers_asked(track or []),
         execution=Execution(devices, workers, views_on),
     )
 

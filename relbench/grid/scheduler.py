@@ -48,6 +48,33 @@ class Watcher(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Watchers:
+    """Several watchers, each of which is told all."""
+
+    watchers: Sequence[Watcher]
+
+    def started(self, folders: Mapping[str, Path]) -> None:
+        """Runs are handed over together."""
+        for watcher in self.watchers:
+            watcher.started(folders)
+
+    def finished(self, fingerprint: str, row: Row) -> None:
+        """A run has its row."""
+        for watcher in self.watchers:
+            watcher.finished(fingerprint, row)
+
+    def failed(self, fingerprint: str, error: str) -> None:
+        """A run can't be finished."""
+        for watcher in self.watchers:
+            watcher.failed(fingerprint, error)
+
+    def tried_again(self, fingerprints: Sequence[str], why: str) -> None:
+        """Runs that failed together are each tried again alone."""
+        for watcher in self.watchers:
+            watcher.tried_again(fingerprints, why)
+
+
 @dataclass
 class Schedule:
     """What is planned, and what has come of it.

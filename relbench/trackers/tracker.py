@@ -56,7 +56,7 @@ class Status(BaseModel):
     Attributes:
         phase: what it does.
         done: training steps, those of earlier processes included.
-        history: losses and metrics as logged by this process.
+        history: losses and metrics from the first step on, those of earlier processes included.
         began: when this process began the run, in seconds since 1970.
         updated: when this was written, likewise.
         process: number of the process.

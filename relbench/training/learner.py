@@ -100,7 +100,9 @@ class Learner:
         return self._step == self.training.steps
 
     def begin(self) -> None:
-        """Tell the tracker where it stands."""
+        """Tell the tracker where it stands, and what an earlier process has logged."""
+        for entry in self._history:
+            self._tracker.log(entry)
         self._tracker.step(self._step)
         self._tracker.begin("training")
 
