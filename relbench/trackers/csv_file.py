@@ -1,5 +1,6 @@
 """CSV files: one of each run's curves, one of its settings."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -68,8 +69,8 @@ class CsvLog:
 
 
 def _read(path: Path) -> list[dict[str, float]]:
-    lines = pd.read_csv(path, float_precision="round_trip").to_dict("records")
-    return [{str(name): value for name, value in line.items() if not pd.isna(value)} for line in lines]
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in line.items() if value} for line in csv.DictReader(file)]
 
 
 def _write(table: pd.DataFrame, path: Path) -> None:

@@ -4,6 +4,7 @@ import os
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from io import BytesIO
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -47,52 +48,57 @@ class EventLog:
     """
 
     def __init__(self, folder: Path, written: int) -> None:
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.summary.writer.record_writer import RecordWriter
-
         self.written = written
-        folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{time.time():010.0f}.{platform.node()}.{os.getpid()}.{next(NUMBERS)}"
-        self._file = (folder / name).open("xb")
-        self._records, self._event = RecordWriter(self._file), Event
-        self._add(0, file_version="brain.Event:2")
+        self._file = folder / name
+        self._append([_event(0, file_version="brain.Event:2")])
 
     def describe(self, run: TrackedRun) -> None:
         """Tell the run's settings, which TensorBoard compares on its page of hyper-parameters, and its tags."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.plugins.text.summary_v2 import text_pb
 
-        settings = {
-            name: value if isinstance(value, bool | int | float) else str(value) for name, value in run.settings.items()
-        }
-        self._add(0, summary=hparams_pb(settings, trial_id=run.file_name))
+        plain = (bool, int, float)
+        settings = {name: value if isinstance(value, plain) else str(value) for name, value in run.settings.items()}
         table = ["| tag | value |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in run.tags.items())]
-        self._add(0, summary=text_pb("tags", "\n".join(table)))
-        self._file.flush()
+        about = hparams_pb(settings, trial_id=run.file_name), text_pb("tags", "\n".join(table))
+        self._append([_event(0, summary=summary) for summary in about])
 
     def write(self, steps: Sequence[Scalars]) -> None:
         """Add a record for each step."""
-        for step in steps:
-            self._write(int(step["step"]), {name: value for name, value in step.items() if name != "step"})
-        self._file.flush()
+        self._append([_scalars(step) for step in steps])
+        self.written = int(steps[-1]["step"])
 
     def end(self, _: End, results: Mapping[str, float], /) -> None:
         """Add the results, at the last step."""
         if results:
-            self._write(self.written, results)
-        self._file.close()
+            self._append([_scalars({"step": self.written, **results})])
 
-    def _write(self, step: int, values: Mapping[str, float]) -> None:
-        from tensorboard.compat.proto.summary_pb2 import Summary
-        from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+    def _append(self, events: Sequence[bytes]) -> None:
+        """Add records to the file, which is open for no longer: a study may have thousands of runs."""
+        from tensorboard.summary.writer.record_writer import RecordWriter
 
-        parts = [scalar_pb(name, value).value[0] for name, value in values.items()]
-        self._add(step, summary=Summary(value=parts))
-        self.written = step
+        records = BytesIO()
+        for event in events:
+            RecordWriter(records).write(event)
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("ab") as file:
+            file.write(records.getvalue())
 
-    def _add(self, step: int, **content: Any) -> None:
-        event = self._event(wall_time=time.time(), step=step, **content)
-        self._records.write(event.SerializeToString())
+
+def _event(step: int, **content: Any) -> bytes:
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    event: bytes = Event(wall_time=time.time(), step=step, **content).SerializeToString()
+    return event
+
+
+def _scalars(step: Scalars) -> bytes:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+
+    parts = [scalar_pb(name, value).value[0] for name, value in step.items() if name != "step"]
+    return _event(int(step["step"]), summary=Summary(value=parts))
 
 
 def _read(folder: Path) -> tuple[set[int], set[str]]:

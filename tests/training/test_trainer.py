@@ -19,6 +19,7 @@ import relbench.training
 from relbench.losses import cross_entropy
 from relbench.results.checkpoint import load_checkpoint, selected_classifier, selected_weights
 from relbench.seeding import step_generator
+from relbench.trackers import Silent
 from relbench.training.divergence import DivergedError
 from relbench.training.objective import WeightedLoss
 from relbench.training.schedule import is_logged
@@ -61,6 +62,26 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, device, last, weigh
     assert steps[0] == last // 10 * 10
     assert_equal(resumed, train(tmp_path / "b.pt", **task()))
     assert bool(resumed["losses"]) == weights
+
+
+class Told(Silent):
+    """Keeps all that is logged, as one entry for each step."""
+
+    def __init__(self, stop=None):
+        self.entries, self.step = {}, stop or (lambda done: None)
+
+    def log(self, entry):
+        self.entries.setdefault(entry["step"], {}).update(entry)
+
+
+def test_a_resumed_run_tells_its_whole_history(tmp_path):
+    """Whoever follows it need not have seen the first process."""
+    with pytest.raises(Stop):
+        relbench.training.train(learner(tmp_path / "a.pt", toy_task(), tracker=Told(stop_at(17))))
+    told = Told()
+    state = relbench.training.train(learner(tmp_path / "a.pt", toy_task(), tracker=told))
+    assert list(told.entries.values()) == state["history"]
+    assert min(told.entries) == 1
 
 
 def test_projections_and_the_classifier_are_trained_along(tmp_path):
