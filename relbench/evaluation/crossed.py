@@ -21,6 +21,13 @@ The maximum is there for components that come out negative: with it, V is never 
 over classes alone. Sizes may be unequal and classes may differ in variance, as the mean squares over classes are robust
 to both; so may the seeds' variances of different methods, as each comparison uses its own.
 
+Nothing here asks that a query is right or wrong: it may have any score in [0, 1], as R-precision and MAP@R have, with
+g_sc the difference of the sums of scores. D is a ratio of sums over classes all the same, the jackknife is that of
+such a ratio, and the expectations above follow from the variances of y_sc alone, whatever its distribution; no binomial
+variance is used anywhere, as queries of a class depend on each other even where they are counted. What it does ask is
+that the n_c do not depend on the models. For R-precision and MAP@R they are the queries with positives, which follow
+from labels and masks. A metric that leaves out other queries of one model than of the other can't be compared so.
+
 Source:
     Clark, The Language-as-Fixed-Effect Fallacy, Journal of Verbal Learning and Verbal Behavior 12(4), 1973: why a
     difference must be tested over both factors at once (quasi-F).
@@ -56,7 +63,7 @@ def crossed_estimates(gain: Floats, size: Integers) -> CrossedEstimates:
     """Estimates of the difference of recall.
 
     Args:
-        gain: (seeds, classes) correct queries of the one model minus those of the other.
+        gain: (seeds, classes) correct queries of the one model minus those of the other, or sums of scores.
         size: (classes,) queries.
 
     Returns:

@@ -46,14 +46,33 @@ Source:
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from relbench.counts import Counts
 from relbench.evaluation.comparison import Comparison, Interval, Verdict
 from relbench.evaluation.crossed import CrossedEstimates, crossed_estimates
 from relbench.evaluation.estimate import Estimate, variance_of_mean
+
+
+class Scores(Protocol):
+    """Trials by group, and the sum of their scores: `Counts`, whose trials score 0 or 1, or `Shares`, in between."""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Names of the groups."""
+        ...
+
+    @property
+    def trials(self) -> tuple[int, ...]:
+        """Number of trials of each group."""
+        ...
+
+    @property
+    def correct(self) -> Sequence[float]:
+        """Sum of the scores of each group's trials."""
+        ...
 
 
 def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
@@ -95,7 +114,7 @@ def over_seeds(values: ArrayLike) -> Estimate:
     return Estimate(float(numbers.mean()), (part,) if part else ())
 
 
-def over_seeds_and_classes(student: Sequence[Counts], teacher: Sequence[Counts]) -> CrossedEstimates:
+def over_seeds_and_classes(student: Sequence[Scores], teacher: Sequence[Scores]) -> CrossedEstimates:
     """Estimates of the difference of two models' recall on the same queries: sum (correct - reference) / queries.
 
     Args:
@@ -114,7 +133,7 @@ def over_seeds_and_classes(student: Sequence[Counts], teacher: Sequence[Counts])
     return crossed_estimates(correct - reference, np.array(student[0].trials))
 
 
-def compare(student: Sequence[Counts], teacher: Sequence[Counts], *, confidence: float = 0.95) -> Comparison:
+def compare(student: Sequence[Scores], teacher: Sequence[Scores], *, confidence: float = 0.95) -> Comparison:
     """Comparison of a student with its teacher, and the verdict.
 
     "beats" and "loses" need the interval over new runs and new classes to lie on that side of zero: the verdict of a
@@ -275,7 +294,7 @@ def _check_confidence(confidence: float) -> None:
         raise ValueError(f"confidence = {confidence} must lie between 0 and 1: use 0.95")
 
 
-def _check_pairs(student: Sequence[Counts], teacher: Sequence[Counts]) -> None:
+def _check_pairs(student: Sequence[Scores], teacher: Sequence[Scores]) -> None:
     if not student or len(teacher) not in (1, len(student)):
         raise ValueError(
             f"{len(student)} student(s) and {len(teacher)} teacher(s) don't pair up: pass one "
