@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import signal
 import threading
 from dataclasses import dataclass
 
@@ -15,12 +16,29 @@ import relbench.losses.worker
 from relbench.cli.main import app
 from relbench.data.glyphs.glyphs import Glyphs
 
-LONG = ("test_cuda.py", "test_end_to_end.py", "test_printed_tables.py", "test_cli.py", "test_real_data.py")
+LONG = (
+    *(
+        "test_cuda.py",
+        "test_end_to_end.py",
+        "test_ranks.py",
+        "test_cluster.py",
+        "test_printed_tables.py",
+        "test_cli.py",
+    ),
+    *("test_real_data.py", "test_wheel.py"),
+)
 
 
 def pytest_collection_modifyitems(items):
     """The files that take longest first: where several processes test, none is left alone with them at the end."""
     items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _listening_to_ctrl_c():
+    """What a shell runs in the background ignores Ctrl-C, and so would the processes that tests start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True, scope="session")

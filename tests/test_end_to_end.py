@@ -31,6 +31,10 @@ def finish(results, data_folder, *more):
         env=environment(),
     )
     assert done.returncode == 0, done.stderr
+    return rows_below(results)
+
+
+def rows_below(results):
     rows = tiny_folder(results).glob("runs/*/row.json")
     return {path.parent.name: strip_time(json.loads(path.read_text())) for path in rows}
 
@@ -40,9 +44,28 @@ def environment():
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, data_folder):
+def two_at_once(tmp_path_factory, data_folder):
+    """The study, made without an interruption; and the same command, given again meanwhile."""
     results = tmp_path_factory.mktemp("uninterrupted")
-    return finish(results, data_folder, "--jobs", "2"), tiny_folder(results)
+    first = subprocess.Popen(
+        command(results, data_folder, "--jobs", "2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    )
+    wait_for(lambda: list(results.rglob("study.json")))
+    second = subprocess.run(
+        command(results, data_folder), capture_output=True, text=True, timeout=100, check=False, env=environment()
+    )
+    _, error = first.communicate(timeout=250)
+    assert first.returncode == 0, error
+    return first.pid, second, results
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(two_at_once):
+    *_, results = two_at_once
+    return rows_below(results), tiny_folder(results)
 
 
 @pytest.mark.slow
@@ -84,7 +107,6 @@ def test_ctrl_c(tmp_path, data_folder):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=environment(),
-        preexec_fn=listen_to_ctrl_c,  # noqa: PLW1509 - no threads here
     )
     wait_for(lambda: list(tmp_path.rglob("checkpoint.pt")))
     process.send_signal(signal.SIGINT)
@@ -94,23 +116,11 @@ def test_ctrl_c(tmp_path, data_folder):
 
 
 @pytest.mark.slow
-def test_two_at_once(tmp_path, data_folder):
-    """The second is refused in one line and disturbs nothing."""
-    first = subprocess.Popen(
-        command(tmp_path, data_folder, "--jobs", "1"), stdout=subprocess.DEVNULL, env=environment()
-    )
-    wait_for(lambda: list(tmp_path.rglob("study.json")))
-    second = subprocess.run(
-        command(tmp_path, data_folder), capture_output=True, text=True, timeout=100, check=False, env=environment()
-    )
+def test_two_at_once(two_at_once):
+    """The second is refused in one line; it disturbs nothing, as the other tests show."""
+    first, second, _ = two_at_once
     assert second.returncode == 2
-    assert f"written by another relbench (process {first.pid})" in second.stderr
-    assert first.wait(timeout=200) == 0
-
-
-def listen_to_ctrl_c():
-    """What a shell runs in the background ignores Ctrl-C, and so would its children: these tests, say, and theirs."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    assert f"written by another relbench (process {first})" in second.stderr
 
 
 def wait_for(happened, seconds=120):
