@@ -1,7 +1,7 @@
 """Recall@K, R-precision and MAP@R, exact, without storing the neighbours."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,7 @@ def retrieval_metrics(
     *,
     query: ArrayLike | None = None,
     gallery: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
     backend: Backend = "auto",
     progress: QueriesDone | None = None,
 ) -> dict[str, float]:
@@ -69,10 +70,17 @@ def retrieval_metrics(
     are exact, ties go by row index, a query is excluded from its own neighbours by index; see
     `neighbours.nearest`.
 
+    With `ignore`, a query also passes over the gallery items of its own class that have its own value, as it does over
+    itself: images of the same camera in person re-identification (Market-1501), of the same shot or sequence in
+    videos. They are neither right nor wrong, and take no place among the K nearest; items of another class count as
+    wrong whatever their value. A query all of whose positives are passed over counts as one without positives.
+
     Other libraries differ in two places. Queries without positives are misses of Recall@K here, as the search failed;
     pytorch-metric-learning leaves them out of its precision_at_1 as of everything else, so its number is ours times
     queries over queries with positives. A K beyond the gallery is refused here, as a mistake of the caller's;
     torchmetrics silently takes the whole gallery instead, where the hit rate is 1 for every query with positives.
+    Evaluations of re-identification leave queries without positives out of all metrics, so that here, too, their rank-1
+    is our Recall@1 times queries over queries with positives.
 
     Args:
         embeddings: (n, dim) array or tensor of float16, float32 or float64, or of integers that these hold exactly;
@@ -82,6 +90,8 @@ def retrieval_metrics(
         ks: The K of Recall@K, without repetition.
         query: (n,) boolean mask of the queries; None: all rows.
         gallery: (n,) boolean mask of the gallery; None: all rows. A row may be in both.
+        ignore: (n,) integers or strings, as labels; each query passes over gallery items of its own class with its own
+            value, which are neither right nor wrong; None: over itself alone.
         backend: "faiss", "torch", or "auto": torch on a GPU or a processor with AVX-512, else faiss, else torch. A
             tensor stays on its device; an array goes to a GPU if the machine has any. The result is the same.
         progress: Called with the number of queries done since the last call.
@@ -91,20 +101,23 @@ def retrieval_metrics(
 
     Raises:
         ValueError: Input that `points.check_points` refuses, labels of another length or kind, or
-            missing labels, a K that is not a whole number, out of range or repeated, a missing backend, or
+            missing labels, the same of `ignore`, a K that is not a whole number, out of range or repeated, a missing backend, or
             no query with positives.
         TypeError: Embeddings of other types.
 
     Source:
         Recall@K as in metric/utils.py of lenscloth/RKD and HitRate of torchmetrics; R-precision and
         MAP@R as in Musgrave et al., A Metric Learning Reality Check, ECCV 2020 (arXiv:2003.08505),
-        section 3.2, and AccuracyCalculator of pytorch-metric-learning 2.9.
+        section 3.2, and AccuracyCalculator of pytorch-metric-learning 2.9. Images of the query's own camera: L. Zheng
+        et al., Scalable Person Re-identification: A Benchmark, ICCV 2015.
 
     Example:
         >>> retrieval_metrics(np.array([[0.0], [1.0], [3.0], [3.5]]), ["a", "a", "b", "b"], ks=(1,))
         {'recall@1': 1.0, 'r_precision': 1.0, 'map@r': 1.0}
     """
-    results = query_results(embeddings, labels, ks, query=query, gallery=gallery, backend=backend, progress=progress)
+    results = query_results(
+        embeddings, labels, ks, query=query, gallery=gallery, ignore=ignore, backend=backend, progress=progress
+    )
     return means(results, ks)
 
 
@@ -156,6 +169,7 @@ def query_results(
     *,
     query: ArrayLike | None = None,
     gallery: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
     backend: Backend = "auto",
     progress: QueriesDone | None = None,
 ) -> QueryResults:
@@ -164,9 +178,8 @@ def query_results(
     Arguments and errors as in `retrieval_metrics`, which averages these results, except that no query needs to have
     positives. `gallery.sharded.sharded_query_results` returns the same for a gallery that does not fit into memory.
     """
-    points = check_points(embeddings, query, gallery)
-    depth = check_ks(points, ks)
-    classes = Classes(points, check_labels(labels, len(points.rows)))
+    classes = check_classes(check_points(embeddings, query, gallery), labels, ignore)
+    points, depth = classes.points, check_ks(classes.points, ks)
     rank, shares = np.zeros(len(points.query), np.int64), np.zeros((2, len(points.query)))
     chosen = choose_backend(backend, embeddings)
     for queries, rows in apart(points, np.maximum(depth, classes.positives)):
@@ -175,6 +188,18 @@ def query_results(
         found = Evaluation(search, wanted, depth, classes.positives[queries]).run(progress)
         rank[queries], shares[:, queries] = found.rank, found.shares
     return QueryResults(classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth)
+
+
+def check_classes(points: Points, labels: ArrayLike, ignore: ArrayLike | None) -> Classes:
+    """The classes of all rows, and what queries pass over; ValueError if labels or `ignore` can't be used."""
+    checked = check_labels(labels, len(points.rows))
+    if ignore is None:
+        return Classes(points, checked)
+    pairs = (
+        Classes(points, values).code for values in (checked, check_labels(ignore, len(points.rows), "values to ignore"))
+    )
+    group = np.unique(np.stack(list(pairs)), axis=1, return_inverse=True)[1].reshape(-1)
+    return Classes(replace(points, group=group), checked)
 
 
 def check_ks(points: Points, ks: Sequence[int]) -> int:
@@ -188,8 +213,13 @@ def check_ks(points: Points, ks: Sequence[int]) -> int:
     return int(max(ks))
 
 
-def check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
+def check_labels(labels: ArrayLike, rows: int, name: str = "labels") -> NDArray[Any]:
     """Labels as an array; refuses another length or kind, and missing labels.
+
+    Args:
+        labels: what was passed.
+        rows: how many there must be.
+        name: what messages call them.
 
     Raises:
         ValueError: the labels can't be used; one line that says what to do.
@@ -197,36 +227,36 @@ def check_labels(labels: ArrayLike, rows: int) -> NDArray[Any]:
     array = as_array(labels)
     if array.shape != (rows,):
         raise ValueError(
-            f"labels have the shape {array.shape}, but there are {rows} embeddings: pass one label per embedding"
+            f"{name} have the shape {array.shape}, but there are {rows} embeddings: pass one per embedding"
         )
     if array.dtype.kind in "OU":
         # from the original: numpy turns a NaN among strings into the string "nan"
-        return _only_texts(np.asarray(labels, dtype=object))
+        return _only_texts(np.asarray(labels, dtype=object), name)
     if array.dtype.kind == "f":
-        return _only_whole(array)
+        return _only_whole(array, name)
     if array.dtype.kind not in "iuSb":
-        raise ValueError(f"labels must be integers or strings, not {array.dtype}: convert them")
+        raise ValueError(f"{name} must be integers or strings, not {array.dtype}: convert them")
     return array
 
 
-def _only_whole(labels: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+def _only_whole(labels: NDArray[np.floating[Any]], name: str) -> NDArray[np.int64]:
     strange = ~(np.isfinite(labels) & (labels == np.rint(labels)) & (np.abs(labels) <= _LARGEST_LABEL))
     if strange.any():
         row = int(strange.argmax())
         raise ValueError(
-            f"labels must be whole numbers, but row {row} holds {labels[row]}: convert them to integers or strings, or "
-            "leave out rows without a label"
+            f"{name} must be whole numbers, but row {row} holds {labels[row]}: convert them to integers or strings, or "
+            "leave out rows without one"
         )
     return labels.astype(np.int64)
 
 
-def _only_texts(labels: NDArray[np.object_]) -> NDArray[np.str_]:
+def _only_texts(labels: NDArray[np.object_], name: str) -> NDArray[np.str_]:
     strange = [row for row, label in enumerate(labels) if not isinstance(label, str)]
     if strange:
         # a missing label says more than an integer among strings
         row = next((row for row in strange if not isinstance(labels[row], int)), strange[0])
         raise ValueError(
-            f"labels are neither an array of integers nor all strings: row {row} holds {labels[row]!r} "
-            f"({type(labels[row]).__name__}); convert them, or leave out rows without a label"
+            f"{name} are neither an array of integers nor all strings: row {row} holds {labels[row]!r} "
+            f"({type(labels[row]).__name__}); convert them, or leave out rows without one"
         )
     return labels.astype(str)

@@ -367,7 +367,7 @@ def test_damaged_embeddings(small, length):
     [
         (np.full((6, 1), np.nan), {}, "NaN"),
         (np.ones(6), {}, "shape"),
-        (column("rkd"), {"labels": LABELS[:5]}, "one label per embedding"),
+        (column("rkd"), {"labels": LABELS[:5]}, "one per embedding"),
         (column("rkd"), {"labels": np.arange(6)}, "text"),
         (column("rkd"), {"names": names_of(5)}, "(5,)"),
         (column("rkd"), {"names": np.arange(6)}, "text"),

@@ -19,10 +19,20 @@ def rank_all(embeddings: Matrix, query: int, gallery: Mask) -> list[int]:
     return sorted(others, key=lambda item: (distances[item], item))
 
 
-def measure_all(embeddings: Matrix, labels: Matrix, ks: Sequence[int], query: Mask, gallery: Mask) -> dict[str, float]:
+def measure_all(  # noqa: PLR0913 - the arguments of what is tested
+    embeddings: Matrix, labels: Matrix, ks: Sequence[int], query: Mask, gallery: Mask, ignore: Matrix | None = None
+) -> dict[str, float]:
     """Recall@K, R-precision and MAP@R by their definitions."""
     asking = np.flatnonzero(query).tolist()
-    hits = [[labels[other] == labels[item] for other in rank_all(embeddings, item, gallery)] for item in asking]
+    ignore = np.arange(len(labels)) if ignore is None else ignore
+    hits = [
+        [
+            labels[other] == labels[item]
+            for other in rank_all(embeddings, item, gallery)
+            if not (labels[other] == labels[item] and ignore[other] == ignore[item])
+        ]
+        for item in asking
+    ]
     with_partner = [row for row in hits if any(row)]
     out = {f"recall@{k}": sum(any(row[:k]) for row in hits) / len(hits) for k in ks}
     out["r_precision"] = sum(sum(row[: sum(row)]) / sum(row) for row in with_partner) / len(with_partner)

@@ -96,5 +96,5 @@ def test_both_kinds_are_needed(labels):
 
 
 def test_labels_of_another_length():
-    with pytest.raises(ValueError, match="one label per embedding"):
+    with pytest.raises(ValueError, match="one per embedding"):
         measured(np.eye(3), [0, 1])

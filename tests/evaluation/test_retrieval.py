@@ -80,6 +80,45 @@ def test_a_large_gallery_is_folded(by_definition):
         assert found == pytest.approx(wanted, rel=1e-12)
 
 
+CAMERAS = np.random.default_rng(6).integers(0, 3, COUNT)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_what_is_ignored_is_neither_right_nor_wrong(embeddings, labels, masked, by_definition):
+    """The many ties and duplicates of the hard inputs among what is ignored, and beside it."""
+    generator = np.random.default_rng(3)
+    query, gallery = generator.random(COUNT) < 0.4, generator.random(COUNT) < 0.7
+    if not masked:
+        query[:], gallery[:] = True, True
+    wanted = by_definition(embeddings, labels, KS, query, gallery, CAMERAS)
+    for backend in BACKENDS:
+        found = retrieval_metrics(embeddings, labels, KS, query=query, gallery=gallery, ignore=CAMERAS, backend=backend)
+        assert found == pytest.approx(wanted, rel=1e-12)
+
+
+def test_a_hand_worked_case_of_cameras():
+    # On a line: a/1=0, a/1=1, b/1=1.5, b/2=2, a/2=3, c/1=9, c/1=9.5 (class/camera); neighbours, but for those of the
+    # query's own class and camera, and what they are:
+    #   a/1 0   : 1.5 2 3 9 9.5     b b a c c    R=1: first hit at 3
+    #   a/1 1   : 1.5 2 3 9 9.5     b b a c c    R=1: first hit at 3
+    #   b/1 1.5 : 1 2 0 3 9 9.5     a b a a c c  (0.5 and 0.5 for 1 and 2: row 1 first) R=1: first hit at 2
+    #   b/2 2   : 1.5 1 3 0 9 9.5   b a a a c c  R=1: first hit at 1; R-precision and AP 1
+    #   a/2 3   : 2 1.5 1 0 9 9.5   b b a a c c  R=2: first hit at 3
+    #   c/1     : all others of the class are ignored: misses, left out of R-precision and MAP@R
+    rows, labels = np.array([[0.0], [1.0], [1.5], [2.0], [3.0], [9.0], [9.5]]), list("aabbacc")
+    found = query_results(rows, labels, (1, 2, 3), ignore=["1", "1", "1", "2", "2", "1", "1"])
+    assert found.rank.tolist() == [3, 3, 2, 1, 3, 0, 0]
+    assert found.positives.tolist() == [1, 1, 1, 1, 2, 0, 0]
+    assert means(found, (1, 2)) == {"recall@1": 1 / 7, "recall@2": 2 / 7, "r_precision": 1 / 5, "map@r": 1 / 5}
+
+
+def test_to_ignore_what_differs_everywhere_is_to_ignore_nothing(clustered, labels):
+    wanted = retrieval_metrics(clustered, labels, KS)
+    assert retrieval_metrics(clustered, labels, KS, ignore=np.arange(COUNT)) == wanted
+    with pytest.raises(ValueError, match="no query has another gallery item of its class"):
+        retrieval_metrics(clustered, labels, KS, ignore=np.zeros(COUNT, int))
+
+
 def test_recall_is_that_of_the_authors():
     with np.load(REFERENCE / "recall_at_k_300.npz") as file:
         ks = tuple(file["k"].tolist())
@@ -279,6 +318,9 @@ def test_collapsed_embeddings_are_measured_in_seconds():
         ({"embeddings": np.zeros((1, 2)), "labels": [0]}, "at least two"),
         ({"query": np.zeros(4, bool)}, "query selects no row"),
         ({"gallery": np.ones(5, bool)}, "gallery must be a boolean mask"),
+        ({"ignore": [0, 0, 1]}, "values to ignore have the shape \\(3,\\), but there are 4 embeddings"),
+        ({"ignore": ["a", None, "b", "b"]}, "values to ignore are .* all strings: row 1 holds None"),
+        ({"ignore": [0, 0, 1, 1], "labels": [0, 0, 0, 1], "ks": (3,)}, "K = 3 is outside 1..2"),
         ({"backend": "scann"}, "'scann' is unknown"),
     ],
 )

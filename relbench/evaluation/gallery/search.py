@@ -204,7 +204,7 @@ class Few:
         """The items of queries with many (nearly) equal neighbours, or that need a large part of the shard."""
         most = min(max(self.k, self.depth), len(self.numbers))
         columns = self.search.distinct.nearest_columns(queries, most)
-        columns = np.where(columns == self.search.points.own_column[queries][:, None], -1, columns)
+        columns = np.where(self.search.points.is_masked(queries[:, None], columns), -1, columns)
         out = self._nothing(queries)
         self._fill(out, np.arange(len(queries)), columns)
         return out

@@ -24,15 +24,13 @@ class Images:
         rows: their embeddings.
         numbers: ``(n,)`` ascending numbers of the rows among all.
         code: ``(n,)`` their classes as whole numbers.
+        group: ``(n,)`` numbers of `knn.points.Points`, which say what queries pass over; None: themselves alone.
     """
 
     rows: Source
     numbers: Integers
     code: Integers
-
-    def part(self, start: int, stop: int) -> "Images":
-        """Consecutive ones."""
-        return Images(self.rows.part(start, stop), self.numbers[start:stop], self.code[start:stop])
+    group: Integers | None = None
 
 
 @dataclass(frozen=True)
@@ -82,7 +80,13 @@ class Question:
         items, queries = len(self.shard.numbers), len(self.queries.numbers)
         own = place_among(self.queries.numbers, self.shard.numbers)
         rows = load((self.shard.rows, self.queries.rows), self.dtype)
-        return Points(rows, items + np.arange(queries), np.arange(items), own)
+        return Points(rows, items + np.arange(queries), np.arange(items), own, self._group())
+
+    def _group(self) -> Integers | None:
+        """Of the shard's rows, and those of the queries."""
+        if self.shard.group is None or self.queries.group is None:
+            return None
+        return np.concatenate([self.shard.group, self.queries.group])
 
     def multiplied_by(self, device: str | None) -> tuple[str, torch.device]:
         """The backend, and its device; None: a GPU if there is any."""
@@ -118,10 +122,10 @@ def load(sources: Sequence[Source], dtype: np.dtype[Any]) -> Rows:
 
 
 def nearest_of_class(question: Question, _device: str | None) -> Items:
-    """The nearest item of each query's class in a shard, the query itself aside."""
+    """The nearest item of each query's class in a shard, but for those that the query passes over."""
     points = question.points()
     classes = Classes(points, np.concatenate([question.shard.code, question.queries.code]))
-    step = max(1, _PAIRS_AT_ONCE // (int(question.wanted.max()) + 1))
+    step = max(1, _PAIRS_AT_ONCE // (classes.most + 1))
     found = [
         _nearest_member(classes, np.arange(start, min(start + step, len(question.wanted))))
         for start in range(0, len(question.wanted), step)
@@ -134,7 +138,7 @@ def _nearest_member(classes: Classes, queries: Integers) -> Items:
     """The nearest column of the class."""
     points = classes.points
     row, column = classes.members(queries)
-    other = column != points.own_column[queries[row]]
+    other = ~points.is_masked(queries[row], column)
     row, column = row[other], column[other]
     distances = squared_distances(points, queries[row], column)
     order = np.lexsort((column, distances, row))

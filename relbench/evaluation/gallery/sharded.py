@@ -20,7 +20,7 @@ from relbench.evaluation.gallery.sources import RowsInFile, Source, layout_of, r
 from relbench.evaluation.knn.approximate import Backend
 from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, as_array, with_roles
 from relbench.evaluation.knn.ranking import FIRST_OCTAVE, Classes, QueriesDone
-from relbench.evaluation.retrieval import QueryResults, check_ks, check_labels
+from relbench.evaluation.retrieval import QueryResults, check_classes, check_ks
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def sharded_query_results(
     sharding: Sharding,
     query: ArrayLike | None = None,
     gallery: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
     progress: QueriesDone | None = None,
 ) -> QueryResults:
     """What `retrieval.query_results` returns, to the last bit, with the gallery in shards.
@@ -65,6 +66,7 @@ def sharded_query_results(
         sharding: How the gallery is cut up, and who searches the shards.
         query: As there.
         gallery: As there.
+        ignore: As there.
         progress: As there; a query whose search in half of the shards is done counts as half a query.
 
     Raises:
@@ -79,9 +81,8 @@ def sharded_query_results(
         [1, 1, 0, 0]
     """
     source = _source_of(embeddings)
-    points = with_roles(np.broadcast_to(np.int8(0), source.shape), query, gallery)
-    depth = check_ks(points, ks)
-    classes = Classes(points, check_labels(labels, source.shape[0]))
+    classes = check_classes(with_roles(np.broadcast_to(np.int8(0), source.shape), query, gallery), labels, ignore)
+    points, depth = classes.points, check_ks(classes.points, ks)
     whole = _Whole(source, points, classes, depth, sharding)
     rank, shares = whole.results(progress)
     return QueryResults(classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth)
@@ -154,7 +155,8 @@ class _Whole:
         first, last = int(numbers[0]), int(numbers[-1]) + 1
         consecutive = self.source.part(first, last)
         rows = consecutive if last - first == len(numbers) else consecutive.picked(numbers - first)
-        return Images(rows, numbers, self.classes.code[numbers])
+        group = None if self.points.group is None else self.points.group[numbers]
+        return Images(rows, numbers, self.classes.code[numbers], group)
 
     def _chunks(self) -> Iterator[Integers]:
         """Positions in `points.query` of queries that want similar numbers of items, those that want none left out."""

@@ -63,7 +63,7 @@ class Block:
     Attributes:
         queries: (rows,) positions in `points.query`.
         keys: (rows, columns) squared distances up to a number per query and an error of half the slack, infinite for
-            the query itself.
+            the query itself and what it passes over.
         slack: (rows,) keys further apart than this are in true order.
     """
 
@@ -218,14 +218,13 @@ def key_blocks(
         part = queries[start : start + chunk]
         keys = buffer[: len(part)]
         multiply(part, keys)
-        mask_own(keys, points.own_column[part])
+        mask(keys, points, part)
         yield Block(part, keys, centred.slack(part, working))
 
 
-def mask_own(keys: Keys, own_column: Integers) -> None:
-    """Put each query infinitely far from itself, by index."""
-    present = np.flatnonzero(own_column >= 0)
-    keys[present, own_column[present]] = np.inf
+def mask(keys: Keys, points: Points, queries: Integers) -> None:
+    """Put each query infinitely far from itself, by index, and from what it passes over as itself."""
+    keys[points.masked(queries)] = np.inf
 
 
 @cache

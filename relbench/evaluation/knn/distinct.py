@@ -5,7 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
-from relbench.evaluation.knn.approximate import Block, Centred, mask_own
+from relbench.evaluation.knn.approximate import Block, Centred, mask
 from relbench.evaluation.knn.order import fold, resolve, select
 from relbench.evaluation.knn.points import Booleans, Floats, Integers
 
@@ -36,10 +36,10 @@ class Distinct:
 
         Args:
             queries: (rows,) positions in `points.query`.
-            k: Number of neighbours; each query has as many others.
+            k: Number of neighbours.
 
         Returns:
-            (rows, k) gallery columns.
+            (rows, k) gallery columns; of a query that has fewer others, then -1, or what it passes over.
         """
         step = self.step(k)
         parts = [self._nearest_of_few(queries[start : start + step], k) for start in range(0, len(queries), step)]
@@ -50,16 +50,19 @@ class Distinct:
         return max(1, _NUMBERS_AT_ONCE // max(len(self._first), k))
 
     def _nearest_of_few(self, queries: Integers, k: int) -> Integers:
-        # else one more than wanted: the query's own distinct row may hold nothing but the query
-        wanted = k if self._all_differ else k + 1
-        few = wanted * _WHOLE_ROW < len(self._first)
+        # distinct rows may hold nothing but the query, and what it passes over as itself
+        spare = int(self.centred.points.passed_over[queries].max(initial=1))
+        wanted = k if self._all_differ else k + spare
+        few = (k + spare) * _WHOLE_ROW < len(self._first)
         groups, joined = self._chosen(queries, wanted) if few else self._sorted(queries)
         columns = groups if self._all_differ else np.where(groups >= 0, self._first[groups], -1)
         columns, equal = (columns, joined) if self.whole else resolve(self.centred.points, queries, columns, joined)
         if self._all_differ:
             return columns[:, :k]
         whole = k * _WHOLE_ROW > len(self.centred.points.gallery)
-        return self._spread(queries, columns, equal)[:, :k] if whole else self._expanded(queries, columns, equal, k)
+        return (
+            self._spread(queries, columns, equal)[:, :k] if whole else self._expanded(queries, columns, equal, k, spare)
+        )
 
     def _chosen(self, queries: Integers, wanted: int) -> tuple[Integers, Booleans]:
         """Distinct rows that can be among the nearest, by ascending key; which are in a run with the next."""
@@ -68,7 +71,7 @@ class Distinct:
         keys *= -2
         keys += self._squares
         if self._all_differ:
-            mask_own(keys, points.own_column[queries])
+            mask(keys, points, queries)
         block, folded = Block(queries, keys, self._slack(queries)), fold(keys, wanted)
         found, _ = select(block, folded, folded.limit(block.slack, wanted), stable=self.whole)
         return found.columns, found.near_next
@@ -85,8 +88,7 @@ class Distinct:
         left = np.column_stack([-2 * rows, np.ones(len(rows)), squares + slack]) * scale[:, None]
         keys = (left @ self._widened.T).astype(np.int64)
         if self._all_differ:
-            own = np.flatnonzero(points.own_column[queries] >= 0)
-            keys[own, points.own_column[queries[own]]] = 1 << (_LARGEST_BITS + 1 - digits)
+            keys[points.masked(queries)] = 1 << (_LARGEST_BITS + 1 - digits)
         keys <<= digits
         keys |= np.arange(len(self._first))
         keys.sort(axis=1)
@@ -123,28 +125,27 @@ class Distinct:
         return self.centred.points.scaled(rows) if self.whole else self.centred.exact(rows)
 
     def _spread(self, queries: Integers, columns: Integers, equal: Booleans) -> Integers:
-        """All items, from all distinct rows, the query itself last."""
+        """All items, from all distinct rows, those that the query passes over last."""
         points, digits = self.centred.points, (len(self.centred.points.gallery) - 1).bit_length()
         group = self._groups[2]
         place = np.cumsum(np.hstack([np.zeros((len(equal), 1), bool), ~equal]), axis=1)
         places = np.empty_like(place)
         np.put_along_axis(places, group[columns], place, axis=1)
         items = places[:, group]
-        own = np.flatnonzero(points.own_column[queries] >= 0)
-        items[own, points.own_column[queries[own]]] = len(group)
+        items[points.masked(queries)] = len(group)
         items <<= digits
         items |= np.arange(len(group))
         items.sort(axis=1)
         items &= (1 << digits) - 1
         return items
 
-    def _expanded(self, queries: Integers, columns: Integers, equal: Booleans, k: int) -> Integers:
-        """Items, from distinct rows, without the query itself."""
+    def _expanded(self, queries: Integers, columns: Integers, equal: Booleans, k: int, spare: int) -> Integers:
+        """Items, from distinct rows, without those that queries pass over, at most `spare` of each."""
         row, place = np.nonzero(columns >= 0)
-        source, column = self._members(columns[row, place], k + 1)
+        source, column = self._members(columns[row, place], k + spare)
         run = np.cumsum(~np.hstack([np.zeros((len(equal), 1), bool), equal])[row, place])[source]
         row = row[source]
-        other = column != self.centred.points.own_column[queries[row]]
+        other = ~self.centred.points.is_masked(queries[row], column)
         row, run, column = row[other], run[other], column[other]
         if equal.any():
             order = np.lexsort((column, run))

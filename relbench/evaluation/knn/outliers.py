@@ -34,7 +34,7 @@ def apart(points: Points, needed: Integers) -> Iterator[tuple[Integers, Booleans
     left = np.ones(len(points.query), bool)
     for length in _bands(lengths):
         near = lengths <= length
-        others = np.count_nonzero(near[points.gallery]) - (points.own_column >= 0)
+        others = np.count_nonzero(near[points.gallery]) - points.passed_over
         chosen = left & near[points.query] & (needed <= others)
         if np.count_nonzero(chosen) >= len(left) * _SMALLEST_SHARE:
             left &= ~chosen
@@ -70,7 +70,8 @@ def among(points: Points, queries: Integers, rows: Booleans) -> Points:
     """
     query, own = points.query[queries], points.own_column[queries]
     if rows.all():
-        return Points(points.rows, query, points.gallery, own)
+        return Points(points.rows, query, points.gallery, own, points.group)
     number, remains = np.cumsum(rows) - 1, rows[points.gallery]
     column = np.where(own >= 0, (np.cumsum(remains) - 1)[own], -1)
-    return Points(points.rows[rows], number[query], number[points.gallery[remains]], column)
+    group = None if points.group is None else points.group[rows]
+    return Points(points.rows[rows], number[query], number[points.gallery[remains]], column, group)

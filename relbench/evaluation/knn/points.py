@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from relbench.evaluation.knn.members import Integers, Members
+
 Embeddings = torch.Tensor | NDArray[Any]
-Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
@@ -35,12 +36,15 @@ class Points:
         query: (queries,) ascending row indices.
         gallery: (columns,) ascending row indices.
         own_column: (queries,) the column of the query itself, -1 where it is not in `gallery`.
+        group: (n,) numbers from 0; a query passes over all columns of its own number, as it does over itself. None:
+            over itself alone.
     """
 
     rows: NDArray[Any]
     query: Integers
     gallery: Integers
     own_column: Integers
+    group: Integers | None = None
 
     @property
     def dim(self) -> int:
@@ -67,8 +71,34 @@ class Points:
 
     @property
     def others(self) -> Integers:
-        """(queries,) number of gallery items besides the query itself."""
-        return len(self.gallery) - (self.own_column >= 0).astype(np.int64)
+        """(queries,) number of gallery items besides the query itself, and those that it passes over as itself."""
+        return len(self.gallery) - self.passed_over
+
+    @cached_property
+    def passed_over(self) -> Integers:
+        """(queries,) number of columns that each query passes over."""
+        if self.group is None:
+            return (self.own_column >= 0).astype(np.int64)
+        return np.asarray(self._members.count[self.group[self.query]])
+
+    def masked(self, queries: Integers) -> tuple[Integers, Integers]:
+        """Pairs of a place in `queries` and a column that this query passes over."""
+        if self.group is not None:
+            return self._members.of(self.group[self.query[queries]])
+        own = self.own_column[queries]
+        present = np.flatnonzero(own >= 0)
+        return present, own[present]
+
+    def is_masked(self, queries: Integers, columns: Integers) -> Booleans:
+        """Whether queries pass over columns: of one shape, or of shapes that fit; padding (-1) may be either."""
+        if self.group is None:
+            return np.asarray(columns == self.own_column[queries])
+        return np.asarray(self.group[self.gallery[columns]] == self.group[self.query[queries]])
+
+    @cached_property
+    def _members(self) -> Members:
+        assert self.group is not None
+        return Members(self.group[self.gallery], int(self.group.max()) + 1)
 
 
 def check_points(embeddings: Embeddings, query: ArrayLike | None, gallery: ArrayLike | None) -> Points:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench.evaluation.knn.approximate import Block, Keys, Working
+from relbench.evaluation.knn.members import Members
 from relbench.evaluation.knn.neighbours import Search, mapped
 from relbench.evaluation.knn.order import Candidates, Folded, count_per_row, exact_columns, fold, select
 from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
@@ -52,17 +53,17 @@ class Classes:
 
     @cached_property
     def positives(self) -> Integers:
-        """(queries,) number of other gallery items of the query's class."""
-        own = (self.points.own_column >= 0).astype(np.int64)
-        return np.asarray(self._count[self.of_query] - own)
+        """(queries,) number of other gallery items of the query's class, those that it passes over left out."""
+        return np.asarray(self._columns.count[self.of_query] - self.points.passed_over)
+
+    @property
+    def most(self) -> int:
+        """The largest number of columns of a query's class."""
+        return int(self._columns.count[self.of_query].max(initial=0))
 
     def members(self, queries: Integers) -> tuple[Integers, Integers]:
-        """Pairs of a place in `queries` and a column of its class, its own column included."""
-        count = self._count[self.of_query[queries]]
-        start = (np.cumsum(self._count) - self._count)[self.of_query[queries]]
-        row = np.repeat(np.arange(len(queries)), count)
-        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
-        return row, self._columns[start[row] + offset]
+        """Pairs of a place in `queries` and a column of its class, those that it passes over included."""
+        return self._columns.of(self.of_query[queries])
 
     def hits(self, queries: Integers, columns: Integers) -> Booleans:
         """(rows, width) whether a column is of the query's class; padding (-1) is not."""
@@ -70,12 +71,8 @@ class Classes:
         return hits & (columns >= 0)
 
     @cached_property
-    def _count(self) -> Integers:
-        return np.bincount(self.of_column, minlength=int(self.code.max()) + 1)
-
-    @cached_property
-    def _columns(self) -> Integers:
-        return np.argsort(self.of_column, kind="stable")
+    def _columns(self) -> Members:
+        return Members(self.of_column, int(self.code.max()) + 1)
 
 
 @dataclass(frozen=True)

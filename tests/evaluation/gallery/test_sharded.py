@@ -32,6 +32,9 @@ def assert_same(found, wanted):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name), err_msg=name)
 
 
+CAMERAS = np.random.default_rng(6).integers(0, 3, COUNT)
+
+
 @pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize(("items", "queries"), [(1, None), (7, 40), (64, None), (COUNT, 1)])
 def test_answers_are_those_in_one_piece(embeddings, labels, masked, items, queries):
@@ -43,6 +46,14 @@ def test_answers_are_those_in_one_piece(embeddings, labels, masked, items, queri
     wanted = query_results(embeddings, labels, KS, query=query, gallery=gallery)
     sharding = Sharding(LARGE, items=items, queries=queries)
     assert_same(sharded_query_results(embeddings, labels, KS, sharding=sharding, query=query, gallery=gallery), wanted)
+
+
+@pytest.mark.parametrize("items", [7, 64])
+def test_what_is_ignored_is_so_in_every_shard(embeddings, labels, items):
+    generator = np.random.default_rng(3)
+    options = {"query": generator.random(COUNT) < 0.4, "ignore": CAMERAS}
+    wanted = query_results(embeddings, labels, KS, **options)
+    assert_same(sharded_query_results(embeddings, labels, KS, sharding=Sharding(LARGE, items=items), **options), wanted)
 
 
 @settings(max_examples=60, deadline=None)
