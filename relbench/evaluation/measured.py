@@ -145,13 +145,14 @@ class Measurement:
         return json.dumps(content, allow_nan=False)
 
 
-def measure(
+def measure(  # noqa: PLR0913 - keywords, each with its usual value
     embeddings: Embeddings | ArrayLike,
     labels: ArrayLike,
     ks: Sequence[int] = (1, 2, 4, 8),
     *,
     query: ArrayLike | None = None,
     gallery: ArrayLike | None = None,
+    ignore: ArrayLike | None = None,
     backend: Backend = "auto",
     progress: QueriesDone | None = None,
 ) -> Measurement:
@@ -165,7 +166,9 @@ def measure(
         Counts(groups=('a', 'b'), trials=(2, 2), correct=(2, 2))
     """
     rows = embeddings if isinstance(embeddings, torch.Tensor) else np.asarray(embeddings)
-    found = query_results(rows, labels, ks, query=query, gallery=gallery, backend=backend, progress=progress)
+    found = query_results(
+        rows, labels, ks, query=query, gallery=gallery, ignore=ignore, backend=backend, progress=progress
+    )
     return measurement_of(found, ks, len(rows) if gallery is None else int(np.count_nonzero(as_array(gallery))))
 
 

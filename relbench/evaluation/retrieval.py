@@ -51,7 +51,7 @@ class QueryResults:
         return (self.rank > 0) & (self.rank <= k)
 
 
-def retrieval_metrics(
+def retrieval_metrics(  # noqa: PLR0913 - keywords, each with its usual value
     embeddings: Embeddings,
     labels: ArrayLike,
     ks: Sequence[int] = (1, 2, 4, 8),
@@ -100,9 +100,9 @@ def retrieval_metrics(
         `recall@K` for each K in the order given, `r_precision`, `map@r`; shares in [0, 1].
 
     Raises:
-        ValueError: Input that `points.check_points` refuses, labels of another length or kind, or
-            missing labels, the same of `ignore`, a K that is not a whole number, out of range or repeated, a missing backend, or
-            no query with positives.
+        ValueError: Input that `points.check_points` refuses, labels or values to ignore of another
+            length or kind, or missing ones, a K that is not a whole number, out of range or repeated, a missing
+            backend, or no query with positives.
         TypeError: Embeddings of other types.
 
     Source:
@@ -162,7 +162,7 @@ def recall_by_class(results: QueryResults, k: int = 1) -> Counts:
     return Counts.of(results.labels, results.correct_at(k))
 
 
-def query_results(
+def query_results(  # noqa: PLR0913 - keywords, each with its usual value
     embeddings: Embeddings,
     labels: ArrayLike,
     ks: Sequence[int] = (1, 2, 4, 8),

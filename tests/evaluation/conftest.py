@@ -19,7 +19,7 @@ def rank_all(embeddings: Matrix, query: int, gallery: Mask) -> list[int]:
     return sorted(others, key=lambda item: (distances[item], item))
 
 
-def measure_all(  # noqa: PLR0913 - the arguments of what is tested
+def measure_all(
     embeddings: Matrix, labels: Matrix, ks: Sequence[int], query: Mask, gallery: Mask, ignore: Matrix | None = None
 ) -> dict[str, float]:
     """Recall@K, R-precision and MAP@R by their definitions."""

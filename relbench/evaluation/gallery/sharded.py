@@ -46,7 +46,7 @@ class Sharding:
     queries: int | None = None
 
 
-def sharded_query_results(
+def sharded_query_results(  # noqa: PLR0913 - keywords, each with its usual value
     embeddings: Embeddings | Path | RowsInFile,
     labels: ArrayLike,
     ks: Sequence[int] = (1, 2, 4, 8),
