@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from relbench.evaluation.knn.members import Integers, Members
-
 Embeddings = torch.Tensor | NDArray[Any]
+Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Booleans = NDArray[np.bool_]
 
@@ -22,6 +21,36 @@ _ROWS_AT_ONCE = 1024
 _LARGEST_FACTOR = 1000  # powers of two up to this exponent are float64 numbers
 SAFE_EXPONENT = 400
 """Squares of numbers within 2**-400 .. 2**400 stay normal in float64."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """Columns by their number.
+
+    Attributes:
+        code: (columns,) number of each column, from 0.
+        codes: how many numbers there are, those that no column has included.
+    """
+
+    code: Integers
+    codes: int
+
+    def of(self, codes: Integers) -> tuple[Integers, Integers]:
+        """Pairs of a place in `codes` and a column that has this number, in the order of the places."""
+        count = self.count[codes]
+        start = (np.cumsum(self.count) - self.count)[codes]
+        row = np.repeat(np.arange(len(codes)), count)
+        offset = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+        return row, self._columns[start[row] + offset]
+
+    @cached_property
+    def count(self) -> Integers:
+        """(codes,) number of columns with each number."""
+        return np.bincount(self.code, minlength=self.codes)
+
+    @cached_property
+    def _columns(self) -> Integers:
+        return np.argsort(self.code, kind="stable")
 
 
 @dataclass(frozen=True)

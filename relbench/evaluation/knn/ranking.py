@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relbench.evaluation.knn.approximate import Block, Keys, Working
-from relbench.evaluation.knn.members import Members
 from relbench.evaluation.knn.neighbours import Search, mapped
 from relbench.evaluation.knn.order import Candidates, Folded, count_per_row, exact_columns, fold, select
-from relbench.evaluation.knn.points import Booleans, Floats, Integers, Points, squared_distances
+from relbench.evaluation.knn.points import Booleans, Floats, Integers, Members, Points, squared_distances
 
 QueriesDone = Callable[[int], None]
 
