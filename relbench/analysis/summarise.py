@@ -216,6 +216,8 @@ def _changes(record: StudyRecord) -> str:
 def _notes(record: StudyRecord, results: Results) -> Iterator[str]:
     """Notes on the study's own settings are left out where any of them is changed."""
     study = record.study
+    if study.file:
+        yield f"The study of the file {study.file} (SHA-256 {study.file_hash}), which is in study.json as it was read."
     if record.changes:
         yield (
             f"Settings that differ from those of the study {study.name.partition('+')[0]}: {_changes(record)}. "

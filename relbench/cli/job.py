@@ -108,7 +108,8 @@ def folder_of(record: StudyRecord, options: RunOptions, added: Mapping[str, Any]
 
     study = record.study
     name = "-".join((study.name, *study.variant.values(), *(["toy"] if study.scale == "toy" else [])))
-    identity = short_hash(record.model_dump(mode="json", exclude={"seeds", "diverged"}))
+    whence: dict[str, Any] = {"file": True, "file_hash": True}
+    identity = short_hash(record.model_dump(mode="json", exclude={"seeds": True, "diverged": True, "study": whence}))
     return own_folder(options.results, folder_name(name, {**added, **options.changes}), identity, is_another_s, tell)
 
 

@@ -39,9 +39,9 @@ from relbench.report import console_report, write_report
 from relbench.resolve import resolve_device
 from relbench.results.records import Selection, write_record
 from relbench.results.reuse import link_finished
-from relbench.studies import build_study
 from relbench.studies.changes import with_values
 from relbench.studies.extend import find_added_loss, try_own_losses, with_added_losses
+from relbench.studies.files import find_study
 from relbench.studies.record import FILE, StudyRecord, read_study
 from relbench.studies.study import PlannedRun, Study
 from relbench.trackers.bars import Bars
@@ -58,14 +58,14 @@ def reproduced(name: str, options: RunOptions) -> bool:
     Raises:
         ValueError: what is asked for can't be; one line.
     """
-    return _make(build_study(name, options.builder), options, {})
+    return _make(find_study(name, options.builder), options, {})
 
 
 def compared(name: str, losses: Sequence[str], options: RunOptions, *, weight: float, alone: bool) -> bool:
     """Train losses beside those of a study, and report; tells whether a run failed.
 
     Args:
-        name: of the study.
+        name: of the study, or of its file.
         losses: by name, or as FILE.py:NAME, which is executed.
         options: what all commands that make runs are told.
         weight: of the losses beside the task loss.
@@ -74,7 +74,7 @@ def compared(name: str, losses: Sequence[str], options: RunOptions, *, weight: f
     Raises:
         ValueError: what is asked for can't be; one line.
     """
-    found = build_study(name, options.builder)
+    found = find_study(name, options.builder)
     study = with_added_losses(found, [find_added_loss(spec, weight) for spec in losses], alone=alone)
     try_own_losses(with_values(study, options.changes))
     return _make(study, options, ({"weight": weight} if weight != 1 else {}) | ({"alone": True} if alone else {}))

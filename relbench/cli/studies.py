@@ -21,7 +21,7 @@ def _study_names(incomplete: str) -> list[str]:
     return [name for name in STUDIES if name.startswith(incomplete)]
 
 
-STUDY_HELP = "Which study; `relbench list` names them."
+STUDY_HELP = "Which study: `relbench list` names them; or a file, MY_STUDY.toml, in which nothing is executed."
 StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study_names)]
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
 Seeds = Annotated[

@@ -105,7 +105,7 @@ def _place(study: Study, key: str) -> tuple[str, str]:
     loss, dot, _ = rest.rpartition(".")
     if not (start == TERMS and dot and loss in study.losses):
         terms = [f"{TERMS}.{loss}.{name}" for loss in study.losses for name in OF_A_TERM]
-        name = study.name.partition("+")[0]  # names of added losses come after it
+        name = study.file or study.name.partition("+")[0]  # names of added losses come after it
         known_key(key, [*setting_keys(study), *terms], name)
     group, _, name = key.rpartition(".")
     return group, name

@@ -13,8 +13,8 @@ from relbench.experiment import SETTINGS_OF_DATA, Data, Net, Term, Training, fla
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.settings import Settings
-from relbench.studies import build_study
 from relbench.studies.changes import arm_of, keys_of_task, setting_keys
+from relbench.studies.files import find_study
 from relbench.studies.study import RunSpec, Study
 from relbench.transforms import Transform
 
@@ -35,12 +35,12 @@ class Setting:
 
 
 def settings_of(name: str) -> list[Setting]:
-    """The settings of a study, as it is built without options.
+    """The settings of a study, as it is built without options, or of the study in a file.
 
     Raises:
-        ValueError: there is no such study.
+        ValueError: there is no such study, or something in the file is wrong.
     """
-    return list(_settings(build_study(name)))
+    return list(_settings(find_study(name)))
 
 
 def _settings(study: Study) -> Iterator[Setting]:

@@ -167,6 +167,8 @@ class Study(Settings):
     methods_in: Literal["row", "column"] = "column"  # where cells name the method
     curves_over: str = ""  # what columns count, such as "images": the picture has each row as a curve over them
     added_losses: tuple[str, ...] = ()  # paths of runs that were put beside the study's own by hand
+    file: str = ""  # that it was read from; "" for those of relbench
+    file_hash: str = ""  # SHA-256 of that file
     # That of the code which makes its runs, part of their fingerprints; files of code version 1 do not say it.
     code_version: Annotated[PositiveInt, Field(validate_default=True)] = 0
 

@@ -30,7 +30,8 @@ def called(*calls):
 def test_no_help_text_waits_for_a_heavy_library():
     commands = [[name] for name in ("reproduce", "compare", "report", "evaluate", "list", "settings", "bench")]
     commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
-    helps = [[*command, option] for command in [[], ["data"], *commands] for option in ("--help", "-h")]
+    commands += [["study", "show"]]
+    helps = [[*command, option] for command in [[], ["data"], ["study"], *commands] for option in ("--help", "-h")]
     told, _ = called(["--version"], *helps)
     assert [(code, heavy) for _, code, heavy in told] == [(0, [])] * len(told)
 
