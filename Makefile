@@ -9,7 +9,7 @@ TORCH_INDEX ?=
 SEEDS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check lint format types bench gpu-check reference clean
+.PHONY: help install quickstart test check lint format types bench gpu-check docs reference clean
 
 help:  ## list the verbs
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ bench: $(READY)  ## measure speed and memory beside the plain forms
 
 gpu-check: $(READY)  ## check a machine with a GPU, in about five minutes: right numbers, speed, memory; writes gpu.json
 	$(BIN)/relbench bench gpu
+
+docs: $(READY)  ## build the documentation, without network: docs/_build/html/index.html
+	$(BIN)/python -m sphinx --fresh-env --fail-on-warning --keep-going --quiet docs docs/_build/html
 
 reference: $(READY)  ## make a study's committed result anew: make reference STUDY=quickstart
 	$(BIN)/python scripts/make_reference.py $(or $(STUDY),quickstart)

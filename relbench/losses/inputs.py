@@ -132,7 +132,11 @@ class Input:
 
 INPUTS: dict[str, Input] = {
     "student": Input("the student's embeddings, (batch, dim)", lambda batch, _: batch.embeddings, trains=True),
-    "embeddings": Input("the same, for losses that know no teacher", lambda batch, _: batch.embeddings, trains=True),
+    "embeddings": Input(
+        "the student's embeddings, (batch, dim), of losses that know no teacher",
+        lambda batch, _: batch.embeddings,
+        trains=True,
+    ),
     "teacher": Input(
         "the teacher's embeddings, (batch, teacher_dim)",
         lambda batch, _: batch.teacher.embeddings,
@@ -184,7 +188,8 @@ INPUTS: dict[str, Input] = {
         trains=True,
     ),
     "detached_logits": Input(
-        "the same, without gradient to the student: only the classifier learns",
+        "output of a linear classifier on the student's embeddings, (batch, classes), without gradient to the student: "
+        "only the classifier learns",
         lambda batch, _: batch.logits(batch.embeddings.detach()),
         frozenset({"classifier"}),
     ),

@@ -90,7 +90,7 @@ def _of_loss(loss: str, terms: Sequence[Term]) -> Iterator[Setting]:
         if name not in NEEDS:
             default = {} if option.default is inspect.Parameter.empty else {name: option.default}
             values = [(default | term.options).get(name) for term in terms]
-            choices = _choices(TypeAdapter(option.annotation).json_schema())
+            choices = choices_of(TypeAdapter(option.annotation).json_schema())
             yield Setting({f"terms.{loss}.{name}": _distinct(values)}, f"Option of the loss {loss}.", choices)
 
 
@@ -98,7 +98,7 @@ def _setting(kind: type[Settings], key: str, holders: Mapping[str, Sequence[Sett
     values = {name: _distinct([flattened(given)[key] for given in settings]) for name, settings in holders.items()}
     schema = kind.model_json_schema()["properties"][key]
     meaning = " ".join((kind.model_fields[key].description or "").split())
-    return Setting(values, meaning, _choices(schema))
+    return Setting(values, meaning, choices_of(schema))
 
 
 def _epochs(holders: Mapping[str, Sequence[RunSpec]]) -> Setting:
@@ -110,10 +110,10 @@ def _distinct(values: Sequence[Any]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(value if isinstance(value, str) and value else json.dumps(value) for value in values))
 
 
-def _choices(schema: Mapping[str, Any]) -> str:
+def choices_of(schema: Mapping[str, Any]) -> str:
     """What a value can be, from its JSON schema."""
     if alternatives := schema.get("anyOf") or schema.get("oneOf"):
-        return " or ".join(map(_choices, alternatives))
+        return " or ".join(map(choices_of, alternatives))
     if "enum" in schema or "const" in schema:
         return ", ".join(map(str, schema.get("enum", [schema.get("const")])))
     if "type" not in schema:  # the library that an option is of does not say

@@ -1,0 +1,37 @@
+"""Docstrings as Sphinx reads them: indented lines below prose are literal, and signs of mathematics are signs."""
+
+import re
+from typing import Any
+
+from sphinx.application import Sphinx
+
+
+def as_restructured_text(_app: Sphinx, _what: str, _name: str, _of: Any, _options: Any, lines: list[str]) -> None:
+    """Change a docstring in place, before napoleon finds the sections in it."""
+    lines[:] = restructured(lines)
+
+
+def restructured(lines: list[str]) -> list[str]:
+    """The lines of a docstring as reStructuredText: blocks that are indented below prose are marked as literal."""
+    marked: list[str] = []
+    literal = example = False
+    for line in lines:
+        if line.startswith("    ") and _ends_prose(marked):
+            literal = True
+            marked += ["::", ""]
+        literal = literal and not re.match(r"\S", line)
+        example = bool(line.strip()) and (example or line.lstrip().startswith(">>>"))
+        marked.append(line if literal or example else _signs(line))
+    return marked
+
+
+def _ends_prose(lines: list[str]) -> bool:
+    """Whether an empty line comes last, and what is above it is not indented."""
+    above = next((line for line in reversed(lines) if line.strip()), " ")
+    return bool(lines) and not lines[-1].strip() and not above.startswith(" ")
+
+
+def _signs(line: str) -> str:
+    """A line where |x| is not taken for a substitution, nor * for emphasis, outside of backticks."""
+    parts = re.split(r"(`+[^`]*`+)", line)
+    return "".join(part if part.startswith("`") else re.sub(r"[|*]", r"\\\g<0>", part) for part in parts)
