@@ -40,7 +40,7 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     clear_unfinished(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.unfinished")
+    temporary = _beside(path)
     try:
         temporary.unlink(missing_ok=True)  # a link that somebody put there would be followed
         yield temporary
@@ -55,6 +55,39 @@ def atomic_write(path: Path, *, durable: bool = True) -> Iterator[Path]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None  # a full disk names no file
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill; when the block ends well, it takes its place at once. What is there stays.
+
+    A process that dies in between leaves nothing under that name.
+
+    Args:
+        path: of the folder.
+
+    Raises:
+        FileExistsError: something is there.
+    """
+    if path.exists() or path.is_symlink():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = _beside(path)
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process that had the same number
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in temporary.iterdir():
+            _to_disk(file)
+        temporary.rename(path)  # onto a folder that holds files, the system refuses it
+        _name_to_disk(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    """Where it is written before it takes its place."""
+    return path.with_name(f".{path.name}.{os.getpid()}@{platform.node()}.unfinished")
 
 
 def _to_disk(path: Path) -> None:

@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 import relbench
-from relbench.cli import data_commands, evaluate, studies, study_commands
+from relbench.cli import data_commands, evaluate, export, studies, study_commands
 from relbench.cli.console import FAILED, errors, errors_as_one_line, expanded, out
 from relbench.cli.studies import Data, StudyName
 
@@ -25,6 +25,7 @@ app.command()(studies.reproduce)
 app.command()(studies.compare)
 app.command()(studies.report)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(study_commands.app, name="study")
 

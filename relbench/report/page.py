@@ -5,6 +5,7 @@ from typing import Any
 from relbench.analysis.images import Distances
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import in_sentence, metric_name
+from relbench.report.citation import cite_relbench, cite_rkd
 from relbench.report.examples import examples_shown
 from relbench.report.figures.cells import cells_figure, cells_in_words
 from relbench.report.figures.distances import distances_figure, distances_in_words, distances_measured
@@ -33,6 +34,7 @@ def page_text(summary: Summary) -> str:
         "examples": examples_shown(summary.examples),
         "distances": _distances(summary.distances, summary) if summary.distances else None,
         "missing": summary.missing,
+        "cite": {"relbench": cite_relbench(), "rkd": cite_rkd()},
     }
     return rendered("report.html", content)
 

@@ -145,8 +145,16 @@ def write_record(record: Record, path: Path) -> None:
         temporary.write_bytes(to_json(content | {HASH: _hash(content)}, indent=1) + b"\n")
 
 
-def read_record(kind: type[RecordType], path: Path) -> RecordType:
+RESTORE = "delete it, and run the study again to restore it"
+
+
+def read_record(kind: type[RecordType], path: Path, advice: str = RESTORE) -> RecordType:
     """Record from its file.
+
+    Args:
+        kind: of record.
+        path: of its file.
+        advice: what to do about one that can't be read.
 
     Raises:
         ValueError: the file can't be read, is truncated, is another kind of record, or has changed since it was
@@ -156,9 +164,7 @@ def read_record(kind: type[RecordType], path: Path) -> RecordType:
         return _validated(kind, read_regular(path))
     except (ValueError, OSError) as error:
         what = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind.__name__).lower()  # StudyRecord: study record
-        raise ValueError(
-            f"{path} is not a readable {what} ({reason(error)}): delete it, and run the study again to restore it"
-        ) from None
+        raise ValueError(f"{path} is not a readable {what} ({reason(error)}): {advice}") from None
 
 
 def _validated(kind: type[RecordType], text: bytes) -> RecordType:
@@ -207,14 +213,11 @@ def read_result(
     found = read_record(kind, path)
     if found.fingerprint != fingerprint:
         raise ValueError(
-            f"{path} is the {what} of another experiment ({found.fingerprint}, expected {fingerprint}): "
-            "delete it, and run the study again to restore it"
+            f"{path} is the {what} of another experiment ({found.fingerprint}, expected {fingerprint}): {RESTORE}"
         )
     contradiction = next(contradictions(found), None)
     if contradiction:
-        raise ValueError(
-            f"{path} contradicts itself: {contradiction}; delete it, and run the study again to restore it"
-        )
+        raise ValueError(f"{path} contradicts itself: {contradiction}; {RESTORE}")
     return found
 
 

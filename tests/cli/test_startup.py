@@ -28,7 +28,9 @@ def called(*calls):
 
 
 def test_no_help_text_waits_for_a_heavy_library():
-    commands = [[name] for name in ("reproduce", "compare", "report", "evaluate", "list", "settings", "bench")]
+    commands = [
+        [name] for name in ("reproduce", "compare", "report", "evaluate", "export", "list", "settings", "bench")
+    ]
     commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
     commands += [["study", "show"]]
     helps = [[*command, option] for command in [[], ["data"], ["study"], *commands] for option in ("--help", "-h")]
