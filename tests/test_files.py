@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import relbench
-from relbench.files import atomic_write, clear_unfinished_below, open_regular, read_regular
+from relbench.files import atomic_folder, atomic_write, clear_unfinished_below, open_regular, read_regular
 
 OLD, NEW = "old " * 1000, "new " * 1000
 
@@ -160,6 +160,33 @@ def test_only_what_nobody_is_writing_is_cleared(tmp_path, name, age, gone):
     (path.parent / "kept.txt").touch()
     clear_unfinished_below(tmp_path)
     assert names(path.parent) == (["kept.txt"] if gone else sorted([name, "kept.txt"]))
+
+
+def fill(path, how):
+    with atomic_folder(path) as folder:
+        (folder / "file").write_text("new")
+        how(path)
+
+
+def fails(_):
+    raise KeyError
+
+
+def is_made_meanwhile(path):
+    path.mkdir()
+    (path / "mine").write_text("mine")
+
+
+def test_a_folder_takes_its_place_whole_and_replaces_nothing(tmp_path):
+    fill(tmp_path / "a" / "model", lambda path: None)
+    assert names(tmp_path / "a" / "model") == ["file"]
+    with pytest.raises(FileExistsError, match="model"):
+        fill(tmp_path / "a" / "model", fails)
+    with pytest.raises(KeyError):
+        fill(tmp_path / "other", fails)
+    with pytest.raises(OSError, match="not empty"):
+        fill(tmp_path / "late", is_made_meanwhile)
+    assert (names(tmp_path), names(tmp_path / "late")) == (["a", "late"], ["mine"])
 
 
 def test_clearing_deletes_nothing_through_links(tmp_path):

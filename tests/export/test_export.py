@@ -17,9 +17,11 @@ from huggingface_hub import ModelCard
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tasks.patterns import Patterns, pattern_set
+from typer.testing import CliRunner
 
 import relbench.data.datasets.rendered
 import relbench.export.hub_folder
+from relbench.cli.main import app
 from relbench.data import find_data_set
 from relbench.data.table import indices_of
 from relbench.experiment import Net
@@ -58,8 +60,6 @@ def patterns(tmp_path_factory):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, photos, data):
     """An exported folder."""
-    from conftest import CliRunner, app
-
     out = tmp_path_factory.mktemp("exported") / "model"
     given = ["export", str(photos), "--to", "hub-folder", "--out", str(out), "--data", str(data), "--licence", "mit"]
     done = CliRunner().invoke(app, given)
@@ -186,7 +186,7 @@ def test_a_card_has_the_verdict_of_the_whole_study():
         if [term.loss for term in row.experiment.terms] == ["triplet", "rkd_angle"]
     )
     text = "\n".join(study_results(FinishedRun(RunFolder(REFERENCE / "runs", row.experiment), row, REFERENCE)))
-    (reported,) = [line for line in (REFERENCE / "table.md").read_text().splitlines() if line.startswith("| rkd-a |")]
+    reported = next(line for line in (REFERENCE / "table.md").read_text().splitlines() if line.startswith("| rkd-a |"))
     assert reported in text
     assert "loses to the teacher (Holm p" in text
     assert "| rkd-d |" not in text
