@@ -17,9 +17,9 @@ from relbench.export.finished import FinishedRun
 from relbench.export.study_results import study_results
 from relbench.export.ten_lines import ten_lines
 from relbench.losses import find_loss
-from relbench.plain_text import one_line
+from relbench.plain_text import one_line, percent
 from relbench.report.citation import cite_relbench, cite_rkd
-from relbench.report.wording import metric_title, percent, stage_steps
+from relbench.report.wording import metric_title, stage_steps
 from relbench.tasks import find_task
 
 UNKNOWN = "unknown"

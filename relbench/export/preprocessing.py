@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from relbench.data import resolve_transform
 from relbench.experiment import Data, Net
-from relbench.models import TRUNKS
+from relbench.models import find_trunk
 from relbench.models.normalization import NORMALIZATIONS
 from relbench.transforms import PhotoTransform
 
@@ -50,6 +50,6 @@ def preprocessing_of(data: Data, net: Net, channels: int) -> Preprocessing:
     """The preprocessing of a run's test images."""
     transform = resolve_transform(data)
     resize = transform.side(data.size) if isinstance(transform, PhotoTransform) else data.size
-    name = net.normalization or TRUNKS[net.trunk].normalization
-    mean, deviation = NORMALIZATIONS[name] if name else ((), ())
+    named = net.normalization or find_trunk(net.trunk).normalization
+    mean, deviation = (NORMALIZATIONS[named] if isinstance(named, str) else named) or ((), ())
     return Preprocessing(COLOURS[channels], data.size, resize, mean, deviation, transform.in_words(data.size))
