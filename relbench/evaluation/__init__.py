@@ -35,7 +35,8 @@ from relbench.evaluation.significance import (
     over_seeds_and_classes,
     seed_interval,
 )
-from relbench.evaluation.stored import Stored, read_embeddings, stored_metrics
+from relbench.evaluation.stored import Stored, read_embeddings
+from relbench.evaluation.stored_search import stored_metrics
 
 __all__ = [
     "Counts",

@@ -53,7 +53,8 @@ def _refuse_other_number(ours: int, theirs: int, called: Sequence[str]) -> None:
 
 
 def _check_lengths(stored: Stored, rows: int, called: str) -> None:
-    for name, array in {"labels": stored.labels, "names": stored.names, **stored.masks}.items():
+    beside = {"labels": stored.labels, "names": stored.names, "values to ignore": stored.ignore}
+    for name, array in {**beside, **stored.masks}.items():
         if array is not None and array.shape != (rows,):
             raise ValueError(f"{called}: {name} have the shape {array.shape}, but there are {rows} embeddings")
 
@@ -70,6 +71,7 @@ def _in_order_of(stored: Stored, other: Stored, called: Sequence[str]) -> Stored
         labels=stored.labels[order],
         masks=masks,
         names=stored.names[order],
+        ignore=None if stored.ignore is None else stored.ignore[order],
     )
 
 

@@ -6,7 +6,7 @@ shards. The scores by class are all that a paired test of two models needs (`pai
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -61,6 +61,19 @@ class Shares:
         return sum(self.correct) / sum(self.trials)
 
 
+@dataclass(frozen=True)
+class Ignored:
+    """What queries passed over, where something was to be ignored.
+
+    Attributes:
+        items: Number of pairs of a query and a gallery item of its class that it passed over.
+        queries_without_positives: Number of queries that no gallery item of their class was left to.
+    """
+
+    items: int
+    queries_without_positives: int
+
+
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
     """Metrics of embeddings, and what they rest on.
@@ -73,6 +86,7 @@ class Measurement:
         classes: Number of classes of the queries.
         gallery: Number of gallery items; None where nothing is searched.
         group: What the trials are grouped by.
+        ignored: What was ignored; None where nothing was to be.
     """
 
     metrics: Mapping[str, float]
@@ -82,6 +96,7 @@ class Measurement:
     gallery: int | None = None
     shares: Mapping[str, Shares] = field(default_factory=dict)
     group: str = "class"
+    ignored: Ignored | None = None
 
     @property
     def scores(self) -> dict[str, Counts | Shares]:
@@ -129,7 +144,7 @@ class Measurement:
         return {**self.metrics, "queries": self.queries, **gallery, "classes": self.classes}
 
     def json(self, *, by_class: bool = False) -> str:
-        """The numbers as a JSON object, on one line.
+        """The numbers as a JSON object, on one line, and what was ignored.
 
         Args:
             by_class: Whether `by_class` stands in it, too: a list with an object per class, with null for no number.
@@ -139,6 +154,8 @@ class Measurement:
             '{"recall@1": 1.0, "r_precision": 1.0, "map@r": 1.0, "queries": 4, "gallery": 4, "classes": 2}'
         """
         content: dict[str, Any] = dict(self.numbers())
+        if self.ignored is not None:
+            content["ignored"] = asdict(self.ignored)
         if by_class:
             frame = self.by_class()
             content["by_class"] = frame.astype(object).where(frame.notna(), None).to_dict("records")
@@ -193,4 +210,11 @@ def measurement_of(results: QueryResults, ks: Sequence[int], gallery: int) -> Me
         classes=len(next(iter(counts.values())).groups),
         gallery=gallery,
         shares={metric: Shares.of(results.labels, values) for metric, values in by_query.items()},
+        ignored=_ignored(results),
     )
+
+
+def _ignored(results: QueryResults) -> Ignored | None:
+    if results.ignored is None:
+        return None
+    return Ignored(int(results.ignored.sum()), int((results.positives == 0).sum()))

@@ -30,6 +30,8 @@ class QueryResults:
         average_precision: (queries,) mean over the places 1..R of the precision up to a place
             where that place holds its class (else 0); NaN without positives.
         depth: The largest K that `rank` covers.
+        ignored: (queries,) number of gallery items of the class that each query passes over beside itself; None where
+            nothing was to be ignored.
     """
 
     labels: NDArray[Any]
@@ -38,6 +40,7 @@ class QueryResults:
     r_precision: Floats
     average_precision: Floats
     depth: int
+    ignored: Integers | None = None
 
     def correct_at(self, k: int) -> Booleans:
         """(queries,) whether any of the k nearest is of the query's class.
@@ -125,8 +128,9 @@ def joined(parts: Sequence[QueryResults]) -> QueryResults:
     """Results of queries that were searched in parts, one after the other.
 
     Args:
-        parts: one at least; of the same depth.
+        parts: one at least; of the same depth, and with something to be ignored in all or none.
     """
+    ignored = [part.ignored for part in parts if part.ignored is not None]
     return QueryResults(
         labels=np.concatenate([part.labels for part in parts]),
         positives=np.concatenate([part.positives for part in parts]),
@@ -134,6 +138,7 @@ def joined(parts: Sequence[QueryResults]) -> QueryResults:
         r_precision=np.concatenate([part.r_precision for part in parts]),
         average_precision=np.concatenate([part.average_precision for part in parts]),
         depth=parts[0].depth,
+        ignored=np.concatenate(ignored) if len(ignored) == len(parts) else None,
     )
 
 
@@ -187,7 +192,7 @@ def query_results(  # noqa: PLR0913 - keywords, each with its usual value
         wanted = Classes(search.points, classes.labels[rows])
         found = Evaluation(search, wanted, depth, classes.positives[queries]).run(progress)
         rank[queries], shares[:, queries] = found.rank, found.shares
-    return QueryResults(classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth)
+    return QueryResults(classes.labels[points.query], classes.positives, rank, *shares, depth, points.ignored)
 
 
 def check_classes(points: Points, labels: ArrayLike, ignore: ArrayLike | None) -> Classes:

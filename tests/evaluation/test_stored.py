@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relbench.cli import console
-from relbench.evaluation import Sharding, read_embeddings, retrieval_metrics, stored, stored_metrics
+from relbench.evaluation import Sharding, read_embeddings, retrieval_metrics, stored_metrics, stored_search
 from relbench.evaluation.gallery import plan, sharded
 from relbench.trackers import bars as progress
 
@@ -240,7 +240,7 @@ def test_any_damage_is_one_line_or_none(tmp_path_factory, suffix, changes, kept)
         (("none.npz",), ("none.npz can't be read", "No such file")),
         (("folder", "l.npy"), ("folder is a folder without embeddings.npz", "name the folder of a finished run")),
         (("folder.npz",), ("folder.npz is a folder without embeddings.npz", "or a file")),
-        (("e.npy", "both.npz"), ("both.npz is not a readable",)),
+        (("e.npy", "unlabelled.npz"), ("unlabelled.npz holds no array 'labels' (it holds embeddings, x)",)),
         (("unlabelled.npz",), ("unlabelled.npz holds no array 'labels' (it holds embeddings, x)",)),
         (("other.npz",), ("other.npz holds no array 'embeddings'",)),
         (("bare.npz",), ("bare.npz holds no array 'embeddings' (it holds nothing)",)),
@@ -301,8 +301,8 @@ def test_embeddings_that_may_not_fit_are_searched_in_shards(tmp_path, monkeypatc
     np.savez(tmp_path / "e.npz", embeddings=embeddings, labels=LABELS)
     wanted = stored_metrics(tmp_path / "e.npz", None, (1,))
     free, given = embeddings.nbytes * 12, []
-    monkeypatch.setattr(stored, "free_for_this_process", lambda: free)
-    monkeypatch.setattr(stored, "Sharding", lambda memory: given.append(memory) or Sharding(memory))
+    monkeypatch.setattr(stored_search, "free_for_this_process", lambda: free)
+    monkeypatch.setattr(stored_search, "Sharding", lambda memory: given.append(memory) or Sharding(memory))
     monkeypatch.setattr(plan, "free_for_this_process", lambda: 10**9)
     for module in (plan, sharded):
         monkeypatch.setattr(module, "used_memory", lambda: 10**9)

@@ -16,7 +16,7 @@ from relbench.evaluation.gallery.plan import Plan, plan_for, used_memory
 from relbench.evaluation.gallery.scan import Scan, joined, refuse, scan, working_type
 from relbench.evaluation.gallery.search import search_shard
 from relbench.evaluation.gallery.shard import Images, Items, Question, earlier, nearest_of_class, none_yet
-from relbench.evaluation.gallery.sources import RowsInFile, Source, layout_of, rows_in_file, rows_in_memory
+from relbench.evaluation.gallery.sources import Joined, RowsInFile, Source, layout_of, rows_in_file, rows_in_memory
 from relbench.evaluation.knn.approximate import Backend
 from relbench.evaluation.knn.points import Embeddings, Floats, Integers, Points, as_array, with_roles
 from relbench.evaluation.knn.ranking import FIRST_OCTAVE, Classes, QueriesDone
@@ -47,7 +47,7 @@ class Sharding:
 
 
 def sharded_query_results(  # noqa: PLR0913 - keywords, each with its usual value
-    embeddings: Embeddings | Path | RowsInFile,
+    embeddings: Embeddings | Path | RowsInFile | Joined,
     labels: ArrayLike,
     ks: Sequence[int] = (1, 2, 4, 8),
     *,
@@ -60,7 +60,8 @@ def sharded_query_results(  # noqa: PLR0913 - keywords, each with its usual valu
     """What `retrieval.query_results` returns, to the last bit, with the gallery in shards.
 
     Args:
-        embeddings: As there, or the path of an .npy file, of which only parts are in memory at any time.
+        embeddings: As there, or the path of an .npy file, of which only parts are in memory at any time, or several
+            sources one after another.
         labels: As there.
         ks: As there.
         sharding: How the gallery is cut up, and who searches the shards.
@@ -85,11 +86,11 @@ def sharded_query_results(  # noqa: PLR0913 - keywords, each with its usual valu
     points, depth = classes.points, check_ks(classes.points, ks)
     whole = _Whole(source, points, classes, depth, sharding)
     rank, shares = whole.results(progress)
-    return QueryResults(classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth)
+    return QueryResults(classes.labels[points.query], classes.positives, rank, *shares, depth, points.ignored)
 
 
-def _source_of(embeddings: Embeddings | Path | RowsInFile) -> Source:
-    if isinstance(embeddings, RowsInFile):
+def _source_of(embeddings: Embeddings | Path | RowsInFile | Joined) -> Source:
+    if isinstance(embeddings, RowsInFile | Joined):
         return embeddings
     if isinstance(embeddings, Path):
         return rows_in_file(embeddings, layout_of(embeddings))

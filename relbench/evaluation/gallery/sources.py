@@ -194,6 +194,48 @@ class RowsInFile:
         )
 
 
+@dataclass(frozen=True)
+class Joined:
+    """Rows of several sources, one after another.
+
+    Attributes:
+        parts: of one width, and of numbers of one type.
+    """
+
+    parts: tuple[Source, ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of rows, and of columns."""
+        return sum(part.shape[0] for part in self.parts), self.parts[0].shape[1]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers."""
+        return self.parts[0].dtype
+
+    def part(self, start: int, stop: int) -> "Joined":
+        """Consecutive rows."""
+        cuts = [(max(0, start - first), min(part.shape[0], stop - first)) for part, first in self._placed()]
+        return Joined(tuple(part.part(*cut) for part, cut in zip(self.parts, cuts, strict=True) if cut[0] < cut[1]))
+
+    def picked(self, rows: Integers) -> "Joined":
+        """Rows by ascending number."""
+        chosen = [rows[(rows >= first) & (rows < first + part.shape[0])] - first for part, first in self._placed()]
+        return Joined(tuple(part.picked(own) for part, own in zip(self.parts, chosen, strict=True) if len(own)))
+
+    def pieces(self) -> Iterator[Rows]:
+        """All rows, a few MB at a time."""
+        return (piece for part in self.parts for piece in part.pieces())
+
+    def _placed(self) -> Iterator[tuple[Source, int]]:
+        """Each part, and the number of its first row."""
+        first = 0
+        for part in self.parts:
+            yield part, first
+            first += part.shape[0]
+
+
 def rows_at_once(source: Source) -> int:
     """Number of rows of a piece."""
     return max(1, _BYTES_AT_ONCE // (source.shape[1] * source.dtype.itemsize))

@@ -110,6 +110,11 @@ class Points:
             return (self.own_column >= 0).astype(np.int64)
         return np.asarray(self._members.count[self.group[self.query]])
 
+    @property
+    def ignored(self) -> Integers | None:
+        """(queries,) number of columns that each query passes over beside itself; None where nothing was to be."""
+        return None if self.group is None else self.passed_over - (self.own_column >= 0)
+
     def masked(self, queries: Integers) -> tuple[Integers, Integers]:
         """Pairs of a place in `queries` and a column that this query passes over."""
         if self.group is not None:
