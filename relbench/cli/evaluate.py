@@ -1,29 +1,36 @@
 """The command `relbench evaluate`: embeddings in files, measured for a task."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
-from relbench.cli.console import errors, errors_as_one_line, expanded, numbers, out
+from relbench.cli.console import errors, errors_as_one_line, expanded, numbers
 from relbench.lookup import lookup
 
 if TYPE_CHECKING:
     from relbench.cli.sharding import ShardingOptions
-    from relbench.experiment import FewShot
+    from relbench.evaluation.measured import Measurement
+    from relbench.evaluation.stored import Files
 
 OPTIONS: Mapping[str, Mapping[str, str]] = {
     "retrieval": {"k": "1,2,4,8"},
+    "classification": {},
     "few-shot": {"way": "5", "shot": "1", "queries": "15", "episodes": "1000", "seed": "0", "scorer": "prototypes"},
 }
 """Tasks that embeddings can be measured for, each with its options, and what they are where they are left out."""
 
+OF_RETRIEVAL = ("gallery", "gallery-labels", "ignore", "gallery-ignore", "memory", "devices", "cluster")
+"""Other options of retrieval alone."""
+
 
 def _option(task: str, name: str, text: str) -> object:
     return typer.Option(f"--{name}", help=f"Of {task}: {text}; default: {OPTIONS[task][name]}.", show_default=False)
+
+
+def _of_retrieval(name: str, text: str) -> object:
+    return typer.Option(f"--{name}", help=f"Of retrieval: {text}", show_default=False)
 
 
 def evaluate(  # noqa: PLR0913 - one argument an option
@@ -32,19 +39,46 @@ def evaluate(  # noqa: PLR0913 - one argument an option
         typer.Argument(
             metavar="EMBEDDINGS",
             callback=expanded,
-            help="Folder of a run or its embeddings.npz, or an .npy or .pt file with one row per image.",
+            help="Folder of a run, or a file with a row per image: .npy, .npz, .pt, .safetensors, .parquet or .csv; "
+            "logits for classification.",
         ),
     ],
     labels: Annotated[
         Path | None,
         typer.Argument(
-            metavar="LABELS.npy",
+            metavar="LABELS",
             callback=expanded,
-            help="One class per image, integers or strings; an .npz holds them.",
+            help="File of any of these kinds with a class per image, integers or strings, if EMBEDDINGS holds none.",
         ),
     ] = None,
     *,
-    task: Annotated[str, typer.Option(help=f"What is measured: {' or '.join(OPTIONS)}.")] = "retrieval",
+    task: Annotated[str, typer.Option(help=f"What is measured: {', '.join(OPTIONS)}.")] = "retrieval",
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            "--label-column",
+            help="Array or column of the labels in the file that holds them; default: labels, or label in a table.",
+            show_default=False,
+        ),
+    ] = None,
+    gallery: Annotated[
+        str | None,
+        _of_retrieval("gallery", "a file of the gallery: EMBEDDINGS are queries alone, and no query is an item of it."),
+    ] = None,
+    gallery_labels: Annotated[
+        str | None, _of_retrieval("gallery-labels", "file with the labels of the gallery, if its own holds none.")
+    ] = None,
+    ignore: Annotated[
+        str | None,
+        _of_retrieval(
+            "ignore",
+            "array or column of the file(s), or a file of its own, such as the camera: gallery images of the query's "
+            "own class with the query's value are passed over, neither right nor wrong.",
+        ),
+    ] = None,
+    gallery_ignore: Annotated[
+        str | None, _of_retrieval("gallery-ignore", "the same of the gallery, where --ignore is a file of its own.")
+    ] = None,
     k: Annotated[str | None, _option("retrieval", "k", "the Ks of Recall@K, separated by commas")] = None,
     way: Annotated[str | None, _option("few-shot", "way", "classes of an episode, or several with commas")] = None,
     shot: Annotated[
@@ -61,44 +95,61 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option(
-            help="Of retrieval: memory of the process, such as 4GB: the gallery is searched in shards that fit, with "
-            "the same numbers; default: in one piece, or in shards within half of the free memory if too large.",
-            show_default=False,
+        _of_retrieval(
+            "memory",
+            "memory of the process, such as 4GB: the gallery is searched in shards that fit, with the same numbers; "
+            "default: in one piece, or in shards within half of the free memory if too large.",
         ),
     ] = None,
-    devices: Annotated[
-        int | None,
-        typer.Option(help="Of retrieval: number of GPUs, each of which searches shards.", show_default=False),
-    ] = None,
+    devices: Annotated[int | None, _of_retrieval("devices", "number of GPUs, each of which searches shards.")] = None,
     cluster: Annotated[
         str | None,
-        typer.Option(
-            help="Of retrieval: a Ray cluster whose nodes search shards of a file that all of them see: auto, local or "
-            "its address; each task within --memory, or 4 GB.",
-            show_default=False,
+        _of_retrieval(
+            "cluster",
+            "a Ray cluster whose nodes search shards of a file that all of them see: auto, local or its address; each "
+            "task within --memory, or 4 GB.",
         ),
     ] = None,
+    by_class: Annotated[
+        bool, typer.Option("--by-class", help="Print a line per class, too, the worst at the first metric first.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
     """Measure embeddings, of any run, or your own.
 
     retrieval: Recall@K, R-precision, MAP@R by exact Euclidean neighbours, among all images or the gallery of the file.
 
+    classification: accuracy, top-5, mean class accuracy, likelihood and calibration error of logits, whose columns are
+    the class numbers.
+
     few-shot: accuracy over episodes of a few classes, drawn from all images of the file, and 1.96 standard errors.
 
-    For logits of a classifier there is the function `relbench.evaluation.classification_metrics(logits, labels)`.
+    Arrays of a file are named embeddings (logits) and labels, and perhaps query and gallery (masks) and names. A table
+    has a column label, and perhaps query, gallery and name; the embedding is a column embedding of lists (.parquet), or
+    numbered columns of one name, from 0 or 1 without a gap, such as e0, e1, e2. Nothing in a file is executed.
     """
     given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
+    of_retrieval = dict(
+        zip(OF_RETRIEVAL, (gallery, gallery_labels, ignore, gallery_ignore, memory, devices, cluster), strict=True)
+    )
     with errors_as_one_line():
         asked = _asked(task, {name: text for name, text in given.items() if text is not None})
-        if task == "retrieval":
-            from relbench.cli.sharding import ShardingOptions
+        if task != "retrieval":
+            _refuse(task, of_retrieval)
+        from relbench.cli.embedding_files import EmbeddingOptions
 
-            _retrieval(embeddings, labels, asked, ShardingOptions(memory, devices, cluster), as_json=as_json)
+        files = EmbeddingOptions(embeddings, labels, label_column, gallery, gallery_labels, ignore, gallery_ignore)
+        if task == "few-shot":
+            _few_shot(files.chosen(), asked, by_class=by_class, as_json=as_json)
+            return
+        from relbench.cli.measured import show
+        from relbench.cli.sharding import ShardingOptions
+
+        if task == "retrieval":
+            found = _retrieval(files.chosen(), asked, ShardingOptions(memory, devices, cluster))
         else:
-            _refuse_shards(task, {"memory": memory, "devices": devices, "cluster": cluster})
-            _few_shot(embeddings, labels, asked, as_json=as_json)
+            found = _classification(files.chosen("logits"))
+        show(found, by_class=by_class, as_json=as_json)
 
 
 def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
@@ -110,7 +161,7 @@ def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
     from relbench.tasks import TASKS
 
     if lookup(task, TASKS, "task") not in OPTIONS:
-        raise ValueError(f"embeddings can't be measured for {task}: choose {' or '.join(OPTIONS)}")
+        raise ValueError(f"embeddings can't be measured for {task}: choose one of {', '.join(OPTIONS)}")
     for name in given:
         if name not in OPTIONS[task]:
             owner = next(each for each in OPTIONS if name in OPTIONS[each])
@@ -118,8 +169,8 @@ def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
     return {**OPTIONS[task], **given}
 
 
-def _refuse_shards(task: str, given: Mapping[str, object]) -> None:
-    """Refuse options of shards for a task that has no gallery."""
+def _refuse(task: str, given: Mapping[str, object]) -> None:
+    """Refuse options of retrieval for a task that has no gallery."""
     for name, value in given.items():
         if value is not None:
             raise ValueError(
@@ -127,90 +178,26 @@ def _refuse_shards(task: str, given: Mapping[str, object]) -> None:
             )
 
 
-def _retrieval(
-    embeddings: Path, labels: Path | None, asked: Mapping[str, str], options: "ShardingOptions", *, as_json: bool
-) -> None:
-    from relbench.evaluation import stored_metrics
+def _retrieval(files: "Files", asked: Mapping[str, str], options: "ShardingOptions") -> "Measurement":
+    from relbench.evaluation.stored_search import measured_files
     from relbench.trackers.bars import shown_if_slow
 
     with options.chosen() as sharding, shown_if_slow("queries", errors) as advance:
-        metrics = stored_metrics(embeddings, labels, numbers(asked["k"], "--k"), advance, sharding)
-    if as_json:
-        typer.echo(json.dumps(metrics))
-        return
-    table = Table("metric", "%")
-    for name, value in metrics.items():
-        table.add_row(name, f"{100 * value:.2f}")
-    out.print(table)
+        return measured_files(files, numbers(asked["k"], "--k"), advance, sharding)
 
 
-def _few_shot(embeddings: Path, labels: Path | None, asked: Mapping[str, str], *, as_json: bool) -> None:
-    from relbench.tasks.stored import stored_accuracies
-    from relbench.trackers.bars import shown_if_slow
+def _classification(files: "Files") -> "Measurement":
+    from relbench.evaluation.stored import naming_files, read_files
+    from relbench.evaluation.stored_search import measured_logits
 
-    settings = _few_shot_settings(asked)
-    with shown_if_slow("episodes", errors) as advance:
-        measured = stored_accuracies(embeddings, labels, settings, advance)
-    by_scorer: dict[str, dict[str, float]] = {}
-    for each, metrics in zip(settings, measured, strict=True):
-        by_scorer.setdefault(each.scorer, {}).update(metrics)
-    if as_json:
-        typer.echo(json.dumps(by_scorer))
-        return
-    out.print(_table_of_accuracies(by_scorer))
-    out.print(
-        f"±: 1.96 standard errors over {settings[0].episodes:,} episodes; other classes or another training may "
-        "differ by more"
-    )
+    stored = read_files(files)
+    with naming_files(*files.paths):
+        return measured_logits(stored)
 
 
-def _few_shot_settings(asked: Mapping[str, str]) -> "list[FewShot]":
-    """For each scorer and number of support images."""
-    from relbench.evaluation.episode_scorers import SCORERS
-    from relbench.experiment import FewShot
-    from relbench.settings import validated
+def _few_shot(files: "Files", asked: Mapping[str, str], *, by_class: bool, as_json: bool) -> None:
+    from relbench.cli.evaluate_few_shot import measure_few_shot
 
-    numbered = {name: _number(asked[name], f"--{name}") for name in ("queries", "episodes")}
-    seed = _number(asked["seed"], "--seed")
-    named = SCORERS if asked["scorer"] == "all" else asked["scorer"].split(",")
-    scorers = [lookup(name, SCORERS, "scorer") for name in named]
-    way, shots = numbers(asked["way"], "--way"), numbers(asked["shot"], "--shot")
-    _refuse_small({**numbered, "way": min(way), "shot": min(shots)})
-    return [
-        validated(FewShot, {**numbered, "episode_seed": seed, "way": way, "shot": shot, "scorer": scorer})
-        for scorer in scorers
-        for shot in shots
-    ]
-
-
-def _refuse_small(given: Mapping[str, int]) -> None:
-    """What the settings would refuse, in the words of the command's options."""
-    from relbench.experiment import FewShot
-
-    allowed = FewShot.model_json_schema()["properties"]
-    for name, value in given.items():
-        setting = allowed[name].get("items", allowed[name])
-        least = setting.get("minimum", setting.get("exclusiveMinimum", -1) + 1)
-        if value < least:
-            raise ValueError(f"--{name} {value}: give {least} or more")
-
-
-def _number(text: str, what: str) -> int:
-    found = numbers(text, what)
-    if len(found) > 1:
-        raise ValueError(f"{what} = {text!r}: give a single number")
-    return found[0]
-
-
-def _table_of_accuracies(by_scorer: Mapping[str, Mapping[str, float]]) -> Table:
-    from relbench.evaluation.metric_names import HALF_INTERVAL, metric_name
-
-    table = Table("%", *by_scorer)
-    for metric in next(iter(by_scorer.values())):
-        if not metric.endswith(HALF_INTERVAL):
-            cells = [
-                f"{100 * metrics[metric]:.2f} ± {100 * metrics[metric + HALF_INTERVAL]:.2f}"
-                for metrics in by_scorer.values()
-            ]
-            table.add_row(metric_name(metric), *cells)
-    return table
+    if by_class:
+        raise ValueError("--by-class says nothing of few-shot, whose episodes mix classes: leave it out")
+    measure_few_shot(files, asked, as_json=as_json)

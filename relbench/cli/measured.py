@@ -41,8 +41,8 @@ def _what(found: Measurement) -> str:
     if found.ignored is None:
         return said
     return (
-        f"{said}; ignored: {found.ignored.items / found.queries:,.1f} gallery images of its class per query, which leaves "
-        f"{counted(found.ignored.queries_without_positives, 'query')} nothing to find (misses)"
+        f"{said}; ignored: {found.ignored.items / found.queries:,.1f} gallery images of its class per query; "
+        f"nothing left to find: {counted(found.ignored.queries_without_positives, 'query')} (misses)"
     )
 
 

@@ -1,6 +1,7 @@
 """Embeddings in .parquet files, which pyarrow reads column by column."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,7 +38,7 @@ class Parquet:
         needed("pyarrow", "parquet", str(self.path))
         import pyarrow.parquet as pq  # noqa: PLC0415 - optional
 
-        with readable(self.path), open_regular(self.path) as file:
+        with _readable(self.path), open_regular(self.path) as file:
             found = tuple(pq.read_schema(file).names)
             refuse_twice(found)
             return found
@@ -48,12 +49,12 @@ class Parquet:
             return self._lists(LISTS[name])
         family = family_of(self.path, [each for each in self.names if each not in self.asked], name)
         columns = self._read(family)
-        with readable(self.path):
+        with _readable(self.path):
             return np.column_stack([_numbers(columns[each], each) for each in family])
 
     def _lists(self, name: str) -> Array:
         chunks = self._read([name])[name].chunks
-        with readable(self.path):
+        with _readable(self.path):
             parts = [_matrix(chunk, name) for chunk in chunks]
             if len({part.shape[1] for part in parts}) > 1:
                 raise ValueError(f"column {name!r} holds lists of several lengths")
@@ -63,17 +64,29 @@ class Parquet:
         """A column of numbers, texts or flags; texts with None for what is missing."""
         refuse_missing(self.path, name, self.names, "column")
         column = self._read([name])[name]
-        with readable(self.path):
+        with _readable(self.path):
             return _values(column, name)
 
     def _read(self, names: Sequence[str]) -> dict[str, Any]:
         """Columns by name."""
         import pyarrow.parquet as pq  # noqa: PLC0415 - optional
 
-        with readable(self.path), open_regular(self.path) as file, pq.ParquetFile(file) as parquet:
+        with _readable(self.path), open_regular(self.path) as file, pq.ParquetFile(file) as parquet:
             check_memory(_size(parquet.metadata, names))
             table = parquet.read(columns=list(names))
             return {name: table.column(name) for name in names}
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn all errors of pyarrow, too, into one line that names the file."""
+    import pyarrow as pa  # noqa: PLC0415 - optional
+
+    with readable(path):
+        try:
+            yield
+        except pa.ArrowException as error:
+            raise ValueError(str(error)) from None
 
 
 def _size(metadata: Any, names: Sequence[str]) -> int:

@@ -192,7 +192,9 @@ def query_results(  # noqa: PLR0913 - keywords, each with its usual value
         wanted = Classes(search.points, classes.labels[rows])
         found = Evaluation(search, wanted, depth, classes.positives[queries]).run(progress)
         rank[queries], shares[:, queries] = found.rank, found.shares
-    return QueryResults(classes.labels[points.query], classes.positives, rank, *shares, depth, points.ignored)
+    return QueryResults(
+        classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth, points.ignored
+    )
 
 
 def check_classes(points: Points, labels: ArrayLike, ignore: ArrayLike | None) -> Classes:

@@ -177,12 +177,17 @@ def _ignored(files: Files, held: Held | None, of_labels: Held | None) -> Array |
     name = files.ignore
     if name is None:
         return None
-    if Path(name).suffix in _ENDINGS:
+    if is_file_name(name):
         return _only_array(Path(name))
     named = [each for each in (held, of_labels) if each is not None and each.names]
     if not named:
         raise ValueError(f"{files.embeddings} has no {name!r} beside it: name a file of it, such as {name}.npy")
     return next((each for each in named if name in each.names), named[-1]).array(name)
+
+
+def is_file_name(name: str) -> bool:
+    """Whether a name is that of a file, by its ending, and so not that of an array or column."""
+    return Path(name).suffix in _ENDINGS
 
 
 def _only_array(path: Path) -> Array:

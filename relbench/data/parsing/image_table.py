@@ -181,7 +181,7 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Place]:
     """Labels may be whole numbers; columns may be categories, as pandas keeps texts that come often."""
     try:
-        from pyarrow import parquet  # type: ignore[import-untyped]  # noqa: PLC0415 - not installed everywhere
+        from pyarrow import parquet  # noqa: PLC0415 - not installed everywhere
 
         with open_regular(path) as file:
             held = parquet.read_metadata(file)

@@ -86,7 +86,9 @@ def sharded_query_results(  # noqa: PLR0913 - keywords, each with its usual valu
     points, depth = classes.points, check_ks(classes.points, ks)
     whole = _Whole(source, points, classes, depth, sharding)
     rank, shares = whole.results(progress)
-    return QueryResults(classes.labels[points.query], classes.positives, rank, *shares, depth, points.ignored)
+    return QueryResults(
+        classes.labels[points.query], classes.positives, rank, shares[0], shares[1], depth, points.ignored
+    )
 
 
 def _source_of(embeddings: Embeddings | Path | RowsInFile | Joined) -> Source:
