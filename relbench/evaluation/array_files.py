@@ -171,7 +171,9 @@ def refuse_missing(path: Path, name: str, names: tuple[str, ...], kind: str) -> 
         ValueError: one line with what it holds.
     """
     if name not in names:
-        raise ValueError(f"{path} holds no {kind} {name!r} (it holds {', '.join(names) or 'nothing'}): add it")
+        raise ValueError(
+            f"{path} holds no {kind} {name!r} (it holds {', '.join(names) or 'nothing'}): add it, or name another"
+        )
 
 
 def read_npy(path: Path) -> Single:
