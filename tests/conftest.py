@@ -1,8 +1,10 @@
 """What all tests share."""
 
+import shutil
 import signal
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import torch
@@ -61,6 +63,23 @@ def in_a_worker(monkeypatch):
     here = threading.Event()
     here.set()
     monkeypatch.setattr(relbench.losses.worker, "_HERE", here)
+
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Playwright's own Chromium, or the system's."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright, of the group dev, is not installed")
+    with playwright.sync_playwright() as driver:
+        places = [driver.chromium.executable_path, *map(shutil.which, CHROMIUM)]
+        path = next((place for place in places if place and Path(place).exists()), None)
+        if path is None:
+            pytest.skip("no Chromium is installed: apt install chromium, or playwright install chromium")
+        running = driver.chromium.launch(executable_path=path)
+        yield running
+        running.close()
 
 
 @dataclass

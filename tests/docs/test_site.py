@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -109,3 +110,46 @@ def test_formulas_are_shown_as_they_are_written(pages: dict[str, Page]) -> None:
     formula = "-log( exp(-|q - c_k|^2) / sum_j exp(-|q - c_j|^2) )."
     assert text.partition(formula)[0].endswith("<pre><span></span>")
     assert "the logits -|q - c_j|^2, without scale" in text
+
+
+WIDER = """() => {
+  const width = document.documentElement.clientWidth
+  const scrolls = e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)
+  const inside = e => { while ((e = e.parentElement)) if (scrolls(e)) return true; return false }
+  const over = e => e.getBoundingClientRect().right > width + 1 && !inside(e)
+  const found = [...document.querySelectorAll('article *')].filter(over).map(e => e.outerHTML.slice(0, 100))
+  return [document.documentElement.scrollWidth - width, found]
+}"""
+
+
+@pytest.fixture(scope="module")
+def view(browser: Any) -> Iterator[tuple[Any, list[str]]]:
+    """A telephone's view without network, and what the browser had to complain of."""
+    page = browser.new_page(viewport={"width": 360, "height": 740})
+    page.context.set_offline(True)
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url[:80]}"))
+    yield page, complaints
+    page.close()
+
+
+def test_every_page_fits_a_telephone_and_nothing_is_complained_of(
+    view: tuple[Any, list[str]], pages: dict[str, Page], site: Path
+) -> None:
+    page, complaints = view
+    for name in pages:
+        page.goto((site / name).as_uri())
+        assert [name, *page.evaluate(WIDER)] == [name, 0, []]
+        assert (name, complaints) == (name, [])
+
+
+def test_the_search_finds_a_loss_without_network(view: tuple[Any, list[str]], site: Path) -> None:
+    page, complaints = view
+    page.goto(f"{(site / 'search.html').as_uri()}?q=darkrank")
+    found = page.locator("#search-results a", has_text="hard_darkrank").first
+    found.wait_for(timeout=10_000)
+    found.click()
+    assert urlsplit(page.url).path.endswith("/reference/losses.html")
+    assert complaints == []

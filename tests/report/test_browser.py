@@ -1,6 +1,5 @@
 """The page in a real browser: on a telephone, on a desk, in the dark, on paper."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,9 +13,7 @@ from shown import distances, examples
 from relbench.analysis.summary import Summary
 from relbench.report.page import page_text
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright, of the group dev, is not installed")
 TempPaths = pytest.TempPathFactory
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
 @dataclass(frozen=True)
@@ -46,19 +43,6 @@ class Opened:
     view: View
     complaints: list[str]
     requests: list[str]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Playwright's own Chromium, or the system's."""
-    with playwright.sync_playwright() as driver:
-        places = [driver.chromium.executable_path, *map(shutil.which, NAMES)]
-        path = next((place for place in places if place and Path(place).exists()), None)
-        if path is None:
-            pytest.skip("no Chromium is installed: apt install chromium, or playwright install chromium")
-        running = driver.chromium.launch(executable_path=path)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module", params=[name for name in VIEWS if "dark" not in name])
