@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal, get_args
 
 from relbench.evaluation.comparison import Interval
+from relbench.evaluation.power import Spread
 from relbench.results.records import Selection
 
 Answer = Literal["holds", "does not", "not shown"]
@@ -56,6 +57,7 @@ class PairedDifference:
     p_value: float | None  # None where chance is unknown
     p_adjusted: float | None  # corrected for the family; the same without one
     family: int = 1  # comparisons that were corrected together, this included
+    spread: Spread | None = None  # what the variance is made of; None where chance is unknown
     of_networks: Interval | None = None  # of a single seed: over new groups of trials, for the two networks at hand
 
 
@@ -67,6 +69,10 @@ class AnsweredClaim:
     answer: Answer
     detail: str  # how many of the comparisons are as claimed
     difference: PairedDifference | None = None  # of a claim of a single comparison, where any seed has both
+    family: str = ""  # of claims that are asked together; "": judged for itself
+    comparisons: Mapping[str, PairedDifference] = field(
+        default_factory=dict
+    )  # all that any seed has, by what is compared
 
 
 def cell_problems(cell: FilledCell) -> Iterator[str]:

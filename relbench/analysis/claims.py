@@ -17,6 +17,7 @@ from relbench.evaluation import (
 )
 from relbench.evaluation.comparison import Interval
 from relbench.evaluation.estimate import Estimate
+from relbench.evaluation.power import Spread
 from relbench.results.records import Selection
 from relbench.studies.record import StudyRecord
 from relbench.studies.study import Cell, Claim
@@ -38,6 +39,7 @@ class _Compared:
 
     seeds: int
     estimate: Estimate | None = None  # None without such a seed
+    remaining: float = 0.0  # of the part of its variance over seeds, what is not their own
     over_groups: bool = False  # over new groups of trials, too
     of_networks: Interval | None = None  # of a single seed, over new groups alone
 
@@ -102,7 +104,8 @@ def _compared(better: Mapping[int, _Seed], worse: Mapping[int, _Seed]) -> _Compa
         return _Compared(1, alone, of_networks=over_seeds_and_classes(own, other).over_classes.interval(CONFIDENCE))
     if alone.error == 0:  # seeds that all differ alike, as of two networks without training, say nothing about new runs
         return _Compared(len(pairs), alone)
-    return _Compared(len(pairs), over_seeds_and_classes(own, other).over_both, over_groups=True)
+    crossed = over_seeds_and_classes(own, other)
+    return _Compared(len(pairs), crossed.over_both, crossed.remaining, over_groups=True)
 
 
 def _same_trials(counts: Sequence[Counts]) -> bool:
@@ -132,6 +135,7 @@ def _difference(compared: _Compared, p_adjusted: float | None, family: int) -> P
         p_value=p_value,
         p_adjusted=p_adjusted,
         family=family,
+        spread=None if p_value is None else Spread(estimate.parts, compared.remaining),
         of_networks=compared.of_networks,
     )
 
@@ -141,7 +145,12 @@ def _answered(claim: Claim, judged: Sequence[_Judged]) -> AnsweredClaim:
     sides = [each.side for each in judged]
     counts = {side: sides.count(side) for side in (1, -1, 0, None)}
     difference = judged[0].difference if len(judged) == 1 else None
-    return AnsweredClaim(claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)), difference)
+    several = [f"{claim.text} ({better} against {worse})" for better, worse in claim.better]
+    names = several if len(judged) > 1 else [claim.text]
+    found = {name: each.difference for name, each in zip(names, judged, strict=True) if each.difference}
+    return AnsweredClaim(
+        claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)), difference, claim.family, found
+    )
 
 
 def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:

@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 import relbench
-from relbench.cli import data_commands, evaluate, export, studies, study_commands
+from relbench.cli import data_commands, evaluate, export, power, studies, study_commands
 from relbench.cli.console import FAILED, errors, errors_as_one_line, expanded, out
 from relbench.cli.studies import Data, StudyName
 
@@ -26,6 +26,7 @@ app.command()(studies.compare)
 app.command()(studies.report)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.command()(power.power)
 app.add_typer(data_commands.app, name="data")
 app.add_typer(study_commands.app, name="study")
 

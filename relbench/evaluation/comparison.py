@@ -60,6 +60,7 @@ class Comparison:
         p_adjusted: `p_value` corrected for the family of comparisons; unchanged for a family of 1, None where there is
             no verdict.
         parts: Of the variance of the difference: over runs, and what classes add; none for a single seed or class.
+        remaining: Of the first part, what is not the runs' own: their interaction with classes, and single queries.
         freedom: Degrees of freedom of the whole variance (Satterthwaite); None where it is unknown or zero.
         detectable: Smallest true difference that would be shown with probability 0.8, after the family's correction;
             None where the variance is unknown or zero.
@@ -77,6 +78,7 @@ class Comparison:
     p_over_seeds: float | None
     p_adjusted: float | None
     parts: tuple[VariancePart, ...] = ()
+    remaining: float = 0.0
     freedom: float | None = None
     detectable: float | None = None
     family: int = 1

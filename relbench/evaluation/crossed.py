@@ -52,11 +52,13 @@ class CrossedEstimates:
         over_seeds: V = MS_seed / (S C), with S - 1 degrees of freedom: Student's test of the seeds' differences.
         over_classes: V = MS_class / (S C), with C - 1 degrees of freedom: new classes, for the networks at hand.
         over_both: V as above, in two parts: MS_seed / (S C), and what classes add.
+        remaining: Of the first of these parts, what is not the seeds' own, MS_rest / (S C); 0 where that is unknown.
     """
 
     over_seeds: Estimate
     over_classes: Estimate
     over_both: Estimate
+    remaining: float = 0.0
 
 
 def crossed_estimates(gain: Floats, size: Integers) -> CrossedEstimates:
@@ -75,6 +77,7 @@ def crossed_estimates(gain: Floats, size: Integers) -> CrossedEstimates:
     seed_part = variance_of_mean(gain.sum(axis=1) / size.sum())
     class_part = variance_of_mean(cells.mean(axis=0))
     both: tuple[VariancePart, ...] = ()
+    below = 0.0
     if seed_part and class_part:
         below = min(_rest(cells), seed_part.variance)
         both = (seed_part, VariancePart(max(class_part.variance - below, 0.0), class_part.freedom))
@@ -82,6 +85,7 @@ def crossed_estimates(gain: Floats, size: Integers) -> CrossedEstimates:
         over_seeds=Estimate(difference, (seed_part,) if seed_part else ()),
         over_classes=Estimate(difference, (class_part,) if class_part else ()),
         over_both=Estimate(difference, both),
+        remaining=below,
     )
 
 

@@ -56,11 +56,18 @@ class Estimate:
             return None
         return self.error**4 / sum(part.variance**2 / part.freedom for part in self.parts)
 
+    def critical(self, level: float) -> float:
+        """Cochran's critical value of |mean| / sqrt(V)."""
+        whole = sum(part.variance for part in self.parts)
+        if whole == 0:
+            return 0.0
+        return sum(part.variance * -float(stdtrit(part.freedom, level / 2)) for part in self.parts) / whole
+
     def interval(self, confidence: float) -> Interval:
         """Mean +- critical value x sqrt(V); without ends where V is unknown."""
         if not self.parts:
             return Interval(self.mean)
-        reach = self._critical(1 - confidence) * self.error
+        reach = self.critical(1 - confidence) * self.error
         return Interval(self.mean, self.mean - reach, self.mean + reach)
 
     @property
@@ -79,14 +86,14 @@ class Estimate:
         """The level between two others that a ratio is critical at."""
         from scipy.optimize import brentq  # noqa: PLC0415 - takes longer to load than all else here
 
-        if self._critical(low) <= ratio:
+        if self.critical(low) <= ratio:
             return low
-        if self._critical(high) >= ratio:
+        if self.critical(high) >= ratio:
             return high
-        return exp(brentq(lambda power: self._critical(exp(power)) - ratio, log(low), log(high)))
+        return exp(brentq(lambda power: self.critical(exp(power)) - ratio, log(low), log(high)))
 
-    def detectable(self, level: float) -> float | None:
-        """Smallest true mean that a two-sided test of a level shows with probability 0.8.
+    def detectable(self, level: float, power: float = POWER) -> float | None:
+        """Smallest true mean that a two-sided test of a level shows with some probability, usually 0.8.
 
         The noncentrality of Student's t with `freedom` that exceeds the critical value with that probability, times
         sqrt(V): an estimate itself, as V is estimated. By simulation, the root of the mean of its squares is shown with
@@ -95,11 +102,4 @@ class Estimate:
         """
         if self.freedom is None:
             return None
-        return float(nctdtrinc(self.freedom, 1 - POWER, self._critical(level))) * self.error
-
-    def _critical(self, level: float) -> float:
-        """Cochran's critical value of |mean| / sqrt(V)."""
-        whole = sum(part.variance for part in self.parts)
-        if whole == 0:
-            return 0.0
-        return sum(part.variance * -float(stdtrit(part.freedom, level / 2)) for part in self.parts) / whole
+        return float(nctdtrinc(self.freedom, 1 - power, self.critical(level))) * self.error

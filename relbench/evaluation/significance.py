@@ -165,6 +165,7 @@ def compare(student: Sequence[Scores], teacher: Sequence[Scores], *, confidence:
         p_over_seeds=found.over_seeds.p_value,
         p_adjusted=None,
         parts=both.parts,
+        remaining=found.remaining,
         freedom=both.freedom,
     )
     return _judged(comparison, comparison.p_value, 1, confidence)

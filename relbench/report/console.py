@@ -10,10 +10,11 @@ from rich.text import Text
 
 from relbench.analysis.cells import FilledCell
 from relbench.analysis.methods import Method
+from relbench.analysis.power import FamilyPlan
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import metric_name
-from relbench.plain_text import counted, one_line
+from relbench.plain_text import counted, many, one_line
 from relbench.report.grids import (
     FLOORS,
     Part,
@@ -28,6 +29,7 @@ from relbench.report.grids import (
 )
 from relbench.report.headline import outcome
 from relbench.report.notes import notes, pair_note
+from relbench.report.power import BEFORE_NEEDS, family_title, power_table
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
 from relbench.report.tables import detectable_cell, difference_cells, pair_table
 from relbench.report.wording import BRIEF, NOTHING, PAIRS_TITLE, TOY, full_title, mean_cell, net_name, rests_on
@@ -59,6 +61,21 @@ def _empty(title: str, first: str, numbers: Sequence[str], below: Sequence[str] 
     console.add_column(first, overflow="fold")
     for number in numbers:
         console.add_column(number, justify="right", no_wrap=True)
+    return console
+
+
+def power_console(plan: FamilyPlan, group: str) -> ConsoleTable:
+    """A family of comparisons, with how many seeds they need; what is in brackets stands below its number."""
+    table = power_table(plan, group)
+    needs = [
+        column.title.replace("Seeds for ", "For ").replace(" ", "\n", 1) for column in table.columns[BEFORE_NEEDS:]
+    ]
+    columns = ["Detectable\n(alone)", "Seeds\n(rest)", many(group).capitalize().replace(" ", "\n", 1), *needs]
+    console = _empty(one_line(family_title(plan)), "", columns)
+    for label, seeds, least, alone, own, rest, groups, *others in table.rows:
+        below = "no variance known" if seeds == NOTHING else counted(int(seeds), "seed")
+        cells = [f"{least}\n({alone})", f"{own}\n({rest})", groups, *(cell.replace(" (", "\n(") for cell in others)]
+        console.add_row(Text.assemble(f"{one_line(label)}\n", (below, "dim")), *map(Text, cells))
     return console
 
 

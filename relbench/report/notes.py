@@ -9,6 +9,7 @@ from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment
 from relbench.plain_text import counted, listed, many, p_value
+from relbench.report.power import methods_line, pairs_line
 from relbench.report.wording import (
     commit_of,
     groups_of_trials,
@@ -41,6 +42,7 @@ def notes(summary: Summary) -> list[str]:
         *_shared_losses(summary),
         *_staged(summary),
         *_intervals(summary),
+        *methods_line(summary),
         *_verdicts(summary),
         *meanings(summary.methods[0].metrics),
         *_floors(summary),
@@ -259,4 +261,4 @@ def pair_note(summary: Summary) -> str:
     pairing = f"paired by seed, over the same {many(task_of(summary).trial)}"
     difference = f"{metric_name(summary.primary)} of a method minus that of the other"
     words = f"{difference}: {pairing}, judged as against the teacher{count}."
-    return " ".join([words, *_only_alone(comparisons)])
+    return " ".join([words, *_only_alone(comparisons), *pairs_line(summary)])

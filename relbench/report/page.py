@@ -3,7 +3,9 @@
 from typing import Any
 
 from relbench.analysis.images import Distances
+from relbench.analysis.power import family_plans
 from relbench.analysis.summary import Summary
+from relbench.evaluation.estimate import POWER
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.report.citation import cite_relbench, cite_rkd
 from relbench.report.examples import examples_shown
@@ -18,6 +20,7 @@ from relbench.report.headline import in_brief, outcome
 from relbench.report.markup import grid_of, picture_of, rendered, with_addresses
 from relbench.report.notes import notes, pair_note
 from relbench.report.page_tables import cells_by_seed, machines, methods_by_seed, runs, settings
+from relbench.report.power import POWER_TITLE, family_title, groups_in_words, power_notes, power_table
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, reading
 from relbench.report.tables import method_table, pair_table
 from relbench.report.wording import PAIRS_TITLE, TOY, full_title
@@ -35,6 +38,7 @@ def page_text(summary: Summary) -> str:
         "distances": _distances(summary.distances, summary) if summary.distances else None,
         "missing": summary.missing,
         "cite": {"relbench": cite_relbench(), "rkd": cite_rkd()},
+        "power": _power(summary),
     }
     return rendered("report.html", content)
 
@@ -67,6 +71,15 @@ def _methods(summary: Summary) -> dict[str, Any]:
         "sources": [(name, with_addresses(source)) for name, source in summary.sources.items()],
         "own": _own_losses(summary),
     }
+
+
+def _power(summary: Summary) -> dict[str, Any] | None:
+    """What each comparison's seeds can show, and how many it needs; nothing where no variance is known."""
+    plans, group = family_plans(summary), groups_in_words(summary)
+    if not any(plan.typical for plan in plans):
+        return None
+    tables = [(family_title(plan), grid_of(family_title(plan), power_table(plan, group))) for plan in plans]
+    return {"title": POWER_TITLE, "tables": tables, "notes": power_notes(plans, group, POWER)}
 
 
 def _own_losses(summary: Summary) -> dict[str, str]:

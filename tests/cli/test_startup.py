@@ -29,7 +29,8 @@ def called(*calls):
 
 def test_no_help_text_waits_for_a_heavy_library():
     commands = [
-        [name] for name in ("reproduce", "compare", "report", "evaluate", "export", "list", "settings", "bench")
+        [name]
+        for name in ("reproduce", "compare", "report", "evaluate", "export", "power", "list", "settings", "bench")
     ]
     commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
     commands += [["study", "show"]]

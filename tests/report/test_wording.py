@@ -451,7 +451,7 @@ def test_a_student_whose_first_stage_had_a_teacher_is_not_said_to_have_had_none(
 def test_pairs_are_explained_with_what_the_correction_takes_back(study: Summary) -> None:
     note = pair_note(study)
     assert "paired by seed, over the same query images" in note
-    assert note.endswith("corrected for these 3 comparisons (Holm, p < 0.05).")
+    assert "corrected for these 3 comparisons (Holm, p < 0.05). How many seeds? 3 seeds can show" in note
     assert "corrected" not in pair_note(study.replaced(pairs=study.pairs[:1]))
     back = lost_by_correction(Interval(0.01, 0.001, 0.019), p=0.03, adjusted=0.06, family=3)
     taken = (dataclasses.replace(study.pairs[0], comparison=back), *study.pairs[1:])
