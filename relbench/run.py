@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,10 +18,9 @@ from torch import nn
 
 from relbench.data import find_data_set
 from relbench.data.cached_views import CachedViews
-from relbench.data.table import ImageSource, indices_of, roles_of
+from relbench.data.table import ImageSource, indices_of
 from relbench.execution import USUAL, Execution
 from relbench.experiment import Experiment, Training
-from relbench.files import atomic_write
 from relbench.losses.worker import work_here
 from relbench.machine import describe_machine, forget_peak_memory, peak_memory
 from relbench.memory import let_go
@@ -30,6 +28,7 @@ from relbench.models import weights_of
 from relbench.preflight import check_runs
 from relbench.ranks import ALONE, Ranks, launched
 from relbench.results.checkpoint import State, selected_classifier, selected_weights, weights_hash
+from relbench.results.kept import kept_arrays, write_arrays
 from relbench.results.records import WATCHED, Row, write_record
 from relbench.results.run_folder import RunFolder, load_trained
 from relbench.tasks import Model, Task, find_task
@@ -356,13 +355,7 @@ def _keep(path: Path, source: ImageSource, embeddings: NDArray[np.float32], *, w
         embeddings: of its test images.
         writes: whether this process writes the file.
     """
-    indices = indices_of(source.table, "test")
-    arrays: dict[str, NDArray[Any]] = {"embeddings": embeddings}
-    arrays |= {f"{column}s": source.table[column].to_numpy(dtype=str)[indices] for column in ("label", "name")}
-    query, gallery = roles_of(source.table, indices)
-    if not (query.all() and gallery.all()):
-        arrays |= {"query": query, "gallery": gallery}
+    arrays = kept_arrays(source, "test", embeddings)
     if writes:
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
+        write_arrays(arrays, path)
     return content_hash(arrays)

@@ -24,7 +24,7 @@ LAYERS = [
     {"results", "tasks", "studies"},
     {"training", "machine", "trackers"},
     {"resolve", "preflight", "run", "transfer"},  # one run, from top to bottom
-    {"grid", "analysis", "report", "benchmarks", "export"},
+    {"grid", "analysis", "report", "benchmarks", "export", "judging"},
     {"cli"},
 ]
 INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
@@ -47,6 +47,7 @@ INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its
     ("report", "analysis"),  # a summary is drawn
     ("export", "analysis"),  # a model card has the study's results
     ("export", "report"),  # in the words of its report
+    ("judging", "export"),  # runs and exported folders are found, and read again
     ("ranks", "processes"),  # they are started as all processes are
     ("processes", "memory"),  # a process that was killed was perhaps short of it
     ("training", "trackers"),  # each step is told

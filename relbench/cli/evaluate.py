@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,9 @@ OPTIONS: Mapping[str, Mapping[str, str]] = {
 OF_RETRIEVAL = ("gallery", "gallery-labels", "ignore", "gallery-ignore", "memory", "devices", "cluster")
 """Other options of retrieval alone."""
 
+OF_MODEL = ("weights", "data", "normalization", "device", "set", "save")
+"""Options of a network, which say nothing without one."""
+
 
 def _option(task: str, name: str, text: str) -> object:
     return typer.Option(f"--{name}", help=f"Of {task}: {text}; default: {OPTIONS[task][name]}.", show_default=False)
@@ -33,16 +36,21 @@ def _of_retrieval(name: str, text: str) -> object:
     return typer.Option(f"--{name}", help=f"Of retrieval: {text}", show_default=False)
 
 
+def _of_model(name: str, text: str) -> object:
+    return typer.Option(f"--{name}", help=f"Of --model: {text}", show_default=False)
+
+
 def evaluate(  # noqa: PLR0913 - one argument an option
     embeddings: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
             metavar="EMBEDDINGS",
             callback=expanded,
             help="Folder of a run, or a file with a row per image: .npy, .npz, .pt, .safetensors, .parquet or .csv; "
-            "logits for classification.",
+            "logits for classification. Left out with --model.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     labels: Annotated[
         Path | None,
         typer.Argument(
@@ -52,7 +60,46 @@ def evaluate(  # noqa: PLR0913 - one argument an option
         ),
     ] = None,
     *,
-    task: Annotated[str, typer.Option(help=f"What is measured: {', '.join(OPTIONS)}.")] = "retrieval",
+    model: Annotated[
+        str | None,
+        _of_model(
+            "model",
+            "a network that embeds the images of --data: module.py:build (the file is executed; build() returns a "
+            "torch.nn.Module from images in [0, 1] to embeddings), a trunk such as timm:resnet50, the folder of a run, "
+            "or one that relbench export made.",
+        ),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        _of_model("weights", "its weights, in a file that is not executed, or imagenet or random for a trunk."),
+    ] = None,
+    data: Annotated[
+        str | None, _of_model("data", "the data set; default: that of the run. `relbench data list` names them.")
+    ] = None,
+    data_folder: Annotated[
+        Path, typer.Option(callback=expanded, help="Of --model: holds all data sets.", envvar="RELBENCH_DATA")
+    ] = Path("datasets"),
+    split: Annotated[str, typer.Option(help="Of --model: test or validation images.")] = "test",
+    normalization: Annotated[
+        str | None,
+        _of_model("normalization", "of module.py or a trunk: normalise images first, as by imagenet, cifar10 or none."),
+    ] = None,
+    device: Annotated[str | None, _of_model("device", "auto, cpu or cuda; default: the run's, or cpu.")] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Of --model: a setting of the data, such as data.size=224."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(callback=expanded, help="Of --model: keep the embeddings in this .npz file, as a run does."),
+    ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help=f"What is measured: {', '.join(OPTIONS)}; default: retrieval, or the task of the run.",
+            show_default=False,
+        ),
+    ] = None,
     label_column: Annotated[
         str | None,
         typer.Option(
@@ -115,7 +162,7 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")] = False,
 ) -> None:
-    """Measure embeddings, of any run, or your own.
+    """Measure embeddings, of any run, or your own; or a network that is trained already, with --model.
 
     retrieval: Recall@K, R-precision, MAP@R by exact Euclidean neighbours, among all images or the gallery of the file.
 
@@ -126,30 +173,37 @@ def evaluate(  # noqa: PLR0913 - one argument an option
 
     Arrays of a file are named embeddings (logits) and labels, and perhaps query and gallery (masks) and names. A table
     has a column label, and perhaps query, gallery and name; the embedding is a column embedding of lists (.parquet), or
-    numbered columns of one name, from 0 or 1 without a gap, such as e0, e1, e2. Nothing in a file is executed.
+    numbered columns of one name, from 0 or 1 without a gap, such as e0, e1, e2. Nothing in a file is executed, but for
+    the Python file that --model names.
     """
     given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
     of_retrieval = dict(
         zip(OF_RETRIEVAL, (gallery, gallery_labels, ignore, gallery_ignore, memory, devices, cluster), strict=True)
     )
+    of_model = dict(zip(OF_MODEL, (weights, data, normalization, device, changes, save), strict=True))
     with errors_as_one_line():
-        asked = _asked(task, {name: text for name, text in given.items() if text is not None})
-        if task != "retrieval":
+        named = {name: text for name, text in given.items() if text is not None}
+        if model is not None:
+            _refuse_files({"EMBEDDINGS": embeddings, "label-column": label_column, **of_retrieval})
+            of_model |= {"model": model, "root": data_folder, "split": split}
+            _of_network(of_model, task, named, by_class=by_class, as_json=as_json)
+            return
+        if embeddings is None or any(of_model.values()):
+            raise _no_model(of_model)
+        asked = _asked(task or "retrieval", named)
+        if task not in (None, "retrieval"):
             _refuse(task, of_retrieval)
         from relbench.cli.embedding_files import EmbeddingOptions
+        from relbench.cli.sharding import ShardingOptions
 
         files = EmbeddingOptions(embeddings, labels, label_column, gallery, gallery_labels, ignore, gallery_ignore)
         if task == "few-shot":
             _few_shot(files.chosen(), asked, by_class=by_class, as_json=as_json)
-            return
-        from relbench.cli.measured import show
-        from relbench.cli.sharding import ShardingOptions
-
-        if task == "retrieval":
-            found = _retrieval(files.chosen(), asked, ShardingOptions(memory, devices, cluster))
+        elif task == "classification":
+            _show(_classification(files.chosen("logits")), by_class=by_class, as_json=as_json)
         else:
-            found = _classification(files.chosen("logits"))
-        show(found, by_class=by_class, as_json=as_json)
+            found = _retrieval(files.chosen(), asked, ShardingOptions(memory, devices, cluster))
+            _show(found, by_class=by_class, as_json=as_json)
 
 
 def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:
@@ -176,6 +230,42 @@ def _refuse(task: str, given: Mapping[str, object]) -> None:
             raise ValueError(
                 f"--{name} is an option of retrieval, not of {task}: leave it out, or choose --task retrieval"
             )
+
+
+def _refuse_files(given: Mapping[str, object]) -> None:
+    """Refuse what says something of files of embeddings beside a network."""
+    for name, value in given.items():
+        if value is not None:
+            option = name if name.isupper() else f"--{name}"
+            raise ValueError(f"{option} is for embeddings in files, not for --model: leave one of them out")
+
+
+def _no_model(given: Mapping[str, object]) -> ValueError:
+    """What is wrong where a network has options but no name, or neither it nor a file is named."""
+    name = next((name for name, value in given.items() if value), None)
+    if name is None:
+        return ValueError("name a file of embeddings, or a network with --model")
+    return ValueError(f"--{name} says something of a network: name it with --model, or leave this out")
+
+
+def _of_network(
+    where: dict[str, Any], task: str | None, named: Mapping[str, str], *, by_class: bool, as_json: bool
+) -> None:
+    from relbench.cli.models import ModelOptions, TaskOptions, evaluate_model
+    from relbench.cli.studies import settings_given
+
+    if task is None and named.keys() - {"k"}:
+        raise ValueError(f"--{min(named.keys() - {'k'})} is an option of few-shot: choose --task few-shot, too")
+    every = _asked(task or "retrieval", named)
+    changes = where.pop("set") or []
+    options = ModelOptions(**where, changes=settings_given(changes))
+    evaluate_model(options, TaskOptions(task, named, every), by_class=by_class, as_json=as_json)
+
+
+def _show(found: "Measurement", *, by_class: bool, as_json: bool) -> None:
+    from relbench.cli.measured import show
+
+    show(found, by_class=by_class, as_json=as_json)
 
 
 def _retrieval(files: "Files", asked: Mapping[str, str], options: "ShardingOptions") -> "Measurement":

@@ -28,23 +28,33 @@ def measure_few_shot(files: Files, asked: Mapping[str, str], *, as_json: bool) -
     Raises:
         ValueError: options that make no sense, or embeddings that can't be measured so.
     """
-    settings = _few_shot_settings(asked)
+    settings = few_shot_settings(asked)
     with shown_if_slow("episodes", errors) as advance:
         measured = stored_accuracies(files, settings, advance)
     by_scorer: dict[str, dict[str, float]] = {}
     for each, metrics in zip(settings, measured, strict=True):
         by_scorer.setdefault(each.scorer, {}).update(metrics)
+    show_accuracies(by_scorer, settings[0].episodes, as_json=as_json)
+
+
+def show_accuracies(by_scorer: Mapping[str, Mapping[str, float]], episodes: int, *, as_json: bool) -> None:
+    """Print accuracies in episodes.
+
+    Args:
+        by_scorer: metrics of each scorer.
+        episodes: how many there were.
+        as_json: print a JSON object of each scorer's metrics.
+    """
     if as_json:
         typer.echo(json.dumps(by_scorer))
         return
     out.print(_table_of_accuracies(by_scorer))
     out.print(
-        f"±: 1.96 standard errors over {settings[0].episodes:,} episodes; other classes or another training may "
-        "differ by more"
+        f"±: 1.96 standard errors over {episodes:,} episodes; other classes or another training may differ by more"
     )
 
 
-def _few_shot_settings(asked: Mapping[str, str]) -> list[FewShot]:
+def few_shot_settings(asked: Mapping[str, str]) -> list[FewShot]:
     """For each scorer and number of support images."""
     numbered = {name: _number(asked[name], f"--{name}") for name in ("queries", "episodes")}
     seed = _number(asked["seed"], "--seed")

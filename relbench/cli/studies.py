@@ -138,7 +138,8 @@ Track = Annotated[
 ]
 
 
-def _settings(pairs: Sequence[str]) -> dict[str, Any]:
+def settings_given(pairs: Sequence[str]) -> dict[str, Any]:
+    """The settings of `--set`, by key."""
     from relbench.studies.changes import parse_value
 
     values: dict[str, Any] = {}
@@ -188,7 +189,7 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         results,
         data,
         jobs,
-        _settings(settings or []),
+        settings_given(settings or []),
         dry_run=dry_run or estimate or list_runs,
         estimate=estimate,
         list_runs=list_runs,
