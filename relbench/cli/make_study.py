@@ -58,7 +58,13 @@ def reproduced(name: str, options: RunOptions) -> bool:
     Raises:
         ValueError: what is asked for can't be; one line.
     """
-    return _make(find_study(name, options.builder), options, {})
+    return made(find_study(name, options.builder), options)
+
+
+def made(study: Study, options: RunOptions) -> bool:
+    """The same of a study that was built already, which may have losses from files."""
+    try_own_losses(with_values(study, options.changes))
+    return _make(study, options, {})
 
 
 def compared(name: str, losses: Sequence[str], options: RunOptions, *, weight: float, alone: bool) -> bool:

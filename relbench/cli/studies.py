@@ -1,6 +1,6 @@
 """The commands that make and show a study: `relbench reproduce`, `compare`, `report`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from inspect import Signature, signature
 from pathlib import Path
@@ -206,13 +206,14 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     )
 
 
-def _with_run_options(command: Callable[..., bool]) -> Callable[..., None]:
+def with_run_options(command: Callable[..., bool], without: Collection[str] = ()) -> Callable[..., None]:
     """A command that takes the options of `_run_options` from the command line, after its own.
 
     Args:
         command: takes them as `options`; tells whether a run failed.
+        without: names of options that it does not take.
     """
-    shared = signature(_run_options).parameters
+    shared = {name: option for name, option in signature(_run_options).parameters.items() if name not in without}
 
     @wraps(command)
     def run(**given: Any) -> None:
@@ -228,7 +229,7 @@ def _with_run_options(command: Callable[..., bool]) -> Callable[..., None]:
     return run
 
 
-@_with_run_options
+@with_run_options
 def reproduce(study: StudyName, options: "RunOptions") -> bool:
     """Make a study's runs, then its table, plots and report. Finished runs are not repeated."""
     from relbench.cli.make_study import reproduced
@@ -236,7 +237,7 @@ def reproduce(study: StudyName, options: "RunOptions") -> bool:
     return reproduced(study, options)
 
 
-@_with_run_options
+@with_run_options
 def compare(
     losses: Annotated[
         list[str],

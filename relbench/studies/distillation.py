@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from relbench.experiment import Data, Net, Retrieval, TaskSettings, Term, Training
+from relbench.experiment import Data, Net, PositiveFloat, Retrieval, TaskSettings, Term, Training
 from relbench.lookup import lookup
 from relbench.settings import Settings
 from relbench.studies.study import Claim, Epochs, RunSpec, Stage, Study
@@ -17,6 +17,7 @@ class Arm(Settings):
     net: Net
     training: Training
     epochs: Epochs | None = None  # in place of the training's steps
+    rates: tuple[PositiveFloat, ...] = ()  # learning rates to choose from on validation images
 
 
 def in_halves(*stages: tuple[Term, ...]) -> tuple[Stage, ...]:
@@ -81,5 +82,5 @@ def compared(label: str, other: str) -> Claim:
 
 
 def _run(trained: Arm, stages: tuple[Stage, ...], **given: object) -> RunSpec:
-    how = {"net": trained.net, "training": trained.training, "epochs": trained.epochs}
+    how = {"net": trained.net, "training": trained.training, "epochs": trained.epochs, "rates": trained.rates}
     return RunSpec.model_validate({"stages": stages, **how, **given})

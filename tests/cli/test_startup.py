@@ -33,7 +33,7 @@ def test_no_help_text_waits_for_a_heavy_library():
         for name in ("reproduce", "compare", "report", "evaluate", "export", "power", "list", "settings", "bench")
     ]
     commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
-    commands += [["study", "show"]]
+    commands += [["study", "show"], ["distill"]]
     helps = [[*command, option] for command in [[], ["data"], ["study"], *commands] for option in ("--help", "-h")]
     told, _ = called(["--version"], *helps)
     assert [(code, heavy) for _, code, heavy in told] == [(0, [])] * len(told)

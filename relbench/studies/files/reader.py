@@ -39,7 +39,7 @@ from relbench.studies.files.layout import (
 from relbench.studies.keys import nearest_keys
 from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=-]{0,59}")  # of a folder of results
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=-]{0,79}")  # of a folder of results
 
 Table = Mapping[str, Any]
 
@@ -105,7 +105,7 @@ def _study(content: Table) -> Study:
     }
     study = _valid(Study, values, [table, Layer("", content)])
     if not NAME.fullmatch(study.name):
-        raise ValueError(f"name = {study.name!r} is to name a folder: choose up to 60 letters, digits, -, _ and dots")
+        raise ValueError(f"name = {study.name!r} is to name a folder: choose up to 80 letters, digits, -, _ and dots")
     return study
 
 

@@ -1,0 +1,41 @@
+"""One teacher, one student, no study file: from the command to the table, and to a file that makes the same."""
+
+import pytest
+
+TINY = ("data.train_classes=40", "data.test_classes=12", "teacher.width=4", "teacher.dim=16", "student.width=2")
+
+
+@pytest.fixture
+def distil(call, data_folder, tmp_path):
+    settings = [word for setting in TINY for word in ("--set", setting)]
+    networks = ("--teacher", "conv4", "--student", "conv4", "--data", f"{data_folder}/glyphs", *settings)
+    where = ("--results", tmp_path / "results", "--jobs", "1", "--seeds", "0")
+    return lambda *options: call("distill", *networks, *where, *options)
+
+
+def test_from_a_command_to_a_table_and_a_file(distil, call, data_folder, tmp_path):
+    file = tmp_path / "mine.toml"
+    made = distil("--method", "rkd-da", "--steps", "2", "--rate", "0.003", "--dim", "8", "--save-study", file)
+    assert made.code == 0, made.error
+    (folder,) = (tmp_path / "results").glob("distill-*")
+    text = (folder / "table.md").read_text()
+    assert all(label in text for label in ("teacher", "triplet", "rkd-da", "conv4-2/8", "2 steps"))
+    rows = sorted(path.parent.name for path in folder.glob("runs/*/row.json"))
+    planned = call("reproduce", file, "--data", data_folder, "--results", tmp_path, "--seeds", "0", "--runs").out
+    assert len(rows) == 3
+    assert all(name in planned for name in rows)
+    refused = distil("--method", "rkd-da", "--save-study", file)
+    assert (refused.code, refused.error.count("\n")) == (2, 1)
+    assert "is not there yet" in refused.error
+
+
+def test_options_of_runs_are_those_of_every_command(distil, call):
+    planned = distil("--method", "rkd-da", "--method", "pkt", "--runs", "--only", "pkt")
+    assert planned.code == 0, planned.error
+    assert "teacher at 0.003, seed 0" in planned.out
+    assert "triplet" not in planned.out
+    text = call("distill", "--help").out
+    assert "--teacher-as-is" in text
+    assert "--seeds" in text
+    assert "--protocol" not in text
+    assert "Missing option '--method'" in distil().error
