@@ -51,7 +51,12 @@ def _classes(found: Measurement) -> Table:
     first = next(iter(found.counts))
     frame = found.by_class().assign(correct=found.counts[first].correct).sort_values(first, kind="stable")
     metrics = list(found.scores)
-    table = Table(found.group, "queries", "correct", *(f"{metric_name(metric)} %" for metric in metrics))
+    table = Table(
+        found.group,
+        "images" if found.gallery is None else "queries",
+        "correct",
+        *(f"{metric_name(metric)} %" for metric in metrics),
+    )
     for line in frame.to_dict("records"):
         shares = ("" if line[metric] != line[metric] else f"{100 * line[metric]:.2f}" for metric in metrics)
         table.add_row(str(line[found.group]), f"{line['queries']:,}", f"{line['correct']:,}", *shares)

@@ -35,12 +35,13 @@ from relbench.evaluation.significance import (
     over_seeds_and_classes,
     seed_interval,
 )
-from relbench.evaluation.stored import Stored, read_embeddings
-from relbench.evaluation.stored_search import stored_metrics
+from relbench.evaluation.stored import Files, Stored, read_embeddings, read_files
+from relbench.evaluation.stored_search import measured_embeddings, measured_files, measured_logits, stored_metrics
 
 __all__ = [
     "Counts",
     "Episodes",
+    "Files",
     "PairDistances",
     "Sharding",
     "Stored",
@@ -57,6 +58,9 @@ __all__ = [
     "holm",
     "holm_adjusted",
     "means",
+    "measured_embeddings",
+    "measured_files",
+    "measured_logits",
     "nearest",
     "nearest_class_mean",
     "negative_log_likelihood",
@@ -65,6 +69,7 @@ __all__ = [
     "pair_distances",
     "query_results",
     "read_embeddings",
+    "read_files",
     "recall_by_class",
     "retrieval_metrics",
     "right_queries",

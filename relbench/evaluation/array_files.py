@@ -3,6 +3,7 @@
 Nothing in a file is ever executed: arrays of Python objects are refused, and pickles that need code.
 """
 
+import csv
 import pickle
 import textwrap
 import tokenize
@@ -45,6 +46,7 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     SafetensorError,
+    csv.Error,
 )
 
 
@@ -204,6 +206,7 @@ def read_safetensors(path: Path) -> Tensors:
     """The tensors of a .safetensors file."""
     with readable(path):
         open_regular(path).close()  # the library would wait for a pipe
+        check_memory(path.stat().st_size)
         with safe_open(path, framework="pt") as file:
             return Tensors(path, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118 - no dict
 

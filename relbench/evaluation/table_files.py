@@ -28,7 +28,7 @@ LABELS = "label"
 """Usual name of the column of labels."""
 
 MASKS = ("query", "gallery")
-_NUMBERED = re.compile(r"(.*?)(0|[1-9]\d{0,8})", re.DOTALL)
+_NUMBERED = re.compile(r"(.*(?<!\d)|)(\d{1,9})", re.DOTALL | re.ASCII)
 _WHOLE = re.compile(r"-?[1-9]\d{0,17}|0")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -51,23 +51,24 @@ def family_of(path: Path, names: Sequence[str], matrix: str) -> list[str]:
         >>> family_of(Path("a.csv"), ["label", "e1", "e0", "year2019"], "embeddings")
         ['e0', 'e1']
     """
-    numbers: dict[str, list[int]] = {}
+    families: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         if parts := _NUMBERED.fullmatch(name):
-            numbers.setdefault(parts[1], []).append(int(parts[2]))
-    whole = [
-        name
-        for name, found in numbers.items()
-        if sorted(found) == list(range(min(found), min(found) + len(found))) and min(found) < 2
-    ]
-    if len(whole) != 1:
-        several = " and ".join(f"{name}{min(numbers[name])}, ..." for name in whole)
-        held = f"several could be meant ({several})" if whole else f"it holds {_some(names)}"
-        raise ValueError(
-            f"{path} must hold {matrix} in columns of one name with numbers from 0 or 1 without a gap, such as e0, e1, "
-            f"e2, but {held}: rename columns, or leave some out"
-        )
-    return [f"{whole[0]}{number}" for number in sorted(numbers[whole[0]])]
+            families.setdefault(parts[1], []).append((int(parts[2]), name))
+    whole = [sorted(family) for family in families.values() if _is_whole([number for number, _ in family])]
+    if len(whole) == 1:
+        return [name for _, name in whole[0]]
+    several = " and ".join(f"{family[0][1]}, ..." for family in whole)
+    held = f"several could be meant ({several})" if whole else f"it holds {_some(names)}"
+    raise ValueError(
+        f"{path} must hold {matrix} in columns of one name with numbers from 0 or 1 without a gap, such as e0, e1, e2, "
+        f"but {held}: rename columns, or leave some out"
+    )
+
+
+def _is_whole(numbers: Sequence[int]) -> bool:
+    """Whether they are 0, 1, and so on, or 1, 2, and so on, in any order."""
+    return min(numbers) < 2 and sorted(numbers) == list(range(min(numbers), min(numbers) + len(numbers)))
 
 
 def _some(names: Sequence[str], most: int = 8) -> str:
@@ -95,8 +96,14 @@ class Csv:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Of all columns."""
-        with readable(self.path), open_regular(self.path) as file:
-            found = tuple(next(csv.reader(io.TextIOWrapper(file, "utf-8-sig", newline=""), strict=True), []))
+        with (
+            readable(self.path),
+            open_regular(self.path) as file,
+            io.TextIOWrapper(file, "utf-8-sig", newline="") as lines,
+        ):
+            found = tuple(next(csv.reader(lines, strict=True), []))
+            if len(found) == 1 and re.search("[;\t]", found[0]):
+                raise ValueError("its fields are not separated by commas")
             refuse_twice(found)
             return found
 
@@ -119,20 +126,23 @@ class Csv:
     def _frame(self) -> "pd.DataFrame":
         import pandas as pd  # noqa: PLC0415 - takes longer to load than most files to read
 
-        types = {name: np.float64 if name in self._family else str for name in self.names}
+        family = set(self._family)
+        types = {name: np.float64 if name in family else str for name in self.names}
         with readable(self.path), open_regular(self.path) as file, warnings.catch_warnings():
             check_memory(self.path.stat().st_size)
-            warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines that are too long
-            return pd.read_csv(
-                file,
-                dtype=types,
-                index_col=False,
-                encoding="utf-8-sig",
-                keep_default_na=False,
-                na_values={name: [""] for name in self._family},
-                skip_blank_lines=False,
-                float_precision="round_trip",
-            )
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            try:
+                return pd.read_csv(
+                    file,
+                    dtype=types,
+                    index_col=False,
+                    encoding="utf-8-sig",
+                    keep_default_na=False,
+                    na_values={name: [""] for name in family},
+                    skip_blank_lines=False,
+                )
+            except pd.errors.ParserWarning:
+                raise ValueError("lines have more fields than the first has names") from None
 
 
 def refuse_twice(names: Sequence[str]) -> None:
