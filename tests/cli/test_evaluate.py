@@ -1,12 +1,21 @@
 """`relbench evaluate` for tasks other than the usual one: what it prints, and what it refuses in one line."""
 
 import json
+import re
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from relbench.cli.evaluate import OPTIONS
-from relbench.evaluation import draw_episodes, few_shot_interval, retrieval_metrics, right_queries
+from relbench.evaluation import (
+    classification_metrics,
+    draw_episodes,
+    few_shot_interval,
+    query_results,
+    retrieval_metrics,
+    right_queries,
+)
 from relbench.evaluation.episode_scorers import SCORERS
 from relbench.experiment import FewShot
 from relbench.tasks import TASKS
@@ -180,6 +189,102 @@ def test_a_gallery_in_shards_has_the_same_numbers(call, tmp_path):
 )
 def test_options_of_shards_are_refused_in_one_line(call, file, options, message):
     done = call("evaluate", file, *options)
+    assert (done.code, done.out) == (2, "")
+    assert message in done.error
+    assert done.error.count("\n") == 1
+
+
+CAMERAS = np.arange(72) % 9 // 3
+
+
+@pytest.fixture
+def halves(tmp_path):
+    """Queries and gallery in files of their own: as arrays, and as a table."""
+    asking = np.arange(72) % 3 == 0
+    for name, part in (("q", asking), ("g", ~asking)):
+        np.save(tmp_path / f"{name}.npy", ROWS[part])
+        np.savez(tmp_path / f"{name}.npz", embeddings=ROWS[part], labels=LABELS[part], camera=CAMERAS[part])
+        columns = {f"e{place}": ROWS[part, place] for place in range(5)}
+        pd.DataFrame({"label": LABELS[part], "camera": CAMERAS[part], **columns}).to_parquet(
+            tmp_path / f"{name}.parquet"
+        )
+        np.save(tmp_path / f"{name}_camera.npy", CAMERAS[part])
+    return tmp_path, {"query": asking, "gallery": ~asking}
+
+
+@pytest.mark.parametrize("options", [(), ("--memory", "64GB")])
+def test_queries_and_a_gallery_in_files_of_their_own(call, halves, options):
+    folder, masks = halves
+    wanted = retrieval_metrics(ROWS, LABELS, (1, 3), **masks, ignore=CAMERAS)
+    q, g = folder / "q.npy", folder / "g.npy"
+    named = ("--ignore", folder / "q_camera.npy", "--gallery-ignore", folder / "g_camera.npy")
+    for files in (
+        (folder / "q.npz", "--gallery", folder / "g.npz", "--ignore", "camera"),
+        (folder / "q.parquet", "--gallery", folder / "g.npz", "--ignore", "camera"),
+        (q, folder / "q.parquet", "--gallery", g, "--gallery-labels", folder / "g.parquet", *named),
+    ):
+        done = call("evaluate", *files, "--k", "1,3", "--json", *options)
+        assert (done.code, done.error) == (0, "")
+        found = json.loads(done.out)
+        assert found.items() >= {**wanted, "queries": 24, "gallery": 48, "classes": 8}.items()
+        assert found["ignored"] == {"items": 24 * 2, "queries_without_positives": 0}
+
+
+def test_a_line_per_class_the_worst_first(call, halves):
+    folder, masks = halves
+    done = call("evaluate", folder / "q.npz", "--gallery", folder / "g.npz", "--k", "2,1", "--by-class")
+    results = query_results(ROWS, LABELS, (1, 2), **masks)
+    assert "24 queries of 8 classes, gallery of 48 images" in done.out
+    lines = [re.split(r"\s*│\s*", line)[1:-1] for line in done.out.splitlines() if "class " in line and "│" in line]
+    assert [float(line[3]) for line in lines] == sorted(float(line[3]) for line in lines)
+    assert len(lines) == 8
+    for name, queries, correct, at_2, at_1, r_precision, map_at_r in lines:
+        own = results.labels == name
+        assert (int(queries), int(correct)) == (3, results.correct_at(2)[own].sum())
+        shares = (results.correct_at(2), results.correct_at(1), results.r_precision, results.average_precision)
+        printed = (at_2, at_1, r_precision, map_at_r)
+        assert printed == tuple(f"{100 * share[own].mean():.2f}" for share in shares)
+    done = call("evaluate", folder / "q.npz", "--gallery", folder / "g.npz", "--by-class", "--json")
+    by_class = json.loads(done.out)["by_class"]
+    assert [each["class"] for each in by_class] == sorted(set(LABELS.tolist()))
+    assert {each["queries"] for each in by_class} == {3}
+
+
+def test_logits_of_a_classifier(call, tmp_path):
+    numbers = np.arange(72) // 9
+    logits = np.random.default_rng(0).standard_normal((72, 8)) + np.eye(8)[numbers]
+    np.save(tmp_path / "logits.npy", logits)
+    np.save(tmp_path / "numbers.npy", numbers)
+    done = call("evaluate", tmp_path / "logits.npy", tmp_path / "numbers.npy", "--task", "classification", "--json")
+    assert json.loads(done.out) == {**classification_metrics(logits, numbers), "queries": 72, "classes": 8}
+    done = call("evaluate", tmp_path / "logits.npy", tmp_path / "numbers.npy", "--task", "classification")
+    assert "72 images of 8 classes" in done.out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--gallery", "{}/q.npz"], "q.npz is the file of the queries, each of which would find itself: leave it out"),
+        (["--gallery-labels", "x.npy"], "--gallery-labels says something of a gallery: name its file with --gallery"),
+        (["--gallery-ignore", "x.npy"], "--gallery-ignore says something of a gallery: name its file with --gallery"),
+        (["--gallery", "{}/g.npz", "--ignore", "x.npy"], "--ignore and --gallery-ignore are two files"),
+        (["--gallery", "{}/g.npz", "--gallery-ignore", "x.npy"], "--ignore and --gallery-ignore are two files"),
+        (["--gallery", "{}/none.npz"], "none.npz can't be read: No such file"),
+        (
+            ["--gallery", "{}/g.npz", "--ignore", "shot"],
+            "q.npz holds no array 'shot' (it holds embeddings, labels, camera)",
+        ),
+        (["--label-column", "shot"], "q.npz holds no array 'shot'"),
+        (["--task", "classification"], "q.npz holds no array 'logits' (it holds embeddings, labels, camera)"),
+        (
+            ["--task", "classification", "--ignore", "camera"],
+            "--ignore is an option of retrieval, not of classification",
+        ),
+    ],
+)
+def test_files_that_make_no_sense_are_refused_in_one_line(call, halves, options, message):
+    folder, _ = halves
+    done = call("evaluate", folder / "q.npz", *(option.format(folder) for option in options))
     assert (done.code, done.out) == (2, "")
     assert message in done.error
     assert done.error.count("\n") == 1

@@ -26,7 +26,8 @@ def test_parts_of_a_file_are_those_of_the_array(tmp_path, monkeypatch, order, at
     monkeypatch.setattr(sources, "_BYTES_SKIPPED", skipped)
     file, array = in_file(tmp_path / "x.npy", np.asarray(ROWS, order=order)), rows_in_memory(ROWS)
     chosen = np.array([2, 3, 9, 30, 31, 49])
-    for source in (file, array):
+    two = sources.Joined((file.part(0, 17), array.part(17, 50)))
+    for source in (file, array, two):
         parts = {
             "all": (source, ROWS),
             "part": (source.part(5, 45).part(1, 30), ROWS[6:35]),

@@ -5,7 +5,7 @@ import pytest
 
 import relbench.evaluation.knn.order
 import relbench.evaluation.knn.ranking
-from relbench.evaluation import query_results
+from relbench.evaluation import query_results, retrieval_metrics
 from relbench.evaluation.knn.neighbours import Search
 from relbench.evaluation.knn.points import check_points, squared_distances
 from relbench.evaluation.knn.ranking import Classes
@@ -38,6 +38,22 @@ def test_every_way_gives_the_same_answer(embeddings, labels, way):
         found = query_results(embeddings, labels, KS)
     for name in ("rank", "r_precision", "average_precision"):
         np.testing.assert_array_equal(getattr(found, name), getattr(wanted, name))
+
+
+@pytest.mark.parametrize("most", [None, lambda _, k: 0 * k])
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_ignored_is_so_in_every_way(embeddings, labels, way, most, by_definition):
+    """Two classes, and nine images in ten by one camera: most queries have fewer others than some have positives."""
+    labels = np.where(labels == 0, 0, 1)
+    cameras = np.where(np.arange(COUNT) % 10 == 3, 1, 0)
+    query = np.arange(COUNT) % 4 == 0
+    wanted = by_definition(embeddings, labels, KS[:3], query, np.ones(COUNT, bool), cameras)
+    with (
+        patch.multiple(relbench.evaluation.knn.ranking, **WAYS[way]),
+        patch.object(Search, "most", most or Search.most),
+    ):
+        found = retrieval_metrics(embeddings, labels, KS[:3], query=query, ignore=cameras)
+    assert found == pytest.approx(wanted, rel=1e-12)
 
 
 def _two_classes(kind):
