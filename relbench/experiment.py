@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Discriminator,
     Field,
@@ -18,6 +19,7 @@ from pydantic import (
     Tag,
     ValidationError,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -120,6 +122,8 @@ def flattened(settings: Settings) -> dict[str, Any]:
     So tables and `--set` have them, with one column for each setting of any kind of data set.
     """
     values = settings.model_dump(mode="json")
+    if isinstance(settings, Net):
+        values.pop("weights_content")
     if not isinstance(settings, Data):
         return values
     content, transform = values.pop("content"), values.pop("transform") or {}
@@ -137,6 +141,24 @@ Normalization = Literal["imagenet", "cifar100", "cifar10", "cifar10-at", "cinic1
 """Names of the means and deviations that published codes normalise images by (`relbench.models.normalization`)."""
 
 
+NAMED_WEIGHTS = ("random", "imagenet")
+WEIGHT_FILES = (".safetensors", ".pt", ".pth")
+
+
+def _known_weights(value: str) -> str:
+    if value not in NAMED_WEIGHTS and not value.endswith(WEIGHT_FILES):
+        raise ValueError(f"choose {' or '.join(NAMED_WEIGHTS)}, or a file that ends with {', '.join(WEIGHT_FILES)}")
+    return value
+
+
+Weights = Annotated[
+    str,
+    AfterValidator(_known_weights),
+    WithJsonSchema({"anyOf": [{"enum": NAMED_WEIGHTS}, {"type": f"the path of a file ({', '.join(WEIGHT_FILES)})"}]}),
+]
+"""Initial weights of a trunk, by name or from a file."""
+
+
 class Net(Settings, use_attribute_docstrings=True):
     """An embedding network: trunk, linear layer, optional unit length."""
 
@@ -144,8 +166,9 @@ class Net(Settings, use_attribute_docstrings=True):
     """The network below the embedding; `relbench list` names them."""
     width: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Channels of the first block, where the trunk can be scaled; null elsewhere."""
-    weights: Literal["random", "imagenet"] = "random"
-    """The weights that training starts from."""
+    weights: Weights = "random"
+    """The weights that the trunk starts from: a library's own, or those of a file, read without executing it."""
+    weights_content: str = ""  # SHA-256 of the file's content: filled in when a run is planned
     dim: Annotated[int, Field(ge=1, le=8192)] | None = 128
     """Dimensions of the embedding; null for the trunk's features as they are, without a linear layer."""
     unit_length: bool = True
@@ -154,10 +177,19 @@ class Net(Settings, use_attribute_docstrings=True):
     """Mean and deviation by which images are normalised before the trunk; null for the trunk's usual ones."""
 
     @property
+    def weights_file(self) -> str:
+        """The path of the file that the weights are read from; "" where they come from no file of the user's."""
+        return "" if self.weights in NAMED_WEIGHTS else self.weights
+
+    @property
     def short_name(self) -> str:
         """The network's name in tables: trunk, width where it has one, dimensions where it has them: conv4-16/128."""
         width, dim = ("" if self.width is None else f"-{self.width}"), ("" if self.dim is None else f"/{self.dim}")
         return f"{self.trunk}{width}{dim}"
+
+
+SETTINGS_OF_NET = tuple(name for name in Net.model_fields if name != "weights_content")
+"""The settings of a network that `--set` takes."""
 
 
 class Term(Settings, use_attribute_docstrings=True):

@@ -43,7 +43,7 @@ def check_runs(
     _check_checkpoints(experiments, runs, source)
     for experiment in _kinds(experiments):
         for network in (experiment, *experiment.dependencies.values()):
-            check_weights(network.net)
+            check_weights(network.net, source.shape.channels, network.data.size)
 
 
 def check_plan(experiments: Sequence[Experiment], table: pd.DataFrame, data_set: DataSet) -> None:

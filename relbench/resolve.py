@@ -9,7 +9,7 @@ from relbench.experiment import Data, Experiment, Net, Term
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
-from relbench.models import find_trunk, layers_of
+from relbench.models import find_trunk, layers_of, planned
 from relbench.results.run_folder import has_classifier
 from relbench.settings import changed
 from relbench.tasks import find_task
@@ -51,7 +51,9 @@ def _planned(experiment: Experiment) -> Experiment:
     idle = not any(_entry(term).needs_teacher for term in terms)
     teacher = None if idle or not experiment.teacher else _planned(experiment.teacher)
     data = changed(experiment.data, {"transform": resolve_transform(experiment.data)})
-    return changed(experiment, {"data": data, "terms": terms, "teacher": teacher, **earlier})
+    return changed(
+        experiment, {"data": data, "net": planned(experiment.net), "terms": terms, "teacher": teacher, **earlier}
+    )
 
 
 def _with_layers(term: Term) -> Term:
@@ -111,6 +113,8 @@ def check_net(net: Net, size: int) -> None:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} needs {trunk.smallest} or more")
     if trunk.largest is not None and size > trunk.largest:
         raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} takes {trunk.largest} or fewer")
+    if refusal := trunk.refusal(size):
+        raise ValueError(f"data.size = {size} pixels, but the trunk {net.trunk} does not take these: {refusal}")
 
 
 def check_unseen(trained: Experiment, data: Data, what: str = "") -> None:
@@ -142,7 +146,7 @@ def check_unseen(trained: Experiment, data: Data, what: str = "") -> None:
 
 def check_weights_unseen(net: Net, data: Data, what: str = "") -> None:
     """The same of a network alone."""
-    if net.weights != "random" and net.weights in seen_by(data.name):
+    if net.weights in seen_by(data.name):
         raise ValueError(
             f"{what}net.weights = {net.weights}, but these weights were trained on the test classes of {data.name}, "
             "which must be new to a network: set it to random"

@@ -35,13 +35,21 @@ def renamed(name: str) -> FieldInfo:
 def under_former_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Settings as fingerprints hash them: under the names of `FORMER_NAMES`, a transform's beside the data set's.
 
+    Of weights from a file, the content counts, not the path.
+
     Args:
         settings: those that differ from their defaults, as JSON has them.
     """
     former = {FORMER_NAMES.get(name, name): value for name, value in settings.items()}
     data = dict(former.pop("data", {}))
     data |= data.pop("transform", None) or {}
+    if former.get("net"):
+        former["net"] = _without_path(former["net"])
     return former | ({"data": data} if data else {})
+
+
+def _without_path(net: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in net.items() if name != "weights" or not net.get("weights_content")}
 
 
 class Settings(BaseModel):

@@ -139,8 +139,8 @@ def check_transfers(
             check_unseen(spec.experiment, spec.data)
         if spec.experiment:
             check_size(spec.experiment, "the network", spec.data.size)
-        _channels(spec, find_data_set(spec.data.name, data), data)
-        check_weights(spec.net)
+        channels = _channels(spec, find_data_set(spec.data.name, data), data)
+        check_weights(spec.net, channels, spec.data.size)
     for settings, task in dict.fromkeys((spec.data, spec.task) for spec in waiting):
         data_set = find_data_set(settings.name, data)
         find_task(task, data_set).check(data_set.load(settings, data, progress).table)

@@ -16,7 +16,7 @@ from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource
 from relbench.evaluation import seed_interval
 from relbench.experiment import Data, Net, Retrieval, TaskField, TaskSettings, hashed_task
-from relbench.models import build_embedder
+from relbench.models import TRUNKS, build_embedder, weights_of
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
 from relbench.results.records import Result, read_result, write_record
@@ -142,11 +142,16 @@ def _untrained(found: Sequence[MeasuredFloor]) -> Floor:
     net, seeds = found[0].settings.net, [str(floor.settings.seed) for floor in found]
     assert net
     metrics = {name: seed_interval([floor.metrics[name] for floor in found]) for name in found[0].metrics}
-    weights = "random weights" if net.weights == "random" else "ImageNet weights and a random last layer"
+    weights = "random weights" if net.weights == "random" else f"{_pretrained(net)} and a random last layer"
     named = "seed" if len(seeds) == 1 else "seeds"
     how = f"{net.short_name} with {weights}, as built from {named} {listed(seeds)}, before the first step"
     how = f"Untrained network: {how}{_without_head(found[0])}."
     return Floor("untrained network", net.short_name, found[0].parameters, len(found), metrics, how)
+
+
+def _pretrained(net: Net) -> str:
+    """Weights that are not random, in words: those of other libraries are not all ImageNet's."""
+    return "ImageNet weights" if net.trunk in TRUNKS and not net.weights_file else f"weights of {weights_of(net)}"
 
 
 def _without_head(found: MeasuredFloor) -> str:

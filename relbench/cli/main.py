@@ -49,9 +49,24 @@ def with_version(
 
 
 @app.command("list")
-def list_all(data: Data = Path("datasets")) -> None:
+def list_all(
+    data: Data = Path("datasets"),
+    trunks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="List only the trunks whose names have this text, or match a pattern such as 'timm:vit_*', those of "
+            "torchvision and timm too.",
+        ),
+    ] = None,
+) -> None:
     """List the data sets, losses, trunks and studies, with one line on each."""
     with errors_as_one_line():
+        if trunks is not None:
+            from relbench.cli.trunk_list import print_trunks
+
+            print_trunks(trunks)
+            return
         _print_lists(data)
 
 
@@ -61,6 +76,7 @@ def _told(loss: "Loss") -> str:
 
 
 def _print_lists(data: Path) -> None:
+    from relbench.cli.trunk_list import more_trunks
     from relbench.data import data_set_names, data_title, find_data_set
     from relbench.losses import LOSSES
     from relbench.models import TRUNKS
@@ -72,7 +88,7 @@ def _print_lists(data: Path) -> None:
         "data sets": {name: find_data_set(name, data).summary for name in data_set_names(data)},
         "losses": {name: _told(entry) for name, entry in LOSSES.items()}
         | {"pml:NAME": "any loss of pytorch-metric-learning by the name of its class, with or without a miner"},
-        "trunks": {name: entry.summary for name, entry in TRUNKS.items()},
+        "trunks": {name: entry.summary for name, entry in TRUNKS.items()} | dict(more_trunks()),
         "studies": {study.name: study.title.replace(DATA, data_title(study.data_sets[0])) for study in found},
     }
     for group, entries in groups.items():

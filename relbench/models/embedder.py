@@ -14,6 +14,7 @@ from relbench.experiment import Experiment, Net
 from relbench.models.trunk import Trunk
 from relbench.models.trunks import build_trunk
 from relbench.seeding import seeded
+from relbench.settings import changed
 
 
 class Embedder(nn.Module):
@@ -80,6 +81,16 @@ def initial_network(experiment: Experiment, channels: int) -> Embedder:
         ValueError: pretrained weights are not on disk and can't be downloaded.
     """
     return build_embedder(experiment.net, channels, experiment.seed, experiment.data.size)
+
+
+def blank_network(experiment: Experiment, channels: int) -> Embedder:
+    """A run's network, for weights that were trained: a file that it began with is not read again.
+
+    Arguments and errors: as `initial_network`.
+    """
+    net = experiment.net
+    began = changed(net, {"weights": "random", "weights_content": ""}) if net.weights_file else net
+    return build_embedder(began, channels, experiment.seed, experiment.data.size)
 
 
 def build_features(net: Net, channels: int, seed: int, size: int | None = None) -> Embedder:

@@ -22,7 +22,7 @@ def folded(network: Embedder, net: Net, layers: Iterable[str] = ()) -> Embedder:
 
     With running mean m and variance v, scale g and shift b, the normalisation of a convolution's output y is
     ``g (y - m) / sqrt(v + eps) + b``: the convolution with weights scaled by ``g / sqrt(v + eps)`` and another bias. So
-    a pass over each of the trunk's maps is spared.
+    a pass over each of the trunk's maps is spared. A network that torch.fx can't follow stays as it is.
 
     Args:
         network: left as it is.
@@ -36,9 +36,11 @@ def folded(network: Embedder, net: Net, layers: Iterable[str] = ()) -> Embedder:
     Raises:
         ValueError: the network has no such layer.
     """
-    stages = find_trunk(net.trunk).layers
-    shown = {stages[lookup(name, stages, f"layer of {net.trunk}")] for name in layers if name != EMBEDDING}
+    entry = find_trunk(net.trunk)
+    shown = {entry.layers[lookup(name, entry.layers, f"layer of {net.trunk}")] for name in layers if name != EMBEDDING}
     copy = deepcopy(network).eval()
+    if not entry.foldable:
+        return copy
     for convolution, normalisation in list(_pairs(copy.trunk)):
         if not any(_within(convolution, part) and not _within(normalisation, part) for part in shown):
             _fold(copy.trunk, convolution, normalisation)

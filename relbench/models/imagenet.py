@@ -11,7 +11,9 @@ from relbench.models.pretrained import Weights, load_weights
 from relbench.models.trunk import Build, ColourTrunk, TrunkEntry, stages, stem_and_stages
 
 # As torchvision itself builds networks with pretrained weights, so that later random draws stay the same.
-PRETRAINED = {"googlenet": {"aux_logits": True, "transform_input": True, "init_weights": False}}
+_AS_PUBLISHED = {"aux_logits": True, "transform_input": True, "init_weights": False}
+PRETRAINED = {"googlenet": _AS_PUBLISHED, "inception_v3": _AS_PUBLISHED}
+AUXILIARY = ("aux1", "aux2", "AuxLogits")  # heads of GoogLeNet and Inception v3 that serve only training from scratch
 
 
 def _torchvision(name: str, head: str, **options: Any) -> Build:
@@ -19,7 +21,7 @@ def _torchvision(name: str, head: str, **options: Any) -> Build:
 
     def build(width: int | None, channels: int, size: int | None, pretrained: bool) -> ColourTrunk:  # noqa: FBT001 - as it is called
         del width, channels, size
-        return without_head(_pretrained(name) if pretrained else _random(name, **options), head)
+        return without_head(pretrained_network(name) if pretrained else random_network(name, **options), head)
 
     return build
 
@@ -29,21 +31,22 @@ def without_head(network: nn.Module, head: str) -> ColourTrunk:
     last = network.get_submodule(head)
     linear = last[-1] if isinstance(last, nn.Sequential) else last
     network.set_submodule(head, nn.Identity())
-    return ColourTrunk(network, int(linear.in_features))  # type: ignore[arg-type]
+    return ColourTrunk(network, int(linear.in_features), heads=(head, *AUXILIARY))  # type: ignore[arg-type]
 
 
-def _random(name: str, **options: Any) -> nn.Module:
+def random_network(name: str, **options: Any) -> nn.Module:
+    """A network of torchvision with its classifier."""
     from torchvision import models  # noqa: PLC0415 - takes seconds to load, and few runs need it
 
     network: nn.Module = models.get_model(name, weights=None, **options)
     return network
 
 
-def _pretrained(name: str) -> nn.Module:
+def pretrained_network(name: str) -> nn.Module:
     """The network with the ImageNet weights of the papers' time, not the newer ones."""
     from torchvision import models  # noqa: PLC0415
 
-    network = _random(name, **PRETRAINED.get(name, {}))
+    network = random_network(name, **PRETRAINED.get(name, {}))
     url = models.get_model_weights(name)["IMAGENET1K_V1"].url
     file = Path(url)
     beginning = file.stem.rpartition("-")[2]  # of the SHA-256, by torchvision's convention
@@ -52,9 +55,12 @@ def _pretrained(name: str) -> nn.Module:
 
 
 def _without_auxiliary_heads(network: nn.Module) -> nn.Module:
-    """The network as torchvision returns it pretrained: auxiliary heads serve only training from scratch."""
+    """The network as torchvision returns it pretrained."""
     if getattr(network, "aux_logits", False):
-        network.aux_logits, network.aux1, network.aux2 = False, None, None  # type: ignore[assignment]
+        network.aux_logits = False  # type: ignore[assignment]
+        for name in AUXILIARY:
+            if hasattr(network, name):
+                setattr(network, name, None)
     return network
 
 

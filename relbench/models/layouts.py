@@ -8,6 +8,9 @@ from typing import Literal
 import torch
 from torch import nn
 
+STAGES = 4
+GROWTH = 1.5  # of the side of a map from a stage to the one before it, at least; usually 2
+
 Kind = Literal["channels first", "channels last", "tokens"]
 
 
@@ -98,15 +101,57 @@ def outputs_of(network: nn.Module, places: Iterable[str], images: torch.Tensor) 
     return {place: output for place, output in found.items() if calls.get(place, 1) == 1}
 
 
-def named_stages(places: Iterable[str]) -> dict[str, str]:
+def places_of_maps(network: nn.Module) -> list[str]:
+    """Names of the submodules whose outputs may be maps; a pooling to a fixed size is none, as it may enlarge them."""
+    return [name for name, part in network.named_modules() if name and not isinstance(part, nn.AdaptiveAvgPool2d)]
+
+
+def last_of_each_size(outputs: Mapping[str, object]) -> tuple[dict[str, Layout], dict[str, int]]:
+    """Of the outputs that are maps of a size, the last of the outermost.
+
+    Args:
+        outputs: of a network's submodules, by name, in their order.
+
+    Returns:
+        Layouts, and sides of the maps, by the submodules' names within a trunk.
+    """
+    found: dict[int, tuple[str, Layout]] = {}
+    for place, output in outputs.items():
+        layout = layout_of(output, None) if isinstance(output, torch.Tensor) and output.ndim == 4 else None
+        if not place or not layout or not isinstance(output, torch.Tensor) or len(output) > 1:  # windows are no batch
+            continue
+        side = layout.as_map(output).shape[-1]
+        if side not in found or place.count(".") <= found[side][0].count("."):
+            found[side] = place, layout
+    kept = {f"network.{found[side][0]}": (found[side][1], side) for side in reversed(_halved(found))}
+    return {name: layout for name, (layout, _) in kept.items()}, {name: side for name, (_, side) in kept.items()}
+
+
+def _halved(sides: Iterable[int]) -> list[int]:
+    """Sides of maps, rising, without those that are hardly larger than the one before: borders that were cut off."""
+    found: list[int] = []
+    for side in sorted(side for side in sides if side > 1):
+        if not found or side >= GROWTH * found[-1]:
+            found.append(side)
+    return found
+
+
+def named_stages(sides: Mapping[str, int]) -> dict[str, str]:
     """Names of layers from the image up: the last four are the stages, and the one before them is the stem.
 
+    Where many layers have maps of the same size, as a transformer's, the stages end at its quarters instead.
+
+    Args:
+        sides: of the layers' maps, in pixels, by place, in the order in which images go through them.
+
     Example:
-        >>> named_stages(["conv1", "layer1", "layer2", "layer3", "layer4"])["stem"]
+        >>> named_stages({"conv1": 112, "layer1": 56, "layer2": 28, "layer3": 14, "layer4": 7})["stem"]
         'conv1'
-        >>> named_stages(["a", "b"])
-        {'stage1': 'a', 'stage2': 'b'}
+        >>> named_stages({f"blocks.{number}": 14 for number in range(12)})
+        {'stage1': 'blocks.2', 'stage2': 'blocks.5', 'stage3': 'blocks.8', 'stage4': 'blocks.11'}
     """
-    every = list(places)
-    stem = {"stem": every[-5]} if len(every) > 4 else {}
-    return stem | {f"stage{number}": place for number, place in enumerate(every[-4:], start=1)}
+    places = list(sides)
+    if len(places) > STAGES and len(set(sides.values())) < len(places):
+        places = [places[len(places) * quarter // STAGES - 1] for quarter in range(1, STAGES + 1)]
+    stem = {"stem": places[-STAGES - 1]} if len(places) > STAGES else {}
+    return stem | {f"stage{number}": place for number, place in enumerate(places[-STAGES:], start=1)}

@@ -48,7 +48,7 @@ def embedding_size(net: Net, size: int) -> int:
 
 def _of_one_dimension(net: Net) -> Net:
     """Tables have many networks that differ in the dimension of the embedding alone."""
-    return changed(net, {"weights": "random", "dim": 1})
+    return changed(net, {"weights": "random", "weights_content": "", "dim": 1})
 
 
 @cache

@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import batch_norm, dropout
+from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.dropout import _DropoutNd
 
 from relbench.ranks import ALONE, Ranks
 
@@ -56,12 +57,30 @@ def share_layers(network: nn.Module, sharing: Sharing) -> None:
     Args:
         network: is changed.
         sharing: is told what is shown.
+
+    Raises:
+        ValueError: the network has such a layer of a kind that is not known here.
     """
     for name, module in list(network.named_modules()):
-        if isinstance(module, _BatchNorm):
-            network.set_submodule(name, SharedBatchNorm(module, sharing))
-        elif isinstance(module, nn.Dropout):
-            network.set_submodule(name, SharedDropout(module, sharing))
+        shared = _shared_layer(module, sharing)
+        if shared:
+            network.set_submodule(name, shared)
+
+
+def _shared_layer(module: nn.Module, sharing: Sharing) -> nn.Module | None:
+    kind = type(module).__name__
+    if kind == "BatchNormAct2d":  # timm's
+        return SharedBatchNormAct(module, sharing)
+    if type(module) in BATCH_NORMS:
+        return SharedBatchNorm(cast("_BatchNorm", module), sharing)
+    if isinstance(module, _BatchNorm) or kind in OTHERS:
+        raise ValueError(f"several devices can't share the layer {kind} of this trunk: choose --devices 1")
+    return SharedDropout(module, sharing) if isinstance(module, _DropoutNd) or kind in DROPPED_PATHS else None
+
+
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+OTHERS = ("EvoNorm2dB0", "EvoNorm2dB1", "EvoNorm2dB2")  # timm's, of batch statistics, too
+DROPPED_PATHS = ("DropPath", "StochasticDepth")  # timm's and torchvision's: a branch is dropped for whole images
 
 
 class SharedBatchNorm(nn.Module):
@@ -152,25 +171,43 @@ class _Normalised(torch.autograd.Function):
         return back.to(gradient.dtype), sums[1], sums[0], None, None
 
 
-class SharedDropout(nn.Module):
-    """Dropout whose mask is drawn for all images of a group, as one process would draw it.
+class SharedBatchNormAct(SharedBatchNorm):
+    """timm's batch normalisation with its activation, by the statistics of a group of images.
 
     Args:
-        layer: torch's.
+        layer: timm's, whose weights and running statistics are taken over.
         sharing: is told what is shown.
     """
 
-    def __init__(self, layer: nn.Dropout, sharing: Sharing) -> None:
+    def __init__(self, layer: nn.Module, sharing: Sharing) -> None:
+        super().__init__(cast("_BatchNorm", layer), sharing)
+        self.drop, self.act = cast("nn.Module", layer.drop), cast("nn.Module", layer.act)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Maps, shape (batch, channels, height, width) -> the same shape."""
+        return cast("Tensor", self.act(self.drop(super().forward(images))))
+
+
+class SharedDropout(nn.Module):
+    """Dropout, of numbers or of whole images, whose mask is drawn for all images of a group, as one process would.
+
+    Args:
+        layer: multiplies what it is shown by a random mask.
+        sharing: is told what is shown.
+    """
+
+    def __init__(self, layer: nn.Module, sharing: Sharing) -> None:
         super().__init__()
-        self.p, self._sharing = layer.p, sharing
+        self.layer, self._sharing = layer, sharing
+        self.p = getattr(layer, "p", 0.0)
         self.train(layer.training)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps, shape (batch, ...) -> the same shape."""
         shared = self._sharing.shared
         if not self.training or shared.whole:
-            return dropout(images, self.p, self.training)
+            return cast("Tensor", self.layer(images))
         ones = images.new_ones(shared.images, *images.shape[1:])
         if images.ndim == 4 and not images.is_contiguous():
             ones = ones.contiguous(memory_format=torch.channels_last)  # numbers are drawn in the order of the memory
-        return images * dropout(ones, self.p)[shared.ranks.share(shared.images)]
+        return images * cast("Tensor", self.layer(ones))[shared.ranks.share(shared.images)]

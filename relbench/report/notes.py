@@ -1,13 +1,14 @@
 """Notes on the methods that a reader must know, each true for whatever came out."""
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from relbench.analysis.comparable import is_self_distilled, settings, unequal_settings
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence, metric_name
-from relbench.experiment import Experiment
+from relbench.experiment import Experiment, Net
 from relbench.plain_text import counted, listed, many, p_value
 from relbench.report.power import methods_line, pairs_line
 from relbench.report.wording import (
@@ -39,6 +40,7 @@ def notes(summary: Summary) -> list[str]:
     return [
         _checkpoints(summary),
         _start(summary),
+        *_unknown_weights(summary),
         *_shared_losses(summary),
         *_staged(summary),
         *_intervals(summary),
@@ -62,9 +64,27 @@ def _checkpoints(summary: Summary) -> str:
 
 
 def _start(summary: Summary) -> str:
-    weights = _groups(summary.methods, lambda row: row.experiment.net.weights)
+    weights = _groups(summary.methods, lambda row: _weights(row.experiment.net))
     batches = _groups(summary.methods, lambda row: _batch(row.experiment))
     return f"Initial weights: {_shares(weights)}. Batch: {_shares(batches)}."
+
+
+def _weights(net: Net) -> str:
+    return f"of the file {Path(net.weights_file).name}" if net.weights_file else net.weights
+
+
+def _unknown_weights(summary: Summary) -> list[str]:
+    """What nobody here can check: a network that has seen the test's classes is better at them than a new one."""
+    files = _groups(
+        [method for method in summary.methods if method.row.experiment.net.weights_file],
+        lambda row: _weights(row.experiment.net),
+    )
+    if not files:
+        return []
+    named = listed(list(files))
+    return [
+        f"What the initial weights {named} were trained on is not known: if it had test classes, values are too high."
+    ]
 
 
 def _shared_losses(summary: Summary) -> list[str]:

@@ -10,7 +10,7 @@ from torch import nn
 from relbench.evaluation import Stored, read_embeddings
 from relbench.experiment import Experiment
 from relbench.losses import find_loss
-from relbench.models import Embedder, initial_network
+from relbench.models import Embedder, blank_network
 from relbench.results.checkpoint import (
     CheckpointError,
     State,
@@ -192,7 +192,7 @@ def load_trained(experiment: Experiment, runs: Path, channels: int, what: str) -
         raise CheckpointError(
             f"the {what}'s checkpoint {folder.checkpoint} is missing: delete {folder.row} too, and it is trained again"
         )
-    network = initial_network(experiment, channels)
+    network = blank_network(experiment, channels)
     try:
         with fits(folder.checkpoint):
             state = folder.state()

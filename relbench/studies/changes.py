@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from relbench.experiment import SETTINGS_OF_DATA, Net, TaskSettings, Term, Training
+from relbench.experiment import SETTINGS_OF_DATA, SETTINGS_OF_NET, TaskSettings, Term, Training
 from relbench.settings import SettingsType, changed
 from relbench.studies.keys import known_key
 from relbench.studies.study import Epochs, RunSpec, Stage, Study
@@ -44,7 +44,7 @@ def setting_keys(study: Study) -> list[str]:
         *(f"data.{key}" for key in data),
         *(f"task.{key}" for key in task),
         *(f"training.{key}" for key in training),
-        *(f"{arm}.{key}" for arm in arms for key in (*Net.model_fields, *training)),
+        *(f"{arm}.{key}" for arm in arms for key in (*SETTINGS_OF_NET, *training)),
     ]
 
 
@@ -142,7 +142,7 @@ def _called(study: Study) -> str:
 def _changed_run(run: RunSpec, groups: Groups) -> RunSpec:
     arm = arm_of(run)
     own = groups.get(arm, {})
-    net = {name: value for name, value in own.items() if name in Net.model_fields}
+    net = {name: value for name, value in own.items() if name in SETTINGS_OF_NET}
     training = {name: value for name, value in own.items() if name in Training.model_fields}
     task = {name: value for name, value in groups.get("task", {}).items() if name in keys_of_task(run.task)}
     shared = dict(groups.get("training", {}))

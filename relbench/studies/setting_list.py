@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from relbench.data import resolve_transform
-from relbench.experiment import SETTINGS_OF_DATA, Data, Net, Term, Training, flattened
+from relbench.experiment import SETTINGS_OF_DATA, SETTINGS_OF_NET, Data, Net, Term, Training, flattened
 from relbench.losses import find_loss
 from relbench.losses.inputs import NEEDS
 from relbench.settings import Settings
@@ -57,7 +57,7 @@ def _of_runs(study: Study) -> Iterator[Setting]:
         if f"data.{key}" in known and kind in (Data, *_views(trained)):
             yield _setting(kind, key, {f"data.{key}": [run.data for run in trained]})
     yield from _of_tasks(known, trained)
-    for key in Net.model_fields:
+    for key in SETTINGS_OF_NET:
         yield _setting(Net, key, {f"{arm}.{key}": [run.net for run in runs] for arm, runs in arms.items() if runs})
     groups: Mapping[str, Sequence[RunSpec]] = {"training": trained} | arms
     if "training.epochs" in known:

@@ -90,7 +90,7 @@ def _outline(experiment: Experiment, channels: int) -> nn.Module:
 
 
 def _activations(experiment: Experiment, channels: int) -> int:
-    net = changed(experiment.net, {"weights": "random", "dim": 1})  # the embedding's is little
+    net = changed(experiment.net, {"weights": "random", "weights_content": "", "dim": 1})  # the embedding's is little
     return experiment.training.batch_size * _kept_of_an_image(net, channels, experiment.data.size)
 
 

@@ -212,7 +212,10 @@ def test_pretrained_networks_are_torchvisions(weights_folder, monkeypatch, name)
     monkeypatch.setattr(type(entry), "get_state_dict", lambda *_, **__: state)
     found = []
     with torch.random.fork_rng():
-        for make in (lambda: torchvision.models.get_model(name, weights=entry), lambda: imagenet._pretrained(name)):
+        for make in (
+            lambda: torchvision.models.get_model(name, weights=entry),
+            lambda: imagenet.pretrained_network(name),
+        ):
             torch.manual_seed(0)
             found.append((make().state_dict(), torch.get_rng_state()))
     (expected, drawn), (ours, also_drawn) = found

@@ -202,7 +202,7 @@ def untrained(experiment: Experiment) -> Experiment:
     return changed(
         experiment,
         {
-            "net": changed(experiment.net, {"weights": "random"}),
+            "net": changed(experiment.net, {"weights": "random", "weights_content": ""}),
             "training": changed(experiment.training, changes),
             "teacher": untrained(experiment.teacher) if experiment.teacher else None,
             "initialized_from": None,
