@@ -8,7 +8,9 @@ from relbench.extras import needed
 from relbench.lookup import lookup
 from relbench.trackers.csv_file import CsvFiles
 from relbench.trackers.logger import Logger
+from relbench.trackers.mlflow import MLflow
 from relbench.trackers.tensorboard import TensorBoard
+from relbench.trackers.wandb import WeightsAndBiases
 
 FOLDER = "tracks"  # in a study's folder
 
@@ -30,7 +32,11 @@ class LoggerEntry:
 
 LOGGERS: Mapping[str, LoggerEntry] = {
     "csv": LoggerEntry(CsvFiles, "{folder}/csv"),
+    "mlflow": LoggerEntry(
+        MLflow, "MLFLOW_ALLOW_FILE_STORE=true mlflow ui --backend-store-uri {folder}/mlruns", "mlflow"
+    ),
     "tensorboard": LoggerEntry(TensorBoard, "tensorboard --logdir {folder}/tensorboard", "tensorboard"),
+    "wandb": LoggerEntry(WeightsAndBiases, "wandb sync {folder}/wandb/offline-run-*", "wandb"),
 }
 """All of them, by name."""
 

