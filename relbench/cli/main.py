@@ -7,7 +7,7 @@ import typer
 from rich.table import Column, Table
 
 import relbench
-from relbench.cli import data_commands, distill, evaluate, export, power, studies, study_commands
+from relbench.cli import data_commands, distill, evaluate, export, power, studies, study_commands, watch
 from relbench.cli.console import FAILED, errors, errors_as_one_line, expanded, out
 from relbench.cli.studies import Data, StudyName
 
@@ -25,6 +25,7 @@ app.command()(studies.reproduce)
 app.command()(studies.compare)
 app.command()(distill.distill)
 app.command()(studies.report)
+app.command()(watch.watch)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
 app.command()(power.power)

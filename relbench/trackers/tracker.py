@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from relbench.files import atomic_write
+from relbench.files import atomic_write, read_regular
 
 Phase = Literal["preparing", "training", "validating", "evaluating"]
 FILE = "progress.json"
@@ -58,6 +58,8 @@ class Status(BaseModel):
         done: training steps, those of earlier processes included.
         history: losses and metrics from the first step on, those of earlier processes included.
         began: when this process began the run, in seconds since 1970.
+        resumed_at: training steps that earlier processes have done.
+        trained_since: when this process has begun to train, in seconds since 1970; None before.
         updated: when this was written, likewise.
         process: number of the process.
         machine: its name.
@@ -69,9 +71,18 @@ class Status(BaseModel):
     done: int
     history: tuple[dict[str, float], ...]
     began: float
+    resumed_at: int = 0
+    trained_since: float | None = None
     updated: float
     process: int
     machine: str
+
+    @property
+    def steps_per_second(self) -> float | None:
+        """The speed of this process, validations included, by its own machine's clock; None before the first step."""
+        if self.trained_since is None or self.done <= self.resumed_at or self.updated <= self.trained_since:
+            return None
+        return (self.done - self.resumed_at) / (self.updated - self.trained_since)
 
 
 class FolderTracker:
@@ -89,11 +100,15 @@ class FolderTracker:
         self._phase: Phase = "preparing"
         self._done, self._history = 0, list[dict[str, float]]()
         self._began, self._written = time.time(), 0.0
+        self._resumed_at = 0
+        self._trained_since: float | None = None
         self._write()
 
     def begin(self, phase: Phase) -> None:
         """Write it down: what the run turns to may take long."""
         self._phase = phase
+        if phase == "training" and self._trained_since is None:
+            self._resumed_at, self._trained_since = self._done, time.time()
         self._write()
 
     def step(self, done: int) -> None:
@@ -116,6 +131,8 @@ class FolderTracker:
             done=self._done,
             history=tuple(self._history),
             began=self._began,
+            resumed_at=self._resumed_at,
+            trained_since=self._trained_since,
             updated=time.time(),
             process=os.getpid(),
             machine=platform.node(),
@@ -141,6 +158,6 @@ def read(folder: Path) -> Status | None:
         the last words stay: `updated` then is long ago.
     """
     try:
-        return Status.model_validate_json((folder / FILE).read_bytes())
+        return Status.model_validate_json(read_regular(folder / FILE))
     except (FileNotFoundError, NotADirectoryError, ValidationError):  # the last: a power cut has emptied it
         return None

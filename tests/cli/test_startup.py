@@ -28,10 +28,8 @@ def called(*calls):
 
 
 def test_no_help_text_waits_for_a_heavy_library():
-    commands = [
-        [name]
-        for name in ("reproduce", "compare", "report", "evaluate", "export", "power", "list", "settings", "bench")
-    ]
+    names = ("reproduce", "compare", "report", "evaluate", "export", "power", "list", "settings", "bench", "watch")
+    commands = [[name] for name in names]
     commands += [["data", name] for name in ("list", "fetch", "verify", "show", "add")]
     commands += [["study", "show"], ["distill"]]
     helps = [[*command, option] for command in [[], ["data"], ["study"], *commands] for option in ("--help", "-h")]

@@ -46,6 +46,22 @@ def test_steps_are_written_every_so_often_and_phases_at_once(tmp_path, clock):
     assert (read(tmp_path).phase, read(tmp_path).done) == ("evaluating", 5)
 
 
+def test_the_speed_is_that_of_this_process(tmp_path, monkeypatch):
+    """Steps of an earlier process, and the time before the training, say nothing about it."""
+    now = [1000.0]
+    monkeypatch.setattr(tracker.time, "time", lambda: now[0])
+    told = FolderTracker(tmp_path)
+    now[0] += 500
+    told.step(70)  # where the checkpoint was
+    told.begin("training")
+    assert read(tmp_path).steps_per_second is None
+    for done, phase in ((90, "validating"), (90, "training"), (100, "evaluating")):
+        now[0] += 5
+        told.step(done)
+        told.begin(phase)
+    assert read(tmp_path).steps_per_second == 30 / 15
+
+
 def test_nothing_is_left_of_a_run_that_has_ended(tmp_path):
     told = FolderTracker(tmp_path / "run")
     told.clear()
