@@ -25,7 +25,7 @@ LAYERS = [
     {"training", "machine", "trackers"},
     {"resolve", "preflight", "run", "transfer"},  # one run, from top to bottom
     {"grid", "analysis", "report", "benchmarks", "export", "judging"},
-    {"cli"},
+    {"cli", "api"},
 ]
 INSIDE_A_LAYER = {  # allowed arrows between modules of one layer, each with its reason
     ("locks", "files"),  # a lock file is written to through no link

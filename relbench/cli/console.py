@@ -111,3 +111,8 @@ def expanded(path: Path | None) -> Path | None:
         return path.expanduser() if path else None
     except RuntimeError:
         raise typer.BadParameter(f"{path}: there is no such home folder") from None
+
+
+def all_expanded(paths: list[Path] | None) -> list[Path] | None:
+    """Several paths of an option, each as `expanded`."""
+    return paths and [found for path in paths if (found := expanded(path))]

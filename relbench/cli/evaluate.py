@@ -1,15 +1,17 @@
 """The command `relbench evaluate`: embeddings in files, measured for a task."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from relbench.cli.console import errors, errors_as_one_line, expanded, numbers
+from relbench.cli.console import all_expanded, errors, errors_as_one_line, expanded, numbers
 from relbench.lookup import lookup
 
 if TYPE_CHECKING:
+    from relbench.cli.embedding_files import EmbeddingOptions
     from relbench.cli.sharding import ShardingOptions
     from relbench.evaluation.measured import Measurement
     from relbench.evaluation.stored import Files
@@ -157,6 +159,37 @@ def evaluate(  # noqa: PLR0913 - one argument an option
             "task within --memory, or 4 GB.",
         ),
     ] = None,
+    compare: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--compare",
+            metavar="OTHER",
+            callback=all_expanded,
+            help="Compare with other embeddings of the same images, in any file or run that EMBEDDINGS may be; without "
+            "labels, in the same order. Several times for several training runs, in the order of their pairs.",
+            show_default=False,
+        ),
+    ] = None,
+    compare_labels: Annotated[
+        Path | None,
+        typer.Option(
+            "--compare-labels",
+            callback=expanded,
+            help="Of --compare: file with their labels; default: their own, or those of EMBEDDINGS.",
+            show_default=False,
+        ),
+    ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--also",
+            metavar="MORE",
+            callback=all_expanded,
+            help="Of --compare: embeddings by another training run of the method of EMBEDDINGS; several times for "
+            "several. Two training runs a side, or more, have a verdict on the methods.",
+            show_default=False,
+        ),
+    ] = None,
     by_class: Annotated[
         bool, typer.Option("--by-class", help="Print a line per class, too, the worst at the first metric first.")
     ] = False,
@@ -175,6 +208,9 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     has a column label, and perhaps query, gallery and name; the embedding is a column embedding of lists (.parquet), or
     numbered columns of one name, from 0 or 1 without a gap, such as e0, e1, e2. Nothing in a file is executed, but for
     the Python file that --model names.
+
+    --compare: the difference from OTHER, with its interval over new classes of this kind and, with several training
+    runs a side, over new training runs, too. What is said is about the first metric: Recall@K of the first K.
     """
     given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
     of_retrieval = dict(
@@ -185,6 +221,7 @@ def evaluate(  # noqa: PLR0913 - one argument an option
         named = {name: text for name, text in given.items() if text is not None}
         if model is not None:
             _refuse_files({"EMBEDDINGS": embeddings, "label-column": label_column, **of_retrieval})
+            _refuse_files({"compare": compare, "compare-labels": compare_labels, "also": also})
             of_model |= {"model": model, "root": data_folder, "split": split}
             _of_network(of_model, task, named, by_class=by_class, as_json=as_json)
             return
@@ -197,13 +234,52 @@ def evaluate(  # noqa: PLR0913 - one argument an option
         from relbench.cli.sharding import ShardingOptions
 
         files = EmbeddingOptions(embeddings, labels, label_column, gallery, gallery_labels, ignore, gallery_ignore)
-        if task == "few-shot":
-            _few_shot(files.chosen(), asked, by_class=by_class, as_json=as_json)
-        elif task == "classification":
-            _show(_classification(files.chosen("logits")), by_class=by_class, as_json=as_json)
+        shards = ShardingOptions(memory, devices, cluster)
+        request = _Request(task or "retrieval", asked, shards, by_class=by_class, as_json=as_json)
+        if compare or compare_labels or also:
+            _compare(files, (compare or [], compare_labels, also or []), request)
         else:
-            found = _retrieval(files.chosen(), asked, ShardingOptions(memory, devices, cluster))
-            _show(found, by_class=by_class, as_json=as_json)
+            _measure(files, request)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What is asked of embeddings in files.
+
+    Attributes:
+        task: its name.
+        options: those of the task, all of them.
+        shards: how a gallery is searched.
+        by_class: print a line per class.
+        as_json: print JSON.
+    """
+
+    task: str
+    options: Mapping[str, str]
+    shards: "ShardingOptions"
+    by_class: bool
+    as_json: bool
+
+
+def _measure(files: "EmbeddingOptions", request: _Request) -> None:
+    shown = {"by_class": request.by_class, "as_json": request.as_json}
+    if request.task == "few-shot":
+        _few_shot(files.chosen(), request.options, **shown)
+    elif request.task == "classification":
+        _show(_classification(files.chosen("logits")), **shown)
+    else:
+        _show(_retrieval(files.chosen(), request.options, request.shards), **shown)
+
+
+def _compare(
+    files: "EmbeddingOptions", others: tuple[Sequence[Path], Path | None, Sequence[Path]], request: _Request
+) -> None:
+    from relbench.cli.compared import CompareOptions, measuring, show_comparison
+
+    sides = CompareOptions(*others).sides(files.chosen("logits" if request.task == "classification" else "embeddings"))
+    with request.shards.chosen() as sharding:
+        measured = measuring(request.task, request.options, sharding)
+        show_comparison(sides, measured, by_class=request.by_class, as_json=request.as_json)
 
 
 def _asked(task: str, given: Mapping[str, str]) -> Mapping[str, str]:

@@ -55,7 +55,14 @@ def show_accuracies(by_scorer: Mapping[str, Mapping[str, float]], episodes: int,
 
 
 def few_shot_settings(asked: Mapping[str, str]) -> list[FewShot]:
-    """For each scorer and number of support images."""
+    """Settings for each scorer and number of support images.
+
+    Args:
+        asked: all options of the task, by name.
+
+    Raises:
+        ValueError: options that make no sense.
+    """
     numbered = {name: _number(asked[name], f"--{name}") for name in ("queries", "episodes")}
     seed = _number(asked["seed"], "--seed")
     named = SCORERS if asked["scorer"] == "all" else asked["scorer"].split(",")

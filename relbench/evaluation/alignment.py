@@ -1,78 +1,66 @@
-"""Two sets of embeddings of the same images: checked to be so, and brought into one order."""
+"""Embeddings of the same images as others: checked to be so, and brought into their order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from relbench.evaluation.array_files import Array
+from relbench.evaluation.beside import Beside
 from relbench.evaluation.knn.points import Integers
 from relbench.evaluation.retrieval import check_labels
 from relbench.evaluation.stored import Stored
 
-Array = NDArray[Any]
 
+def aligned(stored: Stored, first: Beside, called: Sequence[str]) -> Stored:
+    """Embeddings in the order of the first ones, of the same images, with what belongs to these.
 
-def aligned(stored: Stored, other: Stored, called: Sequence[str]) -> Stored:
-    """Embeddings in the order of others, of the same images.
-
-    Where both have names of images, rows are brought into the order of the other's names; else they must be in the same
+    Where both have names of images, rows are brought into the order of the first's names; else they must be in the same
     order already, which their labels must not contradict.
 
     Args:
         stored: Embeddings, and what belongs to them.
-        other: Of the same images, by another network; of its arrays, all but the embeddings are used.
-        called: What a message names the first and the second.
+        first: What belongs to the first embeddings.
+        called: What a message names the embeddings and the first ones.
 
     Returns:
-        The first, each row of the same image as the other's.
+        The embeddings, with labels, masks, names and what is ignored as the first have them.
 
     Raises:
         ValueError: Another number of images, other images by their names, or images of another class, or with other
             masks; one line that names the first difference.
     """
-    _refuse_other_number(len(stored.embeddings), len(other.labels), called)
-    for each, name in zip((stored, other), called, strict=True):
-        _check_lengths(each, len(other.labels), name)
-    in_order = _in_order_of(stored, other, called)
-    ours, theirs = (check_labels(each.labels, len(other.labels)) for each in (in_order, other))
-    _refuse_different("labels", ours, theirs, called)
-    for name in sorted({*in_order.masks, *other.masks}):
-        everything = np.ones(len(theirs), dtype=bool)
-        _refuse_different(name, in_order.masks.get(name, everything), other.masks.get(name, everything), called)
-    return in_order
+    _check_number(stored, len(first.labels), called)
+    order = _order(stored.names, first.names, called)
+    labels, wanted = (check_labels(each, len(first.labels)) for each in (stored.labels, first.labels))
+    _refuse_different("the label", labels[order], wanted, called)
+    for name, mask in stored.masks.items():
+        _refuse_different(f"{name!r}", mask[order], first.masks.get(name, np.ones(len(wanted), dtype=bool)), called)
+    rows = stored.embeddings if isinstance(order, slice) else stored.embeddings[order]
+    return of_the_same(rows, first)
 
 
-def _refuse_other_number(ours: int, theirs: int, called: Sequence[str]) -> None:
-    if ours != theirs:
+def of_the_same(rows: Array, first: Beside) -> Stored:
+    """Embeddings without anything beside them, taken to be of the same images as the first, in the same order."""
+    return Stored(rows, first.labels, first.masks, first.names, first.ignore)
+
+
+def _check_number(stored: Stored, images: int, called: Sequence[str]) -> None:
+    rows = len(stored.embeddings)
+    if rows != images:
         raise ValueError(
-            f"{called[0]} holds {ours:,} images, {called[1]} {theirs:,}: only embeddings of the same images can be "
+            f"{called[0]} holds {rows:,} images, {called[1]} {images:,}: only embeddings of the same images can be "
             "compared"
         )
-
-
-def _check_lengths(stored: Stored, rows: int, called: str) -> None:
-    beside = {"labels": stored.labels, "names": stored.names, "values to ignore": stored.ignore}
-    for name, array in {**beside, **stored.masks}.items():
+    for name, array in {"labels": stored.labels, "names": stored.names, **stored.masks}.items():
         if array is not None and array.shape != (rows,):
-            raise ValueError(f"{called}: {name} have the shape {array.shape}, but there are {rows} embeddings")
+            raise ValueError(f"{called[0]}: {name} have the shape {array.shape}, but there are {rows} embeddings")
 
 
-def _in_order_of(stored: Stored, other: Stored, called: Sequence[str]) -> Stored:
-    """The first with its rows in the order of the other's names, where both have names."""
-    if stored.names is None or other.names is None or np.array_equal(stored.names, other.names):
-        return stored
-    order = _places(stored.names.astype(str), other.names.astype(str), called)
-    masks = {name: mask[order] for name, mask in stored.masks.items()}
-    return replace(
-        stored,
-        embeddings=stored.embeddings[order],
-        labels=stored.labels[order],
-        masks=masks,
-        names=stored.names[order],
-        ignore=None if stored.ignore is None else stored.ignore[order],
-    )
+def _order(names: Array | None, wanted: Array | None, called: Sequence[str]) -> Integers | slice:
+    """The rows in the order of the wanted names, where both are there; else all as they are."""
+    if names is None or wanted is None or np.array_equal(names, wanted):
+        return slice(None)
+    return _places(names.astype(str), wanted.astype(str), called)
 
 
 def _places(names: Array, wanted: Array, called: Sequence[str]) -> Integers:
@@ -95,12 +83,12 @@ def _places(names: Array, wanted: Array, called: Sequence[str]) -> Integers:
     return order[place]
 
 
-def _refuse_different(what: str, ours: Array, theirs: Array, called: Sequence[str]) -> None:
+def _refuse_different(what: str, ours: Array, first: Array, called: Sequence[str]) -> None:
     """Refuse two arrays by row of which one differs; whole numbers are the same as texts of them."""
-    same = ours == theirs if ours.dtype.kind == theirs.dtype.kind else ours.astype(str) == theirs.astype(str)
+    same = ours == first if ours.dtype.kind == first.dtype.kind else ours.astype(str) == first.astype(str)
     if not np.all(same):
         row = int(np.argmin(same))
         raise ValueError(
-            f"not the same images in the same order: {what} of row {row} is {str(ours[row])!r} in {called[0]}, "
-            f"but {str(theirs[row])!r} in {called[1]}; bring the rows into one order, or store names of images in both"
+            f"{called[0]} holds other images than {called[1]}, or the same in another order: {what} of row {row} is "
+            f"{str(ours[row])!r}, but {str(first[row])!r} there; bring rows into one order, or store names of images"
         )

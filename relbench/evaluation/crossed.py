@@ -26,7 +26,8 @@ g_sc the difference of the sums of scores. D is a ratio of sums over classes all
 such a ratio, and the expectations above follow from the variances of y_sc alone, whatever its distribution; no binomial
 variance is used anywhere, as queries of a class depend on each other even where they are counted. What it does ask is
 that the n_c do not depend on the models. For R-precision and MAP@R they are the queries with positives, which follow
-from labels and masks. A metric that leaves out other queries of one model than of the other can't be compared so.
+from labels, masks and what is ignored. A metric that leaves out other queries of one model than of the other can't be
+compared so.
 
 Source:
     Clark, The Language-as-Fixed-Effect Fallacy, Journal of Verbal Learning and Verbal Behavior 12(4), 1973: why a

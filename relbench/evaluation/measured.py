@@ -90,11 +90,11 @@ class Measurement:
     """
 
     metrics: Mapping[str, float]
-    counts: Mapping[str, Counts]
+    counts: Mapping[str, Counts] = field(repr=False)
     queries: int
     classes: int
     gallery: int | None = None
-    shares: Mapping[str, Shares] = field(default_factory=dict)
+    shares: Mapping[str, Shares] = field(default_factory=dict, repr=False)
     group: str = "class"
     ignored: Ignored | None = None
 

@@ -15,12 +15,13 @@ for their number (`significance.holm`).
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from relbench.evaluation.alignment import aligned
+from relbench.evaluation.beside import Beside
 from relbench.evaluation.comparison import Comparison, Interval
 from relbench.evaluation.measured import Measurement
 from relbench.evaluation.metric_names import metric_name
@@ -41,11 +42,11 @@ class Source:
 
     Attributes:
         name: What messages call them.
-        read: Reads them.
+        read: Reads them; is told what belongs to the first embeddings, unless they are the first.
     """
 
     name: str
-    read: Callable[[], Stored]
+    read: Callable[[Beside | None], Stored]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +62,9 @@ class PairedComparison:
     ours: tuple[Measurement, ...]
     theirs: tuple[Measurement, ...]
     comparisons: Mapping[str, Comparison]
+
+    def __str__(self) -> str:
+        return self.in_words()
 
     @property
     def metric(self) -> str:
@@ -118,6 +122,21 @@ class PairedComparison:
 
         return pd.DataFrame(self._lines())
 
+    def by_class(self) -> "pd.DataFrame":
+        """One line per group of the metric that decides: its trials, both sides, and the difference, the worst first.
+
+        Both are means over training runs, and a single class has too few queries to tell anything for sure.
+        """
+        import pandas as pd  # noqa: PLC0415 - takes longer to load than to compare
+
+        first = self.ours[0].scores[self.metric]
+        ours, theirs = (
+            np.mean([np.divide(each.scores[self.metric].correct, first.trials) for each in side], axis=0)
+            for side in (self.ours, self.theirs)
+        )
+        columns = {self.ours[0].group: first.groups, "queries": first.trials, "ours": ours, "theirs": theirs}
+        return pd.DataFrame({**columns, "difference": ours - theirs}).sort_values("difference", kind="stable")
+
     def _lines(self) -> Iterator[dict[str, Any]]:
         for metric in self.comparisons:
             ours, theirs = self.means(metric)
@@ -132,14 +151,13 @@ class PairedComparison:
                 "p_value": self.p_value if metric == self.metric else None,
             }
 
-    def json(self, ours: str = "ours", theirs: str = "theirs") -> str:
+    def json(self, *, by_class: bool = False) -> str:
         """All numbers and the verdict as a JSON object, on one line.
 
         Args:
-            ours: Name of our side in the words of the verdict.
-            theirs: Name of theirs.
+            by_class: Whether `by_class` stands in it, too.
         """
-        content = {
+        content: dict[str, Any] = {
             "metrics": {line.pop("metric"): line for line in self._lines()},
             "decides": self.metric,
             "runs": [len(self.ours), len(self.theirs)],
@@ -147,8 +165,10 @@ class PairedComparison:
             "groups": len(self.ours[0].scores[self.metric].groups),
             "verdict": self.decisive.verdict,
             "on_new_classes": self.on_new_classes,
-            "words": self.in_words(ours, theirs),
+            "words": self.in_words(),
         }
+        if by_class:
+            content["by_class"] = self.by_class().to_dict("records")
         return json.dumps(content, allow_nan=False)
 
     @property
@@ -219,12 +239,11 @@ def compare_embeddings(
             `measured` refuses; the message says of which embeddings.
     """
     _refuse_numbers(len(ours), len(theirs))
-    first = ours[0].read()
-    found = [_measured(ours[0].name, first, measured)]
-    images = replace(first, embeddings=first.embeddings[:0])
+    first = ours[0].read(None)
+    found, images = [_measured(ours[0].name, first, measured)], first.beside
     del first
     for source in (*ours[1:], *theirs):
-        stored = aligned(source.read(), images, (source.name, ours[0].name))
+        stored = aligned(source.read(images), images, (source.name, ours[0].name))
         found.append(_measured(source.name, stored, measured))
     return compare_measurements(found[: len(ours)], found[len(ours) :])
 

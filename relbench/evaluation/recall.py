@@ -66,6 +66,7 @@ class Recall(nn.Module):
         *,
         query: ArrayLike | None = None,
         gallery: ArrayLike | None = None,
+        ignore: ArrayLike | None = None,
     ) -> None:
         """Keep a batch.
 
@@ -76,6 +77,7 @@ class Recall(nn.Module):
                 or in none. What has an index that was there already is left out.
             query: (batch,) which of them are queries; likewise in all batches or in none, where all are.
             gallery: (batch,) which of them are in the gallery; likewise.
+            ignore: (batch,) integers or strings by which queries pass over gallery items; likewise, or nothing is.
 
         Raises:
             ValueError: Arrays of other shapes, or that other batches lack.
@@ -84,7 +86,13 @@ class Recall(nn.Module):
         # a copy: the loop may fill the same memory again
         batch = {name: np.array(as_array(value)) for name, value in given.items() if value is not None}
         _check_shapes(batch)
-        batch["labels"] = np.array(check_labels(labels, len(batch["embeddings"])))
+        of_classes = {"labels": labels, "values to ignore": ignore}
+        rows = len(batch["embeddings"])
+        batch |= {
+            name: np.array(check_labels(values, rows, name))
+            for name, values in of_classes.items()
+            if values is not None
+        }
         if self._batches:
             _refuse_other_columns(self._batches[0], batch)
         self._batches.append(batch)
@@ -105,6 +113,7 @@ class Recall(nn.Module):
             self.ks,
             query=columns.get("query"),
             gallery=columns.get("gallery"),
+            ignore=columns.get("values to ignore"),
             backend=self.backend,
         )
 
@@ -150,8 +159,9 @@ def _refuse_other_columns(first: Columns, batch: Columns) -> None:
     before, now = first["embeddings"].shape[1], batch["embeddings"].shape[1]
     if before != now:
         raise ValueError(f"embeddings of a batch have {now} dimensions, those before {before}: reset in between")
-    if (first["labels"].dtype.kind == "U") != (batch["labels"].dtype.kind == "U"):
-        raise ValueError("labels are integers in some batches and strings in others: convert them")
+    for name in first:
+        if (first[name].dtype.kind == "U") != (batch[name].dtype.kind == "U"):
+            raise ValueError(f"{name} are integers in some batches and strings in others: convert them")
 
 
 def _joined(batches: Sequence[Columns]) -> Columns:

@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from relbench import __version__
+import relbench
 from relbench.analysis.summary import Summary
 from relbench.plain_text import visible
 from relbench.report.figures.embedding import embedded
@@ -63,7 +63,7 @@ def _is_hash(text: str) -> bool:
 
 def rendered(template: str, content: dict[str, Any]) -> str:
     """The page that a template makes of its content and relbench's version."""
-    return environment().get_template(template).render(content, version=__version__)
+    return environment().get_template(template).render(content, version=relbench.__version__)
 
 
 def _visible(value: Any) -> Any:

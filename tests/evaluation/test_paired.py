@@ -30,7 +30,7 @@ def stored(blur, seed=0, **others):
 
 
 def sources(blur, *seeds):
-    return [Source(f"{blur} {seed}", lambda seed=seed: stored(blur, seed)) for seed in seeds]
+    return [Source(f"{blur} {seed}", lambda _first, seed=seed: stored(blur, seed)) for seed in seeds]
 
 
 def measured(each):
@@ -132,7 +132,7 @@ def test_rows_are_brought_into_the_order_of_names():
     query = LABELS % 3 == 0
     first = replace(stored(0.5, names=names), masks={"query": query})
     other = Stored(rows(3.0)[shuffled], LABELS[shuffled].astype(str), {"query": query[shuffled]}, names[shuffled])
-    found = aligned(other, first, CALLED)
+    found = aligned(other, first.beside, CALLED)
     assert np.array_equal(found.embeddings, rows(3.0))
     assert np.array_equal(found.names, names)
     assert np.array_equal(found.masks["query"], query)
@@ -146,8 +146,8 @@ NAMES = np.arange(len(LABELS)).astype(str)
     ("other", "message"),
     [
         (Stored(rows(1)[:-1], LABELS[:-1], {}), "b holds 71 images, a 72"),
-        (Stored(rows(1), SHUFFLED, {}), "labels of row 0 is '11' in b, but '0' in a"),
-        (Stored(rows(1), LABELS, {"query": LABELS > 0}), "query of row 0 is 'False' in b, but 'True' in a"),
+        (Stored(rows(1), SHUFFLED, {}), "b holds other images than a.* the label of row 0 is '11', but '0' there"),
+        (Stored(rows(1), LABELS, {"query": LABELS > 0}), "'query' of row 0 is 'False', but 'True' there"),
         (Stored(rows(1), LABELS, {}, np.char.add(NAMES, "x")), "72 of the second are not in the first, such as '0'"),
         (Stored(rows(1), LABELS, {}, np.full(len(LABELS), "same")), "b names 'same' twice"),
         (Stored(rows(1), LABELS[:-1], {}), r"b: labels have the shape \(71,\), but there are 72 embeddings"),
@@ -155,7 +155,9 @@ NAMES = np.arange(len(LABELS)).astype(str)
 )
 def test_other_images_are_refused(other, message):
     with pytest.raises(ValueError, match=message):
-        compare_embeddings([Source("a", lambda: stored(0.5, names=NAMES))], [Source("b", lambda: other)], measured)
+        compare_embeddings(
+            [Source("a", lambda _first: stored(0.5, names=NAMES))], [Source("b", lambda _first: other)], measured
+        )
 
 
 def test_numbers_of_runs_that_do_not_pair_up():
@@ -166,6 +168,6 @@ def test_numbers_of_runs_that_do_not_pair_up():
 
 
 def test_what_cannot_be_measured_is_named():
-    damaged = Source("their file", lambda: Stored(np.full((len(LABELS), 2), np.nan), LABELS, {}))
+    damaged = Source("their file", lambda _first: Stored(np.full((len(LABELS), 2), np.nan), LABELS, {}))
     with pytest.raises(ValueError, match="their file: embeddings hold NaN"):
         compare_embeddings(sources(0.5, 0), [damaged], measured)

@@ -36,8 +36,9 @@ def test_batches_of_any_size_make_the_metrics_of_all(size):
 
 def test_masks_and_types_are_kept():
     query, gallery = INDICES % 2 == 0, INDICES % 3 > 0
-    found = filled(Recall(ks=(1,)), query=query, gallery=gallery)
-    assert found.compute() == retrieval_metrics(ROWS, LABELS, (1,), query=query, gallery=gallery)
+    of_rows = {"query": query, "gallery": gallery, "ignore": INDICES % 4}
+    found = filled(Recall(ks=(1,)), **of_rows)
+    assert found.compute() == retrieval_metrics(ROWS, LABELS, (1,), **of_rows)
     assert found.measurement().queries == query.sum()
     metric = Recall(ks=(1,))
     metric.update(ROWS.double() + 1e-12 * ROWS.double().square(), LABELS)  # beyond float32
@@ -127,7 +128,8 @@ def test_a_loop_of_lightning():
         ([(ROWS, LABELS, INDICES / 2)], "indices must be whole numbers, not float32"),
         ([(ROWS, LABELS), (ROWS, LABELS, INDICES)], "some batches have indices, others do not"),
         ([(ROWS, LABELS), (ROWS[:, :1], LABELS)], "embeddings of a batch have 1 dimensions, those before 2"),
-        ([(ROWS, LABELS), (ROWS, LABELS.numpy().astype(str))], "integers in some batches and strings in others"),
+        ([(ROWS, LABELS), (ROWS, LABELS.numpy().astype(str))], "labels are integers in some batches and strings in"),
+        ([(ROWS, [*"abc", None, *LABELS[4:].tolist()])], "row 3 holds None"),
     ],
 )
 def test_batches_that_do_not_fit_are_refused(batches, message):
