@@ -20,8 +20,10 @@ Source:
     Snedecor and Cochran, Statistical Methods, 8th edition 1989, section 5.11: the interval of a variance.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from scipy.special import chdtri, nctdtr
 
@@ -155,6 +157,7 @@ class Need:
     leaves: float | None = None
 
 
+@lru_cache(maxsize=10_000)  # the documents of a report ask for the same
 def seeds_needed(spread: Spread, difference: float, level: float, power: float = POWER) -> Need:
     """How many seeds show a true difference in a two-sided test of a level, with some probability."""
     low, high = spread.unsure()
@@ -165,10 +168,15 @@ def seeds_needed(spread: Spread, difference: float, level: float, power: float =
 
 def _fewest(spread: Spread, difference: float, level: float, power: float) -> int | None:
     """The first of `NUMBERS` with which what is detectable is no more than the difference."""
-    if _left(spread, level, power) > difference and (spread.groups or 0) > FEW_GROUPS:
-        return None
-    found = ((number, spread.with_seeds(number).detectable(level, power)) for number in NUMBERS)
-    return next((number for number, least in found if least is not None and least <= difference), None)
+
+    def above(number: int) -> bool:
+        least = spread.with_seeds(number).detectable(level, power)
+        return least is None or least > difference
+
+    if spread.groups is not None and spread.groups <= FEW_GROUPS:
+        return next((number for number in NUMBERS if not above(number)), None)
+    at = bisect_left(NUMBERS, 1, key=lambda number: int(not above(number)))  # more seeds show more
+    return NUMBERS[at] if at < len(NUMBERS) else None
 
 
 def _left(spread: Spread, level: float, power: float) -> float:
