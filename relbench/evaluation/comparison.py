@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Verdict = Literal["beats", "not shown to differ", "loses", "no verdict"]
+Outcome = Literal["shown", "within the margin", "not shown", "open", "withdrawn"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,26 @@ class VariancePart:
     freedom: int
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What became of a comparison whose seeds were added until it was decided, see `sequential`.
+
+    Attributes:
+        outcome: "open" where there are looks to come; "withdrawn" where a difference that was shown lies on the other
+            side of zero at the last look that was made, which takes its verdict away.
+        side: of zero, on which the difference was shown; 0 where it was not.
+        seeds: of the look that decided, or of the last one that was made.
+        p_value: of the comparison alone, over all looks that it was open at; None where chance is unknown.
+        p_adjusted: likewise, corrected for the family; below the whole level where the comparison is shown.
+    """
+
+    outcome: Outcome = "open"
+    side: int = 0
+    seeds: int = 0
+    p_value: float | None = None
+    p_adjusted: float | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
     """The primary metric of a student minus that of its teacher, on the same trials.
@@ -65,6 +86,8 @@ class Comparison:
         detectable: Smallest true difference that would be shown with probability 0.8, after the family's correction;
             None where the variance is unknown or zero.
         family: Number of comparisons that were corrected together, this included.
+        level: Of the family's test at the present seeds: what is detectable, and the interval, are so at this level.
+        decision: Of seeds that are added until all is decided, what became of it: p-values are then of all looks.
     """
 
     difference: float
@@ -82,6 +105,8 @@ class Comparison:
     freedom: float | None = None
     detectable: float | None = None
     family: int = 1
+    level: float = 1 - 0.95
+    decision: Decision | None = None
 
     @property
     def error(self) -> float | None:
