@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal, get_args
 
-from relbench.evaluation.comparison import Interval
+from relbench.evaluation.comparison import Decision, Interval
 from relbench.evaluation.power import Spread
 from relbench.results.records import Selection
 
@@ -58,6 +58,8 @@ class PairedDifference:
     p_adjusted: float | None  # corrected for the family; the same without one
     family: int = 1  # comparisons that were corrected together, this included
     spread: Spread | None = None  # what the variance is made of; None where chance is unknown
+    level: float = 1 - 0.95  # of the family's test, and of the interval, at the present seeds
+    decision: Decision | None = None  # of seeds that are added until all is decided
     of_networks: Interval | None = None  # of a single seed: over new groups of trials, for the two networks at hand
 
 

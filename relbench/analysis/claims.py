@@ -1,10 +1,11 @@
 """Answers to the claims of a table of cells, from the paired differences of its runs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from relbench.analysis.cells import Answer, AnsweredClaim, PairedDifference
 from relbench.analysis.fill import is_untrained, ours
+from relbench.analysis.looks import last_level
 from relbench.analysis.results import Results
 from relbench.counts import Counts
 from relbench.evaluation import (
@@ -15,11 +16,12 @@ from relbench.evaluation import (
     over_seeds,
     over_seeds_and_classes,
 )
-from relbench.evaluation.comparison import Interval
+from relbench.evaluation.comparison import Decision, Interval
 from relbench.evaluation.estimate import Estimate
 from relbench.evaluation.power import Spread
+from relbench.evaluation.sequential import claim_decisions, decisions
 from relbench.results.records import Selection
-from relbench.studies.record import StudyRecord
+from relbench.studies.record import StudyRecord, UntilDecided
 from relbench.studies.study import Cell, Claim
 
 CONFIDENCE = 0.95
@@ -55,13 +57,52 @@ class _Judged:
 def answered_claims(record: StudyRecord, results: Results, rule: Selection) -> tuple[AnsweredClaim, ...]:
     """The claims about runs that were asked for, by a rule of selection; comparisons of a family are judged at once."""
     asked = _asked(record)
-    groups: dict[str | int, list[_Compared]] = {}
+    groups: dict[str | int, list[_Sides]] = {}
     for at, claim in enumerate(asked):
         groups.setdefault(claim.family or at, []).extend(_comparisons(claim, record, results, rule))
-    judged = {group: iter(_judged(own, family=isinstance(group, str))) for group, own in groups.items()}
+    judged = {
+        group: iter(_judged_group(own, record.until_decided, family=isinstance(group, str)))
+        for group, own in groups.items()
+    }
     return tuple(
         _answered(claim, [next(judged[claim.family or at]) for _ in claim.better]) for at, claim in enumerate(asked)
     )
+
+
+_Sides = tuple[Mapping[int, _Seed], Mapping[int, _Seed]]  # what is claimed to be better, and the other, by seed
+
+
+def _judged_group(sides: Sequence[_Sides], until: UntilDecided | None, *, family: bool) -> list[_Judged]:
+    if until is None:
+        return _judged([_compared(*each) for each in sides], family=family)
+    looks = [until.seeds[:look] for look in until.looks[: until.made]]
+    made = [[_compared(*(_only(side, seeds) for side in each)) for each in sides] for seeds in looks]
+    if not made:
+        return [_unseen(_compared(*each)) for each in sides]
+    estimates = [[each.estimate for each in look] for look in made]
+    decide, size = (decisions, len(sides)) if family else (claim_decisions, 1)
+    decided = decide(until.looks, estimates, until.margin, CONFIDENCE)
+    level = last_level(until)
+    return [_at_looks(each, decision, level, size) for each, decision in zip(made[-1], decided, strict=True)]
+
+
+def _only(side: Mapping[int, _Seed], seeds: Sequence[int]) -> dict[int, _Seed]:
+    return {seed: side[seed] for seed in seeds if seed in side}
+
+
+def _unseen(compared: _Compared) -> _Judged:
+    """Before the first look there is a difference, and nothing that is said of it."""
+    found = _difference(replace(compared, of_networks=None), None, 1)
+    return _Judged(None, found and replace(found, interval=Interval(found.interval.mean), p_value=None, spread=None))
+
+
+def _at_looks(compared: _Compared, decision: Decision, level: float, size: int) -> _Judged:
+    found = _difference(compared, decision.p_adjusted, size)
+    if found is None or compared.estimate is None or decision.p_adjusted is None:
+        return _Judged(None, found and replace(found, decision=decision, p_value=None))
+    interval = compared.estimate.interval(1 - level)
+    told = replace(found, interval=interval, p_value=decision.p_value, level=level, decision=decision)
+    return _Judged(decision.side, told)
 
 
 def _asked(record: StudyRecord) -> list[Claim]:
@@ -71,10 +112,10 @@ def _asked(record: StudyRecord) -> list[Claim]:
     ]
 
 
-def _comparisons(claim: Claim, record: StudyRecord, results: Results, rule: Selection) -> Iterator[_Compared]:
+def _comparisons(claim: Claim, record: StudyRecord, results: Results, rule: Selection) -> Iterator[_Sides]:
     cells = record.study.cells_by_key
-    for pair in claim.better:
-        yield _compared(*(_by_seed(cells[key], record, results, rule) for key in pair))
+    for better, worse in claim.better:
+        yield _by_seed(cells[better], record, results, rule), _by_seed(cells[worse], record, results, rule)
 
 
 def _by_seed(cell: Cell, record: StudyRecord, results: Results, rule: Selection) -> dict[int, _Seed]:

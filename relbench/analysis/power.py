@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from relbench.analysis.cells import PairedDifference
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.estimate import POWER
@@ -65,6 +66,7 @@ class _Compared:
 
     spread: Spread | None
     family: int
+    level: float = LEVEL
 
 
 STUDENTS, CONTROLS = "Students against the teacher", "Controls against the teacher, each alone"
@@ -79,19 +81,25 @@ def _families(summary: Summary) -> Iterator[tuple[str, dict[str, _Compared]]]:
     for family in dict.fromkeys(claim.family for claim in summary.claims):
         found = [each for claim in summary.claims if claim.family == family for each in claim.comparisons.items()]
         title = CLAIMS.format(family) if family else SINGLE
-        yield title, {name: _Compared(difference.spread, difference.family) for name, difference in found}
+        yield title, {name: _of_claim(difference) for name, difference in found}
 
 
 def _of(comparison: Comparison) -> _Compared:
     """Without a variance, or with one of zero, nothing is known of chance."""
-    return _Compared(Spread(comparison.parts, comparison.remaining) if comparison.error else None, comparison.family)
+    spread = Spread(comparison.parts, comparison.remaining) if comparison.error else None
+    return _Compared(spread, comparison.family, comparison.level)
+
+
+def _of_claim(difference: PairedDifference) -> _Compared:
+    return _Compared(difference.spread, difference.family, difference.level)
 
 
 def _family_plan(title: str, found: Mapping[str, _Compared], points: Sequence[float], power: float) -> FamilyPlan:
     size = max(each.family for each in found.values())
     plans = tuple(_plan(label, each, points, power) for label, each in found.items())
     known = [each.spread for each in found.values() if each.spread]
-    typical = _plan(ON_AVERAGE, _Compared(pooled(known), size), points, power) if known else None
+    level = next(iter(found.values())).level
+    typical = _plan(ON_AVERAGE, _Compared(pooled(known), size, level), points, power) if known else None
     return FamilyPlan(title, size, plans, typical)
 
 
@@ -99,9 +107,9 @@ ON_AVERAGE = "on average"
 
 
 def _plan(label: str, compared: _Compared, points: Sequence[float], power: float) -> Plan:
-    spread, level = compared.spread, LEVEL / compared.family
+    spread, level = compared.spread, compared.level / compared.family
     if spread is None:
         return Plan(label, None)
     now = spread.with_seeds(spread.seeds)
-    needs = tuple(seeds_needed(spread, point, level, power) for point in sorted(points))
-    return Plan(label, spread, now.detectable(level, power), now.detectable(LEVEL, power), needs)
+    needs = tuple(seeds_needed(spread, point, LEVEL / compared.family, power) for point in sorted(points))
+    return Plan(label, spread, now.detectable(level, power), now.detectable(compared.level, power), needs)

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from relbench.analysis.claims import answered_claims
 from relbench.analysis.comparable import refuse_unfair
 from relbench.analysis.fill import filled
 from relbench.analysis.floors import lines_of_floors
+from relbench.analysis.looks import judged_at_looks
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.results import FloorsOf, Results
 from relbench.analysis.summary import Summary
@@ -20,7 +22,7 @@ from relbench.experiment import Experiment, Term, task_columns
 from relbench.grid.tuning import Choice
 from relbench.losses import find_loss
 from relbench.results.records import Entry, Row, Selection
-from relbench.studies.record import StudyRecord
+from relbench.studies.record import StudyRecord, UntilDecided
 from relbench.studies.study import DATA, Study
 
 
@@ -47,6 +49,7 @@ def summarise(record: StudyRecord, results: Results, shown: Sequence[Selection] 
         variant=study.variant,
         scale=study.scale,
         changes=_changes(record),
+        until_decided=record.until_decided,
         added_losses=study.added_losses,
         floors={floor_title(of, results.floors, record): lines_of_floors(own) for of, own in results.floors.items()},
         **own,
@@ -116,7 +119,7 @@ def _of_lines(record: StudyRecord, results: Results) -> dict[str, Any]:
     )
     refuse_unfair(entries, rows)
     by_path = {path: {seed: row for (own, seed), row in done.items() if own == path} for path in study.runs}
-    judged = _judged(study, by_path)
+    judged = _judged(study, by_path, record.until_decided)
     floors = () if results.floors else ("Floors are not shown: they were not measured.",)
     return {
         "primary": study.primary_of(teacher),
@@ -149,7 +152,9 @@ def _method(study: Study, path: str, rows: tuple[Row, ...], against_teacher: Com
     return Method(path, study.runs[path].role, rows, metrics, against_teacher)
 
 
-def _judged(study: Study, rows: Mapping[str, Mapping[int, Row]]) -> dict[tuple[str, str], Comparison]:
+def _judged(
+    study: Study, rows: Mapping[str, Mapping[int, Row]], rule: UntilDecided | None
+) -> dict[tuple[str, str], Comparison]:
     """The comparisons that a study claims, over the seeds that both runs have, each family corrected (Holm) together.
 
     The best of many students is picked by chance too, so their verdicts allow for their number. Controls are no claim,
@@ -161,9 +166,16 @@ def _judged(study: Study, rows: Mapping[str, Mapping[int, Row]]) -> dict[tuple[s
         families.setdefault(claim.family, []).extend(pair for pair in claim.better if _shared(rows, pair))
     found: dict[tuple[str, str], Comparison] = {}
     for pairs in families.values():
-        comparisons = [_compared(rows, pair) for pair in pairs]
-        found |= dict(zip(pairs, holm(comparisons), strict=True))
+        compared = partial(_all_compared, rows, pairs)
+        judged = judged_at_looks(rule, compared) if rule and pairs else holm(compared())
+        found |= dict(zip(pairs, judged, strict=True))
     return found
+
+
+def _all_compared(
+    rows: Mapping[str, Mapping[int, Row]], pairs: Sequence[tuple[str, str]], seeds: Collection[int] | None = None
+) -> list[Comparison]:
+    return [_compared(rows, pair, seeds) for pair in pairs]
 
 
 def _shared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> list[int]:
@@ -172,9 +184,14 @@ def _shared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> lis
     return [seed for seed in rows[own] if seed in rows[other]]
 
 
-def _compared(rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str]) -> Comparison:
-    """A run against another of the same seed, over the same trials."""
-    own, other = ([rows[path][seed].counts for seed in _shared(rows, pair)] for path in pair)
+def _compared(
+    rows: Mapping[str, Mapping[int, Row]], pair: tuple[str, str], seeds: Collection[int] | None = None
+) -> Comparison:
+    """A run against another of the same seed, over the same trials; of some seeds alone, or of all that both have."""
+    shared = [seed for seed in _shared(rows, pair) if seeds is None or seed in seeds]
+    if not shared:
+        raise ValueError(f"no seed of a look has both {pair[0]} and {pair[1]}: run the command that made it again")
+    own, other = ([rows[path][seed].counts for seed in shared] for path in pair)
     return compare(own, other)
 
 

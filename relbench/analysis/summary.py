@@ -22,6 +22,7 @@ from relbench.analysis.methods import (
 )
 from relbench.experiment import TaskSettings
 from relbench.results.records import Entry, Row, Selection
+from relbench.studies.record import UntilDecided
 
 Scale = Literal["full", "toy"]  # another word for toy would pass for real numbers
 
@@ -46,6 +47,8 @@ class Summary(BaseModel, use_attribute_docstrings=True):
     """Toy: numbers that only show that everything runs."""
     changes: str = ""
     """Settings that are not the study's, such as "data.size = 128, training.steps = 2"."""
+    until_decided: UntilDecided | None = None
+    """The rule by which seeds are added, and the looks made; None: their number was fixed beforehand."""
     added_losses: tuple[str, ...] = ()
     """Labels of the methods that the user put beside the study's."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from relbench.analysis.results import tuning_plan
 from relbench.cli.options import RunOptions, tell
+from relbench.cli.until_decided import refuse_another_rule, rule_of, with_looks
 from relbench.data import find_data_set
 from relbench.data.download.card import card_names
 from relbench.experiment import Experiment
@@ -41,6 +42,8 @@ class Job:
     @property
     def seeds(self) -> tuple[int, ...]:
         """Those that are asked for now; the record may have more."""
+        if self.record.until_decided:
+            return self.record.until_decided.seeds_now
         return self.options.seeds or self.record.study.seeds
 
     def transfers(self) -> list[TransferSpec]:
@@ -73,6 +76,9 @@ def record_of(built: Study, data_sets: Sequence[str], options: RunOptions) -> tu
         "other_contents": _other_contents(study, names, options),
         "seeds": options.seeds or study.seeds,
     }
+    if options.until:
+        rule = rule_of(study.seeds, options.until)
+        settings |= {"until_decided": rule, "seeds": rule.seeds_now}
     return validated(StudyRecord, settings), paths
 
 
@@ -109,7 +115,11 @@ def folder_of(record: StudyRecord, options: RunOptions, added: Mapping[str, Any]
     study = record.study
     name = "-".join((study.name, *study.variant.values(), *(["toy"] if study.scale == "toy" else [])))
     whence: dict[str, Any] = {"file": True, "file_hash": True}
-    identity = short_hash(record.model_dump(mode="json", exclude={"seeds": True, "diverged": True, "study": whence}))
+    identity = short_hash(
+        record.model_dump(
+            mode="json", exclude={"seeds": True, "diverged": True, "until_decided": True, "study": whence}
+        )
+    )
     return own_folder(options.results, folder_name(name, {**added, **options.changes}), identity, is_another_s, tell)
 
 
@@ -122,9 +132,12 @@ def joined(record: StudyRecord, folder: Path, *, tells: bool = False) -> StudyRe
     if not (folder / FILE).is_file():
         return record
     earlier = read_study(folder)
+    refuse_another_rule(record, earlier, folder)
     merged = record.merged(earlier)
     if merged is None:
         raise ValueError(f"{folder} was just taken by a study with other settings: run the command again")
+    if merged.until_decided:
+        return with_looks(merged, earlier, folder)
     tuning = tuning_plan(merged, folder / "runs")
     others = [seed for seed in earlier.seeds if seed not in record.seeds]
     kept = [seed for seed in others if any(is_finished(tuning.run(path, seed), folder) for path in merged.paths)]

@@ -29,6 +29,7 @@ from relbench.cli.executors import (
 from relbench.cli.following import followers_of
 from relbench.cli.job import Job, data_sets_of, folder_of, is_finished, joined, record_of
 from relbench.cli.options import RunOptions, preparing, tell, written
+from relbench.cli.until_decided import is_decided, looked
 from relbench.files import refuse_links
 from relbench.grid.order import Limits
 from relbench.grid.plan import PendingRun
@@ -137,7 +138,7 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
     planned = job.planned()  # refuses impossible settings
     check_devices([run.experiment for run in planned], options)
     if options.dry_run:
-        show_plan(planned, folder, options)
+        _show_plans(job)
         tell_of_cluster(options)
         _tell_transfers(job)
         return False
@@ -146,12 +147,39 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
         check_transfers(measured_here(job.transfers(), options), folder, options.data, preparing)
         tell_alone(options)
         with cluster_of(options), followers_of(options, folder) as followers:
-            job, failed = _run(job, followers)
+            job, failed = (_run_looks if job.record.until_decided else _run)(job, followers)
         not_measured = _measure_elsewhere(job)
         _measure_floors(job)
         if study.cells or _is_taught(job):
             _report(job.record, folder, options.data, shown)
     return failed or not_measured
+
+
+def _show_plans(job: Job) -> None:
+    """What is to be made; of seeds that are added until all is decided, the least and the most."""
+    rule = job.record.until_decided
+    if rule is None:
+        show_plan(job.planned(), job.folder, job.options)
+        return
+    for words, made in (("at least", rule.made), ("at most", len(rule.looks))):
+        then = job.record.model_copy(update={"until_decided": rule.model_copy(update={"made": made})})
+        asked = replace(job, record=then)
+        tell(f"{words} {counted(len(asked.seeds), 'seed')}:")
+        show_plan(asked.planned(), job.folder, job.options)
+
+
+def _run_looks(job: Job, followers: Sequence[Follower]) -> tuple[Job, bool]:
+    """Make the runs of look after look until every verdict is decided; a look with a failed run is not made."""
+    while not is_decided(job.record, job.folder):
+        job = replace(job, record=job.record.model_copy(update={"seeds": job.seeds}))
+        job, failed = _run(job, followers)
+        if _measure_elsewhere(job) or failed:
+            return job, True
+        job = replace(job, record=looked(job.record))
+        write_record(job.record, job.folder / FILE)
+    rule = job.record.until_decided
+    seen = rule.seeds_seen if rule else job.record.seeds
+    return replace(job, record=job.record.model_copy(update={"seeds": seen})), False
 
 
 def _run(job: Job, followers: Sequence[Follower]) -> tuple[Job, bool]:

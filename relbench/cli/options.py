@@ -13,6 +13,19 @@ from relbench.grid.estimate import LONGEST
 
 
 @dataclass(frozen=True)
+class Until:
+    """Seeds that are added until every verdict is decided.
+
+    Attributes:
+        most: seeds, at the last look.
+        margin: true differences, in [0, 1], that are no larger are of no interest.
+    """
+
+    most: int
+    margin: float
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Options that the commands which make runs share.
 
@@ -36,6 +49,7 @@ class RunOptions:
         gpus_per_run: GPUs likewise, or a part of one; None: one where runs compute on a GPU.
         track: names of the programs for curves that follow the runs.
         execution: by how many processes each run is made, and who prepares its images.
+        until: whether seeds are added until every verdict is decided, and how many at most; None: `seeds` are fixed.
     """
 
     seeds: tuple[int, ...] | None
@@ -57,6 +71,7 @@ class RunOptions:
     gpus_per_run: float | None = None
     track: tuple[str, ...] = ()
     execution: Execution = USUAL
+    until: Until | None = None
 
     @property
     def together(self) -> int | None:

@@ -12,7 +12,9 @@ from relbench.cli.console import FAILED, errors_as_one_line, expanded, numbers
 from relbench.execution import ViewsOn
 
 if TYPE_CHECKING:
-    from relbench.cli.options import RunOptions
+    from relbench.cli.options import RunOptions, Until
+
+UNTIL_DECIDED = "until-decided"
 
 
 def _study_names(incomplete: str) -> list[str]:
@@ -25,7 +27,25 @@ STUDY_HELP = "Which study: `relbench list` names them; or a file, MY_STUDY.toml,
 StudyName = Annotated[str, typer.Argument(help=STUDY_HELP, autocompletion=_study_names)]
 StudyOption = Annotated[str, typer.Option("--study", help=STUDY_HELP, autocompletion=_study_names)]
 Seeds = Annotated[
-    str | None, typer.Option(help="Seeds, separated by commas; default: the study's own.", show_default=False)
+    str | None,
+    typer.Option(
+        help="Seeds, separated by commas; default: the study's own. until-decided: seeds are added until every verdict "
+        "is decided, at looks that are fixed beforehand.",
+        show_default=False,
+    ),
+]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option("--max-seeds", metavar="N", help="With --seeds until-decided: seeds at most; default: 20."),
+]
+Margin = Annotated[
+    float | None,
+    typer.Option(
+        "--margin",
+        metavar="POINTS",
+        help="With --seeds until-decided: a comparison is decided, too, where its interval lies within so many "
+        "points of zero; default: 0.5.",
+    ),
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda; auto takes the GPU where there is one.")]
 Results = Annotated[
@@ -173,6 +193,8 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     scale: ScaleOption = None,
     selection: SelectionOption = None,
     track: Track = None,
+    max_seeds: MaxSeeds = None,
+    margin: Margin = None,
     *,
     dry_run: DryRun = False,
     estimate: Estimate = False,
@@ -183,8 +205,9 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
     from relbench.trackers.loggers import loggers_asked
 
     builder = {"protocol": protocol, "scale": scale}
+    until = _until(seeds, max_seeds, margin, only)
     return RunOptions(
-        None if seeds is None else numbers(seeds, "--seeds"),
+        None if seeds is None or until else _seeds(seeds),
         device,
         results,
         data,
@@ -203,7 +226,30 @@ def _run_options(  # noqa: PLR0913, PLR0917 - one argument an option
         gpus_per_run=gpus_per_run,
         track=loggers_asked(track or []),
         execution=Execution(devices, workers, views_on),
+        until=until,
     )
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return numbers(text, "--seeds")
+    except ValueError as error:
+        raise ValueError(f"{error}, or {UNTIL_DECIDED}") from None
+
+
+def _until(seeds: str | None, most: int | None, margin: float | None, only: list[str] | None) -> "Until | None":
+    """The rule by which seeds are added, if that was asked for."""
+    from relbench.cli.options import Until
+
+    if seeds != UNTIL_DECIDED:
+        if most is not None or margin is not None:
+            raise ValueError(f"--max-seeds and --margin belong to --seeds {UNTIL_DECIDED}: add that, or leave them out")
+        return None
+    if only:
+        raise ValueError(f"--only: --seeds {UNTIL_DECIDED} decides all comparisons of a study: leave --only out")
+    if margin is not None and not 0 <= margin < 100:
+        raise ValueError(f"--margin {margin:g} must be points of the metric from 0 to 100: use 0.5")
+    return Until(20 if most is None else most, (0.5 if margin is None else margin) / 100)
 
 
 def with_run_options(command: Callable[..., bool], without: Collection[str] = ()) -> Callable[..., None]:

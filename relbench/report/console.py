@@ -32,7 +32,17 @@ from relbench.report.notes import notes, pair_note
 from relbench.report.power import BEFORE_NEEDS, family_title, power_table
 from relbench.report.reading import claims_caution, claims_title, footnotes, how_measured, marks, reading
 from relbench.report.tables import detectable_cell, difference_cells, pair_table
-from relbench.report.wording import BRIEF, NOTHING, PAIRS_TITLE, TOY, full_title, mean_cell, net_name, rests_on
+from relbench.report.wording import (
+    BRIEF,
+    NOTHING,
+    PAIRS_TITLE,
+    TOY,
+    full_title,
+    mean_cell,
+    net_name,
+    rests_on,
+    verdict_word,
+)
 
 FLOOR_COLUMNS = 4  # that fit
 NARROW = 14  # letters of a mean with its interval
@@ -112,7 +122,7 @@ def _method_cells(method: Method, primary: str) -> list[Text]:
 def _verdict(comparison: Comparison | None) -> Text:
     if comparison is None:
         return Text(NOTHING)
-    return Text.assemble(f"{comparison.verdict}\n", (rests_on(comparison), "dim"))
+    return Text.assemble(f"{verdict_word(comparison)}\n", (rests_on(comparison), "dim"))
 
 
 def pair_console(summary: Summary) -> ConsoleTable:

@@ -13,7 +13,7 @@ from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import counted, p_value, percent, signed
 from relbench.report.reading import marks
 from relbench.report.tables import Column, Table, filled
-from relbench.report.wording import NOTHING, ONE_SEED, bounds_cell, mean_cell
+from relbench.report.wording import NOTHING, ONE_SEED, bounds_cell, decided_in_words, mean_cell
 from relbench.results.records import Selection
 
 PAPER, DIFFERENCE = "paper", "difference"
@@ -194,7 +194,8 @@ def claim_detail(claim: AnsweredClaim) -> str:
     holm = "Holm " if difference.family > 1 else ""
     over = "" if difference.over_groups else ", over training runs alone"
     bounds = bounds_cell(difference.interval)
-    return f"{points} {bounds}, {holm}{p_value(difference.p_adjusted)}, {seeds}{over}"
+    decided = decided_in_words(difference.decision)
+    return f"{points} {bounds}, {holm}{p_value(difference.p_adjusted)}{decided}, {seeds}{over}"
 
 
 CLAIMS = (

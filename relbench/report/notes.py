@@ -10,6 +10,7 @@ from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment, Net
 from relbench.plain_text import counted, listed, many, p_value
+from relbench.report.looks import looks_notes
 from relbench.report.power import methods_line, pairs_line
 from relbench.report.wording import (
     commit_of,
@@ -45,6 +46,7 @@ def notes(summary: Summary) -> list[str]:
         *_staged(summary),
         *_intervals(summary),
         *methods_line(summary),
+        *looks_notes(summary),
         *_verdicts(summary),
         *meanings(summary.methods[0].metrics),
         *_floors(summary),
@@ -142,8 +144,9 @@ def _differences(summary: Summary) -> list[str]:
     if has_one_class(summary):
         return [f"{difference}. {_one_class(task_of(summary))}"]
     over = f"over new training runs and new {groups_of_trials(summary)} at once"
+    ordinary = ", for a number of seeds that is fixed" if summary.until_decided else ""
     return [
-        f"{difference}, with its 95 % interval {over}; table.csv has those over either alone.",
+        f"{difference}, with its 95 % interval {over}; table.csv has those over either alone{ordinary}.",
         "Detectable: the smallest true difference that would be shown with probability 0.8, at the spread found here.",
     ]
 

@@ -3,6 +3,7 @@
 from relbench.analysis.summary import Summary
 from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import counted, listed, many
+from relbench.report.looks import looks_notes
 from relbench.report.power import claims_lines
 from relbench.report.wording import NOTHING, ONE_SEED, RAISED, RULES, meanings
 from relbench.tasks import Task, find_task
@@ -74,7 +75,7 @@ def claims_title(summary: Summary) -> str:
 def claims_caution(summary: Summary) -> list[str]:
     """Claims are answered by the first rule shown, and peeking is no answer to rely on; then how to read them."""
     peeking = [PEEKING_CLAIMS] if summary.claims and summary.shown[0] == "test" else []
-    return [*peeking, *_differences(summary), *claims_lines(summary)]
+    return [*peeking, *_differences(summary), *looks_notes(summary), *claims_lines(summary)]
 
 
 def _differences(summary: Summary) -> list[str]:

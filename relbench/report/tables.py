@@ -11,7 +11,16 @@ from relbench.analysis.methods import Floor, Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.plain_text import percent, signed
-from relbench.report.wording import NOTHING, bounds_cell, metric_cell, metric_title, net_name, pair_verdict, verdict
+from relbench.report.wording import (
+    NO_LOOK,
+    NOTHING,
+    bounds_cell,
+    metric_cell,
+    metric_title,
+    net_name,
+    pair_verdict,
+    verdict,
+)
 
 Line = TypeVar("Line")  # what a line of a table is about
 
@@ -132,9 +141,8 @@ def difference_cells(comparison: Comparison | None) -> tuple[str, str]:
     """The difference to the other, and its 95 % interval over new training runs and new classes at once."""
     if comparison is None:
         return NOTHING, NOTHING
-    return signed(comparison.difference), bounds_cell(
-        comparison.interval, "one seed" if comparison.seeds == 1 else "one class"
-    )
+    too_few = "one seed" if comparison.seeds == 1 else "one class"
+    return signed(comparison.difference), bounds_cell(comparison.interval, NO_LOOK if comparison.decision else too_few)
 
 
 def detectable_cell(comparison: Comparison | None) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
-from relbench.evaluation.comparison import Comparison, Interval
+from relbench.evaluation.comparison import Comparison, Decision, Interval, Outcome
 from relbench.evaluation.metric_names import MEANING_OF_HALF_INTERVAL, MEANINGS, half_interval_of, metric_name
 from relbench.experiment import Experiment
 from relbench.plain_text import counted, listed, many, p_value, percent, signed
@@ -62,7 +62,19 @@ def net_name(method: Method) -> str:
 def verdict(method: Method) -> str:
     """The verdict against the teacher as a phrase, with its p: "not shown to differ (Holm p = 0.052)"."""
     comparison = method.against_teacher
-    return f"{VERDICTS[comparison.verdict]} ({rests_on(comparison)})" if comparison else NOTHING
+    if comparison is None:
+        return NOTHING
+    word = verdict_word(comparison)
+    return f"{VERDICTS.get(word, word)} ({rests_on(comparison)})"
+
+
+def verdict_word(comparison: Comparison) -> str:
+    """The verdict; where seeds are still added, that there is none yet."""
+    undecided = comparison.decision and comparison.decision.outcome == "open"
+    return UNDECIDED if undecided else comparison.verdict
+
+
+UNDECIDED = "not decided yet"
 
 
 PAIRS_TITLE = "Methods against each other"
@@ -70,14 +82,30 @@ PAIRS_TITLE = "Methods against each other"
 
 def pair_verdict(pair: Pair) -> str:
     """The verdict on one method against another, with its p."""
-    return f"{pair.comparison.verdict} ({rests_on(pair.comparison)})"
+    return f"{verdict_word(pair.comparison)} ({rests_on(pair.comparison)})"
 
 
 def rests_on(comparison: Comparison) -> str:
     """The p that decides, "Holm p = 0.052"; where there is none, of what there is too little: "1 seed", "1 class"."""
     if comparison.p_adjusted is None:
-        return counted(1, "seed" if comparison.seeds == 1 else "class")
-    return f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
+        return NO_LOOK if comparison.decision else counted(1, "seed" if comparison.seeds == 1 else "class")
+    p = f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
+    return f"{p}{decided_in_words(comparison.decision)}"
+
+
+NO_LOOK = "no look yet"
+DECIDED: Mapping[Outcome, str] = {
+    "shown": "decided with {}",
+    "within the margin": "within the margin with {}",
+    "not shown": "after all {}",
+    "open": "after {}",
+    "withdrawn": "shown with {}, and withdrawn",
+}
+
+
+def decided_in_words(decision: Decision | None) -> str:
+    """With how many seeds a comparison was decided, where they were added for that: ", decided with 8 seeds"."""
+    return f", {DECIDED[decision.outcome].format(counted(decision.seeds, 'seed'))}" if decision else ""
 
 
 def seeds_in_words(summary: Summary) -> str:

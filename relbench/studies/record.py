@@ -16,6 +16,30 @@ FILE = "study.json"
 FORMER_FILES = ("plan.json", "request.json")  # of earlier versions
 
 
+class UntilDecided(Record):
+    """Seeds that are added until every verdict is decided: the rule, as it was fixed beforehand, and the looks made."""
+
+    seeds: tuple[int, ...]  # as many as there may be, in the order in which they are added
+    looks: tuple[int, ...]  # numbers of seeds at which verdicts are made, rising
+    margin: float  # in [0, 1]: true differences that are no larger are of no interest
+    made: int = 0  # of these looks
+    after: tuple[int, ...] = ()  # seeds of which a table with ordinary verdicts was asked for before
+
+    @property
+    def seeds_now(self) -> tuple[int, ...]:
+        """The seeds of the next look; after the last, of that."""
+        return self.seeds[: self.looks[min(self.made, len(self.looks) - 1)]]
+
+    @property
+    def seeds_seen(self) -> tuple[int, ...]:
+        """The seeds of each look that was made, together those of the last one."""
+        return self.seeds[: self.looks[self.made - 1]] if self.made else ()
+
+    def same_rule(self, other: "UntilDecided") -> bool:
+        """Whether both look at the same seeds, and have the same margin."""
+        return (self.seeds, self.looks, self.margin) == (other.seeds, other.looks, other.margin)
+
+
 class StudyRecord(Record):
     """The request for a study so far."""
 
@@ -25,6 +49,7 @@ class StudyRecord(Record):
     other_contents: dict[str, str] = Field(default_factory=dict)  # likewise, of those that are only measured on
     seeds: tuple[int, ...]
     diverged: tuple[str, ...] = ()  # fingerprints of runs by which rates should have been chosen, but that diverged
+    until_decided: UntilDecided | None = None  # None: a number of seeds that was fixed beforehand
 
     @property
     def pinned(self) -> Study:
@@ -56,6 +81,7 @@ class StudyRecord(Record):
             "other_contents": other_contents,
             "seeds": tuple(sorted({*earlier.seeds, *self.seeds})),
             "diverged": tuple(sorted({*earlier.diverged, *self.diverged})),
+            "until_decided": earlier.until_decided or self.until_decided,
         }
         return self.model_copy(update=together)
 

@@ -1,0 +1,163 @@
+"""Tables whose seeds are added until every verdict is decided: what they say, and what they must not."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from summaries import STUDY, build
+from summed import Lines
+
+from relbench.analysis.looks import decisions_of
+from relbench.analysis.power import family_plans
+from relbench.analysis.results import Results
+from relbench.analysis.summarise import summarise
+from relbench.counts import Counts
+from relbench.evaluation.comparison import Decision, Interval
+from relbench.evaluation.sequential import levels_of
+from relbench.experiment import Data, Experiment, Net, Term
+from relbench.report import console_report
+from relbench.report.documents import latex_text, markdown_text
+from relbench.report.grids import claim_detail
+from relbench.report.looks import looks_notes
+from relbench.results.records import Entry
+from relbench.settings import changed
+from relbench.studies.record import StudyRecord, UntilDecided
+from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
+
+TEACHER = Experiment(terms=(Term(loss="triplet"),))
+STUDENT = Experiment(terms=(Term(loss="rkd_angle"),), teacher=TEACHER)
+LOOKS, SEEDS = (5, 8, 10), tuple(range(10))
+
+
+def rule(made, **given):
+    return UntilDecided(**({"seeds": SEEDS, "looks": LOOKS, "margin": 0.005, "made": made} | given))
+
+
+def of_seed(experiment, seed):
+    teacher = experiment.teacher and changed(experiment.teacher, {"seed": seed})
+    return changed(experiment, {"seed": seed, "teacher": teacher})
+
+
+def make_row(experiment, correct):
+    given = build(STUDY[:2], (0,)).methods[0].row
+    counts = Counts(groups=("a", "b", "c"), trials=(20,) * 3, correct=correct)
+    told = {"experiment": experiment, "fingerprint": experiment.fingerprint, "counts": counts}
+    return given.model_copy(update=told)
+
+
+def summed_at(made, gains, **given):
+    """A student that has so many more correct queries a class than its teacher, by seed."""
+    entries, rows = [], {}
+    for seed, gain in enumerate(gains):
+        for label, role, experiment in (("teacher", "teacher", TEACHER), ("rkd", "student", STUDENT)):
+            one = of_seed(experiment, seed)
+            entries.append(Entry(label=label, role=role, seed=seed, fingerprint=one.fingerprint))
+            more = (gain - 1, gain, gain + 1) if role == "student" else (0, 0, 0)
+            rows[label, seed] = make_row(one, tuple(10 + each for each in more))
+    record = Lines(entries=tuple(entries)).record.model_copy(update={"until_decided": rule(made, **given)})
+    return summarise(record, Results(rows))
+
+
+@dataclass
+class MadeUp:
+    """A row of a cell."""
+
+    recall: float
+
+    def metrics_at(self, selection):
+        return (40, {"recall@1": self.recall}) if selection == "last" else None
+
+    def counts_at(self, selection, metric):
+        return None
+
+
+def claimed(values, seeds, made):
+    """A claim that a is better than b."""
+    run = RunSpec(data=Data(name="cub200", hold_out=False), net=Net(), stages=(Stage(terms=(Term(loss="triplet"),)),))
+    cells = tuple(Cell(part="p", row=name, column="c", run=name) for name in values)
+    claim = Claim(text="a claim", better=(("a", "b"),))
+    study = Study(name="s", title="t", runs=dict.fromkeys(values, run), cells=cells, claims=(claim,))
+    until = None if made is None else rule(made)
+    record = StudyRecord(study=study, changes={}, contents={"cub200": "x"}, seeds=seeds, until_decided=until)
+    rows = {(name, seed): MadeUp(values[name][seed]) for name in values for seed in seeds}
+    (found,) = summarise(record, Results(rows)).claims
+    return found
+
+
+CLEAR = (4, 5, 5, 4, 5, 5, 4, 5, 5, 4)
+MIXED = (1, -1, 2, -2, 1, -1, 2, -2, 1, -1)
+
+
+def test_before_the_first_look_nothing_is_said():
+    comparison = summed_at(0, CLEAR[:3]).methods[1].against_teacher
+    assert (comparison.verdict, comparison.p_value, comparison.decision) == ("no verdict", None, Decision())
+    assert comparison.interval == Interval(comparison.difference)
+    assert "no look yet" in markdown_text(summed_at(0, CLEAR[:3]))
+
+
+def test_a_look_sees_its_own_seeds_and_has_its_own_level():
+    """More runs may be finished than the last look has seen: they wait for the next."""
+    comparison = summed_at(1, CLEAR).methods[1].against_teacher
+    assert (comparison.seeds, comparison.verdict) == (5, "beats")
+    level = levels_of(LOOKS, 0.05)[0]
+    assert comparison.level == pytest.approx(level)
+    assert comparison.p_adjusted >= comparison.p_value > 0
+    fixed = summed_at(1, CLEAR, looks=(5,)).methods[1].against_teacher
+    assert comparison.p_value == pytest.approx(min(1, fixed.p_value * 0.05 / level))
+    assert comparison.interval.high - comparison.interval.low > fixed.interval.high - fixed.interval.low
+    assert comparison.detectable > fixed.detectable
+
+
+def test_what_a_look_decided_stays_and_says_with_how_many_seeds():
+    summary = summed_at(2, CLEAR)
+    comparison = summary.methods[1].against_teacher
+    assert (comparison.seeds, comparison.decision.seeds, comparison.decision.outcome) == (8, 5, "shown")
+    assert "decided with 5 seeds" in markdown_text(summary)
+
+
+@pytest.mark.parametrize(
+    ("made", "words"), [(1, "not decided yet (p = 1.000, after 5 seeds)"), (3, "after all 10 seeds")]
+)
+def test_open_and_undecided_to_the_end(made, words):
+    summary = summed_at(made, MIXED)
+    assert words in markdown_text(summary)
+    assert decisions_of(summary)[0].outcome == ("open" if made == 1 else "not shown")
+
+
+def test_every_format_says_that_verdicts_are_sequential():
+    summary = summed_at(2, CLEAR, after=(0, 1, 2))
+    (first, second, before) = looks_notes(summary)
+    levels = [100 * level for level in levels_of(LOOKS, 0.05)]
+    assert f"Looks made, by number of seeds: 5 (level {levels[0]:.2f} %) and 8 (level {levels[1]:.2f} %)" in first
+    assert f"not made: 10 (level {levels[2]:.2f} %)" in first
+    assert "margin of ±0.5 points" in second
+    assert "3 seeds (0, 1, 2)" in before
+    for text in (markdown_text(summary), latex_text(summary)):
+        assert "Verdicts are sequential" in text
+    assert looks_notes(build()) == []
+    assert console_report(summary)
+
+
+def test_a_row_of_a_look_that_is_gone_is_missed():
+    with pytest.raises(ValueError, match="with 8 seeds, and not all of their runs are there"):
+        summed_at(2, CLEAR[:7])
+
+
+def test_power_is_at_the_level_of_the_last_look():
+    summary = summed_at(2, MIXED)
+    (plan,) = family_plans(summary)[0].plans
+    assert plan.detectable == summary.methods[1].against_teacher.detectable
+
+
+def test_claims_are_decided_at_looks_too():
+    values = {"a": [0.5 + gain / 100 for gain in (5, 6, 5, 6, 5, 9)], "b": [0.5] * 6}
+    for made, answer, seeds in ((0, "not shown", 6), (1, "holds", 5)):
+        claim = claimed(values, tuple(range(6)), made)
+        assert (claim.answer, claim.difference.seeds) == (answer, seeds)
+        assert claim_detail(claim).endswith("no interval" if made == 0 else "over training runs alone")
+    level = levels_of(LOOKS, 0.05)[0]
+    assert "decided with 5 seeds" in claim_detail(claim)
+    assert claim.difference.interval.mean == pytest.approx(np.mean(values["a"][:5]) - 0.5)
+    assert claim.difference.level == pytest.approx(level)
+    ordinary = claimed(values, tuple(range(5)), None).difference
+    assert claim.difference.p_value == pytest.approx(min(1, ordinary.p_value * 0.05 / level))
