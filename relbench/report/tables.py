@@ -19,6 +19,7 @@ from relbench.report.wording import (
     metric_title,
     net_name,
     pair_verdict,
+    unseen,
     verdict,
 )
 
@@ -142,7 +143,7 @@ def difference_cells(comparison: Comparison | None) -> tuple[str, str]:
     if comparison is None:
         return NOTHING, NOTHING
     too_few = "one seed" if comparison.seeds == 1 else "one class"
-    return signed(comparison.difference), bounds_cell(comparison.interval, NO_LOOK if comparison.decision else too_few)
+    return signed(comparison.difference), bounds_cell(comparison.interval, NO_LOOK if unseen(comparison) else too_few)
 
 
 def detectable_cell(comparison: Comparison | None) -> str:

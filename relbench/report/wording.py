@@ -88,9 +88,14 @@ def pair_verdict(pair: Pair) -> str:
 def rests_on(comparison: Comparison) -> str:
     """The p that decides, "Holm p = 0.052"; where there is none, of what there is too little: "1 seed", "1 class"."""
     if comparison.p_adjusted is None:
-        return NO_LOOK if comparison.decision else counted(1, "seed" if comparison.seeds == 1 else "class")
+        return NO_LOOK if unseen(comparison) else counted(1, "seed" if comparison.seeds == 1 else "class")
     p = f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
     return f"{p}{decided_in_words(comparison.decision)}"
+
+
+def unseen(comparison: Comparison) -> bool:
+    """Whether seeds are added until it is decided, and no look is made yet."""
+    return comparison.decision is not None and comparison.decision.seeds == 0
 
 
 NO_LOOK = "no look yet"
