@@ -28,14 +28,7 @@ def distill(  # noqa: PLR0913 - one argument an option
     options: "RunOptions",
     teacher: Annotated[str, typer.Option(metavar="TRUNK", help=f"The teacher's network: {TRUNK}.")],
     student: Annotated[str, typer.Option(metavar="TRUNK", help="The student's network.")],
-    data: Annotated[
-        str,
-        typer.Option(
-            metavar="[FOLDER/]NAME",
-            help="The data set; `relbench data add` adds yours. FOLDER holds all data sets; default: RELBENCH_DATA, or "
-            "datasets.",
-        ),
-    ],
+    data: Annotated[str, typer.Option(metavar="NAME", help="The data set; `relbench data add` adds yours.")],
     methods: Annotated[
         list[str],
         typer.Option(
@@ -46,6 +39,9 @@ def distill(  # noqa: PLR0913 - one argument an option
             "my_loss.py:MyLoss, WHICH IS EXECUTED.",
         ),
     ],
+    data_folder: Annotated[
+        Path, typer.Option(callback=expanded, help="Holds all data sets.", envvar="RELBENCH_DATA")
+    ] = Path("datasets"),
     task: Annotated[str, typer.Option(help="retrieval, classification or few-shot.")] = "retrieval",
     steps: Annotated[int, typer.Option(help="Training steps of every network.", min=1)] = 2000,
     rate: Annotated[
@@ -102,11 +98,10 @@ def distill(  # noqa: PLR0913 - one argument an option
     from relbench.cli.make_study import made
     from relbench.studies.distill import Asked, distilled
 
-    root, name = _placed(data)
     asked = Asked(
         teacher=teacher,
         student=student,
-        data=name,
+        data=data,
         methods=methods,
         kind=task,
         steps=steps,
@@ -118,16 +113,10 @@ def distill(  # noqa: PLR0913 - one argument an option
         student_weights=student_weights,
         as_is=teacher_as_is,
     )
-    study = distilled(asked, root)
+    study = distilled(asked, data_folder)
     if save_study:
         _save(study, save_study, options)
-    return made(study, replace(options, data=root))
-
-
-def _placed(data: str) -> tuple[Path, str]:
-    """The folder of all data sets, and the name of one: mybirds, or elsewhere/mybirds."""
-    path = Path(data).expanduser()
-    return (path.parent if path.name != data else Path(os.environ.get("RELBENCH_DATA", "datasets"))), path.name
+    return made(study, replace(options, data=data_folder))
 
 
 def _save(study: "Study", file: Path, options: "RunOptions") -> None:

@@ -59,7 +59,7 @@ def reproduced(name: str, options: RunOptions) -> bool:
     Raises:
         ValueError: what is asked for can't be; one line.
     """
-    return made(find_study(name, options.builder), options)
+    return made(find_study(name, options.builder, options.data), options)
 
 
 def made(study: Study, options: RunOptions) -> bool:
@@ -81,7 +81,7 @@ def compared(name: str, losses: Sequence[str], options: RunOptions, *, weight: f
     Raises:
         ValueError: what is asked for can't be; one line.
     """
-    found = find_study(name, options.builder)
+    found = find_study(name, options.builder, options.data)
     study = with_added_losses(found, [find_added_loss(spec, weight) for spec in losses], alone=alone)
     try_own_losses(with_values(study, options.changes))
     return _make(study, options, ({"weight": weight} if weight != 1 else {}) | ({"alone": True} if alone else {}))

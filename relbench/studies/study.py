@@ -39,7 +39,7 @@ class Epochs(Settings):
     """
 
     count: PositiveInt
-    images: PositiveInt  # for training: as published, until they are counted when a run is planned
+    images: PositiveInt = 1  # for training: as published, or unknown, until they are counted when a run is planned
     validate_every: PositiveInt = 1  # epochs between two validations
     of_all_images: bool = False  # of its classes, whichever few of each it is trained on: as many steps as for all
 

@@ -8,7 +8,7 @@ TINY = ("data.train_classes=40", "data.test_classes=12", "teacher.width=4", "tea
 @pytest.fixture
 def distil(call, data_folder, tmp_path):
     settings = [word for setting in TINY for word in ("--set", setting)]
-    networks = ("--teacher", "conv4", "--student", "conv4", "--data", f"{data_folder}/glyphs", *settings)
+    networks = ("--teacher", "conv4", "--student", "conv4", "--data", "glyphs", "--data-folder", data_folder, *settings)
     where = ("--results", tmp_path / "results", "--jobs", "1", "--seeds", "0")
     return lambda *options: call("distill", *networks, *where, *options)
 

@@ -16,7 +16,7 @@ NULL = "null"  # stands for no value, which TOML does not have
 OF_DATA = (*SETTINGS_OF_DATA, "transform")
 BESIDE_TRAINING = ("epochs", "rates", "partitions")  # of a run, and often shared by all
 OF_TRAINING = (*(key for key in Training.model_fields if key != "device"), *BESIDE_TRAINING)  # see --device
-OF_NETWORK = (*Net.model_fields, *OF_TRAINING)
+OF_NETWORK = (*(key for key in Net.model_fields if key != "weights_content"), *OF_TRAINING)
 OF_STAGE = tuple(Stage.model_fields)
 OF_TERM = tuple(key for key in Term.model_fields if key in {"loss", "weight", "layers"})  # the rest is options
 OF_RUN_ALONE = ("role", "arm", "teacher", "starts_from", "steps_as", "tuned_with", "note", "stages")

@@ -16,7 +16,7 @@ from relbench.experiment import CODE_VERSION, TASK_SETTINGS, Data, Net, Term, Tr
 from relbench.files import read_regular
 from relbench.lookup import lookup
 from relbench.losses import find_loss, validate_term
-from relbench.models import TRUNKS
+from relbench.models import find_trunk
 from relbench.settings import KINDS, ModelType, one_line
 from relbench.studies.changes import ARMS
 from relbench.studies.extend import FILE as OWN_LOSS
@@ -64,13 +64,13 @@ def read_study_file(path: Path) -> Study:
         OSError: it can't be read.
     """
     text = read_regular(path)
-    with _told_at(f"{path}:"):
+    with told_at(f"{path}:"):
         study = _study(_parsed(text))
     return study.model_copy(update={"file": str(path), "file_hash": hashlib.sha256(text).hexdigest()})
 
 
 @contextmanager
-def _told_at(place: str) -> Iterator[None]:
+def told_at(place: str) -> Iterator[None]:
     """What is refused is told with its place."""
     try:
         yield
@@ -158,11 +158,13 @@ def _run(own: Layer, roles: Mapping[str, str], groups: Mapping[str, Layer], shar
     data = _table(own.table.get("data", {}), f"{own.place} data")
     _refuse_unknown(data.table, OF_DATA, data.place)
     beside = {key: layer.table[key] for layer in network for key in BESIDE_TRAINING if key in layer.table}
+    if isinstance(beside.get("epochs"), int):  # as `--set training.epochs=40` says it
+        beside["epochs"] = {"count": beside["epochs"]}
     alone = {key: value for key, value in own.table.items() if key in OF_RUN_ALONE}
     net = _valid(Net, *_merged(network, Net.model_fields))
     place = next((layer.place for layer in reversed(network) if "trunk" in layer.table), own.place)
-    with _told_at(place):
-        lookup(net.trunk, TRUNKS, "trunk")
+    with told_at(place):
+        find_trunk(net.trunk)
     values = {
         "teacher": usual_teacher(role, roles),
         **alone,
@@ -241,7 +243,7 @@ def _list(value: Any, place: str) -> list[Any]:
 def _shared_terms(layer: Layer) -> dict[str, Table]:
     tables = _tables(layer)
     for loss, own in tables.items():
-        with _told_at(own.place):
+        with told_at(own.place):
             find_loss(loss)
     return {loss: own.table for loss, own in tables.items()}
 
@@ -261,7 +263,7 @@ def _term(given: Any, shared: Mapping[str, Table], place: str) -> dict[str, Any]
         )
     values = {**shared.get(loss, {}), **own}
     options = {key: value for key, value in values.items() if key not in OF_TERM}
-    with _told_at(f"{place} terms:"):
+    with told_at(f"{place} terms:"):
         validate_term(loss, options)
     known = {key: value for key, value in values.items() if key in OF_TERM}
     return _of(Term, ({**known, "options": options}, [Layer(f"{place} terms, {loss}:", {})]))

@@ -80,6 +80,16 @@ def test_a_student_has_the_only_teacher_and_is_said_to_beat_it(read):
     ]
 
 
+def test_epochs_are_counted_as_set_says_them(read):
+    text = BY_HAND.replace("steps = 4", "epochs = 3\nrates = [0.1, 0.2]").replace(
+        "[data]", '[task]\nkind = "classification"\n[data]\nsplit = "images"'
+    )
+    runs = read(text).runs.values()
+    assert {run.epochs.count for run in runs} == {3}
+    assert {run.rates for run in runs} == {(0.1, 0.2)}
+    assert {run.task.kind for run in runs} == {"classification"}
+
+
 def test_what_was_read_is_written_alike(read):
     study = read(BY_HAND)
     again = read(study_text(study))
@@ -167,6 +177,9 @@ def test_a_changed_study_needs_another_name(tmp_path):
     path.write_text(text.replace("steps = 1200", "steps = 600").replace('"quickstart"', '"mine"'))
     study = find_study(str(path))
     assert (study.name, study.runs["rkd-d"].training.steps) == ("mine", 600)
+    path.write_text(path.read_text().replace('"glyphs"', '"glyps"'))
+    with pytest.raises(ValueError, match=r"mine.toml: \[runs.teacher\] unknown data set 'glyps': did you mean glyphs"):
+        find_study(str(path), root=tmp_path)
     with pytest.raises(ValueError, match="leave --scale out"):
         find_study(str(path), {"scale": "toy"})
 
