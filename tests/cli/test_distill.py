@@ -2,6 +2,9 @@
 
 import pytest
 
+import relbench.report.write
+from relbench.report.documents import markdown_text
+
 TINY = ("data.train_classes=40", "data.test_classes=12", "teacher.width=4", "teacher.dim=16", "student.width=2")
 
 
@@ -13,7 +16,9 @@ def distil(call, data_folder, tmp_path):
     return lambda *options: call("distill", *networks, *where, *options)
 
 
-def test_from_a_command_to_a_table_and_a_file(distil, call, data_folder, tmp_path):
+def test_from_a_command_to_a_table_and_a_file(distil, call, data_folder, tmp_path, monkeypatch):
+    tables = {"table.md": markdown_text}  # pages and figures are those of any study
+    monkeypatch.setattr(relbench.report.write, "files_of", lambda _: tables)
     file = tmp_path / "mine.toml"
     made = distil("--method", "rkd-da", "--steps", "2", "--rate", "0.003", "--dim", "8", "--save-study", file)
     assert made.code == 0, made.error
