@@ -44,14 +44,27 @@ def export(
         ),
     ] = None,
     licence: Annotated[
-        str, typer.Option(help="Of hub-folder: the licence of the weights, by the hub's name, such as mit.")
-    ] = "unknown",
+        str | None,
+        typer.Option(
+            help="Of hub-folder: the licence of the weights, by the hub's name, such as mit.", show_default=False
+        ),
+    ] = None,
+    upload: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Of hub-folder: send it to this repository of the Hugging Face hub, which is made private "
+            "if it is not there; needs a token.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Export the network of a finished run: its weights, an ONNX file, or a folder for a hub.
 
-    Nothing is uploaded.
+    Nothing is uploaded, but for --upload.
     """
     with errors_as_one_line("interrupted; nothing was written"):
-        from relbench.cli.exported import exported
+        from relbench.cli.exported import FolderOptions, exported
 
-        exported(run, to, out or Path(f"relbench-{run.resolve().name}{SUFFIX[to]}"), data, licence, onnx=onnx)
+        where = out or Path(f"relbench-{run.resolve().name}{SUFFIX[to]}")
+        exported(run, to, where, data, FolderOptions(licence, onnx, upload))

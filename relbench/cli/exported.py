@@ -1,13 +1,38 @@
 """The work of `relbench export`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from relbench.cli.options import preparing, tell
-from relbench.export.finished import find_run
-from relbench.export.hub_folder import export_folder, export_onnx, export_weights, prepared, real_images
+from relbench.export.finished import FinishedRun, find_run
+from relbench.export.hub_folder import Prepared, export_folder, export_onnx, export_weights, prepared, real_images
+from relbench.export.upload import hub_api, upload
+
+FOLDER = "hub-folder"
 
 
-def exported(run: Path, kind: str, out: Path, data: Path, licence: str, *, onnx: bool | None) -> None:
+@dataclass(frozen=True)
+class FolderOptions:
+    """What the command was given of a folder for a hub.
+
+    Attributes:
+        licence: of the weights, by the hub's name; None: nobody has chosen one.
+        onnx: whether an ONNX file is in it; None: if the libraries for it are installed.
+        repository: that it is sent to; None: it is not.
+    """
+
+    licence: str | None
+    onnx: bool | None
+    repository: str | None
+
+    @property
+    def given(self) -> list[str]:
+        """The options that say something of a folder alone."""
+        values = {"--licence": self.licence, "--with-onnx/--without-onnx": self.onnx, "--upload": self.repository}
+        return [name for name, value in values.items() if value is not None]
+
+
+def exported(run: Path, kind: str, out: Path, data: Path, options: FolderOptions) -> None:
     """Export a run, and say what was written.
 
     Args:
@@ -15,23 +40,32 @@ def exported(run: Path, kind: str, out: Path, data: Path, licence: str, *, onnx:
         kind: safetensors, onnx or hub-folder.
         out: what is written.
         data: holds the data sets.
-        licence: of the weights, for a folder.
-        onnx: whether a folder has an ONNX file; None: if the libraries for it are installed.
+        options: of a folder.
 
     Raises:
         ValueError: the run can't be exported; one line.
         OSError: something can't be written.
     """
+    if kind != FOLDER and options.given:
+        raise ValueError(f"{options.given[0]} is an option of --to {FOLDER}, not of {kind}: leave it out")
+    api = hub_api(options.repository) if options.repository else None  # refused before any work
     found = find_run(run)
-    ready = prepared(found, data)
-    if kind == "safetensors":
-        export_weights(ready, out)
-        differences = {}
-    elif kind == "onnx":
-        differences = {out.name: export_onnx(ready, real_images(found, data, preparing), out)}
-    else:
-        differences = export_folder(ready, real_images(found, data, preparing), out, licence, onnx=onnx)
-    for name, difference in differences.items():
+    for name, difference in _written(found, prepared(found, data), kind, out, data, options).items():
         where = f"real test images of {found.experiment.data.name}"
         tell(f"{name}: differs from torch by {difference:.1e} at most, on {where}")
     tell(f"written: {out}")
+    if options.repository:
+        tell(f"uploaded: {upload(api, out, options.repository)}")
+
+
+def _written(
+    found: FinishedRun, ready: Prepared, kind: str, out: Path, data: Path, options: FolderOptions
+) -> dict[str, float]:
+    """By file that was checked: the largest difference of an output from torch's."""
+    if kind == "safetensors":
+        export_weights(ready, out)
+        return {}
+    images = real_images(found, data, preparing)
+    if kind == "onnx":
+        return {out.name: export_onnx(ready, images, out)}
+    return export_folder(ready, images, out, options.licence, onnx=options.onnx)

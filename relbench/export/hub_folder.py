@@ -13,7 +13,7 @@ from relbench.data.table import indices_of, labels_of
 from relbench.export.computation import Computation, write_exported, write_onnx
 from relbench.export.configuration import FILE, Configuration, configuration_of
 from relbench.export.finished import FinishedRun, TrainedNetwork, trained_network
-from relbench.export.model_card import model_card
+from relbench.export.model_card import UNKNOWN, model_card
 from relbench.export.weights import Weights, weights_to_write, write_weights
 from relbench.files import atomic_folder, atomic_write
 from relbench.results.records import write_record
@@ -111,7 +111,7 @@ def export_onnx(ready: Prepared, images: Tensor, path: Path) -> float:
 
 
 def export_folder(
-    ready: Prepared, images: Tensor, folder: Path, licence: str, *, onnx: bool | None
+    ready: Prepared, images: Tensor, folder: Path, licence: str | None, *, onnx: bool | None
 ) -> dict[str, float]:
     """Write a folder for a hub; it appears whole, or not at all.
 
@@ -119,7 +119,7 @@ def export_folder(
         ready: the network.
         images: by which the computations in it are checked.
         folder: to be made.
-        licence: of the weights, by the hub's name, such as "mit"; "unknown" where nobody has chosen one.
+        licence: of the weights, by the hub's name, such as "mit"; None where nobody has chosen one.
         onnx: whether an ONNX file is in it; None: if the libraries for it are installed.
 
     Returns:
@@ -136,7 +136,7 @@ def export_folder(
         differences[EXPORTED] = write_exported(computation, images, temporary / EXPORTED)
         if _has_onnx() if onnx is None else onnx:
             differences[ONNX] = write_onnx(computation, images, temporary / ONNX, ready.described)
-        text = model_card(ready.run, ready.configuration, licence, differences)
+        text = model_card(ready.run, ready.configuration, licence or UNKNOWN, differences)
         (temporary / CARD).write_text(text, encoding="utf-8")
     return differences
 
