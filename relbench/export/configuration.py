@@ -12,6 +12,7 @@ from relbench.export.finished import FinishedRun
 from relbench.export.preprocessing import Preprocessing, preprocessing_of
 from relbench.models import embedding_size
 from relbench.results.records import Record, read_record
+from relbench.settings import changed
 
 FILE = "config.json"
 
@@ -95,9 +96,20 @@ def configuration_of(run: FinishedRun, data: Path, classes: tuple[str, ...], wei
         weights_hash=weights_hash,
         selected_step=row.selected_step,
         metrics=row.metrics,
-        experiment=experiment,
+        experiment=without_folders(experiment),
         versions=row.machine.versions,
     )
+
+
+def without_folders(experiment: Experiment) -> Experiment:
+    """A run whose files of weights are named without their folders, which are nobody's business.
+
+    Its fingerprint stays: that is of what the files hold.
+    """
+    net = experiment.net
+    parts = {"teacher": experiment.teacher, "initialized_from": experiment.initialized_from}
+    named = {"net": changed(net, {"weights": Path(net.weights).name})} if net.weights_file else {}
+    return changed(experiment, {**named, **{name: without_folders(run) for name, run in parts.items() if run}})
 
 
 def read_configuration(folder: Path) -> Configuration:

@@ -28,7 +28,7 @@ def read_network(folder: Path, configuration: Configuration) -> TrainedNetwork:
         ValueError: the weights can't be read, or are not those that were exported; one line.
     """
     weights, run = _weights(folder / FILE, configuration.weights_hash), configuration.experiment
-    blank = changed(run.net, {"weights": "random"})  # what it began with is of no use
+    blank = changed(run.net, {"weights": "random", "weights_content": ""})  # what it began with is of no use
     embedder = build_embedder(blank, configuration.preprocessing.channels, run.seed, run.data.size)
     embedder.load_state_dict({name: tensor for name, tensor in weights.items() if not name.startswith(HEAD)})
     if not configuration.classes:

@@ -10,7 +10,7 @@ from relbench.export.finished import find_run, trained_network
 from relbench.export.read_folder import read_network
 from relbench.judging.candidate import UNKNOWN, Candidate, Judged
 from relbench.judging.user_model import candidate_of_file
-from relbench.models import build_features, find_trunk
+from relbench.models import build_features, find_trunk, planned
 from relbench.settings import validated
 from relbench.training.assemble import laid_out
 
@@ -49,12 +49,12 @@ def _of_trunk(name: str, weights: str | None, normalization: NormalizationName |
     if weights is None and not find_trunk(name).weights:
         raise ValueError(f"there are no pretrained weights of {name}: name some with --weights")
     asked = {"trunk": name, "weights": weights or "imagenet", "normalization": normalization}
-    net = validated(Net, {**asked, "dim": None, "unit_length": False})
+    net = planned(validated(Net, {**asked, "dim": None, "unit_length": False}))
 
     def build(channels: int, size: int) -> Judged:
         return Judged(build_features(net, channels, 0, size))
 
-    return Candidate(build, net=net, note=UNKNOWN)
+    return Candidate(build, net=net, note=UNKNOWN if net.weights_file else "")
 
 
 def _of_run(folder: Path, root: Path) -> Candidate:

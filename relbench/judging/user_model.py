@@ -10,14 +10,12 @@ from types import ModuleType
 from typing import Any, cast
 
 import torch
-from safetensors.torch import load
 from torch import Tensor, nn
 
 from relbench.experiment import Normalization as NormalizationName
-from relbench.files import read_regular
 from relbench.judging.candidate import UNKNOWN, Candidate, Judged
 from relbench.models.normalization import Normalization
-from relbench.tensors import read_tensors
+from relbench.models.weight_files import read_state
 
 NAMED = 3  # names of weights in a message
 LONGEST = 200  # characters of what a user's code raised
@@ -131,18 +129,6 @@ def _importing_from(folder: Path) -> Iterator[None]:
         yield
     finally:
         sys.path.remove(str(folder))
-
-
-def read_state(path: Path) -> dict[str, Tensor]:
-    """Weights by name, from a file of safetensors or torch; nothing in it is executed."""
-    try:
-        found = load(read_regular(path)) if path.suffix == ".safetensors" else read_tensors(path)
-    except Exception as error:  # noqa: BLE001 - a damaged file raises nearly anything
-        words = " ".join(str(error).split())[:LONGEST] or type(error).__name__
-        raise ValueError(f"the weights {path} can't be read ({words})") from None
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path} holds no weights by name: save a network's state_dict() alone")
-    return found
 
 
 def load_weights(network: nn.Module, path: Path, what: str) -> None:

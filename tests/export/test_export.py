@@ -24,15 +24,16 @@ import relbench.export.hub_folder
 from relbench.cli.main import app
 from relbench.data import find_data_set
 from relbench.data.table import indices_of
-from relbench.experiment import Net
+from relbench.experiment import Experiment, Net, Term
 from relbench.export.computation import Computation, answers, checked, write_onnx
-from relbench.export.configuration import read_configuration
+from relbench.export.configuration import read_configuration, without_folders
 from relbench.export.finished import FinishedRun, TrainedNetwork, find_run, trained_network
 from relbench.export.hub_folder import prepared
 from relbench.export.study_results import ALONE, study_results
 from relbench.models import build_embedder
 from relbench.results.records import read_row
 from relbench.results.run_folder import RunFolder
+from relbench.settings import changed
 
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 
@@ -153,9 +154,10 @@ def test_weights_alone_say_what_they_are(call, photos, data, tmp_path):
     assert json.loads(header["configuration"])["preprocessing"]["colours"] == "RGB"
 
 
-def test_a_residual_network_of_torchvision(tmp_path):
-    network = Computation(TrainedNetwork(build_embedder(Net(trunk="resnet18", dim=8), 3, 0).eval(), None))
-    images = torch.rand(5, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+@pytest.mark.parametrize("trunk", ["timm:test_vit", "resnet18"])
+def test_trunks_of_libraries(tmp_path, trunk):
+    network = Computation(TrainedNetwork(build_embedder(Net(trunk=trunk, dim=8), 3, 0, 64).eval(), None))
+    images = torch.rand(5, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert write_onnx(network, images, tmp_path / "m.onnx", {}) <= 1e-4
 
 
@@ -228,3 +230,13 @@ def test_a_head_without_its_data_set_is_refused(photos, tmp_path):
     """Glyphs and cards are known without files; a set that a user added is not."""
     with pytest.raises(ValueError, match="unknown data set 'photos'"):
         prepared(find_run(photos), tmp_path)
+
+
+def test_folders_of_weights_are_not_told():
+    """A path may name its user; what the file holds is what a run is named by."""
+    net = Net(weights="/home/me/w.pt", weights_content="0" * 64)
+    first = Experiment(terms=(Term(loss="triplet"),), net=net)
+    run = changed(first, {"initialized_from": first, "teacher": first})
+    told = without_folders(run)
+    assert "/home" not in told.model_dump_json()
+    assert told.fingerprint == run.fingerprint

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+import timm
 import torch
 from export.trained import add_photos, classification_of_patterns, finished, retrieval_on_photos
 from safetensors.torch import save_file
@@ -146,6 +147,20 @@ def test_a_users_network_by_definition(call, own, data, tmp_path, weights):
     assert "is there already" in refused(call, data, *network, *given, "--save", kept)
 
 
+def test_a_trunk_of_a_library_with_weights_from_a_file(call, data, tmp_path):
+    """Its features, by the library itself."""
+    model = timm.create_model("test_efficientnet", num_classes=0).eval()
+    save_file(model.state_dict(), tmp_path / "w.safetensors")
+    given = ("--model", "timm:test_efficientnet", "--weights", tmp_path / "w.safetensors", "--data", "photos")
+    evaluated(call, data, *given, "--set", "data.size=64", "--save", tmp_path / "kept.npz")
+    source = find_data_set("photos", data).load(Data(name="photos", size=64), data, iter)
+    images = source.test_batch(torch.from_numpy(indices_of(source.table, "test"))).float() / 255
+    mean, deviation = (torch.tensor(model.pretrained_cfg[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    with torch.no_grad():
+        expected = model((images - mean) / deviation).numpy()
+    np.testing.assert_allclose(read_embeddings(tmp_path / "kept.npz").embeddings, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_what_is_known_of_it_is_told(call, own, data):
     done = call("evaluate", "--model", f"{own}/own.py", "--data", "photos", "--data-folder", data)
     assert "What this network was trained on is not known here" in done.out
@@ -202,7 +217,6 @@ def test_options_that_do_not_go_together_are_refused(call, own, data, tmp_path):
         ((*network, "--data", "photos", "--normalization", "cifar"), "unknown normalization 'cifar'"),
         ((*network, "--data", "photos", "--way", "3"), "choose --task few-shot, too"),
         (("--model", "conv4", "--data", "photos"), "there are no pretrained weights of conv4"),
-        (("--model", "resnet1", "--data", "photos"), "unknown trunk 'resnet1'"),
         (("--model", tmp_path / "no", "--data", "photos"), "is not there: name a folder, a trunk, or a Python file"),
         (("--model", tmp_path / "no.py:build", "--data", "photos"), "no.py is not there: name a Python file"),
         (("--model", tmp_path, "--data", "photos"), "is not finished or no run's folder"),
