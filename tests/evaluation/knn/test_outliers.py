@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from relbench.evaluation import query_results
+from relbench.evaluation import Sharding, means, query_results, retrieval_metrics, sharded_query_results
 from relbench.evaluation.knn.outliers import among, apart
 from relbench.evaluation.knn.points import check_points
 
@@ -86,3 +86,14 @@ def test_bands_change_no_answer(ranking):
         hits = codes[ranking(rows, item, np.ones(COUNT, bool))] == codes[item]
         assert found.rank[item] == (hits.argmax() + 1 if hits[:5].any() else 0)
         assert found.r_precision[item] == hits[:4].mean()
+
+
+def test_what_is_ignored_is_no_neighbour_that_is_near(by_definition):
+    """All that is near is passed over, so that the outliers are the nearest."""
+    rows, codes = scattered(20), np.where(np.arange(COUNT) < 10, 1, 0)
+    everything, cameras = np.ones(COUNT, bool), np.where(np.arange(COUNT) < 20, 1, 0)
+    wanted = by_definition(rows, codes, KS[:3], everything, everything, cameras)
+    assert retrieval_metrics(rows, codes, KS[:3], ignore=cameras) == pytest.approx(wanted, rel=1e-12)
+    sharding = Sharding(1 << 34, items=100)
+    found = means(sharded_query_results(rows, codes, KS[:3], sharding=sharding, ignore=cameras), KS[:3])
+    assert found == pytest.approx(wanted, rel=1e-12)
