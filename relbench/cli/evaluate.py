@@ -199,18 +199,19 @@ def evaluate(  # noqa: PLR0913 - one argument an option
 
     retrieval: Recall@K, R-precision, MAP@R by exact Euclidean neighbours, among all images or the gallery of the file.
 
-    classification: accuracy, top-5, mean class accuracy, likelihood and calibration error of logits, whose columns are
-    the class numbers.
+    classification: accuracy, top-5, class accuracy, likelihood, calibration error of logits with a column per class.
 
     few-shot: accuracy over episodes of a few classes, drawn from all images of the file, and 1.96 standard errors.
 
-    Arrays of a file are named embeddings (logits) and labels, and perhaps query and gallery (masks) and names. A table
-    has a column label, and perhaps query, gallery and name; the embedding is a column embedding of lists (.parquet), or
-    numbered columns of one name, from 0 or 1 without a gap, such as e0, e1, e2. Nothing in a file is executed, but for
-    the Python file that --model names.
-
     --compare: the difference from OTHER, with its interval over new classes of this kind and, with several training
     runs a side, over new training runs, too. What is said is about the first metric: Recall@K of the first K.
+
+    Arrays of a file are named embeddings (or logits) and labels, and perhaps query and gallery (masks) and names.
+
+    Columns of a table are label, perhaps query, gallery and name, and either embedding, of lists (.parquet), or
+    numbered ones of a single name, from 0 or 1 without a gap, such as e0, e1, e2; other columns are left aside.
+
+    Nothing in a file is executed, but for the Python file that --model names.
     """
     given = {"k": k, "way": way, "shot": shot, "queries": queries, "episodes": episodes, "seed": seed, "scorer": scorer}
     of_retrieval = dict(
