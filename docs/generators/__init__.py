@@ -16,7 +16,7 @@ from generators.docstrings import as_restructured_text
 from generators.extras import extras
 from generators.guides import section
 from generators.losses import losses
-from generators.python_names import evaluation_names, other_names_of_losses
+from generators.python_names import evaluation_names, other_names_of_losses, package_names
 from generators.settings import settings
 from generators.studies import studies
 from generators.trunks import trunks
@@ -28,6 +28,7 @@ GENERATED: Mapping[str, Callable[[], str]] = {
     "losses": losses,
     "optional libraries": extras,
     "other names of losses": other_names_of_losses,
+    "package": package_names,
     "settings": settings,
     "studies": studies,
     "trunks": trunks,

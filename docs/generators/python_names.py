@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Collection
 from types import ModuleType
 
+import relbench
 import relbench.evaluation
 import relbench.losses
 from generators.losses import described
@@ -18,6 +19,11 @@ DATA = {
     "RKD_PRESETS": "relbench.losses.relational.RKD_PRESETS",
 }
 """Where values stand that are no functions or classes, and their docstrings below them."""
+
+
+def package_names() -> str:
+    """All names of `relbench` itself, but for what the section of `relbench.evaluation` has."""
+    return _names(relbench, without={"Recall"})
 
 
 def evaluation_names() -> str:

@@ -17,13 +17,17 @@ from relbench.evaluation.few_shot import (
 )
 from relbench.evaluation.gallery.sharded import Sharding, sharded_query_results
 from relbench.evaluation.knn.neighbours import nearest
+from relbench.evaluation.measured import Measurement, Shares, measure
+from relbench.evaluation.paired import PairedComparison, compare_measurements
 from relbench.evaluation.pairs import PairDistances, pair_distances
+from relbench.evaluation.recall import Recall
 from relbench.evaluation.retrieval import (
     means,
     query_results,
     recall_by_class,
     retrieval_metrics,
 )
+from relbench.evaluation.scores import mean_average_precision_at_r_score, r_precision_score, recall_at_k_score
 from relbench.evaluation.significance import (
     chance_of,
     claimed_sides,
@@ -42,14 +46,19 @@ __all__ = [
     "Counts",
     "Episodes",
     "Files",
+    "Measurement",
     "PairDistances",
+    "PairedComparison",
+    "Recall",
     "Sharding",
+    "Shares",
     "Stored",
     "chance_of",
     "claimed_sides",
     "class_means",
     "classification_metrics",
     "compare",
+    "compare_measurements",
     "correct",
     "draw_episodes",
     "family_sides",
@@ -57,7 +66,9 @@ __all__ = [
     "few_shot_interval",
     "holm",
     "holm_adjusted",
+    "mean_average_precision_at_r_score",
     "means",
+    "measure",
     "measured_embeddings",
     "measured_files",
     "measured_logits",
@@ -68,8 +79,10 @@ __all__ = [
     "over_seeds_and_classes",
     "pair_distances",
     "query_results",
+    "r_precision_score",
     "read_embeddings",
     "read_files",
+    "recall_at_k_score",
     "recall_by_class",
     "retrieval_metrics",
     "right_queries",
