@@ -58,8 +58,9 @@ def test_files(tmp_path):
         assert dict(relbench.evaluate(embeddings, given).metrics) == plain
     everything = np.ones(len(LABELS), dtype=bool)
     assert dict(relbench.evaluate(both, query=everything, gallery=everything).metrics) == plain
-    found = relbench.compare(both, rows, query=everything, gallery=everything)
-    assert found.means("recall@1") == (plain["recall@1"],) * 2
+    for other in (rows, both):
+        found = relbench.compare(both, other, query=everything, gallery=everything)
+        assert found.means("recall@1") == (plain["recall@1"],) * 2
 
 
 def test_comparisons_of_arrays_and_files(tmp_path):

@@ -54,6 +54,17 @@ def test_several_training_runs_and_every_class(call, folder):
     assert "Nothing is said about other training runs of B: there is one for all." in text
 
 
+def test_what_belongs_to_the_first_is_not_asked_of_the_others(call, folder):
+    """Its file of labels, and by what it passes over gallery items: theirs hold labels, and nothing else."""
+    camera = np.arange(len(LABELS)) % 2
+    np.save(folder / "camera.npy", camera)
+    first = ("evaluate", folder / "b0.npy", folder / "labels.npy", "--ignore", folder / "camera.npy", "--k", "1")
+    done = call(*first, "--also", folder / "a1.npz", "--compare", folder / "a0.npz", "--json")
+    assert done.code == 0, done.error
+    ours, theirs = [rows(1.5, 10, dim=3), rows(0.3, 1)], rows(0.3, 0)
+    assert done.out == f"{relbench.compare(ours, theirs, LABELS, ks=(1,), ignore=camera).json()}\n"
+
+
 @pytest.mark.parametrize("task", ["few-shot", "classification"])
 def test_other_tasks(call, folder, task):
     for name, blur in (("a", 0.2), ("b", 3.0)):
