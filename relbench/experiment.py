@@ -163,7 +163,7 @@ class Net(Settings, use_attribute_docstrings=True):
     """An embedding network: trunk, linear layer, optional unit length."""
 
     trunk: str = "conv4"
-    """The network below the embedding; `relbench list` names them."""
+    """The network below the embedding; `relbench list --trunks TEXT` searches them."""
     width: Annotated[int, Field(ge=1, le=1024)] | None = None
     """Channels of the first block, where the trunk can be scaled; null elsewhere."""
     weights: Weights = "random"

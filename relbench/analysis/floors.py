@@ -16,7 +16,7 @@ from relbench.data.cached_views import CachedViews
 from relbench.data.table import ImageSource
 from relbench.evaluation import seed_interval
 from relbench.experiment import Data, Net, Retrieval, TaskField, TaskSettings, hashed_task
-from relbench.models import TRUNKS, build_embedder, weights_of
+from relbench.models import TRUNKS, build_embedder, planned, weights_of
 from relbench.models.pixels import RawPixels, pixels_in_words
 from relbench.plain_text import listed
 from relbench.results.records import Result, read_result, write_record
@@ -65,8 +65,11 @@ def floors_of(data: Data, net: Net, seeds: Sequence[int], task: TaskSettings = R
         net: of the students.
         seeds: of the runs.
         task: what measures them.
+
+    Raises:
+        ValueError: the network's weights are those of a file that can't be read.
     """
-    networks = (FloorSettings(data=data, task=task, net=net, seed=seed) for seed in seeds)
+    networks = (FloorSettings(data=data, task=task, net=planned(net), seed=seed) for seed in seeds)
     return (FloorSettings(data=data, task=task), *networks)
 
 

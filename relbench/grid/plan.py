@@ -8,6 +8,7 @@ from typing import Literal
 
 from relbench.experiment import Experiment
 from relbench.grid.tuning import TUNING_SEED, TuningPlan, stage_label
+from relbench.models import planned
 from relbench.results.records import Role
 from relbench.studies.study import Cell, PlannedRun, Study
 from relbench.transfer import TransferSpec
@@ -158,7 +159,7 @@ def _transfer(tuning: TuningPlan, cell: Cell, seed: int) -> TransferSpec | None:
     return TransferSpec(
         experiment=None,
         task=spec.task,
-        net=spec.net,
+        net=planned(spec.net),
         seed=seed,
         data=data,
         device=spec.training.device,

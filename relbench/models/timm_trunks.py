@@ -63,11 +63,10 @@ def timm_listed() -> Iterator[Listed]:
     """All models of timm; those with pretrained weights once for each."""
     import timm  # noqa: PLC0415
 
-    for name in timm.list_models():
-        tagged = timm.list_pretrained(f"{name}.*") or [name]
-        for each in tagged:
-            config = _config(each)
-            yield Listed(f"timm:{each}", bool(config.has_weights), config.input_size[-1])
+    tagged = timm.list_pretrained()
+    without = set(timm.list_models()) - {name.partition(".")[0] for name in tagged}
+    for name in sorted([*tagged, *without]):
+        yield Listed(f"timm:{name}", name not in without, _config(name).input_size[-1])
 
 
 def timm_entry(model: str) -> TrunkEntry:
