@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from relbench.analysis.claims import answered_claims
@@ -234,7 +235,10 @@ def _notes(record: StudyRecord, results: Results) -> Iterator[str]:
     """Notes on the study's own settings are left out where any of them is changed."""
     study = record.study
     if study.file:
-        yield f"The study of the file {study.file} (SHA-256 {study.file_hash}), which is in study.json as it was read."
+        yield (
+            f"The study of the file {Path(study.file).name} (SHA-256 {study.file_hash}), which is in study.json as it "
+            "was read."
+        )
     if record.changes:
         yield (
             f"Settings that differ from those of the study {study.name.partition('+')[0]}: {_changes(record)}. "

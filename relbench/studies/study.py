@@ -9,7 +9,15 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, PositiveInt, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from relbench.experiment import (
     CODE_VERSION,
@@ -158,7 +166,7 @@ class Study(Settings):
     settings_notes: tuple[str, ...] = ()  # likewise, but true only while no setting is changed
     variant: Mapping[str, str] = {}  # what it was built with, beside the scale: {"protocol": "paper"}
     scale: Scale = "full"
-    seeds: tuple[int, ...] = SEEDS  # where none are asked for
+    seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = SEEDS  # where none are asked for
     runs: dict[str, RunSpec]  # by path, such as "rkd-da" or "cub200/rkd-da/64"; a teacher before those that it teaches
     cells: tuple[Cell, ...] = ()  # none: the table has one line per run, with all its metrics
     claims: tuple[Claim, ...] = ()

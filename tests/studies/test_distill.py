@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+import relbench.models.trunks
 from relbench.experiment import Term
 from relbench.grid.plan import PlannedRun, planned_runs, selected
 from relbench.grid.tuning import TuningPlan
@@ -111,7 +112,8 @@ def test_what_is_usual_follows_from_data_and_trunks():
         (["nowhere.py:Mine"], {}, "nowhere.py"),
     ],
 )
-def test_what_is_refused(methods, given, told):
+def test_what_is_refused(methods, given, told, monkeypatch):
+    monkeypatch.setattr(relbench.models.trunks, "LIBRARIES", {})  # which take seconds to load
     with pytest.raises(ValueError, match=told) as refused:
         study_of(*methods, **given)
     assert "\n" not in str(refused.value)

@@ -40,6 +40,7 @@ from relbench.studies.keys import nearest_keys
 from relbench.studies.study import Cell, Claim, RunSpec, Stage, Study
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+=-]{0,79}")  # of a folder of results
+PATH = re.compile(r"\w[\w ./+=&():-]{0,79}")  # of a run: in keys of cells, @ and # have a meaning
 
 Table = Mapping[str, Any]
 
@@ -106,6 +107,8 @@ def _study(content: Table) -> Study:
     study = _valid(Study, values, [table, Layer("", content)])
     if not NAME.fullmatch(study.name):
         raise ValueError(f"name = {study.name!r} is to name a folder: choose up to 80 letters, digits, -, _ and dots")
+    for loss in shared:
+        lookup(loss, study.losses, "loss of the runs, in [terms]:")
     return study
 
 
@@ -145,37 +148,46 @@ def _advice(key: str, keys: Sequence[str]) -> str:
 def _runs(tables: Mapping[str, Layer], groups: Mapping[str, Layer], shared: Mapping[str, Table]) -> dict[str, RunSpec]:
     if not tables:
         raise ValueError("has no runs: write [runs.teacher], and so on")
-    for own in tables.values():
+    for path, own in tables.items():
         _refuse_unknown(own.table, OF_RUN, own.place)
+        if not PATH.fullmatch(path):
+            raise ValueError(f"{path!r} can't name a run: choose up to 80 letters, digits, spaces and ./+=&():-")
     roles = {path: str(own.table.get("role", "student")) for path, own in tables.items()}
     return {path: _run(own, roles, groups, shared) for path, own in tables.items()}
 
 
 def _run(own: Layer, roles: Mapping[str, str], groups: Mapping[str, Layer], shared: Mapping[str, Table]) -> RunSpec:
     role = str(own.table.get("role", "student"))
-    arm = own.table.get("arm") or ARMS.get(role, "")
-    network = [groups["training"], *([groups[arm]] if arm in groups else []), own]
+    arm = str(own.table.get("arm") or ARMS.get(role, ""))
+    network = [groups["training"], *([groups[arm]] if arm in ARMS.values() else []), own]
     data = _table(own.table.get("data", {}), f"{own.place} data")
     _refuse_unknown(data.table, OF_DATA, data.place)
-    beside = {key: layer.table[key] for layer in network for key in BESIDE_TRAINING if key in layer.table}
-    if isinstance(beside.get("epochs"), int):  # as `--set training.epochs=40` says it
-        beside["epochs"] = {"count": beside["epochs"]}
-    alone = {key: value for key, value in own.table.items() if key in OF_RUN_ALONE}
-    net = _valid(Net, *_merged(network, Net.model_fields))
-    place = next((layer.place for layer in reversed(network) if "trunk" in layer.table), own.place)
-    with told_at(place):
-        find_trunk(net.trunk)
     values = {
         "teacher": usual_teacher(role, roles),
-        **alone,
-        **beside,
+        **own.part(OF_RUN_ALONE).table,
+        **_beside(network),
         "stages": _stages(own, shared),
         "data": _of(Data, _merged([groups["data"], data], OF_DATA)),
         "task": _task(groups["task"], _table(own.table.get("task", {}), f"{own.place} task")),
-        "net": net.model_dump(mode="json"),
+        "net": _net(network).model_dump(mode="json"),
         "training": _of(Training, _merged(network, Training.model_fields)),
     }
     return _valid(RunSpec, values, network)
+
+
+def _beside(network: Sequence[Layer]) -> Table:
+    """What stands beside a training's settings; epochs are their number, as `--set` has them, or a table."""
+    beside, _ = _merged(network, BESIDE_TRAINING)
+    epochs = beside.get("epochs")
+    return beside | ({"epochs": {"count": epochs}} if isinstance(epochs, int) else {})
+
+
+def _net(network: Sequence[Layer]) -> Net:
+    values, layers = _merged(network, Net.model_fields)
+    net = _valid(Net, values, layers)
+    with told_at(next((layer.place for layer in reversed(layers) if "trunk" in layer.table), layers[-1].place)):
+        find_trunk(net.trunk)
+    return net
 
 
 def _merged(layers: Sequence[Layer], keys: Collection[str]) -> tuple[dict[str, Any], list[Layer]]:
@@ -201,10 +213,10 @@ def _valid(kind: type[ModelType], values: Table, layers: Sequence[Layer]) -> Mod
 def _task(shared: Layer, own: Layer) -> dict[str, Any]:
     """The task: settings of one of another kind are not shared."""
     layers = [shared, own]
-    kinds = [layer.table["kind"] for layer in layers if "kind" in layer.table]
+    kinds = [str(layer.table["kind"]) for layer in layers if "kind" in layer.table]
     if len(set(kinds)) > 1:
         layers = [own]
-    kind = lookup(str(kinds[-1] if kinds else "retrieval"), TASK_SETTINGS, f"{layers[-1].place} kind")
+    kind = lookup(kinds[-1] if kinds else "retrieval", TASK_SETTINGS, f"{layers[-1].place} kind")
     settings = TASK_SETTINGS[kind]
     for layer in layers:
         _refuse_unknown(layer.table, list(settings.model_fields), layer.place)
@@ -227,7 +239,7 @@ def _stages(own: Layer, shared: Mapping[str, Table]) -> list[dict[str, Any]]:
 def _stage(given: Layer, shared: Mapping[str, Table]) -> dict[str, Any]:
     _refuse_unknown(given.table, OF_STAGE, given.place)
     changes = _table(given.table.get("changes", {}), f"{given.place} changes")
-    _refuse_unknown(changes.table, OF_TRAINING, changes.place)
+    _refuse_unknown(changes.table, list(Training.model_fields), changes.place)
     terms = _terms(given.table.get("terms", []), shared, given.place)
     if not terms:
         raise ValueError(f"{given.place} has no terms: name the losses that it is trained by")
@@ -296,7 +308,7 @@ def _claims(layer: Layer, paths: Sequence[str]) -> list[dict[str, Any]]:
         return _listed(Claim, layer, "claims")
     pairs = _list(table.get("pairs", []), f"{layer.place} pairs")
     for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2:
+        if not isinstance(pair, list) or [type(path) for path in pair] != [str, str]:
             raise ValueError(f"{layer.place} pairs has {pair!r}: write two runs, such as ['rkd-da', 'triplet']")
         for path in pair:
             lookup(path, paths, "run in pairs")

@@ -1,9 +1,13 @@
 """Studies that people write: what is wrong in a file is named with its place, and what was probably meant."""
 
+import copy
 import re
+import tomllib
 
 import pytest
+import tomli_w
 
+import relbench.models.trunks
 from relbench.experiment import Term
 from relbench.settings import changed
 from relbench.studies import build_study
@@ -47,6 +51,12 @@ terms = ["triplet"]
 terms = ["triplet", "rkd_distance", { loss = "rkd_angle", weight = 3.0 }]
 dim = 4
 """
+
+
+@pytest.fixture(autouse=True)
+def _no_libraries(monkeypatch):
+    """Nearest names are looked for among the house's: libraries of networks take seconds to load."""
+    monkeypatch.setattr(relbench.models.trunks, "LIBRARIES", {})
 
 
 @pytest.fixture
@@ -138,6 +148,13 @@ def test_what_was_read_is_written_alike(read):
             r"\[runs.teacher\] role = 'techer': Input should be 'teacher', 'student'",
         ),
         ('task_terms = ["triplet"]', 'seeds = ["a"]', r"seeds.0 = 'a': Input should be a valid integer"),
+        (
+            "[terms.rkd_angle]",
+            "[terms.pkt]\nweight = 2.0\n[terms.rkd_angle]",
+            r"unknown loss of the runs, in \[terms\]: 'pkt': known are rkd_angle",
+        ),
+        ("[runs.alone]", '[runs."alone@home"]', r"'alone@home' can't name a run"),
+        ('task_terms = ["triplet"]', "seeds = []", r"seeds = \[\]: Tuple should have at least 1 item"),
         ("[runs.teacher]", "runs = 3\n[run.teacher]", r"unknown setting"),
     ],
 )
@@ -189,3 +206,35 @@ def test_losses_from_files_are_not_written(read):
     own = changed(study, {"task_terms": (Term(loss="mine", source="def mine(student, teacher): ..."),)})
     with pytest.raises(ValueError, match="the loss mine is in a file of its own"):
         study_text(own)
+
+
+def places(table, before=()):
+    for key, value in table.items() if isinstance(table, dict) else enumerate(table):
+        yield (*before, key)
+        if isinstance(value, dict | list):
+            yield from places(value, (*before, key))
+
+
+def put(content, place, value):
+    changed = copy.deepcopy(content)
+    table = changed
+    for key in place[:-1]:
+        table = table[key]
+    table[place[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize("value", [[], {}, -1, "null", "x\ny", float("nan"), [["x"]]])
+def test_whatever_stands_anywhere_is_read_or_refused_in_a_line(read, value):
+    content = tomllib.loads(BY_HAND + '[table]\npairs = [["rkd-da", "alone"]]\n[task]\nkind = "retrieval"\n')
+    tried = refused = accepted = 0
+    for place in places(content):
+        try:
+            study = read(tomli_w.dumps(put(content, place, value)))
+        except ValueError as error:
+            refused += str(error).count("\n") == 0
+        else:
+            accepted += changed(read(study_text(study)), {"file_hash": study.file_hash}) == study
+        tried += 1
+    assert tried == refused + accepted
+    assert refused > accepted
