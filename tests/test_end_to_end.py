@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 
+import pandas as pd
 import psutil
 import pytest
 from cli.test_cli import FILES, strip_time
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tiny import TINY, tiny_folder
 
 LONGER = {"teacher.steps": 40, "student.steps": 60, "teacher.validate_every": 20, "student.validate_every": 20}
@@ -82,11 +84,14 @@ def test_one_process_gives_the_same_as_two_and_runs_alone_the_same_as_together(u
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("jobs", ["1", "2"])
-def test_killed_and_run_again(uninterrupted, tmp_path, data_folder, jobs):
-    """Kill -9 once a checkpoint is there: no process stays, and the same command ends in the same rows, bit for bit."""
+@pytest.mark.parametrize("more", [("--jobs", "1"), ("--jobs", "2", "--track", "csv,tensorboard")], ids=" ".join)
+def test_killed_and_run_again(uninterrupted, tmp_path, data_folder, more):
+    """Kill -9 once a checkpoint is there: no process stays, and the same command ends in the same rows, bit for bit.
+
+    So it does in their curves for other programs, where no step is missing, and none is there twice.
+    """
     process = subprocess.Popen(
-        command(tmp_path, data_folder, "--jobs", jobs),
+        command(tmp_path, data_folder, *more),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env=environment(),
@@ -97,7 +102,24 @@ def test_killed_and_run_again(uninterrupted, tmp_path, data_folder, jobs):
     process.kill()
     process.wait()
     wait_for(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
-    assert finish(tmp_path, data_folder, "--jobs", jobs) == uninterrupted[0]
+    rows = finish(tmp_path, data_folder, *more)
+    assert rows == uninterrupted[0]
+    for name, row in rows.items() if "--track" in more else ():
+        assert_followed(tiny_folder(tmp_path) / "tracks", name, row)
+
+
+def assert_followed(tracks, name, row):
+    """The curves of a run are those of its row: each step once."""
+    (file,), (folder,) = tracks.glob(f"csv/*-{name}.csv"), tracks.glob(f"tensorboard/*-{name}")
+    table, events = pd.read_csv(file, index_col="step"), EventAccumulator(str(folder), {"tensors": 0})
+    events.Reload()
+    losses = {f"loss/{term['loss']}": term["loss"] for term in row["experiment"]["terms"]}
+    for curve, value in (losses | {"validation/recall@1": "recall@1"}).items():
+        steps, values = zip(*[(entry["step"], entry[value]) for entry in row["history"] if value in entry], strict=True)
+        column, found = table[curve].dropna(), events.Tensors(curve)
+        assert (tuple(column.index), tuple(event.step for event in found)) == (steps, steps)
+        assert tuple(column) == pytest.approx(values, rel=1e-14)
+        assert [event.tensor_proto.float_val[0] for event in found] == pytest.approx(values, rel=1e-6)
 
 
 @pytest.mark.slow

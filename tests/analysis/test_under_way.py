@@ -8,10 +8,13 @@ import pytest
 
 from relbench.analysis import under_way
 from relbench.analysis.under_way import StudyWatch, Watch
+from relbench.experiment import Experiment, Term
 from relbench.results.records import write_record
+from relbench.settings import changed
 from relbench.studies import build_study
 from relbench.studies.record import FILE as RECORD
 from relbench.studies.record import StudyRecord
+from relbench.studies.study import PlannedRun
 from relbench.trackers.tracker import FILE, Status
 
 NOW = float(int(time.time()))
@@ -86,6 +89,17 @@ def test_it_is_over_when_nothing_can_begin(folder, clock):
             (run_folder(folder, run.label, run.experiment.seed) / "row.json").touch()
     found = StudyWatch(folder).look()
     assert (found.finished, found.lost, found.waiting, found.is_over) == (7, 4, 0, True)
+
+
+def test_what_builds_on_a_lost_run_is_lost_too():
+    """A first stage has lost its teacher; the second needs no teacher, but the first."""
+    teacher = Experiment(terms=(Term(loss="triplet"),))
+    first = changed(teacher, {"teacher": teacher})
+    second = changed(teacher, {"initialized_from": first})
+    other = changed(teacher, {"seed": 1})
+    runs = [PlannedRun("any", "student", run) for run in (teacher, first, second, other)]
+    lost = under_way._lost(runs, {teacher.fingerprint})
+    assert lost == {first.fingerprint, second.fingerprint}
 
 
 def test_a_run_under_way(folder, clock):

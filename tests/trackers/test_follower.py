@@ -57,9 +57,10 @@ class Memory:
     """A program for curves that outlives commands."""
 
     def __init__(self):
-        self.logs = {}
+        self.logs, self.opened = {}, 0
 
     def open(self, run):
+        self.opened += 1
         log = self.logs.setdefault(run.fingerprint, Log())
         return None if ("finished", RESULTS) in log.ends else log
 
@@ -92,6 +93,7 @@ def test_runs_that_were_finished_before_are_written_once(memory):
         with following(memory) as one:
             one.plan(RUNS, {ONE: row(RUNS[0])})
             one.plan(RUNS, {ONE: row(RUNS[0]), TWO: row(RUNS[1])})  # more was known after the first were finished
+    assert memory.opened == 4  # each run once for each command
     assert [log.steps for log in memory.logs.values()] == [STEPS, STEPS]
     assert [log.ends for log in memory.logs.values()] == [[("finished", RESULTS)]] * 2
 
