@@ -10,6 +10,7 @@ from relbench.trackers.logger import End
 from relbench.trackers.tracked_run import Scalars, TrackedRun
 
 WHOLE = "relbench-whole"  # file in the folder of a run that was written to its results
+LONGEST = 64  # characters of a tag
 QUIET = {
     "console": "off",
     "silent": True,
@@ -57,7 +58,7 @@ class WeightsAndBiases:
             name=run.title,
             group=run.planned.label,
             job_type=run.planned.role,
-            tags=[experiment.task.kind, experiment.data.name],
+            tags=[experiment.task.kind, experiment.data.name[:LONGEST]],
             config={**run.tags, **run.settings},
             reinit="create_new",
             resume="allow" if self._online else None,
