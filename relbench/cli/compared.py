@@ -67,6 +67,7 @@ def show_comparison(
     *,
     by_class: bool,
     as_json: bool,
+    called: str = "",
 ) -> None:
     """Measure both sides, and print both, their differences and what these say.
 
@@ -75,6 +76,7 @@ def show_comparison(
         measured: measures embeddings.
         by_class: whether each class has a line, the one with the worst difference first.
         as_json: print all of it as a JSON object on one line.
+        called: what the first embeddings are called; "" for the name of their file.
     """
     ours, theirs = ([source_of(files) for files in side] for side in sides)
     found = compare_embeddings(ours, theirs, measured)
@@ -82,7 +84,8 @@ def show_comparison(
         typer.echo(found.json(by_class=by_class))
         return
     for letter, side in zip((A, B), sides, strict=True):
-        tell(f"{letter}: {', '.join(str(files.embeddings) for files in side)}")
+        first, *others = (str(files.embeddings) for files in side)
+        tell(f"{letter}: {', '.join([called if called and letter == A else first, *others])}")
     out.print(_table(found))
     if by_class:
         out.print(_classes(found))

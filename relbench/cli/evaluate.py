@@ -217,13 +217,13 @@ def evaluate(  # noqa: PLR0913 - one argument an option
     of_retrieval = dict(
         zip(OF_RETRIEVAL, (gallery, gallery_labels, ignore, gallery_ignore, memory, devices, cluster), strict=True)
     )
-    of_model = dict(zip(OF_MODEL, (weights, data, normalization, device, changes, save), strict=True))
+    of_model: dict[str, Any] = dict(zip(OF_MODEL, (weights, data, normalization, device, changes, save), strict=True))
     with errors_as_one_line():
         named = {name: text for name, text in given.items() if text is not None}
         if model is not None:
             _refuse_files({"EMBEDDINGS": embeddings, "label-column": label_column, **of_retrieval})
-            _refuse_files({"compare": compare, "compare-labels": compare_labels, "also": also})
-            of_model |= {"model": model, "root": data_folder, "split": split}
+            others = (compare or [], compare_labels, also or []) if compare or compare_labels or also else None
+            of_model |= {"model": model, "root": data_folder, "split": split, "others": others}
             _of_network(of_model, task, named, by_class=by_class, as_json=as_json)
             return
         if embeddings is None or any(of_model.values()):
@@ -328,15 +328,17 @@ def _no_model(given: Mapping[str, object]) -> ValueError:
 def _of_network(
     where: dict[str, Any], task: str | None, named: Mapping[str, str], *, by_class: bool, as_json: bool
 ) -> None:
+    from relbench.cli.compared import CompareOptions
     from relbench.cli.models import ModelOptions, TaskOptions, evaluate_model
     from relbench.cli.studies import settings_given
 
     if task is None and named.keys() - {"k"}:
         raise ValueError(f"--{min(named.keys() - {'k'})} is an option of few-shot: choose --task few-shot, too")
     every = _asked(task or "retrieval", named)
-    changes = where.pop("set") or []
+    changes, others = where.pop("set") or [], where.pop("others")
     options = ModelOptions(**where, changes=settings_given(changes))
-    evaluate_model(options, TaskOptions(task, named, every), by_class=by_class, as_json=as_json)
+    compared = CompareOptions(*others) if others else None
+    evaluate_model(options, TaskOptions(task, named, every), compared, by_class=by_class, as_json=as_json)
 
 
 def _show(found: "Measurement", *, by_class: bool, as_json: bool) -> None:

@@ -1,16 +1,21 @@
 """`relbench evaluate --model`: a network that is trained already, measured on a data set."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from relbench.cli.compared import CompareOptions, measuring, show_comparison
 from relbench.cli.console import errors, numbers
 from relbench.cli.evaluate_few_shot import few_shot_settings, show_accuracies
 from relbench.cli.measured import show
 from relbench.cli.options import preparing, tell
+from relbench.evaluation.measured import Measurement
+from relbench.evaluation.stored import Files, Stored
 from relbench.evaluation.stored_search import measured_embeddings
-from relbench.experiment import SETTINGS_OF_DATA, Classification, Experiment, Retrieval, TaskSettings
+from relbench.experiment import SETTINGS_OF_DATA, Classification, Experiment, FewShot, Retrieval, TaskSettings
 from relbench.judging.candidate import Candidate
 from relbench.judging.candidates import find_candidate
 from relbench.judging.measured import Judgement, Request, Split, judge, request_of
@@ -19,6 +24,7 @@ from relbench.models.normalization import NORMALIZATIONS
 from relbench.resolve import resolve_device
 from relbench.results.kept import write_arrays
 from relbench.tasks.few_shot import FewShotTask
+from relbench.tasks.stored_episodes import measured_episodes
 
 SPLITS = ("test", "validation")
 DATA = "data."  # begins the keys of `--set`
@@ -93,12 +99,23 @@ class TaskOptions:
         return [Classification() if self.kind == "classification" else Retrieval()]
 
 
-def evaluate_model(options: ModelOptions, asked: TaskOptions, *, by_class: bool, as_json: bool) -> None:
+@dataclass(frozen=True)
+class _Shown:
+    """How metrics are printed: with a line per class, or as JSON."""
+
+    by_class: bool
+    as_json: bool
+
+
+def evaluate_model(
+    options: ModelOptions, asked: TaskOptions, others: CompareOptions | None, *, by_class: bool, as_json: bool
+) -> None:
     """Measure a network on the images of a data set, and print its metrics.
 
     Args:
         options: which network, on which images.
         asked: by which task.
+        others: embeddings of the same images that its own are compared with; None: they are not.
         by_class: whether each class has a line.
         as_json: print JSON.
 
@@ -107,16 +124,18 @@ def evaluate_model(options: ModelOptions, asked: TaskOptions, *, by_class: bool,
         OSError: the embeddings can't be written.
     """
     _check_save(options.save)
-    candidate = options.candidate()
-    first, *others = asked.settings(candidate.experiment)
-    request = options.request(candidate, first)
+    candidate, shown = options.candidate(), _Shown(by_class, as_json)
+    settings = asked.settings(candidate.experiment)
+    request = options.request(candidate, settings[0])
     ks = numbers(asked.given["k"], "--k") if "k" in asked.given else ()
     found = judge(candidate, request, options.root, ks, preparing)
     if options.save:
         write_arrays(found.arrays, options.save)
         errors.print(f"embeddings: {options.save}", soft_wrap=True)
-    if isinstance(found.task, FewShotTask):
-        _show_episodes(found, found.task, [cast("Any", each) for each in others], options.split, as_json=as_json)
+    if others:
+        _compare(found, options.model, others, shown)
+    elif isinstance(found.task, FewShotTask):
+        _show_episodes(found, found.task, settings, options.split, shown)
     else:
         searched = found.task.by_neighbours and by_class
         measured = measured_embeddings(found.stored, _ks(found)) if searched else found.measurement
@@ -125,19 +144,48 @@ def evaluate_model(options: ModelOptions, asked: TaskOptions, *, by_class: bool,
         tell(candidate.note)
 
 
+def _compare(found: Judgement, called: str, others: CompareOptions, shown: _Shown) -> None:
+    """Compare the network's embeddings with others, as if they were in a file."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "embeddings.npz")
+        write_arrays(found.arrays, path)
+        show_comparison(
+            others.sides(Files(path)),
+            _measuring(found),
+            by_class=shown.by_class,
+            as_json=shown.as_json,
+            called=called,
+        )
+
+
+def _measuring(found: Judgement) -> Callable[[Stored], Measurement]:
+    """The measurement of other embeddings as these were measured."""
+    task = found.task
+    if isinstance(task, FewShotTask):
+        return partial(measured_episodes, settings=task.settings)
+    if not task.by_neighbours:
+        raise ValueError("--compare of --model is for retrieval and few-shot: choose one of them with --task")
+    return measuring("retrieval", {"k": ",".join(map(str, _ks(found)))}, None)
+
+
 def _ks(found: Judgement) -> tuple[int, ...]:
     names = (name.partition("@") for name in found.measured.metrics if name.startswith("recall@"))
     return tuple(int(k) for _, _, k in names)
 
 
-def _show_episodes(found: Judgement, task: FewShotTask, others: list[Any], split: str, *, as_json: bool) -> None:
+def _show_episodes(
+    found: Judgement, task: FewShotTask, settings: Sequence[TaskSettings | None], split: str, shown: _Shown
+) -> None:
     """Accuracies by the first settings, which were measured, and by others, of the same embeddings."""
+    if shown.by_class:
+        raise ValueError("--by-class says nothing of few-shot, whose episodes mix classes: leave it out")
     by_scorer = {str(task.settings.scorer): dict(found.measured.metrics)}
-    for each in others:
+    for each in settings[1:]:
+        assert isinstance(each, FewShot)
         metrics, _ = FewShotTask(each).score(found.arrays["embeddings"], found.arrays["labels"], split)
         by_scorer.setdefault(each.scorer, {}).update(metrics)
     episodes = task.settings.episodes if split == "test" else task.settings.validation_episodes
-    show_accuracies(by_scorer, episodes, as_json=as_json)
+    show_accuracies(by_scorer, episodes, as_json=shown.as_json)
 
 
 def _check_save(path: Path | None) -> None:

@@ -16,6 +16,7 @@ from relbench.experiment import Normalization as NormalizationName
 from relbench.judging.candidate import UNKNOWN, Candidate, Judged
 from relbench.models.normalization import Normalization
 from relbench.models.weight_files import read_state
+from relbench.seeding import seeded
 
 NAMED = 3  # names of weights in a message
 LONGEST = 200  # characters of what a user's code raised
@@ -36,7 +37,8 @@ def candidate_of_file(spec: str, weights: Path | None, normalization: Normalizat
             raise ValueError(
                 f"--normalization {normalization} is for coloured images, but these are grey: leave it out"
             )
-        network = _built(spec)
+        with seeded(0):  # what it draws is the same each time
+            network = _built(spec)
         if weights:
             load_weights(network, weights, spec)
         return Judged(UserModel(network, spec, Normalization(normalization) if normalization else nn.Identity()))

@@ -115,6 +115,21 @@ def test_a_run_and_what_was_exported_of_it_measure_as_its_row_says(call, data, t
     assert "are not those that config.json beside them names" in refused(call, data, "--model", out)
 
 
+def test_a_network_is_compared_with_embeddings_of_the_same_images(call, own, data, tmp_path):
+    """As if its own had been kept in a file, too."""
+    given = ("--data", "photos", "--data-folder", data, "--set", "data.size=16")
+    network = ("evaluate", "--model", f"{own}/own.py:build", *given)
+    assert call(*network, "--save", tmp_path / "one.npz").code == 0
+    np.savez(tmp_path / "other.npz", **(dict(np.load(tmp_path / "one.npz")) | {"embeddings": np.eye(24)}))
+    for more in (("--k", "1"), ("--task", "few-shot", "--way", "3", "--queries", "2", "--episodes", "9")):
+        compared = ("--compare", tmp_path / "other.npz", *more, "--json")
+        found = call(*network, *compared)
+        assert found.code == 0, found.error
+        assert json.loads(found.out) == json.loads(call("evaluate", tmp_path / "one.npz", *compared).out)
+    words = call(*network, "--compare", tmp_path / "other.npz").out
+    assert f"A: {own}/own.py:build" in words
+
+
 def test_a_run_with_a_head_is_measured_with_it(call, tmp_path, monkeypatch):
     monkeypatch.setitem(relbench.data.datasets.rendered.RENDERED, "patterns", pattern_set(Patterns()))
     run = finished(classification_of_patterns(), tmp_path / "runs", tmp_path)
