@@ -34,4 +34,5 @@ myst_enable_extensions = ["deflist"]
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 napoleon_custom_sections = ["Source", "Numerics", "Cost"]
+napoleon_use_ivar = True
 napoleon_use_rtype = False

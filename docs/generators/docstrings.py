@@ -3,12 +3,19 @@
 import re
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 
 
 def as_restructured_text(_app: Sphinx, _what: str, _name: str, _of: Any, _options: Any, lines: list[str]) -> None:
     """Change a docstring in place, before napoleon finds the sections in it."""
     lines[:] = restructured(lines)
+
+
+def with_dashes(_app: Sphinx, tree: nodes.document) -> None:
+    """Put a dash between the name of a parameter and what it is, which Sphinx writes with two hyphens."""
+    for text in [text for text in tree.findall(nodes.Text) if text == " -- "]:
+        text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
 
 
 def restructured(lines: list[str]) -> list[str]:
@@ -32,6 +39,6 @@ def _ends_prose(lines: list[str]) -> bool:
 
 
 def _signs(line: str) -> str:
-    """A line where |x| is not taken for a substitution, nor * for emphasis, outside of backticks."""
+    """A line where |x| is no substitution, * no emphasis and CODE@COMMIT no address of mail, outside of backticks."""
     parts = re.split(r"(`+[^`]*`+)", line)
-    return "".join(part if part.startswith("`") else re.sub(r"[|*]", r"\\\g<0>", part) for part in parts)
+    return "".join(part if part.startswith("`") else re.sub(r"[|*@]", r"\\\g<0>", part) for part in parts)

@@ -11,6 +11,7 @@ from relbench.cli.main import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "datasets/README.md", *(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*/*.md"))]
+COMMAND = get_command(app)
 
 
 def commands(page):
@@ -24,7 +25,7 @@ def commands(page):
 
 def parse(words):
     """Parse a command's words, as when it is called; typer raises where they do not fit."""
-    command = get_command(app)
+    command = COMMAND
     context = command.make_context("relbench", list(words))
     while hasattr(command, "resolve_command"):
         name, command, rest = command.resolve_command(context, [*context._protected_args, *context.args])
