@@ -115,7 +115,8 @@ def test_formulas_are_shown_as_they_are_written(pages: dict[str, Page]) -> None:
 
 WIDER = """() => {
   const width = document.documentElement.clientWidth
-  const over = e => e.getBoundingClientRect().right > width + 1 && !e.parentElement.closest('.table-wrapper, .highlight')
+  const scrolls = '.table-wrapper, .highlight'
+  const over = e => e.getBoundingClientRect().right > width + 1 && !e.parentElement.closest(scrolls)
   const found = [...document.querySelectorAll('article *')].filter(over).map(e => e.outerHTML.slice(0, 100))
   return [document.documentElement.scrollWidth - width, found]
 }"""
