@@ -52,9 +52,9 @@ def test_the_tutorial_runs(call, folder, capsys, monkeypatch):
             Path(block["caption"]).write_text(block["code"])
         elif block["kind"] == "python":
             exec(compile(block["code"], "tutorial.md", "exec"), {})
-    assert len(printed) == 10
+    assert len(printed) == 11
     assert "recall@1" in capsys.readouterr().out
-    (of_loss,) = (text for command, text in printed.items() if "compare" in command)
+    (of_loss,) = (text for command, text in printed.items() if command.startswith("relbench compare"))
     assert "6 of 7 runs are finished already" in of_loss
     assert "Methods against each other" in of_loss
     assert len(list(folder.glob("results/*/table.md"))) == 3
