@@ -41,8 +41,8 @@ def _what(found: Measurement) -> str:
     if found.ignored is None:
         return said
     return (
-        f"{said}; ignored: {found.ignored.items / found.queries:,.1f} gallery images of its class per query; "
-        f"nothing left to find: {counted(found.ignored.queries_without_positives, 'query')} (misses)"
+        f"{said}; ignored are {found.ignored.items / found.queries:,.1f} gallery images per query on average, and "
+        f"nothing is left to find for {counted(found.ignored.queries_without_positives, 'query')}, which count as misses"
     )
 
 

@@ -228,6 +228,8 @@ def test_queries_and_a_gallery_in_files_of_their_own(call, halves, options):
         found = json.loads(done.out)
         assert found.items() >= {**wanted, "queries": 24, "gallery": 48, "classes": 8}.items()
         assert found["ignored"] == {"items": 24 * 2, "queries_without_positives": 0}
+    done = call("evaluate", folder / "q.npz", "--gallery", folder / "g.npz", "--ignore", "camera", *options)
+    assert "ignored are 2.0 gallery images per query on average, and nothing is left to find for 0 queries" in done.out
 
 
 def test_a_line_per_class_the_worst_first(call, halves):
