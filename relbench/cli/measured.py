@@ -40,9 +40,10 @@ def _what(found: Measurement) -> str:
     )
     if found.ignored is None:
         return said
+    missed = counted(found.ignored.queries_without_positives, "query")
     return (
         f"{said}; ignored are {found.ignored.items / found.queries:,.1f} gallery images per query on average, and "
-        f"nothing is left to find for {counted(found.ignored.queries_without_positives, 'query')}, which count as misses"
+        f"nothing is left to find for {missed}, which count as misses"
     )
 
 
