@@ -9,7 +9,7 @@ from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import counted, listed, percent, signed
-from relbench.report.wording import RULES, VERDICTS, net_name, pair_verdict, rests_on
+from relbench.report.wording import RULES, UNDECIDED, VERDICTS, net_name, pair_verdict, rests_on, verdict_word
 
 
 def headline(summary: Summary) -> str:
@@ -158,6 +158,8 @@ def _on_single_seeds(others: Sequence[Method]) -> list[str]:
 
 def _against(comparison: Comparison) -> str:
     """Verdict and size: "beats the teacher by 4.9 points"."""
+    if verdict_word(comparison) == UNDECIDED:
+        return f"is {gap(comparison.difference)} the teacher ({rests_on(comparison)}, {UNDECIDED})"
     if comparison.verdict == "no verdict":
         return f"is {gap(comparison.difference)} the teacher ({rests_on(comparison)}, no verdict)"
     if comparison.verdict == "not shown to differ":

@@ -10,7 +10,7 @@ from relbench.studies.record import UntilDecided
 def looks_notes(summary: Summary) -> list[str]:
     """What a reader must know of such verdicts, and which looks were made; nothing for a fixed number of seeds."""
     rule = summary.until_decided
-    return [_rule(rule), _reading(rule), *_before(rule)] if rule else []
+    return [_rule(rule), _reading(rule), *_ahead(rule, summary), *_before(rule)] if rule else []
 
 
 def _rule(rule: UntilDecided) -> str:
@@ -35,6 +35,14 @@ def _reading(rule: UntilDecided) -> str:
         "differences, and what is detectable, are at the level of the last look made: each interval holds for all "
         "looks together at 95 %. A difference by which the adding of seeds ended tends to be too large."
     )
+
+
+def _ahead(rule: UntilDecided, summary: Summary) -> list[str]:
+    """That values may be of more seeds than verdicts are, while the runs of the next look are made."""
+    seen = len(rule.seeds_seen)
+    if not seen or len(summary.seeds) <= seen:
+        return []
+    return [f"Values are of all finished runs, differences of the {counted(seen, 'seed')} of the last look."]
 
 
 def _before(rule: UntilDecided) -> list[str]:

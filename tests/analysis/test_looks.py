@@ -18,6 +18,7 @@ from relbench.experiment import Data, Experiment, Net, Term
 from relbench.report import console_report
 from relbench.report.documents import latex_text, markdown_text
 from relbench.report.grids import claim_detail
+from relbench.report.headline import headline
 from relbench.report.looks import looks_notes
 from relbench.results.records import Entry
 from relbench.settings import changed
@@ -106,6 +107,7 @@ def test_a_look_sees_its_own_seeds_and_has_its_own_level():
     assert comparison.p_value == pytest.approx(min(1, fixed.p_value * 0.05 / level))
     assert comparison.interval.high - comparison.interval.low > fixed.interval.high - fixed.interval.low
     assert comparison.detectable > fixed.detectable
+    assert "differences of the 5 seeds of the last look" in markdown_text(summed_at(1, CLEAR))
 
 
 def test_what_a_look_decided_stays_and_says_with_how_many_seeds():
@@ -121,11 +123,12 @@ def test_what_a_look_decided_stays_and_says_with_how_many_seeds():
 def test_open_and_undecided_to_the_end(made, words):
     summary = summed_at(made, MIXED)
     assert words in markdown_text(summary)
+    assert ("not decided yet)" in headline(summary)) == (made == 1)
     assert decisions_of(summary)[0].outcome == ("open" if made == 1 else "not shown")
 
 
 def test_every_format_says_that_verdicts_are_sequential():
-    summary = summed_at(2, CLEAR, after=(0, 1, 2))
+    summary = summed_at(2, CLEAR[:8], after=(0, 1, 2))
     (first, second, before) = looks_notes(summary)
     levels = [100 * level for level in levels_of(LOOKS, 0.05)]
     assert f"Looks made, by number of seeds: 5 (level {levels[0]:.2f} %) and 8 (level {levels[1]:.2f} %)" in first

@@ -110,7 +110,7 @@ def test_small_intervals_are_within_the_margin():
     level = levels_of(LOOKS, 0.05)[1]
     just = next(mean for mean in np.linspace(0.02, 0.06, 400) if estimate(mean, seeds=8).p_value < 0.9 * level)
     alone = decisions(LOOKS, [[estimate(0.0)], [estimate(just, seeds=8)]], MARGIN)
-    with_closed = [[estimate(0.0), estimate(0.0, 0.0003)], [estimate(just, seeds=8), estimate(0.0, 0.0003, 8)]]
+    with_closed = [[estimate(0.0), estimate(0.0, 0.0003)], [estimate(just, seeds=8), estimate(0.2, seeds=8)]]
     assert outcomes(alone) == ["shown"]
     assert outcomes(decisions(LOOKS, with_closed, MARGIN)) == ["open", "within the margin"]
 
