@@ -152,8 +152,8 @@ Track = Annotated[
         "--track",
         metavar="csv|mlflow|tensorboard|wandb",
         help="Write curves, settings and results of the runs for other programs, into `tracks` in the study's folder, "
-        "also of runs that are finished already. Several times, or with commas. W&B stays offline unless WANDB_MODE "
-        "says otherwise.",
+        "also of runs that are finished already. Several times, or with commas. W&B stays offline, unless you "
+        "set WANDB_MODE=online.",
     ),
 ]
 
