@@ -203,8 +203,7 @@ def evaluate(  # noqa: PLR0913 - one argument an option
 
     few-shot: accuracy over episodes of a few classes, drawn from all images of the file, and 1.96 standard errors.
 
-    --compare: the difference from OTHER, with its interval over new classes of this kind and, with several training
-    runs a side, over new training runs, too. What is said is about the first metric: Recall@K of the first K.
+    --compare: the difference from OTHER, and whether it is beyond chance in the first metric: Recall@K of the first K.
 
     Arrays of a file are named embeddings (or logits) and labels, and perhaps query and gallery (masks) and names.
 
