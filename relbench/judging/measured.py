@@ -14,7 +14,7 @@ from relbench.data.table import ImageSource, indices_of
 from relbench.evaluation.measured import Measurement
 from relbench.evaluation.stored import MASKS, Stored
 from relbench.experiment import Data, Retrieval, TaskSettings
-from relbench.judging.candidate import Candidate, refuse_trained_validation
+from relbench.judging.candidate import Candidate, Judged, refuse_trained_validation
 from relbench.preflight import check_device
 from relbench.results.kept import Arrays, kept_arrays
 from relbench.settings import changed, validated
@@ -118,8 +118,8 @@ def request_of(
 
 def _usual_size(name: str, root: Path) -> int:
     """Side of the images for a network of which nothing else is known."""
-    rendered = find_data_set(name, root) and find_rendered(name)
-    return Data().size if rendered else find_photos(name, root).side or PHOTO
+    find_data_set(name, root)  # an unknown one is refused with the nearest of all
+    return Data().size if find_rendered(name) else find_photos(name, root).side or PHOTO
 
 
 def judge(candidate: Candidate, asked: Request, root: Path, ks: tuple[int, ...], progress: Progress) -> Judgement:
@@ -144,10 +144,11 @@ def judge(candidate: Candidate, asked: Request, root: Path, ks: tuple[int, ...],
     if run and asked.split == "validation":
         refuse_trained_validation(run, asked.data)
     with _computing(candidate):
+        judged = candidate.build(data_set.channels, asked.data.size)  # refused before images are made ready
         source = CachedViews(data_set.load(asked.data, root, progress))
         task = _task(asked.task, data_set, ks)
         task.check(source.table)
-        return _judged(candidate, asked, source, task)
+        return _judged(judged, asked, source, task)
 
 
 def _task(settings: TaskSettings, data_set: DataSet, ks: tuple[int, ...]) -> Task:
@@ -163,10 +164,10 @@ def _computing(candidate: Candidate) -> Iterator[None]:
         yield
 
 
-def _judged(candidate: Candidate, asked: Request, source: ImageSource, task: Task) -> Judgement:
+def _judged(judged: Judged, asked: Request, source: ImageSource, task: Task) -> Judgement:
     if not len(indices_of(source.table, asked.split)):
         raise ValueError(f"{asked.data.name} has no {asked.split} images as data.hold_out is set: choose --split test")
-    judged, device = candidate.build(source.shape.channels, asked.data.size), torch.device(asked.device)
+    device = torch.device(asked.device)
     head = judged.head.to(device) if judged.head else None
     measured = task.evaluate(Model(judged.network.to(device), device, head), source, asked.split)
     return Judgement(measured, kept_arrays(source, asked.split, measured.embeddings), task)
