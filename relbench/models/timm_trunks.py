@@ -218,7 +218,7 @@ def _maps(
     layouts, sides = dict[str, Layout](), dict[str, int]()
     for place, channels in told.items():
         output = outputs.get(place)
-        layout = layout_of(output, channels, prefix)
+        layout = layout_of(output, channels, prefix) or layout_of(output, channels)  # a class token may come last
         if layout and isinstance(output, torch.Tensor):
             layouts[f"network.{place}"] = layout
             sides[f"network.{place}"] = layout.as_map(output).shape[-1]

@@ -214,3 +214,10 @@ def test_each_floor_has_a_file_of_its_own(tmp_path):
     asked = floors_of(Data(), NET, (0, 1))
     assert len({one.fingerprint for one in asked}) == 3
     assert finished_floor(asked[0], tmp_path) is None
+
+
+def test_words_for_weights_that_are_not_random():
+    assert relbench.analysis.floors._pretrained(Net(trunk="resnet18", weights="imagenet")) == "ImageNet weights"
+    assert relbench.analysis.floors._pretrained(
+        Net(trunk="resnet18", weights="there/mine.pt", weights_content="0" * 64)
+    ) == (f"weights of mine.pt (sha256 {'0' * 64})")

@@ -108,3 +108,9 @@ def test_trunks_are_listed_by_a_part_of_the_name_or_a_pattern():
         "timm:test_vit3.r160_in1k",
     ]
     assert not listed_trunks("no such trunk")
+
+
+@pytest.mark.parametrize("name", ["timm:cait_xxs24_224", "timm:hrnet_w18_small", "torchvision:vit_b_16"])
+def test_stages_where_tokens_or_lists_come_out(name):
+    """Class tokens that are put before the others late, branches of several sizes, and a network that names no maps."""
+    assert {f"stage{number}" for number in range(1, 5)} <= find_trunk(name).layers.keys()

@@ -11,7 +11,7 @@ from hostile import Hostile
 from safetensors.torch import save_file
 
 from relbench.experiment import Data, Experiment, Net, Term
-from relbench.models import build_embedder, check_weights, planned, weights_of
+from relbench.models import blank_network, build_embedder, check_weights, planned, weights_of
 from relbench.models.trunks import build_trunk
 from relbench.models.weight_files import read_state
 from relbench.resolve import resolve
@@ -153,3 +153,13 @@ def test_a_file_that_was_changed_since_the_plan(tmp_path):
     torch.save(state_of("resnet18", classes=3), path)
     with pytest.raises(ValueError, match=r"\Athe weights .+ are not those that were planned for: plan the run again\Z"):
         build_trunk(net, 3)
+
+
+def test_a_trained_network_does_not_need_the_file_that_it_began_with(tmp_path):
+    path = tmp_path / "weights.pt"
+    torch.save(state_of("resnet18"), path)
+    run = run_with(path)
+    path.unlink()
+    assert blank_network(run, 3).trunk.state_dict().keys() == build_trunk(Net(trunk="resnet18"), 3).state_dict().keys()
+    with pytest.raises(ValueError, match=r"weights\.pt can't be read \(No such file or directory\)"):
+        build_trunk(run.net, 3)
