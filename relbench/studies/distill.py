@@ -331,7 +331,8 @@ def _notes(chosen: Distillation) -> Iterator[str]:
         "rate falls to a fifth after 60 % of them, and again after 85 %."
     )
     yield _rate_note(chosen)
-    yield f"Weights at the beginning: {chosen.teacher.weights} (teacher), {chosen.student.weights} (students)."
+    teacher, student = _called(chosen.teacher.weights), _called(chosen.student.weights)
+    yield f"Weights at the beginning: {teacher} (teacher), {student} (students)."
     if chosen.student == chosen.teacher:
         yield f"The student has its teacher's network: {kind.alone}, which has no teacher, is the teacher again."
     known = [label for label in chosen.methods if label in kind.methods]
@@ -345,6 +346,11 @@ def _notes(chosen: Distillation) -> Iterator[str]:
         yield f"Weight of {listed(others)} beside the task loss: 1, chosen by nobody."
 
 
+def _called(weights: str) -> str:
+    """Weights in a note: a file without its folder."""
+    return Path(weights).name
+
+
 def _rate_note(chosen: Distillation) -> str:
     if chosen.rate is not None:
         return f"The learning rate {chosen.rate:g} was set for all networks, and chosen by nobody."
@@ -355,9 +361,11 @@ def _rate_note(chosen: Distillation) -> str:
 
 
 def _as_is_notes(chosen: Distillation) -> Iterator[str]:
-    if chosen.as_is:
-        head = "for a single step, and nobody looks at it"
-        yield (
-            f"The teacher is used as it is, with its weights ({chosen.teacher.weights}): its runs train a linear head "
-            f"on its features, {'and nothing else' if chosen.needs_head else head}."
-        )
+    if not chosen.as_is:
+        return
+    features = f"its trunk's features{', scaled to unit length,' if chosen.teacher.unit_length else ''}"
+    head = "and nothing else" if chosen.needs_head else "for a single step, and nobody looks at it"
+    yield (
+        f"The teacher is used as it is ({_called(chosen.teacher.weights)}): {features} are what teaches. Its runs "
+        f"train a linear head on them, {head}."
+    )
