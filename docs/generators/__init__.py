@@ -12,7 +12,7 @@ from sphinx.application import Sphinx
 
 from generators.commands import commands
 from generators.data_sets import data_sets
-from generators.docstrings import as_restructured_text, with_dashes
+from generators.docstrings import as_restructured_text, with_aliases, with_dashes
 from generators.extras import extras
 from generators.guides import section
 from generators.losses import losses
@@ -41,6 +41,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Tell Sphinx what is done when."""
     app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", as_restructured_text, priority=400)  # before napoleon, at 500
+    app.connect("autodoc-process-signature", with_aliases)
     app.connect("doctree-read", with_dashes)
     return {"parallel_read_safe": True}
 

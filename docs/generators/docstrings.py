@@ -4,12 +4,28 @@ import re
 from typing import Any
 
 from docutils import nodes
+from numpy.typing import ArrayLike
 from sphinx.application import Sphinx
+from sphinx.util.typing import stringify_annotation
+
+ARRAY = re.compile(r"~numpy\.ndarray\[tuple\[~typing\.Any, \.\.\.\], ~numpy\.dtype\[([^\[\]]+)\]\]")
 
 
 def as_restructured_text(_app: Sphinx, _what: str, _name: str, _of: Any, _options: Any, lines: list[str]) -> None:
     """Change a docstring in place, before napoleon finds the sections in it."""
     lines[:] = restructured(lines)
+
+
+def with_aliases(
+    _app: Sphinx, _what: str, _name: str, _of: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """A signature with numpy's names of types, in place of all that they stand for."""
+    return signature and _with_aliases(signature), returned and _with_aliases(returned)
+
+
+def _with_aliases(signature: str) -> str:
+    shorter = signature.replace(stringify_annotation(ArrayLike, "smart"), "~numpy.typing.ArrayLike")
+    return ARRAY.sub(r"~numpy.typing.NDArray[\1]", shorter)
 
 
 def with_dashes(_app: Sphinx, tree: nodes.document) -> None:

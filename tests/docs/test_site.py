@@ -111,6 +111,7 @@ def test_formulas_are_shown_as_they_are_written(pages: dict[str, Page]) -> None:
     assert text.partition(formula)[0].endswith("<pre><span></span>")
     assert "the logits -|q - c_j|^2, without scale" in text
     assert [link for page in pages.values() for link in page.links if link.startswith("mailto:")] == []
+    assert "_NestedSequence" not in pages["reference/python.html"].text  # a part of what numpy's ArrayLike stands for
 
 
 WIDER = """() => {
