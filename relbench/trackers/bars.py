@@ -20,7 +20,7 @@ from relbench.evaluation.metric_names import in_sentence
 from relbench.plain_text import duration_in_words
 from relbench.results.records import Row
 from relbench.studies.study import PlannedRun
-from relbench.trackers.tracker import Phase, read
+from relbench.trackers.tracker import Phase, Status, read
 
 LOOK_EVERY = 0.25  # seconds between two looks into the folders of the runs that are under way
 FORECAST_EVERY = 0.25  # seconds: the remaining time is found by looking at all runs, which may be thousands
@@ -105,7 +105,7 @@ class Bars:
         self._left, self._forecast_at = "", -math.inf
         self._ended: set[str] = set()
         self._lock = threading.Lock()  # steps are seen by another thread than ends
-        self._under_way: dict[str, tuple[Path, float]] = {}  # folder, and when it was handed over
+        self._under_way: dict[str, tuple[Path, float | None]] = {}  # folder, and the time of what was told there before
         self._closed = threading.Event()
         self._looking = threading.Thread(target=self._look_on, name="bars", daemon=True)
         self._tasks: dict[str, TaskID] = {}
@@ -132,20 +132,22 @@ class Bars:
 
     def started(self, folders: Mapping[str, Path]) -> None:
         """Look into the folders of these runs from now on; they are trained together."""
-        now = time.time()
-        for fingerprint in folders:
+        for fingerprint, folder in folders.items():
             self._paces[fingerprint].begin(len(folders))
-        self._under_way |= {fingerprint: (folder, now) for fingerprint, folder in folders.items()}
+            self._under_way[fingerprint] = folder, _time_of(read(folder))
 
     def _look_on(self) -> None:
         while not self._closed.wait(LOOK_EVERY):
             self.look()
 
     def look(self) -> None:
-        """See how far the runs are; what a process has left that was killed before is no news."""
-        for fingerprint, (folder, since) in list(self._under_way.items()):
+        """See how far the runs are; what a process has left that was killed before is no news.
+
+        Times are those of the machine that makes a run, whose clock may be behind.
+        """
+        for fingerprint, (folder, before) in list(self._under_way.items()):
             status = read(folder)
-            if status and status.updated >= since:
+            if status and status.updated != before:
                 self.show(fingerprint, status.done, status.phase, status.updated)
 
     def show(self, fingerprint: str, step: int, phase: Phase, now: float) -> None:
@@ -207,6 +209,10 @@ class Bars:
             self._show_total()
         count = f"[{len(self._ended)}/{len(self._paces)}]"
         self._progress.console.print(Text(f"{count} {self._names[fingerprint]}: ").append_text(how))
+
+
+def _time_of(status: Status | None) -> float | None:
+    return status.updated if status else None
 
 
 @contextmanager

@@ -261,6 +261,15 @@ def test_progress_is_read_from_the_folders(console, tmp_path):
     assert shown(bars) == [("all steps", 10, 40)]
 
 
+def test_a_run_has_a_bar_where_its_machine_s_clock_is_behind(console, tmp_path, monkeypatch):
+    bars = Bars(CELLS, [], jobs=1, console=console)
+    bars.started({ONE: tmp_path / ONE})
+    monkeypatch.setattr("relbench.trackers.tracker.time.time", lambda: 1000.0)
+    FolderTracker(tmp_path / ONE).step(4)
+    bars.look()
+    assert len(shown(bars)) == 2
+
+
 def test_bars_move_while_the_work_goes_on(console, tmp_path):
     tracker = FolderTracker(tmp_path / ONE)
     with Bars(CELLS, [], jobs=1, console=console) as bars:
