@@ -9,19 +9,22 @@ from typing import Any
 from relbench.settings import short_hash
 
 LONGEST = 80  # letters of a folder's name, beside a hash
-PLAIN = re.compile(r"[\w.+=,-]+")  # letters that need no quotes in a shell, and are allowed on every disk
+PLAIN = re.compile(r"\w[\w.+=,-]*")  # letters that need no quotes in a shell, and are allowed on every disk
+NOT_PLAIN = re.compile(r"^\W+|[^\w.+=,-]+")  # so that no name leads out of the folder of results
 
 
 def folder_name(study: str, changes: Mapping[str, Any]) -> str:
     """The study's name, followed by the settings that were changed: quickstart-student.dim=64.
 
-    Where that is too long, or no plain name of a folder, a hash of the settings stands in for them.
+    Where that is too long, or no plain name of a folder, a hash of the settings stands in for them, and a dash for
+    letters of the study's name that no folder has.
     """
     words = ",".join(f"{key}={_written(changes[key])}" for key in sorted(changes))
     name = "-".join(filter(None, (study, words)))
     if PLAIN.fullmatch(name) and len(name) <= LONGEST:
         return name
-    return f"{study[:LONGEST]}-{short_hash({'study': study, 'changes': words})[:8]}"
+    identity = short_hash({"study": study, "changes": words})[:8]
+    return f"{NOT_PLAIN.sub('-', study)[:LONGEST]}-{identity}".lstrip("-")
 
 
 def _written(value: object) -> str:

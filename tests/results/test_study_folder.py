@@ -75,6 +75,16 @@ def test_what_is_no_plain_name_is_hashed(value):
     assert name != folder_name("quickstart", {"data.name": value + "x"})
 
 
+@pytest.mark.parametrize("study", ["..", "../../out", "mine-../../out", "/tmp/out", "-x", ".hidden", "a b"])
+def test_no_name_of_a_study_leads_out_of_the_results(study):
+    """A file's variant, of which anything may stand there, is part of the name."""
+    name = folder_name(study, {})
+    assert Path(name).name == name
+    assert name[0] not in ".-"
+    assert " " not in name
+    assert name != folder_name(f"{study} ", {})
+
+
 def test_many_losses_are_still_a_name():
     assert len(folder_name("+".join(["quickstart", *["a_loss_of_a_long_name"] * 20]), {})) < 100
 
