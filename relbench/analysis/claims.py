@@ -20,6 +20,7 @@ from relbench.evaluation.comparison import Decision, Interval
 from relbench.evaluation.estimate import Estimate
 from relbench.evaluation.power import Spread
 from relbench.evaluation.sequential import claim_decisions, decisions
+from relbench.plain_text import counted
 from relbench.results.records import Selection
 from relbench.studies.record import StudyRecord, UntilDecided
 from relbench.studies.study import Cell, Claim
@@ -78,7 +79,7 @@ def _judged_group(sides: Sequence[_Sides], until: UntilDecided | None, *, family
     looks = [until.seeds[:look] for look in until.looks[: until.made]]
     made = [[_compared(*(_only(side, seeds) for side in each)) for each in sides] for seeds in looks]
     if not made:
-        return [_unseen(_compared(*each)) for each in sides]
+        return [_unseen(_compared(*each), len(sides) if family else 1) for each in sides]
     estimates = [[each.estimate for each in look] for look in made]
     decide, size = (decisions, len(sides)) if family else (claim_decisions, 1)
     decided = decide(until.looks, estimates, until.margin, CONFIDENCE)
@@ -87,13 +88,17 @@ def _judged_group(sides: Sequence[_Sides], until: UntilDecided | None, *, family
 
 
 def _only(side: Mapping[int, _Seed], seeds: Sequence[int]) -> dict[int, _Seed]:
-    return {seed: side[seed] for seed in seeds if seed in side}
+    """A look's seeds: all, or none where one is missing, as what would be looked at again later is no look yet."""
+    return {seed: side[seed] for seed in seeds} if side.keys() >= set(seeds) else {}
 
 
-def _unseen(compared: _Compared) -> _Judged:
+def _unseen(compared: _Compared, size: int) -> _Judged:
     """Before the first look there is a difference, and nothing that is said of it."""
-    found = _difference(replace(compared, of_networks=None), None, 1)
-    return _Judged(None, found and replace(found, interval=Interval(found.interval.mean), p_value=None, spread=None))
+    found = _difference(replace(compared, of_networks=None), None, size)
+    if found is None:
+        return _Judged(None, None)
+    mean = Interval(found.interval.mean)
+    return _Judged(None, replace(found, interval=mean, p_value=None, spread=None, decision=Decision()))
 
 
 def _at_looks(compared: _Compared, decision: Decision, level: float, size: int) -> _Judged:
@@ -190,7 +195,7 @@ def _answered(claim: Claim, judged: Sequence[_Judged]) -> AnsweredClaim:
     names = several if len(judged) > 1 else [claim.text]
     found = {name: each.difference for name, each in zip(names, judged, strict=True) if each.difference}
     return AnsweredClaim(
-        claim.text, _answer(counts, len(sides)), _detail(counts, len(sides)), difference, claim.family, found
+        claim.text, _answer(counts, len(sides)), _detail(counts, judged), difference, claim.family, found
     )
 
 
@@ -200,7 +205,10 @@ def _answer(counts: Mapping[int | None, int], comparisons: int) -> Answer:
     return "holds" if counts[1] == comparisons else "not shown"
 
 
-def _detail(counts: Mapping[int | None, int], comparisons: int) -> str:
-    words = {1: "as claimed", -1: "the other way round", 0: "not yet told apart", None: "with too few runs"}
+def _detail(counts: Mapping[int | None, int], judged: Sequence[_Judged]) -> str:
+    decisions_made = [each.difference.decision for each in judged if each.difference]
+    unseen = any(decision and not decision.seeds for decision in decisions_made)
+    unknown = "before the first look" if unseen else "with too few runs"
+    words = {1: "as claimed", -1: "the other way round", 0: "not yet told apart", None: unknown}
     told = [f"{count} {words[side]}" for side, count in counts.items() if count]
-    return f"{comparisons} comparison{'s' if comparisons > 1 else ''}: {', '.join(told)}"
+    return f"{counted(len(judged), 'comparison')}: {', '.join(told)}"

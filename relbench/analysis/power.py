@@ -85,8 +85,9 @@ def _families(summary: Summary) -> Iterator[tuple[str, dict[str, _Compared]]]:
 
 
 def _of(comparison: Comparison) -> _Compared:
-    """Without a variance, or with one of zero, nothing is known of chance."""
-    spread = Spread(comparison.parts, comparison.remaining) if comparison.error else None
+    """Without a variance, or with one of zero, nothing is known of chance; before the first look, nothing is said."""
+    unseen = comparison.decision is not None and not comparison.decision.seeds
+    spread = Spread(comparison.parts, comparison.remaining) if comparison.error and not unseen else None
     return _Compared(spread, comparison.family, comparison.level)
 
 

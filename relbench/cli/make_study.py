@@ -156,12 +156,15 @@ def _make(study: Study, options: RunOptions, added: Mapping[str, Any]) -> bool:
 
 
 def _show_plans(job: Job) -> None:
-    """What is to be made; of seeds that are added until all is decided, the least and the most."""
+    """What is to be made; of seeds that are added until all is decided, the least and the most, if it is not yet."""
     rule = job.record.until_decided
     if rule is None:
         show_plan(job.planned(), job.folder, job.options)
         return
-    for words, made in (("at least", rule.made), ("at most", len(rule.looks))):
+    ends = {"at least": rule.made, "at most": len(rule.looks)}
+    if is_decided(job.record, job.folder):
+        ends = {"no more than": rule.made - 1}
+    for words, made in ends.items():
         then = job.record.model_copy(update={"until_decided": rule.model_copy(update={"made": made})})
         asked = replace(job, record=then)
         tell(f"{words} {counted(len(asked.seeds), 'seed')}:")
@@ -170,16 +173,24 @@ def _show_plans(job: Job) -> None:
 
 def _run_looks(job: Job, followers: Sequence[Follower]) -> tuple[Job, bool]:
     """Make the runs of look after look until every verdict is decided; a look with a failed run is not made."""
+    failed = False
     while not is_decided(job.record, job.folder):
         job = replace(job, record=job.record.model_copy(update={"seeds": job.seeds}))
-        job, failed = _run(job, followers)
-        if _measure_elsewhere(job) or failed:
+        job, lost = _run(job, followers)
+        if _measure_elsewhere(job) or (lost and not _is_whole(job)):
+            tell(f"the look at {counted(len(job.seeds), 'seed')} is not made: it needs all of their runs")
             return job, True
+        failed |= lost
         job = replace(job, record=looked(job.record))
         write_record(job.record, job.folder / FILE)
     rule = job.record.until_decided
     seen = rule.seeds_seen if rule else job.record.seeds
-    return replace(job, record=job.record.model_copy(update={"seeds": seen})), False
+    return replace(job, record=job.record.model_copy(update={"seeds": seen})), failed
+
+
+def _is_whole(job: Job) -> bool:
+    """Whether all runs are finished but for rates that failed, which are no candidates any more."""
+    return all(isinstance(run, PlannedRun) and is_finished(run.experiment, job.folder) for run in job.planned())
 
 
 def _run(job: Job, followers: Sequence[Follower]) -> tuple[Job, bool]:

@@ -67,11 +67,15 @@ def _planned(folder: Path, points: tuple[float, ...], probability: float) -> "tu
     if not plans:
         raise ValueError(f"{folder}: its study compares nothing, or nothing that it compares is finished")
     if not any(plan.typical for plan in plans):
-        raise ValueError(
-            f"{folder} has one seed, or test images of one class: their variance takes two or more; run the study "
-            "with --seeds 0,1,2"
-        )
+        raise ValueError(f"{folder}: {_nothing_known(summary)}")
     return summary, plans
+
+
+def _nothing_known(summary: "Summary") -> str:
+    from relbench.report.power import groups_in_words, not_known
+
+    advice = "run its command again" if summary.until_decided else "run the study with --seeds 0,1,2"
+    return f"{not_known(summary.until_decided, groups_in_words(summary)).removesuffix('.')}; {advice}"
 
 
 def _show(summary: "Summary", plans: "tuple[FamilyPlan, ...]", probability: float) -> None:

@@ -104,7 +104,7 @@ def claim_decisions(
     """What the looks so far decide of a claim that all its differences lie above zero, see `claimed_sides`.
 
     The claim is decided as a whole: at the first look that shows all of them above zero, or one below; or where one
-    lies within the margin, so that the claim says nothing of interest.
+    lies within the margin, corrected for their number, so that the claim says nothing of interest.
 
     Args:
         looks: numbers of seeds at all looks, those to come among them.
@@ -146,7 +146,7 @@ def _claim_after_look(
     """Decisions on the differences of a claim after one more look; arguments as of `_after_look`."""
     sides = claimed_sides(estimates, 1 - level)
     answered = -1 in sides or all(side == 1 for side in sides)
-    inside = any(_lies_within(each, level, margin) for each in estimates)
+    inside = any(_lies_within(each, level / len(estimates), margin) for each in estimates)
     outcome: Outcome = "within the margin" if inside and not answered else "open"
     p_values = [_least(one.p_value, chance_of(each), weight) for one, each in zip(before, estimates, strict=True)]
     return [

@@ -13,7 +13,7 @@ from relbench.evaluation.metric_names import metric_name
 from relbench.plain_text import counted, p_value, percent, signed
 from relbench.report.reading import marks
 from relbench.report.tables import Column, Table, filled
-from relbench.report.wording import NOTHING, ONE_SEED, bounds_cell, decided_in_words, mean_cell
+from relbench.report.wording import NO_LOOK, NOTHING, ONE_SEED, bounds_cell, decided_in_words, mean_cell, unseen
 from relbench.results.records import Selection
 
 PAPER, DIFFERENCE = "paper", "difference"
@@ -190,7 +190,7 @@ def claim_detail(claim: AnsweredClaim) -> str:
     if difference.of_networks and difference.of_networks.low is not None:
         return f"{points} {bounds_cell(difference.of_networks)} for these networks alone, {seeds}: no verdict"
     if difference.p_adjusted is None:
-        return f"{points}, {seeds}: no interval"
+        return f"{points}, {seeds}: {NO_LOOK if unseen(difference) else 'no interval'}"
     holm = "Holm " if difference.family > 1 else ""
     over = "" if difference.over_groups else ", over training runs alone"
     bounds = bounds_cell(difference.interval)

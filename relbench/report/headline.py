@@ -69,7 +69,7 @@ def _pair_of(summary: Summary, *both: Method) -> Pair | None:
 def _pair_words(pair: Pair, own: Method) -> str:
     """The verdict as the user's loss sees it, on whichever side of the pair that stands."""
     turned = {"beats": "loses", "loses": "beats"} if pair.label != own.label else {}
-    verdict = pair.comparison.verdict
+    verdict = verdict_word(pair.comparison)
     return f"{turned.get(verdict, verdict)} ({rests_on(pair.comparison)})"
 
 

@@ -5,8 +5,8 @@ import pandas as pd
 from relbench.analysis.cells import FilledCell, Ours, PairedDifference
 from relbench.analysis.methods import Floor, Method
 from relbench.analysis.summary import Summary
-from relbench.evaluation.comparison import Comparison, Interval
-from relbench.report.wording import task_of
+from relbench.evaluation.comparison import Comparison, Decision, Interval
+from relbench.report.wording import task_of, verdict_word
 from relbench.results.records import Selection
 
 COMPARED = {
@@ -25,8 +25,8 @@ def method_numbers(summary: Summary) -> pd.DataFrame:
     """Metrics and differences, one line per method and floor, as fractions."""
     methods = [_numbers_of(method, summary) for method in summary.methods]
     frame = pd.DataFrame([*methods, *map(_floor_numbers, summary.all_floors)])
-    whole = ("width", "dim", *_settings_of_batches(summary))  # though some cells are empty
-    return frame.astype(dict.fromkeys(whole, "Int64"))
+    whole = ("width", "dim", *_settings_of_batches(summary), "decision_seeds")  # though some cells are empty
+    return frame.astype({name: "Int64" for name in whole if name in frame})
 
 
 def _settings_of_batches(summary: Summary) -> list[str]:
@@ -71,8 +71,14 @@ def _compared(comparison: Comparison | None, difference: str) -> dict[str, objec
         **_bound_columns("difference_over_classes", comparison.over_classes if comparison else None),
         **_bound_columns("difference_over_seeds", comparison.over_seeds if comparison else None),
         **{column: getattr(comparison, name) if comparison else None for column, name in COMPARED.items()},
-        "verdict": comparison.verdict if comparison else "",
+        "verdict": verdict_word(comparison) if comparison else "",
+        **_decided(comparison.decision if comparison else None),
     }
+
+
+def _decided(decision: Decision | None) -> dict[str, object]:
+    """Columns of studies whose seeds are added until all is decided: what looks say, and the seeds of the last one."""
+    return {"decision": decision.outcome, "decision_seeds": decision.seeds} if decision else {}
 
 
 def _bound_columns(name: str, interval: Interval | None) -> dict[str, object]:
@@ -138,7 +144,11 @@ def claim_numbers(summary: Summary) -> pd.DataFrame:
         [*beside.values(), claim.text, claim.answer, claim.detail, *_paired(claim.difference)]
         for claim in summary.claims
     ]
-    return pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail", *PAIRED]).astype(PAIRED_TYPES)
+    frame = pd.DataFrame(lines, columns=[*beside, "claim", "answer", "detail", *PAIRED]).astype(PAIRED_TYPES)
+    if summary.until_decided is None:
+        return frame
+    decided = [_decided(claim.difference.decision if claim.difference else None) for claim in summary.claims]
+    return frame.join(pd.DataFrame(decided, columns=["decision", "decision_seeds"]).astype({"decision_seeds": "Int64"}))
 
 
 PAIRED = ("difference", "difference_95_low", "difference_95_high", "p_value", "p_adjusted", "family", "seeds", "over")

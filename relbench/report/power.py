@@ -8,6 +8,7 @@ from relbench.evaluation.power import MOST, Need, Spread
 from relbench.plain_text import counted, listed, many, percent
 from relbench.report.tables import Column, Table, filled
 from relbench.report.wording import NOTHING
+from relbench.studies.record import UntilDecided
 from relbench.tasks import find_task
 
 IN_A_LINE = (0.01, 0.005)  # differences that the sentence below a table plans for
@@ -20,7 +21,7 @@ def power_lines(summary: Summary) -> list[str]:
     """What the seeds at hand can show, and what more would: a sentence or two for each family of comparisons."""
     plans = [plan for plan in family_plans(summary, IN_A_LINE) if plan.title != CONTROLS]
     named = len(plans) > 1
-    return [_line(plan, groups_in_words(summary), named=named) for plan in plans]
+    return [_line(plan, summary, named=named) for plan in plans]
 
 
 def methods_line(summary: Summary) -> list[str]:
@@ -35,13 +36,13 @@ def pairs_line(summary: Summary) -> list[str]:
 
 def _lines_of(summary: Summary, title: str) -> list[str]:
     plans = family_plans(summary, IN_A_LINE)
-    return [_line(plan, groups_in_words(summary), named=False) for plan in plans if plan.title == title]
+    return [_line(plan, summary, named=False) for plan in plans if plan.title == title]
 
 
 def claims_lines(summary: Summary) -> list[str]:
     """Of the claims, family by family."""
     plans = [plan for plan in family_plans(summary, IN_A_LINE) if plan.title not in {STUDENTS, CONTROLS, PAIRS}]
-    return [_line(plan, groups_in_words(summary), named=len(plans) > 1) for plan in plans]
+    return [_line(plan, summary, named=len(plans) > 1) for plan in plans]
 
 
 def groups_in_words(summary: Summary) -> str:
@@ -50,11 +51,22 @@ def groups_in_words(summary: Summary) -> str:
     return listed(list(dict.fromkeys(find_task(task).group for task in tasks)) or ["test class"])
 
 
-def _line(plan: FamilyPlan, group: str, *, named: bool) -> str:
+def not_known(rule: UntilDecided | None, group: str) -> str:
+    """Why nothing can be planned."""
+    if rule and not rule.made:
+        return f"Not known before the first look, at {counted(rule.looks[0], 'seed')}."
+    return (
+        f"Not known: that takes two seeds or more, and two {many(group)} or more, over which a difference is not "
+        "always the same."
+    )
+
+
+def _line(plan: FamilyPlan, summary: Summary, *, named: bool) -> str:
     """Short, and true for every number of seeds."""
+    group = groups_in_words(summary)
     title = f"{plan.title}: " if named else ""
     if plan.typical is None or plan.typical.spread is None or plan.typical.detectable is None:
-        return f"{title}{POWER_TITLE} Not known: that takes two seeds or more, of two {many(group)} or more."
+        return f"{title}{POWER_TITLE} {not_known(summary.until_decided, group)}"
     spread, least = plan.typical.spread, plan.typical.detectable
     each = [one.detectable for one in plan.plans if one.detectable is not None]
     scatter = f" ({percent(min(each))} to {percent(max(each))} by comparison)" if len(each) > 1 else ""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from relbench.analysis.cells import PairedDifference
 from relbench.analysis.methods import Method, Pair
 from relbench.analysis.summary import Summary
 from relbench.evaluation.comparison import Comparison, Decision, Interval, Outcome
@@ -70,8 +71,14 @@ def verdict(method: Method) -> str:
 
 def verdict_word(comparison: Comparison) -> str:
     """The verdict; where seeds are still added, that there is none yet."""
-    undecided = comparison.decision and comparison.decision.outcome == "open"
-    return UNDECIDED if undecided else comparison.verdict
+    return UNDECIDED if is_open(comparison) else comparison.verdict
+
+
+def is_open(comparison: Comparison) -> bool:
+    """Whether a look to come may decide it; not where chance stays unknown, which no number of seeds changes."""
+    if comparison.decision is None or comparison.decision.outcome != "open":
+        return False
+    return unseen(comparison) or comparison.p_adjusted is not None
 
 
 UNDECIDED = "not decided yet"
@@ -88,14 +95,21 @@ def pair_verdict(pair: Pair) -> str:
 def rests_on(comparison: Comparison) -> str:
     """The p that decides, "Holm p = 0.052"; where there is none, of what there is too little: "1 seed", "1 class"."""
     if comparison.p_adjusted is None:
-        return NO_LOOK if unseen(comparison) else counted(1, "seed" if comparison.seeds == 1 else "class")
+        return NO_LOOK if unseen(comparison) else _too_little(comparison)
     p = f"{'Holm ' if comparison.family > 1 else ''}{p_value(comparison.p_adjusted)}"
     return f"{p}{decided_in_words(comparison.decision)}"
 
 
-def unseen(comparison: Comparison) -> bool:
+def _too_little(comparison: Comparison) -> str:
+    """Why there is no p: where the variance is known, it is zero."""
+    if comparison.parts:
+        return "no variance"
+    return counted(1, "seed" if comparison.seeds == 1 else "class")
+
+
+def unseen(compared: Comparison | PairedDifference) -> bool:
     """Whether seeds are added until it is decided, and no look is made yet."""
-    return comparison.decision is not None and comparison.decision.seeds == 0
+    return compared.decision is not None and compared.decision.seeds == 0
 
 
 NO_LOOK = "no look yet"

@@ -1,6 +1,6 @@
 """Tables whose seeds are added until every verdict is decided: what they say, and what they must not."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -17,9 +17,13 @@ from relbench.evaluation.sequential import levels_of
 from relbench.experiment import Data, Experiment, Net, Term
 from relbench.report import console_report
 from relbench.report.documents import latex_text, markdown_text
+from relbench.report.figures.forest import forest_figure
 from relbench.report.grids import claim_detail
 from relbench.report.headline import headline
 from relbench.report.looks import looks_notes
+from relbench.report.numbers import claim_numbers, method_numbers
+from relbench.report.power import power_lines
+from relbench.report.wording import verdict
 from relbench.results.records import Entry
 from relbench.settings import changed
 from relbench.studies.record import StudyRecord, UntilDecided
@@ -80,7 +84,7 @@ def claimed(values, seeds, made):
     study = Study(name="s", title="t", runs=dict.fromkeys(values, run), cells=cells, claims=(claim,))
     until = None if made is None else rule(made)
     record = StudyRecord(study=study, changes={}, contents={"cub200": "x"}, seeds=seeds, until_decided=until)
-    rows = {(name, seed): MadeUp(values[name][seed]) for name in values for seed in seeds}
+    rows = {(name, seed): MadeUp(one) for name in values for seed, one in zip(seeds, values[name], strict=False)}
     (found,) = summarise(record, Results(rows)).claims
     return found
 
@@ -157,10 +161,45 @@ def test_claims_are_decided_at_looks_too():
     for made, answer, seeds in ((0, "not shown", 6), (1, "holds", 5)):
         claim = claimed(values, tuple(range(6)), made)
         assert (claim.answer, claim.difference.seeds) == (answer, seeds)
-        assert claim_detail(claim).endswith("no interval" if made == 0 else "over training runs alone")
+        assert claim_detail(claim).endswith("no look yet" if made == 0 else "over training runs alone")
     level = levels_of(LOOKS, 0.05)[0]
     assert "decided with 5 seeds" in claim_detail(claim)
     assert claim.difference.interval.mean == pytest.approx(np.mean(values["a"][:5]) - 0.5)
     assert claim.difference.level == pytest.approx(level)
     ordinary = claimed(values, tuple(range(5)), None).difference
     assert claim.difference.p_value == pytest.approx(min(1, ordinary.p_value * 0.05 / level))
+
+
+def test_no_format_has_an_ordinary_verdict_for_what_is_open():
+    summary = summed_at(1, MIXED)
+    (_, student) = method_numbers(summary).to_dict("records")
+    assert (student["verdict"], student["decision"], student["decision_seeds"]) == ("not decided yet", "open", 5)
+    assert "decision" not in method_numbers(build())
+    figure = forest_figure(summary, "svg").decode()
+    assert "not decided yet" in figure
+    assert "not shown to differ" not in figure
+    claim = claimed({"a": [0.5 + gain / 100 for gain in MIXED], "b": [0.5] * 10}, SEEDS, 1)
+    table = build().model_copy(update={"claims": (claim,), "until_decided": rule(1)})
+    assert claim_numbers(table).loc[0, "decision"] == "open"
+
+
+def test_what_has_no_variance_is_not_called_open():
+    """No number of seeds changes that, so none are added for it; and it is not for want of classes."""
+    method = summed_at(1, MIXED).methods[1]
+    same = replace(method.against_teacher, p_value=None, p_adjusted=None, verdict="no verdict")
+    assert verdict(replace(method, against_teacher=same)) == "no verdict (no variance)"
+    assert verdict(replace(method, against_teacher=replace(same, parts=()))) == "no verdict (1 class)"
+
+
+def test_before_the_first_look_nothing_is_planned():
+    (line,) = power_lines(summed_at(0, CLEAR[:3]))
+    assert line == "How many seeds? Not known before the first look, at 5 seeds."
+    claim = claimed({"a": [0.6, 0.7, 0.6], "b": [0.5] * 3}, (0, 1, 2), 0)
+    assert (claim.detail, claim.difference.decision) == ("1 comparison: 1 before the first look", Decision())
+
+
+def test_a_look_without_all_of_its_seeds_says_nothing_of_a_claim():
+    """What is measured later, as on another machine, would be looked at twice."""
+    values = {"a": [0.55, 0.56, 0.55, 0.56], "b": [0.5] * 10}
+    claim = claimed(values, SEEDS, 1)
+    assert (claim.answer, claim.difference) == ("not shown", None)

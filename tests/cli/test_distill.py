@@ -2,8 +2,10 @@
 
 import pytest
 
+import relbench.evaluation.sequential
 import relbench.report.write
 from relbench.report.documents import markdown_text
+from relbench.studies.record import read_study
 
 TINY = ("data.train_classes=40", "data.test_classes=12", "teacher.width=4", "teacher.dim=16", "student.width=2")
 
@@ -44,3 +46,23 @@ def test_options_of_runs_are_those_of_every_command(distil, call):
     assert "--seeds" in text
     assert "--protocol" not in text
     assert "Missing option '--method'" in distil().error
+
+
+def test_seeds_are_added_until_all_is_decided(distil, call, tmp_path, monkeypatch):
+    """Real runs: two looks, a folder that keeps to its rule, and a plan that has nothing more to make."""
+    monkeypatch.setattr(relbench.evaluation.sequential, "LOOKS", (2, 3))
+    monkeypatch.setattr(relbench.report.write, "files_of", lambda _: {"table.md": markdown_text})
+    small = ("--method", "rkd-da", "--steps", "1", "--dim", "8", "--seeds", "until-decided")
+    made = distil(*small, "--max-seeds", "3", "--margin", "0")
+    assert made.code == 0, made.error
+    assert "look at 2 seeds: 0 of 3 comparisons decided; next look at 3 seeds" in made.out
+    assert "look at 3 seeds: 3 of 3 comparisons decided" in made.out
+    (folder,) = (tmp_path / "results").glob("distill-*")
+    rule = read_study(folder).until_decided
+    assert (rule.made, rule.looks, rule.seeds) == (2, (2, 3), (0, 1, 2))
+    assert "after all 3 seeds" in (folder / "table.md").read_text()
+    assert "no more than 3 seeds:" in distil(*small, "--max-seeds", "3", "--margin", "0", "--dry-run").out
+    other = distil(*small, "--max-seeds", "4", "--margin", "0")
+    assert (other.code, other.error.count("\n")) == (2, 1)
+    assert "--max-seeds 3 --margin 0" in other.error
+    assert "Detectable" in call("power", folder).out

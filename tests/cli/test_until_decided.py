@@ -127,3 +127,15 @@ def test_a_dry_run_says_the_least_and_the_most(call, tmp_path):
     assert found.code == 0
     least, most = found.out.index("at least 5 seeds:"), found.out.index("at most 8 seeds:")
     assert least < found.out.index("30 runs to make") < most < found.out.index("48 runs to make")
+
+
+def test_a_look_is_made_though_a_rate_failed_that_is_no_candidate_any_more(monkeypatch, tmp_path):
+    """All runs that are left are finished; the command still tells that something failed."""
+    monkeypatch.setattr(relbench.cli.make_study, "_run", lambda job, followers: (job, True))
+    monkeypatch.setattr(relbench.cli.make_study, "_measure_elsewhere", lambda job: False)
+    monkeypatch.setattr(relbench.cli.make_study, "is_finished", lambda run, folder: True)
+    monkeypatch.setattr(relbench.cli.make_study, "is_decided", lambda record, folder: record.until_decided.made == 1)
+    options = RunOptions(None, "cpu", tmp_path, tmp_path, 1, {}, until=Until(20, 0.005))
+    job, failed = _run_looks(Job(asked(), ("teacher",), tmp_path, options, ()), ())
+    assert failed
+    assert read_study(tmp_path).until_decided.made == job.record.until_decided.made == 1

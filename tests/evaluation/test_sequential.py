@@ -161,3 +161,11 @@ def test_true_differences_are_found_and_with_fewer_seeds():
     found = script["sequential"](script["draw"](np.random.default_rng(0), world, looks_up_to(20), 300))
     assert found.shown.mean() > 0.98
     assert found.seeds.mean() < 11
+
+
+def test_the_margin_of_a_claim_is_corrected_for_its_differences():
+    """Of ten that are all larger than the margin, one alone would often be called within it."""
+    level = levels_of(LOOKS, 0.05)[0]
+    reach = (estimate(0.0, 0.001).interval(1 - level).high + estimate(0.0, 0.001).interval(1 - level / 2).high) / 2
+    assert outcomes(claim_decisions(LOOKS, [look(0.0, error=0.001)], reach)) == ["within the margin"]
+    assert outcomes(claim_decisions(LOOKS, [look(0.0, 0.0, error=0.001)], reach)) == ["open", "open"]

@@ -9,16 +9,17 @@ from matplotlib.lines import Line2D
 
 from relbench.analysis.methods import Method
 from relbench.analysis.summary import Summary
-from relbench.evaluation.comparison import Comparison, Verdict
+from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.plain_text import counted, listed, signed
 from relbench.report.figures.canvas import COLOURS, FAINT, INK, PAPER, drawn, plain
-from relbench.report.wording import VERDICTS, groups_of_trials, net_name, seeds_in_words
+from relbench.report.wording import UNDECIDED, VERDICTS, groups_of_trials, net_name, seeds_in_words, verdict_word
 
 LINE = 0.205  # inches of a line of letters
-LOOKS: dict[Verdict, dict[str, Any]] = {  # form and filling say the same as colour
+LOOKS: dict[str, dict[str, Any]] = {  # form and filling say the same as colour
     "beats": {"marker": ">", "color": COLOURS[0], "markerfacecolor": COLOURS[0]},
     "not shown to differ": {"marker": "o", "color": FAINT, "markerfacecolor": PAPER},
+    UNDECIDED: {"marker": "s", "color": FAINT, "markerfacecolor": PAPER},
     "loses": {"marker": "<", "color": COLOURS[1], "markerfacecolor": COLOURS[1]},
     "no verdict": {"marker": "D", "color": FAINT, "markerfacecolor": PAPER},
 }
@@ -95,7 +96,7 @@ def _places(names: list[str]) -> list[float]:
 def _draw(axes: Axes, place: float, comparison: Comparison | None) -> None:
     if comparison is None:
         return
-    look = LOOKS[comparison.verdict]
+    look = LOOKS[verdict_word(comparison)]
     low, high = comparison.interval.low, comparison.interval.high
     if low is not None and high is not None:
         axes.hlines(place, 100 * low, 100 * high, **INTERVAL, color=look["color"])
@@ -108,12 +109,12 @@ def _draw(axes: Axes, place: float, comparison: Comparison | None) -> None:
 
 def _legend(methods: list[Method], over: str) -> dict[str, Line2D]:
     """What stands for what, of that which is drawn."""
-    verdicts = dict.fromkeys(_compared(method).verdict for method in methods)
+    verdicts = dict.fromkeys(verdict_word(_compared(method)) for method in methods)
     judged = map(_compared, methods)
     corrected = [it for it in judged if it.family > 1 and it.p_adjusted is not None]
-    after = {it.verdict for it in corrected}  # a control's is its own
+    after = {verdict_word(it) for it in corrected}  # a control's is its own
     entries = {
-        f"{VERDICTS[verdict]}{', after Holm' if verdict in after else ''}": Line2D(
+        f"{VERDICTS.get(verdict, verdict)}{', after Holm' if verdict in after else ''}": Line2D(
             [], [], **LOOKS[verdict], markersize=6, linestyle="none"
         )
         for verdict in LOOKS
