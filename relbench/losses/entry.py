@@ -59,6 +59,12 @@ class Loss:
     waits: str = ""
 
     @property
+    def required(self) -> set[str]:
+        """Options that have no usual value, and that no run knows."""
+        empty = inspect.Parameter.empty
+        return {name for name, option in self.options.items() if option.default is empty} - set(NEEDS)
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The names of `INPUTS` that `takes` is called with in a training."""
         on_the_host = {"labels": "host_labels"} if self.labels_on_the_host else {}
@@ -93,8 +99,7 @@ class Loss:
         """
         for name, value in options.items():
             self._check_option(name, value)
-        required = (name for name, option in self.options.items() if option.default is inspect.Parameter.empty)
-        self._refuse_missing(set(required) - set(options) - set(NEEDS))
+        self._refuse_missing(self.required - set(options))
         self.verify(options)
 
     def build(self, **options: Any) -> Callable[..., Tensor]:

@@ -176,7 +176,7 @@ def _chosen(asked: Asked, root: Path) -> Distillation:
     size = usual_size(asked.data, root, (asked.teacher, asked.student)) if asked.size is None else asked.size
 
     def net(trunk: str, weights: str | None, dim: int | None) -> Net:
-        chosen = weights or usual_weights(trunk, asked.data, root)
+        chosen = usual_weights(trunk, asked.data, root) if weights is None else weights
         return validated(Net, {"trunk": trunk, "weights": chosen, "dim": dim, "unit_length": kind.unit_length})
 
     if asked.as_is and asked.teacher_dim is not None:
@@ -223,8 +223,11 @@ def _method(name: str, kind: Kind) -> tuple[str, Terms]:
         if not _compares(added.term):
             raise ValueError(f"the loss {name} does not compare with a teacher, so it distils nothing")
         return added.label, (added.term,)
-    losses = [loss for loss, entry in LOSSES.items() if entry.needs_teacher and entry.trains_student]
-    lookup(name, [*known, *losses], "method")
+    losses = [
+        loss for loss, entry in LOSSES.items() if entry.needs_teacher and entry.trains_student and not entry.required
+    ]
+    with_values = {term.loss: label for label, terms in known.items() for term in terms}
+    lookup(name, dict.fromkeys([*known, *losses]), "method", with_values)
     return name, (Term(loss=name),)
 
 

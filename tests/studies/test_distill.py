@@ -101,7 +101,10 @@ def test_what_is_usual_follows_from_data_and_trunks():
     [
         (["rkd-dA"], {}, "unknown method 'rkd-dA': did you mean rkd-d or rkd-da"),
         (["rkd_distance", "rkd_distance"], {}, "the method rkd_distance is named twice"),
-        (["triplet"], {}, "unknown method 'triplet'"),
+        (["triplet"], {}, "unknown method 'triplet'.* fitnet, fitnet-untrained"),  # each once
+        (["hinton_kd"], {}, "unknown method 'hinton_kd': did you mean kd"),
+        (["hinton_kd"], {"kind": "classification"}, "unknown method 'hinton_kd': did you mean hkd"),
+        (["rkd-da"], {"teacher_weights": ""}, "weights = '': choose random or imagenet"),
         (["cross-entropy"], {"kind": "classification"}, "unknown method 'cross-entropy'"),
         (["rkd-da"], {"kind": "retreival"}, "unknown task 'retreival': did you mean retrieval"),
         (["rkd-da"], {"data": "glyhps"}, "unknown data set 'glyhps': did you mean glyphs"),
