@@ -155,6 +155,13 @@ class Claim(Settings):
     better: tuple[tuple[str, str], ...]  # keys: each first one is said to be above the second
     family: str = ""
 
+    @model_validator(mode="after")
+    def _of_two(self) -> Self:
+        for first, second in self.better:
+            if first == second:
+                raise ValueError(f"better: {first!r} is compared with itself: name two")
+        return self
+
 
 class Study(Settings):
     """The runs of one table, for any seeds; every seed has teachers of its own, trained from that seed."""

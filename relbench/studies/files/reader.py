@@ -81,7 +81,7 @@ def told_at(place: str) -> Iterator[None]:
 
 def _parsed(text: bytes) -> Table:
     try:
-        content = without_null(tomllib.loads(text.decode()))
+        content = without_null(tomllib.loads(text.decode("utf-8-sig")))  # some editors begin files with a mark
     except (ValueError, RecursionError) as error:  # or brackets without end
         raise ValueError(f"is no TOML: {error}") from None
     return dict(content)
@@ -312,4 +312,6 @@ def _claims(layer: Layer, paths: Sequence[str]) -> list[dict[str, Any]]:
             raise ValueError(f"{layer.place} pairs has {pair!r}: write two runs, such as ['rkd-da', 'triplet']")
         for path in pair:
             lookup(path, paths, "run in pairs")
+        if pair[0] == pair[1] or sum({*pair} == {*each} for each in pairs) > 1:
+            raise ValueError(f"{layer.place} pairs has {pair!r}: name each pair of two runs once")
     return [claim.model_dump(mode="json") for claim in usual_claims(paths, pairs)]

@@ -156,6 +156,21 @@ def test_what_was_read_is_written_alike(read):
         ("[runs.alone]", '[runs."alone@home"]', r"'alone@home' can't name a run"),
         ('task_terms = ["triplet"]', "seeds = []", r"seeds = \[\]: Tuple should have at least 1 item"),
         ("[runs.teacher]", "runs = 3\n[run.teacher]", r"unknown setting"),
+        (
+            "[data]",
+            '[table]\npairs = [["alone", "alone"]]\n[data]',
+            r"\[table\] pairs has .* each pair of two",
+        ),
+        (
+            "[data]",
+            '[table]\npairs = [["alone", "rkd-da"], ["rkd-da", "alone"]]\n[data]',
+            r"\[table\] pairs has \['alone', 'rkd-da'\]: name each pair of two runs once",
+        ),
+        (
+            "[data]",
+            '[table]\nclaims = [{ text = "a", family = "b", better = [["alone", "alone"]] }]\n[data]',
+            r"\[table\] claims, number 1, better: 'alone' is compared with itself: name two",
+        ),
     ],
 )
 def test_one_line_says_what_is_wrong_and_where(read, old, new, told):
@@ -183,6 +198,11 @@ def test_no_study_at_all(tmp_path, text):
     (tmp_path / "mine.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(ValueError, match=r"mine\.toml: "):
         read_study_file(tmp_path / "mine.toml")
+
+
+def test_the_mark_of_some_editors_is_no_part_of_a_study(tmp_path):
+    (tmp_path / "mine.toml").write_text(BY_HAND, encoding="utf-8-sig", newline="\r\n")
+    assert read_study_file(tmp_path / "mine.toml").name == "my-birds"
 
 
 def test_a_changed_study_needs_another_name(tmp_path):
