@@ -1,5 +1,6 @@
 """Weights & Biases: a run in a project named after the study's folder; offline, unless the user asks for more."""
 
+import errno
 import os
 import shutil
 from collections.abc import Mapping, Sequence
@@ -50,6 +51,8 @@ class WeightsAndBiases:
         import wandb
 
         self._folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(self._folder, os.R_OK | os.W_OK):  # W&B would write to the system's temporary folder instead
+            raise PermissionError(errno.EACCES, "can't be written", str(self._folder))
         experiment = run.planned.experiment
         return wandb.init(
             project=os.environ.get("WANDB_PROJECT", run.study),

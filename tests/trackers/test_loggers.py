@@ -190,6 +190,13 @@ def test_names_are_refused_before_any_run(monkeypatch):
         loggers_asked(["csv", "tensorboard"])
 
 
+def test_wandb_writes_nowhere_else(monkeypatch, tmp_path):
+    """Where its folder can't be written it would take the system's temporary one, and say so nowhere."""
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(PermissionError, match=f"can't be written: '{tmp_path}'"):
+        opened("wandb", tmp_path)
+
+
 def test_a_record_that_was_being_written_is_left_out(tmp_path):
     """The disk was full, or the process was killed: TensorBoard's file ends within a record."""
     opened("tensorboard", tmp_path).write(STEPS)
