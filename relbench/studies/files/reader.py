@@ -240,7 +240,7 @@ def _stage(given: Layer, shared: Mapping[str, Table]) -> dict[str, Any]:
     _refuse_unknown(given.table, OF_STAGE, given.place)
     changes = _table(given.table.get("changes", {}), f"{given.place} changes")
     _refuse_unknown(changes.table, list(Training.model_fields), changes.place)
-    terms = _terms(given.table.get("terms", []), shared, given.place)
+    terms = _terms(given.table.get("terms", []), shared, f"{given.place} terms")
     if not terms:
         raise ValueError(f"{given.place} has no terms: name the losses that it is trained by")
     return _of(Stage, ({**given.table, "terms": terms}, [given]))
@@ -261,24 +261,24 @@ def _shared_terms(layer: Layer) -> dict[str, Table]:
 
 
 def _terms(given: Any, shared: Mapping[str, Table], place: str) -> list[dict[str, Any]]:
-    return [_term(each, shared, place) for each in _list(given, f"{place} terms")]
+    return [_term(each, shared, place) for each in _list(given, place)]
 
 
 def _term(given: Any, shared: Mapping[str, Table], place: str) -> dict[str, Any]:
     """A term: the name of a loss, or a table with it, weight, layers, and the loss's options beside them."""
-    own = {"loss": given} if isinstance(given, str) else _table(given, f"{place} terms").table
+    own = {"loss": given} if isinstance(given, str) else _table(given, place).table
     loss = str(own.get("loss", ""))
     if OWN_LOSS.search(loss):
         raise ValueError(
-            f"{place} names a loss in a file, {loss}, and no study's file has code executed: add it by "
+            f"{place} has a loss in a file, {loss}, and no study's file has code executed: add it by "
             f"`relbench compare {loss} --study FILE.toml`"
         )
     values = {**shared.get(loss, {}), **own}
     options = {key: value for key, value in values.items() if key not in OF_TERM}
-    with told_at(f"{place} terms:"):
+    with told_at(f"{place}:"):
         validate_term(loss, options)
     known = {key: value for key, value in values.items() if key in OF_TERM}
-    return _of(Term, ({**known, "options": options}, [Layer(f"{place} terms, {loss}:", {})]))
+    return _of(Term, ({**known, "options": options}, [Layer(f"{place}, {loss}:", {})]))
 
 
 def _other_data(content: Table, shared: Layer) -> dict[str, Any]:

@@ -154,6 +154,7 @@ def test_what_was_read_is_written_alike(read):
             r"unknown loss of the runs, in \[terms\]: 'pkt': known are rkd_angle",
         ),
         ("[runs.alone]", '[runs."alone@home"]', r"'alone@home' can't name a run"),
+        ('task_terms = ["triplet"]', "task_terms = 1", r"toml: task_terms is 1: write a list in brackets"),
         ('task_terms = ["triplet"]', "seeds = []", r"seeds = \[\]: Tuple should have at least 1 item"),
         ("[runs.teacher]", "runs = 3\n[run.teacher]", r"unknown setting"),
         (
