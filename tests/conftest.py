@@ -23,11 +23,11 @@ LONG = (
         "test_cuda.py",
         "test_end_to_end.py",
         "test_ranks.py",
-        "test_cluster.py",
         "test_printed_tables.py",
         "test_cli.py",
+        "test_real_data.py",
     ),
-    *("test_real_data.py", "test_wheel.py"),
+    "test_wheel.py",
 )
 
 

@@ -47,7 +47,7 @@ OTHER = {  # for every setting a second value
     PhotoTransform: {"resize": 40, "mirror": False, "resized_crop": True},
     SmallTransform: {"crop": "none", "pad": 2, "padding": "reflect", "flip": False, "rotation": 20.0, "jitter": 0.5},
     Net: {"trunk": "resnet18", "width": 8, "weights": "imagenet", "dim": 64, "unit_length": False}
-    | {"normalization": "cifar100"},
+    | {"normalization": "cifar100", "weights_content": "0" * 64},
     Term: {"loss": "x", "weight": 3.0, "options": {"x": 1}, "layers": ("stage4",), "source": "text", "revision": 2},
     Training: {
         "steps": 7,
@@ -130,7 +130,7 @@ def test_every_setting_has_a_second_value_that_is_allowed(kind):
 def test_fingerprint_changes_with_every_single_setting():
     prints = {path: variant.fingerprint for path, variant in variants(STUDENT)}
     # data, net, training; terms; task, seed, scale, version; the student's first stage, the teacher's two
-    assert len(prints) == 2 * (19 + 6 + 23) + 3 * 6 + 2 * 4 + 3
+    assert len(prints) == 2 * (19 + 7 + 23) + 3 * 6 + 2 * 4 + 3
     assert {"teacher.training.decay_at.", "initialized_from.", "terms.0.layers.", "terms.1.source."} <= prints.keys()
     assert "terms.1.options." in prints
     assert len({STUDENT.fingerprint, *prints.values()}) == 1 + len(prints)
@@ -320,7 +320,7 @@ def test_defaults_are_pinned():
     assert PhotoTransform().model_dump() == {"kind": "photos", "resize": None, "mirror": True, "resized_crop": False}
     small = {"kind": "small", "crop": "pad", "pad": 4, "padding": "zero", "flip": True, "rotation": 0.0, "jitter": 0.0}
     assert SmallTransform().model_dump() == small
-    net = {"trunk": "conv4", "width": None, "weights": "random", "dim": 128, "unit_length": True}
+    net = {"trunk": "conv4", "width": None, "weights": "random", "weights_content": "", "dim": 128, "unit_length": True}
     net |= {"normalization": None}
     training = {
         "steps": 1000,

@@ -11,6 +11,7 @@ MAY_NAME_METRICS = {"tasks", "evaluation", "studies"}
 METRIC = re.compile(r"recall|r_precision|map@r|accuracy", re.IGNORECASE)
 FORMER_CONSTANTS = {"MAIN", "PRIMARY"}  # of the metric that all others compared by
 EXCEPTIONS = {  # with their reasons; none of these decides anything
+    "__init__.py": "the class Recall, among what the package offers",
     "benchmarks/evaluation.py": "times the evaluation of retrieval, and says so",
     "benchmarks/evaluation_kinds.py": "the same metrics written once more, plainly, to compare the evaluation with",
     "benchmarks/gpu.py": "times the evaluation of retrieval, and says so",

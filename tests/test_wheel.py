@@ -39,7 +39,7 @@ def wheel(tmp_path_factory):
 
 def test_it_holds_every_file_of_the_package(wheel):
     held = set(zipfile.ZipFile(wheel).namelist())
-    there = [path for path in (ROOT / "relbench").rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    there = [path for path in (ROOT / "relbench").rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
     assert {path.relative_to(ROOT).as_posix() for path in there} == {
         name for name in held if name.startswith("relbench/")
     }

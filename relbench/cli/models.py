@@ -12,7 +12,7 @@ from relbench.cli.console import errors, numbers
 from relbench.cli.evaluate_few_shot import few_shot_settings, show_accuracies
 from relbench.cli.measured import show
 from relbench.cli.options import preparing, tell
-from relbench.evaluation.measured import Measurement
+from relbench.evaluation.measured import Measurement, ks_of
 from relbench.evaluation.stored import Files, Stored
 from relbench.evaluation.stored_search import measured_embeddings
 from relbench.experiment import SETTINGS_OF_DATA, Classification, Experiment, FewShot, Retrieval, TaskSettings
@@ -138,7 +138,7 @@ def evaluate_model(
         _show_episodes(found, found.task, settings, options.split, shown)
     else:
         searched = found.task.by_neighbours and by_class
-        measured = measured_embeddings(found.stored, _ks(found)) if searched else found.measurement
+        measured = measured_embeddings(found.stored, ks_of(found.measured.metrics)) if searched else found.measurement
         show(measured, by_class=by_class, as_json=as_json)
     if candidate.note and not as_json:
         tell(candidate.note)
@@ -165,12 +165,7 @@ def _measuring(found: Judgement) -> Callable[[Stored], Measurement]:
         return partial(measured_episodes, settings=task.settings)
     if not task.by_neighbours:
         raise ValueError("--compare of --model is for retrieval and few-shot: choose one of them with --task")
-    return measuring("retrieval", {"k": ",".join(map(str, _ks(found)))}, None)
-
-
-def _ks(found: Judgement) -> tuple[int, ...]:
-    names = (name.partition("@") for name in found.measured.metrics if name.startswith("recall@"))
-    return tuple(int(k) for _, _, k in names)
+    return measuring("retrieval", {"k": ",".join(map(str, ks_of(found.measured.metrics)))}, None)
 
 
 def _show_episodes(

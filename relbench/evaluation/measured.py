@@ -5,7 +5,7 @@ shards. The scores by class are all that a paired test of two models needs (`pai
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -187,6 +187,16 @@ def measure(  # noqa: PLR0913 - keywords, each with its usual value
         rows, labels, ks, query=query, gallery=gallery, ignore=ignore, backend=backend, progress=progress
     )
     return measurement_of(found, ks, len(rows) if gallery is None else int(np.count_nonzero(as_array(gallery))))
+
+
+def ks_of(metrics: Iterable[str]) -> tuple[int, ...]:
+    """The Ks of Recall@K among the names of metrics.
+
+    Example:
+        >>> ks_of(["recall@1", "recall@10", "map@r"])
+        (1, 10)
+    """
+    return tuple(int(name.partition("@")[2]) for name in metrics if name.startswith("recall@"))
 
 
 def measurement_of(results: QueryResults, ks: Sequence[int], gallery: int) -> Measurement:

@@ -235,7 +235,8 @@ def test_reproduce_again_and_report(relbench_command, tmp_path, data_folder):
 
     row = json.loads(next(iter(rows)).read_text(encoding="utf-8"))
     _, text, _ = relbench_command("evaluate", next(iter(rows)).with_name("embeddings.npz"), "--k", "1,2", "--json")
-    assert json.loads(text) == {name: row["metrics"][name] for name in ("recall@1", "recall@2", "r_precision", "map@r")}
+    expected = {name: row["metrics"][name] for name in ("recall@1", "recall@2", "r_precision", "map@r")}
+    assert json.loads(text) == {**expected, "queries": 144, "gallery": 144, "classes": 12}
 
     lost = lose_embeddings(relbench_command, folder, data_folder)
     (folder / "table.md").unlink()
@@ -458,7 +459,8 @@ def arrays(tmp_path):
 def test_evaluate(relbench_command, arrays):
     code, text, _ = relbench_command("evaluate", *arrays, "--k", "1,3", "--json")
     assert code == 0
-    assert json.loads(text) == retrieval_metrics(np.load(arrays[0]), np.load(arrays[1]), (1, 3))
+    expected = retrieval_metrics(np.load(arrays[0]), np.load(arrays[1]), (1, 3))
+    assert json.loads(text) == {**expected, "queries": 40, "gallery": 40, "classes": 8}
     code, text, _ = relbench_command("evaluate", *arrays)
     assert f"{100 * retrieval_metrics(np.load(arrays[0]), np.load(arrays[1]))['recall@4']:.2f}" in text
 

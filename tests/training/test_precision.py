@@ -13,6 +13,7 @@ from training.small_runs import CLASSES, TRIPLET, run_of
 from relbench.experiment import EMBEDDING, Net, Term, Training
 from relbench.models import FeatureExtractor, build_embedder
 from relbench.models.features import CompiledFeatures
+from relbench.models.layouts import CHANNELS_FIRST
 from relbench.results.checkpoint import load_checkpoint
 from relbench.settings import changed
 from relbench.trackers import Silent
@@ -196,6 +197,9 @@ class Parts:
 
     def parts(self):
         return {"low": self.network[0]}
+
+    def layout(self, name):
+        return CHANNELS_FIRST
 
 
 @pytest.mark.slow
