@@ -38,6 +38,12 @@ def refuse_another_rule(record: StudyRecord, earlier: StudyRecord, folder: Path)
         ValueError: one line.
     """
     now, before = record.until_decided, earlier.until_decided
+    if now and before and (now.looks, now.margin) == (before.looks, before.margin) and now.seeds != before.seeds:
+        raise ValueError(
+            f"{folder} adds seeds in the order {', '.join(map(str, before.seeds))}, which was fixed beforehand, and "
+            f"the study's own begin with {now.seeds[0]} now: give it its former seeds, or name another folder with "
+            "--results"
+        )
     if before and not (now and now.same_rule(before)):
         raise ValueError(
             f"{folder} adds seeds until every verdict is decided, by a rule that is fixed beforehand: go on with "

@@ -10,7 +10,7 @@ from relbench.evaluation.comparison import Comparison
 from relbench.evaluation.metric_names import in_sentence, metric_name
 from relbench.experiment import Experiment, Net
 from relbench.plain_text import counted, listed, many, p_value
-from relbench.report.looks import looks_notes
+from relbench.report.looks import ENOUGH_SEEDS, looks_notes
 from relbench.report.power import methods_line, pairs_line
 from relbench.report.wording import (
     commit_of,
@@ -28,7 +28,6 @@ VERDICT = (
     "Verdict: beats or loses where a test over new training runs and new {} at once, as crossed random factors, finds "
     "p < 0.05 (Cochran's critical value). Not shown to differ is no proof of equality."
 )
-ENOUGH_SEEDS = 4  # from here on the test keeps its level in tables of every simulated size
 FEW_SEEDS = (
     "With fewer than four seeds, more than 5 % of such tables have a false verdict: in simulations 10 % of tables of 4 "
     "students and 15 % of tables of 18 with two seeds, 5 % and 8 % with three."

@@ -139,6 +139,8 @@ def test_every_format_says_that_verdicts_are_sequential():
     assert f"not made: 10 (level {levels[2]:.2f} %)" in first
     assert "margin of ±0.5 points" in second
     assert "3 seeds (0, 1, 2)" in before
+    assert "at more with fewer than four seeds" in before
+    assert len(looks_notes(summed_at(2, CLEAR[:8], after=(0,)))) == 2  # a single seed had no verdict
     for text in (markdown_text(summary), latex_text(summary)):
         assert "Verdicts are sequential" in text
     assert looks_notes(build()) == []

@@ -48,6 +48,13 @@ def test_another_rule_is_refused(now, before):
         refuse_another_rule(now, before, Path("here"))
 
 
+def test_other_seeds_of_its_own_are_named():
+    """Not the command that was just given."""
+    other = asked(seeds=tuple(range(5, 25)))
+    with pytest.raises(ValueError, match="own begin with 5 now: give it its former seeds"):
+        refuse_another_rule(other, asked(), Path("here"))
+
+
 def test_the_same_rule_goes_on_and_other_data_sets_are_refused():
     refuse_another_rule(asked(), asked(made=2), Path("here"))
     refuse_another_rule(asked(), RECORD, Path("here"))
