@@ -73,11 +73,11 @@ class Comparison:
         over_seeds: Interval over new training runs alone; without ends for a single seed.
         seeds: Number of paired runs that the verdict rests on.
         verdict: "beats" or "loses" where `p_adjusted` is low enough, on the difference's side of zero; "no verdict" for
-            a single seed, which says nothing about new training runs, and for a single class.
+            a single seed, which says nothing about new training runs, for a single class, and where nothing varies.
         p_value: Of no difference over new runs and classes; below 0.05 where the 95 % interval excludes zero; None for
-            a single seed or class.
-        p_over_classes: Of no difference over new test classes; None for a single class.
-        p_over_seeds: Of no difference over new training runs; None for a single seed.
+            a single seed or class, and where the difference is the same in all of them.
+        p_over_classes: Of no difference over new test classes; None for a single class, and where it is alike in all.
+        p_over_seeds: Of no difference over new training runs; None for a single seed, and where it is the same in all.
         p_adjusted: `p_value` corrected for the family of comparisons; unchanged for a family of 1, None where there is
             no verdict.
         parts: Of the variance of the difference: over runs, and what classes add; none for a single seed or class.

@@ -72,11 +72,12 @@ class Estimate:
 
     @property
     def p_value(self) -> float | None:
-        """The level at which the two-sided test of zero is just passed; None where V is unknown."""
-        if not self.parts:
-            return None
+        """The level at which the two-sided test of zero is just passed; None where V is unknown.
+
+        A V of zero says nothing of chance: nothing varies in what was seen. Without a difference p is 1 all the same.
+        """
         if self.error == 0:
-            return float(self.mean == 0)
+            return 1.0 if self.parts and self.mean == 0 else None
         ratio = abs(self.mean) / self.error
         alone = [2 * float(stdtr(part.freedom, -ratio)) for part in self.parts if part.variance]
         low, high = max(min(alone), _LEAST), max(alone)

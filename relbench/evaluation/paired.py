@@ -88,16 +88,8 @@ class PairedComparison:
 
     @property
     def p_value(self) -> float | None:
-        """Of no difference, by the metric that decides; None where chance is unknown.
-
-        Networks of which one is better by the same in every class leave it unknown, too: nothing varies.
-        """
-        if self.is_of_methods:
-            return self.decisive.p_value
-        interval = self.decisive.over_classes
-        if interval.low == interval.high and interval.mean:
-            return None
-        return self.decisive.p_over_classes
+        """Of no difference, by the metric that decides; None where chance is unknown."""
+        return self.decisive.p_value if self.is_of_methods else self.decisive.p_over_classes
 
     @property
     def on_new_classes(self) -> Side:

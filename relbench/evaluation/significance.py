@@ -140,7 +140,7 @@ def compare(student: Sequence[Scores], teacher: Sequence[Scores], *, confidence:
     single comparison. Where there are several, `holm` corrects them. "not shown to differ" is no proof of equality:
     `detectable` says what would have been shown. A single seed gets "no verdict": it says nothing about new training
     runs, and fewer runs must never lead to a stronger verdict. So does a single class of queries, which says nothing
-    about new classes.
+    about new classes, and a difference that no seed and no class varies, which says nothing of chance.
 
     Args:
         student: Counts of each seed's student.

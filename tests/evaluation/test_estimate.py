@@ -57,7 +57,7 @@ def test_what_is_unknown_or_without_spread():
     unknown = Estimate(0.5)
     assert (unknown.interval(0.95), unknown.p_value, unknown.freedom) == (Interval(0.5), None, None)
     assert unknown.detectable(0.05) is None
-    for mean, p in ((0.0, 1.0), (0.1, 0.0)):
+    for mean, p in ((0.0, 1.0), (0.1, None)):
         fixed = two_parts(mean, 0.0, 0.0, 2, 20)
         assert (fixed.p_value, fixed.freedom, fixed.detectable(0.05)) == (p, None, None)
         assert fixed.interval(0.95) == Interval(mean, mean, mean)

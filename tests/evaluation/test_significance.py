@@ -8,6 +8,7 @@ from scipy import stats
 
 from relbench.evaluation import Counts, claimed_sides, compare, holm, over_seeds, seed_interval
 from relbench.evaluation.comparison import Comparison, Interval
+from relbench.report.wording import rests_on
 
 QUERIES = np.full(40, 12)
 
@@ -126,10 +127,13 @@ def test_the_interval_over_both_is_never_shorter_than_that_of_the_same_chance_al
     assert low * found.error * (1 - 1e-9) <= reach <= high * found.error * (1 + 1e-9)
 
 
-def test_no_spread_at_all_decides():
+def test_no_spread_at_all_says_nothing_of_a_difference():
     same, better = counts(np.full(40, 6)), counts(np.full(40, 7))
     assert compare([same] * 2, [same]).p_value == 1
-    assert compare([better] * 2, [same]).p_over_seeds == 0
+    found = compare([better] * 2, [same])
+    assert {found.p_value, found.p_over_seeds, found.p_over_classes} == {None}
+    assert found.verdict == holm([found])[0].verdict == "no verdict"
+    assert rests_on(found) == "no variance"
 
 
 def with_p(p, difference=0.1):
