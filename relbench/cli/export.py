@@ -39,7 +39,8 @@ def export(
         bool | None,
         typer.Option(
             "--with-onnx/--without-onnx",
-            help="Of hub-folder: with an ONNX file; default: where the libraries for it are installed.",
+            help="Of hub-folder: with an ONNX file; default: where the libraries for it are installed, and torch 2.7 "
+            "or newer.",
             show_default=False,
         ),
     ] = None,

@@ -20,6 +20,12 @@ from relbench.export.finished import TrainedNetwork
 from relbench.extras import needed
 
 LARGEST_DIFFERENCE = 1e-4  # of an output that is taken for rounding
+OLDEST_TORCH = "2.7"  # that exports to ONNX: before, its exporter refuses batch normalisation
+ONNX, TORCH_EXPORT = "ONNX", "torch.export"
+INSTEAD = {
+    ONNX: "export --to safetensors, or --to hub-folder --without-onnx",
+    TORCH_EXPORT: "export --to safetensors instead",
+}
 IMAGES, EMBEDDINGS, LOGITS = "images", "embeddings", "logits"
 
 Arrays = list[NDArray[np.float32]]
@@ -52,6 +58,21 @@ def answers(network: nn.Module, images: Tensor) -> Arrays:
     return [output.numpy() for output in (found if isinstance(found, tuple) else (found,))]
 
 
+def check_onnx() -> None:
+    """Refuse an export to ONNX where a library for it is missing or too old.
+
+    Raises:
+        ValueError: one line that says which.
+    """
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        needed(module, "onnx", "an export to ONNX")
+    if torch.__version__ < OLDEST_TORCH:  # as versions: this text knows how to compare itself
+        raise ValueError(
+            f"an export to ONNX needs torch {OLDEST_TORCH} or newer, this is {torch.__version__}: update torch, or "
+            f"{INSTEAD[ONNX]}"
+        )
+
+
 def write_onnx(computation: Computation, images: Tensor, path: Path, described: Mapping[str, str]) -> float:
     """Write a network as one ONNX file.
 
@@ -68,9 +89,8 @@ def write_onnx(computation: Computation, images: Tensor, path: Path, described: 
         ValueError: a library is missing, the network can't be exported, or its answers differ; one line.
         OSError: the file can't be written.
     """
-    for module in ("onnx", "onnxscript", "onnxruntime"):
-        needed(module, "onnx", "an export to ONNX")
-    with _quiet(), _whose("ONNX"):
+    check_onnx()
+    with _quiet(), _whose(ONNX):
         program = torch.onnx.export(
             computation,
             (images[:2],),
@@ -83,20 +103,26 @@ def write_onnx(computation: Computation, images: Tensor, path: Path, described: 
         assert program is not None  # it is made by dynamo
         program.model.metadata_props.update(described)
         program.save(path, external_data=False)
-    return checked(computation, _run_by_onnxruntime(path), images, "onnxruntime")
+    return checked(computation, _run_by_onnxruntime(path), images, ONNX)
 
 
 def write_exported(computation: Computation, images: Tensor, path: Path) -> float:
     """The same in the format of torch.export."""
-    with _quiet(), _whose("torch.export"):
+    with _quiet(), _whose(TORCH_EXPORT):
         program = torch.export.export(computation, (images[:2],), dynamic_shapes=({0: torch.export.Dim("batch")},))
         torch.export.save(program, path)
         loaded = torch.export.load(path).module()
-    return checked(computation, lambda shown: answers(loaded, shown), images, "torch.export")
+    return checked(computation, lambda shown: answers(loaded, shown), images, TORCH_EXPORT)
 
 
-def checked(computation: Computation, other: Answer, images: Tensor, what: str) -> float:
+def checked(computation: Computation, other: Answer, images: Tensor, exported: str) -> float:
     """The largest difference between a network's answers and another program's, in batches of one image and of more.
+
+    Args:
+        computation: the network.
+        other: answers by what was exported.
+        images: that both are shown.
+        exported: ONNX or torch.export.
 
     Raises:
         ValueError: it is more than rounding.
@@ -111,8 +137,8 @@ def checked(computation: Computation, other: Answer, images: Tensor, what: str) 
     )
     if not largest <= LARGEST_DIFFERENCE:  # NaN, too
         raise ValueError(
-            f"{what} and torch differ by {largest:.1e} on {len(images)} real images, more than "
-            f"{LARGEST_DIFFERENCE:.0e}: nothing is written; export to safetensors instead"
+            f"{exported} and torch differ by {largest:.1e} on {len(images)} real images, more than "
+            f"{LARGEST_DIFFERENCE:.0e}: nothing is written; {INSTEAD[exported]}"
         )
     return largest
 
@@ -138,7 +164,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _whose(what: str) -> Iterator[None]:
+def _whose(exported: str) -> Iterator[None]:
     """Turn what an exporter raises, which may be anything, into one line; a full disk is none of its errors."""
     try:
         yield
@@ -146,4 +172,4 @@ def _whose(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{what} can't hold this network ({reason}): export to safetensors instead") from error
+        raise ValueError(f"{exported} can't hold this network ({reason}): {INSTEAD[exported]}") from error

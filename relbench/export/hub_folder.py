@@ -1,7 +1,6 @@
 """A folder for a hub: configuration, weights, the network as a computation, and a model card."""
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +110,7 @@ def export_onnx(ready: Prepared, images: Tensor, path: Path) -> float:
 
 
 def export_folder(
-    ready: Prepared, images: Tensor, folder: Path, licence: str | None, *, onnx: bool | None
+    ready: Prepared, images: Tensor, folder: Path, licence: str | None, *, onnx: bool
 ) -> dict[str, float]:
     """Write a folder for a hub; it appears whole, or not at all.
 
@@ -120,7 +119,7 @@ def export_folder(
         images: by which the computations in it are checked.
         folder: to be made.
         licence: of the weights, by the hub's name, such as "mit"; None where nobody has chosen one.
-        onnx: whether an ONNX file is in it; None: if the libraries for it are installed.
+        onnx: whether an ONNX file is in it.
 
     Returns:
         By file: the largest difference of an output from torch's.
@@ -134,15 +133,11 @@ def export_folder(
         write_record(ready.configuration, temporary / FILE)
         write_weights(ready.weights, {"fingerprint": ready.configuration.fingerprint}, temporary / WEIGHTS)
         differences[EXPORTED] = write_exported(computation, images, temporary / EXPORTED)
-        if _has_onnx() if onnx is None else onnx:
+        if onnx:
             differences[ONNX] = write_onnx(computation, images, temporary / ONNX, ready.described)
         text = model_card(ready.run, ready.configuration, licence or UNKNOWN, differences)
         (temporary / CARD).write_text(text, encoding="utf-8")
     return differences
-
-
-def _has_onnx() -> bool:
-    return all(find_spec(module) for module in ("onnx", "onnxscript", "onnxruntime"))
 
 
 def _refuse_existing(path: Path) -> None:

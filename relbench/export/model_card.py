@@ -17,6 +17,7 @@ from relbench.export.finished import FinishedRun
 from relbench.export.study_results import study_results
 from relbench.export.ten_lines import ten_lines
 from relbench.losses import find_loss
+from relbench.models import find_trunk
 from relbench.plain_text import one_line, percent
 from relbench.report.citation import cite_relbench, cite_rkd
 from relbench.report.wording import metric_title, stage_steps
@@ -158,12 +159,14 @@ def _source(term: Term) -> str:
 
 
 def _initial_weights(run: FinishedRun) -> str:
-    where = run.row.weights
+    where, net = run.row.weights, run.experiment.net
     if not where:
         return "All weights began random."
+    licence = "" if net.weights_file else find_trunk(net.trunk).licence
+    own = f"Their licence is {_safe(licence)}; that" if licence else "Their licence and that"
     return (
-        f"The trunk began with pretrained weights: {_safe(where)}. Their licence and that of their training images is "
-        "not recorded here: see there."
+        f"The trunk began with pretrained weights: {_safe(where)}. {own} of their training images is not recorded "
+        "here: see there."
     )
 
 

@@ -17,24 +17,28 @@ from huggingface_hub import ModelCard
 from safetensors import safe_open
 from safetensors.torch import load_file
 from tasks.patterns import Patterns, pattern_set
+from torch.torch_version import TorchVersion
 from typer.testing import CliRunner
 
 import relbench.data.datasets.rendered
 import relbench.export.hub_folder
+from relbench.cli.exported import FolderOptions
 from relbench.cli.main import app
 from relbench.data import find_data_set
 from relbench.data.table import indices_of
 from relbench.experiment import Experiment, Net, Term
-from relbench.export.computation import Computation, answers, checked, write_onnx
+from relbench.export.computation import ONNX, Computation, answers, check_onnx, checked, write_onnx
 from relbench.export.configuration import read_configuration, without_folders
 from relbench.export.finished import FinishedRun, TrainedNetwork, find_run, trained_network
 from relbench.export.hub_folder import prepared
+from relbench.export.model_card import model_card
 from relbench.export.study_results import ALONE, study_results
-from relbench.models import build_embedder
+from relbench.models import build_embedder, weights_of
 from relbench.results.records import read_row
 from relbench.results.run_folder import RunFolder
 from relbench.settings import changed
 
+since_2_7 = pytest.mark.skipif(torch.__version__ < "2.7", reason="older versions of torch can't export to ONNX")
 REFERENCE = Path(__file__).parents[2] / "results" / "reference" / "quickstart"
 
 
@@ -92,6 +96,7 @@ def test_plain_torch_in_the_lines_of_the_card_embeds_a_file_as_the_run_did(folde
     np.testing.assert_allclose(json.loads(done.stdout)[0], expected, atol=1e-6)
 
 
+@since_2_7
 def test_onnxruntime_embeds_all_test_images_as_the_run_did(folder, photos, data):
     run = find_run(photos)
     source = find_data_set("photos", data).load(run.experiment.data, data, iter)
@@ -128,6 +133,19 @@ def test_a_hub_reads_the_metadata_of_the_card(folder, photos):
     assert ALONE in card.text
 
 
+@pytest.mark.parametrize(
+    ("weights", "licence"),
+    [("imagenet", "Their licence is apache-2.0; that of their training images is"), ("w.pt", "Their licence and that")],
+)
+def test_the_licence_of_pretrained_weights(folder, photos, weights, licence):
+    """Timm says it of its own; nobody of those in a file."""
+    run = find_run(photos)
+    net = Net(trunk="timm:test_efficientnet.r160_in1k", weights=weights)
+    begun = RunFolder(photos.parent, changed(run.experiment, {"net": net}))
+    row = changed(run.row, {"weights": weights_of(net)})
+    assert licence in model_card(FinishedRun(begun, row, None), read_configuration(folder), "mit", {})
+
+
 def test_a_head_goes_along(call, patterns, tmp_path):
     """With the names of its classes in the order of the logits."""
     out = tmp_path / "out"
@@ -154,6 +172,22 @@ def test_weights_alone_say_what_they_are(call, photos, data, tmp_path):
     assert json.loads(header["configuration"])["preprocessing"]["colours"] == "RGB"
 
 
+def test_torch_that_is_too_old_for_onnx(call, tmp_path, monkeypatch, capsys):
+    """What was asked for is refused before any work; a folder comes without it, and a line says so."""
+    monkeypatch.setattr(torch, "__version__", TorchVersion("2.6.0"))
+    why = "an export to ONNX needs torch 2.7 or newer, this is 2.6.0: update torch, or export --to "
+    for given in (("onnx",), ("hub-folder", "--with-onnx")):
+        done = call("export", tmp_path / "nowhere", "--to", *given, "--out", tmp_path / "out")
+        assert (done.code, done.error.count("\n")) == (2, 1)
+        assert why in done.error
+    assert not FolderOptions(None, None, None).with_onnx()
+    assert f"no ONNX file: {why}" in capsys.readouterr().out
+    for new in ("2.7.0", "2.10.1+cu126"):
+        monkeypatch.setattr(torch, "__version__", TorchVersion(new))
+        check_onnx()
+
+
+@since_2_7
 @pytest.mark.parametrize("trunk", ["timm:test_vit", "resnet18"])
 def test_trunks_of_libraries(tmp_path, trunk):
     network = Computation(TrainedNetwork(build_embedder(Net(trunk=trunk, dim=8), 3, 0, 64).eval(), None))
@@ -165,9 +199,9 @@ def test_trunks_of_libraries(tmp_path, trunk):
 def test_answers_that_differ_are_refused(wrong):
     network = Computation(TrainedNetwork(build_embedder(Net(width=2, dim=4), 1, 0).eval(), None))
     images = torch.rand(4, 1, 28, 28)
-    assert checked(network, lambda shown: [answers(network, shown)[0] + np.float32(5e-5)], images, "x") < 1e-4
-    with pytest.raises(ValueError, match=r"x and torch differ by .* on 4 real images, more than 1e-04: nothing is"):
-        checked(network, lambda shown: [answers(network, shown)[0] + np.float32(wrong)], images, "x")
+    assert checked(network, lambda shown: [answers(network, shown)[0] + np.float32(5e-5)], images, ONNX) < 1e-4
+    with pytest.raises(ValueError, match=r"ONNX and torch differ by .* on 4 real images, .*--without-onnx"):
+        checked(network, lambda shown: [answers(network, shown)[0] + np.float32(wrong)], images, ONNX)
 
 
 def test_a_folder_appears_whole_or_not_at_all(call, photos, data, tmp_path, monkeypatch):
@@ -217,6 +251,7 @@ def test_what_is_no_finished_run_is_refused_in_one_line(call, photos, data, tmp_
     assert "is not finished or no run's folder" in refused(data)
 
 
+@since_2_7
 def test_nothing_is_replaced(call, photos, data, folder):
     before = (folder / "README.md").read_text()
     for kind in ("hub-folder", "safetensors", "onnx"):
