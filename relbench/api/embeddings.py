@@ -70,8 +70,9 @@ def evaluate(
     """
     masks, matrix = _given(query=query, gallery=gallery), _matrix_of(task)
     first = _First(_opened(embeddings), labels, masks, ignore, matrix)
+    measured, stored = _measuring(task, ks), first.read()
     with naming_files(first.path) if first.path else nullcontext():
-        return _measuring(task, ks)(first.read())
+        return measured(stored)
 
 
 def compare(  # noqa: PLR0913 - keywords, each with its usual value
@@ -191,6 +192,8 @@ def _read_other(embeddings: Path | Array, given: _First, first: Beside | None) -
 
 def _training_runs(side: OneSet | Sequence[OneSet], name: str) -> list[tuple[str, Path | Array]]:
     """Names and embeddings of all training runs of a side."""
+    if isinstance(side, list | tuple) and not side:
+        raise ValueError(f"{name} = {side!r} holds no embeddings: give those of one training run or more")
     if not isinstance(side, list | tuple) or _is_row(side[0]):
         return [_named(cast("OneSet", side), name)]
     return [_named(each, f"{name}[{at}]") for at, each in enumerate(side)]

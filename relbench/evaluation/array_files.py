@@ -5,6 +5,7 @@ Nothing in a file is ever executed: arrays of Python objects are refused, and pi
 
 import csv
 import pickle
+import struct
 import textwrap
 import tokenize
 import zipfile
@@ -41,6 +42,9 @@ _DAMAGE = (
     RuntimeError,
     EOFError,
     MemoryError,
+    AssertionError,  # torch, of the format before 1.6, and so the next two
+    AttributeError,
+    struct.error,
     SyntaxError,
     tokenize.TokenError,
     zipfile.BadZipFile,

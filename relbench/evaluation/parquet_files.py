@@ -13,6 +13,7 @@ from relbench.evaluation.array_files import Array, readable, refuse_missing
 from relbench.evaluation.table_files import LABELS, family_of, refuse_twice
 from relbench.extras import needed
 from relbench.files import check_memory, open_regular
+from relbench.memory import free_for_this_process
 
 LISTS = {"embeddings": "embedding", "logits": "logits"}
 """Column of lists that holds the matrix, by what is in it."""
@@ -53,7 +54,7 @@ class Parquet:
             return np.column_stack([_numbers(columns[each], each) for each in family])
 
     def _lists(self, name: str) -> Array:
-        chunks = self._read([name])[name].chunks
+        chunks = [chunk for chunk in self._read([name])[name].chunks if len(chunk)]
         with _readable(self.path):
             parts = [_matrix(chunk, name) for chunk in chunks]
             if len({part.shape[1] for part in parts}) > 1:
@@ -90,9 +91,15 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _size(metadata: Any, names: Sequence[str]) -> int:
-    """Bytes of some columns, unpacked, as far as the file says."""
+    """Bytes of some columns, unpacked, as far as the file says; or of all of them, where these fit into memory.
+
+    Columns are looked at where they must be alone: where their entries are damaged, pyarrow ends the process.
+    """
+    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
+    whole = sum(int(group.total_byte_size) for group in groups)
+    if whole <= free_for_this_process():
+        return whole
     wanted = set(names)
-    groups = (metadata.row_group(place) for place in range(metadata.num_row_groups))
     chunks = (group.column(place) for group in groups for place in range(metadata.num_columns))
     return sum(each.total_uncompressed_size for each in chunks if each.path_in_schema.split(".")[0] in wanted)
 
@@ -125,7 +132,8 @@ def _values(column: Any, name: str) -> Array:
     import pyarrow as pa  # noqa: PLC0415 - optional
 
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or column.null_count:
+    texts = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    if texts or column.null_count:
         return np.array(column.to_pylist(), dtype=object)  # to_numpy would lose what is missing from a dictionary
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return np.asarray(column.to_numpy())

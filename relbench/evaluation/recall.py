@@ -11,7 +11,7 @@ from torch import nn
 from relbench.evaluation.knn.approximate import Backend
 from relbench.evaluation.knn.points import Embeddings, as_array
 from relbench.evaluation.measured import Measurement, measure
-from relbench.evaluation.retrieval import check_labels
+from relbench.evaluation.retrieval import check_labels, check_list
 from relbench.ranks import Ranks
 
 Array = NDArray[Any]
@@ -34,6 +34,9 @@ class Recall(nn.Module):
         ks: The K of Recall@K, without repetition.
         backend: As in `retrieval_metrics`.
 
+    Raises:
+        ValueError: A K that is no whole number or repeated, or none: before a training that it would spoil.
+
     Example:
         >>> recall = Recall(ks=(1,))
         >>> for embeddings, labels in [([[0.0], [9.0]], ["a", "b"]), ([[1.0], [9.5]], ["a", "b"])]:
@@ -54,6 +57,7 @@ class Recall(nn.Module):
 
     def __init__(self, ks: Sequence[int] = (1, 2, 4, 8), *, backend: Backend = "auto") -> None:
         super().__init__()
+        check_list(ks)
         self.ks = tuple(ks)
         self.backend = backend
         self._batches: list[Columns] = []
@@ -68,7 +72,7 @@ class Recall(nn.Module):
         gallery: ArrayLike | None = None,
         ignore: ArrayLike | None = None,
     ) -> None:
-        """Keep a batch.
+        """Keep a batch; of an empty one there is nothing to keep.
 
         Args:
             embeddings: (batch, dim) array or tensor on any device.
@@ -86,6 +90,8 @@ class Recall(nn.Module):
         # a copy: the loop may fill the same memory again
         batch = {name: np.array(as_array(value)) for name, value in given.items() if value is not None}
         _check_shapes(batch)
+        if not len(batch["embeddings"]):
+            return
         of_classes = {"labels": labels, "values to ignore": ignore}
         rows = len(batch["embeddings"])
         batch |= {

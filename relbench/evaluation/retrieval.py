@@ -211,13 +211,20 @@ def check_classes(points: Points, labels: ArrayLike, ignore: ArrayLike | None) -
 
 def check_ks(points: Points, ks: Sequence[int]) -> int:
     """The largest K; ValueError if one is out of range, no whole number or repeated, or there is none."""
+    check_list(ks)
+    for k in ks:
+        check_depth(points, k, "K")
+    return int(max(ks))
+
+
+def check_list(ks: Sequence[int]) -> None:
+    """Refuse what is no list of Ks whatever the gallery: ValueError if one is no whole number or repeated, or none."""
     if not np.iterable(ks) or not len(ks):
         raise ValueError(f"ks = {ks} must be a list of at least one K: correct it")
     for k in ks:
-        check_depth(points, k, "K")
+        check_whole(k, "K")
     if len(set(ks)) != len(ks):
         raise ValueError(f"ks = {tuple(ks)} must name each K once: correct the list")
-    return int(max(ks))
 
 
 def check_labels(labels: ArrayLike, rows: int, name: str = "labels") -> NDArray[Any]:

@@ -138,7 +138,7 @@ class Csv:
                     index_col=False,
                     encoding="utf-8-sig",
                     keep_default_na=False,
-                    na_values={name: [""] for name in family},
+                    na_values={name: ["", "nan", "NaN"] for name in family},
                     skip_blank_lines=False,
                 )
             except pd.errors.ParserWarning:

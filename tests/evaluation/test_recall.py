@@ -144,3 +144,16 @@ def test_an_index_of_two_images_is_refused():
     metric.update(ROWS[:1], np.array([9]), INDICES[:1])
     with pytest.raises(ValueError, match="index 0 stands for images of two classes, '0' and '9'"):
         metric.compute()
+
+
+@pytest.mark.parametrize("ks", [(), (1, 1), (1.5,), "1"])
+def test_ks_that_no_gallery_has_are_refused_before_a_training(ks):
+    with pytest.raises(ValueError, match=r"(?i)ks? = "):
+        Recall(ks)
+
+
+def test_a_batch_may_be_empty():
+    metric = Recall(ks=(1, 3))
+    for rows, labels in ((ROWS[:0], []), (ROWS, LABELS.numpy().astype(str)), (ROWS[:0], [])):
+        metric.update(rows, labels)
+    assert metric.compute() == WANTED

@@ -311,3 +311,14 @@ def test_embeddings_that_may_not_fit_are_searched_in_shards(tmp_path, monkeypatc
     free -= 1
     assert stored_metrics(tmp_path / "e.npz", None, (1,)) == wanted
     assert given == [1.5e9]
+
+
+def test_damage_of_the_older_format_of_torch_is_one_line(tmp_path):
+    path = tmp_path / "x.pt"
+    torch.save({"embeddings": torch.eye(4), "labels": [0, 0, 1, 1]}, path, _use_new_zipfile_serialization=False)
+    content, generator = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(300):
+        changed = bytearray(content)
+        changed[int(generator.random() ** 2 * len(content))] = generator.integers(0, 256)
+        path.write_bytes(changed)
+        outcome(path)

@@ -1,5 +1,7 @@
 """Embeddings in .csv and .parquet files: what is read, and what is refused in one line."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -7,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from relbench.evaluation import Files, read_embeddings, read_files, retrieval_metrics, stored_metrics
+from relbench.evaluation.parquet_files import _size
 
 ROWS = np.random.default_rng(0).standard_normal((30, 12)).astype(np.float32)
 LABELS = np.array([f"class {row % 5} é" for row in range(30)])
@@ -138,6 +141,7 @@ def test_damaged_csv(tmp_path, text, what):
     ("text", "what"),
     [
         ("label,e0,e1\na,1,2\n,3,4\n", "row 1 holds None"),
+        ("label,e0,e1\na,1,2\nb,nan,4\n", "first in row 1"),
         ("label,e0,e1\na,1,2\n\nb,3,4\n", "first in row 1"),
         ("label,e0,e1\na,1,2\nb,3\n", "first in row 1"),
         ("e0,e1,label\n1,2,a\n3,4\n", "row 1 holds None"),
@@ -193,3 +197,20 @@ def test_a_label_that_is_missing_is_refused(tmp_path, labels, coded):
 def test_logits_of_a_table(tmp_path):
     pq.write_table(pa.table({"label": [0, 1], "logits": [[2.0, 1.0], [0.0, 1.0]]}), tmp_path / "t.parquet")
     assert read_files(Files(tmp_path / "t.parquet", matrix="logits")).embeddings.shape == (2, 2)
+
+
+def test_row_groups_without_rows_and_texts_in_views(tmp_path):
+    lists = pa.chunked_array([pa.array([], pa.list_(pa.float32())), pa.array([[1.0, 2.0]], pa.list_(pa.float32()))])
+    path = tmp_path / "t.parquet"
+    table = pa.table({"label": pa.array(["a"], pa.string_view()), "embedding": lists})
+    pq.write_table(table, path)
+    assert read_embeddings(path).labels.tolist() == ["a"]
+    pq.write_table(table[:0], path)
+    with pytest.raises(ValueError, match=r"t\.parquet: embeddings "):
+        stored_metrics(path, None, (1,))
+
+
+def test_columns_are_not_looked_at_where_all_fit_into_memory():
+    """A damaged entry of one ends the process."""
+    metadata = SimpleNamespace(num_row_groups=2, row_group=lambda _place: SimpleNamespace(total_byte_size=5))
+    assert _size(metadata, ["label"]) == 10
