@@ -11,6 +11,7 @@ from relbench.data.parsing.annotations import text_lines
 from relbench.data.parsing.missing import Place, refuse_missing
 from relbench.data.parsing.survey import Survey, checked_survey
 from relbench.data.table import CLASS_NAME, COLUMNS, ROLES, Sharing, checked
+from relbench.extras import needed
 from relbench.files import check_memory, open_regular
 from relbench.lookup import meant
 
@@ -180,17 +181,16 @@ def _csv_rows(path: Path) -> list[tuple[int, list[str]]]:
 
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Place]:
     """Labels may be whole numbers; columns may be categories, as pandas keeps texts that come often."""
-    try:
-        from pyarrow import parquet  # noqa: PLC0415 - not installed everywhere
+    needed("pyarrow", "parquet", str(path))
+    from pyarrow import parquet  # noqa: PLC0415 - not installed everywhere
 
+    try:
         with open_regular(path) as file:
             held = parquet.read_metadata(file)
             check_memory(held.num_rows * held.num_columns * CELL)
             table = pd.read_parquet(file, engine="pyarrow")
         for column in table:
             table[column].to_numpy(dtype=object)  # texts are looked at only now: they may be no UTF-8
-    except ImportError:
-        raise ValueError(f"to read {path} pyarrow is needed: pip install pyarrow") from None
     except Exception as error:  # noqa: BLE001 - on damaged files pyarrow raises errors of nearly any kind
         raise ValueError(f"{path} cannot be read ({str(error).partition(chr(10))[0]}): write it again") from None
     for column in table.select_dtypes("category"):

@@ -163,7 +163,7 @@ def test_parquet_without_pyarrow(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     path = folder / "birds.parquet"
     path.touch()
-    assert refusal(lambda: read_table(path)) == f"to read {path} pyarrow is needed: pip install pyarrow"
+    assert refusal(lambda: read_table(path)) == f"{path} needs pyarrow: pip install 'relbench-kd[parquet]'"
 
 
 def parquet(folder, **columns):
