@@ -9,7 +9,7 @@ from relbench.experiment import Data, Experiment, Net, Term
 from relbench.lookup import lookup
 from relbench.losses import Loss, find_loss, validate_term
 from relbench.losses.inputs import required_by
-from relbench.models import find_trunk, layers_of, planned
+from relbench.models import check_weights, find_trunk, layers_of, planned
 from relbench.results.run_folder import has_classifier
 from relbench.settings import changed
 from relbench.tasks import find_task
@@ -52,8 +52,16 @@ def _planned(experiment: Experiment) -> Experiment:
     teacher = None if idle or not experiment.teacher else _planned(experiment.teacher)
     data = changed(experiment.data, {"transform": resolve_transform(experiment.data)})
     return changed(
-        experiment, {"data": data, "net": planned(experiment.net), "terms": terms, "teacher": teacher, **earlier}
+        experiment, {"data": data, "net": _planned_net(experiment), "terms": terms, "teacher": teacher, **earlier}
     )
+
+
+def _planned_net(experiment: Experiment) -> Net:
+    """With weights of a file tried, when it is first seen: what is planned or finished names them by their hash."""
+    net = planned(experiment.net)
+    if net.weights_content and not experiment.net.weights_content:
+        check_weights(net, size=experiment.data.size)
+    return net
 
 
 def _with_layers(term: Term) -> Term:

@@ -1,6 +1,7 @@
 """Tensors in files: safe reading, and a hash of their content."""
 
 import hashlib
+import pickle
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,11 +19,15 @@ def read_tensors(path: Path) -> Any:
     Nothing in the file is executed: a pickle that needs code is refused. The content itself is not checked.
 
     Raises:
-        Exception: the file is damaged or holds more than data; torch and Python's unpickler raise errors of many kinds.
+        ValueError: the file holds more than data.
+        Exception: the file is damaged; torch and Python's unpickler raise errors of many kinds.
     """
     with open_regular(path) as file, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of an unusual pickle before it refuses it
-        return torch.load(file, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(file, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:  # torch would advise to execute it
+            raise ValueError("it holds more than tensors, which could only be read by executing it") from None
 
 
 def content_hash(content: object) -> str:

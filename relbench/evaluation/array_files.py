@@ -4,7 +4,6 @@ Nothing in a file is ever executed: arrays of Python objects are refused, and pi
 """
 
 import csv
-import pickle
 import struct
 import textwrap
 import tokenize
@@ -191,19 +190,12 @@ def read_npy(path: Path) -> Single:
 def read_saved(path: Path) -> Held:
     """The tensor, or the dict of tensors, in a file of torch.save."""
     with readable(path):
-        held = _content_of(path)
+        held = read_tensors(path)
     if isinstance(held, dict):
         return Tensors(path, {str(name): value for name, value in held.items()})
     if not isinstance(held, torch.Tensor):
         raise ValueError(f"{path} holds a {type(held).__name__}: save a tensor, or a dict with embeddings and labels")
     return Single(path, as_array(held))
-
-
-def _content_of(path: Path) -> Any:
-    try:
-        return read_tensors(path)
-    except pickle.UnpicklingError:
-        raise ValueError("it holds more than tensors, which could only be read by executing it") from None
 
 
 def read_safetensors(path: Path) -> Tensors:

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import shutil
 
 import pytest
 import timm
@@ -128,22 +129,33 @@ def test_files_that_are_no_weights_or_not_there(tmp_path):
         Net(weights="weights.bin")
 
 
-def run_with(path):
-    net = Net(trunk="resnet18", weights=str(path))
+def build_trunk_of(name, seed):
+    return build_embedder(Net(trunk=name, dim=None), 3, seed).trunk
+
+
+def run_with(path, trunk="resnet18"):
+    net = Net(trunk=trunk, weights=str(path))
     return resolve(Experiment(net=net, terms=(Term(loss="triplet"),), data=Data(size=32)), "run")
 
 
 def test_the_content_names_a_run_and_not_the_path(tmp_path):
     paths = [tmp_path / name for name in ("one.pt", "two.pt", "other.pt")]
-    for path, seed in zip(paths, (0, 0, 1), strict=True):
-        path.write_bytes(bytes([seed]))
-    one, two, other = map(run_with, paths)
+    for path, seed in zip(paths[::2], (0, 1), strict=True):
+        torch.save(build_trunk_of("conv4", seed).state_dict(), path)
+    shutil.copy(paths[0], paths[1])
+    one, two, other = (run_with(path, "conv4") for path in paths)
     assert one.fingerprint == two.fingerprint != other.fingerprint
     assert one.net != two.net
     assert weights_of(one.net) == f"one.pt (sha256 {one.net.weights_content})"
     assert len(one.net.weights_content) == 64
     again = Experiment.model_validate_json(one.model_dump_json())
     assert again == one == resolve(one, "run")
+
+
+def test_weights_of_another_network_are_refused_when_a_run_is_planned(tmp_path):
+    torch.save(build_trunk_of("conv4", 0).state_dict(), tmp_path / "weights.pt")
+    with pytest.raises(ValueError, match=r"\Arun: the weights .+ are not those of resnet18: .+ are missing; .+\Z"):
+        run_with(tmp_path / "weights.pt")
 
 
 def test_a_file_that_was_changed_since_the_plan(tmp_path):

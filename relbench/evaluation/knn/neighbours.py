@@ -176,9 +176,10 @@ def check_depth(points: Points, k: int, name: str) -> None:
     check_whole(k, name)
     most = int(points.others.min())
     if not 1 <= k <= most:
+        advice = "choose a smaller K or a larger gallery" if k > 1 else "choose 1 or more, or a larger gallery"
         raise ValueError(
             f"{name} = {k} is outside 1..{most}: the gallery holds {len(points.gallery)} item(s), "
-            f"of which a query can find {most}; choose a smaller K or a larger gallery"
+            f"of which a query can find {most}; {advice}"
         )
 
 

@@ -64,6 +64,8 @@ def read_study_file(path: Path) -> Study:
         ValueError: it is no TOML, or a key, a value or a name in it is wrong; one line with file, place and advice.
         OSError: it can't be read.
     """
+    if not path.exists():
+        raise ValueError(f"{path} is not there: `relbench study show NAME > {path.name}` begins a study's file")
     text = read_regular(path)
     with told_at(f"{path}:"):
         study = _study(_parsed(text))
