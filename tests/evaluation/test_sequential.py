@@ -81,7 +81,7 @@ def test_looks_are_as_in_the_definition(means):
     made = [look(*(each[at] for each in means), seeds=LOOKS[at]) for at in (0, 1)]
     decided = decisions(LOOKS, made, MARGIN)
     for i, each in enumerate(decided):
-        wrong_side = i in shown and means[i][LOOKS.index(shown[i])] * means[i][1] <= 0
+        wrong_side = i in shown and np.prod(np.sign([means[i][LOOKS.index(shown[i])], means[i][1]])) <= 0
         expected = (
             "withdrawn" if wrong_side else "shown" if i in shown else "within the margin" if i in closed else "open"
         )
