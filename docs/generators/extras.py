@@ -8,7 +8,7 @@ from generators.markdown import code, table
 BRINGS = {
     "cluster": "runs, and galleries in shards, on a Ray cluster: `--cluster`",
     "fast": "a compiled kernel of the angle loss on the CPU; without it plain torch computes the same, to rounding",
-    "hub": "a folder as the Hugging Face hub has it; nothing is uploaded without being asked",
+    "hub": "sending an exported folder to the Hugging Face hub: `export --upload`; nothing is sent without being asked",
     "mlflow": "curves of runs in an MLflow file store: `--track mlflow`",
     "onnx": "export to ONNX, and its check against torch on real images",
     "parquet": "embeddings and labels read from Parquet files",

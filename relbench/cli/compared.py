@@ -79,6 +79,8 @@ def show_comparison(
         called: what the first embeddings are called; "" for the name of their file.
     """
     ours, theirs = ([source_of(files) for files in side] for side in sides)
+    if called:
+        ours[0] = replace(ours[0], name=called)
     found = compare_embeddings(ours, theirs, measured)
     if as_json:
         typer.echo(found.json(by_class=by_class))

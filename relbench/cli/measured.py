@@ -1,7 +1,7 @@
 """How `relbench evaluate` prints a measurement: metrics, what they rest on, and a line per class."""
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from relbench.cli.console import out
 from relbench.cli.options import tell
@@ -30,6 +30,11 @@ def show(found: Measurement, *, by_class: bool, as_json: bool) -> None:
         out.print(_classes(found))
 
 
+def _short(metric: str) -> str:
+    """A metric's name in a narrow column: R@1 of Recall@1."""
+    return metric_name(metric).replace("Recall@", "R@").replace("R-precision", "R-prec.")
+
+
 def _what(found: Measurement) -> str:
     """What the metrics rest on, in a sentence."""
     if found.gallery is None:
@@ -52,12 +57,9 @@ def _classes(found: Measurement) -> Table:
     first = next(iter(found.counts))
     frame = found.by_class().assign(correct=found.counts[first].correct).sort_values(first, kind="stable")
     metrics = list(found.scores)
-    table = Table(
-        found.group,
-        "images" if found.gallery is None else "queries",
-        "correct",
-        *(f"{metric_name(metric)} %" for metric in metrics),
-    )
+    numbers = ("images" if found.gallery is None else "queries", "correct", *map(_short, metrics))
+    columns = [Column(title, justify="right", no_wrap=True) for title in numbers]
+    table = Table(Column(found.group, overflow="fold"), *columns, box=None, caption="metrics in %")
     for line in frame.to_dict("records"):
         shares = ("" if line[metric] != line[metric] else f"{100 * line[metric]:.2f}" for metric in metrics)
         table.add_row(str(line[found.group]), f"{line['queries']:,}", f"{line['correct']:,}", *shares)

@@ -1,8 +1,10 @@
 """Pretrained weights of timm: which file holds them, where it is looked for, and whether it is whole."""
 
 import hashlib
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,8 @@ def pretrained_file(model: str, config: Any) -> Path:
         ValueError: it is not on disk and can't be downloaded, or is damaged; one line that says where it is looked for.
     """
     try:
-        path = _of_the_hub(config) if config.hf_hub_id else _of_an_address(config)
+        with _unheard("huggingface_hub"):
+            path = _of_the_hub(config) if config.hf_hub_id else _of_an_address(config)
         _check(path)
     except Exception as error:  # noqa: BLE001 - no connection, a full disk, a damaged file: all raise otherwise
         raise ValueError(
@@ -38,6 +41,18 @@ def pretrained_file(model: str, config: Any) -> Path:
             "choose weights = random"
         ) from None
     return path
+
+
+@contextmanager
+def _unheard(library: str) -> Iterator[None]:
+    """Without a library's notes on its retries: what became of them is said in one line."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _reason(error: Exception) -> str:
