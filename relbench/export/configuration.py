@@ -32,8 +32,8 @@ class Configuration(Record):
     """All that a program needs to use an exported network, and to know where it comes from."""
 
     format_version: Literal[1] = 1
-    library: Literal["relbench-kd"] = "relbench-kd"
-    library_version: str
+    package: Literal["relbench-kd"] = "relbench-kd"
+    package_version: str
     fingerprint: str  # of the run
     network: str  # in a few words, such as conv4-16/128
     task: str
@@ -82,7 +82,7 @@ def configuration_of(run: FinishedRun, data: Path, classes: tuple[str, ...], wei
     experiment, row = run.experiment, run.row
     net, data_set = experiment.net, find_data_set(experiment.data.name, data)
     return Configuration(
-        library_version=relbench.__version__,
+        package_version=relbench.__version__,
         fingerprint=row.fingerprint,
         network=net.short_name,
         task=experiment.task.kind,

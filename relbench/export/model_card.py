@@ -67,7 +67,7 @@ def metadata(configuration: Configuration, licence: str) -> str:
     }
     head = {
         "license": licence,
-        "library_name": configuration.library,
+        "library_name": configuration.package,
         "pipeline_tag": pipeline,
         "tags": ["relbench-kd", "knowledge-distillation", "image-embeddings", configuration.task],
         "datasets": [images.name],
@@ -91,7 +91,7 @@ def _what(configuration: Configuration) -> str:
     head = f", and logits of {len(configuration.classes):,} classes" if configuration.classes else ""
     return (
         f"A network that takes {takes} to {makes}{head}. It is the run `{configuration.fingerprint}` of "
-        f"relbench {configuration.library_version}, at step {configuration.selected_step:,}, which names all its "
+        f"relbench {configuration.package_version}, at step {configuration.selected_step:,}, which names all its "
         "settings; they stand in `config.json`."
     )
 
