@@ -18,7 +18,7 @@ from relbench.export.study_results import study_results
 from relbench.export.ten_lines import ten_lines
 from relbench.losses import find_loss
 from relbench.models import find_trunk
-from relbench.plain_text import one_line, percent
+from relbench.plain_text import many, one_line, percent
 from relbench.report.citation import cite_relbench, cite_rkd
 from relbench.report.wording import metric_title, stage_steps
 from relbench.tasks import find_task
@@ -195,7 +195,7 @@ def _limits(configuration: Configuration) -> Iterator[str]:
         f"{'the last' if configuration.experiment.training.selection == 'last' else 'the best on validation images'}."
     )
     yield (
-        "- A verdict above is over new training runs and new groups of trials of this data set. It says nothing of "
+        f"- A verdict above is over new training runs and new {many(task.group)} of this data set. It says nothing of "
         "other data sets, of images that are shown in another way, or of this one file."
     )
     if task.not_covered:

@@ -80,7 +80,7 @@ def power_console(plan: FamilyPlan, group: str) -> ConsoleTable:
     needs = [
         column.title.replace("Seeds for ", "For ").replace(" ", "\n", 1) for column in table.columns[BEFORE_NEEDS:]
     ]
-    columns = ["Detectable\n(alone)", "Seeds\n(rest)", many(group).capitalize().replace(" ", "\n", 1), *needs]
+    columns = ["Detectable\n(alone)", "Between\nseeds\n(rest)", many(group).capitalize().replace(" ", "\n", 1), *needs]
     console = _empty(one_line(family_title(plan)), "", columns)
     for label, seeds, least, alone, own, rest, groups, *others in table.rows:
         below = "no variance known" if seeds == NOTHING else counted(int(seeds), "seed")
