@@ -1,5 +1,6 @@
 """What all tests share."""
 
+import os
 import shutil
 import signal
 import threading
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from data.tiny_cards import write_card
+from filelock import FileLock
 from typer.testing import CliRunner
 
 import relbench.cli.console
@@ -51,9 +53,12 @@ def _one_thread():
 
 @pytest.fixture(scope="session")
 def data_folder(tmp_path_factory):
-    """Data sets made once for all tests: Glyphs at 28 px takes a quarter of a minute."""
-    folder = tmp_path_factory.mktemp("datasets")
-    Glyphs(size=28, train_classes=None, test_classes=None, distortion=1.0, folder=folder / "glyphs")
+    """Data sets made once for all tests, whichever process runs them: Glyphs at 28 px takes a quarter of a minute."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "datasets"
+    folder.mkdir(exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        Glyphs(size=28, train_classes=None, test_classes=None, distortion=1.0, folder=folder / "glyphs")
     return folder
 
 

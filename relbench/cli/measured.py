@@ -6,7 +6,7 @@ from rich.table import Column, Table
 from relbench.cli.console import out
 from relbench.cli.options import tell
 from relbench.evaluation.measured import Measurement
-from relbench.evaluation.metric_names import metric_name
+from relbench.evaluation.metric_names import short_name
 from relbench.plain_text import counted
 
 
@@ -28,11 +28,6 @@ def show(found: Measurement, *, by_class: bool, as_json: bool) -> None:
     tell(_what(found))
     if by_class:
         out.print(_classes(found))
-
-
-def _short(metric: str) -> str:
-    """A metric's name in a narrow column: R@1 of Recall@1."""
-    return metric_name(metric).replace("Recall@", "R@").replace("R-precision", "R-prec.")
 
 
 def _what(found: Measurement) -> str:
@@ -57,7 +52,7 @@ def _classes(found: Measurement) -> Table:
     first = next(iter(found.counts))
     frame = found.by_class().assign(correct=found.counts[first].correct).sort_values(first, kind="stable")
     metrics = list(found.scores)
-    numbers = ("images" if found.gallery is None else "queries", "correct", *map(_short, metrics))
+    numbers = ("images" if found.gallery is None else "queries", "correct", *map(short_name, metrics))
     columns = [Column(title, justify="right", no_wrap=True) for title in numbers]
     table = Table(Column(found.group, overflow="fold"), *columns, box=None, caption="metrics in %")
     for line in frame.to_dict("records"):

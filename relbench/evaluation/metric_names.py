@@ -44,6 +44,11 @@ def metric_name(metric: str) -> str:
     return NAMES.get(metric, f"{metric[:1].upper()}{metric[1:]}".replace("_", " "))
 
 
+def short_name(metric: str) -> str:
+    """The name in a narrow column: recall@1 is R@1."""
+    return metric_name(metric).replace("Recall@", "R@").replace("R-precision", "R-prec.")
+
+
 def half_interval_of(metric: str) -> str | None:
     """The metric that this one is half of an interval of; None for all others, which are results themselves."""
     return metric.removesuffix(HALF_INTERVAL) if metric.endswith(HALF_INTERVAL) else None

@@ -38,4 +38,4 @@ def test_a_file_that_is_wrong_or_not_there(call, mine):
     refused = call("reproduce", mine)
     assert (refused.code, refused.error.count("\n")) == (2, 1)
     assert "my_study.toml: [training] has an unknown setting 'gamma': did you mean decay?" in refused.error
-    assert "No such file" in call("settings", "nowhere.toml").error
+    assert "nowhere.toml is not there: `relbench study show NAME" in call("settings", "nowhere.toml").error

@@ -23,7 +23,7 @@ from relbench.settings import changed
 OWN = """
 import torch
 from torch import nn
-from beside import Mean
+from averaging import Mean
 
 def build():
     return nn.Sequential(Mean(), nn.Linear(3, 2))
@@ -79,7 +79,7 @@ def own(tmp_path_factory):
     """A user's file, and weights of the network that it builds."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "own.py").write_text(OWN)
-    (folder / "beside.py").write_text(BESIDE)
+    (folder / "averaging.py").write_text(BESIDE)
     weights = {"1.weight": torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0]]), "1.bias": torch.tensor([0.1, -0.2])}
     save_file(weights, folder / "w.safetensors")
     torch.save(weights, folder / "w.pt")

@@ -17,7 +17,7 @@ from relbench.ranks import ALONE, launched
 from relbench.settings import changed
 from relbench.tensors import read_tensors
 
-STEPS = 10
+STEPS = 5
 TRAINING = Training(steps=STEPS, validate_every=STEPS, batch_size=25, images_per_class=5)
 DATA = Data(size=16)
 OPTIONS = {"hinton_kd": {"temperature": 4.0}, "refilled_classifier": {"weighted": True}}
@@ -70,7 +70,7 @@ def of_episodes():
 
 
 def of_the_library():
-    """In sums, whose terms are compared one by one: each case takes 10 steps of all processes."""
+    """In sums, whose terms are compared one by one: each case takes some steps of all processes."""
     miners = sorted(_classes("miner"))
     losses = [library(name) for name in pml_names()]
     exact = [each for each in losses if each.loss not in TOLERANCES]
@@ -167,7 +167,7 @@ def shape_of(content):
 
 def test_checkpoints_carry_over_between_numbers_of_ranks(tmp_path):
     """Trained to the fifth step by two and by one; gone on with by one, and both by three."""
-    experiment = run(*map(term, ("triplet", "fitnet_regressor", "cross_entropy")), training={"validate_every": 5})
+    experiment = run(*map(term, ("triplet", "fitnet_regressor", "cross_entropy")), training={"steps": 10})
     by_two, by_one, copy = (tmp_path / name for name in ("two.pt", "one.pt", "copy.pt"))
     assert launched(gone_on, 2, "cpu", experiment, [by_two], 5) is None
     assert gone_on(ALONE, experiment, [by_one], 5) is None
