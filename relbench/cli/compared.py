@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import typer
@@ -13,7 +14,7 @@ from relbench.cli.options import tell
 from relbench.evaluation.gallery.sharded import Sharding
 from relbench.evaluation.measured import Measurement
 from relbench.evaluation.metric_names import metric_name
-from relbench.evaluation.paired import PairedComparison, compare_embeddings
+from relbench.evaluation.paired import PairedComparison, Source, compare_embeddings
 from relbench.evaluation.paired_files import source_of
 from relbench.evaluation.stored import Files, Stored
 from relbench.evaluation.stored_search import measured_embeddings, measured_logits
@@ -38,11 +39,12 @@ class CompareOptions:
     labels: Path | None
     also: Sequence[Path]
 
-    def sides(self, files: Files) -> tuple[list[Files], list[Files]]:
-        """The files of both sides.
+    def sides(self, first: Source, files: Files | None = None) -> tuple[list[Source], list[Source]]:
+        """The embeddings of both sides.
 
         Args:
-            files: of the first embeddings.
+            first: the first embeddings.
+            files: theirs, as the others are read; None where they are in no file.
 
         Raises:
             ValueError: options that say something of a comparison, and nothing to compare with; or a gallery in a file
@@ -51,43 +53,37 @@ class CompareOptions:
         if not self.others:
             given = "--compare-labels" if self.labels else "--also"
             raise ValueError(f"{given} says something of a comparison: name what to compare with by --compare")
-        if files.gallery is not None:
+        if files and files.gallery is not None:
             raise ValueError(
                 "--gallery and --compare don't go together: store queries and gallery in one file each, with masks "
                 "query and gallery"
             )
-        alone = replace(files, labels=None, ignore=None)
-        others = [replace(alone, embeddings=path, labels=self.labels) for path in self.others]
-        return [files, *(replace(alone, embeddings=path) for path in self.also)], others
+        read = partial(replace, files, labels=None, ignore=None) if files else Files
+        others = [source_of(read(embeddings=path, labels=self.labels)) for path in self.others]
+        return [first, *(source_of(read(embeddings=path)) for path in self.also)], others
 
 
 def show_comparison(
-    sides: tuple[Sequence[Files], Sequence[Files]],
+    sides: tuple[Sequence[Source], Sequence[Source]],
     measured: Callable[[Stored], Measurement],
     *,
     by_class: bool,
     as_json: bool,
-    called: str = "",
 ) -> None:
     """Measure both sides, and print both, their differences and what these say.
 
     Args:
-        sides: files of each training run.
+        sides: embeddings of each training run.
         measured: measures embeddings.
         by_class: whether each class has a line, the one with the worst difference first.
         as_json: print all of it as a JSON object on one line.
-        called: what the first embeddings are called; "" for the name of their file.
     """
-    ours, theirs = ([source_of(files) for files in side] for side in sides)
-    if called:
-        ours[0] = replace(ours[0], name=called)
-    found = compare_embeddings(ours, theirs, measured)
+    found = compare_embeddings(*sides, measured)
     if as_json:
         typer.echo(found.json(by_class=by_class))
         return
     for letter, side in zip((A, B), sides, strict=True):
-        first, *others = (str(files.embeddings) for files in side)
-        tell(f"{letter}: {', '.join([called if called and letter == A else first, *others])}")
+        tell(f"{letter}: {', '.join(source.name for source in side)}")
     out.print(_table(found))
     if by_class:
         out.print(_classes(found))

@@ -275,8 +275,10 @@ def _compare(
     files: "EmbeddingOptions", others: tuple[Sequence[Path], Path | None, Sequence[Path]], request: _Request
 ) -> None:
     from relbench.cli.compared import CompareOptions, measuring, show_comparison
+    from relbench.evaluation.paired_files import source_of
 
-    sides = CompareOptions(*others).sides(files.chosen("logits" if request.task == "classification" else "embeddings"))
+    chosen = files.chosen("logits" if request.task == "classification" else "embeddings")
+    sides = CompareOptions(*others).sides(source_of(chosen), chosen)
     with request.shards.chosen() as sharding:
         measured = measuring(request.task, request.options, sharding)
         show_comparison(sides, measured, by_class=request.by_class, as_json=request.as_json)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from relbench.cli.compared import CompareOptions, measuring, show_comparison
@@ -13,7 +12,8 @@ from relbench.cli.evaluate_few_shot import few_shot_settings, show_accuracies
 from relbench.cli.measured import show
 from relbench.cli.options import preparing, tell
 from relbench.evaluation.measured import Measurement, ks_of
-from relbench.evaluation.stored import Files, Stored
+from relbench.evaluation.paired import Source
+from relbench.evaluation.stored import Stored
 from relbench.evaluation.stored_search import measured_embeddings
 from relbench.experiment import SETTINGS_OF_DATA, Classification, Experiment, FewShot, Retrieval, TaskSettings
 from relbench.judging.candidate import Candidate
@@ -23,6 +23,7 @@ from relbench.lookup import lookup
 from relbench.models.normalization import NORMALIZATIONS
 from relbench.resolve import resolve_device
 from relbench.results.kept import write_arrays
+from relbench.tasks import find_task
 from relbench.tasks.few_shot import FewShotTask
 from relbench.tasks.stored_episodes import measured_episodes
 
@@ -127,6 +128,7 @@ def evaluate_model(
     candidate, shown = options.candidate(), _Shown(by_class, as_json)
     settings = asked.settings(candidate.experiment)
     request = options.request(candidate, settings[0])
+    _check_shown(request.task, others, shown)
     ks = numbers(asked.given["k"], "--k") if "k" in asked.given else ()
     found = judge(candidate, request, options.root, ks, preparing)
     if options.save:
@@ -145,17 +147,9 @@ def evaluate_model(
 
 
 def _compare(found: Judgement, called: str, others: CompareOptions, shown: _Shown) -> None:
-    """Compare the network's embeddings with others, as if they were in a file."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder, "embeddings.npz")
-        write_arrays(found.arrays, path)
-        show_comparison(
-            others.sides(Files(path)),
-            _measuring(found),
-            by_class=shown.by_class,
-            as_json=shown.as_json,
-            called=called,
-        )
+    """Compare the network's embeddings with others."""
+    sides = others.sides(Source(called, lambda _first: found.stored))
+    show_comparison(sides, _measuring(found), by_class=shown.by_class, as_json=shown.as_json)
 
 
 def _measuring(found: Judgement) -> Callable[[Stored], Measurement]:
@@ -163,8 +157,6 @@ def _measuring(found: Judgement) -> Callable[[Stored], Measurement]:
     task = found.task
     if isinstance(task, FewShotTask):
         return partial(measured_episodes, settings=task.settings)
-    if not task.by_neighbours:
-        raise ValueError("--compare of --model is for retrieval and few-shot: choose one of them with --task")
     return measuring("retrieval", {"k": ",".join(map(str, ks_of(found.measured.metrics)))}, None)
 
 
@@ -172,8 +164,6 @@ def _show_episodes(
     found: Judgement, task: FewShotTask, settings: Sequence[TaskSettings | None], split: str, shown: _Shown
 ) -> None:
     """Accuracies by the first settings, which were measured, and by others, of the same embeddings."""
-    if shown.by_class:
-        raise ValueError("--by-class says nothing of few-shot, whose episodes mix classes: leave it out")
     by_scorer = {str(task.settings.scorer): dict(found.measured.metrics)}
     for each in settings[1:]:
         assert isinstance(each, FewShot)
@@ -181,6 +171,16 @@ def _show_episodes(
         by_scorer.setdefault(each.scorer, {}).update(metrics)
     episodes = task.settings.episodes if split == "test" else task.settings.validation_episodes
     show_accuracies(by_scorer, episodes, as_json=shown.as_json)
+
+
+def _check_shown(settings: TaskSettings, others: CompareOptions | None, shown: _Shown) -> None:
+    """Refuse what can't be printed of a task, before the network is measured."""
+    task = find_task(settings)
+    episodes = isinstance(task, FewShotTask)
+    if others and not (episodes or task.by_neighbours):
+        raise ValueError("--compare of --model is for retrieval and few-shot: choose one of them with --task")
+    if episodes and shown.by_class and not others:
+        raise ValueError("--by-class says nothing of few-shot, whose episodes mix classes: leave it out")
 
 
 def _check_save(path: Path | None) -> None:
